@@ -1,0 +1,201 @@
+import type { Artifact } from '../../shared/manifest.ts';
+import type { InstanceRecord, Report } from '../../shared/report.ts';
+import type { ServiceState } from './state.ts';
+
+/**
+ * What the steps know of the world: interfaces only. `host/` and `aws/` implement them, `main.ts` wires
+ * them, and the fault tests wire the same steps to adapters that crash.
+ *
+ * Every method that waits takes a signal and ends soon after it aborts, throwing the signal's reason.
+ */
+
+export interface Clock {
+  /** Wall time corrected by AWS's own clock, ms since the epoch: for expiry and for what people read. */
+  now(): number;
+  /** A clock that never jumps, ms: for deadlines and durations. */
+  monotonic(): number;
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface ArtifactStore {
+  /**
+   * The bytes [start, end) of an artifact, whose place follows from service, version, digest and name.
+   * The stream may end early or carry anything: the caller counts and hashes.
+   * @throws ARTIFACT_NOT_FOUND (final), DOWNLOAD_FAILED (may pass by itself), also while streaming.
+   */
+  read(request: {
+    service: string;
+    version: string;
+    artifact: Artifact;
+    start: number;
+    end: number;
+    signal: AbortSignal;
+  }): Promise<AsyncIterable<Uint8Array>>;
+}
+
+export interface DesiredStore {
+  /** The desired state's text as stored, unless it still is the one with `knownEtag`. */
+  read(
+    service: string,
+    knownEtag: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'>;
+}
+
+/** A version unpacked on this instance. */
+export interface Release {
+  version: string;
+  /** The digests recorded when it was prepared; empty for an adopted one. */
+  artifacts: readonly Artifact[];
+}
+
+export interface PackageType {
+  readonly type: string;
+  /** Every complete release here, in no order. */
+  releases(): Promise<Release[]>;
+  /** The version `current` points at, null when there is no `current`. */
+  current(): Promise<string | null>;
+  /**
+   * Makes what ran before trigger-deploy a release, and `current` point at it, where the config says
+   * `adopt` and nothing is current. Returns its version, or null when there was nothing to do.
+   */
+  adopt(): Promise<string | null>;
+  /**
+   * Downloads, verifies and unpacks into staging, then publishes the release by one rename. A complete
+   * release with the same digests is kept, and nothing is downloaded, unless `fresh`: then it is made anew
+   * (where it is `current`, its files are verified instead, for nothing may be replaced under a process).
+   * Staging is empty again whatever happens.
+   * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT.
+   */
+  prepare(
+    order: { service: string; version: string; artifacts: readonly Artifact[]; fresh: boolean },
+    note: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<{ downloaded: number }>;
+  /**
+   * Points `current` at a complete release, or removes it for null. Atomic, durable, idempotent.
+   * @throws RELEASE_INCOMPLETE when the release is missing or not whole.
+   */
+  switchTo(version: string | null): Promise<void>;
+  /** Removes releases beyond the configured number; never one of `keep`, `current`, or one a live process has open. */
+  prune(keep: ReadonlySet<string>): Promise<string[]>;
+}
+
+export interface ServiceStatus {
+  active: boolean;
+  /** The manager has given it up (systemd: `failed`). */
+  failed: boolean;
+  mainPid: number | null;
+  /** How often the manager restarted it by itself since it was last started by hand. */
+  restarts: number;
+  /** Changes with every start (systemd: InvocationID), null where the manager has no such thing. */
+  invocation: string | null;
+  /** For a person: `active (running)`. */
+  summary: string;
+}
+
+export interface ServiceManager {
+  status(signal: AbortSignal): Promise<ServiceStatus>;
+  /**
+   * Starts, or restarts, and waits until the manager calls it active, within the configured timeouts. Clears
+   * what would refuse a start (systemd: `reset-failed`, so that a start limit never blocks a rollback).
+   * @throws START_FAILED, with the manager's output as detail.
+   */
+  restart(signal: AbortSignal): Promise<ServiceStatus>;
+  /** Stops and waits until it is down; at the stop timeout it is killed. @throws STOP_FAILED. */
+  stop(signal: AbortSignal): Promise<void>;
+  /** The end of the service's own log since `since` (ms since the epoch), cleaned; empty when there is none. */
+  logTail(since: number, signal: AbortSignal): Promise<string>;
+}
+
+/** A health check of the config. `{version}` in strings stands for the version expected. Times in ms. */
+export type Check = {
+  /** How many times in a row it must pass. */
+  successes: number;
+  /** It must have passed within this time. */
+  deadline: number;
+  /** One try may take this long. */
+  timeout: number;
+} & (
+  | { kind: 'http'; url: string; status: number; body?: string | undefined }
+  | { kind: 'tcp'; host: string; port: number }
+  | { kind: 'command'; run: readonly string[]; user?: string | undefined }
+  | { kind: 'systemd'; unit: string }
+);
+
+export interface HealthProbe {
+  /** One try. An unhealthy service is an answer, not an error; only an aborted `signal` throws. */
+  probe(
+    check: Check,
+    expected: { service: string; version: string },
+    signal: AbortSignal,
+  ): Promise<{ ok: boolean; note: string }>;
+}
+
+export interface Hook {
+  run: readonly string[];
+  /** ms; then TERM, and KILL, to the whole process group. */
+  timeout: number;
+  user?: string | undefined;
+  environment: Readonly<Record<string, string>>;
+}
+
+export interface HookRunner {
+  /** @throws HOOK_FAILED with the captured output as detail. */
+  run(hook: Hook, environment: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
+}
+
+/** The durable memory of one service: the last state appended is the one loaded. */
+export interface Journal {
+  /** Never throws for what the file holds: unreadable parts are set aside and named in `quarantined`. */
+  load(): Promise<{ state: ServiceState | undefined; quarantined: string | undefined }>;
+  /** On disk (fsync) when it resolves. */
+  append(state: ServiceState): Promise<void>;
+}
+
+export interface Reporter {
+  /** The fast path: at once or never, in order, without waiting; a lost one does not matter. */
+  progress(report: Report, replyTo: string | undefined): void;
+  /** To the S3 record, and to the reply queue where one was named. Resolves once it is in the record. */
+  deliver(report: Report, replyTo: string | undefined, signal: AbortSignal): Promise<void>;
+  /** `instances/INSTANCE.json` of the record. */
+  putInstance(record: InstanceRecord, signal: AbortSignal): Promise<void>;
+}
+
+export interface Host {
+  /** Another one after each boot. */
+  bootId(): Promise<string>;
+  /** Whether the whole machine is going down: then no failure of a service is a verdict. */
+  stopping(signal: AbortSignal): Promise<boolean>;
+}
+
+/** What the operator's config says of one service, as the steps need it. Times in ms. */
+export interface ServiceConfig {
+  name: string;
+  checks: readonly Check[];
+  watch: number;
+  hooks: { beforeStop: readonly Hook[]; afterStart: readonly Hook[] };
+  /** Whether log tails may travel in reports. */
+  reportLog: boolean;
+}
+
+/** Who this instance is, and what it runs. */
+export interface Identity {
+  env: string;
+  instance: string;
+  zone: string | undefined;
+  agentVersion: string;
+}
+
+/** Everything the steps of one service need. */
+export interface Ports {
+  clock: Clock;
+  package: PackageType;
+  manager: ServiceManager;
+  probe: HealthProbe;
+  hooks: HookRunner;
+  journal: Journal;
+  reporter: Reporter;
+  desired: DesiredStore;
+  host: Host;
+}

@@ -1,0 +1,264 @@
+import { z } from 'zod';
+import { artifacts } from '../../shared/manifest.ts';
+import { serviceName, ulid, versionName } from '../../shared/names.ts';
+import {
+  type Ending,
+  PROGRESS_STATES,
+  type ProgressState,
+  type Report,
+  report,
+  reportError,
+  STEPS,
+  type Step,
+} from '../../shared/report.ts';
+
+/**
+ * What an instance knows of one service, and every way it may change. All of it is one document, appended
+ * to the journal at each change: a deployment's ending and its report in the outbox are one write, so there
+ * is no moment between them. Everything here is pure.
+ */
+
+/** What was asked for: the part of an announcement, desired state or local command that is acted on. */
+export const order = z.looseObject({
+  deployment: ulid,
+  sequence: z.int().min(0),
+  version: versionName,
+  action: z.enum(['deploy', 'rollback']),
+  artifacts,
+  source: z.enum(['announcement', 'desired', 'local']),
+  replyTo: z.string().optional(),
+  /** Stop after `prepared` until the deployment's next announcement. */
+  hold: z.boolean(),
+});
+export type Order = z.infer<typeof order>;
+
+const active = z.looseObject({
+  order,
+  /** Written before the work of that state begins; written again, moved on, when it is done. */
+  state: z.enum(PROGRESS_STATES),
+  /** `back` from the moment the rollback was decided on. */
+  direction: z.enum(['forward', 'back']),
+  /** What ran before; null when nothing did, absent until it has been looked up. */
+  previous: versionName.nullable().optional(),
+  /** False when the version ran already: it is only checked. */
+  changed: z.boolean(),
+  /** Install anew although the release is here: it failed on this instance before. */
+  fresh: z.boolean(),
+  /** Why it goes back. */
+  error: reportError.optional(),
+  /** The step that failed. */
+  during: z.enum(STEPS).optional(),
+  /** How many hooks of each kind are done, so that none runs again after a restart of the agent. */
+  hooksDone: z.object({ beforeStop: z.int(), afterStart: z.int() }),
+  /** The invocation that the (re)start of this deployment made, so that it is not started again. */
+  invocation: z.string().nullable().optional(),
+  n: z.int(),
+  startedAt: z.number(), // ms since the epoch
+  timings: z.partialRecord(z.enum(STEPS), z.number()),
+  bootId: z.string(),
+  /** How many times the agent has picked it up again after dying in it. */
+  recoveries: z.int(),
+});
+export type Active = z.infer<typeof active>;
+
+const ended = z.looseObject({ report, replyTo: z.string().optional() });
+
+export const serviceState = z.looseObject({
+  v: z.literal(1),
+  instance: z.string(),
+  service: serviceName,
+  /** The highest valid sequence heard of, and whose it is. */
+  seen: z.object({ sequence: z.int(), deployment: ulid }).nullable(),
+  /** What was last committed here; null before the first success and after `broken`. */
+  running: z.object({ version: versionName, sequence: z.int(), deployment: ulid.optional() }).nullable(),
+  /** The release before the running one. */
+  previousGood: versionName.nullable(),
+  /** Deployments that failed here: converging never tries them again, and a retry installs anew. */
+  failures: z.array(z.object({ sequence: z.int(), deployment: ulid, version: versionName })),
+  /** Deployments that were cancelled, perhaps before they arrived. */
+  tombstones: z.array(ulid),
+  pinned: z.object({ since: z.string(), version: versionName }).nullable(),
+  active: active.nullable(),
+  waiting: order.nullable(),
+  /** The last endings, newest last: a duplicate gets the same answer again. */
+  endings: z.array(ended),
+  /** Reports that must reach the record and have not yet. */
+  outbox: z.array(ended),
+});
+export type ServiceState = z.infer<typeof serviceState>;
+
+const KEEP = { failures: 20, tombstones: 50, endings: 20, outbox: 200 } as const;
+
+const newest = <T>(list: readonly T[], most: number): T[] => list.slice(Math.max(0, list.length - most));
+
+export function initialState(instance: string, service: string): ServiceState {
+  return {
+    v: 1,
+    instance,
+    service,
+    seen: null,
+    running: null,
+    previousGood: null,
+    failures: [],
+    tombstones: [],
+    pinned: null,
+    active: null,
+    waiting: null,
+    endings: [],
+    outbox: [],
+  };
+}
+
+/** Every verified, unexpired change announcement raises `seen`, target or not. */
+export function raised(state: ServiceState, sequence: number, deployment: string): ServiceState {
+  if (state.seen && state.seen.sequence >= sequence) return state;
+  // A pin holds until an announcement with a higher sequence.
+  return { ...state, seen: { sequence, deployment }, pinned: null };
+}
+
+/** `next` takes the one waiting place. */
+export function queued(state: ServiceState, next: Order): ServiceState {
+  return { ...state, waiting: next };
+}
+
+/** The waiting order becomes the active deployment. */
+export function begun(state: ServiceState, context: { bootId: string; now: number }): ServiceState {
+  const next = state.waiting;
+  if (!next || state.active) throw new Error('begun: nothing waits, or something is active');
+  return {
+    ...state,
+    waiting: null,
+    active: {
+      order: next,
+      state: 'accepted',
+      direction: 'forward',
+      changed: true,
+      fresh: state.failures.some((failure) => failure.version === next.version),
+      hooksDone: { beforeStop: 0, afterStart: 0 },
+      n: 0,
+      startedAt: context.now,
+      timings: {},
+      bootId: context.bootId,
+      recoveries: 0,
+    },
+  };
+}
+
+/** The active deployment, changed by `patch`. */
+export function moved(state: ServiceState, patch: Partial<Active>): ServiceState {
+  if (!state.active) throw new Error('moved: nothing is active');
+  return { ...state, active: { ...state.active, ...patch } };
+}
+
+/** The next report number, persisted with the next change of state. */
+export function counted(state: ServiceState): ServiceState {
+  return state.active ? moved(state, { n: state.active.n + 1 }) : state;
+}
+
+export interface Outcome {
+  ending: Ending;
+  report: Report;
+}
+
+/** The active deployment is over: its one ending, its report in the outbox, and what it means for the rest. */
+export function finished(state: ServiceState, outcome: Outcome): ServiceState {
+  const over = state.active;
+  if (!over) throw new Error('finished: nothing is active');
+  const { deployment, sequence, version } = over.order;
+  const next: ServiceState = { ...withEnding(state, outcome.report, over.order.replyTo), active: null };
+  switch (outcome.ending) {
+    case 'succeeded':
+      return {
+        ...next,
+        running: { version, sequence, deployment },
+        previousGood:
+          state.running && state.running.version !== version ? state.running.version : state.previousGood,
+        failures: state.failures.filter((failure) => failure.version !== version),
+        pinned: over.order.source === 'local' ? { since: outcome.report.at, version } : next.pinned,
+      };
+    case 'broken':
+      return { ...next, running: null, failures: withFailure(state, sequence, deployment, version) };
+    case 'failed':
+    case 'rolled-back':
+      return { ...next, failures: withFailure(state, sequence, deployment, version) };
+    case 'superseded':
+    case 'cancelled':
+    case 'rejected':
+      return next;
+  }
+}
+
+/** An ending for a deployment that was never active here: rejected, superseded or cancelled before it began. */
+export function withEnding(state: ServiceState, last: Report, replyTo: string | undefined): ServiceState {
+  const entry = { report: last, ...(replyTo === undefined ? {} : { replyTo }) };
+  return {
+    ...state,
+    endings: newest([...state.endings, entry], KEEP.endings),
+    outbox: newest([...state.outbox, entry], KEEP.outbox),
+  };
+}
+
+/** Puts a report that must be delivered, and is no ending (`accepted`), into the outbox. */
+export function withOutgoing(
+  state: ServiceState,
+  outgoing: Report,
+  replyTo: string | undefined,
+): ServiceState {
+  const entry = { report: outgoing, ...(replyTo === undefined ? {} : { replyTo }) };
+  return { ...state, outbox: newest([...state.outbox, entry], KEEP.outbox) };
+}
+
+export function delivered(state: ServiceState, sent: Report): ServiceState {
+  return {
+    ...state,
+    outbox: state.outbox.filter(
+      (entry) => entry.report.deployment !== sent.deployment || entry.report.n !== sent.n,
+    ),
+  };
+}
+
+export function tombstoned(state: ServiceState, deployment: string): ServiceState {
+  if (state.tombstones.includes(deployment)) return state;
+  return { ...state, tombstones: newest([...state.tombstones, deployment], KEEP.tombstones) };
+}
+
+export function endingOf(
+  state: ServiceState,
+  deployment: string,
+): { report: Report; replyTo?: string | undefined } | undefined {
+  return state.endings.find((entry) => entry.report.deployment === deployment);
+}
+
+/** Releases that must outlive any pruning. */
+export function precious(state: ServiceState): Set<string> {
+  const keep = [
+    state.running?.version,
+    state.previousGood,
+    state.active?.previous,
+    state.active?.order.version,
+    state.waiting?.version,
+  ];
+  return new Set(keep.filter((version) => version !== null && version !== undefined));
+}
+
+/** Whether a newer order or a cancel may still end it without anything having changed on the instance. */
+export function beforeSwitch(running: Active): boolean {
+  return running.direction === 'forward' && ORDER[running.state] < ORDER.switching;
+}
+
+/** The place of each state in the course of a deployment. */
+export const ORDER = Object.fromEntries(PROGRESS_STATES.map((state, i) => [state, i])) as Record<
+  ProgressState,
+  number
+>;
+
+function withFailure(
+  state: ServiceState,
+  sequence: number,
+  deployment: string,
+  version: string,
+): ServiceState['failures'] {
+  return newest([...state.failures, { sequence, deployment, version }], KEEP.failures);
+}
+
+export type { Step };

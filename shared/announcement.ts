@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { artifacts } from './manifest.ts';
+import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
+
+/**
+ * The signed message on the topic. It carries no command, path, URL, bucket or key: it chooses among what
+ * the instance's own config allows, nothing more.
+ */
+
+/** The longest life of an announcement, ms; also the retention of an agent's queue. */
+export const LONGEST_EXPIRY_MS = 60 * 60 * 1000;
+
+const common = {
+  v: z.literal(1),
+  /** The deployment this speaks of; for a roll call or a converge, an id of its own. */
+  deployment: ulid,
+  env: envName,
+  issuedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  issuedBy: z.string().max(256),
+  reason: z.string().max(1024).optional(),
+  /** The name of the publisher's reply queue, in the agent's own account and region. */
+  replyTo: z.string().max(80).optional(),
+  targets: z.array(instanceId).max(5000).optional(),
+};
+
+const change = {
+  service: serviceName,
+  version: versionName,
+  sequence: z.int().min(1),
+  action: z.enum(['deploy', 'rollback']),
+  artifacts,
+};
+
+export const announcement = z.discriminatedUnion('kind', [
+  z.looseObject({ kind: z.literal('deploy'), ...common, ...change }),
+  z.looseObject({ kind: z.literal('prepare'), ...common, ...change }),
+  z.looseObject({ kind: z.literal('cancel'), ...common, service: serviceName, sequence: z.int().min(1) }),
+  z.looseObject({ kind: z.literal('converge'), ...common, service: serviceName }),
+  z.looseObject({ kind: z.literal('roll-call'), ...common, service: serviceName.optional() }),
+]);
+export type Announcement = z.infer<typeof announcement>;
+export type ChangeAnnouncement = Extract<Announcement, { kind: 'deploy' | 'prepare' }>;
+export type CancelAnnouncement = Extract<Announcement, { kind: 'cancel' }>;

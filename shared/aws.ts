@@ -1,0 +1,155 @@
+import { S3Client } from '@aws-sdk/client-s3';
+import { SNSClient } from '@aws-sdk/client-sns';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
+import { messageOf, TriggerDeployError } from './errors.ts';
+
+export interface AwsOptions {
+  region: string;
+  /** A profile of the AWS config files. */
+  profile?: string | undefined;
+  /** The ARN of a role to assume with whatever credentials there are. */
+  role?: string | undefined;
+  /** `http://host/bucket/key` instead of `http://bucket.host/key`. */
+  pathStyle?: boolean | undefined;
+}
+
+export interface Aws {
+  sqs: SQSClient;
+  sns: SNSClient;
+  s3: S3Client;
+  /** Now by AWS's clock (the Date of its last answer), ms since the epoch: this machine's may be an hour off. */
+  now(): number;
+  close(): void;
+}
+
+/** A Date header tells whole seconds: a smaller difference is no evidence of a wrong clock. */
+const CLOCK_NOISE_MS = 2000;
+
+/**
+ * The three clients. Endpoints, credentials and retries come from the SDK's own environment and files
+ * (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, …) unless `options` names a profile or role.
+ */
+export function createAws(options: AwsOptions): Aws {
+  let offset = 0;
+  const base = fromNodeProviderChain({
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    clientConfig: { region: options.region },
+  });
+  const credentials =
+    options.role === undefined
+      ? base
+      : fromTemporaryCredentials({
+          masterCredentials: base,
+          params: { RoleArn: options.role, RoleSessionName: 'trigger-deploy' },
+          clientConfig: { region: options.region },
+        });
+  const common = {
+    region: options.region,
+    credentials,
+    maxAttempts: 4,
+    // A long poll lasts 20 s; anything silent for 30 s is dead.
+    requestHandler: { connectionTimeout: 3000, requestTimeout: 30_000 },
+  };
+  const sqs = new SQSClient({ ...common, useQueueUrlAsEndpoint: false });
+  const sns = new SNSClient(common);
+  const s3 = new S3Client({
+    ...common,
+    forcePathStyle: options.pathStyle ?? false,
+    // Digests of ours are signed; the SDK's CRC would only cost time and trailers on every stream.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  const readClock = (response: unknown) => {
+    const date = Date.parse((response as { headers?: Record<string, string> }).headers?.date ?? '');
+    if (Number.isNaN(date)) return;
+    const difference = date - Date.now();
+    offset = Math.abs(difference) > CLOCK_NOISE_MS ? difference : 0;
+  };
+  const place = { step: 'deserialize', priority: 'low', name: 'awsClock' } as const;
+  sqs.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      readClock(result.response);
+      return result;
+    },
+    place,
+  );
+  s3.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      readClock(result.response);
+      return result;
+    },
+    place,
+  );
+  return {
+    sqs,
+    sns,
+    s3,
+    now: () => Date.now() + offset,
+    close() {
+      for (const client of [sqs, sns, s3]) client.destroy();
+    },
+  };
+}
+
+/** The SDK's name of an error (`NoSuchKey`, `AccessDenied`), or a system code (`ECONNREFUSED`). */
+export function awsErrorName(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const code = (error as { Code?: unknown; code?: unknown }).Code ?? (error as { code?: unknown }).code;
+  if (error.name === 'Error' || error.name === 'AggregateError') return typeof code === 'string' ? code : '';
+  return error.name;
+}
+
+export function awsStatus(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
+}
+
+const DENIED =
+  /^(AccessDenied\w*|AuthFailure|ExpiredToken\w*|InvalidAccessKeyId|InvalidClientTokenId|MissingAuthenticationToken\w*|SignatureDoesNotMatch|UnrecognizedClientException|AuthorizationError\w*|CredentialsProviderError|InvalidToken|Forbidden|403)$/;
+const UNREACHABLE =
+  /^(ECONN\w+|ENOTFOUND|EAI_AGAIN|EPIPE|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|TimeoutError|NetworkingError)$/;
+
+/**
+ * An SDK error as one of ours: what was being done, why it failed, what to do. Errors of ours pass through.
+ * `doing` completes "cannot …": `read the manifest of payments 1.4.2`.
+ */
+export function awsError(error: unknown, doing: string): TriggerDeployError {
+  if (error instanceof TriggerDeployError) return error;
+  const name = awsErrorName(error);
+  const why = messageOf(error) || name;
+  if (name === 'NoSuchBucket') {
+    return new TriggerDeployError('BUCKET_NOT_FOUND', `cannot ${doing}: there is no such bucket`, {
+      cause: error,
+      hint: 'compare `bucket` in the config with the buckets of that account and region',
+    });
+  }
+  if (name === 'NotFoundException' || name === 'NotFound') {
+    return new TriggerDeployError('TOPIC_NOT_FOUND', `cannot ${doing}: ${why}`, {
+      cause: error,
+      hint: 'compare `topic` in the config with the topics of that account and region',
+    });
+  }
+  if (name === 'CredentialsProviderError') {
+    return new TriggerDeployError('AWS_DENIED', `cannot ${doing}: no AWS credentials found`, {
+      cause: error,
+      hint: 'set AWS_PROFILE or AWS_ACCESS_KEY_ID, name a profile in the config, or give the instance a role',
+    });
+  }
+  if (DENIED.test(name)) {
+    return new TriggerDeployError('AWS_DENIED', `cannot ${doing}: AWS refuses (${name}: ${why})`, {
+      cause: error,
+      hint: 'check whose credentials these are, that they have not expired, and what their role may do',
+    });
+  }
+  if (UNREACHABLE.test(name)) {
+    return new TriggerDeployError('AWS_UNREACHABLE', `cannot ${doing}: AWS does not answer (${name})`, {
+      cause: error,
+      hint: 'check the network, the region, and AWS_ENDPOINT_URL if it is set',
+    });
+  }
+  return new TriggerDeployError('AWS_UNREACHABLE', `cannot ${doing}: ${name ? `${name}: ` : ''}${why}`, {
+    cause: error,
+  });
+}

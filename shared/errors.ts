@@ -1,0 +1,93 @@
+/**
+ * Every error this project throws on purpose. The code is a literal, the same in logs, in reports and in
+ * docs/OPERATIONS.md; class names are never codes, because minifiers rename classes.
+ */
+export type ErrorCode =
+  // wrong use
+  | 'USAGE'
+  | 'CONFIG_INVALID'
+  | 'KEY_INVALID'
+  // refused
+  | 'LOCKED'
+  | 'PAUSED'
+  | 'VERSION_EXISTS'
+  | 'VERSION_NOT_FOUND'
+  | 'SERVICE_NOT_FOUND'
+  | 'DEPLOYMENT_NOT_FOUND'
+  | 'NOTHING_TO_ROLL_BACK_TO'
+  // trust
+  | 'SIGNATURE_INVALID'
+  | 'DOCUMENT_INVALID'
+  // announcements an agent turns down
+  | 'EXPIRED'
+  | 'CONFLICT'
+  | 'WRONG_ENVIRONMENT'
+  // the cloud
+  | 'AWS_UNREACHABLE'
+  | 'AWS_DENIED'
+  | 'BUCKET_NOT_FOUND'
+  | 'TOPIC_NOT_FOUND'
+  | 'CONDITION_FAILED'
+  | 'FENCED'
+  // prepare
+  | 'NO_SPACE'
+  | 'ARTIFACT_NOT_FOUND'
+  | 'ARTIFACT_SIZE_MISMATCH'
+  | 'ARTIFACT_DIGEST_MISMATCH'
+  | 'DOWNLOAD_FAILED'
+  | 'ARCHIVE_UNSAFE'
+  | 'RELEASE_CONFLICT'
+  | 'RELEASE_INCOMPLETE'
+  | 'PACKAGE_INVALID'
+  // switch, start, check
+  | 'HOOK_FAILED'
+  | 'STOP_FAILED'
+  | 'START_FAILED'
+  | 'CHECK_FAILED'
+  | 'WATCH_FAILED'
+  // everywhere
+  | 'COMMAND_FAILED'
+  | 'TIMEOUT'
+  | 'CANCELLED'
+  | 'SUPERSEDED'
+  | 'INTERRUPTED'
+  | 'RECOVERY_EXHAUSTED'
+  | 'INTERNAL';
+
+export interface ErrorOptions {
+  /** What a person can do about it: one line, shown below the message. */
+  hint?: string | undefined;
+  /** Evidence too long for a message: the tail of a log, the output of a command. */
+  detail?: string | undefined;
+  cause?: unknown;
+}
+
+/** The one error family. `message` says what happened and why in one line; `hint` what to do. */
+export class TriggerDeployError extends Error {
+  override readonly name = 'TriggerDeployError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly detail: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+    this.detail = options.detail;
+  }
+}
+
+/** Whether `error` is ours, and of one of `codes` when some are given. */
+export function isCode(error: unknown, ...codes: ErrorCode[]): error is TriggerDeployError {
+  return error instanceof TriggerDeployError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** Any thrown thing as one of ours: a bug keeps its message under `INTERNAL`, with the original as cause. */
+export function asTriggerDeployError(error: unknown): TriggerDeployError {
+  if (error instanceof TriggerDeployError) return error;
+  return new TriggerDeployError('INTERNAL', messageOf(error), { cause: error });
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { artifactName, serviceName, sha256Hex, versionName } from './names.ts';
+
+/**
+ * One file of a version. `package` is the jar, archive or deb itself; `config` is a configuration file of
+ * the environment, put beside it.
+ */
+export const artifact = z.looseObject({
+  name: artifactName,
+  size: z.int().min(0), // bytes
+  sha256: sha256Hex,
+  role: z.enum(['package', 'config']),
+});
+export type Artifact = z.infer<typeof artifact>;
+
+/** The files of one version: exactly one package, no two files of one name. */
+export const artifacts = z
+  .array(artifact)
+  .min(1)
+  .max(32)
+  .refine((all) => new Set(all.map((one) => one.name)).size === all.length, {
+    error: 'two artifacts of one name',
+  })
+  .refine((all) => all.filter((one) => one.role === 'package').length === 1, {
+    error: 'exactly one artifact must be the package',
+  });
+
+/** What makes a version exist: the signed list of its files, written last and never changed. */
+export const manifest = z.looseObject({
+  v: z.literal(1),
+  service: serviceName,
+  version: versionName,
+  artifacts,
+  pushedAt: z.iso.datetime(),
+  pushedBy: z.string().max(256),
+  nonce: z.string().max(64),
+});
+export type Manifest = z.infer<typeof manifest>;
+
+/** `artifacts/SERVICE/index.json`: the newest pushes first. A convenience; manifests are the truth. */
+export const versionIndex = z.looseObject({
+  v: z.literal(1),
+  nonce: z.string().max(64),
+  pushes: z.array(
+    z.looseObject({ version: versionName, pushedAt: z.iso.datetime(), pushedBy: z.string().max(256) }),
+  ),
+});
+export type VersionIndex = z.infer<typeof versionIndex>;
+
+/** Whether two sets of artifacts are the same bytes under the same names, in any order. */
+export function sameArtifacts(a: readonly Artifact[], b: readonly Artifact[]): boolean {
+  const line = (one: Artifact) => `${one.role}:${one.name}:${one.sha256}:${one.size}`;
+  const mine = a.map(line).sort();
+  const theirs = b.map(line).sort();
+  return mine.length === theirs.length && mine.every((value, i) => value === theirs[i]);
+}

@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+
+/**
+ * Every name that travels, and every AWS name built from it. A name that passed its schema here holds no
+ * separator of a path, a URL, a queue name or an S3 key, so what is built from it cannot leave its place.
+ */
+
+/** Words that are commands of `trigger-deploy`: a service of such a name could not be deployed. */
+export const VERBS = [
+  'push',
+  'deploy',
+  'rollback',
+  'promote',
+  'restart',
+  'status',
+  'history',
+  'show',
+  'watch',
+  'resume',
+  'cancel',
+  'confirm',
+  'pause',
+  'unpause',
+  'plan',
+  'gc',
+  'doctor',
+  'init',
+  'keygen',
+  'help',
+  'completion',
+] as const;
+
+const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
+const noDots = (value: string) => !value.includes('..');
+
+export const envName = z.string().regex(/^[a-z0-9]{1,16}$/, 'an environment is 1 to 16 of a-z and 0-9');
+export const serviceName = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'a service is a-z, 0-9 and -, begins with a letter, 63 at most')
+  .refine((name) => !(VERBS as readonly string[]).includes(name), {
+    error: 'that word is a command of trigger-deploy and cannot name a service',
+  });
+export const versionName = z
+  .string()
+  .max(64, 'a version has 64 characters at most')
+  .regex(FILE_NAME, 'a version is letters, digits and . _ + ~ -, and begins with a letter or digit')
+  .refine(noDots, { error: 'a version has no ".."' })
+  .refine((version) => version !== 'latest', {
+    error: '"latest" stands for the newest push and cannot be a version',
+  });
+/** 48 characters at most, so that `trigger-deploy-ENV-INSTANCE` stays within SQS's 80. */
+export const instanceId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$/, 'an instance id is letters, digits, - and _, 48 at most')
+  .refine((id) => !id.startsWith('reply-'), { error: 'an instance id cannot begin with "reply-"' });
+export const artifactName = z
+  .string()
+  .max(128, 'an artifact name has 128 characters at most')
+  .regex(FILE_NAME, 'an artifact name is letters, digits and . _ + ~ -')
+  .refine(noDots, { error: 'an artifact name has no ".."' });
+export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits');
+/** https://github.com/ulid/spec: 48 bits of time and 80 of chance in Crockford's base 32. */
+export const ulid = z.string().regex(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/, 'a deployment id is a ULID');
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** A new ULID for `now` (ms since the epoch); ids of later milliseconds sort after those of earlier ones. */
+export function newUlid(now: number): string {
+  let time = '';
+  for (let left = now, i = 0; i < 10; i += 1, left = Math.floor(left / 32)) {
+    time = CROCKFORD.charAt(left % 32) + time;
+  }
+  let chance = '';
+  for (const byte of randomBytes(16)) chance += CROCKFORD.charAt(byte % 32);
+  return time + chance;
+}
+
+/** The time a ULID was made, ms since the epoch. */
+export function ulidTime(id: string): number {
+  let time = 0;
+  for (const character of id.slice(0, 10)) time = time * 32 + CROCKFORD.indexOf(character);
+  return time;
+}
+
+export const topicName = (env: string) => `trigger-deploy-${env}`;
+export const agentQueueName = (env: string, instance: string) => `trigger-deploy-${env}-${instance}`;
+export const replyQueueName = (env: string, id: string) => `trigger-deploy-${env}-reply-${id}`;
+
+/** The one shape of queue an announcement may name as `replyTo`; anything else is refused. */
+export function isReplyQueueName(env: string, name: string): boolean {
+  const prefix = replyQueueName(env, '');
+  return name.startsWith(prefix) && ulid.safeParse(name.slice(prefix.length)).success;
+}
+
+/** Keys in the environment's bucket (DESIGN: "In AWS, per environment"). */
+export const keys = {
+  artifact: (service: string, version: string, sha256: string, name: string) =>
+    `artifacts/${service}/${version}/${sha256}/${name}`,
+  manifest: (service: string, version: string) => `artifacts/${service}/${version}/manifest.jws`,
+  artifacts: (service: string) => `artifacts/${service}/`,
+  index: (service: string) => `artifacts/${service}/index.json`,
+  services: (env: string) => `state/${env}/`,
+  lock: (env: string, service: string) => `state/${env}/${service}/lock.json`,
+  desired: (env: string, service: string) => `state/${env}/${service}/desired.jws`,
+  deployments: (env: string, service: string) => `state/${env}/${service}/deployments/`,
+  deployment: (env: string, service: string, id: string) =>
+    `state/${env}/${service}/deployments/${id}/deployment.json`,
+  reports: (env: string, service: string, id: string) => `state/${env}/${service}/deployments/${id}/reports/`,
+  report: (env: string, service: string, id: string, instance: string) =>
+    `state/${env}/${service}/deployments/${id}/reports/${instance}.json`,
+  instances: (env: string, service: string) => `state/${env}/${service}/instances/`,
+  instance: (env: string, service: string, instance: string) =>
+    `state/${env}/${service}/instances/${instance}.json`,
+  pause: (env: string) => `state/${env}/pause.jws`,
+} as const;

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
+
+/** What an agent says back, on the reply queue and in the S3 record. */
+
+export const PROGRESS_STATES = [
+  'accepted',
+  'preparing',
+  'prepared',
+  'draining',
+  'switching',
+  'starting',
+  'checking',
+  'watching',
+] as const;
+export const ENDINGS = [
+  /** The announced version runs and is healthy. */
+  'succeeded',
+  /** Nothing was changed. */
+  'failed',
+  /** The old release runs again and is healthy; on a first deploy: unit stopped, `current` removed. */
+  'rolled-back',
+  /** The rollback failed too: needs a person. */
+  'broken',
+  'superseded',
+  'cancelled',
+  'rejected',
+] as const;
+
+export type ProgressState = (typeof PROGRESS_STATES)[number];
+export type Ending = (typeof ENDINGS)[number];
+export type State = ProgressState | Ending;
+
+export const isEnding = (state: State): state is Ending => (ENDINGS as readonly string[]).includes(state);
+
+/** The most of a log tail or a command's output that a report carries, bytes. */
+export const DETAIL_LIMIT = 16 * 1024;
+
+/** The steps of a deployment, in order; timings are kept by these names. */
+export const STEPS = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit', 'rollback'] as const;
+export type Step = (typeof STEPS)[number];
+
+export const reportError = z.looseObject({
+  code: z.string().max(64),
+  message: z.string().max(2048),
+  /** The tail of the service's own log, or of a command's output. */
+  detail: z
+    .string()
+    .max(2 * DETAIL_LIMIT)
+    .optional(),
+});
+
+export const report = z.looseObject({
+  kind: z.literal('report'),
+  v: z.literal(1),
+  deployment: ulid,
+  env: envName,
+  service: serviceName,
+  instance: instanceId,
+  zone: z.string().max(64).optional(),
+  sequence: z.int().min(0),
+  /** Counts up by one for each report of this instance on this deployment. */
+  n: z.int().min(0),
+  at: z.iso.datetime(),
+  state: z.enum([...PROGRESS_STATES, ...ENDINGS]),
+  step: z.enum(STEPS).optional(),
+  /** What goes on within the state, for a person: `http 503, 0 of 3`. */
+  note: z.string().max(512).optional(),
+  version: versionName,
+  /** What ran before; null when nothing did. */
+  previous: versionName.nullable().optional(),
+  /** False when the version ran already and was only checked. */
+  changed: z.boolean().optional(),
+  error: reportError.optional(),
+  /** ms spent in each step so far. */
+  timings: z.partialRecord(z.enum(STEPS), z.number().min(0)),
+});
+export type Report = z.infer<typeof report>;
+
+/** What an instance runs of one service: `state/ENV/SERVICE/instances/INSTANCE.json`, and within a roll-call answer. */
+export const instanceRecord = z.looseObject({
+  v: z.literal(1),
+  env: envName,
+  service: serviceName,
+  instance: instanceId,
+  zone: z.string().max(64).optional(),
+  /** What `current` points at; null when nothing is deployed. */
+  version: versionName.nullable(),
+  /** The sequence that brought it; 0 when unknown. */
+  sequence: z.int().min(0),
+  deployment: ulid.optional(),
+  /** The state of the last deployment here, an ending or where it stands now. */
+  state: z.enum([...PROGRESS_STATES, ...ENDINGS]).optional(),
+  /** Whether the service manager calls the unit active. */
+  active: z.boolean().optional(),
+  pinned: z.boolean(),
+  agentVersion: z.string().max(64),
+  at: z.iso.datetime(),
+});
+export type InstanceRecord = z.infer<typeof instanceRecord>;
+
+export const rollCallAnswer = z.looseObject({
+  kind: z.literal('roll-call'),
+  v: z.literal(1),
+  /** The id the roll call carried as `deployment`. */
+  rollCall: ulid,
+  env: envName,
+  instance: instanceId,
+  zone: z.string().max(64).optional(),
+  agentVersion: z.string().max(64),
+  at: z.iso.datetime(),
+  services: z.array(instanceRecord).max(256),
+});
+export type RollCallAnswer = z.infer<typeof rollCallAnswer>;
+
+/** Everything that may arrive on a reply queue. */
+export const reply = z.discriminatedUnion('kind', [report, rollCallAnswer]);
+export type Reply = z.infer<typeof reply>;
+
+/**
+ * `text` made safe for a terminal and a log: control characters other than newline and tab removed
+ * (ECMA-48 escape sequences among them), at most `DETAIL_LIMIT` bytes, the end kept.
+ */
+export function cleanTail(text: string): string {
+  const clean = text
+    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
+  const bytes = Buffer.from(clean, 'utf8');
+  if (bytes.length <= DETAIL_LIMIT) return clean;
+  // A cut inside a multi-byte character leaves replacement characters at the front: drop them.
+  return bytes
+    .subarray(bytes.length - DETAIL_LIMIT)
+    .toString('utf8')
+    .replace(/^\ufffd+/, '');
+}

@@ -1,0 +1,234 @@
+import { createPublicKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import {
+  CompactSign,
+  type CryptoKey,
+  calculateJwkThumbprint,
+  compactVerify,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+} from 'jose';
+import { z } from 'zod';
+import { messageOf, TriggerDeployError } from './errors.ts';
+
+/**
+ * Compact JWS (RFC 7515) for the three signed documents. `typ` is checked, so that one key signs all three
+ * and none can stand in for another; `kid` picks the key, and the key fixes the algorithm.
+ */
+export type DocumentType = 'td-announcement+jws' | 'td-manifest+jws' | 'td-desired+jws';
+
+/** No document of ours is larger: 5,000 targets and 32 artifacts fit many times over. Bytes. */
+const LONGEST_DOCUMENT = 1024 * 1024;
+
+export type Algorithm = 'EdDSA' | 'ES256';
+
+export interface Signer {
+  readonly kid: string;
+  readonly publicKey: PublicKey;
+  sign(typ: DocumentType, payload: object): Promise<string>;
+}
+
+export interface PublicKey {
+  readonly kid: string;
+  readonly alg: Algorithm;
+  readonly key: CryptoKey;
+}
+
+export interface Verifier {
+  /** The ids of the keys held; empty when nothing is verified. */
+  readonly kids: readonly string[];
+  /**
+   * The payload of `text` as `schema` reads it.
+   * @throws SIGNATURE_INVALID when it is not a canonical JWS of this `typ` by a key held,
+   * DOCUMENT_INVALID when the payload does not fit.
+   */
+  verify<T>(typ: DocumentType, text: string, schema: z.ZodType<T>): Promise<T>;
+}
+
+const header = z.object({
+  alg: z.enum(['EdDSA', 'Ed25519', 'ES256']),
+  kid: z.string().min(1).max(128),
+  typ: z.string().min(1).max(64),
+});
+
+/** A new Ed25519 pair as JWKs; the kid is the RFC 7638 thumbprint of the public key. */
+export async function generateKeys(): Promise<{ privateJwk: JWK; publicJwk: JWK }> {
+  const pair = await generateKeyPair('Ed25519', { extractable: true });
+  const publicJwk = await exportJWK(pair.publicKey);
+  const kid = await calculateJwkThumbprint(publicJwk);
+  const describe = { kid, alg: 'EdDSA', use: 'sig' } as const;
+  return {
+    privateJwk: { ...(await exportJWK(pair.privateKey)), ...describe },
+    publicJwk: { ...publicJwk, ...describe },
+  };
+}
+
+/** @throws KEY_INVALID, naming the file and what is wrong with it. */
+export async function loadSigner(path: string): Promise<Signer> {
+  const jwk = await readJwk(path);
+  if (jwk.d === undefined) {
+    throw new TriggerDeployError(
+      'KEY_INVALID',
+      `${path} is a public key, and signing needs the private one`,
+      {
+        hint: 'name the .key.json file that trigger-deploy keygen wrote, not the .pub.json',
+      },
+    );
+  }
+  const publicJwk = toPublicJwk(jwk);
+  const publicKey = await importPublicKey(publicJwk, path);
+  const alg = algorithmOf(jwk, path);
+  const key = await importKey(jwk, alg, path);
+  return {
+    kid: publicKey.kid,
+    publicKey,
+    sign: (typ, payload) =>
+      new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
+        .setProtectedHeader({ alg, kid: publicKey.kid, typ })
+        .sign(key),
+  };
+}
+
+/** @throws KEY_INVALID, naming the file; also when the file holds a private key, which no agent should have. */
+export async function loadPublicKey(path: string): Promise<PublicKey> {
+  const jwk = await readJwk(path);
+  if (jwk.d !== undefined) {
+    throw new TriggerDeployError('KEY_INVALID', `${path} holds a private key`, {
+      hint: 'give instances the .pub.json file only, and make a new pair: this one has left its place',
+    });
+  }
+  return await importPublicKey(jwk, path);
+}
+
+/** A verifier that accepts documents signed by any of `publicKeys`. */
+export function verifierOf(publicKeys: readonly PublicKey[]): Verifier {
+  const byKid = new Map(publicKeys.map((key) => [key.kid, key]));
+  return {
+    kids: [...byKid.keys()],
+    async verify(typ, text, schema) {
+      const { kid } = openHeader(typ, text);
+      const key = byKid.get(kid);
+      if (!key)
+        throw new TriggerDeployError('SIGNATURE_INVALID', `signed by a key not held here (kid ${kid})`);
+      try {
+        const algorithms = key.alg === 'EdDSA' ? ['EdDSA', 'Ed25519'] : [key.alg];
+        const { payload } = await compactVerify(text, key.key, { algorithms });
+        return parsePayload(payload, schema);
+      } catch (cause) {
+        if (cause instanceof TriggerDeployError) throw cause;
+        throw new TriggerDeployError(
+          'SIGNATURE_INVALID',
+          `the signature does not hold: ${messageOf(cause)}`,
+          {
+            cause,
+          },
+        );
+      }
+    },
+  };
+}
+
+/** For `trust: none`: the same shape and `typ` are demanded, the signature is not. */
+export function trustNone(): Verifier {
+  return {
+    kids: [],
+    async verify(typ, text, schema) {
+      const { payload } = openHeader(typ, text);
+      return parsePayload(payload, schema);
+    },
+  };
+}
+
+/**
+ * Splits a compact JWS and checks all that needs no key. Non-canonical base64url is refused: otherwise
+ * several texts would be the same document.
+ */
+function openHeader(typ: DocumentType, text: string): { kid: string; payload: Uint8Array } {
+  const refuse = (why: string, cause?: unknown) =>
+    new TriggerDeployError('SIGNATURE_INVALID', `not a signed document: ${why}`, { cause });
+  if (text.length > LONGEST_DOCUMENT) throw refuse(`longer than ${LONGEST_DOCUMENT} bytes`);
+  const segments = text.split('.');
+  if (segments.length !== 3) throw refuse('not three segments');
+  const [head = '', body = '', signature = ''] = segments;
+  for (const segment of segments) {
+    if (Buffer.from(segment, 'base64url').toString('base64url') !== segment) {
+      throw refuse('not canonical base64url');
+    }
+  }
+  if (signature === '') throw refuse('no signature');
+  let parsed: z.infer<typeof header>;
+  try {
+    parsed = header.parse(JSON.parse(Buffer.from(head, 'base64url').toString('utf8')));
+  } catch (cause) {
+    throw refuse('the header is not alg, kid and typ', cause);
+  }
+  if (parsed.typ !== typ) throw refuse(`a ${parsed.typ} where a ${typ} belongs`);
+  return { kid: parsed.kid, payload: Buffer.from(body, 'base64url') };
+}
+
+function parsePayload<T>(payload: Uint8Array, schema: z.ZodType<T>): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+  } catch (cause) {
+    throw new TriggerDeployError('DOCUMENT_INVALID', 'the payload is not JSON', { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const first = parsed.error.issues[0];
+  throw new TriggerDeployError(
+    'DOCUMENT_INVALID',
+    `the payload does not fit: ${first?.path.join('.') || '(top)'}: ${first?.message ?? 'invalid'}`,
+    { cause: parsed.error },
+  );
+}
+
+async function readJwk(path: string): Promise<JWK> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new TriggerDeployError('KEY_INVALID', `cannot read the key ${path}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'trigger-deploy keygen makes a pair',
+    });
+  }
+  try {
+    return z.looseObject({ kty: z.string() }).parse(JSON.parse(text)) as JWK;
+  } catch (cause) {
+    throw new TriggerDeployError('KEY_INVALID', `${path} is not a JWK (RFC 7517)`, { cause });
+  }
+}
+
+function algorithmOf(jwk: JWK, path: string): Algorithm {
+  if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') return 'EdDSA';
+  if (jwk.kty === 'EC' && jwk.crv === 'P-256') return 'ES256';
+  throw new TriggerDeployError('KEY_INVALID', `${path} is neither an Ed25519 nor a P-256 key`);
+}
+
+async function importPublicKey(jwk: JWK, path: string): Promise<PublicKey> {
+  const alg = algorithmOf(jwk, path);
+  const key = await importKey(jwk, alg, path);
+  return { kid: jwk.kid ?? (await calculateJwkThumbprint(jwk)), alg, key };
+}
+
+async function importKey(jwk: JWK, alg: Algorithm, path: string): Promise<CryptoKey> {
+  try {
+    const key = await importJWK(jwk, alg);
+    if (key instanceof Uint8Array) throw new Error('a symmetric key');
+    return key;
+  } catch (cause) {
+    throw new TriggerDeployError('KEY_INVALID', `${path} is not a usable key: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+function toPublicJwk(jwk: JWK): JWK {
+  const { d: _private, ...rest } = jwk;
+  // Through node:crypto, so that a half-made private key is refused here and not at the first signature.
+  const exported = createPublicKey({ key: rest as never, format: 'jwk' }).export({ format: 'jwk' });
+  return { ...(exported as JWK), ...(rest.kid === undefined ? {} : { kid: rest.kid }) };
+}
