@@ -1,5 +1,5 @@
 import type { Artifact } from '../../shared/manifest.ts';
-import type { InstanceRecord, Report } from '../../shared/report.ts';
+import type { InstanceRecord, Reply, Report } from '../../shared/report.ts';
 import type { ServiceState } from './state.ts';
 
 /**
@@ -155,7 +155,7 @@ export interface Journal {
 
 export interface Reporter {
   /** The fast path: at once or never, in order, without waiting; a lost one does not matter. */
-  progress(report: Report, replyTo: string | undefined): void;
+  progress(reply: Reply, replyTo: string | undefined): void;
   /** To the S3 record, and to the reply queue where one was named. Resolves once it is in the record. */
   deliver(report: Report, replyTo: string | undefined, signal: AbortSignal): Promise<void>;
   /** `instances/INSTANCE.json` of the record. */

@@ -9,7 +9,6 @@ import {
   report,
   reportError,
   STEPS,
-  type Step,
 } from '../../shared/report.ts';
 
 /**
@@ -21,6 +20,7 @@ import {
 /** What was asked for: the part of an announcement, desired state or local command that is acted on. */
 export const order = z.looseObject({
   deployment: ulid,
+  service: serviceName,
   sequence: z.int().min(0),
   version: versionName,
   action: z.enum(['deploy', 'rollback']),
@@ -50,8 +50,8 @@ const active = z.looseObject({
   during: z.enum(STEPS).optional(),
   /** How many hooks of each kind are done, so that none runs again after a restart of the agent. */
   hooksDone: z.object({ beforeStop: z.int(), afterStart: z.int() }),
-  /** The invocation that the (re)start of this deployment made, so that it is not started again. */
-  invocation: z.string().nullable().optional(),
+  /** The unit's invocation before the switch: once it is another one, the unit has been started since. */
+  invocationBefore: z.string().nullable().optional(),
   n: z.int(),
   startedAt: z.number(), // ms since the epoch
   timings: z.partialRecord(z.enum(STEPS), z.number()),
@@ -150,23 +150,13 @@ export function moved(state: ServiceState, patch: Partial<Active>): ServiceState
   return { ...state, active: { ...state.active, ...patch } };
 }
 
-/** The next report number, persisted with the next change of state. */
-export function counted(state: ServiceState): ServiceState {
-  return state.active ? moved(state, { n: state.active.n + 1 }) : state;
-}
-
-export interface Outcome {
-  ending: Ending;
-  report: Report;
-}
-
 /** The active deployment is over: its one ending, its report in the outbox, and what it means for the rest. */
-export function finished(state: ServiceState, outcome: Outcome): ServiceState {
+export function finished(state: ServiceState, ending: Ending, last: Report): ServiceState {
   const over = state.active;
   if (!over) throw new Error('finished: nothing is active');
   const { deployment, sequence, version } = over.order;
-  const next: ServiceState = { ...withEnding(state, outcome.report, over.order.replyTo), active: null };
-  switch (outcome.ending) {
+  const next: ServiceState = { ...withEnding(state, last, over.order.replyTo), active: null };
+  switch (ending) {
     case 'succeeded':
       return {
         ...next,
@@ -174,7 +164,7 @@ export function finished(state: ServiceState, outcome: Outcome): ServiceState {
         previousGood:
           state.running && state.running.version !== version ? state.running.version : state.previousGood,
         failures: state.failures.filter((failure) => failure.version !== version),
-        pinned: over.order.source === 'local' ? { since: outcome.report.at, version } : next.pinned,
+        pinned: over.order.source === 'local' ? { since: last.at, version } : next.pinned,
       };
     case 'broken':
       return { ...next, running: null, failures: withFailure(state, sequence, deployment, version) };
@@ -260,5 +250,3 @@ function withFailure(
 ): ServiceState['failures'] {
   return newest([...state.failures, { sequence, deployment, version }], KEEP.failures);
 }
-
-export type { Step };

@@ -1,0 +1,284 @@
+import { announcement as announcementSchema } from '../shared/announcement.ts';
+import { isCode, messageOf, TriggerDeployError } from '../shared/errors.ts';
+import type { Log } from '../shared/log.ts';
+import { backoffMs } from '../shared/retry.ts';
+import type { Verifier } from '../shared/signing.ts';
+import { admit, type Decision } from './admit.ts';
+import type { DesiredReader } from './deploy/converge.ts';
+import type { Clock, Identity, Reporter } from './deploy/ports.ts';
+import type { ServiceWorker } from './deploy/worker.ts';
+
+/** The loop: receive → admit → journal → delete → deploy → report. */
+
+export interface Message {
+  body: string;
+  receiptHandle: string;
+}
+
+/** The instance's own queue, subscribed to the topic. */
+export interface Inbox {
+  /** Makes queue and subscription what they should be; may be called again at any time. */
+  ensure(signal: AbortSignal): Promise<void>;
+  /** Repeats the identical Subscribe, which heals a lost one. */
+  resubscribe(signal: AbortSignal): Promise<void>;
+  receive(signal: AbortSignal): Promise<Message[]>;
+  delete(message: Message): Promise<void>;
+}
+
+/** What systemd is told. */
+export interface Notifier {
+  ready(): Promise<void>;
+  status(text: string): void;
+  watchdog(): void;
+  stopping(): void;
+  readonly watchdogMs: number | undefined;
+}
+
+export interface AgentParts {
+  identity: Identity;
+  workers: ReadonlyMap<string, ServiceWorker>;
+  inbox: Inbox;
+  isQueueGone: (error: unknown) => boolean;
+  verifier: Verifier;
+  desired: DesiredReader;
+  reporter: Reporter;
+  notifier: Notifier;
+  clock: Clock;
+  log: Log;
+}
+
+/** ms */
+const RESUBSCRIBE_EVERY = 10 * 60 * 1000;
+const CONVERGE_EVERY = 5 * 60 * 1000;
+const CONVERGE_AGAIN_AFTER = 60 * 1000;
+const BACKOFF = { first: 500, longest: 60_000 };
+
+/**
+ * Runs until `stopping` aborts, then lets every deployment checkpoint. Ready before any unit is started and
+ * without AWS: a service ordered `After=` the agent would otherwise deadlock, and an outage of AWS would be a
+ * crash loop.
+ */
+export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promise<void> {
+  const { notifier, log, workers } = parts;
+  await notifier.ready();
+  log.info({ services: [...workers.keys()], keys: parts.verifier.kids }, 'ready');
+  if (parts.verifier.kids.length === 0)
+    log.warn('trust: none — anyone who may publish to the topic deploys here');
+  const receiver = new Receiver(parts);
+  await Promise.all([
+    ...[...workers.values()].map((worker) => worker.run(stopping)),
+    repeatedly(parts, stopping, 'the instance record', async (signal) => {
+      for (const worker of workers.values())
+        await parts.reporter.putInstance(await worker.record(signal), signal);
+      return undefined;
+    }),
+    repeatedly(parts, stopping, 'converging', async (signal, round) => {
+      // The first look may precede what was announced while the queue did not exist yet: so one more, soon.
+      await convergeAll(parts, signal);
+      return round === 0 ? CONVERGE_AGAIN_AFTER : CONVERGE_EVERY * (0.8 + 0.4 * Math.random());
+    }),
+    receiver.run(stopping),
+    beat(parts, receiver, stopping),
+  ]);
+  notifier.stopping();
+}
+
+async function convergeAll({ workers, desired, log }: AgentParts, signal: AbortSignal): Promise<void> {
+  const results = await Promise.allSettled(
+    [...workers.values()].map((worker) => worker.converge(desired, signal)),
+  );
+  const failed = results.find((result) => result.status === 'rejected');
+  if (!failed) return;
+  // What cannot be trusted is no reason to ask more often.
+  if (!isCode(failed.reason, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw failed.reason;
+  log.error({ err: failed.reason }, 'the desired state is not to be trusted: nothing changes');
+}
+
+/**
+ * Runs `work` again after the ms it returns, or backs off when it fails, until `stopping` aborts or it
+ * returns undefined.
+ */
+async function repeatedly(
+  { clock, log }: AgentParts,
+  stopping: AbortSignal,
+  what: string,
+  work: (signal: AbortSignal, round: number) => Promise<number | undefined>,
+): Promise<void> {
+  for (let round = 0, failures = 0; !stopping.aborted; ) {
+    let pause: number | undefined;
+    try {
+      pause = await work(stopping, round);
+      round += 1;
+      failures = 0;
+      if (pause === undefined) return;
+    } catch (error) {
+      if (stopping.aborted) return;
+      pause = backoffMs(failures, BACKOFF);
+      failures += 1;
+      log.warn({ err: error, retryMs: pause }, `${what} failed: ${messageOf(error)}`);
+    }
+    await clock.sleep(pause, stopping).catch(() => undefined);
+  }
+}
+
+class Receiver {
+  readonly #parts: AgentParts;
+  /** When the loop last went round, on the monotonic clock, ms. */
+  lastRound: number;
+  #refused = 0;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    this.lastRound = parts.clock.monotonic();
+  }
+
+  async run(stopping: AbortSignal): Promise<void> {
+    const { inbox, clock, isQueueGone, desired: _desired } = this.#parts;
+    let subscribedAt: number | undefined;
+    await repeatedly(this.#parts, stopping, 'receiving', async (signal) => {
+      this.lastRound = clock.monotonic();
+      if (subscribedAt === undefined) {
+        await inbox.ensure(signal);
+        subscribedAt = clock.monotonic();
+        this.#parts.notifier.status('waiting for announcements');
+        this.#parts.log.info('subscribed, waiting for announcements');
+        // What was announced while the queue was not there is in the desired state.
+        await convergeAll(this.#parts, signal).catch((error) =>
+          this.#parts.log.warn({ err: error }, 'the desired state could not be read'),
+        );
+      } else if (clock.monotonic() - subscribedAt > RESUBSCRIBE_EVERY) {
+        await inbox.resubscribe(signal);
+        subscribedAt = clock.monotonic();
+      }
+      try {
+        for (const message of await inbox.receive(signal)) await this.#handle(message);
+      } catch (error) {
+        if (isQueueGone(error)) subscribedAt = undefined;
+        throw error;
+      }
+      return 0;
+    });
+  }
+
+  /** Journal first, then delete: a message whose effect could not be recorded comes back by itself. */
+  async #handle(message: Message): Promise<void> {
+    const { log, inbox } = this.#parts;
+    try {
+      await this.#act(message.body);
+    } catch (error) {
+      if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) {
+        log.error({ err: error }, 'an announcement could not be recorded: it will come again');
+        return;
+      }
+      this.#refuse(error);
+    }
+    try {
+      await inbox.delete(message);
+    } catch (error) {
+      log.warn(
+        { err: error },
+        'a message could not be deleted: it will come again, and be answered the same',
+      );
+    }
+  }
+
+  async #act(body: string): Promise<void> {
+    const { verifier, identity, workers, clock, log } = this.#parts;
+    const said = await verifier.verify('td-announcement+jws', body, announcementSchema);
+    const worker = said.service === undefined ? undefined : workers.get(said.service);
+    const decision = admit(said, {
+      env: identity.env,
+      instance: identity.instance,
+      now: clock.now(),
+      state: worker?.state(),
+    });
+    log.debug({ deployment: said.deployment, kind: said.kind, decision: decision.do }, 'announcement');
+    if (decision.do === 'refuse') {
+      this.#refuse(new TriggerDeployError(decision.code, decision.why), said.deployment);
+    } else if (decision.do === 'answer-roll-call') {
+      await this.#answerRollCall(said.deployment, said.replyTo, worker ? [worker] : [...workers.values()]);
+    } else if (worker) {
+      await this.#decided(decision, worker, said);
+    }
+  }
+
+  async #decided(
+    decision: Decision,
+    worker: ServiceWorker,
+    said: { deployment: string; replyTo?: string | undefined; sequence?: unknown },
+  ): Promise<void> {
+    switch (decision.do) {
+      case 'accept':
+        return await worker.accept(decision.order);
+      case 'proceed':
+        return await worker.proceed(said.deployment, said.replyTo);
+      case 'repeat':
+        return worker.repeat(said.deployment, said.replyTo);
+      case 'raise':
+        return await worker.raise(Number(said.sequence), said.deployment);
+      case 'end':
+        return await worker.refuse(decision.order, decision.ending, {
+          code: decision.code,
+          message: decision.why,
+        });
+      case 'cancel':
+        return await worker.cancel(said.deployment);
+      case 'converge':
+        // In the background: a slow S3 must not keep the next announcement waiting.
+        void worker
+          .converge(this.#parts.desired, AbortSignal.timeout(30_000))
+          .catch((error) => this.#parts.log.warn({ err: error }, 'converging failed'));
+        return;
+      default:
+        this.#parts.log.debug({ deployment: said.deployment }, decision.do);
+    }
+  }
+
+  async #answerRollCall(
+    rollCall: string,
+    replyTo: string | undefined,
+    workers: ServiceWorker[],
+  ): Promise<void> {
+    const { identity, clock, reporter } = this.#parts;
+    const services = await Promise.all(workers.map((worker) => worker.record(AbortSignal.timeout(5000))));
+    reporter.progress(
+      {
+        kind: 'roll-call',
+        v: 1,
+        rollCall,
+        env: identity.env,
+        instance: identity.instance,
+        ...(identity.zone === undefined ? {} : { zone: identity.zone }),
+        agentVersion: identity.agentVersion,
+        at: new Date(clock.now()).toISOString(),
+        services,
+      },
+      replyTo,
+    );
+  }
+
+  #refuse(error: TriggerDeployError, deployment?: string): void {
+    this.#refused += 1;
+    this.#parts.log.warn(
+      { code: error.code, refused: this.#refused, ...(deployment === undefined ? {} : { deployment }) },
+      `announcement refused: ${error.message}`,
+    );
+  }
+}
+
+/** The watchdog is fed only while the loop goes round: a poll lasts 20 s, a back-off a minute at most. */
+const STUCK_AFTER = 5 * 60 * 1000;
+
+async function beat(
+  { notifier, clock, log }: AgentParts,
+  receiver: Receiver,
+  stopping: AbortSignal,
+): Promise<void> {
+  const every = notifier.watchdogMs === undefined ? undefined : notifier.watchdogMs / 3;
+  if (every === undefined) return;
+  while (!stopping.aborted) {
+    if (clock.monotonic() - receiver.lastRound < STUCK_AFTER) notifier.watchdog();
+    else log.fatal('the loop makes no progress: the watchdog is fed no more');
+    await clock.sleep(every, stopping).catch(() => undefined);
+  }
+}

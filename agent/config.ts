@@ -1,0 +1,189 @@
+import { readFile } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import { z } from 'zod';
+import { duration, parseConfigFile } from '../shared/config-file.ts';
+import { messageOf, TriggerDeployError } from '../shared/errors.ts';
+import { envName, instanceId, serviceName, versionName } from '../shared/names.ts';
+import type { Check, Hook } from './deploy/ports.ts';
+
+/**
+ * agent.yaml → typed config. Unknown keys are refused: a misspelt `watch` that silently means nothing is a
+ * bad night. What comes out is normalised (durations in ms, defaults filled in); nothing downstream checks again.
+ */
+
+const absolutePath = z
+  .string()
+  .refine((path) => isAbsolute(path) && !path.split('/').includes('..') && !path.includes('\0'), {
+    error: 'expected an absolute path without ".."',
+  });
+/** The program is named by its full path: a root agent must not search a PATH it does not control. */
+const argv = z
+  .array(z.string().refine((word) => !word.includes('\0'), { error: 'no NUL' }))
+  .min(1)
+  .max(64)
+  .refine((words) => isAbsolute(words[0] ?? ''), {
+    error:
+      'expected an argv array whose first word is an absolute path, such as [/usr/local/bin/drain, payments]',
+  });
+const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}\$?$/, 'expected a user name');
+const unitName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}\.(service|socket|target)$/,
+    'expected a unit such as payments.service',
+  );
+const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({});
+const port = z.int().min(1).max(65_535);
+
+const patience = {
+  successes: z.int().min(1).max(100).default(1),
+  deadline: duration.default(60_000),
+  timeout: duration.default(2000),
+};
+
+const check = z
+  .strictObject({
+    http: z
+      .strictObject({
+        url: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }),
+        status: z.int().min(100).max(599).default(200),
+        body: z.string().min(1).optional(),
+        ...patience,
+      })
+      .optional(),
+    tcp: z.strictObject({ host: z.string().min(1).default('127.0.0.1'), port, ...patience }).optional(),
+    command: z.strictObject({ run: argv, user: userName.optional(), ...patience }).optional(),
+    systemd: z.strictObject({ unit: unitName, ...patience }).optional(),
+  })
+  .transform((kinds, context): Check => {
+    const given = Object.entries(kinds).filter(([, value]) => value !== undefined);
+    const [only] = given;
+    if (!only || given.length > 1) {
+      context.addIssue({ code: 'custom', message: 'expected exactly one of http, tcp, command, systemd' });
+      return z.NEVER;
+    }
+    return { kind: only[0], ...(only[1] as object) } as Check;
+  });
+
+const hook = z
+  .strictObject({ run: argv, timeout: duration.default(30_000), user: userName.optional(), environment })
+  .transform((value): Hook => value);
+
+const adopt = z.strictObject({ path: absolutePath, version: versionName });
+const directoryPackage = {
+  dir: absolutePath,
+  /** DESIGN: at least 3 kept, for a JVM whose jar is deleted dies late. */
+  keep: z.int().min(3).max(100).default(3),
+  adopt: adopt.optional(),
+};
+const packageConfig = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('jar'), ...directoryPackage }),
+  z.strictObject({ type: z.literal('archive'), ...directoryPackage }),
+]);
+
+const managerBounds = { stopTimeout: duration.default(30_000), startTimeout: duration.default(60_000) };
+const manager = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('systemd'), unit: unitName, ...managerBounds }),
+  z.strictObject({
+    type: z.literal('command'),
+    start: argv,
+    stop: argv,
+    restart: argv.optional(),
+    status: argv,
+    pidFile: absolutePath.optional(),
+    log: absolutePath.optional(),
+    user: userName.optional(),
+    environment,
+    ...managerBounds,
+  }),
+]);
+
+const service = z.strictObject({
+  package: packageConfig,
+  manager,
+  checks: z.array(check).max(16).default([]),
+  watch: duration.default(10_000),
+  hooks: z
+    .strictObject({
+      beforeStop: z.array(hook).max(16).default([]),
+      afterStart: z.array(hook).max(16).default([]),
+    })
+    .default({ beforeStop: [], afterStart: [] }),
+  reportLog: z
+    .union([z.boolean(), z.enum(['on', 'off'])])
+    .default(true)
+    .transform((value) => value === true || value === 'on'),
+});
+
+const agentConfig = z
+  .strictObject({
+    env: envName,
+    region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'expected a region such as eu-west-1'),
+    topic: z
+      .string()
+      .regex(
+        /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$/,
+        'expected the ARN of an SNS topic',
+      ),
+    bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'expected the name of an S3 bucket'),
+    pathStyle: z.boolean().default(false),
+    trust: z.union([
+      z.literal('none'),
+      z.strictObject({
+        keys: z
+          .array(absolutePath)
+          .min(1, 'no key: name the public key of your publisher, or say `trust: none`'),
+      }),
+    ]),
+    instance: instanceId.optional(),
+    state: absolutePath.default('/var/lib/trigger-deploy'),
+    logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+    services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
+      error: 'no service: an agent without services has nothing to do',
+    }),
+  })
+  .superRefine((config, context) => {
+    const topicRegion = config.topic.split(':')[3];
+    if (topicRegion !== config.region) {
+      context.addIssue({
+        code: 'custom',
+        path: ['topic'],
+        message: `the topic is in ${topicRegion}, the region is ${config.region}`,
+      });
+    }
+    const owners = new Map<string, string>();
+    for (const [name, { package: pkg }] of Object.entries(config.services)) {
+      const owner = owners.get(pkg.dir);
+      if (owner !== undefined) {
+        context.addIssue({
+          code: 'custom',
+          path: ['services', name, 'package', 'dir'],
+          message: `${pkg.dir} belongs to ${owner} already`,
+        });
+      }
+      owners.set(pkg.dir, name);
+    }
+  });
+
+export type AgentConfig = z.infer<typeof agentConfig>;
+export type AgentServiceConfig = AgentConfig['services'][string];
+
+export const DEFAULT_CONFIG_PATH = '/etc/trigger-deploy/agent.yaml';
+
+/** @throws CONFIG_INVALID: the file cannot be read, or every mistake in it at once. */
+export async function loadAgentConfig(path: string): Promise<AgentConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new TriggerDeployError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'name the config with --config, or write it: see systemd/agent.example.yaml',
+    });
+  }
+  return parseAgentConfig(text, path);
+}
+
+export function parseAgentConfig(text: string, file: string): AgentConfig {
+  return parseConfigFile(text, file, agentConfig as z.ZodType<AgentConfig>);
+}

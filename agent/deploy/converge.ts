@@ -1,0 +1,50 @@
+import { type Desired, desired as desiredSchema } from '../../shared/desired.ts';
+import type { Verifier } from '../../shared/signing.ts';
+import type { DesiredStore } from './ports.ts';
+import type { Order, ServiceState } from './state.ts';
+
+/**
+ * Bringing an instance up to date by itself: the one that booted after the announcement, or slept through
+ * it. A desired state that is absent or cannot be read changes nothing.
+ */
+export interface DesiredReader {
+  /** The desired state as last written, undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors. */
+  read(service: string, signal: AbortSignal): Promise<Desired | undefined>;
+}
+
+export function createDesiredReader(store: DesiredStore, verifier: Verifier, env: string): DesiredReader {
+  const known = new Map<string, { etag: string; value: Desired }>();
+  return {
+    async read(service, signal) {
+      const answer = await store.read(service, known.get(service)?.etag, signal);
+      if (answer === 'absent') return undefined;
+      if (answer === 'unchanged') return known.get(service)?.value;
+      const value = await verifier.verify('td-desired+jws', answer.text, desiredSchema);
+      if (value.env !== env || value.service !== service) return undefined;
+      known.set(service, { etag: answer.etag, value });
+      return value;
+    },
+  };
+}
+
+/** What the desired state asks of this instance now; a string says why it asks nothing. */
+export function orderFromDesired(state: ServiceState, want: Desired, current: string | null): Order | string {
+  if (state.active || state.waiting) return 'a deployment is under way';
+  if (state.pinned) return `pinned to ${state.pinned.version}`;
+  if (want.sequence <= (state.running?.sequence ?? 0)) return 'up to date';
+  if (state.failures.some((failure) => failure.deployment === want.deployment))
+    return 'it failed here before';
+  if (state.tombstones.includes(want.deployment)) return 'it was cancelled here';
+  // A pause never keeps an instance that runs nothing from coming up.
+  if (want.pause && current !== null) return `paused by ${want.pause.by}`;
+  return {
+    deployment: want.deployment,
+    service: want.service,
+    sequence: want.sequence,
+    version: want.version,
+    action: want.action,
+    artifacts: want.artifacts,
+    source: 'desired',
+    hold: false,
+  };
+}

@@ -1,0 +1,175 @@
+import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
+import type { Ending, ProgressState, Step } from '../../shared/report.ts';
+import { isExhausted } from './recover.ts';
+import { contextOf, type Run, reportErrorOf, reportOf } from './run.ts';
+import { beforeSwitch } from './state.ts';
+import { check, watch } from './step-check.ts';
+import { commit } from './step-commit.ts';
+import { drain, mayBeDrained, undrain } from './step-drain.ts';
+import { prepare } from './step-prepare.ts';
+import { decideRollback, rollback } from './step-rollback.ts';
+import { start } from './step-start.ts';
+import { switchRelease } from './step-switch.ts';
+
+/** How a run of a deployment came out: an ending, or a halt that the journal will take up again. */
+export type RunResult =
+  | { ending: Ending; error?: TriggerDeployError | undefined }
+  /** Prepared, and waiting for the announcement that says go on. */
+  | { held: true }
+  /** The agent or the machine is stopping: no verdict, the journal holds where it stands. */
+  | { interrupted: true };
+
+type ForwardStep = Exclude<Step, 'rollback'>;
+
+const STEP_WORK = {
+  prepare,
+  drain,
+  switch: switchRelease,
+  start,
+  check,
+  watch,
+  commit,
+} satisfies Record<ForwardStep, (run: Run) => Promise<void>>;
+
+/** The step to begin with, by the state the journal holds. Each step may be begun again: all are idempotent. */
+const NEXT_STEP = {
+  accepted: 'prepare',
+  preparing: 'prepare',
+  prepared: 'drain',
+  draining: 'drain',
+  switching: 'switch',
+  starting: 'start',
+  checking: 'check',
+  watching: 'check',
+} satisfies Record<ProgressState, ForwardStep>;
+
+const COURSE: readonly ForwardStep[] = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit'];
+
+/** Takes the active deployment from where the journal has it to its end. The one place that decides on rollback. */
+export async function runDeployment(run: Run): Promise<RunResult> {
+  const exhausted = isExhausted(run.active());
+  if (run.active().direction === 'back') return exhausted ? brokenAfterTries(run) : await goBack(run);
+  const failure = exhausted ? triedTooOften(run) : await goForward(run);
+  if (failure === undefined) return { ending: 'succeeded' };
+  if (failure === 'held') return { held: true };
+  if (await isInterrupted(run, failure.error)) return { interrupted: true };
+  if (beforeSwitch(run.active())) return await giveUp(run, failure);
+  const detail = await evidence(run, failure.error);
+  run.log.warn({ err: failure.error, step: failure.during }, `${failure.error.message}: rolling back`);
+  try {
+    await decideRollback(run, { ...failure, detail });
+  } catch (error) {
+    // The decision could not be recorded: the journal still says forward, and so it will be taken up again.
+    run.log.error({ err: error }, 'the decision to roll back could not be recorded');
+    return { interrupted: true };
+  }
+  return await goBack(run);
+}
+
+type Failure = { error: TriggerDeployError; during: Step };
+
+async function goForward(run: Run): Promise<Failure | 'held' | undefined> {
+  const first = NEXT_STEP[run.active().state];
+  for (const step of COURSE.slice(COURSE.indexOf(first))) {
+    if (!run.active().changed && (step === 'drain' || step === 'switch' || step === 'start')) continue;
+    try {
+      run.signal.throwIfAborted();
+      if (step !== 'prepare' && run.active().order.hold) return 'held';
+      await run.timed(step, () => STEP_WORK[step](run));
+    } catch (error) {
+      // Whatever an aborted wait threw, why it was aborted is the reason that counts.
+      const reason: unknown = run.signal.aborted ? run.signal.reason : error;
+      return { error: asTriggerDeployError(reason), during: step };
+    }
+  }
+  return undefined;
+}
+
+/** A deployment that takes the agent down each time must not do so for ever. */
+function triedTooOften(run: Run): Failure {
+  const { state, recoveries } = run.active();
+  const message = `the agent went down ${recoveries} times in this deployment, the last time while ${state}`;
+  return { error: new TriggerDeployError('RECOVERY_EXHAUSTED', message), during: NEXT_STEP[state] };
+}
+
+function brokenAfterTries(run: Run): RunResult {
+  const { error } = triedTooOften(run);
+  run.log.fatal({ err: error }, `the rollback was never finished, this needs a person: ${error.message}`);
+  return { ending: 'broken', error };
+}
+
+async function goBack(run: Run): Promise<RunResult> {
+  try {
+    await run.timed('rollback', () => rollback(run));
+    return { ending: 'rolled-back' };
+  } catch (error) {
+    const failure = asTriggerDeployError(error);
+    if (await isInterrupted(run, failure)) return { interrupted: true };
+    run.log.fatal({ err: failure }, `the rollback failed too, this needs a person: ${failure.message}`);
+    return {
+      ending: 'broken',
+      error: new TriggerDeployError(failure.code, `the rollback failed too: ${failure.message}`, {
+        cause: failure,
+        detail: await evidence(run, failure),
+      }),
+    };
+  }
+}
+
+/** Nothing was switched: whatever traffic was taken away is given back, and that is all there is to undo. */
+async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> {
+  if (mayBeDrained(run)) {
+    try {
+      // The cancel that turned it back must not cancel the giving back.
+      await undrain({ ...run, signal: run.stopping });
+    } catch (cause) {
+      run.log.error({ err: cause }, 'the afterStart hooks failed while turning back');
+    }
+  }
+  if (error.code === 'CANCELLED') return { ending: 'cancelled', error };
+  if (error.code === 'SUPERSEDED') return { ending: 'superseded', error };
+  run.log.warn({ err: error, step: during }, `${error.message}: nothing was changed`);
+  return { ending: 'failed', error };
+}
+
+/**
+ * Units go inactive under an agent whose machine shuts down, and waits end early under an agent that is
+ * being stopped: neither says anything about the version.
+ */
+async function isInterrupted(run: Run, error: TriggerDeployError): Promise<boolean> {
+  if (isCode(error, 'INTERRUPTED')) return true;
+  if (run.stopping.aborted) return true;
+  return await run.ports.host.stopping(run.stopping);
+}
+
+/** The output a step failed with and the end of the service's own log; nothing where the operator says `reportLog: off`. */
+async function evidence(run: Run, error: TriggerDeployError): Promise<string | undefined> {
+  if (!run.service.reportLog) return undefined;
+  let tail = '';
+  try {
+    tail = await run.ports.manager.logTail(run.active().startedAt, run.stopping);
+  } catch (cause) {
+    run.log.warn({ err: cause }, "the service's log could not be read");
+  }
+  const parts = [error.detail, tail].filter((part) => part !== undefined && part !== '');
+  return parts.length === 0 ? undefined : parts.join('\n');
+}
+
+/** The one terminal report of this deployment on this instance. */
+export function endingReport(
+  run: Run,
+  { ending, error }: { ending: Ending; error?: TriggerDeployError | undefined },
+) {
+  const now = run.active();
+  const detail = run.service.reportLog ? error?.detail : undefined;
+  return reportOf(run.identity, now.order, {
+    ...contextOf(now),
+    timings: run.timings(),
+    state: ending,
+    n: run.nextN(),
+    at: run.ports.clock.now(),
+    step: now.during,
+    changed: ending === 'succeeded' || ending === 'rolled-back' || ending === 'broken' ? now.changed : false,
+    error: error ? reportErrorOf(error, detail) : now.error,
+  });
+}

@@ -1,0 +1,48 @@
+import { type Active, initialState, moved, ORDER, type ServiceState } from './state.ts';
+
+/**
+ * What a start of the agent makes of what the journal holds. Pure: the work itself is done by the same
+ * steps as ever, begun where the journal says.
+ */
+
+/** A deployment that took the agent down this often is not tried again. */
+export const MOST_RECOVERIES = 5;
+
+/** Reports made but not journalled before the agent died had lower numbers than this adds. */
+const N_GAP = 1000;
+
+/** The state to start from, and whether the directory came from another instance (a golden image). */
+export function stateAtStart(
+  loaded: ServiceState | undefined,
+  here: { instance: string; service: string },
+): { state: ServiceState; cloned: boolean } {
+  if (!loaded || loaded.service !== here.service) {
+    return { state: initialState(here.instance, here.service), cloned: false };
+  }
+  // The releases on disk are kept; what the other instance was asked, and said, is not ours.
+  if (loaded.instance !== here.instance) {
+    return { state: initialState(here.instance, here.service), cloned: true };
+  }
+  return { state: loaded, cloned: false };
+}
+
+/** The active deployment, ready to be taken up again after the agent, or the machine, went away in it. */
+export function takenUpAgain(state: ServiceState, bootId: string): ServiceState {
+  if (!state.active) return state;
+  const { recoveries, n } = state.active;
+  const again: Partial<Active> = { recoveries: recoveries + 1, n: n + N_GAP };
+  if (state.active.bootId === bootId) return moved(state, again);
+  return moved(state, { ...again, ...afterBoot(state.active, bootId) });
+}
+
+/** After a reboot the check begins anew: another process, other counters, a fresh deadline. */
+function afterBoot(active: Active, bootId: string): Partial<Active> {
+  const begunAnew: Partial<Active> = { bootId, invocationBefore: undefined };
+  if (active.direction === 'back' || ORDER[active.state] <= ORDER.switching) return begunAnew;
+  return { ...begunAnew, state: 'starting' };
+}
+
+/** Whether it kept taking the agent down: then it goes back if it was going forward, else it is broken. */
+export function isExhausted(active: Active): boolean {
+  return active.recoveries > MOST_RECOVERIES;
+}

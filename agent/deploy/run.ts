@@ -1,0 +1,165 @@
+import type { TriggerDeployError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import { cleanTail, type Report, type State, type Step } from '../../shared/report.ts';
+import type { Identity, Ports, ServiceConfig } from './ports.ts';
+import { type Active, beforeSwitch, moved, type Order } from './state.ts';
+import type { StateCell } from './state-cell.ts';
+
+/** One deployment under way: what the steps read, and the two ways in which they move it on. */
+export interface Run {
+  readonly ports: Ports;
+  readonly service: ServiceConfig;
+  readonly identity: Identity;
+  readonly log: Log;
+  /** Aborts when the agent stops and, up to the switch and not beyond it, when the deployment is cancelled or superseded. */
+  readonly signal: AbortSignal;
+  /** Aborts when the agent stops, and for nothing else. */
+  readonly stopping: AbortSignal;
+  active(): Active;
+  /** Journals the change, then reports the state. What is recorded survives a kill; what is reported may be lost. */
+  move(patch: Partial<Active>): Promise<void>;
+  /** Tells whoever watches how it goes within the state; not journalled. */
+  note(text: string): void;
+  /** Runs a step and adds its time to the deployment's timings. */
+  timed<T>(step: Step, work: () => Promise<T>): Promise<T>;
+  /** The ms spent in each step so far. */
+  timings(): Active['timings'];
+  /** The number of the next report. */
+  nextN(): number;
+}
+
+export function createRun(context: {
+  ports: Ports;
+  service: ServiceConfig;
+  identity: Identity;
+  log: Log;
+  stopping: AbortSignal;
+  cancelled: AbortSignal;
+  cell: StateCell;
+}): Run {
+  const { ports, service, identity, log, stopping, cell } = context;
+  const stoppingOrCancelled = AbortSignal.any([stopping, context.cancelled]);
+  const active = () => {
+    const current = cell.read().active;
+    if (!current) throw new Error('no deployment is active');
+    return current;
+  };
+  const timings = { ...active().timings };
+  let n = active().n;
+  const nextN = () => {
+    n += 1;
+    return n;
+  };
+  let step: Step | undefined;
+  let lastNote = '';
+  const report = (note?: string) => {
+    const now = active();
+    const rollingBack = now.direction === 'back' ? 'rollback' : step;
+    ports.reporter.progress(
+      reportOf(identity, now.order, {
+        ...contextOf(now),
+        timings,
+        state: now.state,
+        n: nextN(),
+        at: ports.clock.now(),
+        step: rollingBack,
+        note,
+      }),
+      now.order.replyTo,
+    );
+  };
+  return {
+    ports,
+    service,
+    identity,
+    log,
+    stopping,
+    get signal() {
+      return beforeSwitch(active()) ? stoppingOrCancelled : stopping;
+    },
+    active,
+    timings: () => timings,
+    nextN,
+    async move(patch) {
+      const before = active().state;
+      await cell.update((state) => moved(state, { ...patch, timings: { ...timings }, n: n + 1 }));
+      if (active().state !== before) {
+        log.info({ state: active().state, direction: active().direction }, `${active().state}`);
+      }
+      report();
+    },
+    note(text) {
+      if (text === lastNote) return;
+      lastNote = text;
+      log.debug({ note: text }, text);
+      report(text);
+    },
+    async timed(name, work) {
+      step = name;
+      const began = ports.clock.monotonic();
+      try {
+        return await work();
+      } finally {
+        timings[name] = (timings[name] ?? 0) + ports.clock.monotonic() - began;
+      }
+    },
+  };
+}
+
+/** What every report of an active deployment says of what ran before. */
+export function contextOf(now: Active): { previous?: string | null; changed: boolean } {
+  return { ...(now.previous === undefined ? {} : { previous: now.previous }), changed: now.changed };
+}
+
+export function reportOf(
+  identity: Identity,
+  order: Order,
+  rest: {
+    state: State;
+    n: number;
+    at: number; // ms since the epoch
+    step?: Step | undefined;
+    note?: string | undefined;
+    previous?: string | null | undefined;
+    changed?: boolean | undefined;
+    error?: Report['error'] | undefined;
+    timings: Report['timings'];
+  },
+): Report {
+  const defined = <K extends string, V>(key: K, value: V | undefined) =>
+    value === undefined ? {} : ({ [key]: value } as Record<K, V>);
+  return {
+    kind: 'report',
+    v: 1,
+    deployment: order.deployment,
+    env: identity.env,
+    service: order.service,
+    instance: identity.instance,
+    ...defined('zone', identity.zone),
+    sequence: order.sequence,
+    n: rest.n,
+    at: new Date(rest.at).toISOString(),
+    state: rest.state,
+    ...defined('step', rest.step),
+    ...defined('note', rest.note === undefined ? undefined : cleanTail(rest.note).slice(0, 512)),
+    version: order.version,
+    ...defined('previous', rest.previous),
+    ...defined('changed', rest.changed),
+    ...defined('error', rest.error),
+    timings: Object.fromEntries(
+      Object.entries(rest.timings).map(([name, ms]) => [name, Math.round(ms ?? 0)]),
+    ),
+  };
+}
+
+/** A typed error as a report carries it: cleaned and bounded. */
+export function reportErrorOf(
+  error: TriggerDeployError,
+  detail: string | undefined,
+): NonNullable<Report['error']> {
+  return {
+    code: error.code,
+    message: cleanTail(error.message).replaceAll('\n', ' ').slice(0, 2048),
+    ...(detail ? { detail: cleanTail(detail) } : {}),
+  };
+}

@@ -1,0 +1,32 @@
+import type { Journal } from './ports.ts';
+import type { ServiceState } from './state.ts';
+
+/**
+ * The one holder of a service's state. Changes are made one after another, and each is on disk before
+ * anybody can read it: what was read was never forgotten.
+ */
+export interface StateCell {
+  read(): ServiceState;
+  /** @throws what the journal throws; the state then is as before. */
+  update(change: (state: ServiceState) => ServiceState): Promise<ServiceState>;
+}
+
+export function createStateCell(initial: ServiceState, journal: Journal): StateCell {
+  let state = initial;
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    read: () => state,
+    update(change) {
+      const turn = last.then(async () => {
+        const next = change(state);
+        if (next !== state) {
+          await journal.append(next);
+          state = next;
+        }
+        return state;
+      });
+      last = turn.catch(() => undefined);
+      return turn;
+    },
+  };
+}

@@ -1,0 +1,112 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+import { deadline, formatMs } from '../../shared/retry.ts';
+import type { Check } from './ports.ts';
+import type { Run } from './run.ts';
+
+/** Probes come fast at first, for most services are up at once, and then once a second. ms */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 1000;
+/** In the watch, this many failed probes in a row are a verdict; one 503 is not. */
+const WATCH_FAILURES = 3;
+
+/** Step 5: every check passes often enough in a row within its deadline. @throws CHECK_FAILED. */
+export async function check(run: Run): Promise<void> {
+  await run.move({ state: 'checking' });
+  await passChecks(run, run.active().order.version);
+}
+
+/** The checks of the config against `version`, side by side; the first that fails ends the others. */
+export async function passChecks(run: Run, version: string): Promise<void> {
+  const others = new AbortController();
+  const signal = AbortSignal.any([run.signal, others.signal]);
+  const given = run.service.checks.map((one) => passCheck(run, one, version, signal));
+  try {
+    await Promise.all(given);
+  } finally {
+    others.abort();
+    await Promise.allSettled(given);
+  }
+}
+
+/** Every check once: whether the service is healthy right now. */
+export async function passOnce(run: Run, version: string): Promise<boolean> {
+  const expected = { service: run.service.name, version };
+  const answers = await Promise.all(
+    run.service.checks.map((one) => run.ports.probe.probe(one, expected, run.signal)),
+  );
+  return answers.every((answer) => answer.ok);
+}
+
+async function passCheck(run: Run, one: Check, version: string, parent: AbortSignal): Promise<void> {
+  const expected = { service: run.service.name, version };
+  let last = 'never tried';
+  let passed = 0;
+  using bound = deadline(one.deadline, parent, describe(one));
+  try {
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 1.5)) {
+      const { ok, note } = await run.ports.probe.probe(one, expected, bound.signal);
+      passed = ok ? passed + 1 : 0;
+      last = note;
+      run.note(`${note}, ${passed} of ${one.successes}`);
+      if (passed >= one.successes) return;
+      if (!ok) await failIfGivenUp(run, bound.signal);
+      await run.ports.clock.sleep(pause, bound.signal);
+    }
+  } catch (cause) {
+    if (!bound.expired() || parent.aborted) throw cause;
+    throw new TriggerDeployError(
+      'CHECK_FAILED',
+      `${describe(one)}: ${last} (${passed} of ${one.successes}) after ${formatMs(one.deadline)}`,
+    );
+  }
+}
+
+/** No check can pass any more once the manager has given the unit up: say so at once, not at the deadline. */
+async function failIfGivenUp(run: Run, signal: AbortSignal): Promise<void> {
+  const status = await run.ports.manager.status(signal);
+  if (status.failed) {
+    throw new TriggerDeployError('CHECK_FAILED', `the service is down: ${status.summary}`);
+  }
+}
+
+/**
+ * The watch period: the main process stays the same, the manager restarts nothing, the checks go on
+ * passing. Catches what dies a few seconds after it was called healthy. @throws WATCH_FAILED.
+ */
+export async function watch(run: Run): Promise<void> {
+  if (run.service.watch === 0 || !run.active().changed) return;
+  const { clock, manager } = run.ports;
+  const before = await manager.status(run.signal);
+  await run.move({ state: 'watching' });
+  const until = clock.monotonic() + run.service.watch;
+  let failedInARow = 0;
+  while (clock.monotonic() < until || failedInARow > 0) {
+    await clock.sleep(Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, until - clock.monotonic())), run.signal);
+    const now = await manager.status(run.signal);
+    if (!now.active) throw watchFailed(`the service went down: ${now.summary}`);
+    if (now.mainPid !== before.mainPid) {
+      throw watchFailed(`its process changed from ${before.mainPid} to ${now.mainPid}`);
+    }
+    if (now.restarts > before.restarts)
+      throw watchFailed(`it was restarted ${now.restarts - before.restarts} times`);
+    failedInARow = (await passOnce(run, run.active().order.version)) ? 0 : failedInARow + 1;
+    if (failedInARow >= WATCH_FAILURES) throw watchFailed(`its checks failed ${failedInARow} times in a row`);
+  }
+}
+
+function watchFailed(what: string): TriggerDeployError {
+  return new TriggerDeployError('WATCH_FAILED', `healthy at first, then ${what}`);
+}
+
+function describe(one: Check): string {
+  switch (one.kind) {
+    case 'http':
+      return `GET ${one.url}`;
+    case 'tcp':
+      return `tcp ${one.host}:${one.port}`;
+    case 'command':
+      return `command ${one.run[0]}`;
+    case 'systemd':
+      return `unit ${one.unit}`;
+  }
+}

@@ -1,0 +1,43 @@
+import { sameArtifacts } from '../../shared/manifest.ts';
+import type { Run } from './run.ts';
+import { passOnce } from './step-check.ts';
+
+/**
+ * Step 1: the release is complete on this instance, and what ran before is known. Nothing that runs is
+ * touched. A version that runs already, healthy, is only checked: `changed: false`.
+ */
+export async function prepare(run: Run): Promise<void> {
+  const { order, fresh } = run.active();
+  await run.move({ state: 'preparing' });
+  const previous = await whatRuns(run);
+  if (previous === order.version && !fresh && (await runsHealthy(run))) {
+    await run.move({ state: 'prepared', previous, changed: false });
+    return;
+  }
+  const { downloaded } = await run.ports.package.prepare(
+    { service: order.service, version: order.version, artifacts: order.artifacts, fresh },
+    run.note,
+    run.signal,
+  );
+  run.log.info(
+    { downloaded },
+    downloaded > 0 ? `prepared, ${downloaded} bytes downloaded` : 'prepared, nothing to download',
+  );
+  await run.move({ state: 'prepared', previous });
+}
+
+/** Looked up once and recorded: after the switch, `current` no longer tells. */
+async function whatRuns(run: Run): Promise<string | null> {
+  const known = run.active().previous;
+  if (known !== undefined) return known;
+  return (await run.ports.package.current()) ?? (await run.ports.package.adopt());
+}
+
+async function runsHealthy(run: Run): Promise<boolean> {
+  const { order } = run.active();
+  const releases = await run.ports.package.releases();
+  const release = releases.find((one) => one.version === order.version);
+  if (!release || !sameArtifacts(release.artifacts, order.artifacts)) return false;
+  const { active } = await run.ports.manager.status(run.signal);
+  return active && (await passOnce(run, order.version));
+}

@@ -1,0 +1,43 @@
+import type { TriggerDeployError } from '../../shared/errors.ts';
+import type { Step } from '../../shared/report.ts';
+import { type Run, reportErrorOf } from './run.ts';
+import { passChecks } from './step-check.ts';
+import { undrain } from './step-drain.ts';
+
+/** Records that it goes back, and why; from here on no restart of the agent makes it go forward again. */
+export async function decideRollback(
+  run: Run,
+  failure: { error: TriggerDeployError; during: Step; detail: string | undefined },
+): Promise<void> {
+  const { invocation } = await run.ports.manager.status(run.signal);
+  await run.move({
+    direction: 'back',
+    state: 'switching',
+    error: reportErrorOf(failure.error, failure.detail),
+    during: failure.during,
+    invocationBefore: invocation,
+    hooksDone: { beforeStop: 0, afterStart: 0 },
+    // The way back has tries of its own.
+    recoveries: 0,
+  });
+}
+
+/**
+ * The old release runs again and is healthy, with no download. After a first deploy nothing ran before: the
+ * unit is stopped and `current` removed. Idempotent: an interrupted rollback is simply run again.
+ * @throws whatever keeps the old release from running; the ending then is `broken`.
+ */
+export async function rollback(run: Run): Promise<void> {
+  const { previous } = run.active();
+  if (previous === null || previous === undefined) {
+    await run.ports.manager.stop(run.signal);
+    await run.ports.package.switchTo(null);
+    return;
+  }
+  await run.ports.package.switchTo(previous);
+  await run.move({ state: 'starting' });
+  await run.ports.manager.restart(run.signal);
+  await run.move({ state: 'checking' });
+  await passChecks(run, previous);
+  await undrain(run);
+}

@@ -1,0 +1,18 @@
+import type { Run } from './run.ts';
+
+/**
+ * Step 4: the unit runs what `current` points at. A unit that was started since the switch (by a start of
+ * ours that was cut short, or by a maintainer script) is not started again.
+ */
+export async function start(run: Run): Promise<void> {
+  await run.move({ state: 'starting' });
+  if (await startedSinceSwitch(run)) return;
+  const status = await run.ports.manager.restart(run.signal);
+  run.log.info({ pid: status.mainPid, unit: status.summary }, 'started');
+}
+
+async function startedSinceSwitch(run: Run): Promise<boolean> {
+  const { invocationBefore } = run.active();
+  const { active, invocation } = await run.ports.manager.status(run.signal);
+  return active && invocation !== null && invocationBefore !== undefined && invocation !== invocationBefore;
+}

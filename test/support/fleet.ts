@@ -1,0 +1,222 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { type Cloud, startCloud } from './cloud.ts';
+import { AGENT, type Finished, type Program, PUBLISHER, startProgram } from './programs.ts';
+import { type Behaviour, packSampleService } from './sample-service/package.ts';
+
+/**
+ * A whole small world on one machine: the embedded cloud, instances that each are a directory and an agent
+ * process, and a publisher to type commands at. Everything lies under one directory and goes with `stop`.
+ */
+
+export const ENV = 'dev';
+export const BUCKET = 'acme-deploys-dev';
+export const TOPIC = 'trigger-deploy-dev';
+const REGION = 'eu-west-1';
+const CONTROL = fileURLToPath(new URL('sample-service/control.mjs', import.meta.url));
+
+/** A service as agent.yaml has it, below `services:`. */
+export type ServiceYaml = Record<string, unknown>;
+
+export interface Instance {
+  readonly id: string;
+  readonly dir: string;
+  /** Where the sample service of this instance listens. */
+  readonly port: number;
+  readonly configFile: string;
+  /** The running agent; undefined when it is stopped. */
+  agent: Program | undefined;
+}
+
+export interface Fleet {
+  readonly cloud: Cloud;
+  readonly dir: string;
+  readonly topicArn: string;
+  readonly instances: Instance[];
+  /** The publisher's environment. */
+  readonly env: Record<string, string>;
+  /** A new instance, its agent running and subscribed. `services` gets the instance to name paths and ports by. */
+  addInstance(id: string, services?: (instance: Instance) => Record<string, ServiceYaml>): Promise<Instance>;
+  startAgent(instance: Instance): Promise<void>;
+  /** Ends the agent as `signal` does, and waits for it. */
+  stopAgent(instance: Instance, signal?: NodeJS.Signals): Promise<Finished>;
+  /** Runs `trigger-deploy …` to its end. */
+  publisher(...args: string[]): Promise<Finished>;
+  startPublisher(...args: string[]): Program;
+  runAgentCommand(instance: Instance, ...args: string[]): Promise<Finished>;
+  /** Packs a version of the sample service; returns the file. */
+  pack(version: string, behaviour?: Behaviour): Promise<string>;
+  /** What the sample service of this instance answers, or undefined when it does not. */
+  ask(instance: Instance, path?: string): Promise<{ status: number; version: string } | undefined>;
+  stop(): Promise<void>;
+}
+
+/** `payments` as the sample service under the `command` manager. */
+export function sampleService(instance: Instance, overrides: ServiceYaml = {}): ServiceYaml {
+  const dir = join(instance.dir, 'payments');
+  const control = (action: string) => [process.execPath, CONTROL, action, dir, String(instance.port)];
+  return {
+    package: { type: 'archive', dir },
+    manager: {
+      type: 'command',
+      start: control('start'),
+      stop: control('stop'),
+      status: control('status'),
+      pidFile: join(dir, 'service.pid'),
+      log: join(dir, 'service.log'),
+      startTimeout: '10s',
+      stopTimeout: '5s',
+    },
+    checks: [
+      {
+        http: {
+          url: `http://127.0.0.1:${instance.port}/health`,
+          body: '"version":"{version}"',
+          successes: 2,
+          deadline: '3s',
+        },
+      },
+    ],
+    watch: '500ms',
+    ...overrides,
+  };
+}
+
+export async function startFleet(): Promise<Fleet> {
+  const dir = await mkdtemp(join(tmpdir(), 'trigger-deploy-'));
+  const cloud = await startCloud({ region: REGION, queueRecreationMs: 500 });
+  const topicArn = cloud.createTopic(TOPIC);
+  cloud.createBucket(BUCKET);
+  const instances: Instance[] = [];
+  const env = { ...cloud.env(), NO_COLOR: '1' };
+  const publisherDir = join(dir, 'publisher');
+  await mkdir(publisherDir);
+  const startPublisher = (...args: string[]) =>
+    startProgram([PUBLISHER, ...args], { env, cwd: publisherDir });
+  const publisher = (...args: string[]) => startPublisher(...args).finished;
+
+  const made = await publisher('keygen', '--out', join(dir, 'keys'), '--name', 'ci');
+  if (made.code !== 0) throw new Error(`keygen failed: ${made.stderr}`);
+  await writeFile(
+    join(publisherDir, 'trigger-deploy.yaml'),
+    stringify({
+      home: ENV,
+      environments: {
+        [ENV]: {
+          region: REGION,
+          topic: topicArn,
+          bucket: BUCKET,
+          pathStyle: true,
+          signingKey: join(dir, 'keys', 'ci.key.json'),
+        },
+      },
+    }),
+  );
+
+  const agentEnv = (instance: Instance) => cloud.env(`session-${instance.id}`);
+  const agentArgs = (instance: Instance, ...args: string[]) => [
+    AGENT,
+    ...args,
+    '--config',
+    instance.configFile,
+  ];
+
+  const fleet: Fleet = {
+    cloud,
+    dir,
+    topicArn,
+    instances,
+    env,
+    publisher,
+    startPublisher,
+    async addInstance(id, services = (instance) => ({ payments: sampleService(instance) })) {
+      const root = join(dir, id);
+      await mkdir(root);
+      const instance: Instance = {
+        id,
+        dir: root,
+        port: await freePort(),
+        configFile: join(root, 'agent.yaml'),
+        agent: undefined,
+      };
+      const config = {
+        env: ENV,
+        region: REGION,
+        topic: topicArn,
+        bucket: BUCKET,
+        pathStyle: true,
+        trust: { keys: [join(dir, 'keys', 'ci.pub.json')] },
+        instance: id,
+        state: join(root, 'state'),
+        services: services(instance),
+      };
+      await writeFile(instance.configFile, stringify(config));
+      instances.push(instance);
+      await fleet.startAgent(instance);
+      return instance;
+    },
+    async startAgent(instance) {
+      instance.agent = startProgram(agentArgs(instance, 'run'), {
+        env: agentEnv(instance),
+        cwd: instance.dir,
+      });
+      await instance.agent.line((line) => line.includes('subscribed, waiting for announcements'));
+    },
+    async stopAgent(instance, signal = 'SIGTERM') {
+      const { agent } = instance;
+      if (!agent) throw new Error(`the agent of ${instance.id} does not run`);
+      agent.process.kill(signal);
+      const finished = await agent.finished;
+      instance.agent = undefined;
+      return finished;
+    },
+    runAgentCommand: (instance, ...args) =>
+      startProgram(agentArgs(instance, ...args), { env: agentEnv(instance), cwd: instance.dir }).finished,
+    pack: (version, behaviour) => packSampleService(join(dir, 'packages'), version, behaviour),
+    async ask(instance, path = '/') {
+      try {
+        const answer = await fetch(`http://127.0.0.1:${instance.port}${path}`, {
+          signal: AbortSignal.timeout(2000),
+        });
+        const { version } = (await answer.json()) as { version: string };
+        return { status: answer.status, version };
+      } catch {
+        return undefined;
+      }
+    },
+    async stop() {
+      await Promise.all(
+        instances.map(async (instance) => {
+          if (instance.agent) await fleet.stopAgent(instance);
+          await killService(join(instance.dir, 'payments', 'service.pid'));
+        }),
+      );
+      await cloud.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  return fleet;
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const server = createServer().listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    const port = typeof address === 'object' && address ? address.port : 0;
+    server.close(() => resolve(port));
+  });
+  return await promise;
+}
+
+async function killService(pidFile: string): Promise<void> {
+  try {
+    process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGKILL');
+  } catch {
+    // It does not run: nothing to end.
+  }
+}

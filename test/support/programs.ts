@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** The two programs as processes: from source, or, with TRIGGER_DEPLOY_PROGRAMS=dist, as built. */
+
+const built = process.env.TRIGGER_DEPLOY_PROGRAMS === 'dist';
+const path = (relative: string) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
+
+export const PUBLISHER = path(built ? 'dist/trigger-deploy.js' : 'publisher/main.ts');
+export const AGENT = path(built ? 'dist/trigger-deploy-agent.js' : 'agent/main.ts');
+
+export interface Finished {
+  /** null when a signal ended it. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Program {
+  readonly process: ChildProcess;
+  /** Everything on stdout so far. */
+  stdout(): string;
+  stderr(): string;
+  /** Resolves with the first line of stdout, past or to come, that fits; rejects when the program ends before it. */
+  line(which: (line: string) => boolean): Promise<string>;
+  readonly finished: Promise<Finished>;
+}
+
+/** Starts `argv` under this Node, with no environment but `env` and what finds the system's programs. */
+export function startProgram(
+  argv: readonly string[],
+  options: { env: Record<string, string>; cwd: string },
+): Program {
+  const child = spawn(process.execPath, [...argv], {
+    cwd: options.cwd,
+    env: { PATH: process.env.PATH ?? '', HOME: options.cwd, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  const watchers = new Set<() => void>();
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    for (const look of watchers) look();
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const finished = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }));
+  return {
+    process: child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    finished,
+    line(which) {
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      let seen = 0;
+      const look = () => {
+        const lines = stdout.split('\n').slice(0, -1);
+        const found = lines.slice(seen).find(which);
+        seen = lines.length;
+        if (found !== undefined) resolve(found);
+      };
+      watchers.add(look);
+      look();
+      void finished.then(({ code }) =>
+        reject(new Error(`${argv.join(' ')} ended (${code}) without that line:\n${stdout}\n${stderr}`)),
+      );
+      return promise.finally(() => watchers.delete(look));
+    },
+  };
+}
