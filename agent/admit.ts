@@ -57,11 +57,13 @@ export function admit(said: Announcement, known: Knowledge): Decision {
   if (said.kind === 'roll-call') {
     if (said.service !== undefined && !known.state)
       return { do: 'ignore', why: 'not a service of this instance' };
+    if (!isTargeted(said, known)) return { do: 'ignore', why: 'aimed at others' };
     return lapsed(said, known) ?? { do: 'answer-roll-call' };
   }
   if (!known.state) return { do: 'ignore', why: 'not a service of this instance' };
   switch (said.kind) {
     case 'converge':
+      if (!isTargeted(said, known)) return { do: 'ignore', why: 'aimed at others' };
       return lapsed(said, known) ?? { do: 'converge' };
     case 'cancel':
       return admitCancel(said, known);
@@ -84,7 +86,11 @@ function admitChange(said: ChangeAnnouncement, known: Knowledge, state: ServiceS
     const underWay = [state.active?.order, state.waiting].find(
       (order) => order?.deployment === said.deployment,
     );
-    if (underWay) return said.kind === 'deploy' && underWay.hold ? { do: 'proceed' } : { do: 'repeat' };
+    if (underWay) {
+      // To go on is to deploy: not too late, and not once something newer was heard of.
+      const outdated = isExpired(said, known) || said.sequence < (state.seen?.sequence ?? 0);
+      return said.kind === 'deploy' && underWay.hold && !outdated ? { do: 'proceed' } : { do: 'repeat' };
+    }
   }
   const order = orderOf(said);
   if (isExpired(said, known)) {

@@ -133,7 +133,7 @@ class Receiver {
   }
 
   async run(stopping: AbortSignal): Promise<void> {
-    const { inbox, clock, isQueueGone, desired: _desired } = this.#parts;
+    const { inbox, clock, isQueueGone } = this.#parts;
     let subscribedAt: number | undefined;
     await repeatedly(this.#parts, stopping, 'receiving', async (signal) => {
       this.lastRound = clock.monotonic();

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
@@ -15,7 +15,9 @@ const absolutePath = z
   .string()
   .refine((path) => isAbsolute(path) && !path.split('/').includes('..') && !path.includes('\0'), {
     error: 'expected an absolute path without ".."',
-  });
+  })
+  // One directory, one spelling: `/opt/payments/` is `/opt/payments`.
+  .transform((path) => resolve(path));
 /** The program is named by its full path: a root agent must not search a PATH it does not control. */
 const argv = z
   .array(z.string().refine((word) => !word.includes('\0'), { error: 'no NUL' }))
@@ -110,7 +112,7 @@ const service = z.strictObject({
     })
     .default({ beforeStop: [], afterStart: [] }),
   reportLog: z
-    .union([z.boolean(), z.enum(['on', 'off'])])
+    .union([z.boolean(), z.enum(['on', 'off'])], { error: 'expected on or off' })
     .default(true)
     .transform((value) => value === true || value === 'on'),
 });
@@ -118,7 +120,7 @@ const service = z.strictObject({
 const agentConfig = z
   .strictObject({
     env: envName,
-    region: z.string().regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'expected a region such as eu-west-1'),
+    region: z.string().regex(/^[a-z]{2,4}(-[a-z]+)+-\d$/, 'expected a region such as eu-west-1'),
     topic: z
       .string()
       .regex(
@@ -127,14 +129,17 @@ const agentConfig = z
       ),
     bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'expected the name of an S3 bucket'),
     pathStyle: z.boolean().default(false),
-    trust: z.union([
-      z.literal('none'),
-      z.strictObject({
-        keys: z
-          .array(absolutePath)
-          .min(1, 'no key: name the public key of your publisher, or say `trust: none`'),
-      }),
-    ]),
+    trust: z.union(
+      [
+        z.literal('none'),
+        z.strictObject({
+          keys: z
+            .array(absolutePath)
+            .min(1, 'no key: name the public key of your publisher, or say `trust: none`'),
+        }),
+      ],
+      { error: 'expected `keys: [/path/of/a/public/key]`, or `none` in so many words' },
+    ),
     instance: instanceId.optional(),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),

@@ -117,14 +117,23 @@ export type RollCallAnswer = z.infer<typeof rollCallAnswer>;
 export const reply = z.discriminatedUnion('kind', [report, rollCallAnswer]);
 export type Reply = z.infer<typeof reply>;
 
+// ECMA-48, in its 7-bit and its 8-bit form. No string sequence spans lines, so that a stray opener hides little.
+const CONTROL_SEQUENCE = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g;
+const CONTROL_STRING =
+  /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\n\u0007\u001b\u0080-\u009f]*(?:\u0007|\u001b\\|\u009c)/g;
+const OTHER_ESCAPE = /\u001b[ -/]*[0-~]/g;
+const CONTROL_CHARACTER = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
 /**
  * `text` made safe for a terminal and a log: control characters other than newline and tab removed
  * (ECMA-48 escape sequences among them), at most `DETAIL_LIMIT` bytes, the end kept.
  */
 export function cleanTail(text: string): string {
   const clean = text
-    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, '')
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '');
+    .replace(CONTROL_SEQUENCE, '')
+    .replace(CONTROL_STRING, '')
+    .replace(OTHER_ESCAPE, '')
+    .replace(CONTROL_CHARACTER, '');
   const bytes = Buffer.from(clean, 'utf8');
   if (bytes.length <= DETAIL_LIMIT) return clean;
   // A cut inside a multi-byte character leaves replacement characters at the front: drop them.

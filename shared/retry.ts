@@ -9,7 +9,7 @@ export interface Backoff {
 }
 
 /**
- * The pause before try `attempt` (0 is the first pause), ms: exponential with full jitter, so that a
+ * The pause before try `attempt` (0 is the first pause), ms: exponential with equal jitter, so that a
  * thousand agents do not come back in step.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
@@ -25,14 +25,20 @@ export interface RetryOptions extends Backoff {
   retryable: (error: unknown) => boolean;
 }
 
-/** Runs `work` until it succeeds, the tries are used up, or `signal` aborts; throws the last error. */
+/**
+ * Runs `work` until it succeeds, the tries are used up, or `signal` aborts; throws the last error, or the
+ * signal's reason where it aborts between two tries.
+ */
 export async function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
+  options.signal.throwIfAborted();
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await work(attempt);
     } catch (error) {
       if (options.signal.aborted || attempt + 1 >= options.attempts || !options.retryable(error)) throw error;
-      await sleep(backoffMs(attempt, options), undefined, { signal: options.signal });
+      await sleep(backoffMs(attempt, options), undefined, { signal: options.signal }).catch(() =>
+        options.signal.throwIfAborted(),
+      );
     }
   }
 }
@@ -67,9 +73,11 @@ export function deadline(
 
 /** `800 ms`, `4.2 s`, `3 min 20 s`: a duration for a person. */
 export function formatMs(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
-  const minutes = Math.floor(ms / 60_000);
-  const seconds = Math.round((ms % 60_000) / 1000);
+  // The bounds are those of the rounded number: never `1000 ms`, `10.0 s`, `60 s` or `1 min 60 s`.
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59_500) return `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
+  const whole = Math.round(ms / 1000);
+  const minutes = Math.floor(whole / 60);
+  const seconds = whole % 60;
   return seconds === 0 ? `${minutes} min` : `${minutes} min ${seconds} s`;
 }

@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import {
   CompactSign,
@@ -77,9 +77,8 @@ export async function loadSigner(path: string): Promise<Signer> {
       },
     );
   }
-  const publicJwk = toPublicJwk(jwk);
-  const publicKey = await importPublicKey(publicJwk, path);
   const alg = algorithmOf(jwk, path);
+  const publicKey = await importPublicKey(toPublicJwk(jwk, path), path);
   const key = await importKey(jwk, alg, path);
   return {
     kid: publicKey.kid,
@@ -185,6 +184,8 @@ function parsePayload<T>(payload: Uint8Array, schema: z.ZodType<T>): T {
   );
 }
 
+const jwkFile = z.looseObject({ kty: z.string(), kid: header.shape.kid.optional() });
+
 async function readJwk(path: string): Promise<JWK> {
   let text: string;
   try {
@@ -196,7 +197,7 @@ async function readJwk(path: string): Promise<JWK> {
     });
   }
   try {
-    return z.looseObject({ kty: z.string() }).parse(JSON.parse(text)) as JWK;
+    return jwkFile.parse(JSON.parse(text)) as JWK;
   } catch (cause) {
     throw new TriggerDeployError('KEY_INVALID', `${path} is not a JWK (RFC 7517)`, { cause });
   }
@@ -226,9 +227,22 @@ async function importKey(jwk: JWK, alg: Algorithm, path: string): Promise<Crypto
   }
 }
 
-function toPublicJwk(jwk: JWK): JWK {
-  const { d: _private, ...rest } = jwk;
-  // Through node:crypto, so that a half-made private key is refused here and not at the first signature.
-  const exported = createPublicKey({ key: rest as never, format: 'jwk' }).export({ format: 'jwk' });
-  return { ...(exported as JWK), ...(rest.kid === undefined ? {} : { kid: rest.kid }) };
+/** Made from the private half, so that halves of two pairs are refused here and not by every agent later. */
+function toPublicJwk(jwk: JWK, path: string): JWK {
+  let made: JWK;
+  try {
+    made = createPublicKey(createPrivateKey({ key: jwk as never, format: 'jwk' })).export({
+      format: 'jwk',
+    }) as JWK;
+  } catch (cause) {
+    throw new TriggerDeployError('KEY_INVALID', `${path} is not a usable key: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+  if (made.x !== jwk.x || made.y !== jwk.y) {
+    throw new TriggerDeployError('KEY_INVALID', `${path} holds the halves of two different pairs`, {
+      hint: 'trigger-deploy keygen makes a pair',
+    });
+  }
+  return { ...made, ...(jwk.kid === undefined ? {} : { kid: jwk.kid }) };
 }

@@ -1,7 +1,7 @@
 import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Ending, ProgressState, Step } from '../../shared/report.ts';
 import { isExhausted } from './recover.ts';
-import { contextOf, type Run, reportErrorOf, reportOf } from './run.ts';
+import type { Run } from './run.ts';
 import { beforeSwitch } from './state.ts';
 import { check, watch } from './step-check.ts';
 import { commit } from './step-commit.ts';
@@ -153,23 +153,4 @@ async function evidence(run: Run, error: TriggerDeployError): Promise<string | u
   }
   const parts = [error.detail, tail].filter((part) => part !== undefined && part !== '');
   return parts.length === 0 ? undefined : parts.join('\n');
-}
-
-/** The one terminal report of this deployment on this instance. */
-export function endingReport(
-  run: Run,
-  { ending, error }: { ending: Ending; error?: TriggerDeployError | undefined },
-) {
-  const now = run.active();
-  const detail = run.service.reportLog ? error?.detail : undefined;
-  return reportOf(run.identity, now.order, {
-    ...contextOf(now),
-    timings: run.timings(),
-    state: ending,
-    n: run.nextN(),
-    at: run.ports.clock.now(),
-    step: now.during,
-    changed: ending === 'succeeded' || ending === 'rolled-back' || ending === 'broken' ? now.changed : false,
-    error: error ? reportErrorOf(error, detail) : now.error,
-  });
 }

@@ -1,8 +1,8 @@
-import type { TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { cleanTail, type Report, type State, type Step } from '../../shared/report.ts';
+import type { Step } from '../../shared/report.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
-import { type Active, beforeSwitch, moved, type Order } from './state.ts';
+import { contextOf, reportOf } from './reports.ts';
+import { type Active, beforeSwitch, moved } from './state.ts';
 import type { StateCell } from './state-cell.ts';
 
 /** One deployment under way: what the steps read, and the two ways in which they move it on. */
@@ -103,63 +103,5 @@ export function createRun(context: {
         timings[name] = (timings[name] ?? 0) + ports.clock.monotonic() - began;
       }
     },
-  };
-}
-
-/** What every report of an active deployment says of what ran before. */
-export function contextOf(now: Active): { previous?: string | null; changed: boolean } {
-  return { ...(now.previous === undefined ? {} : { previous: now.previous }), changed: now.changed };
-}
-
-export function reportOf(
-  identity: Identity,
-  order: Order,
-  rest: {
-    state: State;
-    n: number;
-    at: number; // ms since the epoch
-    step?: Step | undefined;
-    note?: string | undefined;
-    previous?: string | null | undefined;
-    changed?: boolean | undefined;
-    error?: Report['error'] | undefined;
-    timings: Report['timings'];
-  },
-): Report {
-  const defined = <K extends string, V>(key: K, value: V | undefined) =>
-    value === undefined ? {} : ({ [key]: value } as Record<K, V>);
-  return {
-    kind: 'report',
-    v: 1,
-    deployment: order.deployment,
-    env: identity.env,
-    service: order.service,
-    instance: identity.instance,
-    ...defined('zone', identity.zone),
-    sequence: order.sequence,
-    n: rest.n,
-    at: new Date(rest.at).toISOString(),
-    state: rest.state,
-    ...defined('step', rest.step),
-    ...defined('note', rest.note === undefined ? undefined : cleanTail(rest.note).slice(0, 512)),
-    version: order.version,
-    ...defined('previous', rest.previous),
-    ...defined('changed', rest.changed),
-    ...defined('error', rest.error),
-    timings: Object.fromEntries(
-      Object.entries(rest.timings).map(([name, ms]) => [name, Math.round(ms ?? 0)]),
-    ),
-  };
-}
-
-/** A typed error as a report carries it: cleaned and bounded. */
-export function reportErrorOf(
-  error: TriggerDeployError,
-  detail: string | undefined,
-): NonNullable<Report['error']> {
-  return {
-    code: error.code,
-    message: cleanTail(error.message).replaceAll('\n', ' ').slice(0, 2048),
-    ...(detail ? { detail: cleanTail(detail) } : {}),
   };
 }

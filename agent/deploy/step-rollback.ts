@@ -1,6 +1,7 @@
 import type { TriggerDeployError } from '../../shared/errors.ts';
 import type { Step } from '../../shared/report.ts';
-import { type Run, reportErrorOf } from './run.ts';
+import { reportErrorOf } from './reports.ts';
+import type { Run } from './run.ts';
 import { passChecks } from './step-check.ts';
 import { undrain } from './step-drain.ts';
 

@@ -72,12 +72,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
       if (call.record.queue && !exchange.loseAnswer) sqs.giveBack(call.record.queue, exchange.received);
       log.changed();
     });
-    done(
-      refusalOf(() => {
-        credentials.check(call);
-        if (Number(request.headers['content-length'] ?? 0) > BODY_LIMIT) throw tooLarge();
-      }),
-    );
+    done(refusalOf(() => credentials.check(call)));
   });
 
   app.addHook('preHandler', (request, _reply, done) => {
@@ -116,7 +111,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
     if (exchange) {
       note(exchange);
       if (exchange.loseAnswer) reply.raw.destroy();
-      else exchange.call.record.status = reply.statusCode;
+      else if (!exchange.call.gone.aborted) exchange.call.record.status = reply.statusCode;
       log.changed();
     }
     done(null, payload);

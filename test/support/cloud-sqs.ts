@@ -17,7 +17,7 @@ export function instanceKey(instance: string): string {
 }
 
 /** IAM User Guide, "IAM identifiers": a role session is `AROA…:SESSION`, a user is `AIDA…`. */
-export function senderId(accessKeyId: string): string {
+function senderId(accessKeyId: string): string {
   const session = /^session-(.+)$/.exec(accessKeyId)?.[1];
   return session === undefined ? `AIDA${accessKeyId}` : `AROAEMBEDDEDCLOUD:${session}`;
 }

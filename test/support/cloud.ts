@@ -19,7 +19,7 @@ export interface CloudOptions {
   readonly clockOffsetMs?: number;
 }
 
-export interface StoredObject {
+interface StoredObject {
   readonly body: Buffer;
   readonly etag: string;
   readonly lastModified: Date;

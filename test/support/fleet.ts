@@ -1,11 +1,20 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { type Cloud, startCloud } from './cloud.ts';
-import { AGENT, type Finished, type Program, PUBLISHER, startProgram } from './programs.ts';
+import { killMarked, markOf } from './marked-processes.ts';
+import {
+  AGENT,
+  type Finished,
+  type Program,
+  type ProgramOptions,
+  PUBLISHER,
+  startProgram,
+} from './programs.ts';
 import { type Behaviour, packSampleService } from './sample-service/package.ts';
 
 /**
@@ -17,6 +26,8 @@ export const ENV = 'dev';
 export const BUCKET = 'acme-deploys-dev';
 export const TOPIC = 'trigger-deploy-dev';
 const REGION = 'eu-west-1';
+/** An agent that stops lets its reporter speak for 3 s. */
+const STOPPED_WITHIN_MS = 5000;
 const CONTROL = fileURLToPath(new URL('sample-service/control.mjs', import.meta.url));
 
 /** A service as agent.yaml has it, below `services:`. */
@@ -28,6 +39,8 @@ export interface Instance {
   /** Where the sample service of this instance listens. */
   readonly port: number;
   readonly configFile: string;
+  /** What its agent has logged, over all its starts. */
+  readonly logFile: string;
   /** The running agent; undefined when it is stopped. */
   agent: Program | undefined;
 }
@@ -35,6 +48,8 @@ export interface Instance {
 export interface Fleet {
   readonly cloud: Cloud;
   readonly dir: string;
+  /** The working directory of the publisher: its trigger-deploy.yaml lies here. */
+  readonly publisherDir: string;
   readonly topicArn: string;
   readonly instances: Instance[];
   /** The publisher's environment. */
@@ -52,6 +67,10 @@ export interface Fleet {
   pack(version: string, behaviour?: Behaviour): Promise<string>;
   /** What the sample service of this instance answers, or undefined when it does not. */
   ask(instance: Instance, path?: string): Promise<{ status: number; version: string } | undefined>;
+  /**
+   * Ends all of it, at any moment, also while something above is under way: every process, those that its
+   * services are included, and every file. Nothing can be started afterwards.
+   */
   stop(): Promise<void>;
 }
 
@@ -88,17 +107,45 @@ export function sampleService(instance: Instance, overrides: ServiceYaml = {}): 
 
 export async function startFleet(): Promise<Fleet> {
   const dir = await mkdtemp(join(tmpdir(), 'trigger-deploy-'));
-  const cloud = await startCloud({ region: REGION, queueRecreationMs: 500 });
+  const programs = new Set<Program>();
+  let cloud: Cloud | undefined;
+  let stopped: Promise<void> | undefined;
+  const stop = () => {
+    stopped ??= endAll(dir, programs, cloud);
+    return stopped;
+  };
+  const start = (argv: readonly string[], options: ProgramOptions): Program => {
+    if (stopped) throw new Error('the fleet is stopped');
+    const program = startProgram(argv, { ...options, env: { ...options.env, ...markOf(dir) } });
+    programs.add(program);
+    void program.finished.then(() => programs.delete(program));
+    return program;
+  };
+  try {
+    cloud = await startCloud({ region: REGION, queueRecreationMs: 500 });
+    return await furnish(dir, cloud, start, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function furnish(
+  dir: string,
+  cloud: Cloud,
+  start: typeof startProgram,
+  stop: () => Promise<void>,
+): Promise<Fleet> {
   const topicArn = cloud.createTopic(TOPIC);
   cloud.createBucket(BUCKET);
   const instances: Instance[] = [];
   const env = { ...cloud.env(), NO_COLOR: '1' };
   const publisherDir = join(dir, 'publisher');
   await mkdir(publisherDir);
-  const startPublisher = (...args: string[]) =>
-    startProgram([PUBLISHER, ...args], { env, cwd: publisherDir });
+  const startPublisher = (...args: string[]) => start([PUBLISHER, ...args], { env, cwd: publisherDir });
   const publisher = (...args: string[]) => startPublisher(...args).finished;
 
+  await mkdir(join(dir, 'keys'), { mode: 0o700 });
   const made = await publisher('keygen', '--out', join(dir, 'keys'), '--name', 'ci');
   if (made.code !== 0) throw new Error(`keygen failed: ${made.stderr}`);
   await writeFile(
@@ -128,6 +175,7 @@ export async function startFleet(): Promise<Fleet> {
   const fleet: Fleet = {
     cloud,
     dir,
+    publisherDir,
     topicArn,
     instances,
     env,
@@ -141,6 +189,7 @@ export async function startFleet(): Promise<Fleet> {
         dir: root,
         port: await freePort(),
         configFile: join(root, 'agent.yaml'),
+        logFile: join(root, 'agent.log'),
         agent: undefined,
       };
       const config = {
@@ -160,9 +209,10 @@ export async function startFleet(): Promise<Fleet> {
       return instance;
     },
     async startAgent(instance) {
-      instance.agent = startProgram(agentArgs(instance, 'run'), {
+      instance.agent = start(agentArgs(instance, 'run'), {
         env: agentEnv(instance),
         cwd: instance.dir,
+        log: instance.logFile,
       });
       await instance.agent.line((line) => line.includes('subscribed, waiting for announcements'));
     },
@@ -175,7 +225,7 @@ export async function startFleet(): Promise<Fleet> {
       return finished;
     },
     runAgentCommand: (instance, ...args) =>
-      startProgram(agentArgs(instance, ...args), { env: agentEnv(instance), cwd: instance.dir }).finished,
+      start(agentArgs(instance, ...args), { env: agentEnv(instance), cwd: instance.dir }).finished,
     pack: (version, behaviour) => packSampleService(join(dir, 'packages'), version, behaviour),
     async ask(instance, path = '/') {
       try {
@@ -188,18 +238,22 @@ export async function startFleet(): Promise<Fleet> {
         return undefined;
       }
     },
-    async stop() {
-      await Promise.all(
-        instances.map(async (instance) => {
-          if (instance.agent) await fleet.stopAgent(instance);
-          await killService(join(instance.dir, 'payments', 'service.pid'));
-        }),
-      );
-      await cloud.stop();
-      await rm(dir, { recursive: true, force: true });
-    },
+    stop,
   };
   return fleet;
+}
+
+/** The programs first, so that no agent starts anything again; then what they left running on purpose. */
+async function endAll(dir: string, programs: ReadonlySet<Program>, cloud: Cloud | undefined): Promise<void> {
+  const running = [...programs];
+  for (const program of running) program.process.kill('SIGTERM');
+  await Promise.race([
+    Promise.allSettled(running.map((program) => program.finished)),
+    sleep(STOPPED_WITHIN_MS, undefined, { ref: false }),
+  ]);
+  await killMarked(dir);
+  await cloud?.stop();
+  await rm(dir, { recursive: true, force: true, maxRetries: 3 });
 }
 
 /** A port that was free a moment ago. */
@@ -211,12 +265,4 @@ export async function freePort(): Promise<number> {
     server.close(() => resolve(port));
   });
   return await promise;
-}
-
-async function killService(pidFile: string): Promise<void> {
-  try {
-    process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGKILL');
-  } catch {
-    // It does not run: nothing to end.
-  }
 }

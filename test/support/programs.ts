@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** The two programs as processes: from source, or, with TRIGGER_DEPLOY_PROGRAMS=dist, as built. */
@@ -27,26 +28,34 @@ export interface Program {
   readonly finished: Promise<Finished>;
 }
 
+export interface ProgramOptions {
+  env: Record<string, string>;
+  cwd: string;
+  /** It writes to this process's own terminal or pipe: stdout and stderr stay empty here. */
+  shown?: boolean;
+  /** A file that stdout is copied to. */
+  log?: string;
+}
+
 /** Starts `argv` under this Node, with no environment but `env` and what finds the system's programs. */
-export function startProgram(
-  argv: readonly string[],
-  options: { env: Record<string, string>; cwd: string },
-): Program {
+export function startProgram(argv: readonly string[], options: ProgramOptions): Program {
+  const output = options.shown ? 'inherit' : 'pipe';
   const child = spawn(process.execPath, [...argv], {
     cwd: options.cwd,
     env: { PATH: process.env.PATH ?? '', HOME: options.cwd, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', output, output],
   });
   let stdout = '';
   let stderr = '';
   const watchers = new Set<() => void>();
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
     for (const look of watchers) look();
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
+  if (options.log !== undefined) child.stdout?.pipe(createWriteStream(options.log, { flags: 'a' }));
   const finished = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }));
   return {
     process: child,

@@ -1,11 +1,12 @@
-// Starts, stops and asks after the sample service, as an init script would: the argv of a `command` service
-// manager. usage: control.mjs start|stop|status DIR PORT
+// Starts, stops and asks after a service, as an init script would: the argv of a `command` service manager.
+// PROGRAM runs in DIR, detached; DIR/service.pid and DIR/service.log are its own.
+// usage: control.mjs start|stop|status DIR PROGRAM ARG...
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const [action, dir, port] = process.argv.slice(2);
+const [action, dir, program, ...args] = process.argv.slice(2);
 const pidFile = join(dir, 'service.pid');
 
 function runningPid() {
@@ -29,11 +30,7 @@ async function stop() {
 
 if (action === 'start') {
   const log = openSync(join(dir, 'service.log'), 'a');
-  const child = spawn(process.execPath, [join(dir, 'current', 'server.mjs'), port], {
-    cwd: dir,
-    detached: true,
-    stdio: ['ignore', log, log],
-  });
+  const child = spawn(program, args, { cwd: dir, detached: true, stdio: ['ignore', log, log] });
   writeFileSync(pidFile, `${child.pid}`);
   child.unref();
   closeSync(log);

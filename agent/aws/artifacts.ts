@@ -1,0 +1,183 @@
+import { addAbortSignal, Readable } from 'node:stream';
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { type Aws, awsError, awsStatus } from '../../shared/aws.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
+import { keys } from '../../shared/names.ts';
+import { formatMs } from '../../shared/retry.ts';
+import type { ArtifactStore, DesiredStore } from '../deploy/ports.ts';
+import { type Finding, finding, isNamed } from './call.ts';
+
+/** A body that brings no byte for this long is dead, ms. */
+const STALL_MS = 15_000;
+/** A desired state is a few KiB; more than this is not one, bytes. */
+const DESIRED_LIMIT = 1024 * 1024;
+/** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 where it would answer 404. */
+const DENIED_HINT =
+  'allow s3:GetObject there, and s3:ListBucket on the bucket: without that, AWS refuses to say that a file is missing';
+
+export interface StoreOptions {
+  aws: Aws;
+  bucket: string;
+  /** For tests, ms. */
+  stallMs?: number;
+}
+
+/** The artifacts of the environment's bucket. */
+export function createArtifactStore({ aws, bucket, stallMs = STALL_MS }: StoreOptions): ArtifactStore {
+  return {
+    async read({ service, version, artifact, start, end, signal }) {
+      signal.throwIfAborted();
+      if (start >= end) return nothing();
+      const what = `${artifact.name} of ${service} ${version}`;
+      const place = {
+        Bucket: bucket,
+        Key: keys.artifact(service, version, artifact.sha256, artifact.name),
+      };
+      const command = new GetObjectCommand({ ...place, Range: `bytes=${start}-${end - 1}` });
+      try {
+        const { Body, ContentRange } = await aws.s3.send(command, { abortSignal: signal });
+        const body = readable(Body);
+        // Something between us and S3 may ignore the range and begin at 0.
+        if (start > 0 && !ContentRange?.startsWith(`bytes ${start}-`)) {
+          body.destroy();
+          throw new Error(`asked for the bytes from ${start}, got ${ContentRange ?? 'all'}`);
+        }
+        return chunks(body, { signal, stallMs, failure: (error) => downloadError(error, what, place) });
+      } catch (error) {
+        signal.throwIfAborted();
+        throw downloadError(error, what, place);
+      }
+    },
+  };
+}
+
+function downloadError(error: unknown, what: string, place: { Bucket: string; Key: string }): Error {
+  if (isNamed(error, 'NoSuchBucket')) return awsError(error, `download ${what} from ${place.Bucket}`);
+  if (awsStatus(error) === 404 || isNamed(error, 'NoSuchKey')) {
+    const message = `cannot download ${what}: s3://${place.Bucket}/${place.Key} does not exist`;
+    return new TriggerDeployError('ARTIFACT_NOT_FOUND', message, {
+      cause: error,
+      hint: 'push the version to this environment, or promote it',
+    });
+  }
+  if (awsStatus(error) === 416) {
+    const message = `cannot download ${what}: the stored file is shorter than its signed size`;
+    return new TriggerDeployError('DOWNLOAD_FAILED', message, { cause: error });
+  }
+  const { code, message, hint } = awsError(error, `download ${what}`);
+  return new TriggerDeployError('DOWNLOAD_FAILED', message, {
+    cause: error,
+    hint: code === 'AWS_DENIED' && awsStatus(error) === 403 ? DENIED_HINT : hint,
+  });
+}
+
+/** The desired states of one environment. */
+export function createDesiredStore(options: StoreOptions & { env: string }): DesiredStore {
+  const { aws, bucket, env, stallMs = STALL_MS } = options;
+  return {
+    async read(service, knownEtag, signal) {
+      const doing = `read the desired state of ${service} in ${env}`;
+      const command = new GetObjectCommand({
+        Bucket: bucket,
+        Key: keys.desired(env, service),
+        ...(knownEtag !== undefined && { IfNoneMatch: knownEtag }),
+      });
+      signal.throwIfAborted();
+      try {
+        const { Body, ETag = '' } = await aws.s3.send(command, { abortSignal: signal });
+        const failure = (error: unknown) => awsError(error, doing);
+        const parts: Uint8Array[] = [];
+        let size = 0;
+        for await (const part of chunks(readable(Body), { signal, stallMs, failure })) {
+          size += part.length;
+          if (size > DESIRED_LIMIT) {
+            throw new TriggerDeployError('DOCUMENT_INVALID', `cannot ${doing}: it is larger than 1 MiB`);
+          }
+          parts.push(part);
+        }
+        return { text: Buffer.concat(parts).toString('utf8'), etag: ETag };
+      } catch (error) {
+        signal.throwIfAborted();
+        if (awsStatus(error) === 304) return 'unchanged';
+        if (isNamed(error, 'NoSuchKey')) return 'absent';
+        throw awsError(error, doing);
+      }
+    },
+  };
+}
+
+/**
+ * Whether this instance may do in the bucket what an agent does: three requests for places where nothing ever
+ * lies. The one that asks for a write sets a condition that cannot hold, so S3 says whether it would be allowed
+ * and writes nothing (S3 User Guide, "Conditional writes").
+ */
+export async function probeBucket(
+  aws: Aws,
+  bucket: string,
+  env: string,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const nobody = 'trigger-deploy-check';
+  const read = (Key: string) => () =>
+    aws.s3.send(new GetObjectCommand({ Bucket: bucket, Key }), { abortSignal: signal });
+  const write = (Key: string) => () =>
+    aws.s3.send(new PutObjectCommand({ Bucket: bucket, Key, IfMatch: `"${nobody}"`, Body: '-' }), {
+      abortSignal: signal,
+    });
+  const looks: [string, () => Promise<unknown>][] = [
+    [`read s3://${bucket}/artifacts/`, read(keys.artifact(nobody, '0', '0'.repeat(64), nobody))],
+    [`read s3://${bucket}/state/${env}/`, read(keys.desired(env, nobody))],
+    [`write s3://${bucket}/state/${env}/`, write(keys.instance(env, nobody, nobody))],
+  ];
+  const findings: Finding[] = [];
+  for (const [doing, ask] of looks) {
+    const found = await finding(doing, signal, async () => {
+      await ask().catch((error) => {
+        // Both say: allowed, but there is nothing.
+        if (!isNamed(error, 'NoSuchKey') && awsStatus(error) !== 412) throw error;
+      });
+      return `may ${doing}`;
+    });
+    findings.push(found);
+  }
+  return findings;
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+function readable(body: unknown): Readable {
+  if (body instanceof Readable) return body;
+  throw new Error('AWS answered without a body');
+}
+
+/**
+ * The body's chunks. It is destroyed at the end, however that comes: read to its end, left early, aborted (the
+ * signal's reason is thrown), broken or stalled (`failure` makes the error). Time that the reader takes is no stall.
+ */
+function chunks(
+  body: Readable,
+  options: { signal: AbortSignal; stallMs: number; failure: (error: unknown) => Error },
+): AsyncIterable<Uint8Array> {
+  const { signal, stallMs, failure } = options;
+  // Here and not below, which runs only once someone reads. The SDK promises it for the headers only.
+  addAbortSignal(signal, body);
+  async function* read(): AsyncGenerator<Uint8Array> {
+    const watch = () =>
+      setTimeout(() => body.destroy(new Error(`no byte came for ${formatMs(stallMs)}`)), stallMs);
+    let timer = watch();
+    try {
+      for await (const chunk of body) {
+        clearTimeout(timer);
+        yield chunk;
+        timer = watch();
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw failure(error);
+    } finally {
+      clearTimeout(timer);
+      body.destroy();
+    }
+  }
+  return read();
+}

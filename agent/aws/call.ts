@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { awsError, awsErrorName } from '../../shared/aws.ts';
+
+/** One line of `trigger-deploy-agent check`. */
+export interface Finding {
+  ok: boolean;
+  what: string;
+  /** What to do about it; only when it is not ok. */
+  hint?: string;
+}
+
+/**
+ * Runs a call to AWS. Once `signal` is aborted its reason is thrown, else a failure becomes one of our errors.
+ * `doing` completes "cannot …".
+ */
+export async function call<T>(
+  doing: string,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  try {
+    return await work();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw awsError(error, doing);
+  }
+}
+
+/** One finding: what `look` says, or why it could not, with `doing` as in `call`. Only an abort throws. */
+export async function finding(
+  doing: string,
+  signal: AbortSignal,
+  look: () => Promise<string>,
+): Promise<Finding> {
+  try {
+    return { ok: true, what: await look() };
+  } catch (error) {
+    signal.throwIfAborted();
+    const { message, hint } = awsError(error, doing);
+    return { ok: false, what: message, ...(hint !== undefined && { hint }) };
+  }
+}
+
+/** Whether AWS gave `error`, or the error it was made from, one of these names. */
+export function isNamed(error: unknown, ...names: string[]): boolean {
+  for (let link = error; link instanceof Error; link = link.cause) {
+    if (names.includes(awsErrorName(link))) return true;
+  }
+  return false;
+}
+
+/** SQS has two names for it, and which one arrives depends on the protocol (`awsQueryError` in its model). */
+export function isNoSuchQueue(error: unknown): boolean {
+  return isNamed(error, 'QueueDoesNotExist', 'AWS.SimpleQueueService.NonExistentQueue');
+}
+
+/** Waits `ms`; throws the signal's reason when it aborts. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+/** What `promise` comes to, or the signal's reason if it aborts first; the work itself is not stopped. */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

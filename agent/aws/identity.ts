@@ -1,0 +1,85 @@
+import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
+import { instanceId } from '../../shared/names.ts';
+import { deadline, retry } from '../../shared/retry.ts';
+
+export interface InstanceIdentity {
+  /** `i-0abc…` */
+  instance: string;
+  /** `eu-west-1a` */
+  zone: string | undefined;
+  region: string | undefined;
+}
+
+/** EC2 User Guide, "Use the Instance Metadata Service": link-local, the same on every instance. */
+const ENDPOINT = 'http://169.254.169.254';
+/** One request. What answers at all does so within milliseconds. */
+const REQUEST_MS = 1000;
+/** It may not answer yet while the instance boots, and it throttles. */
+const TRIES = { attempts: 4, first: 200, longest: 1000 };
+const TOKEN_TTL_S = '60';
+
+/**
+ * Who this instance is, by IMDSv2; 10 s at the longest. The endpoint is the one given, else the one the AWS SDKs
+ * would take (`AWS_EC2_METADATA_SERVICE_ENDPOINT`), else EC2's.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
+ *
+ * @throws CONFIG_INVALID, naming the setting that makes this call unnecessary.
+ */
+export async function readIdentity(
+  signal: AbortSignal,
+  options: { endpoint?: string } = {},
+): Promise<InstanceIdentity> {
+  const endpoint = options.endpoint || process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT || ENDPOINT;
+  try {
+    const token = await ask('PUT', '/latest/api/token', {
+      'x-aws-ec2-metadata-token-ttl-seconds': TOKEN_TTL_S,
+    });
+    const withToken = { 'x-aws-ec2-metadata-token': token };
+    const [instance, zone, region] = await Promise.all(
+      ['instance-id', 'placement/availability-zone', 'placement/region'].map((path) =>
+        ask('GET', `/latest/meta-data/${path}`, withToken),
+      ),
+    );
+    // A captive portal or a proxy answers anything with its own page.
+    return { instance: instanceId.parse(instance), zone: zone || undefined, region: region || undefined };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new TriggerDeployError(
+      'CONFIG_INVALID',
+      `cannot tell which instance this is: no instance metadata from ${endpoint} (${why(error)})`,
+      { cause: error, hint: 'on a machine that is not EC2, set `instance:` in agent.yaml' },
+    );
+  }
+
+  /** The answer's text; empty when there is no such thing (404). */
+  function ask(method: string, path: string, headers: Record<string, string>): Promise<string> {
+    return retry(
+      async () => {
+        using limit = deadline(REQUEST_MS, signal, `${method} ${path}`);
+        const url = new URL(path, endpoint);
+        const response = await fetch(url, { method, headers, redirect: 'error', signal: limit.signal });
+        const text = (await response.text()).trim();
+        if (response.status === 404) return '';
+        if (!response.ok) throw new Refused(`${method} ${path} answered ${response.status}`, response.status);
+        return text;
+      },
+      { ...TRIES, signal, retryable: (error) => !(error instanceof Refused) || error.mayPass },
+    );
+  }
+}
+
+class Refused extends Error {
+  readonly mayPass: boolean;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.mayPass = status === 429 || status >= 500;
+  }
+}
+
+/** fetch hides what happened (`ECONNREFUSED`) behind "fetch failed". */
+function why(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (cause instanceof Error) return messageOf(cause) || String((cause as NodeJS.ErrnoException).code);
+  return messageOf(error);
+}

@@ -1,0 +1,256 @@
+import {
+  CreateQueueCommand,
+  DeleteMessageCommand,
+  DeleteQueueCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  ReceiveMessageCommand,
+  SetQueueAttributesCommand,
+} from '@aws-sdk/client-sqs';
+import { type Aws, awsError } from '../../shared/aws.ts';
+import { isCode, messageOf } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import { agentQueueName } from '../../shared/names.ts';
+import { backoffMs } from '../../shared/retry.ts';
+import { call, type Finding, finding, isNamed, isNoSuchQueue, pause } from './call.ts';
+import { createSubscription } from './subscription.ts';
+
+interface QueueMessage {
+  body: string;
+  receiptHandle: string;
+  /** 1 at the first delivery; approximate, as everything SQS counts. */
+  receiveCount: number;
+  /** By AWS's clock, ms since the epoch. */
+  sentAt: number;
+}
+
+/** This instance's own queue, and its subscription to the environment's topic. */
+export interface AgentQueue {
+  /**
+   * Makes the queue and the subscription if they are missing, and both as they have to be. Safe to repeat;
+   * a queue deleted within the last minute is waited for.
+   * @throws TOPIC_NOT_FOUND, AWS_DENIED, AWS_UNREACHABLE.
+   */
+  ensure(signal: AbortSignal): Promise<void>;
+  /**
+   * What has arrived, at most 10, after 20 s at the latest. Each is invisible for 30 s, then comes again
+   * unless it was deleted.
+   * @throws AWS_UNREACHABLE for which `isQueueGone` holds when `ensure` has to make the queue anew.
+   */
+  receive(signal: AbortSignal): Promise<QueueMessage[]>;
+  /** Journal first: once it is deleted, it never comes again. */
+  delete(message: Pick<QueueMessage, 'receiptHandle'>): Promise<void>;
+  /** The identical Subscribe: does nothing where the subscription stands, and heals a lost one. */
+  resubscribe(signal: AbortSignal): Promise<void>;
+  /** Takes the subscription and the queue away, with whatever is in it; both may be gone already. */
+  leave(signal: AbortSignal): Promise<void>;
+  /** Looks whether topic and queue can be reached, and changes nothing. */
+  probe(signal: AbortSignal): Promise<Finding[]>;
+}
+
+export interface AgentQueueOptions {
+  aws: Aws;
+  env: string;
+  instance: string;
+  /** The topic's ARN. */
+  topic: string;
+  log: Log;
+  /** How long AWS keeps the name of a deleted queue taken, ms. */
+  recreationMs?: number;
+}
+
+/** SQS API Reference, CreateQueue: "you must wait 60 seconds" after deleting a queue of that name. */
+const RECREATION_MS = 60_000;
+/**
+ * SQS API Reference, CreateQueue: a new queue can be used after a second; DeleteQueue: a deleted one may go on
+ * answering for a minute. Within that time its calls contradict each other, and are made again from the first.
+ */
+const SET_UP = { attempts: 6, first: 1000, longest: 10_000 };
+
+/** Whether `error` says that the queue does not exist (any more), so that only `ensure` helps. */
+export function isQueueGone(error: unknown): boolean {
+  return isCode(error, 'AWS_UNREACHABLE') && isNoSuchQueue(error);
+}
+
+/**
+ * What the queue has to be like. SQS Developer Guide, "Subscribing an Amazon SQS queue to an Amazon SNS topic":
+ * without this policy SNS delivers nothing, and tells nobody.
+ */
+function queueAttributes(queueArn: string, topic: string): Record<string, string> {
+  return {
+    // The longest expiry of an announcement: what is older would be refused anyway.
+    MessageRetentionPeriod: '3600',
+    ReceiveMessageWaitTimeSeconds: '20',
+    VisibilityTimeout: '30',
+    SqsManagedSseEnabled: 'true',
+    Policy: JSON.stringify({
+      Version: '2012-10-17',
+      Statement: [
+        {
+          Sid: 'OnlyTheTopic',
+          Effect: 'Allow',
+          Principal: { Service: 'sns.amazonaws.com' },
+          Action: 'sqs:SendMessage',
+          Resource: queueArn,
+          Condition: { ArnEquals: { 'aws:SourceArn': topic } },
+        },
+      ],
+    }),
+  };
+}
+
+export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
+  const { aws, env, instance, topic, log, recreationMs = RECREATION_MS } = options;
+  const name = agentQueueName(env, instance);
+  const subscribing = `subscribe the queue ${name} to ${topic}`;
+  const subscription = createSubscription({ aws, topic, log });
+  let knownUrl: string | undefined;
+  let knownArn: string | undefined;
+
+  const forget = () => {
+    knownUrl = undefined;
+    knownArn = undefined;
+  };
+
+  async function findUrl(abortSignal: AbortSignal): Promise<string | undefined> {
+    try {
+      const { QueueUrl } = await aws.sqs.send(new GetQueueUrlCommand({ QueueName: name }), { abortSignal });
+      return QueueUrl;
+    } catch (error) {
+      if (isNoSuchQueue(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async function urlOf(signal: AbortSignal | undefined): Promise<string> {
+    if (knownUrl === undefined) {
+      const { QueueUrl } = await aws.sqs.send(new GetQueueUrlCommand({ QueueName: name }), {
+        ...(signal && { abortSignal: signal }),
+      });
+      knownUrl = QueueUrl ?? '';
+    }
+    return knownUrl;
+  }
+
+  async function readAttributes(abortSignal: AbortSignal): Promise<Record<string, string>> {
+    const command = new GetQueueAttributesCommand({
+      QueueUrl: await urlOf(abortSignal),
+      AttributeNames: ['All'],
+    });
+    const { Attributes = {} } = await aws.sqs.send(command, { abortSignal });
+    knownArn = Attributes.QueueArn;
+    return Attributes;
+  }
+
+  async function arnOf(signal: AbortSignal): Promise<string> {
+    if (knownArn === undefined) await readAttributes(signal);
+    return knownArn ?? '';
+  }
+
+  /** Created bare: CreateQueue with attributes other than those of an existing queue is refused. */
+  async function setUpQueue(abortSignal: AbortSignal): Promise<void> {
+    knownUrl = await findUrl(abortSignal);
+    if (knownUrl === undefined) {
+      const { QueueUrl } = await aws.sqs.send(new CreateQueueCommand({ QueueName: name }), { abortSignal });
+      knownUrl = QueueUrl;
+      log.info({ queue: name }, 'queue created');
+    }
+    const is = await readAttributes(abortSignal);
+    const wanted = queueAttributes(await arnOf(abortSignal), topic);
+    if (Object.entries(wanted).every(([attribute, value]) => is[attribute] === value)) return;
+    await aws.sqs.send(
+      new SetQueueAttributesCommand({ QueueUrl: await urlOf(abortSignal), Attributes: wanted }),
+      { abortSignal },
+    );
+  }
+
+  /** How long to wait before another try, ms; undefined when another one would not help. */
+  function waitAfter(error: unknown, attempt: number): number | undefined {
+    if (attempt + 1 >= SET_UP.attempts) return undefined;
+    if (isNamed(error, 'QueueDeletedRecently', 'AWS.SimpleQueueService.QueueDeletedRecently')) {
+      return recreationMs;
+    }
+    return isQueueGone(error) ? backoffMs(attempt, SET_UP) : undefined;
+  }
+
+  async function ensure(signal: AbortSignal): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      forget();
+      try {
+        await call(`set up the queue ${name}`, signal, () => setUpQueue(signal));
+        await call(subscribing, signal, async () => subscription.ensure(await arnOf(signal), signal));
+        return;
+      } catch (error) {
+        const wait = signal.aborted ? undefined : waitAfter(error, attempt);
+        if (wait === undefined) throw error;
+        log.info({ queue: name, waitMs: wait, why: messageOf(error) }, 'the queue is not there yet');
+        await pause(wait, signal);
+      }
+    }
+  }
+
+  async function receive(signal: AbortSignal): Promise<QueueMessage[]> {
+    try {
+      return await call(`receive from the queue ${name}`, signal, async () => {
+        const command = new ReceiveMessageCommand({
+          QueueUrl: await urlOf(signal),
+          MaxNumberOfMessages: 10,
+          WaitTimeSeconds: 20,
+          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
+        });
+        const { Messages = [] } = await aws.sqs.send(command, { abortSignal: signal });
+        return Messages.map(({ Body = '', ReceiptHandle = '', Attributes = {} }) => ({
+          body: Body,
+          receiptHandle: ReceiptHandle,
+          receiveCount: Number(Attributes.ApproximateReceiveCount ?? 1),
+          sentAt: Number(Attributes.SentTimestamp ?? aws.now()),
+        }));
+      });
+    } catch (error) {
+      if (isQueueGone(error)) forget();
+      throw error;
+    }
+  }
+
+  async function leave(signal: AbortSignal): Promise<void> {
+    await call(`delete the queue ${name}`, signal, async () => {
+      knownUrl = await findUrl(signal);
+      if (knownUrl === undefined) return;
+      const failures: unknown[] = [];
+      // A queue that stays would go on costing; a subscription that stays is swept by `gc`. So one of the two is
+      // taken away even if the other cannot be.
+      await subscription.remove(await arnOf(signal), signal).catch((error) => failures.push(error));
+      await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: knownUrl }), { abortSignal: signal });
+      if (failures.length > 0) throw awsError(failures[0], `unsubscribe the queue ${name} from ${topic}`);
+    });
+    forget();
+  }
+
+  return {
+    ensure,
+    receive,
+    async delete({ receiptHandle }) {
+      await call(`delete a message from the queue ${name}`, undefined, async () => {
+        const command = { QueueUrl: await urlOf(undefined), ReceiptHandle: receiptHandle };
+        await aws.sqs.send(new DeleteMessageCommand(command));
+      });
+    },
+    async resubscribe(signal) {
+      await call(subscribing, signal, async () => subscription.subscribe(await arnOf(signal), signal));
+    },
+    leave,
+    async probe(signal) {
+      return [
+        await finding(`see the topic ${topic}`, signal, async () => {
+          await subscription.lookAtTopic(signal);
+          return `the topic ${topic} exists`;
+        }),
+        await finding(`see the queue ${name}`, signal, async () =>
+          (await findUrl(signal)) === undefined
+            ? `the queue ${name} does not exist; the agent makes it when it starts`
+            : `the queue ${name} exists`,
+        ),
+      ];
+    },
+  };
+}

@@ -1,0 +1,133 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import { type RunResult, runDeployment } from './deployment.ts';
+import type { Identity, Ports, ServiceConfig } from './ports.ts';
+import { takenUpAgain } from './recover.ts';
+import { endingReport, instanceRecordOf, reportErrorOf } from './reports.ts';
+import { createRun, type Run } from './run.ts';
+import { beforeSwitch, begun, finished, type Order, precious } from './state.ts';
+import type { StateCell } from './state-cell.ts';
+
+/** Performs the deployments of one service, one at a time: begins what waits, ends what is over, tidies up. */
+export interface Performer {
+  /**
+   * Takes the active deployment, or the waiting one, as far as it goes; false when there is nothing to do.
+   * @throws when something could not be recorded; nothing is lost, and it may be called again.
+   */
+  next(stopping: AbortSignal): Promise<boolean>;
+  /** After the agent or the machine went away in a deployment, before the first `next`. */
+  takeUpAgain(): Promise<void>;
+  /** Ends the active deployment with this reason, if nothing was switched yet. */
+  giveUp(why: TriggerDeployError): void;
+}
+
+export function createPerformer(context: {
+  service: ServiceConfig;
+  ports: Ports;
+  identity: Identity;
+  log: Log;
+  cell: StateCell;
+}): Performer {
+  const { service, ports, identity, log, cell } = context;
+  let givenUp = new AbortController();
+
+  async function next(stopping: AbortSignal): Promise<boolean> {
+    if (!cell.read().active) {
+      if (!cell.read().waiting) return false;
+      const bootId = await ports.host.bootId();
+      await cell.update((state) => begun(state, { bootId, now: ports.clock.now() }));
+    }
+    givenUp = new AbortController();
+    giveUpIfOutdated();
+    const run = openRun(stopping);
+    const result = await runDeployment(run);
+    if ('interrupted' in result) {
+      if (stopping.aborted) return true;
+      await takeUpAgain();
+      throw new Error('the deployment was interrupted, and the agent was not stopped');
+    }
+    // Told to go on, or outdated, while it was coming to a halt?
+    if ('held' in result) return cell.read().active?.order.hold === false || givenUp.signal.aborted;
+    await end(run, result);
+    return true;
+  }
+
+  async function takeUpAgain(): Promise<void> {
+    const bootId = await ports.host.bootId();
+    const { active } = await cell.update((state) => takenUpAgain(state, bootId));
+    if (!active) return;
+    const { order, state, direction, recoveries } = active;
+    const stands = { deployment: order.deployment, state, direction, recoveries };
+    log.warn(stands, 'taking up the deployment the journal holds');
+  }
+
+  /** A cancel or a newer order may have been journalled while there was no run to abort. */
+  function giveUpIfOutdated(): void {
+    const { active, waiting, tombstones } = cell.read();
+    if (!active || !beforeSwitch(active)) return;
+    if (tombstones.includes(active.order.deployment)) givenUp.abort(cancelled());
+    else if (waiting) givenUp.abort(supersededBy(waiting));
+  }
+
+  function openRun(stopping: AbortSignal): Run {
+    const { active } = cell.read();
+    if (!active) throw new Error('no deployment is active');
+    const { deployment, version, sequence } = active.order;
+    const runLog = log.child({ deployment, version, sequence });
+    return createRun({ ports, service, identity, log: runLog, stopping, cancelled: givenUp.signal, cell });
+  }
+
+  async function end(run: Run, { ending, error }: Extract<RunResult, { ending: unknown }>): Promise<void> {
+    const report = endingReport(identity, run.active(), {
+      ending,
+      error: error && reportErrorOf(error, service.reportLog ? error.detail : undefined),
+      n: run.nextN(),
+      at: ports.clock.now(),
+      timings: run.timings(),
+    });
+    await cell.update((state) => finished(state, ending, report));
+    const ms = Object.values(run.timings()).reduce((sum, spent) => sum + spent, 0);
+    const level = ending === 'succeeded' ? 'info' : ending === 'broken' ? 'fatal' : 'warn';
+    const { previous, timings } = report;
+    run.log[level]({ previous, ms: Math.round(ms), timings, code: report.error?.code }, ending);
+    await tidy(run);
+  }
+
+  /** Room for the next release, and the record told what runs. Neither can fail a deployment that is over. */
+  async function tidy(run: Run): Promise<void> {
+    try {
+      const removed = await ports.package.prune(precious(cell.read()));
+      if (removed.length > 0) run.log.info({ removed }, 'old releases removed');
+    } catch (error) {
+      run.log.warn({ err: error }, 'old releases could not be removed');
+    }
+    try {
+      await ports.reporter.putInstance(await look(context, run.stopping), run.stopping);
+    } catch (error) {
+      run.log.warn({ err: error }, 'the instance record could not be written: the next change or start does');
+    }
+  }
+
+  return { next, takeUpAgain, giveUp: (why) => givenUp.abort(why) };
+}
+
+/** What this instance runs of the service, looked up now. */
+export async function look(
+  { ports, identity, cell }: { ports: Ports; identity: Identity; cell: StateCell },
+  signal: AbortSignal,
+) {
+  const version = await ports.package.current();
+  const active = await ports.manager.status(signal).then(
+    (status) => status.active,
+    () => undefined,
+  );
+  return instanceRecordOf(identity, cell.read(), { version, active }, ports.clock.now());
+}
+
+export function cancelled(): TriggerDeployError {
+  return new TriggerDeployError('CANCELLED', 'cancelled before anything was switched');
+}
+
+export function supersededBy(order: Order): TriggerDeployError {
+  return new TriggerDeployError('SUPERSEDED', `superseded by ${order.version} (sequence ${order.sequence})`);
+}

@@ -1,0 +1,148 @@
+import type { TriggerDeployError } from '../../shared/errors.ts';
+import {
+  cleanTail,
+  type Ending,
+  type InstanceRecord,
+  type Report,
+  type State,
+  type Step,
+} from '../../shared/report.ts';
+import type { Identity } from './ports.ts';
+import type { Active, Order, ServiceState } from './state.ts';
+
+/** What this instance says of a service, built from what it knows. Pure. */
+
+/** What every report of an active deployment says of what ran before. */
+export function contextOf(now: Active): { previous?: string | null; changed: boolean } {
+  return { ...(now.previous === undefined ? {} : { previous: now.previous }), changed: now.changed };
+}
+
+export function reportOf(
+  identity: Identity,
+  order: Order,
+  rest: {
+    state: State;
+    n: number;
+    at: number; // ms since the epoch
+    step?: Step | undefined;
+    note?: string | undefined;
+    previous?: string | null | undefined;
+    changed?: boolean | undefined;
+    error?: Report['error'] | undefined;
+    timings: Report['timings'];
+  },
+): Report {
+  return {
+    kind: 'report',
+    v: 1,
+    deployment: order.deployment,
+    env: identity.env,
+    service: order.service,
+    instance: identity.instance,
+    ...defined('zone', identity.zone),
+    sequence: order.sequence,
+    n: rest.n,
+    at: new Date(rest.at).toISOString(),
+    state: rest.state,
+    ...defined('step', rest.step),
+    ...defined('note', rest.note === undefined ? undefined : cleanTail(rest.note).slice(0, 512)),
+    version: order.version,
+    ...defined('previous', rest.previous),
+    ...defined('changed', rest.changed),
+    ...defined('error', rest.error),
+    timings: Object.fromEntries(
+      Object.entries(rest.timings).map(([name, ms]) => [name, Math.round(ms ?? 0)]),
+    ),
+  };
+}
+
+/** A typed error as a report carries it: cleaned and bounded. */
+export function reportErrorOf(
+  error: TriggerDeployError,
+  detail: string | undefined,
+): NonNullable<Report['error']> {
+  return {
+    code: error.code,
+    message: cleanTail(error.message).replaceAll('\n', ' ').slice(0, 2048),
+    ...(detail ? { detail: cleanTail(detail) } : {}),
+  };
+}
+
+/** Where the active deployment stands, as its last report had it. */
+export function standingReport(identity: Identity, active: Active, now: number): Report {
+  return reportOf(identity, active.order, {
+    ...contextOf(active),
+    timings: active.timings,
+    state: active.state,
+    n: active.n,
+    at: now,
+  });
+}
+
+/** The ending of a deployment that never was active here; its `accepted`, if there was one, had number 0. */
+export function neverBegan(
+  identity: Identity,
+  order: Order,
+  ending: Ending,
+  why: TriggerDeployError,
+  now: number,
+): Report {
+  const error = reportErrorOf(why, undefined);
+  return reportOf(identity, order, { state: ending, n: 1, at: now, changed: false, error, timings: {} });
+}
+
+/** What the record, and a roll call, are told of a service here. */
+export function instanceRecordOf(
+  identity: Identity,
+  state: ServiceState,
+  found: { version: string | null; active: boolean | undefined },
+  now: number,
+): InstanceRecord {
+  const last = state.active?.state ?? state.endings.at(-1)?.report.state;
+  const deployment = state.active?.order.deployment ?? state.running?.deployment;
+  return {
+    v: 1,
+    env: identity.env,
+    service: state.service,
+    instance: identity.instance,
+    ...defined('zone', identity.zone),
+    version: found.version,
+    sequence: state.running?.sequence ?? 0,
+    ...defined('deployment', deployment),
+    ...defined('state', last),
+    ...defined('active', found.active),
+    pinned: state.pinned !== null,
+    agentVersion: identity.agentVersion,
+    at: new Date(now).toISOString(),
+  };
+}
+
+/** A property for an object literal, left out when it is undefined (`exactOptionalPropertyTypes`). */
+function defined<K extends string, V>(key: K, value: V | undefined) {
+  return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
+}
+
+/** The one terminal report of the active deployment. `error` is missing where the reason was recorded on the way. */
+export function endingReport(
+  identity: Identity,
+  active: Active,
+  said: {
+    ending: Ending;
+    error: Report['error'] | undefined;
+    n: number;
+    at: number; // ms since the epoch
+    timings: Report['timings'];
+  },
+): Report {
+  const touched = said.ending === 'succeeded' || said.ending === 'rolled-back' || said.ending === 'broken';
+  return reportOf(identity, active.order, {
+    ...contextOf(active),
+    state: said.ending,
+    n: said.n,
+    at: said.at,
+    timings: said.timings,
+    step: active.during,
+    changed: touched && active.changed,
+    error: said.error ?? active.error,
+  });
+}

@@ -1,0 +1,204 @@
+import { lstat, readFile } from 'node:fs/promises';
+import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
+import { cleanTail, DETAIL_LIMIT } from '../../shared/report.ts';
+import { formatMs } from '../../shared/retry.ts';
+import type { Clock, ServiceManager, ServiceStatus } from '../deploy/ports.ts';
+import { openNoFollow, readNoFollow, readRange } from './files.ts';
+import { type RunResult, runCommand } from './run.ts';
+
+/**
+ * A service that is run by commands of the config, for hosts without systemd. `status` decides whether it is
+ * active; what a pid file tells on top makes restarts of the service visible.
+ */
+export interface CommandManagerOptions {
+  start: readonly string[];
+  stop: readonly string[];
+  /** Instead of stop and start. */
+  restart?: readonly string[] | undefined;
+  /** Exit code 0 says that it is active. */
+  status: readonly string[];
+  pidFile?: string | undefined;
+  /** The service's own log file. */
+  log?: string | undefined;
+  user?: string | undefined;
+  environment: Readonly<Record<string, string>>;
+  startTimeout: number; // ms
+  stopTimeout: number; // ms
+  clock: Clock;
+}
+
+const STATUS_TIMEOUT_MS = 10_000;
+const POLL_MS = 100;
+/** How long the kernel may take over a KILL. */
+const AFTER_KILL_MS = 10_000;
+const MARKS_KEPT = 8;
+
+interface LiveProcess {
+  pid: number;
+  /** Clock ticks since the boot at which it started: with the pid, it names the process for good. */
+  startTime: string;
+}
+
+export function createCommandManager(options: CommandManagerOptions): ServiceManager {
+  const { clock, startTimeout, stopTimeout, pidFile, log } = options;
+  /** How long the log was when a start began: what lies before is not of that start. */
+  const marks: { at: number; inode: number; size: number }[] = [];
+
+  const run = (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
+    runCommand(argv, { signal, timeout, env: options.environment, user: options.user });
+
+  async function status(signal: AbortSignal): Promise<ServiceStatus> {
+    const { exitCode, timedOut } = await run(options.status, STATUS_TIMEOUT_MS, signal);
+    const live = pidFile === undefined ? undefined : await liveProcess(pidFile);
+    const active = exitCode === 0 && !timedOut;
+    const said = timedOut ? `no status within ${formatMs(STATUS_TIMEOUT_MS)}` : `status exit ${exitCode}`;
+    return {
+      active,
+      failed: false,
+      mainPid: live?.pid ?? null,
+      restarts: 0,
+      invocation: live ? `${live.pid}-${live.startTime}` : null,
+      summary: active ? 'active' : `inactive (${said})`,
+    };
+  }
+
+  async function poll(
+    done: (now: ServiceStatus) => boolean,
+    within: number,
+    signal: AbortSignal,
+  ): Promise<{ now: ServiceStatus; inTime: boolean }> {
+    const end = clock.monotonic() + within;
+    for (;;) {
+      const now = await status(signal);
+      if (done(now)) return { now, inTime: true };
+      const left = end - clock.monotonic();
+      if (left <= 0) return { now, inTime: false };
+      await clock.sleep(Math.min(POLL_MS, left), signal);
+    }
+  }
+
+  async function begin(argv: readonly string[], within: number, signal: AbortSignal): Promise<ServiceStatus> {
+    const end = clock.monotonic() + within;
+    const since = clock.now();
+    await markLog();
+    const { exitCode, timedOut, output } = await run(argv, within, signal);
+    if (timedOut) throw failed('START', `${argv[0]} was still running after ${formatMs(within)}`, output);
+    if (exitCode !== 0) throw failed('START', `${argv[0]} ended with ${exitOf(exitCode)}`, output);
+    const left = Math.max(0, end - clock.monotonic());
+    const { now, inTime } = await poll(({ active }) => active, left, signal);
+    if (inTime) return now;
+    const detail = (await logTail(since)) || output;
+    throw failed('START', `${now.summary} ${formatMs(within)} after ${argv[0]}`, detail);
+  }
+
+  async function end(signal: AbortSignal): Promise<void> {
+    const before = pidFile === undefined ? undefined : await liveProcess(pidFile);
+    const isDown = ({ active, mainPid }: ServiceStatus) => !active && mainPid === null;
+    if (isDown(await status(signal))) return;
+    const deadline = clock.monotonic() + stopTimeout;
+    const { output } = await run(options.stop, stopTimeout, signal);
+    const left = Math.max(0, deadline - clock.monotonic());
+    if ((await poll(isDown, left, signal)).inTime) return;
+    const late = `still running ${formatMs(stopTimeout)} after ${options.stop[0]}`;
+    if (!before) throw failed('STOP', late, output);
+    await kill(before);
+    const { now, inTime } = await poll(isDown, AFTER_KILL_MS, signal);
+    if (!inTime) throw failed('STOP', `${late} and a KILL: ${now.summary}`, output);
+  }
+
+  async function markLog(): Promise<void> {
+    if (log === undefined) return;
+    const stat = await lstat(log).catch(() => undefined);
+    marks.push({ at: clock.now(), inode: stat?.ino ?? 0, size: stat?.size ?? 0 });
+    if (marks.length > MARKS_KEPT) marks.shift();
+  }
+
+  /**
+   * Written since `since` as far as can be told: from the first start after it, or the last one before it; with
+   * no start known (the agent was restarted), all of the file's end, unless it is older than `since`.
+   */
+  async function logTail(since: number): Promise<string> {
+    if (log === undefined) return '';
+    const handle = await openNoFollow(log).catch(() => undefined);
+    if (!handle) return '';
+    try {
+      const { ino, size, mtimeMs } = await handle.stat();
+      const mark = marks.find(({ at }) => at >= since) ?? marks.at(-1);
+      const rotated = mark !== undefined && (mark.inode !== ino || mark.size > size);
+      if (!mark && mtimeMs < since) return '';
+      const from = mark && !rotated ? mark.size : 0;
+      const start = Math.max(from, size - DETAIL_LIMIT);
+      return cleanTail((await readRange(handle, start, DETAIL_LIMIT)).toString('utf8'));
+    } finally {
+      await handle.close();
+    }
+  }
+
+  return {
+    status,
+
+    async restart(signal) {
+      try {
+        if (options.restart) return await begin(options.restart, stopTimeout + startTimeout, signal);
+        await end(signal);
+        return await begin(options.start, startTimeout, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isCode(error, 'START_FAILED')) throw error;
+        const detail = isCode(error) ? error.detail : undefined;
+        throw new TriggerDeployError('START_FAILED', messageOf(error), { cause: error, detail });
+      }
+    },
+
+    async stop(signal) {
+      try {
+        await end(signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isCode(error, 'STOP_FAILED')) throw error;
+        throw new TriggerDeployError('STOP_FAILED', messageOf(error), { cause: error });
+      }
+    },
+
+    async logTail(since, signal) {
+      signal.throwIfAborted();
+      return logTail(since);
+    },
+  };
+}
+
+/** The process a pid file names, if it lives. A zombie has ended. proc_pid_stat(5). */
+async function liveProcess(pidFile: string): Promise<LiveProcess | undefined> {
+  const text = (await readNoFollow(pidFile, 64).catch(() => undefined))?.toString('utf8').trim() ?? '';
+  if (!/^[1-9]\d{0,9}$/.test(text)) return undefined;
+  return processAt(Number(text));
+}
+
+async function processAt(pid: number): Promise<LiveProcess | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (stat === undefined) return undefined;
+  // The second field is the command's name in parentheses and may hold anything; `state` follows the last.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, startTime] = [fields[0], fields[19]];
+  if (startTime === undefined || state === 'Z' || state === 'X') return undefined;
+  return { pid, startTime };
+}
+
+/** KILL, to that very process and not to another that got its pid. */
+async function kill(target: LiveProcess): Promise<void> {
+  const now = await processAt(target.pid);
+  if (now?.startTime !== target.startTime) return;
+  try {
+    process.kill(target.pid, 'SIGKILL');
+  } catch {
+    // It ended by itself in between.
+  }
+}
+
+function failed(which: 'START' | 'STOP', message: string, detail: string): TriggerDeployError {
+  return new TriggerDeployError(`${which}_FAILED`, message, { detail });
+}
+
+export function exitOf(exitCode: number | null): string {
+  return exitCode === null ? 'a signal' : `exit code ${exitCode}`;
+}

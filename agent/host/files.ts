@@ -1,0 +1,188 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, rename, rm, statfs, symlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/**
+ * Files that survive a power cut: write, fsync, rename, fsync the directory. POSIX promises that rename(2)
+ * is atomic, but only fsync(2) of the file before it, and of the directory after it, make it durable (their
+ * Linux man pages). Errors are the system's own, with their `code`.
+ */
+
+/** How many fsyncs run side by side: the file system commits them together. */
+const FSYNC_LANES = 16;
+
+/** Replaces `path` by `data`, whole or not at all; on disk when it resolves. `mode` is exact, whatever the umask. */
+export async function writeDurably(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = temporaryFor(path);
+  try {
+    const handle = await createNew(temporary, mode);
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await fsyncDirectory(dirname(path));
+}
+
+/** Makes `link` a symbolic link to `target`, over an older link, in one step; on disk when it resolves. */
+export async function pointAt(link: string, target: string): Promise<void> {
+  const temporary = temporaryFor(link);
+  try {
+    await symlink(target, temporary);
+    await rename(temporary, link);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await fsyncDirectory(dirname(link));
+}
+
+/** Removes what a killed `writeDurably` or `pointAt` of `path` left beside it. */
+export async function sweepTemporaries(path: string): Promise<void> {
+  const prefix = `.${basename(path)}.`;
+  const names = await readdir(dirname(path)).catch(ignoring('ENOENT', [] as string[]));
+  for (const name of names) {
+    if (name.startsWith(prefix) && /^[0-9a-f]{16}\.new$/.test(name.slice(prefix.length))) {
+      await rm(join(dirname(path), name), { force: true });
+    }
+  }
+}
+
+/** A new file, for reading and writing: never an existing one, never through a link. `mode` is exact. */
+export async function createNew(path: string, mode: number): Promise<FileHandle> {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, 0o600);
+  try {
+    await handle.chmod(mode);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Opens a regular file: a link is refused (ELOOP), and a FIFO or device never blocks or answers. */
+export async function openNoFollow(path: string, flags: number = constants.O_RDONLY): Promise<FileHandle> {
+  const handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (!(await handle.stat()).isFile()) throw systemError('EINVAL', `${path} is not a regular file`);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** The first `limit` bytes of a regular file; undefined when there is none. */
+export async function readNoFollow(path: string, limit: number): Promise<Buffer | undefined> {
+  const handle = await openNoFollow(path).catch(ignoring('ENOENT', undefined));
+  if (!handle) return undefined;
+  try {
+    return await readRange(handle, 0, limit);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The bytes from `start`, `length` of them or as many as the file has. */
+export async function readRange(handle: FileHandle, start: number, length: number): Promise<Buffer> {
+  const size = Math.max(0, (await handle.stat()).size - start);
+  const buffer = Buffer.alloc(Math.min(length, size));
+  let filled = 0;
+  while (filled < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, start + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
+}
+
+/** Names created, renamed or removed in a directory are on disk when it resolves. */
+export async function fsyncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Every file and directory below `root`, and `root` itself, is on disk when it resolves. Follows no link. */
+export async function fsyncTree(root: string): Promise<void> {
+  await eachOpen(root, async () => {});
+}
+
+/**
+ * The same, and everyone may read it: directories 0755, files 0755 where their owner may execute them, else
+ * 0644. Whatever the umask was, and nothing is setuid.
+ */
+export async function settleTree(root: string): Promise<void> {
+  await eachOpen(root, async (handle) => {
+    const stat = await handle.stat();
+    const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o755 : 0o644;
+    if ((stat.mode & 0o7777) !== mode) await handle.chmod(mode);
+  });
+}
+
+async function eachOpen(root: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
+  const paths = [root];
+  for (const entry of await readdir(root, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile() || entry.isDirectory()) paths.push(join(entry.parentPath, entry.name));
+  }
+  const lane = async () => {
+    for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
+      const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        await work(handle);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: FSYNC_LANES }, lane));
+}
+
+/** Removes a file, link or directory with all that is in it; never follows a link. Nothing there is fine. */
+export async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 2 });
+}
+
+/** What an unprivileged write could still take at `path`: bytes, and files (Infinity where there is no such limit). */
+export async function freeSpace(path: string): Promise<{ bytes: number; inodes: number }> {
+  const { bavail, bsize, files, ffree } = await statfs(path);
+  return { bytes: bavail * bsize, inodes: files === 0 ? Number.POSITIVE_INFINITY : ffree };
+}
+
+/** `lstat`, or undefined where nothing is. */
+export async function lstatIfAny(path: string) {
+  return lstat(path).catch(ignoring('ENOENT', undefined));
+}
+
+/** For `.catch`: `value` in place of an error with the system code `code`. */
+export function ignoring<T>(code: string, value: T): (error: unknown) => T {
+  return (error) => {
+    if (systemCode(error) === code) return value;
+    throw error;
+  };
+}
+
+/** The `code` of a system error: `ENOENT`, `ENOSPC`. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function systemError(code: string, message: string): Error {
+  return Object.assign(new Error(`${code}: ${message}`), { code });
+}
+
+function temporaryFor(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(8).toString('hex')}.new`);
+}

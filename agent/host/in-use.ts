@@ -1,0 +1,40 @@
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+
+/**
+ * The names in the directory `root` below which any live process has a file open or mapped, its program, its
+ * root or its working directory (proc(5)). Processes that end while they are looked at, or may not be looked
+ * at, are passed over.
+ */
+export async function namesInUse(root: string): Promise<Set<string>> {
+  const prefix = `${await realpath(root)}/`;
+  const used = new Set<string>();
+  const notice = (path: string) => {
+    if (!path.startsWith(prefix)) return;
+    const [name] = path.slice(prefix.length).split('/');
+    if (name) used.add(name.replace(/ \(deleted\)$/, ''));
+  };
+  for (const pid of await readdir('/proc')) {
+    if (/^\d+$/.test(pid)) for (const path of await pathsOf(`/proc/${pid}`)) notice(path);
+  }
+  return used;
+}
+
+async function pathsOf(process: string): Promise<string[]> {
+  const open = await readdir(`${process}/fd`).catch(() => []);
+  const links = ['cwd', 'exe', 'root', ...open.map((fd) => `fd/${fd}`)];
+  const [maps, ...targets] = await Promise.all([
+    readFile(`${process}/maps`, 'utf8').catch(() => ''),
+    ...links.map((link) => readlink(`${process}/${link}`).catch(() => '')),
+  ]);
+  return [...targets, ...mappedPaths(maps)];
+}
+
+/** `address perms offset dev inode  /path` a line; the path may hold spaces. */
+export function mappedPaths(maps: string): string[] {
+  const paths = new Set<string>();
+  for (const line of maps.split('\n')) {
+    const slash = line.indexOf(' /');
+    if (slash > 0) paths.add(line.slice(slash + 1));
+  }
+  return [...paths];
+}

@@ -1,0 +1,30 @@
+import { readFile } from 'node:fs/promises';
+import { isCode } from '../../shared/errors.ts';
+import type { Host } from '../deploy/ports.ts';
+import { runCommand } from './run.ts';
+
+/** systemctl is-system-running answers at once, also while the machine goes down. */
+const ANSWER_MS = 5000;
+
+/** This machine. Where there is no systemd to ask, it is never known to be stopping. */
+export function createHost(): Host {
+  return {
+    /** random(4): a UUID made at each boot. */
+    async bootId() {
+      return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+    },
+
+    async stopping(signal) {
+      try {
+        const { stdout } = await runCommand(['systemctl', 'is-system-running'], {
+          signal,
+          timeout: ANSWER_MS,
+        });
+        return stdout.trim() === 'stopping';
+      } catch (error) {
+        if (signal.aborted || !isCode(error, 'COMMAND_FAILED')) throw error;
+        return false;
+      }
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { artifact } from '../../shared/manifest.ts';
+import { versionName } from '../../shared/names.ts';
+import { readNoFollow, writeDurably } from './files.ts';
+
+/**
+ * `.release.json`, in a release's directory: what it was made of. It is the last thing written before the
+ * rename that publishes the release, and a release is complete if and only if it is there and readable.
+ */
+export const RECORD_NAME = '.release.json';
+const RECORD_LIMIT = 256 * 1024; // bytes
+
+const releaseRecord = z.looseObject({
+  v: z.literal(1),
+  version: versionName,
+  /** Empty for an adopted release. */
+  artifacts: z.array(artifact),
+  preparedAt: z.iso.datetime(),
+});
+export type ReleaseRecord = z.infer<typeof releaseRecord>;
+
+/** The record of the release `version` in `directory`; undefined when it is not complete. */
+export async function readRecord(directory: string, version: string): Promise<ReleaseRecord | undefined> {
+  try {
+    const text = await readNoFollow(join(directory, RECORD_NAME), RECORD_LIMIT);
+    const parsed = releaseRecord.safeParse(JSON.parse(text?.toString('utf8') ?? ''));
+    return parsed.success && parsed.data.version === version ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function writeRecord(directory: string, record: ReleaseRecord): Promise<void> {
+  await writeDurably(join(directory, RECORD_NAME), `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
+}

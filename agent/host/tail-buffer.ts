@@ -1,0 +1,29 @@
+/** The last `limit` bytes of a stream of chunks, in memory of at most twice that and one chunk. */
+export class TailBuffer {
+  readonly #limit: number;
+  #chunks: Buffer[] = [];
+  #size = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size > 2 * this.#limit) this.#trim();
+  }
+
+  text(): string {
+    this.#trim();
+    return Buffer.concat(this.#chunks).toString('utf8');
+  }
+
+  #trim(): void {
+    // Copied, not sliced: a slice would keep the whole of the old memory alive.
+    const all = Buffer.concat(this.#chunks);
+    const tail = Buffer.from(all.subarray(Math.max(0, all.length - this.#limit)));
+    this.#chunks = [tail];
+    this.#size = tail.length;
+  }
+}

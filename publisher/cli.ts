@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import { parseDuration } from '../shared/config-file.ts';
+import { TriggerDeployError } from '../shared/errors.ts';
+import { envName, serviceName, ulid, VERBS, versionName } from '../shared/names.ts';
+import { buildParser, misused, type Verb } from './cli-commands.ts';
+import { nearest } from './config-file.ts';
+
+/** The command line as a checked value. Nothing here asks the network or the file system. */
+
+const name = (schema: z.ZodType<string>, what: string) =>
+  z.string({ error: once }).superRefine((value, context) => {
+    const issue = schema.safeParse(value).error?.issues[0];
+    if (issue) context.addIssue(`${JSON.stringify(value)} cannot be ${what}: ${issue.message}`);
+  });
+const text = z.string({ error: once });
+const count = text.regex(/^\d{1,6}$/, { error: 'expected a whole number, 0 or more' }).transform(Number);
+const duration = text.transform((value, context) => {
+  const ms = parseDuration(value);
+  if (ms === undefined || ms === 0) context.addIssue('expected a duration such as 30s, 10m or 1h');
+  return ms ?? 0;
+});
+
+/** yargs makes a list of what is given twice: which one was meant is not for us to guess. */
+function once({ input }: { input?: unknown }): string {
+  return Array.isArray(input) ? 'is given more than once' : 'needs a value';
+}
+
+const common = {
+  env: name(envName, 'an environment').optional(),
+  output: z.enum(['table', 'lines', 'json'], { error: 'expected table, lines or json' }).optional(),
+  verbose: z.boolean({ error: once }).default(false),
+  configFile: text.optional(),
+};
+const service = name(serviceName, 'a service');
+const version = name(versionName, 'a version');
+const orLatest = name(z.union([z.literal('latest'), versionName], { error: wrongVersion }), 'a version');
+const deployment = text.transform((id) => id.toUpperCase()).pipe(name(ulid, 'a deployment'));
+const following = {
+  noWait: z.boolean({ error: once }).default(false),
+  timeout: duration.optional(),
+  reason: text.max(1024, { error: 'has 1,024 characters at most' }).optional(),
+  allowMissing: count.optional(),
+};
+
+function wrongVersion({ input }: { input?: unknown }): string {
+  return versionName.safeParse(input).error?.issues[0]?.message ?? 'wrong';
+}
+
+const schemas = {
+  deploy: z.object({
+    ...common,
+    ...following,
+    service,
+    version: orLatest,
+    strategy: z
+      .enum(['all'], { error: 'expected all: this version of trigger-deploy knows no other strategy' })
+      .optional(),
+    maxFailures: count.optional(),
+    onFailure: z.enum(['rollback', 'stop'], { error: 'expected rollback or stop' }).optional(),
+  }),
+  push: z.object({
+    ...common,
+    service,
+    version,
+    file: z.array(text).min(1),
+    config: z.array(text).default([]),
+  }),
+  rollback: z.object({ ...common, ...following, service, to: version.optional() }),
+  status: z.object({ ...common, service: service.optional() }),
+  history: z.object({ ...common, service, limit: text.regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' }).transform(Number).default(20) }),
+  show: z.object({ ...common, deployment }),
+  watch: z.object({ ...common, deployment, timeout: duration.optional() }),
+  keygen: z.object({ ...common, out: text.default('.'), name: text.default('ci') }),
+} as const satisfies Record<Verb, z.ZodType>;
+export type Invocation = { [V in Verb]: { verb: V } & z.infer<(typeof schemas)[V]> }[Verb];
+export type InvocationOf<V extends Verb> = Extract<Invocation, { verb: V }>;
+
+/** @throws USAGE. A request for help or the version is answered with the text to print. */
+export async function parseCommandLine(
+  argv: readonly string[],
+  { version: programVersion, columns }: { version: string; columns: number },
+): Promise<Invocation | { verb: 'print'; text: string }> {
+  const options = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  if (options.includes('--version')) return { verb: 'print', text: programVersion };
+  refuseUnknownVerb(argv);
+  let chosen: Verb = 'deploy';
+  let help = '';
+  const parser = buildParser(argv, columns, (verb) => {
+    chosen = verb;
+  });
+  const parsed = await parser.parseAsync([...argv], {}, (_error, _args, output) => {
+    help = output;
+  });
+  if (help !== '') return { verb: 'print', text: help };
+  // What yargs could not place, among it all that follows a `--`.
+  const stray = parsed._.slice(chosen === 'deploy' ? 0 : 1);
+  if (stray.length > 0) throw misused(chosen, `too many arguments: ${stray.join(' ')}`);
+  const checked = schemas[chosen].safeParse(parsed);
+  if (checked.success) return { verb: chosen, ...checked.data } as Invocation;
+  const issue = checked.error.issues[0];
+  throw misused(chosen, issue ? issueText(issue) : 'wrong arguments');
+}
+
+function issueText({ path, message }: z.core.$ZodIssue): string {
+  const key = String(path[0]);
+  if (['service', 'version', 'deployment', 'file'].includes(key)) return message;
+  if (message.includes(' cannot be ')) return message;
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${message}`;
+}
+
+function refuseUnknownVerb([first, second]: readonly string[]): void {
+  if (first === undefined) throw misused('deploy', 'which service, and which version?');
+  if (first.startsWith('-')) return;
+  const verbs = Object.keys(schemas);
+  if (first !== 'deploy' && verbs.includes(first)) return;
+  if (first === 'deploy' || (VERBS as readonly string[]).includes(first)) {
+    const hint =
+      first === 'deploy'
+        ? `deploying has no verb: trigger-deploy SERVICE VERSION --env ENV`
+        : `there are: ${verbs.filter((verb) => verb !== 'deploy').join(', ')}; no service can be named ${first}`;
+    throw new TriggerDeployError('USAGE', `${first} is no command of this version of trigger-deploy`, {
+      hint,
+    });
+  }
+  if (second !== undefined && !second.startsWith('-')) return;
+  const meant = nearest(first, verbs);
+  throw new TriggerDeployError('USAGE', `which version of ${first}?`, {
+    hint: `trigger-deploy ${first} VERSION --env ENV${meant ? `; or did you mean trigger-deploy ${meant}?` : ''}`,
+  });
+}

@@ -1,0 +1,73 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+import { newUlid } from '../../shared/names.ts';
+import type { ExitCode } from '../events.ts';
+import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
+import { type Change, rollOut } from '../rollout.ts';
+import type { Session } from '../session.ts';
+import { standingBefore } from '../standing.ts';
+import { conductOf, refuseIfDetached, takeLock } from './deploy.ts';
+
+export interface RollbackOptions {
+  service: string;
+  /** The version to return to; when left out, `rollbackTarget` decides. */
+  to?: string | undefined;
+  wait: boolean;
+  timeoutMs: number;
+  reason?: string | undefined;
+  allowMissing: number;
+  /** Aborted by Ctrl-C. */
+  detach: AbortSignal;
+}
+
+/** How far back a target is looked for, deployments. */
+const HISTORY = 50;
+
+/**
+ * `trigger-deploy rollback`: a new deployment of an older version. The desired state says so before anything
+ * is announced, so that an instance that misses the announcement comes to it as well.
+ * @throws NOTHING_TO_ROLL_BACK_TO, and as `deploy`.
+ */
+export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
+  const { service, detach } = options;
+  await session.signer();
+  if (options.to !== undefined) await session.ledger.versions.readManifest(service, options.to);
+  const deployment = newUlid(session.clock.now());
+  const lock = await takeLock(session, { service, command: 'rollback', deployment, detach });
+  try {
+    const change = await planned(session, options);
+    refuseIfDetached(detach);
+    const ticket = { deployment, sequence: lock.sequence, lock };
+    const policy = { ...options, maxFailures: 0, onFailure: 'stop' } as const;
+    return await rollOut(session, ticket, change, conductOf(policy, true));
+  } finally {
+    await lock.release();
+  }
+}
+
+async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Change> {
+  const { deployments, versions } = session.ledger;
+  const { desired, last } = await standingBefore(session, service);
+  const history = await deployments.list(service, HISTORY);
+  const version = to ?? rollbackTarget(desired, history);
+  if (version === undefined) throw nothingToReturnTo(service, desired?.version);
+  const { artifacts } = await versions.readManifest(service, version);
+  const stray = strayVersion(desired, last);
+  return {
+    service,
+    version,
+    artifacts,
+    action: 'rollback',
+    previous: stray ?? desired?.version ?? null,
+    before: versionBefore(version, history),
+    reason,
+    rollbackOf: stray === undefined ? desired?.deployment : last?.deployment,
+  };
+}
+
+function nothingToReturnTo(service: string, current: string | undefined): TriggerDeployError {
+  const why =
+    current === undefined ? 'was never deployed here' : `has no version before ${current} in its history`;
+  return new TriggerDeployError('NOTHING_TO_ROLL_BACK_TO', `${service} ${why}`, {
+    hint: `name one: trigger-deploy rollback ${service} --to VERSION`,
+  });
+}

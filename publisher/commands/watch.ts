@@ -1,0 +1,199 @@
+import { isCode } from '../../shared/errors.ts';
+import type { DeploymentRecord, ReportReader, StoredDeployment } from '../deployments.ts';
+import type { ExitCode } from '../events.ts';
+import { follow, openProgress, type Progress } from '../follow.ts';
+import type { Lock } from '../lock.ts';
+import { isFinal, isRollBackDue, lastEndingMs, recordOutcome, settledEvent } from '../outcome.ts';
+import { DETACHED, emitStarted, rollBackIfDue } from '../rollout.ts';
+import type { Session } from '../session.ts';
+import { type Settlement, settleFinally } from '../settle.ts';
+import { takeLock } from './deploy.ts';
+
+export interface WatchOptions {
+  /** The deployment's id. */
+  deployment: string;
+  /** How long to watch, ms. */
+  timeoutMs: number;
+  /** Aborted by Ctrl-C. */
+  detach: AbortSignal;
+}
+
+/** How often the record is read, ms: a watch has no reply queue. */
+const POLL_MS = 1000;
+
+/**
+ * `trigger-deploy watch ID`: shows what the record holds and follows it to its outcome. Where the publisher is
+ * gone (no lock is held for it) it settles, and carries out what the settling asks for. A deployment that is
+ * over is shown, and its exit code returned.
+ * @throws DEPLOYMENT_NOT_FOUND, FENCED, AWS_*.
+ */
+export async function watch(session: Session, options: WatchOptions): Promise<ExitCode> {
+  const { deployments } = session.ledger;
+  const service = await deployments.find(options.deployment);
+  const [stored, instances] = await Promise.all([
+    deployments.read(service, options.deployment),
+    deployments.instances(service),
+  ]);
+  const record = stored.value;
+  emitStarted(
+    session,
+    record,
+    instances.filter((one) => record.expected.includes(one.instance)),
+  );
+  const progress = openProgress(session, record, () => session.clock.now() - Date.parse(record.announcedAt));
+  const read = deployments.reportReader(service, record.deployment);
+  const stage = { session, options, progress, read, until: session.clock.monotonic() + options.timeoutMs };
+  for (const report of await read()) progress.hear(report);
+  return isFinal(record) ? await finish(stage, stored) : await followRecord(stage, stored);
+}
+
+interface Stage {
+  session: Session;
+  options: WatchOptions;
+  progress: Progress;
+  read: ReportReader;
+  /** When the watching ends, on the monotonic clock. */
+  until: number;
+}
+
+async function followRecord(stage: Stage, first: StoredDeployment): Promise<ExitCode> {
+  const { session, progress, options } = stage;
+  const announced = Date.parse(first.value.announcedAt);
+  const elapsed = () => session.clock.now() - announced;
+  // The time this watch has, and not the one its publisher had, ends the waiting.
+  const timeoutMs = Math.max(1, elapsed() + stage.until - session.clock.monotonic());
+  const record = { ...first.value, policy: { ...first.value.policy, timeoutMs } };
+  let latest = first;
+  const settlement = await follow(session, {
+    record,
+    progress,
+    read: stage.read,
+    pollMs: POLL_MS,
+    elapsed,
+    async enough() {
+      // Looking at the lock from the beginning shortens the wait for a dead publisher's.
+      await session.ledger.locks.look(record.service).catch(() => undefined);
+      latest = await reread(session, latest);
+      return isFinal(latest.value);
+    },
+    detach: options.detach,
+    abort: session.signal,
+  });
+  if (isFinal(latest.value)) return await finish(stage, latest);
+  if (settlement === undefined) return detached(session, record);
+  return await settleWhenFree(stage, latest, settlement);
+}
+
+/** What cannot be read now is as it was. */
+async function reread(session: Session, stored: StoredDeployment): Promise<StoredDeployment> {
+  return await session.ledger.deployments
+    .read(stored.value.service, stored.value.deployment)
+    .catch(() => stored);
+}
+
+/** All have ended, or the time is up: leaves the settling to a publisher that lives, else settles. */
+async function settleWhenFree(
+  stage: Stage,
+  stored: StoredDeployment,
+  settlement: Settlement,
+): Promise<ExitCode> {
+  const { session, options } = stage;
+  const { service, deployment } = stored.value;
+  for (let latest = stored; ; latest = await reread(session, latest)) {
+    if (isFinal(latest.value)) return await finish(stage, latest);
+    const lock = await session.ledger.locks.look(service);
+    const publisherLives = lock.state === 'held' && lock.owner?.deployment === deployment;
+    if (!publisherLives) return await underLock(stage, latest, settlement);
+    if (session.clock.monotonic() >= stage.until) return unsettled(session, latest.value, settlement);
+    const signal = AbortSignal.any([session.signal, options.detach]);
+    try {
+      await session.clock.sleep(POLL_MS, signal);
+    } catch (error) {
+      if (options.detach.aborted) return detached(session, latest.value);
+      throw error;
+    }
+  }
+}
+
+/** Another deployment's lock means that this one's outcome is no longer ours to write: it is only shown. */
+async function underLock(stage: Stage, stored: StoredDeployment, settlement: Settlement): Promise<ExitCode> {
+  const { session, options } = stage;
+  const { service, deployment } = stored.value;
+  let lock: Lock;
+  try {
+    lock = await takeLock(session, { service, command: 'watch', deployment, detach: options.detach });
+  } catch (error) {
+    if (isCode(error, 'LOCKED')) return unsettled(session, stored.value, settlement);
+    if (isCode(error, 'CANCELLED')) return detached(session, stored.value);
+    throw error;
+  }
+  try {
+    return await settleHere(stage, lock, service);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Under the lock and by the record as it is now: whoever held the lock before may have settled it. */
+async function settleHere(stage: Stage, lock: Lock, service: string): Promise<ExitCode> {
+  const { session, options, progress } = stage;
+  const { deployments } = session.ledger;
+  const [stored, newest, reports] = await Promise.all([
+    deployments.read(service, options.deployment),
+    deployments.newest(service),
+    stage.read(),
+  ]);
+  for (const report of reports) progress.hear(report);
+  const overtaken = newest !== undefined && newest.value.deployment !== options.deployment;
+  const settled = isFinal(stored.value) ? stored : await settleNow(stage, stored, overtaken);
+  session.emit(settledEvent(session, settled.value));
+  if (overtaken) return settled.value.exitCode ?? 3;
+  return await rollBackIfDue(session, lock, settled, { wait: true, detach: options.detach });
+}
+
+async function settleNow(
+  { session, progress }: Stage,
+  stored: StoredDeployment,
+  overtaken: boolean,
+): Promise<StoredDeployment> {
+  const settlement = settleFinally(stored.value, progress.reports);
+  const tookMs = () => lastEndingMs(stored.value, progress.reports.values());
+  return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);
+}
+
+/** Over: shown as it stands; a rollback that its publisher did not live to begin is begun now. */
+async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode> {
+  const { session } = stage;
+  const record = stored.value;
+  if (isRollBackDue(record)) {
+    const newest = await session.ledger.deployments.newest(record.service);
+    const lock = await session.ledger.locks.look(record.service);
+    const free = lock.state !== 'held';
+    if (free && newest?.value.deployment === record.deployment) {
+      return await underLock(stage, stored, settleFinally(record, stage.progress.reports));
+    }
+  }
+  session.emit(settledEvent(session, record));
+  return record.exitCode ?? 3;
+}
+
+function unsettled(session: Session, record: DeploymentRecord, settlement: Settlement): ExitCode {
+  session.emit({
+    type: 'settled',
+    at: session.clock.now(),
+    deployment: record.deployment,
+    outcome: settlement.outcome,
+    exitCode: settlement.exitCode,
+    counts: settlement.counts,
+    silent: settlement.silent,
+    text: `${settlement.text}; not settled here, another publisher holds the lock`,
+    tookMs: 0,
+  });
+  return settlement.exitCode;
+}
+
+function detached(session: Session, record: DeploymentRecord): ExitCode {
+  const text = `no longer watched: trigger-deploy watch ${record.deployment} --env ${record.env} follows it again`;
+  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  return DETACHED;
+}

@@ -1,0 +1,253 @@
+#!/usr/bin/env node
+import { homedir } from 'node:os';
+import packageJson from '../package.json' with { type: 'json' };
+import { parseDuration } from '../shared/config-file.ts';
+import { TriggerDeployError } from '../shared/errors.ts';
+import { type Invocation, type InvocationOf, parseCommandLine } from './cli.ts';
+import type { Verb } from './cli-commands.ts';
+import { deploy } from './commands/deploy.ts';
+import { history } from './commands/history.ts';
+import { keygen } from './commands/keygen.ts';
+import { push } from './commands/push.ts';
+import { rollback } from './commands/rollback.ts';
+import { show } from './commands/show.ts';
+import { status } from './commands/status.ts';
+import { watch } from './commands/watch.ts';
+import { type Environment, loadEnvironment } from './config.ts';
+import type { ExitCode, OutputFormat, PublisherEvent, Renderer } from './events.ts';
+import { errorJson, errorLines, exitCodeOf } from './failure.ts';
+import * as answers from './render/answers.ts';
+import { createJson, jsonLine } from './render/json.ts';
+import { createLines } from './render/lines.ts';
+import { createTable } from './render/table.ts';
+import { coloured, oneLine, type Paint, plain } from './render/text.ts';
+import { openSession, type Session } from './session.ts';
+
+/** Composition root of trigger-deploy: the only file that reads the environment, signals and exit codes. */
+
+const DEFAULT_TIMEOUT_MS = 10 * 60 * 1000;
+/** What a shell reports for a program that SIGINT ended. */
+const KILLED_BY_INTERRUPT = 130;
+
+const { stdout, stderr } = process;
+/** Whoever read our output has gone (`| head`): the work goes on, unseen. */
+let unread = false;
+for (const stream of [stdout, stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    unread = true;
+  });
+}
+const print = (text: string) => void (unread || stdout.write(text));
+const printLines = (lines: readonly string[]) => print(lines.map((line) => `${line}\n`).join(''));
+const complain = (lines: readonly string[]) =>
+  void (unread || stderr.write(lines.map((line) => `${line}\n`).join('')));
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(argv: readonly string[]): Promise<ExitCode> {
+  // Known before the command line is checked, so that a wrong one is told in the form that was asked for.
+  const asJson = /(^|\s)--output[= ]json(\s|$)/.test(argv.join(' '));
+  try {
+    const columns = stdout.isTTY ? stdout.columns : 100;
+    const invocation = await parseCommandLine(argv, { version: packageJson.version, columns });
+    if (invocation.verb === 'print') {
+      print(`${invocation.text}\n`);
+      return 0;
+    }
+    return await perform(invocation);
+  } catch (error) {
+    if (asJson) print(`${errorJson(error, Date.now())}\n`);
+    complain(errorLines(error, argv.includes('--verbose')));
+    return exitCodeOf(error);
+  }
+}
+
+async function perform(invocation: Invocation): Promise<ExitCode> {
+  const format = invocation.output ?? (stdout.isTTY ? 'table' : 'lines');
+  if (invocation.verb === 'keygen') {
+    const answer = await keygen(invocation);
+    if (format === 'json') print(`${jsonLine({ type: 'keygen', ...answer })}\n`);
+    else printLines(answers.keygenLines(answer));
+    return 0;
+  }
+  const source = { cwd: process.cwd(), home: homedir(), variables: process.env, file: invocation.configFile };
+  const wanted = { name: invocation.env, orHome: invocation.verb === 'push' };
+  const env = await loadEnvironment(source, wanted);
+  if (invocation.verb === 'deploy') refuseWhatIsNotBuilt(env, invocation);
+  const renderer = rendererFor(invocation.verb, format);
+  const { detach, stop } = listenForInterrupts(invocation.verb, renderer);
+  const emit = (event: PublisherEvent) => renderer.event(event);
+  const session = await openSession(env, { signal: stop, emit, environment: process.env });
+  try {
+    return await command(session, invocation, { format, renderer, detach });
+  } finally {
+    renderer.close();
+    session.close();
+  }
+}
+
+interface Surroundings {
+  format: OutputFormat;
+  renderer: Renderer;
+  /** Aborted by the first Ctrl-C of a command that follows a deployment. */
+  detach: AbortSignal;
+}
+
+async function command(
+  session: Session,
+  invocation: Exclude<Invocation, { verb: 'keygen' }>,
+  { format, renderer, detach }: Surroundings,
+): Promise<ExitCode> {
+  /** Each thing as a JSON line, else a table on a terminal and lines on a pipe. */
+  const answer = (
+    things: readonly object[],
+    table: (page: answers.Page) => string[],
+    lines: () => string[],
+  ) => {
+    renderer.close();
+    if (format === 'json') printLines(things.map(jsonLine));
+    else printLines(format === 'table' ? table(page()) : lines());
+    return 0 as const;
+  };
+  switch (invocation.verb) {
+    case 'deploy':
+      return await deploy(session, { ...deployOptions(session.env, invocation), detach });
+    case 'rollback': {
+      const { service, to, reason } = invocation;
+      const { wait, timeoutMs, allowMissing } = followOptions(session.env, invocation);
+      return await rollback(session, { service, to, reason, wait, timeoutMs, allowMissing, detach });
+    }
+    case 'watch': {
+      const timeoutMs = invocation.timeout ?? DEFAULT_TIMEOUT_MS;
+      return await watch(session, { deployment: invocation.deployment, timeoutMs, detach });
+    }
+    case 'push': {
+      const { service, version, file: files, config: configs } = invocation;
+      const pushed = await push(session, { service, version, files, configs });
+      const { manifest, ...rest } = pushed;
+      const { nonce: _ours, ...told } = manifest;
+      const lines = () => answers.pushLines(pushed);
+      return answer([{ ...rest, ...told }], lines, lines);
+    }
+    case 'status': {
+      const found = await status(session, invocation);
+      const { services, env, at } = found;
+      const time = new Date(at).toISOString();
+      return answer(
+        services.map((one) => ({ type: 'status', time, env, ...one })),
+        (page) => answers.statusTable(found, page),
+        () => answers.statusLines(found),
+      );
+    }
+    case 'history': {
+      const found = await history(session, invocation);
+      return answer(
+        found.deployments.map((one) => ({ type: 'deployment', ...one })),
+        (page) => answers.historyTable(found, page),
+        () => answers.historyLines(found),
+      );
+    }
+    case 'show': {
+      const found = await show(session, invocation);
+      return answer(
+        [{ type: found.type, ...found.deployment, reports: found.reports }],
+        (page) => answers.showTable(found, page),
+        () => answers.showLines(found),
+      );
+    }
+  }
+}
+
+function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'rollback'>) {
+  const defaults = env.services[invocation.service] ?? {};
+  const timeout = defaults.timeout === undefined ? undefined : parseDuration(defaults.timeout);
+  return {
+    wait: !invocation.noWait,
+    timeoutMs: invocation.timeout ?? timeout ?? DEFAULT_TIMEOUT_MS,
+    allowMissing: invocation.allowMissing ?? defaults.allowMissing ?? 0,
+  };
+}
+
+function deployOptions(env: Environment, invocation: InvocationOf<'deploy'>) {
+  const { service, version, reason } = invocation;
+  const defaults = env.services[service] ?? {};
+  return {
+    ...{ service, version, reason },
+    ...followOptions(env, invocation),
+    maxFailures: invocation.maxFailures ?? defaults.maxFailures ?? 0,
+    onFailure: invocation.onFailure ?? defaults.onFailure ?? 'rollback',
+  };
+}
+
+/** What the config asks for and this version cannot do is refused: silence would be less care than was asked for. */
+function refuseWhatIsNotBuilt(env: Environment, { service, strategy }: InvocationOf<'deploy'>): void {
+  const { canary, batch, autoConfirm, ...rest } = env.services[service] ?? {};
+  const careful = [canary, batch, autoConfirm].some((one) => one !== undefined);
+  if (strategy === undefined && (careful || (rest.strategy ?? 'all') !== 'all')) {
+    const path = `environments.${env.name}.services.${service}`;
+    throw new TriggerDeployError(
+      'USAGE',
+      `${path} asks for a rolling deployment, and this version of trigger-deploy knows only the strategy all`,
+      { hint: 'add --strategy all to deploy to every instance at once this time' },
+    );
+  }
+  for (const key of ['requires', 'confirm'] as const) {
+    if (env[key] === undefined) continue;
+    throw new TriggerDeployError(
+      'USAGE',
+      `environments.${env.name} says ${key}: ${env[key]}, and this version of trigger-deploy cannot see to that`,
+      { hint: `remove ${key} from the config only if whoever asked for it agrees` },
+    );
+  }
+}
+
+function rendererFor(verb: Verb, format: OutputFormat): Renderer {
+  if (format === 'json') return createJson(print);
+  if (['status', 'history', 'show'].includes(verb)) return warningsOnly();
+  if (format === 'lines') return createLines(print);
+  const live = stdout.isTTY && process.env.TERM !== 'dumb';
+  const size = () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
+  return createTable({ terminal: { live, write: print, size }, paint: painter(), now: Date.now });
+}
+
+/** A command that looks has one answer on stdout; what went wrong on the way belongs beside it. */
+function warningsOnly(): Renderer {
+  return {
+    event(event) {
+      if (event.type === 'note')
+        complain([`${event.level === 'warning' ? 'warning: ' : ''}${oneLine(event.text)}`]);
+    },
+    close() {},
+  };
+}
+
+function page(): answers.Page {
+  return { columns: stdout.isTTY ? stdout.columns : Number.POSITIVE_INFINITY, paint: painter() };
+}
+
+/** https://no-color.org */
+function painter(): Paint {
+  return stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb' ? coloured : plain;
+}
+
+/** The first Ctrl-C ends the following, or the command; the second ends the program where it stands. */
+function listenForInterrupts(verb: Verb, renderer: Renderer): { detach: AbortSignal; stop: AbortSignal } {
+  const detach = new AbortController();
+  const stop = new AbortController();
+  const follows = ['deploy', 'rollback', 'watch'].includes(verb);
+  let interrupted = false;
+  const onSignal = () => {
+    if (interrupted) {
+      renderer.close();
+      process.exit(KILLED_BY_INTERRUPT);
+    }
+    interrupted = true;
+    const published = verb === 'push' ? ': no version was published' : '';
+    const hint = verb === 'push' ? 'the same push again sends only what is not there yet' : undefined;
+    const reason = new TriggerDeployError('INTERRUPTED', `interrupted${published}`, { hint });
+    (follows ? detach : stop).abort(reason);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  return { detach: detach.signal, stop: stop.signal };
+}

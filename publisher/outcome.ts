@@ -1,0 +1,124 @@
+import { isCode } from '../shared/errors.ts';
+import { isEnding, type Report } from '../shared/report.ts';
+import { announceConverge } from './announce.ts';
+import type { DeploymentRecord, StoredDeployment } from './deployments.ts';
+import type { PublisherEvent } from './events.ts';
+import type { Progress } from './follow.ts';
+import type { Session } from './session.ts';
+import type { Settlement } from './settle.ts';
+
+/** Makes the desired state say what `record` deploys. @throws FENCED when a newer deployment wrote it. */
+export async function writeDesired(
+  session: Session,
+  record: DeploymentRecord,
+  before?: string,
+): Promise<void> {
+  await session.ledger.desired.move({
+    service: record.service,
+    version: record.version,
+    artifacts: record.artifacts,
+    action: record.action,
+    sequence: record.sequence,
+    deployment: record.deployment,
+    changedBy: record.issuedBy,
+    previous: before,
+  });
+}
+
+/**
+ * Settles: the desired state moves where the verdict says so, then the record says what became of it. To be
+ * called under the lock, and only for the newest deployment of its service, or with `overtaken`: then the
+ * desired state and any rollback are left to the newer one.
+ */
+export async function recordOutcome(
+  session: Session,
+  stored: StoredDeployment,
+  settlement: Settlement,
+  progress: Pick<Progress, 'reports' | 'tookMs'>,
+  overtaken = false,
+): Promise<StoredDeployment> {
+  const record = stored.value;
+  const moved = settlement.moveDesired && !overtaken && (await moveDesired(session, record));
+  const rollBackTo = settlement.rollBack && !overtaken ? record.previous : null;
+  const consequence = overtaken
+    ? 'a newer deployment has begun since'
+    : rollBackTo !== null
+      ? `rolling back to ${rollBackTo}`
+      : desiredSentence(record, moved);
+  return await session.ledger.deployments.update(stored, {
+    status: settlement.outcome,
+    exitCode: settlement.exitCode,
+    settledAt: new Date(session.clock.now()).toISOString(),
+    outcome: `${settlement.text}; ${consequence}`,
+    counts: settlement.counts,
+    silent: settlement.silent,
+    tookMs: progress.tookMs(),
+    results: resultsOf(record, progress.reports),
+    ...(rollBackTo === null ? {} : { rollBackTo }),
+  });
+}
+
+/** False when a newer deployment has written it since. */
+async function moveDesired(session: Session, record: DeploymentRecord): Promise<boolean> {
+  try {
+    await writeDesired(session, record);
+  } catch (error) {
+    if (isCode(error, 'FENCED')) return false;
+    throw error;
+  }
+  if (!record.desiredFirst) await announceConverge(session, record.service);
+  return true;
+}
+
+function desiredSentence(record: DeploymentRecord, moved: boolean): string {
+  if (moved || record.desiredFirst) return `the desired state is ${record.version}`;
+  return record.previous === null ? 'no desired state is set' : `the desired state stays ${record.previous}`;
+}
+
+function resultsOf(
+  record: DeploymentRecord,
+  reports: ReadonlyMap<string, Report>,
+): NonNullable<DeploymentRecord['results']> {
+  const announcedAt = Date.parse(record.announcedAt);
+  return Object.fromEntries(
+    [...reports.values()].map((report) => [
+      report.instance,
+      {
+        state: report.state,
+        version: report.version,
+        tookMs: Math.max(0, Date.parse(report.at) - announcedAt),
+        ...(report.error === undefined ? {} : { error: report.error }),
+      },
+    ]),
+  );
+}
+
+/** Whether its outcome stands: a timed-out one may still come to another. */
+export const isFinal = (record: DeploymentRecord) =>
+  record.status === 'succeeded' || record.status === 'failed';
+
+/** Whether it failed and the deployment that undoes it has not begun: its publisher died in between. */
+export const isRollBackDue = (record: DeploymentRecord) =>
+  record.rollBackTo !== undefined && record.rolledBackBy === undefined;
+
+/** What a settled record says, for whoever shows it. */
+export function settledEvent(session: Session, record: DeploymentRecord): PublisherEvent {
+  return {
+    type: 'settled',
+    at: session.clock.now(),
+    deployment: record.deployment,
+    outcome: record.status === 'announced' ? 'timed-out' : record.status,
+    exitCode: record.exitCode ?? 3,
+    counts: record.counts ?? {},
+    silent: record.silent ?? [],
+    text: record.outcome ?? 'not settled',
+    tookMs: record.tookMs ?? 0,
+  };
+}
+
+/** How long after the announcement the last of these endings came, by the instances' clocks, ms. */
+export function lastEndingMs(record: DeploymentRecord, reports: Iterable<Report>): number {
+  const announcedAt = Date.parse(record.announcedAt);
+  const endings = [...reports].filter((report) => isEnding(report.state));
+  return Math.max(0, ...endings.map((report) => Date.parse(report.at) - announcedAt));
+}

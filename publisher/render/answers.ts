@@ -1,0 +1,257 @@
+import { isEnding } from '../../shared/report.ts';
+import { formatMs } from '../../shared/retry.ts';
+import type { HistoryAnswer } from '../commands/history.ts';
+import type { KeygenAnswer } from '../commands/keygen.ts';
+import type { PushAnswer } from '../commands/push.ts';
+import type { ShowAnswer } from '../commands/show.ts';
+import type { InstanceStatus, ServiceStatus, StatusAnswer } from '../commands/status.ts';
+import type { DeploymentRecord } from '../deployments.ts';
+import { lookOf, reasonText, stepsText, versionsText } from './frame.ts';
+import { reportTail, reportText } from './lines.ts';
+import {
+  ago,
+  aligned,
+  bytesText,
+  lineOf,
+  localTime,
+  oneLine,
+  type Paint,
+  type Span,
+  type Tone,
+} from './text.ts';
+import type { Row } from './view.ts';
+
+/** What the commands that look answer, as text for a terminal or a line a thing for a pipe. Pure. */
+
+export interface Page {
+  columns: number;
+  paint: Paint;
+}
+
+const OUTCOMES: Record<DeploymentRecord['status'], { glyph: string; tone: Tone }> = {
+  announced: { glyph: '●', tone: 'busy' },
+  succeeded: { glyph: '✓', tone: 'good' },
+  failed: { glyph: '✗', tone: 'bad' },
+  'timed-out': { glyph: '?', tone: 'bad' },
+};
+
+export function statusTable(answer: StatusAnswer, page: Page): string[] {
+  if (answer.services.length === 0) return [`nothing was deployed in ${answer.env} yet`];
+  return answer.services.flatMap((service, i) => {
+    const rows = service.instances.map((one) => statusCells(one, answer.at));
+    const lines = rows.length > 0 ? aligned(rows, page) : ['  no instance is known'];
+    const heading = page.paint(
+      'strong',
+      `${service.service} in ${answer.env} · ${desiredText(service, answer.at)}`,
+    );
+    return [...(i > 0 ? [''] : []), heading, '', ...lines, '', `  ${statusCounts(service)}`];
+  });
+}
+
+function desiredText({ desired, trouble }: ServiceStatus, now: number): string {
+  if (trouble !== undefined) return `the desired state cannot be read: ${oneLine(trouble)}`;
+  if (!desired) return 'no version is desired yet';
+  const since = ago(Date.parse(desired.changedAt), now);
+  const pause = desired.pause
+    ? ` · PAUSED by ${oneLine(desired.pause.by)}: ${oneLine(desired.pause.reason)}`
+    : '';
+  return `desired ${desired.version} since ${since} by ${oneLine(desired.changedBy)}${pause}`;
+}
+
+function statusCells(one: InstanceStatus, now: number): Span[] {
+  const look = one.state === undefined ? undefined : lookOf(one.state);
+  const flags = [one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : ''].filter(Boolean).join(' ');
+  const running = one.active === undefined ? '' : one.active ? 'active' : 'not active';
+  return [
+    { text: one.instance },
+    { text: oneLine(one.zone ?? ''), tone: 'dim' },
+    { text: one.version ?? 'none', tone: one.drift ? 'warn' : undefined },
+    { text: look ? `${look.glyph} ${one.state}` : '', tone: look?.tone },
+    { text: running, tone: one.active === false ? 'bad' : undefined },
+    { text: flags, tone: 'warn' },
+    { text: `agent ${oneLine(one.agentVersion)}`, tone: 'dim' },
+    one.answered
+      ? { text: 'answered', tone: 'dim' }
+      : { text: `did not answer (last seen ${ago(Date.parse(one.at), now)})`, tone: 'bad' },
+  ];
+}
+
+function statusCounts({ instances }: ServiceStatus): string {
+  const count = (what: (one: InstanceStatus) => boolean) => instances.filter(what).length;
+  const parts = [`${instances.length} ${instances.length === 1 ? 'instance' : 'instances'}`];
+  const add = (number: number, text: string) => number > 0 && parts.push(`${number} ${text}`);
+  add(
+    count((one) => one.drift),
+    'with another version',
+  );
+  add(
+    count((one) => one.pinned),
+    'pinned',
+  );
+  add(
+    count((one) => one.active === false),
+    'not active',
+  );
+  add(
+    count((one) => !one.answered),
+    'did not answer',
+  );
+  return parts.join(' · ');
+}
+
+/** `payments i-0a1b2c3d 1.4.2 desired 1.4.2 succeeded active agent 0.1.0 answered`. */
+export function statusLines(answer: StatusAnswer): string[] {
+  return answer.services.flatMap(({ service, desired, trouble, instances }) => {
+    const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
+    return instances.map((one) => {
+      const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;
+      const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
+      parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
+      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '');
+      parts.push(`agent ${oneLine(one.agentVersion)}`, seen);
+      return parts.filter(Boolean).join(' ');
+    });
+  });
+}
+
+export function historyTable(answer: HistoryAnswer, page: Page): string[] {
+  const { service, env, deployments } = answer;
+  if (deployments.length === 0) return [`${service} was never deployed in ${env}`];
+  const rows = deployments.map((one): Span[] => {
+    const { glyph, tone } = OUTCOMES[one.status];
+    return [
+      { text: one.deployment },
+      { text: localTime(Date.parse(one.announcedAt)) },
+      { text: `${glyph} ${one.status}`, tone },
+      { text: changeText(one) },
+      { text: one.tookMs === undefined ? '' : formatMs(one.tookMs) },
+      { text: fromText(one) },
+      { text: oneLine(one.reason ?? ''), tone: 'dim' },
+    ];
+  });
+  return [page.paint('strong', `${service} in ${env}`), '', ...aligned(rows, page)];
+}
+
+export function historyLines({ deployments }: HistoryAnswer): string[] {
+  return deployments.map((one) => {
+    const took = one.tookMs === undefined ? '' : ` in ${formatMs(one.tookMs)}`;
+    const reason = one.reason ? ` (${oneLine(one.reason)})` : '';
+    const change = `${one.action} ${changeText(one)}`;
+    return `${one.announcedAt} ${one.service} ${one.deployment} ${change} ${one.status}${took} by ${fromText(one)}${reason}`;
+  });
+}
+
+/** Who, and from where, unless the one says the other. */
+function fromText({ issuedBy, from }: DeploymentRecord): string {
+  const who = oneLine(issuedBy);
+  const host = oneLine(from.host);
+  return who.includes(host) ? who : `${who} on ${host}`;
+}
+
+function changeText({ previous, version, action }: DeploymentRecord): string {
+  const change = previous === null || previous === version ? version : `${previous} → ${version}`;
+  return action === 'rollback' ? `${change} (rollback)` : change;
+}
+
+export function showTable({ deployment, reports }: ShowAnswer, page: Page): string[] {
+  const { glyph, tone } = OUTCOMES[deployment.status];
+  const took = deployment.tookMs === undefined ? '' : ` in ${formatMs(deployment.tookMs)}`;
+  const facts: [string, string | undefined][] = [
+    ['announced', localTime(Date.parse(deployment.announcedAt))],
+    ['by', fromText(deployment)],
+    ['build', deployment.from.build],
+    ['reason', deployment.reason],
+    ['sequence', String(deployment.sequence)],
+    ['outcome', deployment.outcome],
+    ['rollback of', deployment.rollbackOf],
+    ['rolled back by', deployment.rolledBackBy],
+    ['artifacts', deployment.artifacts.map(({ name, size }) => `${name} (${bytesText(size)})`).join(', ')],
+  ];
+  const told = facts.filter(([, value]) => value !== undefined);
+  const rows = told.map(([name, value]) => [
+    { text: name, tone: 'dim' as const },
+    { text: oneLine(value ?? '') },
+  ]);
+  const head = `${deployment.service} ${changeText(deployment)} in ${deployment.env} · ${deployment.deployment}`;
+  return [
+    page.paint('strong', head),
+    '',
+    `  ${page.paint(tone, `${glyph} ${deployment.status}`)}${took}`,
+    ...aligned(rows, page),
+    '',
+    ...showInstances({ type: 'deployment', deployment, reports }, page),
+  ];
+}
+
+function showInstances({ deployment, reports }: ShowAnswer, page: Page): string[] {
+  const rows = reports.map((report): Row => {
+    const { instance, zone, state, version, previous } = report;
+    return { instance, zone, state, version, previous, report, heardAt: undefined };
+  });
+  const heard = new Set(reports.map((report) => report.instance));
+  const silent = deployment.expected.filter((instance) => !heard.has(instance));
+  const table = aligned(
+    rows.map((row) => {
+      const total = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
+      const { glyph, tone } = lookOf(row.state);
+      return [
+        { text: row.instance },
+        { text: oneLine(row.zone ?? ''), tone: 'dim' as const },
+        { text: `${glyph} ${row.state}`, tone },
+        { text: versionsText(row) },
+        { text: total > 0 ? formatMs(total) : '' },
+        { text: stepsText(row), tone: 'dim' as const },
+      ];
+    }),
+    page,
+  );
+  const reasons = rows
+    .filter((row) => row.report?.error)
+    .flatMap((row) => [
+      '',
+      page.paint(lookOf(row.state).tone, `  ${row.instance} ${row.state}: ${reasonText(row)}`),
+      ...(row.report ? reportTail(row.report) : []).map((text) =>
+        lineOf([{ text: `  ${text}` }], page.columns, page.paint),
+      ),
+    ]);
+  const missing = silent.map((instance) => page.paint('bad', `  ${instance}  ? silent: it never answered`));
+  return [...table, ...missing, ...reasons];
+}
+
+export function showLines({ deployment, reports }: ShowAnswer): string[] {
+  const { service, status, announcedAt, expected } = deployment;
+  const outcome = deployment.outcome ? `: ${oneLine(deployment.outcome)}` : '';
+  const heard = new Set(reports.map((report) => report.instance));
+  return [
+    `${announcedAt} ${service} ${deployment.deployment} ${deployment.action} ${changeText(deployment)} ${status} by ${fromText(deployment)}${outcome}`,
+    ...reports.flatMap((report) => {
+      const unfinished = isEnding(report.state) ? '' : ' not ended';
+      return [`${report.at} ${reportText(report)}${unfinished}`, ...reportTail(report)];
+    }),
+    ...expected.filter((instance) => !heard.has(instance)).map((instance) => `${service} ${instance} silent`),
+  ];
+}
+
+export function pushLines({ manifest, changed, env }: PushAnswer): string[] {
+  const { service, version, pushedBy, pushedAt, artifacts } = manifest;
+  if (!changed) {
+    return [
+      `${service} ${version} is there already, same bytes, pushed by ${oneLine(pushedBy)} at ${pushedAt}: nothing to do`,
+    ];
+  }
+  return [
+    `${service} ${version} is pushed to ${env}`,
+    ...artifacts.map(
+      ({ name, size, sha256, role }) => `  ${role} ${name} ${bytesText(size)} sha256 ${sha256}`,
+    ),
+    `  → trigger-deploy ${service} ${version} --env ${env}`,
+  ];
+}
+
+export function keygenLines({ kid, privateFile, publicFile }: KeygenAnswer): string[] {
+  return [
+    `a new Ed25519 pair, kid ${kid}`,
+    `  ${privateFile}  private: signs; keep it where deployments are started, name it as signingKey in trigger-deploy.yaml`,
+    `  ${publicFile}  public: verifies; copy it to every instance, name it in trust.keys of /etc/trigger-deploy/agent.yaml`,
+  ];
+}

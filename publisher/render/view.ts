@@ -1,0 +1,108 @@
+import { isEnding, type Report, type State } from '../../shared/report.ts';
+import type { PublisherEvent } from '../events.ts';
+
+type Started = Extract<PublisherEvent, { type: 'started' }>;
+type Settled = Extract<PublisherEvent, { type: 'settled' }>;
+type Progress = Extract<PublisherEvent, { type: 'progress' }>;
+
+/** One instance, as far as it is known. `waiting` has not answered yet, `silent` never did. */
+export interface Row {
+  instance: string;
+  zone: string | undefined;
+  state: State | 'waiting' | 'silent';
+  /** What ran before; undefined when nobody has told. */
+  previous: string | null | undefined;
+  version: string;
+  report: Report | undefined;
+  /** When its latest report came, ms since the epoch. */
+  heardAt: number | undefined;
+}
+
+/** What a deployment or an upload looks like now: the sum of its events. */
+export interface View {
+  started: Started | undefined;
+  settled: Settled | undefined;
+  rows: ReadonlyMap<string, Row>;
+  uploads: ReadonlyMap<string, Progress>;
+}
+
+export const emptyView: View = {
+  started: undefined,
+  settled: undefined,
+  rows: new Map(),
+  uploads: new Map(),
+};
+
+/** The view after `event`. A deployment that starts replaces the one before it. */
+export function after(view: View, event: PublisherEvent): View {
+  switch (event.type) {
+    case 'started':
+      return { ...emptyView, started: event, rows: waitingRows(event) };
+    case 'report': {
+      const { report } = event;
+      const rows = new Map(view.rows).set(
+        report.instance,
+        rowOf(report, event.at, view.rows.get(report.instance)),
+      );
+      return { ...view, rows };
+    }
+    case 'progress':
+      return { ...view, uploads: new Map(view.uploads).set(event.what, event) };
+    case 'settled': {
+      const silent = new Set(event.silent);
+      const rows = [...view.rows.values()].map((row): Row => {
+        return silent.has(row.instance) && row.report === undefined ? { ...row, state: 'silent' } : row;
+      });
+      return { ...view, settled: event, rows: new Map(rows.map((row) => [row.instance, row])) };
+    }
+    case 'note':
+      return view;
+  }
+}
+
+function waitingRows(event: Started): Map<string, Row> {
+  return new Map(
+    event.expected.map(({ instance, zone, version: previous }) => [
+      instance,
+      {
+        ...{ instance, zone, previous },
+        state: 'waiting',
+        version: event.version,
+        report: undefined,
+        heardAt: undefined,
+      },
+    ]),
+  );
+}
+
+function rowOf(report: Report, heardAt: number, before: Row | undefined): Row {
+  return {
+    instance: report.instance,
+    zone: report.zone ?? before?.zone,
+    state: report.state,
+    previous: report.previous === undefined ? before?.previous : report.previous,
+    version: report.version,
+    report,
+    heardAt,
+  };
+}
+
+/** An ending that a person must look at. */
+export function isFailing(row: Row): boolean {
+  return ['failed', 'rolled-back', 'broken', 'rejected', 'silent'].includes(row.state) || isGoingBack(row);
+}
+
+/** Not over, but on its way back to the version before. */
+export function isGoingBack({ report }: Row): boolean {
+  return report !== undefined && !isEnding(report.state) && report.step === 'rollback';
+}
+
+export function isOver({ state }: Row): boolean {
+  return state === 'silent' || (state !== 'waiting' && isEnding(state));
+}
+
+/** ms spent on the instance: what it told, and the time since then while it is at work. */
+export function spentMs(row: Row, now: number): number {
+  const told = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
+  return isOver(row) || row.heardAt === undefined ? told : told + Math.max(0, now - row.heardAt);
+}

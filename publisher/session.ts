@@ -1,0 +1,142 @@
+import { hostname, userInfo } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
+import { type Aws, createAws } from '../shared/aws.ts';
+import { TriggerDeployError } from '../shared/errors.ts';
+import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
+import type { Environment } from './config.ts';
+import type { PublisherEvent } from './events.ts';
+import { type Ledger, openLedger } from './ledger.ts';
+
+/** The times of a session, so that a test can hold them. */
+export interface Clock {
+  /** Wall time by AWS's clock, ms since the epoch. */
+  now(): number;
+  /** A clock that never jumps, ms. */
+  monotonic(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Who publishes, and from where. */
+export interface Origin {
+  user: string;
+  host: string;
+  /** The address of the CI build, when there is one. */
+  build?: string | undefined;
+}
+
+/** One run of a command in one environment: what every command works with. */
+export interface Session {
+  readonly env: Environment;
+  readonly aws: Aws;
+  readonly ledger: Ledger;
+  /** The environment's signing key. @throws CONFIG_INVALID when there is none, KEY_INVALID. */
+  signer(): Promise<Signer>;
+  /** Accepts the signing key's own public key and those of `trust`. @throws CONFIG_INVALID, KEY_INVALID. */
+  verifier(): Promise<Verifier>;
+  /** `issuedBy`: `jenkins payments#4711` in a Jenkins build, else `user@host`. */
+  readonly who: string;
+  readonly origin: Origin;
+  /** Aborts when the command must end. Ctrl-C while following is not that: it only detaches. */
+  readonly signal: AbortSignal;
+  emit(event: PublisherEvent): void;
+  readonly clock: Clock;
+  /** Closes the connections. */
+  close(): void;
+}
+
+export interface SessionOptions {
+  signal: AbortSignal;
+  emit: (event: PublisherEvent) => void;
+  /** The process's environment variables: who publishes is read from them. */
+  environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Opens the environment; nothing is asked of AWS and no key is read until something needs it. */
+export async function openSession(env: Environment, options: SessionOptions): Promise<Session> {
+  const aws = createAws(env);
+  const signer = once(() => loadSigningKey(env));
+  const verifier = once(async () => verifierOf(await trustedKeys(env, signer)));
+  const clock: Clock = {
+    now: () => aws.now(),
+    monotonic: () => performance.now(),
+    sleep: (ms, signal) => wait(ms, undefined, { signal }),
+  };
+  const origin = originOf(options.environment);
+  const who = issuedBy(options.environment, origin);
+  const ledger = openLedger({ env, aws, clock, who, origin, signer, verifier, emit: options.emit });
+  return {
+    env,
+    aws,
+    ledger,
+    signer,
+    verifier,
+    who,
+    origin,
+    signal: options.signal,
+    emit: options.emit,
+    clock,
+    close: () => aws.close(),
+  };
+}
+
+async function loadSigningKey(env: Environment): Promise<Signer> {
+  if (env.signingKey === undefined) {
+    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${env.name} names no signingKey`, {
+      hint: `add signingKey under environments.${env.name}; trigger-deploy keygen makes a pair`,
+    });
+  }
+  return await loadSigner(env.signingKey);
+}
+
+async function trustedKeys(env: Environment, signer: () => Promise<Signer>) {
+  const own = env.signingKey === undefined ? [] : [(await signer()).publicKey];
+  const keys = [...own, ...(await Promise.all(env.trust.map(loadPublicKey)))];
+  if (keys.length === 0) {
+    throw new TriggerDeployError(
+      'CONFIG_INVALID',
+      `the environment ${env.name} names no key to verify anything with`,
+      { hint: `add signingKey, or public key files as trust, under environments.${env.name}` },
+    );
+  }
+  return keys;
+}
+
+/** The same promise to every caller; a failure is not remembered. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+}
+
+export function originOf(environment: SessionOptions['environment']): Origin {
+  const build = environment.BUILD_URL;
+  return {
+    user: userName(environment).slice(0, 128),
+    host: hostname().slice(0, 255),
+    ...(build ? { build } : {}),
+  };
+}
+
+/** A process may run under a uid that has no name (containers): then it is known by its number. */
+function userName(environment: SessionOptions['environment']): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return environment.USER || `uid ${process.getuid?.() ?? '?'}`;
+  }
+}
+
+/** https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables */
+export function issuedBy(environment: SessionOptions['environment'], origin: Origin): string {
+  const { JENKINS_URL, BUILD_TAG, JOB_NAME, BUILD_NUMBER } = environment;
+  const jenkins = Boolean(JENKINS_URL) || BUILD_TAG?.startsWith('jenkins-') === true;
+  const build = JOB_NAME && BUILD_NUMBER ? `${JOB_NAME}#${BUILD_NUMBER}` : BUILD_TAG;
+  const who = jenkins && build ? `jenkins ${build}` : `${origin.user}@${origin.host}`;
+  return who.slice(0, 256);
+}

@@ -1,0 +1,164 @@
+import { readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+
+/** One story, from an empty bucket to a rollback, told by the real programs. Each test stands on those before it. */
+
+let fleet: Fleet;
+let instances: Instance[];
+
+beforeAll(async () => {
+  fleet = await startFleet();
+  instances = await Promise.all(['i-0a1', 'i-0b2', 'i-0c3'].map((id) => fleet.addInstance(id)));
+});
+afterAll(() => fleet?.stop());
+
+const versions = () => Promise.all(instances.map(async (instance) => (await fleet.ask(instance))?.version));
+const everywhere = (version: string | undefined) => [version, version, version];
+const downloads = () =>
+  fleet.cloud.requests.filter(
+    (request) => request.operation === 'GetObject' && request.key?.endsWith('.tar.gz'),
+  );
+
+async function push(version: string, behaviour = {}) {
+  const pushed = await fleet.publisher('push', 'payments', version, await fleet.pack(version, behaviour));
+  expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
+}
+
+test('a version that was not pushed cannot be deployed, and the answer says what to do', async () => {
+  const result = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
+  expect(result.code).toBe(4);
+  expect(result.stderr).toMatch(/payments/);
+  expect(result.stderr).toMatch(/→ .*push/);
+});
+
+test('the first deploy brings every instance to the version', async () => {
+  await push('1.0.0');
+  const result = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
+  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  expect(await versions()).toEqual(everywhere('1.0.0'));
+  for (const { id } of instances)
+    expect(result.stdout).toMatch(new RegExp(`payments ${id} succeeded 1\\.0\\.0`));
+});
+
+test('the next version replaces it, and `latest` is a version', async () => {
+  await push('1.1.0');
+  const result = await fleet.publisher('payments', 'latest', '--env', 'dev', '--reason', 'ticket 4711');
+  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  expect(await versions()).toEqual(everywhere('1.1.0'));
+});
+
+test('a version that answers 500 is rolled back everywhere, with the reason and the service’s own log', async () => {
+  await push('1.2.0', { healthStatus: 500 });
+  const before = downloads().length;
+  const result = await fleet.publisher('payments', '1.2.0', '--env', 'dev');
+  expect(result.code).toBe(1);
+  expect(result.stdout).toMatch(/rolled-back .*CHECK_FAILED/);
+  expect(result.stdout).toContain('connection pool of 1.2.0 is empty');
+  expect(await versions()).toEqual(everywhere('1.1.0'));
+  expect(downloads().length - before).toBe(3);
+});
+
+test('the desired state stayed at the version that runs', async () => {
+  const { stdout, code } = await fleet.publisher('status', '--env', 'dev', '--output', 'json');
+  expect(code).toBe(0);
+  const status = JSON.parse(stdout) as { service: string; desired: { version: string } };
+  expect(status.service).toBe('payments');
+  expect(JSON.stringify(status.desired)).toContain('1.1.0');
+});
+
+test('a version that cannot start is rolled back', async () => {
+  await push('1.3.0', { exitAtStart: true });
+  const result = await fleet.publisher('payments', '1.3.0', '--env', 'dev');
+  expect(result.code).toBe(1);
+  expect(result.stdout).toContain('table "ledger" does not exist');
+  expect(await versions()).toEqual(everywhere('1.1.0'));
+});
+
+test('rollback goes to the version before, and downloads nothing', async () => {
+  const before = downloads().length;
+  const result = await fleet.publisher('rollback', 'payments', '--env', 'dev', '--reason', 'wrong totals');
+  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  expect(await versions()).toEqual(everywhere('1.0.0'));
+  expect(downloads().length).toBe(before);
+});
+
+test('an instance that starts late comes up on the current version by itself', async () => {
+  const late = await fleet.addInstance('i-0d4');
+  const key = 'state/dev/payments/instances/i-0d4.json';
+  const runs = () =>
+    fleet.cloud.object('acme-deploys-dev', key)?.body.toString().includes('"version":"1.0.0"');
+  while (!runs()) {
+    const written = fleet.cloud.requests.length;
+    await fleet.cloud.until(
+      (request) =>
+        request.key === key && request.status === 200 && fleet.cloud.requests.indexOf(request) >= written,
+    );
+  }
+  expect((await fleet.ask(late))?.version).toBe('1.0.0');
+  expect(await readlink(join(late.dir, 'payments', 'current'))).toBe('releases/1.0.0');
+  instances = instances.slice(0, 3);
+});
+
+test('history tells who, what and why, newest first', async () => {
+  const { stdout, code } = await fleet.publisher('history', 'payments', '--env', 'dev');
+  expect(code).toBe(0);
+  const order = ['wrong totals', '1.3.0', '1.2.0', 'ticket 4711', '1.0.0'].map((word) =>
+    stdout.indexOf(word),
+  );
+  expect(order).not.toContain(-1);
+});
+
+test('show tells all of one deployment', async () => {
+  const history = await fleet.publisher('history', 'payments', '--env', 'dev', '--output', 'json');
+  const deployments = history.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { deployment: string; version: string });
+  const bad = deployments.find((one) => one.version === '1.2.0');
+  const { stdout, code } = await fleet.publisher('show', bad?.deployment ?? '', '--env', 'dev');
+  expect(code).toBe(0);
+  for (const { id } of instances) expect(stdout).toContain(id);
+  expect(stdout).toContain('CHECK_FAILED');
+  expect(stdout).toContain('connection pool of 1.2.0 is empty');
+});
+
+test('watch of a finished deployment gives its exit code again', async () => {
+  const history = await fleet.publisher('history', 'payments', '--env', 'dev', '--output', 'json');
+  const bad = history.stdout.split('\n').find((line) => line.includes('"1.2.0"'));
+  const { deployment } = JSON.parse(bad ?? '{}') as { deployment: string };
+  expect((await fleet.publisher('watch', deployment, '--env', 'dev')).code).toBe(1);
+});
+
+test('--no-wait announces and leaves, and the instances come to the version', async () => {
+  const result = await fleet.publisher('payments', '1.1.0', '--env', 'dev', '--no-wait');
+  expect(result, result.stderr).toMatchObject({ code: 0 });
+  const [id] = /01[0-9A-Z]{24}/.exec(result.stdout) ?? [''];
+  expect((await fleet.publisher('watch', id, '--env', 'dev')).code).toBe(0);
+  expect(await versions()).toEqual(everywhere('1.1.0'));
+});
+
+test('an agent that is stopped leaves its service running, and deploys again when it is back', async () => {
+  const [first] = instances as [Instance];
+  const { code } = await fleet.stopAgent(first);
+  expect(code).toBe(0);
+  expect((await fleet.ask(first))?.version).toBe('1.1.0');
+  await fleet.startAgent(first);
+  const result = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
+  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  expect((await fleet.ask(first))?.version).toBe('1.0.0');
+});
+
+test('the publishers left no reply queue behind', () => {
+  expect(fleet.cloud.queues().filter((name) => name.includes('-reply-'))).toEqual([]);
+});
+
+test('leave takes queue and subscription away, and the service runs on', async () => {
+  const [first] = instances as [Instance];
+  await fleet.stopAgent(first);
+  const result = await fleet.runAgentCommand(first, 'leave');
+  expect(result, result.stderr).toMatchObject({ code: 0 });
+  expect(fleet.cloud.queues()).not.toContain(`trigger-deploy-dev-${first.id}`);
+  expect((await fleet.ask(first))?.version).toBe('1.0.0');
+});

@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * A fleet's processes are known by a variable in their environment, which whatever they start inherits: an
+ * agent, the service it starts and leaves running, a start command that was ended before it wrote a pid file.
+ * Neither a name nor a pid that is somebody else's by now can be mistaken for it. Linux only: proc_pid_environ(5).
+ */
+const MARK = 'TRIGGER_DEPLOY_FLEET';
+
+/** How long the kernel may take over a KILL. */
+const KILLED_WITHIN_MS = 10_000;
+
+/** The environment of a process that belongs to the fleet in `dir`. */
+export function markOf(dir: string): Record<string, string> {
+  return { [MARK]: dir };
+}
+
+/** The pids of all living processes whose mark `fits`. */
+export function markedProcesses(fits: (dir: string) => boolean): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const dir = markAt(pid);
+      return dir !== undefined && fits(dir);
+    });
+}
+
+/** KILL to every process of the fleet in `dir`, and to what they start meanwhile, until there is none. */
+export async function killMarked(dir: string): Promise<void> {
+  const isOfFleet = (mark: string) => mark === dir;
+  for (let waited = 0; ; waited += 10) {
+    const left = markedProcesses(isOfFleet);
+    if (left.length === 0) return;
+    if (waited > KILLED_WITHIN_MS) throw new Error(`still running after a KILL: ${left.join(', ')}`);
+    for (const pid of left) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended by itself in between.
+      }
+    }
+    await sleep(10);
+  }
+}
+
+/** A zombie has no environment any more. */
+function markAt(pid: number): string | undefined {
+  let environ: string;
+  try {
+    environ = readFileSync(`/proc/${pid}/environ`, 'utf8');
+  } catch {
+    // It has ended, or is another user's.
+    return undefined;
+  }
+  const entry = environ.split('\0').find((one) => one.startsWith(`${MARK}=`));
+  return entry?.slice(MARK.length + 1);
+}

@@ -1,0 +1,243 @@
+import {
+  CreateQueueCommand,
+  DeleteQueueCommand,
+  QueueDoesNotExist,
+  SendMessageCommand,
+} from '@aws-sdk/client-sqs';
+import { describe, expect, test, vi } from 'vitest';
+import { createAgentQueue, isQueueGone } from '../../../../agent/aws/queue.ts';
+import { TriggerDeployError } from '../../../../shared/errors.ts';
+import { silentLog } from '../../../../shared/log.ts';
+import { fakeAws, NEVER, rejection } from './fixture.ts';
+import { attributesOf, insteadOnce, QUEUE, queueAndCloud, subscriptionsOf, urlOf } from './queue-fixture.ts';
+
+describe('ensure', () => {
+  test('what is published to the topic is received as it was published', async () => {
+    const { queue, publish } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    const before = Date.now();
+    await publish('the announcement');
+    const [message, ...others] = await queue.receive(NEVER);
+    expect(message).toMatchObject({ body: 'the announcement', receiveCount: 1 });
+    expect(Math.abs((message?.sentAt ?? 0) - before)).toBeLessThan(5000);
+    expect(others).toEqual([]);
+  });
+
+  test('the queue keeps messages for an hour, encrypted, and hides a received one for 30 s', async () => {
+    const { queue, aws } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    expect(await attributesOf(aws)).toMatchObject({
+      MessageRetentionPeriod: '3600',
+      ReceiveMessageWaitTimeSeconds: '20',
+      VisibilityTimeout: '30',
+      SqsManagedSseEnabled: 'true',
+    });
+  });
+
+  test('a queue with other settings is put right and keeps its messages', async () => {
+    const { cloud, aws, queue } = await queueAndCloud();
+    const Attributes = { VisibilityTimeout: '5', MessageRetentionPeriod: '60' };
+    await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE, Attributes }));
+    await aws.sqs.send(new SendMessageCommand({ QueueUrl: await urlOf(aws), MessageBody: 'earlier' }));
+    await queue.ensure(NEVER);
+    expect(await attributesOf(aws)).toMatchObject({
+      VisibilityTimeout: '30',
+      MessageRetentionPeriod: '3600',
+    });
+    expect(cloud.messages(QUEUE)).toEqual(['earlier']);
+  });
+
+  test('the second time, nothing is changed and there is still one subscription', async () => {
+    const { cloud, aws, queue, topic, asked } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    const before = cloud.requests.length;
+    await queue.ensure(NEVER);
+    expect(asked(before)).toEqual([
+      'GetQueueUrl',
+      'GetQueueAttributes',
+      'Subscribe',
+      'GetSubscriptionAttributes',
+    ]);
+    expect(await subscriptionsOf(aws, topic)).toHaveLength(1);
+  });
+
+  test('a queue deleted a moment ago is made again after the time AWS asks for', async () => {
+    const { cloud, aws, queue, publish } = await queueAndCloud({ queueRecreationMs: 400 });
+    await queue.ensure(NEVER);
+    await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
+    await queue.ensure(NEVER);
+    expect(
+      cloud.requests.filter(({ operation }) => operation === 'CreateQueue').map(({ status }) => status),
+    ).toEqual([200, 400, 200]);
+    await publish('after');
+    expect(await queue.receive(NEVER)).toMatchObject([{ body: 'after' }]);
+  });
+
+  test('the wait for the name of a deleted queue ends when the agent stops', async () => {
+    const { cloud, aws, queue } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
+    const stop = new AbortController();
+    const waiting = rejection(queue.ensure(stop.signal));
+    await cloud.until(({ operation, status }) => operation === 'CreateQueue' && status === 400);
+    stop.abort('stopping');
+    expect(await waiting).toBe('stopping');
+  });
+
+  test('a dying queue that still shows its URL is made sure of again', async () => {
+    const { aws, queue } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    insteadOnce(aws.sqs, 'GetQueueAttributesCommand', () => {
+      throw new QueueDoesNotExist({ message: 'gone', $metadata: {} });
+    });
+    await queue.ensure(NEVER);
+    expect(await attributesOf(aws)).toMatchObject({ VisibilityTimeout: '30' });
+  });
+});
+
+describe('receive', () => {
+  test('a queue that is gone is recognised, and ensure makes receiving work again', async () => {
+    const { aws, queue, publish } = await queueAndCloud({ queueRecreationMs: 0 });
+    await queue.ensure(NEVER);
+    await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
+    const error = await rejection(queue.receive(NEVER));
+    expect(error).toMatchObject({ code: 'AWS_UNREACHABLE' });
+    expect(isQueueGone(error)).toBe(true);
+    await queue.ensure(NEVER);
+    await publish('again');
+    expect(await queue.receive(NEVER)).toMatchObject([{ body: 'again' }]);
+  });
+
+  test('expired credentials are not taken for a queue that is gone', async () => {
+    const { cloud, queue } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    cloud.expireCredentials('session-i-0a');
+    const error = await rejection(queue.receive(NEVER));
+    expect(error).toMatchObject({ code: 'AWS_DENIED' });
+    expect(isQueueGone(error)).toBe(false);
+    cloud.renewCredentials('session-i-0a');
+  });
+
+  test('an open poll ends at once when it is aborted, with the reason given', async () => {
+    const { cloud, queue } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    const stop = new AbortController();
+    const polling = rejection(queue.receive(stop.signal));
+    await cloud.until(({ operation }) => operation === 'ReceiveMessage');
+    stop.abort('stopping');
+    expect(await polling).toBe('stopping');
+  });
+
+  test('a message that was deleted does not come again, one that was not does', async () => {
+    const { cloud, queue, publish } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    await publish('one');
+    const [one] = await queue.receive(NEVER);
+    await publish('two');
+    const [two] = await queue.receive(NEVER);
+    expect([one?.body, two?.body]).toEqual(['one', 'two']);
+    await queue.delete({ receiptHandle: one?.receiptHandle ?? '' });
+    expect(cloud.messages(QUEUE)).toEqual(['two']);
+  });
+
+  test('an agent that restarts receives without setting anything up', async () => {
+    const { aws, topic, queue, publish } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    await publish('while it was away');
+    const next = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog() });
+    expect(await next.receive(NEVER)).toMatchObject([{ body: 'while it was away' }]);
+  });
+
+  test('an AWS that takes the connection and never answers is unreachable after 30 s', async () => {
+    const asked = vi.fn();
+    const aws = await fakeAws(asked);
+    const topic = 'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev';
+    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog() });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const receiving = rejection(queue.receive(NEVER));
+      for (let attempt = 1; attempt <= 4; attempt += 1) {
+        await vi.waitUntil(async () => {
+          // The SDK's pauses between its tries.
+          if (attempt > 1) await vi.advanceTimersByTimeAsync(10);
+          return asked.mock.calls.length === attempt;
+        });
+        await vi.advanceTimersByTimeAsync(30_000);
+      }
+      expect(await receiving).toMatchObject({
+        code: 'AWS_UNREACHABLE',
+        message: expect.stringContaining('not answer'),
+      });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe('leave', () => {
+  test('takes away the queue and the subscription, and can be repeated', async () => {
+    const { cloud, aws, queue, topic } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    await queue.leave(NEVER);
+    expect(cloud.queues()).toEqual([]);
+    expect(await subscriptionsOf(aws, topic)).toEqual([]);
+    await queue.leave(NEVER);
+  });
+
+  test('the queue goes even if the topic is gone', async () => {
+    const { cloud, aws, topic } = await queueAndCloud();
+    await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+    const missing = `${topic}x`;
+    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic: missing, log: silentLog() });
+    await queue.leave(NEVER);
+    expect(cloud.queues()).toEqual([]);
+  });
+
+  test('the queue goes even if it may not be unsubscribed, and that is said', async () => {
+    const { cloud, aws, queue } = await queueAndCloud();
+    await queue.ensure(NEVER);
+    insteadOnce(aws.sns, 'UnsubscribeCommand', () => {
+      throw new Error('AccessDenied');
+    });
+    expect(await rejection(queue.leave(NEVER))).toMatchObject({
+      message: expect.stringContaining('cannot unsubscribe'),
+    });
+    expect(cloud.queues()).toEqual([]);
+  });
+});
+
+describe('probe', () => {
+  test('a topic and a queue to be made are found in order, and nothing is made', async () => {
+    const { cloud, queue } = await queueAndCloud();
+    const findings = await queue.probe(NEVER);
+    expect(findings.map(({ ok }) => ok)).toEqual([true, true]);
+    expect(findings[1]?.what).toContain('does not exist; the agent makes it');
+    expect(cloud.queues()).toEqual([]);
+  });
+
+  test('a missing topic is a finding with what to do', async () => {
+    const { aws, topic } = await queueAndCloud();
+    const missing = `${topic}x`;
+    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic: missing, log: silentLog() });
+    const [finding] = await queue.probe(NEVER);
+    expect(finding).toMatchObject({ ok: false, hint: expect.stringContaining('`topic`') });
+  });
+
+  test('expired credentials are findings, not an error', async () => {
+    const { cloud, queue } = await queueAndCloud();
+    cloud.expireCredentials('session-i-0a');
+    const findings = await queue.probe(NEVER);
+    expect(findings.map(({ ok, hint }) => [ok, typeof hint])).toEqual([
+      [false, 'string'],
+      [false, 'string'],
+    ]);
+    cloud.renewCredentials('session-i-0a');
+  });
+});
+
+test('only an error of ours is a queue that is gone', () => {
+  const cause = new QueueDoesNotExist({ message: 'gone', $metadata: {} });
+  expect(isQueueGone(new TriggerDeployError('AWS_UNREACHABLE', 'x', { cause }))).toBe(true);
+  expect(isQueueGone(new TriggerDeployError('AWS_UNREACHABLE', 'x'))).toBe(false);
+  expect(isQueueGone(cause)).toBe(false);
+});

@@ -1,0 +1,140 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { PublisherEvent } from '../../../publisher/events.ts';
+import { openLedger } from '../../../publisher/ledger.ts';
+import { type Clock, openSession, type Session } from '../../../publisher/session.ts';
+import type { Artifact, Manifest } from '../../../shared/manifest.ts';
+import { keys } from '../../../shared/names.ts';
+import { generateKeys } from '../../../shared/signing.ts';
+import { type Cloud, type CloudOptions, startCloud } from '../../support/cloud.ts';
+import { FakeAgent, type Script } from './fake-agent.ts';
+
+/** A cloud, an environment `dev` in it, and what it takes to publish there. */
+export interface Stage {
+  readonly cloud: Cloud;
+  readonly bucket: string;
+  /** A session of its own, as one process has; its events are gathered. */
+  open(clock?: Clock): Promise<Session & { events: PublisherEvent[] }>;
+  /** A signed manifest in the bucket; the artifact's bytes are nobody's concern here. */
+  publish(service: string, version: string): Promise<Manifest>;
+  /** An agent that plays `script` at each deploy; it has put its instance record. */
+  agent(instance: string, script?: Script, running?: string | null): Promise<FakeAgent>;
+  json(key: string): Record<string, unknown> | undefined;
+  close(): Promise<void>;
+}
+
+const artifacts: Artifact[] = [{ name: 'app.jar', size: 3, sha256: 'a'.repeat(64), role: 'package' }];
+
+export async function openStage(options: CloudOptions = {}): Promise<Stage> {
+  const cloud = await startCloud(options);
+  const directory = await mkdtemp(join(tmpdir(), 'publisher-'));
+  const signingKey = join(directory, 'ci.key.json');
+  await writeFile(signingKey, JSON.stringify((await generateKeys()).privateJwk));
+  const bucket = 'deploys-dev';
+  cloud.createBucket(bucket);
+  const env = {
+    name: 'dev',
+    region: cloud.region,
+    topic: cloud.createTopic('trigger-deploy-dev'),
+    bucket,
+    pathStyle: true,
+    signingKey,
+    trust: [],
+    services: {},
+  };
+  Object.assign(process.env, cloud.env());
+  const agents: FakeAgent[] = [];
+  const sessions: Session[] = [];
+
+  const open: Stage['open'] = async (clock) => {
+    const events: PublisherEvent[] = [];
+    const emit = (event: PublisherEvent) => void events.push(event);
+    const signal = new AbortController().signal;
+    const session = await openSession(env, { signal, emit, environment: {} });
+    sessions.push(session);
+    if (clock === undefined) return { ...session, events };
+    const ledger = openLedger({ ...session, emit, clock });
+    return { ...session, clock, ledger, events };
+  };
+
+  return {
+    cloud,
+    bucket,
+    open,
+    async publish(service, version) {
+      const session = await open();
+      const pushedAt = new Date().toISOString();
+      const manifest: Manifest = { v: 1, service, version, artifacts, pushedAt, pushedBy: 'ci', nonce: 'n' };
+      const text = await (await session.signer()).sign('td-manifest+jws', manifest);
+      cloud.putObject(bucket, keys.manifest(service, version), text);
+      return manifest;
+    },
+    async agent(instance, script, running = null) {
+      const verifier = await (await open()).verifier();
+      const agent = new FakeAgent({ cloud, bucket, topic: env.topic, verifier, instance, running, script });
+      agents.push(agent);
+      await agent.join();
+      return agent;
+    },
+    json(key) {
+      const found = cloud.object(bucket, key);
+      return found && JSON.parse(found.body.toString());
+    },
+    async close() {
+      for (const agent of agents) await agent.leave();
+      for (const session of sessions) session.close();
+      await cloud.stop();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+/** A clock that stands beside the real one and is moved by hand: a minute takes no time. */
+export class HandClock implements Clock {
+  #ahead = 0;
+  #sleepers = new Set<{ due: number; wake: () => void }>();
+  now = () => Date.now() + this.#ahead;
+  monotonic = () => this.#ahead;
+
+  sleep(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const sleeper = { due: this.#ahead + ms, wake: resolve };
+      this.#sleepers.add(sleeper);
+      signal.addEventListener('abort', () => {
+        this.#sleepers.delete(sleeper);
+        reject(signal.reason);
+      });
+    });
+  }
+
+  advance(ms: number): void {
+    this.#ahead += ms;
+    for (const sleeper of [...this.#sleepers].sort((a, b) => a.due - b.due)) {
+      if (sleeper.due > this.#ahead) continue;
+      this.#sleepers.delete(sleeper);
+      sleeper.wake();
+    }
+  }
+
+  /** Moves on by `step` ms at a time until `work` is done; between two steps the cloud can answer. */
+  async during<T>(work: Promise<T>, step = 500): Promise<T> {
+    let done = false;
+    const end = () => {
+      done = true;
+    };
+    work.then(end, end);
+    while (!done) {
+      await wait(5);
+      this.advance(step);
+    }
+    return await work;
+  }
+}
+
+export const notes = (events: readonly PublisherEvent[]) =>
+  events.flatMap((event) => (event.type === 'note' ? [event.text] : []));
+
+export const never = () => new AbortController().signal;

@@ -1,0 +1,196 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { isCode } from '../../../shared/errors.ts';
+import { backoffMs, deadline, formatMs, retry } from '../../../shared/retry.ts';
+
+const BACKOFF = { first: 500, longest: 60_000 };
+
+describe('backoffMs', () => {
+  test('each pause lies between half its ceiling and its ceiling, and no ceiling is above the longest', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(5000),
+        fc.record({
+          first: fc.integer({ min: 1, max: 5000 }),
+          longest: fc.integer({ min: 1, max: 100_000 }),
+        }),
+        fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+        (attempt, backoff, chance) => {
+          const ceiling = Math.min(backoff.longest, backoff.first * 2 ** attempt);
+          const pause = backoffMs(attempt, backoff, () => chance);
+          expect(pause).toBeGreaterThanOrEqual(Math.floor(ceiling / 2));
+          expect(pause).toBeLessThanOrEqual(Math.ceil(ceiling));
+        },
+      ),
+    );
+  });
+
+  test('it doubles from the first to the longest', () => {
+    const pauses = [0, 1, 2, 3, 6, 7, 8, 1000].map((attempt) =>
+      backoffMs(attempt, BACKOFF, () => 0.999_999_9),
+    );
+    expect(pauses).toEqual([500, 1000, 2000, 4000, 32_000, 60_000, 60_000, 60_000]);
+  });
+
+  test('a thousand agents do not come back in step', () => {
+    const pauses = Array.from({ length: 1000 }, () => backoffMs(10, BACKOFF));
+    expect(new Set(pauses).size).toBeGreaterThan(900);
+  });
+});
+
+describe('with a fake clock', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  describe('deadline', () => {
+    test('aborts with TIMEOUT once the time is over, and not before', () => {
+      using bound = deadline(5000, new AbortController().signal, 'the http check');
+      vi.advanceTimersByTime(4999);
+      expect([bound.signal.aborted, bound.expired()]).toEqual([false, false]);
+      vi.advanceTimersByTime(1);
+      expect([bound.signal.aborted, bound.expired()]).toEqual([true, true]);
+      expect(isCode(bound.signal.reason, 'TIMEOUT')).toBe(true);
+      expect((bound.signal.reason as Error).message).toBe('the http check took longer than 5.0 s');
+    });
+
+    test('aborts with its parent, for the reason of its parent, and has not expired', () => {
+      const parent = new AbortController();
+      using bound = deadline(5000, parent.signal, 'it');
+      const reason = new Error('stop');
+      parent.abort(reason);
+      expect(bound.signal.reason).toBe(reason);
+      expect(bound.expired()).toBe(false);
+    });
+
+    test('of a parent that has aborted already is aborted from the start', () => {
+      const reason = new Error('stop');
+      using bound = deadline(5000, AbortSignal.abort(reason), 'it');
+      expect(bound.signal.reason).toBe(reason);
+    });
+
+    test('leaves no timer behind when it is disposed of', () => {
+      {
+        using bound = deadline(5000, new AbortController().signal, 'it');
+        expect(bound.expired()).toBe(false);
+        expect(vi.getTimerCount()).toBe(1);
+      }
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test('disposed of, hears its parent no more', () => {
+      const parent = new AbortController();
+      const bound = deadline(5000, parent.signal, 'it');
+      bound[Symbol.dispose]();
+      parent.abort(new Error('stop'));
+      expect(bound.signal.aborted).toBe(false);
+    });
+  });
+});
+
+describe('retry', () => {
+  const QUICK = { first: 1, longest: 1, attempts: 4, retryable: () => true };
+  const never = () => new AbortController().signal;
+
+  test('what succeeds at once is done once', async () => {
+    const tries: number[] = [];
+    const result = await retry(async (attempt) => tries.push(attempt), { ...QUICK, signal: never() });
+    expect([result, tries]).toEqual([1, [0]]);
+  });
+
+  test('what fails at first is tried again, counting up', async () => {
+    const tries: number[] = [];
+    const work = async (attempt: number) => {
+      tries.push(attempt);
+      if (attempt < 2) throw new Error('not yet');
+      return 'done';
+    };
+    expect(await retry(work, { ...QUICK, signal: never() })).toBe('done');
+    expect(tries).toEqual([0, 1, 2]);
+  });
+
+  test('what always fails is given up after the last try, with its last error', async () => {
+    let tries = 0;
+    const work = async () => {
+      tries += 1;
+      throw new Error(`failure ${tries}`);
+    };
+    await expect(retry(work, { ...QUICK, signal: never() })).rejects.toThrow('failure 4');
+    expect(tries).toBe(4);
+  });
+
+  test('what cannot pass by itself is not tried again', async () => {
+    let tries = 0;
+    const work = async () => {
+      tries += 1;
+      throw new Error('denied');
+    };
+    const retryable = (error: unknown) => !(error as Error).message.includes('denied');
+    await expect(retry(work, { ...QUICK, retryable, signal: never() })).rejects.toThrow('denied');
+    expect(tries).toBe(1);
+  });
+
+  test('an abort during the pause ends it at once, for its own reason', async () => {
+    const controller = new AbortController();
+    let tries = 0;
+    const work = async () => {
+      tries += 1;
+      queueMicrotask(() => setImmediate(() => controller.abort(new Error('the agent stops'))));
+      throw new Error('not yet');
+    };
+    const pause = { first: 3_600_000, longest: 3_600_000 };
+    await expect(retry(work, { ...QUICK, ...pause, signal: controller.signal })).rejects.toThrow(
+      'the agent stops',
+    );
+    expect(tries).toBe(1);
+  });
+
+  test('an abort during a try lets no other follow', async () => {
+    const controller = new AbortController();
+    let tries = 0;
+    const work = async () => {
+      tries += 1;
+      controller.abort(new Error('the agent stops'));
+      controller.signal.throwIfAborted();
+    };
+    await expect(retry(work, { ...QUICK, signal: controller.signal })).rejects.toThrow('the agent stops');
+    expect(tries).toBe(1);
+  });
+
+  test('nothing is tried once it was aborted', async () => {
+    let tries = 0;
+    const signal = AbortSignal.abort(new Error('too late'));
+    await expect(retry(async () => (tries += 1), { ...QUICK, signal })).rejects.toThrow('too late');
+    expect(tries).toBe(0);
+  });
+});
+
+describe('formatMs', () => {
+  test.each<[number, string]>([
+    [0, '0 ms'],
+    [0.4, '0 ms'],
+    [800, '800 ms'],
+    [999.4, '999 ms'],
+    [999.6, '1.0 s'],
+    [4200, '4.2 s'],
+    [9949, '9.9 s'],
+    [9999, '10 s'],
+    [12_400, '12 s'],
+    [59_499, '59 s'],
+    [59_999, '1 min'],
+    [60_000, '1 min'],
+    [119_499, '1 min 59 s'],
+    [119_999, '2 min'],
+    [200_000, '3 min 20 s'],
+    [3_600_000, '60 min'],
+  ])('%d ms is %s', (ms, text) => {
+    expect(formatMs(ms)).toBe(text);
+  });
+
+  test('never speaks of 60 seconds, or of 1000 ms', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 10_000_000, noNaN: true }), (ms) => {
+        expect(formatMs(ms)).not.toMatch(/\b(60 s|1000 ms|10\.0 s)/);
+      }),
+    );
+  });
+});
