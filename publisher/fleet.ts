@@ -6,7 +6,6 @@ import {
   ReceiveMessageCommand,
 } from '@aws-sdk/client-sqs';
 import { awsError } from '../shared/aws.ts';
-import { messageOf } from '../shared/errors.ts';
 import { newUlid, replyQueueName } from '../shared/names.ts';
 import { type Reply, type RollCallAnswer, reply } from '../shared/report.ts';
 import { backoffMs } from '../shared/retry.ts';
@@ -120,11 +119,8 @@ export function readReply(message: Message): { reply: Reply } | { sender: string
   let json: unknown;
   try {
     json = JSON.parse(message.Body ?? '');
-  } catch (error) {
-    return {
-      sender,
-      refused: `a reply of ${printable(sender)} is not JSON and is dropped: ${messageOf(error)}`,
-    };
+  } catch {
+    return { sender, refused: `a reply of ${printable(sender)} is not JSON and is dropped` };
   }
   const parsed = reply.safeParse(json);
   if (!parsed.success) {

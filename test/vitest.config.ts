@@ -1,8 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-/** `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. */
+/**
+ * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
+ * fault matrix, by real kills and real faults; `fault-long`: its parts of minutes, run in CI beside `npm test`.
+ */
 export default defineConfig({
   test: {
+    globalSetup: ['test/support/reliability-doc.ts'],
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
       {
@@ -12,6 +16,25 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // Each file starts real agents and a cloud of its own; two cores carry two files side by side.
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'fault',
+          include: ['test/fault/**/*.test.ts'],
+          exclude: ['**/*.long.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'fault-long',
+          include: ['test/fault/**/*.long.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 60_000,
           maxWorkers: 2,
         },
       },

@@ -1,9 +1,10 @@
-import { lstat, readFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { cleanTail, DETAIL_LIMIT } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { Clock, ServiceManager, ServiceStatus } from '../deploy/ports.ts';
 import { openNoFollow, readNoFollow, readRange } from './files.ts';
+import { findProcess, type LiveProcess } from './processes.ts';
 import { type RunResult, runCommand } from './run.ts';
 
 /**
@@ -32,12 +33,6 @@ const POLL_MS = 100;
 /** How long the kernel may take over a KILL. */
 const AFTER_KILL_MS = 10_000;
 const MARKS_KEPT = 8;
-
-interface LiveProcess {
-  pid: number;
-  /** Clock ticks since the boot at which it started: with the pid, it names the process for good. */
-  startTime: string;
-}
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
   const { clock, startTimeout, stopTimeout, pidFile, log } = options;
@@ -167,26 +162,16 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   };
 }
 
-/** The process a pid file names, if it lives. A zombie has ended. proc_pid_stat(5). */
+/** The process a pid file names, if it lives. */
 async function liveProcess(pidFile: string): Promise<LiveProcess | undefined> {
   const text = (await readNoFollow(pidFile, 64).catch(() => undefined))?.toString('utf8').trim() ?? '';
   if (!/^[1-9]\d{0,9}$/.test(text)) return undefined;
-  return processAt(Number(text));
-}
-
-async function processAt(pid: number): Promise<LiveProcess | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  if (stat === undefined) return undefined;
-  // The second field is the command's name in parentheses and may hold anything; `state` follows the last.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, startTime] = [fields[0], fields[19]];
-  if (startTime === undefined || state === 'Z' || state === 'X') return undefined;
-  return { pid, startTime };
+  return findProcess(Number(text));
 }
 
 /** KILL, to that very process and not to another that got its pid. */
 async function kill(target: LiveProcess): Promise<void> {
-  const now = await processAt(target.pid);
+  const now = await findProcess(target.pid);
   if (now?.startTime !== target.startTime) return;
   try {
     process.kill(target.pid, 'SIGKILL');
@@ -199,6 +184,6 @@ function failed(which: 'START' | 'STOP', message: string, detail: string): Trigg
   return new TriggerDeployError(`${which}_FAILED`, message, { detail });
 }
 
-export function exitOf(exitCode: number | null): string {
+function exitOf(exitCode: number | null): string {
   return exitCode === null ? 'a signal' : `exit code ${exitCode}`;
 }

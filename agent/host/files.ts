@@ -114,38 +114,18 @@ export async function fsyncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Every file and directory below `root`, and `root` itself, is on disk when it resolves. Follows no link. */
-export async function fsyncTree(root: string): Promise<void> {
-  await eachOpen(root, async () => {});
-}
-
 /**
- * The same, and everyone may read it: directories 0755, files 0755 where their owner may execute them, else
- * 0644. Whatever the umask was, and nothing is setuid.
+ * Everything below `root`, and `root` itself, is on disk when it resolves, and everyone may read it:
+ * directories are 0755, files 0755 where their owner may execute them, else 0644; so that the umask did not
+ * matter, and nothing is setuid. Follows no link.
  */
 export async function settleTree(root: string): Promise<void> {
-  await eachOpen(root, async (handle) => {
-    const stat = await handle.stat();
-    const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o755 : 0o644;
-    if ((stat.mode & 0o7777) !== mode) await handle.chmod(mode);
-  });
-}
-
-async function eachOpen(root: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
   const paths = [root];
   for (const entry of await readdir(root, { withFileTypes: true, recursive: true })) {
     if (entry.isFile() || entry.isDirectory()) paths.push(join(entry.parentPath, entry.name));
   }
   const lane = async () => {
-    for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
-      const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-      try {
-        await work(handle);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    }
+    for (let path = paths.pop(); path !== undefined; path = paths.pop()) await settle(path);
   };
   await Promise.all(Array.from({ length: FSYNC_LANES }, lane));
 }
@@ -185,4 +165,16 @@ function systemError(code: string, message: string): Error {
 
 function temporaryFor(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(8).toString('hex')}.new`);
+}
+
+async function settle(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const stat = await handle.stat();
+    const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o755 : 0o644;
+    if ((stat.mode & 0o7777) !== mode) await handle.chmod(mode);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }

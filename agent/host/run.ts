@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { cleanTail, DETAIL_LIMIT } from '../../shared/report.ts';
+import { groupLives, signalGroup } from './processes.ts';
 import { childEnvironment, runningAs } from './run-as.ts';
 import { TailBuffer } from './tail-buffer.ts';
 
@@ -38,7 +39,8 @@ export interface RunResult {
 const STDOUT_LIMIT = 1024 * 1024;
 /** How long output may still trickle in after the leader's end, from children that inherited its pipes. */
 const PIPE_GRACE_MS = 200;
-const GROUP_POLL_MS = 20;
+const FIRST_POLL_MS = 10;
+const LONGEST_POLL_MS = 200;
 const KILL_AFTER_MS = 5000;
 
 /**
@@ -112,20 +114,12 @@ async function firstOf(
 /** TERM, then KILL, to the whole group, whether or not its leader still lives; resolves when it is empty. */
 async function endGroup(leader: number, killAfter: number): Promise<void> {
   signalGroup(leader, 'SIGTERM');
-  for (let waited = 0; waited < killAfter; waited += GROUP_POLL_MS) {
-    if (!signalGroup(leader, 0)) return;
-    await sleep(GROUP_POLL_MS);
+  const end = performance.now() + killAfter;
+  for (let pause = FIRST_POLL_MS; performance.now() < end; pause = Math.min(LONGEST_POLL_MS, 2 * pause)) {
+    if (!(await groupLives(leader))) return;
+    await sleep(Math.min(pause, Math.max(0, end - performance.now())));
   }
   signalGroup(leader, 'SIGKILL');
-}
-
-/** Whether anybody was there to hear it. A pid stays reserved while it is the id of a living group. */
-function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(-leader, signal);
-  } catch {
-    return false;
-  }
 }
 
 /** Reads both pipes into bounded buffers. */

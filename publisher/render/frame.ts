@@ -59,9 +59,9 @@ const CLOCK_COLUMN = 76;
 
 export function frame(view: View, surface: Surface): string[] {
   if (!view.started) return [...view.uploads.values()].map((one) => uploadLine(one, surface));
-  const header = lineOf([{ text: headerText(view), tone: 'strong' }], surface.columns, surface.paint);
-  // Header, two blank lines, the summary, and the line the cursor stands on.
-  const room = Math.max(1, surface.rows - 5);
+  const header = headerLines(view, surface);
+  // Two blank lines, the summary, and the line the cursor stands on.
+  const room = Math.max(1, surface.rows - header.length - 4);
   const rows = [...view.rows.values()].sort((a, b) => (a.instance < b.instance ? -1 : 1));
   const { shown, folded } = fold(rows, room);
   const lines = aligned(
@@ -72,7 +72,7 @@ export function frame(view: View, surface: Surface): string[] {
     const text = `  … ${folded.length} more: ${countsText(folded)}`;
     lines.push(lineOf([{ text, tone: 'dim' }], surface.columns, surface.paint));
   }
-  return [header, '', ...lines, ...(lines.length > 0 ? [''] : []), summary(view, rows, surface)];
+  return [...header, '', ...lines, ...(lines.length > 0 ? [''] : []), summary(view, rows, surface)];
 }
 
 /** What is said once a deployment is settled: each reason in full, with the end of the service's log. */
@@ -96,14 +96,22 @@ export function epilogue(view: View, { columns, paint }: Surface): string[] {
   return [...lines, '', `${paint(tone, settled.outcome)}: ${oneLine(settled.text)}${took}`];
 }
 
-function headerText({ started }: View): string {
-  if (!started) return '';
+/** One line, or several broken between the parts: the id must stay whole, for `watch` and `show`. */
+function headerLines({ started }: View, { columns, paint }: Surface): string[] {
+  if (!started) return [];
   const { service, previous, version, env, deployment, issuedBy, reason, action } = started;
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
   const parts = [`${service} ${change} in ${env}`, deployment, oneLine(issuedBy)];
   if (action === 'rollback') parts.splice(1, 0, 'rollback');
   if (reason) parts.push(oneLine(reason));
-  return parts.join(' · ');
+  const lines: string[] = [];
+  for (const part of parts) {
+    const last = lines.at(-1);
+    const longer = `${last} · ${part}`;
+    if (last !== undefined && width(longer) <= columns) lines[lines.length - 1] = longer;
+    else lines.push(last === undefined ? part : `  ${part}`);
+  }
+  return lines.map((text) => lineOf([{ text, tone: 'strong' }], columns, paint));
 }
 
 function cells(row: Row, now: number): Span[] {

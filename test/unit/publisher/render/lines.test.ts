@@ -46,7 +46,12 @@ describe('lines', () => {
 
   it('name the silent, and tell notes', () => {
     const note = { type: 'note', at: START, level: 'warning', text: 'a report was dropped' } as const;
-    const silent = settled({ outcome: 'timed-out', counts: { silent: 1 }, silent: ['i-9'], text: 'i-9 is silent' });
+    const silent = settled({
+      outcome: 'timed-out',
+      counts: { silent: 1 },
+      silent: ['i-9'],
+      text: 'i-9 is silent',
+    });
     expect(lines([started([]), note, { ...note, level: 'info' }, silent]).slice(1)).toEqual([
       '08:14:00.000 warning: a report was dropped',
       '08:14:00.000 a report was dropped',
@@ -74,9 +79,16 @@ describe('json', () => {
       text += piece;
     });
     for (const event of [...HALFWAY, settled()]) renderer.event(event);
-    const objects = text.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const objects = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(objects.map((one) => one.type)).toEqual(['started', 'report', 'report', 'report', 'settled']);
-    expect(objects[0]).toMatchObject({ time: new Date(START).toISOString(), deployment: ID, service: 'payments' });
+    expect(objects[0]).toMatchObject({
+      time: new Date(START).toISOString(),
+      deployment: ID,
+      service: 'payments',
+    });
     expect(objects[3].report.error.detail).toBe('ERROR no database\n\tat Main.java:7\n');
     expect(objects[4]).toMatchObject({ outcome: 'failed', exitCode: 1, silent: [] });
   });

@@ -1,0 +1,39 @@
+import { readdir, readFile } from 'node:fs/promises';
+
+/** What the kernel tells of processes: proc_pid_stat(5). One that has ended and waits to be reaped is none. */
+
+export interface LiveProcess {
+  pid: number;
+  group: number;
+  /** Clock ticks since the boot at which it started: with the pid, it names the process for good. */
+  startTime: string;
+}
+
+export async function findProcess(pid: number): Promise<LiveProcess | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (stat === undefined) return undefined;
+  // The second field is the command's name in parentheses and may hold anything; `state` follows the last.
+  const [state, , group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const startTime = rest[16];
+  if (startTime === undefined || state === 'Z' || state === 'X') return undefined;
+  return { pid, group: Number(group), startTime };
+}
+
+/** Whether anyone still runs in the process group. */
+export async function groupLives(group: number): Promise<boolean> {
+  // Zombies answer to signals, too: only where there is an answer is it worth to look closer.
+  if (!signalGroup(group, 0)) return false;
+  for (const name of await readdir('/proc')) {
+    if (/^\d+$/.test(name) && (await findProcess(Number(name)))?.group === group) return true;
+  }
+  return false;
+}
+
+/** Whether anybody was there to hear it. A pid stays reserved while it is the id of a living group. */
+export function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-group, signal);
+  } catch {
+    return false;
+  }
+}

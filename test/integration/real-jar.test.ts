@@ -1,0 +1,74 @@
+import { readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { eventsOf, secondsUntil } from '../support/publisher-events.ts';
+import {
+  findJava,
+  SELENIUM_JARS,
+  seleniumService,
+  seleniumVersion,
+  truncateJar,
+} from '../support/selenium.ts';
+
+/** A real application under a real JVM: deployed, upgraded, and saved from a jar that was cut in half. */
+
+let fleet: Fleet;
+let instance: Instance;
+
+beforeAll(async () => {
+  const java = await findJava();
+  fleet = await startFleet();
+  instance = await fleet.addInstance('i-0a1', (one) => ({ selenium: seleniumService(one, java) }));
+});
+afterAll(() => fleet?.stop());
+
+async function push(version: string, file: string): Promise<void> {
+  const pushed = await fleet.publisher('push', 'selenium', version, file);
+  expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
+}
+
+const say = (what: string, seconds: number) =>
+  process.stdout.write(`real jar: ${what}: ${seconds.toFixed(1)} s\n`);
+const currentRelease = () => readlink(join(instance.dir, 'selenium', 'current'));
+const jarDownloads = () =>
+  fleet.cloud.requests
+    .filter(({ operation, key }) => operation === 'GetObject' && key?.endsWith('.jar'))
+    .map(({ key }) => key?.split('/')[2]);
+
+test.each([
+  ['the first version of Selenium is deployed and tells its version', '3.14.0'],
+  ['the next version of Selenium replaces it', '3.141.59'],
+] as const)('%s', async (_title, version) => {
+  await push(version, SELENIUM_JARS[version]);
+  const result = await fleet.publisher('selenium', version, '--env', 'dev', '--output', 'json');
+  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  say(`${version}, announce to healthy`, secondsUntil(eventsOf(result), 'watching'));
+  expect(await seleniumVersion(instance)).toBe(version);
+  expect(await currentRelease()).toBe(`releases/${version}`);
+});
+
+test('a truncated jar is rolled back to the version before, with the words of the JVM and without a download', async () => {
+  await push('3.142.0', await truncateJar(SELENIUM_JARS['3.141.59'], join(fleet.dir, 'selenium-cut.jar')));
+  const downloaded = jarDownloads().length;
+  const result = await fleet.publisher('selenium', '3.142.0', '--env', 'dev');
+  expect(result, result.stderr).toMatchObject({ code: 1, stderr: '' });
+  expect(result.stdout).toMatch(
+    /selenium i-0a1 rolled-back 3\.142\.0 back to 3\.141\.59 CHECK_FAILED: .*refused/,
+  );
+  expect(result.stdout).toMatch(/^ {2}\| Error: Invalid or corrupt jarfile current\/selenium\.jar$/m);
+  expect(result.stdout).toMatch(/settled failed: .*1 rolled back/);
+  say(
+    '3.142.0 cut in half, announce to healthy again',
+    Number(/\(1 rolled-back, ([\d.]+)s\)/.exec(result.stdout)?.[1]),
+  );
+  expect(await seleniumVersion(instance)).toBe('3.141.59');
+  expect(await currentRelease()).toBe('releases/3.141.59');
+  expect(jarDownloads().slice(downloaded)).toEqual(['3.142.0']);
+});
+
+test('after the rollback the desired state still is the version that runs, and the service is active', async () => {
+  const status = await fleet.publisher('status', 'selenium', '--env', 'dev', '--output', 'json');
+  expect(status, status.stderr).toMatchObject({ code: 0 });
+  process.stdout.write(status.stdout);
+});

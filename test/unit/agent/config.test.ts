@@ -1,0 +1,514 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadAgentConfig, parseAgentConfig } from '../../../agent/config.ts';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { VERBS } from '../../../shared/names.ts';
+
+/** DESIGN, section 8, without its service of type deb. */
+const EXAMPLE = `env: dev
+region: eu-west-1
+topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev
+bucket: acme-deploys-dev
+trust:
+  keys: [/etc/trigger-deploy/keys/ci.pub.json]     # JWK; several during a rotation
+# instance: i-0abc…                                # from IMDSv2 when left out
+# state: /var/lib/trigger-deploy
+services:
+  payments:
+    package: { type: jar, dir: /opt/payments, keep: 3 }
+    manager: { type: systemd, unit: payments.service, stopTimeout: 30s, startTimeout: 60s }
+    checks:
+      - http: { url: http://127.0.0.1:8080/health, status: 200, body: '"version":"{version}"', successes: 3, deadline: 60s }
+    watch: 10s
+    hooks:
+      beforeStop: [{ run: [/usr/local/bin/drain, payments], timeout: 30s }]
+`;
+
+const parse = (text: string) => parseAgentConfig(text, 'agent.yaml');
+
+/** The example with one of its places changed; a place that is not there is a mistake of the test. */
+function changed(place: string, into: string): string {
+  expect(EXAMPLE).toContain(place);
+  return EXAMPLE.replace(place, () => into);
+}
+
+/** The mistakes found in `text`, one a line. */
+function mistakes(text: string): string[] {
+  try {
+    parse(text);
+  } catch (error) {
+    if (!(error instanceof TriggerDeployError)) throw error;
+    expect(error.code).toBe('CONFIG_INVALID');
+    return error.detail?.split('\n') ?? [];
+  }
+  throw new Error('it was accepted');
+}
+
+const CHECK_LINE = EXAMPLE.split('\n').find((line) => line.includes('- http')) ?? '';
+const checks = (yaml: string) => changed(CHECK_LINE, yaml);
+const manager = (yaml: string) => EXAMPLE.replace(/manager: .*/, () => `manager: ${yaml}`);
+const hook = (yaml: string) => EXAMPLE.replace(/beforeStop: .*/, () => `beforeStop: [${yaml}]`);
+const second = (name: string, dir: string) => `${EXAMPLE}  ${name}:
+    package: { type: archive, dir: ${dir} }
+    manager: { type: systemd, unit: ${name}.service }
+`;
+
+describe('agent.yaml', () => {
+  test('as in the design is read, in ms and with the defaults filled in', () => {
+    expect(parse(EXAMPLE)).toEqual({
+      env: 'dev',
+      region: 'eu-west-1',
+      topic: 'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev',
+      bucket: 'acme-deploys-dev',
+      pathStyle: false,
+      trust: { keys: ['/etc/trigger-deploy/keys/ci.pub.json'] },
+      state: '/var/lib/trigger-deploy',
+      logLevel: 'info',
+      services: {
+        payments: {
+          package: { type: 'jar', dir: '/opt/payments', keep: 3 },
+          manager: { type: 'systemd', unit: 'payments.service', stopTimeout: 30_000, startTimeout: 60_000 },
+          checks: [
+            {
+              kind: 'http',
+              url: 'http://127.0.0.1:8080/health',
+              status: 200,
+              body: '"version":"{version}"',
+              successes: 3,
+              deadline: 60_000,
+              timeout: 2000,
+            },
+          ],
+          watch: 10_000,
+          hooks: {
+            beforeStop: [{ run: ['/usr/local/bin/drain', 'payments'], timeout: 30_000, environment: {} }],
+            afterStart: [],
+          },
+          reportLog: true,
+        },
+      },
+    });
+  });
+
+  test('may leave out all that has a default', () => {
+    const text = `env: dev
+region: eu-west-1
+topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev
+bucket: acme-deploys-dev
+trust: none
+services:
+  payments:
+    package: { type: jar, dir: /opt/payments }
+    manager: { type: systemd, unit: payments.service }
+`;
+    expect(parse(text)).toMatchObject({
+      trust: 'none',
+      services: {
+        payments: {
+          package: { keep: 3 },
+          manager: { stopTimeout: 30_000, startTimeout: 60_000 },
+          checks: [],
+          watch: 10_000,
+          hooks: { beforeStop: [], afterStart: [] },
+          reportLog: true,
+        },
+      },
+    });
+    expect(parse(text).instance).toBeUndefined();
+  });
+
+  test('with five mistakes has all five named, each with its line and path', () => {
+    const text = EXAMPLE.replace('env: dev', 'env: Dev_1')
+      .replace('bucket: acme-deploys-dev', 'bucket: ACME')
+      .replace('dir: /opt/payments', 'dir: opt/payments')
+      .replace('watch: 10s', 'wacth: 10s')
+      .replace('[/usr/local/bin/drain, payments]', '[drain, payments]');
+    expect(mistakes(text).sort()).toEqual([
+      'agent.yaml:11: services.payments.package.dir: expected an absolute path without ".."',
+      'agent.yaml:15: services.payments.wacth: unknown key',
+      expect.stringMatching(
+        /^agent\.yaml:17: services\.payments\.hooks\.beforeStop\.0\.run: .*absolute path/,
+      ),
+      'agent.yaml:1: env: an environment is 1 to 16 of a-z and 0-9',
+      'agent.yaml:4: bucket: expected the name of an S3 bucket',
+    ]);
+  });
+
+  test('that does not fit together says so beside its other mistakes', () => {
+    const text = changed('region: eu-west-1\n', 'region: eu-west-2\ncolour: blue\n');
+    expect(mistakes(text)).toEqual([
+      'agent.yaml:3: colour: unknown key',
+      'agent.yaml:4: topic: the topic is in eu-west-1, the region is eu-west-2',
+    ]);
+  });
+});
+
+describe('trust', () => {
+  const TRUST = /trust:\n.*\n/;
+
+  test('that is not mentioned is refused: no key, no agent', () => {
+    expect(mistakes(EXAMPLE.replace(TRUST, ''))).toEqual([
+      'agent.yaml:1: trust: missing: expected `keys: [/path/of/a/public/key]`, or `none` in so many words',
+    ]);
+  });
+
+  test('in nobody is possible, in so many words', () => {
+    expect(parse(EXAMPLE.replace(TRUST, 'trust: none\n')).trust).toBe('none');
+  });
+
+  test('in two keys is possible, for a rotation', () => {
+    const keys = ['/etc/a.pub.json', '/etc/b.pub.json'];
+    expect(parse(EXAMPLE.replace(TRUST, `trust: { keys: [${keys.join(', ')}] }\n`)).trust).toEqual({ keys });
+  });
+
+  test.each([
+    'trust:',
+    'trust: false',
+    'trust: all',
+    'trust: None',
+    'trust: []',
+    'trust: {}',
+    'trust: { keys: none }',
+  ])('"%s" is refused', (line) => {
+    expect(mistakes(EXAMPLE.replace(TRUST, `${line}\n`)).join()).toMatch(/^agent\.yaml:5: trust/);
+  });
+
+  test('in an empty list of keys is refused, and says how to trust nobody', () => {
+    expect(mistakes(EXAMPLE.replace(TRUST, 'trust: { keys: [] }\n')).join()).toContain(
+      'no key: name the public key',
+    );
+  });
+
+  test('in a key by a relative path is refused', () => {
+    expect(mistakes(EXAMPLE.replace(TRUST, 'trust: { keys: [ci.pub.json] }\n'))).toEqual([
+      'agent.yaml:5: trust.keys.0: expected an absolute path without ".."',
+    ]);
+  });
+});
+
+describe('unknown keys are refused', () => {
+  test.each<[string, string, string]>([
+    ['at the top', changed('env: dev', 'enviroment: dev\nenv: dev'), 'enviroment'],
+    ['in trust', changed('keys: [', 'key: x\n  keys: ['), 'trust.key'],
+    ['in a service', changed('watch: 10s', 'watch: 10s\n    wait: 1s'), 'services.payments.wait'],
+    ['in a package', changed('keep: 3', 'kept: 3'), 'services.payments.package.kept'],
+    ['in a manager', changed('stopTimeout:', 'stoptimeout:'), 'services.payments.manager.stoptimeout'],
+    ['in a check', changed('successes: 3', 'success: 3'), 'services.payments.checks.0.http.success'],
+    ['as a kind of check', checks('      - grpc: { port: 1 }'), 'services.payments.checks.0.grpc'],
+    ['in hooks', changed('beforeStop', 'beforeStart'), 'services.payments.hooks.beforeStart'],
+    ['in a hook', changed('timeout: 30s', 'shell: true'), 'services.payments.hooks.beforeStop.0.shell'],
+  ])('%s', (_, text, path) => {
+    expect(mistakes(text).join('\n')).toContain(`${path}: unknown key`);
+  });
+});
+
+describe('paths', () => {
+  test.each([
+    'opt/payments',
+    './payments',
+    '../opt',
+    '/opt/../etc',
+    '/opt/payments/..',
+    '/..',
+    '~/payments',
+    '""',
+    '"/opt/\\0x"',
+  ])('the directory %s is refused', (dir) => {
+    expect(mistakes(changed('/opt/payments', dir))).toEqual([
+      'agent.yaml:11: services.payments.package.dir: expected an absolute path without ".."',
+    ]);
+  });
+
+  test.each(['/opt/payments/', '/opt//payments', '/opt/./payments', '//opt/payments/.'])(
+    'the directory %s is /opt/payments',
+    (dir) => {
+      expect(parse(changed('/opt/payments', dir)).services.payments?.package.dir).toBe('/opt/payments');
+    },
+  );
+
+  test('a directory may have dots in its name', () => {
+    expect(parse(changed('/opt/payments', '/opt/payments..v2')).services.payments?.package.dir).toBe(
+      '/opt/payments..v2',
+    );
+  });
+
+  test.each(['/opt/payments', '/opt/payments/', '/opt/./payments'])(
+    'two services with one directory are refused, also where the second is spelt %s',
+    (dir) => {
+      expect(mistakes(second('edge', dir))).toEqual([
+        'agent.yaml:19: services.edge.package.dir: /opt/payments belongs to payments already',
+      ]);
+    },
+  );
+
+  test('two services with a directory each are accepted', () => {
+    expect(Object.keys(parse(second('edge', '/opt/payments-edge')).services)).toEqual(['payments', 'edge']);
+  });
+
+  test('a state directory that is relative is refused', () => {
+    expect(mistakes(`state: var/lib\n${EXAMPLE}`).join()).toContain(
+      'agent.yaml:1: state: expected an absolute path',
+    );
+  });
+
+  test('what is adopted has an absolute path and a version', () => {
+    const adopt = (yaml: string) => changed('keep: 3', `adopt: ${yaml}`);
+    expect(parse(adopt('{ path: /opt/old.jar, version: legacy }')).services.payments?.package.adopt).toEqual({
+      path: '/opt/old.jar',
+      version: 'legacy',
+    });
+    expect(mistakes(adopt('{ path: old.jar, version: latest }'))).toHaveLength(2);
+  });
+});
+
+describe('programs', () => {
+  const ARGV = /expected an argv array whose first word is an absolute path/;
+
+  test.each([
+    '[drain, payments]',
+    '[./drain]',
+    '[../drain]',
+    '["", payments]',
+    '["~/drain"]',
+    '["$HOME/drain"]',
+  ])('a hook that runs %s is refused: no PATH is searched', (run) => {
+    expect(mistakes(hook(`{ run: ${run} }`)).join()).toMatch(ARGV);
+  });
+
+  test.each(['/usr/local/bin/drain payments', '[]', '[/bin/a, 5]', '[/bin/a, null]', '["/bin/a", "\\0"]'])(
+    'a hook that runs %s is refused: a command is a list of words',
+    (run) => {
+      expect(mistakes(hook(`{ run: ${run} }`)).join()).toContain('services.payments.hooks.beforeStop.0.run');
+    },
+  );
+
+  test('a check that runs a relative program is refused', () => {
+    expect(mistakes(checks('      - command: { run: [edge-check] }')).join()).toMatch(ARGV);
+  });
+
+  test('each program of a command manager is named by its full path', () => {
+    const text = manager('{ type: command, start: [a], stop: [b], status: [c], restart: [d] }');
+    expect(
+      mistakes(text)
+        .map((mistake) => /manager\.(\w+)/.exec(mistake)?.[1])
+        .sort(),
+    ).toEqual(['restart', 'start', 'status', 'stop']);
+  });
+
+  test('words are handed on as they are: none is split, globbed or expanded', () => {
+    const text = hook("{ run: [/bin/a, 'b c', '*', '$HOME', '; rm -rf /'] }");
+    expect(parse(text).services.payments?.hooks.beforeStop[0]?.run).toEqual([
+      '/bin/a',
+      'b c',
+      '*',
+      '$HOME',
+      '; rm -rf /',
+    ]);
+  });
+
+  test.each(['root;', 'Root', '-x', '0', '""', '"a b"'])('the user %s is refused', (user) => {
+    expect(mistakes(hook(`{ run: [/bin/a], user: ${user} }`))).not.toEqual([]);
+  });
+
+  test.each(['"A-B"', '"1A"', '"A=B"', '""'])('an environment variable named %s is refused', (name) => {
+    expect(mistakes(hook(`{ run: [/bin/a], environment: { ${name}: x } }`))).not.toEqual([]);
+  });
+});
+
+describe('durations', () => {
+  test.each<[string, string, string]>([
+    ['watch', changed('watch: 10s', 'watch: 10'), 'services.payments.watch'],
+    ['watch', changed('watch: 10s', 'watch: 0'), 'services.payments.watch'],
+    [
+      'a stop timeout',
+      changed('stopTimeout: 30s', 'stopTimeout: 30'),
+      'services.payments.manager.stopTimeout',
+    ],
+    ['a deadline', changed('deadline: 60s', 'deadline: "60"'), 'services.payments.checks.0.http.deadline'],
+    [
+      'the timeout of a hook',
+      changed('timeout: 30s', 'timeout: 30000'),
+      'services.payments.hooks.beforeStop.0.timeout',
+    ],
+  ])('%s without a unit is refused', (_, text, path) => {
+    expect(mistakes(text).join()).toContain(`${path}: expected a duration such as 500ms, 30s, 10m or 1h`);
+  });
+
+  test('no watching at all is 0s', () => {
+    expect(parse(changed('watch: 10s', 'watch: 0s')).services.payments?.watch).toBe(0);
+  });
+});
+
+describe('names of services', () => {
+  test.each(VERBS)('a service named like the verb %s is refused', (verb) => {
+    expect(mistakes(changed('  payments:', `  ${verb}:`))).toEqual([
+      `agent.yaml:10: services.${verb}: that word is a command of trigger-deploy and cannot name a service`,
+    ]);
+  });
+
+  test.each(['Payments', '../payments', 'pay_ments', '"pay/ments"', '1st', '"a\\0"'])(
+    'a service named %s is refused',
+    (name) => {
+      expect(mistakes(changed('  payments:', `  ${name}:`)).join()).toMatch(
+        /^agent\.yaml:10: services\..*a service is a-z/,
+      );
+    },
+  );
+
+  test('an agent without services is refused', () => {
+    expect(mistakes(EXAMPLE.replace(/services:[^]*/, 'services: {}\n')).join()).toContain('no service');
+  });
+});
+
+describe('places in AWS', () => {
+  test('a topic in another region is refused', () => {
+    expect(mistakes(changed('region: eu-west-1', 'region: us-east-1'))).toEqual([
+      'agent.yaml:3: topic: the topic is in eu-west-1, the region is us-east-1',
+    ]);
+  });
+
+  test.each([
+    'trigger-deploy-dev',
+    'arn:aws:sqs:eu-west-1:123456789012:trigger-deploy-dev',
+    'arn:aws:sns:eu-west-1:12345:trigger-deploy-dev',
+    'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev.fifo',
+    'arn:aws:sns:eu-west-1:123456789012:a:b',
+    'arn:aws:sns:eu-west-1:123456789012:',
+    '*',
+  ])('the topic "%s" is refused', (topic) => {
+    const [place = ''] = /arn:\S+/.exec(EXAMPLE) ?? [];
+    expect(mistakes(changed(place, `"${topic}"`)).join('\n')).toContain(
+      'agent.yaml:3: topic: expected the ARN of an SNS topic',
+    );
+  });
+
+  test.each(['eu-west-1', 'us-gov-east-1', 'cn-north-1', 'ap-southeast-5', 'eusc-de-east-1'])(
+    'the region %s is known',
+    (region) => {
+      expect(parse(EXAMPLE.replaceAll('eu-west-1', region)).region).toBe(region);
+    },
+  );
+
+  test.each(['eu-west', 'EU-WEST-1', 'eu-west-1a', 'https://sqs.eu-west-1.amazonaws.com', ''])(
+    'the region "%s" is refused',
+    (region) => {
+      expect(mistakes(changed('region: eu-west-1', `region: "${region}"`)).join('\n')).toContain(
+        'agent.yaml:2: region: expected a region such as eu-west-1',
+      );
+    },
+  );
+
+  test.each(['s3://acme', 'acme/deploys', 'Acme', 'ab', '-acme', 'a'.repeat(64)])(
+    'the bucket "%s" is refused',
+    (bucket) => {
+      expect(mistakes(changed('bucket: acme-deploys-dev', `bucket: "${bucket}"`)).join()).toContain(
+        'bucket: expected the name',
+      );
+    },
+  );
+
+  test('an instance whose name SQS could not take is refused', () => {
+    expect(mistakes(`instance: i.1\n${EXAMPLE}`).join()).toContain('agent.yaml:1: instance: ');
+    expect(mistakes(`instance: ${'i'.repeat(49)}\n${EXAMPLE}`).join()).toContain('agent.yaml:1: instance: ');
+  });
+});
+
+describe('checks', () => {
+  test('each kind is read with its patience', () => {
+    const text = checks(`      - tcp: { port: 443 }
+      - command: { run: [/usr/bin/edge-check], user: edge, successes: 2 }
+      - systemd: { unit: payments.socket, timeout: 1s }`);
+    const patience = { successes: 1, deadline: 60_000, timeout: 2000 };
+    expect(parse(text).services.payments?.checks).toEqual([
+      { kind: 'tcp', host: '127.0.0.1', port: 443, ...patience },
+      { kind: 'command', run: ['/usr/bin/edge-check'], user: 'edge', ...patience, successes: 2 },
+      { kind: 'systemd', unit: 'payments.socket', ...patience, timeout: 1000 },
+    ]);
+  });
+
+  test.each<[string, string]>([
+    ['of no kind', '      - {}'],
+    ['of two kinds', '      - { tcp: { port: 1 }, systemd: { unit: a.service } }'],
+  ])('one %s is refused', (_, yaml) => {
+    expect(mistakes(checks(yaml))).toEqual([
+      'agent.yaml:14: services.payments.checks.0: expected exactly one of http, tcp, command, systemd',
+    ]);
+  });
+
+  test.each<[string, string]>([
+    ['of a file URL', '      - http: { url: "file:///etc/passwd" }'],
+    ['of no URL', '      - http: { url: /health }'],
+    ['that expects status 99', '      - http: { url: "http://127.0.0.1/", status: 99 }'],
+    ['that expects status 600', '      - http: { url: "http://127.0.0.1/", status: 600 }'],
+    ['that expects an empty body', '      - http: { url: "http://127.0.0.1/", body: "" }'],
+    ['that need never pass', '      - tcp: { port: 1, successes: 0 }'],
+    ['of port 0', '      - tcp: { port: 0 }'],
+    ['of port 65536', '      - tcp: { port: 65536 }'],
+    ['of a unit that is a path', '      - systemd: { unit: /etc/a.service }'],
+    ['of a unit that is an option', '      - systemd: { unit: --all.service }'],
+    ['of a unit without its type', '      - systemd: { unit: payments }'],
+  ])('one %s is refused', (_, yaml) => {
+    expect(mistakes(checks(yaml)).join()).toMatch(/^agent\.yaml:14: services\.payments\.checks\.0\./);
+  });
+
+  test('seventeen are refused', () => {
+    const many = Array.from({ length: 17 }, (_, i) => `      - tcp: { port: ${i + 1} }`).join('\n');
+    expect(mistakes(checks(many)).join()).toContain('services.payments.checks');
+  });
+});
+
+describe('the rest of a service', () => {
+  test.each(['2', '0', '-1', '101', '2.5', '"3"'])('keeping %s releases is refused', (keep) => {
+    expect(mistakes(changed('keep: 3', `keep: ${keep}`)).join()).toContain('services.payments.package.keep');
+  });
+
+  test('a package of an unknown type is refused, and the known ones are named', () => {
+    expect(mistakes(changed('type: jar', 'type: rpm')).join()).toMatch(/package\.type: .*'jar' \| 'archive'/);
+  });
+
+  test('a manager of an unknown type is refused', () => {
+    expect(mistakes(manager('{ type: docker }')).join()).toMatch(/manager\.type: .*'systemd' \| 'command'/);
+  });
+
+  test.each<[string, boolean]>([
+    ['on', true],
+    ['true', true],
+    ['off', false],
+    ['false', false],
+  ])('reportLog: %s is %s', (value, expected) => {
+    expect(parse(`${EXAMPLE}    reportLog: ${value}\n`).services.payments?.reportLog).toBe(expected);
+  });
+
+  test('reportLog: maybe is refused, for secrets would travel by a typing mistake', () => {
+    expect(mistakes(`${EXAMPLE}    reportLog: offf\n`)).toEqual([
+      'agent.yaml:18: services.payments.reportLog: expected on or off',
+    ]);
+  });
+});
+
+describe('the file', () => {
+  test('that is not there is named, with what to do', async () => {
+    await expect(loadAgentConfig('/nonexistent/agent.yaml')).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('cannot read /nonexistent/agent.yaml'),
+      hint: expect.stringContaining('--config'),
+    });
+  });
+
+  test('is read, and its own path is in front of each mistake', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'trigger-deploy-config-'));
+    try {
+      const path = join(directory, 'agent.yaml');
+      await writeFile(path, EXAMPLE);
+      expect(await loadAgentConfig(path)).toEqual(parse(EXAMPLE));
+      await writeFile(path, 'env: [');
+      await expect(loadAgentConfig(path)).rejects.toMatchObject({
+        detail: expect.stringMatching(`^${path}:1: `),
+      });
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+});
