@@ -25,6 +25,7 @@ import { createHealthProbe } from './host/health.ts';
 import { createHookRunner } from './host/hooks.ts';
 import { createJarPackage } from './host/jar.ts';
 import { createJournal, readJournal } from './host/journal.ts';
+import { type Commands, openCommands } from './host/leftovers.ts';
 import { createHost } from './host/machine.ts';
 import { createNotifier } from './host/notify.ts';
 import { inspectServiceDirectory } from './host/ownership.ts';
@@ -65,6 +66,7 @@ async function run(options: Options): Promise<void> {
   const host = createHost();
   const workers = new Map<string, ServiceWorker>();
   for (const [name, service] of Object.entries(config.services)) {
+    const commands = await openCommands(join(config.state, 'commands', name), stopping.signal);
     const worker = await openWorker({
       service: {
         name,
@@ -80,9 +82,9 @@ async function run(options: Options): Promise<void> {
         reporter,
         host,
         package: createPackage(name, service, store),
-        manager: createManager(service, clock),
-        probe: createHealthProbe(),
-        hooks: createHookRunner(),
+        manager: createManager(service, clock, commands),
+        probe: createHealthProbe(commands.repeatable),
+        hooks: createHookRunner(commands.repeatable),
         journal: createJournal(journalOf(config, name)),
         desired: desiredStore,
       },
@@ -249,12 +251,17 @@ function createPackage(
   }
 }
 
-function createManager({ manager }: AgentServiceConfig, clock: Clock): ServiceManager {
+/** Without `commands` for whoever only looks. */
+function createManager(
+  { manager }: AgentServiceConfig,
+  clock: Clock,
+  commands?: Commands,
+): ServiceManager {
   switch (manager.type) {
     case 'systemd':
       return createSystemdManager({ ...manager, clock });
     case 'command':
-      return createCommandManager({ ...manager, clock });
+      return createCommandManager({ ...manager, clock, ...(commands && { commands }) });
   }
 }
 

@@ -155,7 +155,11 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       '--version shows the version.\nExit codes: 0 succeeded, 1 failed or rolled back, 2 bad usage or config, 3 timed out or silent, 4 refused.',
     )
     .fail((message, error) => {
-      throw misused(verb, plainWords(message ?? error?.message ?? 'wrong arguments', argv), error ?? undefined);
+      throw misused(
+        verb,
+        plainWords(message ?? error?.message ?? 'wrong arguments', argv),
+        error ?? undefined,
+      );
     });
 }
 

@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import { parseDuration } from '../shared/config-file.ts';
+import { nearest, parseDuration } from '../shared/config-file.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { envName, serviceName, ulid, VERBS, versionName } from '../shared/names.ts';
 import { buildParser, misused, type Verb } from './cli-commands.ts';
-import { nearest } from './config-file.ts';
 
 /** The command line as a checked value. Nothing here asks the network or the file system. */
 
@@ -67,7 +66,14 @@ const schemas = {
   }),
   rollback: z.object({ ...common, ...following, service, to: version.optional() }),
   status: z.object({ ...common, service: service.optional() }),
-  history: z.object({ ...common, service, limit: text.regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' }).transform(Number).default(20) }),
+  history: z.object({
+    ...common,
+    service,
+    limit: text
+      .regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' })
+      .transform(Number)
+      .default(20),
+  }),
   show: z.object({ ...common, deployment }),
   watch: z.object({ ...common, deployment, timeout: duration.optional() }),
   keygen: z.object({ ...common, out: text.default('.'), name: text.default('ci') }),

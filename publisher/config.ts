@@ -1,7 +1,5 @@
 import { access } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { TriggerDeployError } from '../shared/errors.ts';
-import { envName, topicName } from '../shared/names.ts';
 import {
   type ConfigFile,
   type Mistake,
@@ -9,7 +7,9 @@ import {
   mistakesOf,
   nearest,
   readConfigFile,
-} from './config-file.ts';
+} from '../shared/config-file.ts';
+import { TriggerDeployError } from '../shared/errors.ts';
+import { envName, topicName } from '../shared/names.ts';
 import {
   configuration,
   type EnvironmentInFile,

@@ -7,7 +7,7 @@ import { nonce, type Objects, type StoredValue } from './objects.ts';
 import { inParallel } from './parallel.ts';
 
 /** How far a deployment may go wrong before it does not pass, as the publisher was told. */
-export const policy = z.looseObject({
+const policy = z.looseObject({
   /** Instances that may stay silent. */
   allowMissing: z.int().min(0),
   /** Instances that may end otherwise than `succeeded`. */
@@ -18,7 +18,7 @@ export const policy = z.looseObject({
 export type Policy = z.infer<typeof policy>;
 
 /** `deployments/ID/deployment.json`: what was announced, to whom, by whom, and what became of it. */
-export const deploymentRecord = z.looseObject({
+const deploymentRecord = z.looseObject({
   v: z.literal(1),
   nonce: z.string(),
   deployment: ulid,

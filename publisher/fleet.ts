@@ -12,8 +12,6 @@ import { backoffMs } from '../shared/retry.ts';
 import { announce, dates } from './announce.ts';
 import type { Session } from './session.ts';
 
-/** How long a roll call waits for those it knows, and for those it does not know, ms. */
-export const ROLL_CALL_MS = 2000;
 /** Receives under way at a time: a thousand agents answer at once. */
 const RECEIVERS = 4;
 /** A reply is of no use after its publisher has gone, s. */

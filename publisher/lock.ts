@@ -31,18 +31,18 @@ const owner = z.looseObject({
   since: z.iso.datetime(),
   beat: z.iso.datetime(),
 });
-export type LockOwner = z.infer<typeof owner>;
+type LockOwner = z.infer<typeof owner>;
 
-export const lockDocument = z.looseObject({
+const lockDocument = z.looseObject({
   v: z.literal(1),
   nonce: z.string(),
   sequence: z.int().min(0),
   owner: owner.nullable(),
 });
-export type LockDocument = z.infer<typeof lockDocument>;
+type LockDocument = z.infer<typeof lockDocument>;
 
 /** The lock as it stands: free, beating, or silent for too long (`stale`; whether it is dead, the taker watches). */
-export interface LockView {
+interface LockView {
   state: 'free' | 'held' | 'stale';
   sequence: number;
   owner: LockOwner | null;
@@ -59,7 +59,7 @@ export interface Lock {
   release(): Promise<void>;
 }
 
-export interface Wanted {
+interface Wanted {
   service: string;
   command: string;
   deployment: string;

@@ -76,7 +76,9 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   const env = await loadEnvironment(source, wanted);
   if (invocation.verb === 'deploy') refuseWhatIsNotBuilt(env, invocation);
   const renderer = rendererFor(invocation.verb, format);
-  const { detach, stop } = listenForInterrupts(invocation.verb, renderer);
+  // However the program ends, the terminal's cursor comes back.
+  process.once('exit', () => renderer.close());
+  const { detach, stop } = listenForInterrupts(invocation.verb);
   const emit = (event: PublisherEvent) => renderer.event(event);
   const session = await openSession(env, { signal: stop, emit, environment: process.env });
   try {
@@ -232,16 +234,13 @@ function painter(): Paint {
 }
 
 /** The first Ctrl-C ends the following, or the command; the second ends the program where it stands. */
-function listenForInterrupts(verb: Verb, renderer: Renderer): { detach: AbortSignal; stop: AbortSignal } {
+function listenForInterrupts(verb: Verb): { detach: AbortSignal; stop: AbortSignal } {
   const detach = new AbortController();
   const stop = new AbortController();
   const follows = ['deploy', 'rollback', 'watch'].includes(verb);
   let interrupted = false;
   const onSignal = () => {
-    if (interrupted) {
-      renderer.close();
-      process.exit(KILLED_BY_INTERRUPT);
-    }
+    if (interrupted) process.exit(KILLED_BY_INTERRUPT);
     interrupted = true;
     const published = verb === 'push' ? ': no version was published' : '';
     const hint = verb === 'push' ? 'the same push again sends only what is not there yet' : undefined;

@@ -11,7 +11,7 @@ import { type Aws, awsError, awsErrorName, awsStatus } from '../shared/aws.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 
 /** An object as read: `etag` is what a conditional write names, `lastModified` is by S3's own clock (ms). */
-export interface StoredText {
+interface StoredText {
   text: string;
   etag: string;
   lastModified: number;
@@ -23,7 +23,7 @@ export interface StoredValue<T> {
   lastModified: number; // ms since the epoch, by S3's clock
 }
 
-export interface ListedObject {
+interface ListedObject {
   key: string;
   etag: string;
   lastModified: number; // ms since the epoch, by S3's clock

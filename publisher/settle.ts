@@ -12,7 +12,7 @@ import type { DeploymentRecord } from './deployments.ts';
  */
 export const SILENCE_MS = 15_000;
 /** Where the record knows nobody, others get this long to answer once somebody has ended, ms. */
-export const NEWCOMERS_MS = 2000;
+const NEWCOMERS_MS = 2000;
 
 export type SettleRecord = Pick<
   DeploymentRecord,

@@ -1,4 +1,5 @@
-import { isMap, isPair, LineCounter, type Node, parseDocument } from 'yaml';
+import { readFile } from 'node:fs/promises';
+import { isMap, isNode, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
@@ -30,81 +31,120 @@ export const duration = z
     return ms;
   });
 
+/** One thing wrong with a configuration: where, and what was expected there. */
 export interface Mistake {
-  /** 1-based line in the file; undefined when the thing is missing altogether. */
-  line: number | undefined;
+  /** `environments.dev.bucket`, or the name of a variable. */
   path: string;
-  message: string;
+  /** 1-based; undefined when it is in no file. */
+  line?: number | undefined;
+  text: string;
 }
 
-/**
- * The file's content as `schema` reads it.
- * @throws CONFIG_INVALID whose message counts the mistakes and whose detail lists each of them.
- */
-export function parseConfigFile<T>(text: string, file: string, schema: z.ZodType<T>): T {
+export interface ConfigFile {
+  name: string;
+  content: unknown;
+  /** The line of what lies at `path`, or of the nearest thing above it that is there. */
+  lineOf(path: readonly PropertyKey[]): number | undefined;
+  has(path: readonly PropertyKey[]): boolean;
+}
+
+/** @throws CONFIG_INVALID when it cannot be read or is not YAML. */
+export async function readConfigFile(name: string, hint?: string): Promise<ConfigFile> {
+  let text: string;
+  try {
+    text = await readFile(name, 'utf8');
+  } catch (cause) {
+    const message = `cannot read ${name}: ${messageOf(cause)}`;
+    throw new TriggerDeployError('CONFIG_INVALID', message, { cause, hint });
+  }
+  return openConfig(text, name);
+}
+
+/** @throws CONFIG_INVALID when it is not YAML; every syntax error is named with its line. */
+export function openConfig(text: string, name: string): ConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   if (document.errors.length > 0) {
-    throw invalid(
-      file,
+    throw mistaken(
+      name,
       document.errors.map((error) => ({
-        line: lines.linePos(error.pos[0]).line,
         path: '(YAML)',
-        message: error.message,
+        line: lines.linePos(error.pos[0]).line,
+        text: error.message,
       })),
     );
   }
-  let value: unknown;
+  let content: unknown;
   try {
-    // maxAliasCount: a config of a few kilobytes must not unfold into gigabytes.
-    value = document.toJS({ maxAliasCount: 50 }) ?? {};
+    // A config of a few kilobytes must not unfold into gigabytes.
+    content = document.toJS({ maxAliasCount: 50 }) ?? {};
   } catch (cause) {
-    throw invalid(file, [{ line: undefined, path: '(YAML)', message: messageOf(cause) }]);
+    throw mistaken(name, [{ path: '(YAML)', line: 1, text: messageOf(cause) }]);
   }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const lineOf = (path: readonly PropertyKey[]) => {
-    const offset = offsetOf(document.contents, path);
-    return offset === undefined ? undefined : lines.linePos(offset).line;
+  return {
+    name,
+    content,
+    lineOf(path) {
+      const offset = offsetOf(document.contents, path);
+      return offset === undefined ? undefined : lines.linePos(offset).line;
+    },
+    has: (path) => existsIn(content, path),
   };
-  throw invalid(
-    file,
-    parsed.error.issues.flatMap((issue) => mistakesOf(issue, lineOf, (path) => existsIn(value, path))),
-  );
 }
 
-function invalid(file: string, mistakes: readonly Mistake[]): TriggerDeployError {
+/**
+ * The content of `text` as `schema` reads it.
+ * @throws CONFIG_INVALID whose message counts the mistakes and whose detail lists each of them.
+ */
+export function parseConfigFile<T>(text: string, name: string, schema: z.ZodType<T>): T {
+  const file = openConfig(text, name);
+  const parsed = schema.safeParse(file.content);
+  if (parsed.success) return parsed.data;
+  throw mistaken(name, mistakesOf(parsed.error, file));
+}
+
+export function mistaken(name: string, mistakes: readonly Mistake[]): TriggerDeployError {
   const count = mistakes.length === 1 ? 'one mistake' : `${mistakes.length} mistakes`;
-  const list = mistakes.map(
-    ({ line, path, message }) => `${file}${line === undefined ? '' : `:${line}`}: ${path}: ${message}`,
-  );
-  return new TriggerDeployError('CONFIG_INVALID', `${file} has ${count}`, {
-    detail: list.join('\n'),
+  const where = ({ line }: Mistake) => (line === undefined ? '' : `${name}:${line}: `);
+  return new TriggerDeployError('CONFIG_INVALID', `${name} has ${count}`, {
+    detail: mistakes
+      .toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0))
+      .map((mistake) => `${where(mistake)}${mistake.path}: ${mistake.text}`)
+      .join('\n'),
     hint: 'correct each line above',
   });
 }
 
-function mistakesOf(
-  issue: z.core.$ZodIssue,
-  lineOf: (path: readonly PropertyKey[]) => number | undefined,
-  exists: (path: readonly PropertyKey[]) => boolean,
-): Mistake[] {
-  const show = (path: readonly PropertyKey[]) => (path.length === 0 ? '(top)' : path.map(String).join('.'));
+/** Everything zod found, one mistake for each unknown key and each wrong value; `known` are the keys there are. */
+export function mistakesOf(error: z.ZodError, file: ConfigFile, known: readonly string[] = []): Mistake[] {
+  return error.issues.flatMap((issue) => mistakesIn(issue, file, known));
+}
+
+function mistakesIn(issue: z.core.$ZodIssue, file: ConfigFile, known: readonly string[]): Mistake[] {
+  const at = (path: readonly PropertyKey[], text: string): Mistake => ({
+    path: path.length === 0 ? '(top)' : path.map(String).join('.'),
+    line: file.lineOf(path) ?? 1,
+    text,
+  });
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      line: lineOf([...issue.path, key]),
-      path: show([...issue.path, key]),
-      message: 'unknown key',
-    }));
+    return issue.keys.map((key) => {
+      const meant = nearest(key, known);
+      return at(
+        [...issue.path, key],
+        `unknown key${meant === undefined ? '' : `, did you mean "${meant}"?`}`,
+      );
+    });
   }
   if (issue.code === 'invalid_key') {
-    const why = issue.issues.map((inner) => inner.message).join('; ');
-    return [{ line: lineOf(issue.path), path: show(issue.path), message: why }];
+    return [at(issue.path, issue.issues.map((inner) => inner.message).join('; '))];
   }
-  if (MISSING_CODES.has(issue.code) && !exists(issue.path)) {
-    const expected = issue.code === 'invalid_type' ? `expected ${issue.expected}` : issue.message;
+  const isMissing = MISSING_CODES.has(issue.code) && !file.has(issue.path);
+  if (isMissing && !issue.message.endsWith('found nothing')) {
     return [
-      { line: lineOf(issue.path.slice(0, -1)), path: show(issue.path), message: `missing: ${expected}` },
+      at(
+        issue.path,
+        `missing: ${issue.code === 'invalid_type' ? `expected ${issue.expected}` : issue.message}`,
+      ),
     ];
   }
   if (issue.code === 'invalid_union') {
@@ -113,11 +153,11 @@ function mistakesOf(
     const [meant] = near;
     if (meant && near.length === 1) {
       return meant.flatMap((inner) =>
-        mistakesOf({ ...inner, path: [...issue.path, ...inner.path] }, lineOf, exists),
+        mistakesIn({ ...inner, path: [...issue.path, ...inner.path] }, file, known),
       );
     }
   }
-  return [{ line: lineOf(issue.path), path: show(issue.path), message: issue.message }];
+  return [at(issue.path, issue.message)];
 }
 
 const MISSING_CODES: ReadonlySet<string> = new Set(['invalid_type', 'invalid_value', 'invalid_union']);
@@ -134,22 +174,50 @@ function existsIn(value: unknown, path: readonly PropertyKey[]): boolean {
   return true;
 }
 
-/** Where in the text the node at `path` begins: its key where it is a pair, so that the line is the one to edit. */
-function offsetOf(root: unknown, path: readonly PropertyKey[]): number | undefined {
-  let node = root as Node | null;
-  let offset = node?.range?.[0];
-  for (const segment of path) {
+/** Where the last key of `path` that is there begins. */
+function offsetOf(root: Node | null, path: readonly PropertyKey[]): number | undefined {
+  let node: unknown = root;
+  let offset = root?.range?.[0];
+  for (const step of path) {
     if (isMap(node)) {
-      const pair = node.items.find((item) => isPair(item) && String(item.key) === String(segment));
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
       if (!pair) return offset;
-      offset = (pair.key as Node).range?.[0] ?? offset;
-      node = pair.value as Node | null;
+      if (isNode(pair.key) && pair.key.range) offset = pair.key.range[0];
+      node = pair.value;
     } else {
-      const item = (node as { items?: Node[] } | null)?.items?.[Number(segment)];
-      if (!item) return offset;
-      offset = item.range?.[0] ?? offset;
-      node = item;
+      const items = (node as { items?: unknown[] } | null)?.items;
+      node = Array.isArray(items) ? items[Number(step)] : undefined;
+      if (!isNode(node)) return offset;
+      if (node.range) offset = node.range[0];
     }
   }
   return offset;
+}
+
+/** The word of `known` that `word` is a slip of: at most a third of its letters differ. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < least) {
+      best = candidate;
+      least = distance;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
 }

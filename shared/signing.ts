@@ -1,4 +1,3 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import {
   CompactSign,
@@ -78,8 +77,10 @@ export async function loadSigner(path: string): Promise<Signer> {
     );
   }
   const alg = algorithmOf(jwk, path);
-  const publicKey = await importPublicKey(toPublicJwk(jwk, path), path);
+  // Halves of two pairs are refused by this import, and not by every agent later.
   const key = await importKey(jwk, alg, path);
+  const { d: _private, key_ops: _uses, ...publicJwk } = jwk;
+  const publicKey = await importPublicKey(publicJwk, path);
   return {
     kid: publicKey.kid,
     publicKey,
@@ -225,24 +226,4 @@ async function importKey(jwk: JWK, alg: Algorithm, path: string): Promise<Crypto
       cause,
     });
   }
-}
-
-/** Made from the private half, so that halves of two pairs are refused here and not by every agent later. */
-function toPublicJwk(jwk: JWK, path: string): JWK {
-  let made: JWK;
-  try {
-    made = createPublicKey(createPrivateKey({ key: jwk as never, format: 'jwk' })).export({
-      format: 'jwk',
-    }) as JWK;
-  } catch (cause) {
-    throw new TriggerDeployError('KEY_INVALID', `${path} is not a usable key: ${messageOf(cause)}`, {
-      cause,
-    });
-  }
-  if (made.x !== jwk.x || made.y !== jwk.y) {
-    throw new TriggerDeployError('KEY_INVALID', `${path} holds the halves of two different pairs`, {
-      hint: 'trigger-deploy keygen makes a pair',
-    });
-  }
-  return { ...made, ...(jwk.kid === undefined ? {} : { kid: jwk.kid }) };
 }

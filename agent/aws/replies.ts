@@ -78,7 +78,7 @@ export function createReplies({ aws, log }: { aws: Aws; log: Log }): Replies {
     const Entries = batch.map(({ body }, index) => ({ Id: String(index), MessageBody: body }));
     const command = { QueueUrl: await urlOf(replyTo, limit.signal), Entries };
     const answer = await aws.sqs.send(new SendMessageBatchCommand(command), { abortSignal: limit.signal });
-    if (answer.Failed) log.warn({ replyTo, failed: answer.Failed }, 'SQS did not take some replies');
+    if (answer.Failed?.length) log.warn({ replyTo, failed: answer.Failed }, 'SQS did not take some replies');
     return (answer.Failed ?? []).flatMap(({ Id, SenderFault }) =>
       SenderFault ? [] : (batch[Number(Id)] ?? []),
     );

@@ -49,7 +49,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
       }
     },
 
-    /** The archive, and at the least as much again unpacked: what it really takes is counted while unpacking. */
+    /** The archive, and at the least as much again: what it takes unpacked is counted once it is here. */
     needs: (artifacts) => ({
       bytes: 2 * artifacts.reduce((sum, { size }) => sum + size, 0),
       inodes: 2 * artifacts.length + 6,
@@ -70,7 +70,8 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
       });
     },
 
-    async sizeOf(path) {
+    async measure(path) {
+      if (!(await stat(path)).isDirectory()) throw invalid(`${path} is not a directory: nothing to adopt`);
       const space: Space = { bytes: 0, inodes: 4 };
       for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
         const { size, blksize } = await lstat(join(entry.parentPath, entry.name));
@@ -82,7 +83,6 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
 
     async copy(path, release) {
       const from = await realpath(path);
-      if (!(await stat(from)).isDirectory()) throw invalid(`${path} is not a directory: nothing to adopt`);
       if ((await realpath(release)).startsWith(`${from}/`)) {
         throw invalid(`${path} holds the service's own directory: it cannot be copied into itself`);
       }

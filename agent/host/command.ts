@@ -4,8 +4,9 @@ import { cleanTail, DETAIL_LIMIT } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { Clock, ServiceManager, ServiceStatus } from '../deploy/ports.ts';
 import { openNoFollow, readNoFollow, readRange } from './files.ts';
+import { type Commands, UNNOTED } from './leftovers.ts';
 import { findProcess, type LiveProcess } from './processes.ts';
-import { type RunResult, runCommand } from './run.ts';
+import type { RunCommand, RunResult } from './run.ts';
 
 /**
  * A service that is run by commands of the config, for hosts without systemd. `status` decides whether it is
@@ -26,6 +27,7 @@ export interface CommandManagerOptions {
   startTimeout: number; // ms
   stopTimeout: number; // ms
   clock: Clock;
+  commands?: Commands;
 }
 
 const STATUS_TIMEOUT_MS = 10_000;
@@ -35,17 +37,22 @@ const AFTER_KILL_MS = 10_000;
 const MARKS_KEPT = 8;
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
-  const { clock, startTimeout, stopTimeout, pidFile, log } = options;
+  const { clock, startTimeout, stopTimeout, pidFile, log, commands = UNNOTED } = options;
   /** How long the log was when a start began: what lies before is not of that start. */
   const marks: { at: number; inode: number; size: number }[] = [];
 
-  const run = (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
-    runCommand(argv, { signal, timeout, env: options.environment, user: options.user });
+  const as =
+    (run: RunCommand) =>
+    (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
+      run(argv, { signal, timeout, env: options.environment, user: options.user });
+  const ask = as(commands.repeatable);
+  const run = as(commands.indivisible);
 
   async function status(signal: AbortSignal): Promise<ServiceStatus> {
-    const { exitCode, timedOut } = await run(options.status, STATUS_TIMEOUT_MS, signal);
-    const live = pidFile === undefined ? undefined : await liveProcess(pidFile);
+    const { exitCode, timedOut } = await ask(options.status, STATUS_TIMEOUT_MS, signal);
     const active = exitCode === 0 && !timedOut;
+    // What a pid file says of a service that does not run may long be somebody else's pid.
+    const live = active && pidFile !== undefined ? await liveProcess(pidFile) : undefined;
     const said = timedOut ? `no status within ${formatMs(STATUS_TIMEOUT_MS)}` : `status exit ${exitCode}`;
     return {
       active,
@@ -58,14 +65,14 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   }
 
   async function poll(
-    done: (now: ServiceStatus) => boolean,
+    done: (now: ServiceStatus) => boolean | Promise<boolean>,
     within: number,
     signal: AbortSignal,
   ): Promise<{ now: ServiceStatus; inTime: boolean }> {
     const end = clock.monotonic() + within;
     for (;;) {
       const now = await status(signal);
-      if (done(now)) return { now, inTime: true };
+      if (await done(now)) return { now, inTime: true };
       const left = end - clock.monotonic();
       if (left <= 0) return { now, inTime: false };
       await clock.sleep(Math.min(POLL_MS, left), signal);
@@ -87,9 +94,9 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   }
 
   async function end(signal: AbortSignal): Promise<void> {
+    if (!(await status(signal)).active) return;
     const before = pidFile === undefined ? undefined : await liveProcess(pidFile);
-    const isDown = ({ active, mainPid }: ServiceStatus) => !active && mainPid === null;
-    if (isDown(await status(signal))) return;
+    const isDown = async ({ active }: ServiceStatus) => !active && !(before && (await stillRuns(before)));
     const deadline = clock.monotonic() + stopTimeout;
     const { output } = await run(options.stop, stopTimeout, signal);
     const left = Math.max(0, deadline - clock.monotonic());
@@ -169,10 +176,13 @@ async function liveProcess(pidFile: string): Promise<LiveProcess | undefined> {
   return findProcess(Number(text));
 }
 
-/** KILL, to that very process and not to another that got its pid. */
+/** That very process, and not another that got its pid. */
+async function stillRuns({ pid, startTime }: LiveProcess): Promise<boolean> {
+  return (await findProcess(pid))?.startTime === startTime;
+}
+
 async function kill(target: LiveProcess): Promise<void> {
-  const now = await findProcess(target.pid);
-  if (now?.startTime !== target.startTime) return;
+  if (!(await stillRuns(target))) return;
   try {
     process.kill(target.pid, 'SIGKILL');
   } catch {

@@ -37,6 +37,7 @@ const TUNING: Tuning = {
   backoff: { first: 200, longest: 5000 },
 };
 const NOTE_EVERY_MS = 500;
+const END_WITHIN_MS = 500;
 
 export interface DownloadRequest {
   store: ArtifactStore;
@@ -150,6 +151,8 @@ async function readOnce(
   const signal = AbortSignal.any([transfer.signal, attempt.signal]);
   let received = 0;
   let watched = 0;
+  let ended = false;
+  let endWatch: NodeJS.Timeout | undefined;
   const watch = setInterval(() => {
     if (received - watched < tuning.leastBytes) attempt.abort();
     watched = received;
@@ -166,13 +169,17 @@ async function readOnce(
     body = (await Promise.race([opened, aborted]))[Symbol.asyncIterator]();
     for (;;) {
       const { done, value } = await Promise.race([body.next(), aborted]);
-      if (done) return { ending: 'early', received };
+      if (done) {
+        ended = true;
+        return { ending: 'early', received };
+      }
       if (start + received + value.length > end) throw tooLong(artifact);
       await writeAt(handle, value, start + received);
       hash?.update(value);
       received += value.length;
       transfer.arrived(value.length);
-      if (start + received === end) return { ending: 'early', received };
+      // A body that ends by itself leaves its connection for the next read; one that does not is not waited for.
+      if (start + received === end) endWatch ??= setTimeout(() => attempt.abort(), END_WITHIN_MS);
     }
   } catch (error) {
     transfer.signal.throwIfAborted();
@@ -182,9 +189,12 @@ async function readOnce(
     return { ending: asDownloadFailed(error), received };
   } finally {
     clearInterval(watch);
-    attempt.abort();
-    // Not waited for: the iterator may be stuck in the read that was broken off.
-    body?.return?.()?.catch(() => {});
+    clearTimeout(endWatch);
+    if (!ended) {
+      attempt.abort();
+      // Not waited for: the iterator may be stuck in the read that was broken off.
+      body?.return?.()?.catch(() => {});
+    }
   }
 }
 

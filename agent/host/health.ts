@@ -5,7 +5,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { deadline, formatMs } from '../../shared/retry.ts';
 import type { Check, HealthProbe } from '../deploy/ports.ts';
 import { systemCode } from './files.ts';
-import { runCommand } from './run.ts';
+import { type RunCommand, runCommand } from './run.ts';
 import { argvFor, parseShow } from './systemd.ts';
 
 /** One try of one health check. Whatever is wrong with the service is a note, never an exception. */
@@ -18,13 +18,14 @@ type Answer = { ok: boolean; note: string };
 const BODY_LIMIT = 64 * 1024;
 const NOTE_LIMIT = 160;
 
-export function createHealthProbe(): HealthProbe {
+/** `run` runs the commands that are checks. */
+export function createHealthProbe(run: RunCommand = runCommand): HealthProbe {
   return {
     async probe(check, expected, signal) {
       signal.throwIfAborted();
       const within = deadline(check.timeout, signal, `the ${check.kind} check`);
       try {
-        return await answerOf(check, expected, within.signal);
+        return await answerOf(check, expected, within.signal, run);
       } catch (error) {
         signal.throwIfAborted();
         return {
@@ -38,14 +39,19 @@ export function createHealthProbe(): HealthProbe {
   };
 }
 
-function answerOf(check: Check, expected: Expected, signal: AbortSignal): Promise<Answer> {
+function answerOf(
+  check: Check,
+  expected: Expected,
+  signal: AbortSignal,
+  run: RunCommand,
+): Promise<Answer> {
   switch (check.kind) {
     case 'http':
       return http(check, expected, signal);
     case 'tcp':
       return tcp(check, signal);
     case 'command':
-      return command(check, expected, signal);
+      return command(check, expected, signal, run);
     case 'systemd':
       return systemd(check, signal);
   }
@@ -100,9 +106,14 @@ function tcp(check: Of<'tcp'>, signal: AbortSignal): Promise<Answer> {
   });
 }
 
-async function command(check: Of<'command'>, expected: Expected, signal: AbortSignal): Promise<Answer> {
+async function command(
+  check: Of<'command'>,
+  expected: Expected,
+  signal: AbortSignal,
+  run: RunCommand,
+): Promise<Answer> {
   const argv = check.run.map((word) => filledIn(word, expected));
-  const { exitCode } = await runCommand(argv, {
+  const { exitCode } = await run(argv, {
     signal,
     // The deadline's signal ends it: this bound is only never the first.
     timeout: 2 * check.timeout + 1000,

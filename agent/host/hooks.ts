@@ -1,16 +1,16 @@
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { HookRunner } from '../deploy/ports.ts';
-import { runCommand } from './run.ts';
+import { type RunCommand, runCommand } from './run.ts';
 
 /** Runs the hooks of the config: the operator's own commands, before a stop and after a start. */
-export function createHookRunner(): HookRunner {
+export function createHookRunner(run: RunCommand = runCommand): HookRunner {
   return {
     async run(hook, environment, signal) {
       const name = hook.run[0];
       const fail = (what: string, detail?: string, cause?: unknown) =>
         new TriggerDeployError('HOOK_FAILED', `hook ${name} ${what}`, { detail, cause });
-      const result = await runCommand(hook.run, {
+      const result = await run(hook.run, {
         signal,
         timeout: hook.timeout,
         user: hook.user,

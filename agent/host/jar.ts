@@ -61,12 +61,13 @@ function jarContents(service: string, store: ArtifactStore): Contents {
       return 0;
     },
 
-    async sizeOf(path) {
-      return { bytes: (await stat(path)).size, inodes: 4 };
+    async measure(path) {
+      const file = await stat(path);
+      if (!file.isFile()) throw invalid(`${path} is not a file: there is no jar to adopt`);
+      return { bytes: file.size, inodes: 4 };
     },
 
     async copy(path, release) {
-      if (!(await stat(path)).isFile()) throw invalid(`${path} is not a file: there is no jar to adopt`);
       await copyFile(path, join(release, jarName));
     },
   };

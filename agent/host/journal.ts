@@ -38,7 +38,7 @@ export function createJournal({
   let last: Promise<unknown> = Promise.resolve();
 
   async function load(): ReturnType<Journal['load']> {
-    await sweepTemporaries(path);
+    await sweepTemporaries(path).catch(() => {});
     const content = await readEnd(path);
     if (!content) return { state: undefined, quarantined: undefined };
     const { state, bad } = lastState(content.bytes, parse);

@@ -31,7 +31,7 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
   for (const name of ['releases', '.staging']) {
     findings.push(...(await inspectInside(join(dir, name), service)));
   }
-  const current = await lstatIfAny(join(dir, 'current'));
+  const current = await lstatIfAny(join(dir, 'current')).catch(() => undefined);
   if (current && !current.isSymbolicLink()) {
     findings.push({
       problem: `${join(dir, 'current')} is not a symbolic link`,

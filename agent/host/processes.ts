@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 
 /** What the kernel tells of processes: proc_pid_stat(5). One that has ended and waits to be reaped is none. */
@@ -11,7 +12,19 @@ export interface LiveProcess {
 
 export async function findProcess(pid: number): Promise<LiveProcess | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  if (stat === undefined) return undefined;
+  return stat === undefined ? undefined : parseStat(pid, stat);
+}
+
+/** `findProcess` without giving up the turn: for what must be noted before anything else can happen. */
+export function findProcessNow(pid: number): LiveProcess | undefined {
+  try {
+    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function parseStat(pid: number, stat: string): LiveProcess | undefined {
   // The second field is the command's name in parentheses and may hold anything; `state` follows the last.
   const [state, , group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const startTime = rest[16];

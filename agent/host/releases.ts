@@ -40,8 +40,8 @@ export interface Contents {
    * @throws ARTIFACT_DIGEST_MISMATCH.
    */
   verify(place: string, into: Workplace, job: Job): Promise<number>;
-  /** The space that `copy` needs. */
-  sizeOf(path: string): Promise<Space>;
+  /** The space that `copy` needs. @throws PACKAGE_INVALID for what it cannot make a release of. */
+  measure(path: string): Promise<Space>;
   /** Lays out what ran before trigger-deploy as a release. */
   copy(path: string, release: string): Promise<void>;
 }
@@ -118,7 +118,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
         if (!complete) {
           await inStaging(places, async (staging) => {
             const release = join(staging, 'release');
-            await assertSpace(dir, await contents.sizeOf(adopt.path), `adopting ${adopt.path}`);
+            await assertSpace(dir, await contents.measure(adopt.path), `adopting ${adopt.path}`);
             await makeNew(release, 0o755);
             await contents.copy(adopt.path, release);
             await publish(places, staging, newRecord(adopt.version, []));
@@ -142,21 +142,9 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     },
 
     async switchTo(version) {
-      const current = await currentOf(places);
-      if (version === null) {
-        if (current === null) return;
-        await rm(places.current);
-        await fsyncDirectory(dir);
-        return;
-      }
-      if (!(await recordOf(places, version))) {
-        throw new TriggerDeployError(
-          'RELEASE_INCOMPLETE',
-          `${places.release(version)} is missing or not complete: current stays where it is`,
-        );
-      }
-      // Also when it points there already: a switch that was cut short may not be on disk.
-      await pointAt(places.current, join('releases', version));
+      await givingSpaceErrors(dir, () =>
+        version === null ? removeCurrent(places) : pointCurrent(places, version),
+      );
     },
 
     async prune(precious) {
@@ -205,6 +193,24 @@ async function currentOf({ dir, current, releases }: Places): Promise<string | n
   throw new TriggerDeployError('RELEASE_CONFLICT', `${current} ${what}, not at a release in ${releases}`, {
     hint: 'move it away; `adopt` in the config can make a release of what runs',
   });
+}
+
+async function removeCurrent(places: Places): Promise<void> {
+  if ((await currentOf(places)) === null) return;
+  await rm(places.current);
+  await fsyncDirectory(places.dir);
+}
+
+async function pointCurrent(places: Places, version: string): Promise<void> {
+  await currentOf(places);
+  if (!(await recordOf(places, version))) {
+    throw new TriggerDeployError(
+      'RELEASE_INCOMPLETE',
+      `${places.release(version)} is missing or not complete: current stays where it is`,
+    );
+  }
+  // Also when it points there already: a switch that was cut short may not be on disk.
+  await pointAt(places.current, join('releases', version));
 }
 
 /** The staged release is on disk, then complete, then in its place. */

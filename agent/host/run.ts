@@ -24,7 +24,11 @@ export interface RunOptions {
   user?: string | undefined;
   /** ms from TERM to KILL. */
   killAfter?: number | undefined;
+  /** Told the id of its process group in the turn in which it starts. */
+  begun?: ((group: number) => void) | undefined;
 }
+
+export type RunCommand = (argv: readonly string[], options: RunOptions) => Promise<RunResult>;
 
 export interface RunResult {
   /** null when a signal ended it. */
@@ -72,10 +76,11 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
     const result = await subprocess;
     throw new TriggerDeployError('COMMAND_FAILED', `cannot run ${argv[0]}: ${originalMessage(result)}`);
   }
+  options.begun?.(pid);
   const captured = capture(subprocess);
   const exited = exitOf(subprocess.nodeChildProcess);
   const stopped = await firstOf(exited, options);
-  if (stopped !== 'exited') await endGroup(pid, options.killAfter ?? KILL_AFTER_MS);
+  if (stopped !== 'exited') await endGroup(pid, options.killAfter);
   const exitCode = await exited;
   await Promise.race([captured.closed, sleep(PIPE_GRACE_MS, undefined, { ref: false })]);
   captured.letGo();
@@ -111,8 +116,8 @@ async function firstOf(
   }
 }
 
-/** TERM, then KILL, to the whole group, whether or not its leader still lives; resolves when it is empty. */
-async function endGroup(leader: number, killAfter: number): Promise<void> {
+/** TERM, then KILL, to the whole group, whether or not its leader still lives; until it is empty, or killed. */
+export async function endGroup(leader: number, killAfter = KILL_AFTER_MS): Promise<void> {
   signalGroup(leader, 'SIGTERM');
   const end = performance.now() + killAfter;
   for (let pause = FIRST_POLL_MS; performance.now() < end; pause = Math.min(LONGEST_POLL_MS, 2 * pause)) {

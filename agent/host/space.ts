@@ -2,7 +2,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { freeSpace, systemCode } from './files.ts';
 
 /** Kept free beside what is needed, bytes: records, directories, links. */
-export const SPACE_MARGIN = 1024 * 1024;
+const SPACE_MARGIN = 1024 * 1024;
 
 export interface Space {
   bytes: number;
@@ -30,14 +30,18 @@ export function asNoSpace(error: unknown, directory: string): unknown {
     case 'EDQUOT':
       return noSpace(`the disk quota of ${directory} is used up`, error);
     case 'EROFS':
-      return noSpace(`the file system of ${directory} is read-only`, error);
+      return noSpace(`the file system of ${directory} is read-only`, error, 'dmesg tells why; remount it');
     default:
       return error;
   }
 }
 
-export function noSpace(message: string, cause?: unknown): TriggerDeployError {
-  return new TriggerDeployError('NO_SPACE', message, { cause, hint: 'make room, then deploy again' });
+function noSpace(
+  message: string,
+  cause?: unknown,
+  hint = 'make room, then deploy again',
+): TriggerDeployError {
+  return new TriggerDeployError('NO_SPACE', message, { cause, hint });
 }
 
 /** `12 B`, `3.4 MiB`. */

@@ -1,52 +1,84 @@
 import { once } from 'node:events';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { type ReadEntry, Unpack } from 'tar';
+import { Parser, type ReadEntry, Unpack } from 'tar';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { createArchiveJudge, MOST_BYTES, MOST_ENTRIES, unsafe } from './archive-rules.ts';
-import { freeSpace, openNoFollow, readRange, systemCode } from './files.ts';
+import { openNoFollow, readRange, systemCode } from './files.ts';
 import { RECORD_NAME } from './release-record.ts';
-import { formatBytes, noSpace, SPACE_MARGIN } from './space.ts';
+import { assertSpace, type Space } from './space.ts';
 
-/** Names, headers and padding, beside the contents: what a tar of so many entries can hold at most, bytes. */
+const LIMITS = { entries: MOST_ENTRIES, bytes: MOST_BYTES, reserved: RECORD_NAME };
+/** With names, headers and padding: what a tar of so much can take at most, bytes. */
 const MOST_RAW_BYTES = MOST_BYTES + MOST_ENTRIES * 8192;
 const BLOCK = 4096;
 const CHUNK = 256 * 1024;
 
 /**
- * Unpacks the tar, plain or gzipped, in the file `archive` into the empty directory `into`. Every entry is
- * judged before anything of it is written, and the first bad one ends it all; nothing is being written any
- * more when it rejects. Files belong to the agent's own user.
+ * Unpacks the tar, plain or gzipped, in the file `archive` into the empty directory `into`. It is read twice:
+ * every entry is judged, and the room it takes is counted, before the first one is written. Files belong to
+ * the agent's own user; nothing is being written any more when it rejects.
  * @throws ARCHIVE_UNSAFE, PACKAGE_INVALID (no whole tar), NO_SPACE, or the system's error of a write.
  */
 export async function unpack(archive: string, into: string, signal: AbortSignal): Promise<void> {
-  const accept = await createFilter(into);
+  await assertSpace(into, await survey(archive, signal), 'the unpacked archive');
+  await extract(archive, into, signal);
+}
+
+async function survey(archive: string, signal: AbortSignal): Promise<Space> {
+  const { judge } = createArchiveJudge(LIMITS);
+  const space: Space = { bytes: 0, inodes: 0 };
+  const visit = (entry: ReadEntry) => {
+    judge(entry);
+    space.bytes += Math.ceil(entry.size / BLOCK) * BLOCK;
+    space.inodes += 1;
+    return false;
+  };
+  await passOver(archive, visit, (filter) => new Parser({ strict: true, filter }), signal);
+  return space;
+}
+
+async function extract(archive: string, into: string, signal: AbortSignal): Promise<void> {
+  const { judge } = createArchiveJudge(LIMITS);
+  const visit = (entry: ReadEntry) => {
+    entry.path = judge(entry);
+    const executable = ((entry.mode ?? 0) & 0o111) !== 0;
+    entry.mode = entry.type === 'Directory' || executable ? 0o755 : 0o644;
+    return entry.path !== '';
+  };
+  const options = { cwd: into, strict: true, preserveOwner: false, dmode: 0o755 };
+  await passOver(archive, visit, (filter) => new Unpack({ ...options, filter }), signal);
+}
+
+type Filter = NonNullable<NonNullable<ConstructorParameters<typeof Parser>[0]>['filter']>;
+
+/** Feeds the archive to a parser that asks `visit` of each entry; the first trouble ends it, and is thrown. */
+async function passOver(
+  archive: string,
+  visit: (entry: ReadEntry) => boolean,
+  open: (filter: Filter) => Parser,
+  signal: AbortSignal,
+): Promise<void> {
   const trouble: unknown[] = [];
   let complete = false;
-  const sink = new Unpack({
-    cwd: into,
-    strict: true,
-    preserveOwner: false,
-    dmode: 0o755,
-    filter(_path, entry) {
-      if (trouble.length > 0) return false;
-      try {
-        return accept(entry as ReadEntry);
-      } catch (error) {
-        trouble.push(error);
-        return false;
-      }
-    },
+  const parser = open((_path, entry) => {
+    if (trouble.length > 0) return false;
+    try {
+      return visit(entry as ReadEntry);
+    } catch (error) {
+      trouble.push(error);
+      return false;
+    }
   });
-  sink.on('error', (error: unknown) => trouble.push(asOurs(error)));
-  sink.on('eof', () => {
+  parser.on('error', (error: unknown) => trouble.push(asOurs(error)));
+  parser.on('eof', () => {
     complete = true;
   });
-  const closed = new Promise((resolve) => sink.once('close', resolve));
+  const closed = new Promise((resolve) => parser.once('close', resolve));
   try {
     for await (const chunk of tarBytes(archive)) {
       signal.throwIfAborted();
-      if (!sink.write(chunk) && trouble.length === 0) await once(sink, 'drain', { signal });
+      if (!parser.write(chunk) && trouble.length === 0) await once(parser, 'drain', { signal });
       // After the end of a tar, anything may follow: it is not looked at.
       if (complete || trouble.length > 0) break;
     }
@@ -54,32 +86,9 @@ export async function unpack(archive: string, into: string, signal: AbortSignal)
     trouble.push(signal.aborted ? signal.reason : asOurs(error));
   }
   // Ended in any case: files that are being written are finished and closed before anyone removes them.
-  sink.end();
+  parser.end();
   await closed;
   if (trouble.length > 0) throw trouble[0];
-}
-
-/** Judges each entry, counts the room it takes, and gives it its plain name and mode. */
-async function createFilter(into: string): Promise<(entry: ReadEntry) => boolean> {
-  const free = await freeSpace(into);
-  const archive = createArchiveJudge({ entries: MOST_ENTRIES, bytes: MOST_BYTES, reserved: RECORD_NAME });
-  let bytes = 0;
-  let inodes = 0;
-  return (entry) => {
-    const { path, type, mode, size, linkpath } = entry;
-    const name = archive.judge({ path, type, mode, size, linkpath });
-    bytes += Math.ceil(size / BLOCK) * BLOCK;
-    inodes += 1;
-    if (bytes + SPACE_MARGIN > free.bytes || inodes > free.inodes) {
-      throw noSpace(
-        `the archive unpacks to more than there is room for: ${formatBytes(free.bytes)}, ${free.inodes} inodes`,
-      );
-    }
-    if (name === '') return false;
-    entry.path = name;
-    entry.mode = type === 'Directory' || ((mode ?? 0) & 0o111) !== 0 ? 0o755 : 0o644;
-    return true;
-  };
 }
 
 /**

@@ -103,7 +103,7 @@ async function ask(
 }
 
 /** Pure: an answer counts more than the record; both are judged by the version that should run. */
-export function merge(
+function merge(
   records: readonly InstanceRecord[],
   answers: readonly InstanceRecord[],
   wanted: string | undefined,

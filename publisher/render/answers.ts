@@ -16,6 +16,7 @@ import {
   localTime,
   oneLine,
   type Paint,
+  plain,
   type Span,
   type Tone,
 } from './text.ts';
@@ -101,8 +102,10 @@ function statusCounts({ instances }: ServiceStatus): string {
 
 /** `payments i-0a1b2c3d 1.4.2 desired 1.4.2 succeeded active agent 0.1.0 answered`. */
 export function statusLines(answer: StatusAnswer): string[] {
+  if (answer.services.length === 0) return statusTable(answer, { columns: 80, paint: plain });
   return answer.services.flatMap(({ service, desired, trouble, instances }) => {
     const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
+    if (instances.length === 0) return [`${service} no instance is known, desired ${wanted}`];
     return instances.map((one) => {
       const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;
       const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
@@ -124,7 +127,7 @@ export function historyTable(answer: HistoryAnswer, page: Page): string[] {
       { text: localTime(Date.parse(one.announcedAt)) },
       { text: `${glyph} ${one.status}`, tone },
       { text: changeText(one) },
-      { text: one.tookMs === undefined ? '' : formatMs(one.tookMs) },
+      { text: one.tookMs ? formatMs(one.tookMs) : '' },
       { text: fromText(one) },
       { text: oneLine(one.reason ?? ''), tone: 'dim' },
     ];
@@ -134,7 +137,7 @@ export function historyTable(answer: HistoryAnswer, page: Page): string[] {
 
 export function historyLines({ deployments }: HistoryAnswer): string[] {
   return deployments.map((one) => {
-    const took = one.tookMs === undefined ? '' : ` in ${formatMs(one.tookMs)}`;
+    const took = one.tookMs ? ` in ${formatMs(one.tookMs)}` : '';
     const reason = one.reason ? ` (${oneLine(one.reason)})` : '';
     const change = `${one.action} ${changeText(one)}`;
     return `${one.announcedAt} ${one.service} ${one.deployment} ${change} ${one.status}${took} by ${fromText(one)}${reason}`;
@@ -155,7 +158,7 @@ function changeText({ previous, version, action }: DeploymentRecord): string {
 
 export function showTable({ deployment, reports }: ShowAnswer, page: Page): string[] {
   const { glyph, tone } = OUTCOMES[deployment.status];
-  const took = deployment.tookMs === undefined ? '' : ` in ${formatMs(deployment.tookMs)}`;
+  const took = deployment.tookMs ? ` in ${formatMs(deployment.tookMs)}` : '';
   const facts: [string, string | undefined][] = [
     ['announced', localTime(Date.parse(deployment.announcedAt))],
     ['by', fromText(deployment)],

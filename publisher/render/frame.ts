@@ -180,7 +180,9 @@ function countsText(rows: readonly Row[]): string {
 function summary(view: View, rows: readonly Row[], { columns, now, paint }: Surface): string {
   const counts = `  ${rows.length === 0 ? 'nobody has answered yet' : countsText(rows)}`;
   const { started, settled } = view;
-  const clock = clockText(settled ? settled.tookMs : now - (started?.at ?? now));
+  // A deployment that nobody answered took no time of its own; what was waited is shown.
+  const elapsed = settled?.tookMs || (settled?.at ?? now) - (started?.at ?? now);
+  const clock = clockText(elapsed);
   const gap = Math.min(CLOCK_COLUMN, columns) - width(counts) - width(clock);
   return lineOf([{ text: counts }, { text: ' '.repeat(Math.max(2, gap)) + clock }], columns, paint);
 }

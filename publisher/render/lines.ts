@@ -77,8 +77,10 @@ const tenthOf = ({ done, total }: { done: number; total: number }) =>
 
 /** `payments i-0a1b2c3d checking 1.4.2 http 200 3/3`, without the time. */
 export function reportText(report: Report): string {
-  const { service, instance, state, version, previous, note, error } = report;
+  const { service, instance, state, version, previous, note, error, step } = report;
   const parts = [service, instance, state, version];
+  // On the way back it is the version before that is started and checked.
+  if (!isEnding(state) && step === 'rollback') parts.push(`going back to ${previous ?? 'none'}`);
   if (isEnding(state) && previous !== undefined) {
     if (report.changed === false) parts.push('ran already');
     else if (state === 'rolled-back') parts.push(previous === null ? 'back to none' : `back to ${previous}`);

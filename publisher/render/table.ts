@@ -4,14 +4,14 @@ import { oneLine, type Paint, width } from './text.ts';
 import { after, emptyView, type View } from './view.ts';
 
 /** The window a table is drawn in. Its size is asked for anew at each drawing: windows are resized. */
-export interface Terminal {
+interface Terminal {
   /** Whether the cursor can be moved; where not, only what is final is written. */
   live: boolean;
   write(text: string): void;
   size(): { columns: number; rows: number };
 }
 
-export interface TableOptions {
+interface TableOptions {
   terminal: Terminal;
   paint: Paint;
   now: () => number; // ms since the epoch

@@ -57,7 +57,7 @@ export function width(text: string): number {
 }
 
 /** `text` in `columns` at most, an ellipsis where it was cut. */
-export function shorten(text: string, columns: number): string {
+function shorten(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let kept = '';
   let used = 1;
@@ -67,10 +67,6 @@ export function shorten(text: string, columns: number): string {
     kept += character;
   }
   return columns < 1 ? '' : `${kept}…`;
-}
-
-export function pad(text: string, columns: number): string {
-  return text + ' '.repeat(Math.max(0, columns - width(text)));
 }
 
 /** The spans side by side, cut at `columns`, without blanks at the end. */

@@ -68,9 +68,8 @@ function versionIn(body: string): string | undefined {
   }
 }
 
-/** One honest line. */
 export function tallyText({ asked, failed, versions, longestSilenceMs }: Tally): string {
   const answers = [...versions].map(([version, count]) => `${count} × ${version}`).join(', ');
-  const silence = `${(longestSilenceMs / 1000).toFixed(2)} s`;
-  return `${asked} requests: ${asked - failed} answered (${answers}), ${failed} failed; longest silence of an instance ${silence}`;
+  return `The client asked ${asked} times: ${asked - failed} answers (${answers}), ${failed} failed.
+Nothing takes an instance out of traffic before it restarts here: ${(longestSilenceMs / 1000).toFixed(2)} s of silence at most.`;
 }

@@ -37,8 +37,7 @@ export async function tellStory(stage: Stage): Promise<void> {
     await client.stop();
     throw error;
   });
-  say(`\nThe client: ${tallyText(await client.stop())}.`);
-  say('Nothing here takes an instance out of traffic before it restarts, so the gap is seen.');
+  say(`\n${tallyText(await client.stop())}`);
 
   heading('3. A bad one: 1.2.0 starts, but answers 500 on /health');
   await push(stage, '1.2.0', { healthStatus: 500 });
@@ -132,7 +131,8 @@ async function type(stage: Stage, args: readonly string[], exitCode: number): Pr
   say(`${styleText('bold', '$')} ${styleText('bold', command)}`);
   const code = await publish(stage, args, true).then((finished) => finished.code);
   if (code !== exitCode) {
-    throw new DemoFailure(`"${command}" ended with exit code ${code}, expected was ${exitCode}`);
+    const how = code === null ? 'was ended by a signal' : `ended with exit code ${code}`;
+    throw new DemoFailure(`"${command}" ${how}, expected was exit code ${exitCode}`);
   }
 }
 
@@ -166,9 +166,7 @@ async function tellSeconds(stage: Stage): Promise<void> {
     .split('\n')
     .map((line) => JSON.parse(line) as Deployment)
     .reverse();
-  heading(
-    'Seconds from the announcement until the last instance was healthy, half a second of watching included',
-  );
+  heading('From the announcement to healthy everywhere, half a second of watching included');
   for (const { version, status, tookMs } of deployments) {
     const ending =
       status === 'succeeded' ? 'healthy everywhere' : 'rolled back, and healthy again everywhere';

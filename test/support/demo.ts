@@ -8,6 +8,7 @@ import { type Fleet, startFleet } from './fleet.ts';
 
 /** How long the story may take to notice that it is over. */
 const NOTICED_WITHIN_MS = 3000;
+const PARENT_POLL_MS = 500;
 const SHOW_CURSOR = '\u001b[?25h';
 const EXIT_BY_SIGNAL = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -28,6 +29,9 @@ for (const [name, exitCode] of Object.entries(EXIT_BY_SIGNAL)) {
 // The terminal is closed, or whoever read the pipe has gone.
 process.stdout.on('error', () => ending.abort(new Ended(1)));
 process.stderr.on('error', () => ending.abort(new Ended(1)));
+// npm passes on neither SIGHUP nor, of course, SIGKILL.
+const { ppid } = process;
+setInterval(() => process.ppid !== ppid && ending.abort(new Ended(1)), PARENT_POLL_MS).unref();
 process.on('uncaughtException', (error) => ending.abort(error));
 
 const { keep } = parseArgs({ options: { keep: { type: 'boolean', default: false } } }).values;
@@ -68,7 +72,10 @@ async function tooLate(): Promise<never> {
 
 /** What went wrong, if anything did, and the exit code for it. */
 function explain(reason: unknown, fleet: Fleet | undefined): number {
-  if (reason instanceof Ended) return reason.exitCode;
+  if (reason instanceof Ended) {
+    console.log('\nEnded: everything that was started is stopped.');
+    return reason.exitCode;
+  }
   console.error(`\nThe demo failed: ${reason instanceof DemoFailure ? reason.message : inspect(reason)}`);
   if (fleet) console.error(agentLogs(fleet));
   return 1;

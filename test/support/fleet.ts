@@ -54,8 +54,15 @@ export interface Fleet {
   readonly instances: Instance[];
   /** The publisher's environment. */
   readonly env: Record<string, string>;
-  /** A new instance, its agent running and subscribed. `services` gets the instance to name paths and ports by. */
-  addInstance(id: string, services?: (instance: Instance) => Record<string, ServiceYaml>): Promise<Instance>;
+  /**
+   * A new instance, its agent running and subscribed. `services` gets the instance to name paths and ports by;
+   * `settings` is more of agent.yaml.
+   */
+  addInstance(
+    id: string,
+    services?: (instance: Instance) => Record<string, ServiceYaml>,
+    settings?: Record<string, unknown>,
+  ): Promise<Instance>;
   startAgent(instance: Instance): Promise<void>;
   /** Ends the agent as `signal` does, and waits for it. */
   stopAgent(instance: Instance, signal?: NodeJS.Signals): Promise<Finished>;
@@ -78,7 +85,7 @@ export interface Fleet {
 
 /** A `command` service manager of a program that runs in `dir`, detached, its log and its pid file beside it. */
 export function controlManager(dir: string, program: readonly string[]): ServiceYaml {
-  const control = (action: string) => [process.execPath, CONTROL, action, dir, ...program];
+  const control = (action: string) => ['/bin/sh', CONTROL, action, dir, ...program];
   return {
     type: 'command',
     start: control('start'),
@@ -192,7 +199,7 @@ async function furnish(
     publisher,
     startPublisher,
     start,
-    async addInstance(id, services = (instance) => ({ payments: sampleService(instance) })) {
+    async addInstance(id, services = (instance) => ({ payments: sampleService(instance) }), settings = {}) {
       const root = join(dir, id);
       await mkdir(root);
       const instance: Instance = {
@@ -213,6 +220,7 @@ async function furnish(
         instance: id,
         state: join(root, 'state'),
         services: services(instance),
+        ...settings,
       };
       await writeFile(instance.configFile, stringify(config));
       instances.push(instance);

@@ -16,22 +16,21 @@ export function markOf(dir: string): Record<string, string> {
   return { [MARK]: dir };
 }
 
-/** The pids of all living processes whose mark `fits`. */
-export function markedProcesses(fits: (dir: string) => boolean): number[] {
+/** The pids of the living processes of every fleet in `dir` or below it. */
+export function markedProcesses(dir: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => {
-      const dir = markAt(pid);
-      return dir !== undefined && fits(dir);
+      const mark = markAt(pid);
+      return mark === dir || mark?.startsWith(`${dir}/`);
     });
 }
 
-/** KILL to every process of the fleet in `dir`, and to what they start meanwhile, until there is none. */
+/** KILL to every one of them, and to what they start meanwhile, until there is none. */
 export async function killMarked(dir: string): Promise<void> {
-  const isOfFleet = (mark: string) => mark === dir;
   for (let waited = 0; ; waited += 10) {
-    const left = markedProcesses(isOfFleet);
+    const left = markedProcesses(dir);
     if (left.length === 0) return;
     if (waited > KILLED_WITHIN_MS) throw new Error(`still running after a KILL: ${left.join(', ')}`);
     for (const pid of left) {

@@ -35,6 +35,8 @@ export interface ProgramOptions {
   shown?: boolean;
   /** A file that stdout is copied to. */
   log?: string;
+  /** In a process group of its own, as a shell starts what is typed: Ctrl-C is a signal to the whole group. */
+  ownGroup?: boolean;
 }
 
 /** Starts `argv` under this Node, with no environment but `env` and what finds the system's programs. */
@@ -44,6 +46,7 @@ export function startProgram(argv: readonly string[], options: ProgramOptions): 
     cwd: options.cwd,
     env: { PATH: process.env.PATH ?? '', HOME: options.cwd, ...options.env },
     stdio: ['ignore', output, output],
+    detached: options.ownGroup ?? false,
   });
   let stdout = '';
   let stderr = '';

@@ -32,7 +32,10 @@ export function seleniumService(instance: Instance, java: string): ServiceYaml {
   const url = `http://127.0.0.1:${instance.port}/wd/hub/status`;
   return {
     package: { type: 'jar', dir },
-    manager: controlManager(dir, [java, '-jar', 'current/selenium.jar', '-port', String(instance.port)]),
+    manager: {
+      ...controlManager(dir, [java, '-jar', 'current/selenium.jar', '-port', String(instance.port)]),
+      startTimeout: '5s',
+    },
     checks: [{ http: { url, body: '"version": "{version}"', successes: 2, deadline: '20s' } }],
     watch: '1s',
   };

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Starts, stops and asks after the sample service, as an init script would: the argv of a `command` service
-# manager. usage: control.sh start|stop|status DIR PORT NODE
+# Starts, stops and asks after a program that runs in DIR, as an init script would: the argv of a `command`
+# service manager. usage: control.sh start|stop|status DIR PROGRAM [ARGUMENT…]
 set -eu
-action=$1 dir=$2 port=$3 node=$4
+action=$1 dir=$2
+shift 2
 pid_file=$dir/service.pid
 
 running() {
@@ -17,7 +18,7 @@ case $action in
   start)
     cd "$dir"
     # A session of its own: the end of whoever starts it is not its end.
-    setsid "$node" current/server.mjs "$port" </dev/null >>service.log 2>&1 &
+    setsid "$@" </dev/null >>service.log 2>&1 &
     echo $! >"$pid_file"
     ;;
   stop)

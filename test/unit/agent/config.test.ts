@@ -358,7 +358,7 @@ describe('names of services', () => {
   );
 
   test('an agent without services is refused', () => {
-    expect(mistakes(EXAMPLE.replace(/services:[^]*/, 'services: {}\n')).join()).toContain('no service');
+    expect(mistakes(EXAMPLE.replace(/services:[\s\S]*/, 'services: {}\n')).join()).toContain('no service');
   });
 });
 

@@ -85,9 +85,9 @@ ${DEV}    services:
       payments: { strategy: 'rolling', canary: 1, batch: '25%', autoConfirm: '10m' },
     });
     expect(details(await refused(example, { env: 'prd' }))).toEqual([
-      'trigger-deploy.yaml:9 environments.prd.region: expected an AWS region such as eu-west-1, found nothing',
-      'trigger-deploy.yaml:9 environments.prd.topic: expected the ARN of an SNS topic, found nothing',
-      'trigger-deploy.yaml:9 environments.prd.bucket: expected the name of a bucket, found nothing',
+      'trigger-deploy.yaml:9: environments.prd.region: expected an AWS region such as eu-west-1, found nothing',
+      'trigger-deploy.yaml:9: environments.prd.topic: expected the ARN of an SNS topic, found nothing',
+      'trigger-deploy.yaml:9: environments.prd.bucket: expected the name of a bucket, found nothing',
     ]);
   });
 
@@ -168,29 +168,29 @@ environments:
       message: `${cwd}/trigger-deploy.yaml has 9 mistakes`,
     });
     expect(details(error)).toEqual([
-      'trigger-deploy.yaml:1 home: expected one of the environments (dev, stg), found "tst"',
-      'trigger-deploy.yaml:3 environments.dev.region: expected an AWS region such as eu-west-1, found nothing',
-      'trigger-deploy.yaml:4 environments.dev.regio: unknown key, did you mean "region"?',
-      'trigger-deploy.yaml:5 environments.dev.topic: expected the ARN of an SNS topic, found "trigger-deploy-dev"',
-      'trigger-deploy.yaml:6 environments.dev.bucket: expected the name of a bucket, found "Acme_Deploys"',
-      'trigger-deploy.yaml:7 environments.dev.pathStyle: expected true or false, found "sometimes"',
-      'trigger-deploy.yaml:9 environments.dev.services.payments.strategy: expected all or rolling, found "canary"',
-      'trigger-deploy.yaml:9 environments.dev.services.payments.maxFailures: expected a whole number, 0 or more, found -1',
-      'trigger-deploy.yaml:11 environments.stg.bucket: expected the name of a bucket, found 7',
+      'trigger-deploy.yaml:1: home: expected one of the environments (dev, stg), found "tst"',
+      'trigger-deploy.yaml:3: environments.dev.region: expected an AWS region such as eu-west-1, found nothing',
+      'trigger-deploy.yaml:4: environments.dev.regio: unknown key, did you mean "region"?',
+      'trigger-deploy.yaml:5: environments.dev.topic: expected the ARN of an SNS topic, found "trigger-deploy-dev"',
+      'trigger-deploy.yaml:6: environments.dev.bucket: expected the name of a bucket, found "Acme_Deploys"',
+      'trigger-deploy.yaml:7: environments.dev.pathStyle: expected true or false, found "sometimes"',
+      'trigger-deploy.yaml:9: environments.dev.services.payments.strategy: expected all or rolling, found "canary"',
+      'trigger-deploy.yaml:9: environments.dev.services.payments.maxFailures: expected a whole number, 0 or more, found -1',
+      'trigger-deploy.yaml:11: environments.stg.bucket: expected the name of a bucket, found 7',
     ]);
   });
 
   it('is refused when its topic lies in another region or belongs to another environment', async () => {
     const elsewhere = DEV.replace(topic('dev'), topic('dev', 'us-east-1'));
     expect(details(await refused(`environments:\n${elsewhere}`))).toEqual([
-      'trigger-deploy.yaml:4 environments.dev.topic: expected a topic in eu-west-1, the environment’s region, found one in us-east-1'.replace(
+      'trigger-deploy.yaml:4: environments.dev.topic: expected a topic in eu-west-1, the environment’s region, found one in us-east-1'.replace(
         '’',
         "'",
       ),
     ]);
     const others = DEV.replace(topic('dev'), topic('prd'));
     expect(details(await refused(`environments:\n${others}`))).toEqual([
-      'trigger-deploy.yaml:4 environments.dev.topic: expected the topic trigger-deploy-dev, as the environment is dev, found trigger-deploy-prd',
+      'trigger-deploy.yaml:4: environments.dev.topic: expected the topic trigger-deploy-dev, as the environment is dev, found trigger-deploy-prd',
     ]);
   });
 
@@ -198,15 +198,15 @@ environments:
     const role = 'arn:aws:iam::123456789012:role/trigger-deploy-publisher';
     const error = await refused(`environments:\n${DEV}    profile: acme\n    role: ${role}\n`);
     expect(details(error)).toEqual([
-      'trigger-deploy.yaml:7 environments.dev.role: expected a profile or a role, found both',
+      'trigger-deploy.yaml:7: environments.dev.role: expected a profile or a role, found both',
     ]);
   });
 
   it('that is not YAML is told where', async () => {
     const error = await refused('environments:\n  dev: [\n');
-    expect(details(error)[0]).toMatch(/^trigger-deploy\.yaml:\d \(YAML\): /);
+    expect(details(error)[0]).toMatch(/^trigger-deploy\.yaml:\d: \(YAML\): /);
     const twice = await refused(`environments:\n${DEV}${DEV}`);
-    expect(details(twice)[0]).toMatch(/^trigger-deploy\.yaml:6 \(YAML\): Map keys must be unique/);
+    expect(details(twice)[0]).toMatch(/^trigger-deploy\.yaml:6: \(YAML\): Map keys must be unique/);
   });
 
   it('of any other shape is refused, never a crash', async () => {
@@ -272,7 +272,7 @@ describe('variables', () => {
     expect(details(await refused(`environments:\n${DEV}    colour: red\n`, { variables }))).toEqual([
       'TRIGGER_DEPLOY_BUCKET: expected the name of a bucket, found "No"',
       'TRIGGER_DEPLOY_PATH_STYLE: expected true or false, found "perhaps"',
-      'trigger-deploy.yaml:6 environments.dev.colour: unknown key',
+      'trigger-deploy.yaml:6: environments.dev.colour: unknown key',
     ]);
   });
 

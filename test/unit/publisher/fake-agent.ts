@@ -18,7 +18,7 @@ export type Script = (
   order: ChangeAnnouncement,
 ) => readonly (State | { state: State; code: string })[] | Promise<readonly State[]>;
 
-export const succeeds: Script = () => ['accepted', 'preparing', 'switching', 'checking', 'succeeded'];
+const succeeds: Script = () => ['accepted', 'preparing', 'switching', 'checking', 'succeeded'];
 
 interface FakeAgentOptions {
   cloud: Cloud;

@@ -187,11 +187,11 @@ describe('holding the lock', () => {
     const lock = await session.ledger.locks.take(wanted());
     stage.cloud.fail('unavailable', (asked) => asked.operation === 'PutObject', 4);
     clock.advance(HEARTBEAT_MS);
-    await expect.poll(() => notes(session.events), { timeout: 5000 }).toHaveLength(1);
+    await expect.poll(() => notes(session.events), { timeout: 20_000 }).toHaveLength(1);
     clock.advance(HEARTBEAT_MS);
     const before = stage.cloud.object(stage.bucket, KEY)?.etag;
     await expect.poll(() => stage.cloud.object(stage.bucket, KEY)?.etag).not.toBe(before);
     expect(lock.lost.aborted).toBe(false);
     await lock.release();
-  });
+  }, 30_000);
 });

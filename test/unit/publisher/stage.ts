@@ -120,7 +120,7 @@ export class HandClock implements Clock {
   }
 
   /** Moves on by `step` ms at a time until `work` is done; between two steps the cloud can answer. */
-  async during<T>(work: Promise<T>, step = 500): Promise<T> {
+  async during<T>(work: Promise<T>, step: number | (() => number) = 500): Promise<T> {
     let done = false;
     const end = () => {
       done = true;
@@ -128,7 +128,7 @@ export class HandClock implements Clock {
     work.then(end, end);
     while (!done) {
       await wait(5);
-      this.advance(step);
+      this.advance(typeof step === 'number' ? step : step());
     }
     return await work;
   }

@@ -130,10 +130,10 @@ describe('a config file', () => {
     expect(mistakes(text)).toContain(mistake);
   });
 
-  test('that is empty lacks what is needed, without a line', () => {
+  test('that is empty lacks what is needed', () => {
     expect(mistakes('')).toEqual([
-      'agent.yaml: env: missing: expected string',
-      'agent.yaml: trust: missing: expected keys, or none',
+      'agent.yaml:1: env: missing: expected string',
+      'agent.yaml:1: trust: missing: expected keys, or none',
     ]);
     expect(mistakes('# nothing yet\n')).toHaveLength(2);
   });
@@ -173,7 +173,7 @@ describe('what is no YAML', () => {
     const text = names.map((name, i) => level(name, i === 0 ? 'lol' : `*${names[i - 1]}`)).join('\n');
     const began = performance.now();
     expect(mistakes(text)).toEqual([
-      'agent.yaml: (YAML): Excessive alias count indicates a resource exhaustion attack',
+      'agent.yaml:1: (YAML): Excessive alias count indicates a resource exhaustion attack',
     ]);
     expect(performance.now() - began).toBeLessThan(2000);
   });

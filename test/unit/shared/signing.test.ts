@@ -450,7 +450,7 @@ describe('a payload', () => {
   test.each<[string, string | Uint8Array]>([
     ['that is no JSON', 'v=1'],
     ['that is empty', ''],
-    ['that is not UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+    ['that is not UTF-8', Buffer.from('{"v":1,"service":"\xff"}', 'latin1')],
     ['that is null', 'null'],
     ['that is a list', '[{"v":1,"service":"payments"}]'],
     ['of another format', '{"v":2,"service":"payments"}'],
@@ -485,6 +485,11 @@ describe('trust: none', () => {
     for (const from of [ed, other, ec]) {
       expect(await outcome(trustNone(), await from.signer.sign(ANNOUNCEMENT, PAYLOAD))).toEqual(PAYLOAD);
     }
+  });
+
+  test('demands that there be a signature', async () => {
+    const text = await ed.signer.sign(ANNOUNCEMENT, PAYLOAD);
+    expect(await outcome(trustNone(), text.slice(0, text.lastIndexOf('.') + 1))).toBe('SIGNATURE_INVALID');
   });
 
   test('reads even what was tampered with, and demands that it fits', async () => {
@@ -533,6 +538,12 @@ describe('key files', () => {
       publicJwk: named(other.publicJwk),
     });
     expect(signer.kid).toBe('ci-2026');
+    expect(await outcome(verifier, await signer.sign(ANNOUNCEMENT, PAYLOAD))).toEqual(PAYLOAD);
+  });
+
+  test('a private key whose file says what it is for is usable', async () => {
+    const privateJwk: JWK = { ...other.privateJwk, key_ops: ['sign'], ext: true };
+    const { signer, verifier } = await party('purpose', { privateJwk, publicJwk: other.publicJwk });
     expect(await outcome(verifier, await signer.sign(ANNOUNCEMENT, PAYLOAD))).toEqual(PAYLOAD);
   });
 

@@ -44,6 +44,19 @@ describe('lines', () => {
     ]);
   });
 
+  it('say that an instance is on its way back, and to what', () => {
+    const back = { step: 'rollback', note: 'http 200, 1 of 3' } as const;
+    expect(
+      lines([
+        said(0, 'i-1', { state: 'checking', ...back }),
+        said(0, 'i-2', { state: 'switching', step: 'rollback', previous: null }),
+      ]),
+    ).toEqual([
+      '08:14:00.000 payments i-1 checking 1.4.2 going back to 1.4.1 http 200, 1 of 3',
+      '08:14:00.000 payments i-2 switching 1.4.2 going back to none',
+    ]);
+  });
+
   it('name the silent, and tell notes', () => {
     const note = { type: 'note', at: START, level: 'warning', text: 'a report was dropped' } as const;
     const silent = settled({

@@ -110,11 +110,12 @@ describe('the live table', () => {
     screen.columns = 120;
     for (const event of HALFWAY) table.event(event);
     vi.advanceTimersByTime(100);
-    screen.rows = 7;
+    screen.rows = 8;
     screen.columns = 70;
     vi.advanceTimersByTime(1000);
     expect(screen.text).toHaveLength(7);
-    expect(screen.text[4]).toBe('  … 3 more: 1 succeeded · 1 checking · 1 rolled-back');
+    expect(screen.text[3]).toMatch(/^ {2}i-0990aabb {2}eu-west-1c {2}↺ rolled-back/);
+    expect(screen.text[4]).toBe('  … 2 more: 1 succeeded · 1 checking');
     table.event(settled());
     expect(screen.text.filter((line) => line.startsWith('payments '))).toHaveLength(1);
     expect(screen.text.filter((line) => line.includes('i-0a1b2c3d'))).toHaveLength(1);

@@ -1,0 +1,40 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import type { Job, Mark } from './disk-driver.ts';
+import { type Event, eventsOf, type Tree } from './disk-model.ts';
+import { type Op, traceProgram } from './disk-trace.ts';
+
+const DRIVER = fileURLToPath(new URL('disk-driver.ts', import.meta.url));
+
+/** Carries out the jobs in a process of their own; everything it did to the disk. */
+export async function record(jobs: readonly Job[]): Promise<Op[]> {
+  return traceProgram([DRIVER, JSON.stringify(jobs)]);
+}
+
+export function markOf({ op, phase }: Event): Mark | undefined {
+  return op.op === 'mark' && phase === 'end' ? (JSON.parse(op.text) as Mark) : undefined;
+}
+
+export { eventsOf };
+
+/** A directory in memory where there is one: thousands of states are laid out and opened. */
+export async function quickDirectory(): Promise<string> {
+  const inMemory = await mkdtemp('/dev/shm/td-disk-').catch(() => undefined);
+  const directory = inMemory ?? (await mkdtemp(join(tmpdir(), 'td-disk-')));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Makes `tree` real in `directory`, which does not exist yet. */
+export async function layOut(tree: Tree, directory: string): Promise<void> {
+  await mkdir(directory);
+  for (const [name, node] of tree) {
+    const path = join(directory, name);
+    if ('tree' in node) await layOut(node.tree, path);
+    else if ('link' in node) await symlink(node.link, path);
+    else await writeFile(path, node.file);
+  }
+}

@@ -1,0 +1,257 @@
+import { describe, expect, test } from 'vitest';
+import { createDesiredReader, orderFromDesired } from '../../../../agent/deploy/converge.ts';
+import type { DesiredStore } from '../../../../agent/deploy/ports.ts';
+import {
+  begun,
+  finished,
+  initialState,
+  queued,
+  raised,
+  type ServiceState,
+  tombstoned,
+} from '../../../../agent/deploy/state.ts';
+import type { Desired } from '../../../../shared/desired.ts';
+import { TriggerDeployError } from '../../../../shared/errors.ts';
+import { newUlid } from '../../../../shared/names.ts';
+import type { Ending } from '../../../../shared/report.ts';
+import { trustNone, type Verifier } from '../../../../shared/signing.ts';
+import { artifactsOf, orderOf } from '../../../support/fake-ports.ts';
+
+const SINCE = '2026-01-31T08:00:00.000Z';
+const WANT: Desired = {
+  v: 1,
+  env: 'dev',
+  service: 'payments',
+  version: '1.1',
+  sequence: 7,
+  deployment: newUlid(7),
+  action: 'deploy',
+  artifacts: artifactsOf('1.1'),
+  changedAt: SINCE,
+  changedBy: 'ci',
+  nonce: 'n',
+};
+const PAUSED: Desired = { ...WANT, pause: { by: 'ann', since: SINCE, reason: 'an audit' } };
+
+const fresh = initialState('i-1', 'payments');
+const running = (sequence: number): ServiceState => ({ ...fresh, running: { version: '1.0', sequence } });
+const ORDER = orderOf('1.1', { deployment: WANT.deployment, sequence: WANT.sequence });
+const endedBy = (ending: Ending, order = ORDER, from = running(6)): ServiceState =>
+  finished(begun(queued(from, order), { bootId: 'b', now: 0 }), ending, {
+    kind: 'report',
+    v: 1,
+    deployment: order.deployment,
+    env: 'dev',
+    service: 'payments',
+    instance: 'i-1',
+    sequence: order.sequence,
+    n: 1,
+    at: SINCE,
+    state: ending,
+    version: order.version,
+    timings: {},
+  });
+
+describe('the desired state', () => {
+  test('above what runs is an order of its own source, that holds for nobody', () => {
+    expect(orderFromDesired(running(6), WANT, '1.0')).toEqual({
+      deployment: WANT.deployment,
+      service: 'payments',
+      sequence: 7,
+      version: '1.1',
+      action: 'deploy',
+      artifacts: WANT.artifacts,
+      source: 'desired',
+      hold: false,
+    });
+  });
+
+  test.each<[string, ServiceState, Desired, string | null]>([
+    ['on an instance that runs nothing', fresh, WANT, null],
+    ['on one that was made from an image with a release', fresh, WANT, '1.0'],
+    [
+      'that goes back to an older version',
+      running(6),
+      { ...WANT, version: '0.9', action: 'rollback' },
+      '1.0',
+    ],
+    ['heard of, but never begun here', raised(running(6), 7, WANT.deployment), WANT, '1.0'],
+    ['below what was heard of since', raised(running(6), 9, newUlid(9)), WANT, '1.0'],
+    [
+      'after another deployment of the same version failed',
+      endedBy('failed', orderOf('1.1', { sequence: 6 })),
+      WANT,
+      '1.0',
+    ],
+    ['after another deployment was cancelled', tombstoned(running(6), newUlid(1)), WANT, '1.0'],
+    [
+      'after a deployment before it succeeded',
+      endedBy('succeeded', orderOf('1.0', { sequence: 5 })),
+      WANT,
+      '1.0',
+    ],
+    ['paused, on an instance that runs nothing', fresh, PAUSED, null],
+  ])('%s is acted on', (_, state, want, current) => {
+    expect(orderFromDesired(state, want, current)).toMatchObject({
+      version: want.version,
+      sequence: want.sequence,
+    });
+  });
+
+  test.each<[string, ServiceState, Desired, string | null, string]>([
+    ['that runs already', running(7), WANT, '1.1', 'up to date'],
+    ['below what runs', running(8), WANT, '1.2', 'up to date'],
+    ['that runs already, though `current` is gone', running(7), WANT, null, 'up to date'],
+    ['that succeeded here', endedBy('succeeded'), WANT, '1.1', 'up to date'],
+    [
+      'while a deployment is active',
+      begun(queued(fresh, ORDER), { bootId: 'b', now: 0 }),
+      WANT,
+      null,
+      'a deployment is under way',
+    ],
+    ['while a deployment waits', queued(fresh, ORDER), WANT, null, 'a deployment is under way'],
+    [
+      'while the service is pinned',
+      { ...running(6), pinned: { since: SINCE, version: '1.0' } },
+      WANT,
+      '1.0',
+      'pinned to 1.0',
+    ],
+    ['that failed here', endedBy('failed'), WANT, '1.0', 'it failed here before'],
+    ['that was rolled back here', endedBy('rolled-back'), WANT, '1.0', 'it failed here before'],
+    ['that broke the service here', endedBy('broken'), WANT, '1.0', 'it failed here before'],
+    [
+      'that failed here, on an instance that runs nothing',
+      endedBy('failed', ORDER, fresh),
+      WANT,
+      null,
+      'it failed here before',
+    ],
+    [
+      'that was cancelled here',
+      tombstoned(running(6), WANT.deployment),
+      WANT,
+      '1.0',
+      'it was cancelled here',
+    ],
+    ['paused, on an instance that runs something', running(6), PAUSED, '1.0', 'paused by ann'],
+    ['paused, on one made from an image with a release', fresh, PAUSED, '1.0', 'paused by ann'],
+  ])('%s asks nothing', (_, state, want, current, why) => {
+    expect(orderFromDesired(state, want, current)).toBe(why);
+  });
+});
+
+describe('reading the desired state', () => {
+  const signal = new AbortController().signal;
+  const document = (want: object) => {
+    const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    return `${encode({ alg: 'EdDSA', kid: 'k', typ: 'td-desired+jws' })}.${encode(want)}.AAAA`;
+  };
+
+  /** A store that answers one after another, and the ETags it was asked with. */
+  function storeOf(...answers: (Awaited<ReturnType<DesiredStore['read']>> | Error)[]) {
+    const asked: (string | undefined)[] = [];
+    const store: DesiredStore = {
+      async read(_service, knownEtag) {
+        asked.push(knownEtag);
+        const answer = answers.shift() ?? 'unchanged';
+        if (answer instanceof Error) throw answer;
+        return answer;
+      },
+    };
+    return { store, asked };
+  }
+  /** A verifier that counts how often it was asked. */
+  function counting(): Verifier & { count: number } {
+    const inner = trustNone();
+    return {
+      kids: [],
+      count: 0,
+      verify(typ, text, schema) {
+        this.count += 1;
+        return inner.verify(typ, text, schema);
+      },
+    };
+  }
+
+  test('gives what was verified, and asks again only for what is newer', async () => {
+    const { store, asked } = storeOf({ text: document(WANT), etag: 'a' }, 'unchanged', 'unchanged');
+    const verifier = counting();
+    const reader = createDesiredReader(store, verifier, 'dev');
+    for (let i = 0; i < 3; i += 1) expect(await reader.read('payments', signal)).toEqual(WANT);
+    expect(asked).toEqual([undefined, 'a', 'a']);
+    expect(verifier.count).toBe(1);
+  });
+
+  test('gives the newer one once it was changed', async () => {
+    const newer = { ...WANT, sequence: 8 };
+    const { store, asked } = storeOf(
+      { text: document(WANT), etag: 'a' },
+      { text: document(newer), etag: 'b' },
+    );
+    const reader = createDesiredReader(store, trustNone(), 'dev');
+    await reader.read('payments', signal);
+    expect(await reader.read('payments', signal)).toEqual(newer);
+    expect(await reader.read('payments', signal)).toEqual(newer);
+    expect(asked).toEqual([undefined, 'a', 'b']);
+  });
+
+  test('that is absent gives nothing, also after it was there', async () => {
+    const { store } = storeOf('absent', { text: document(WANT), etag: 'a' }, 'absent');
+    const reader = createDesiredReader(store, trustNone(), 'dev');
+    expect(await reader.read('payments', signal)).toBeUndefined();
+    expect(await reader.read('payments', signal)).toEqual(WANT);
+    expect(await reader.read('payments', signal)).toBeUndefined();
+  });
+
+  test('that is said to be unchanged, though never read, gives nothing', async () => {
+    const reader = createDesiredReader(storeOf('unchanged').store, trustNone(), 'dev');
+    expect(await reader.read('payments', signal)).toBeUndefined();
+  });
+
+  test.each<[string, object]>([
+    ['of another environment', { env: 'prd' }],
+    ['of another service', { service: 'orders' }],
+  ])('%s gives nothing, and is not remembered', async (_, foreign) => {
+    const { store, asked } = storeOf({ text: document({ ...WANT, ...foreign }), etag: 'a' }, 'unchanged');
+    const reader = createDesiredReader(store, trustNone(), 'dev');
+    expect(await reader.read('payments', signal)).toBeUndefined();
+    expect(await reader.read('payments', signal)).toBeUndefined();
+    expect(asked).toEqual([undefined, undefined]);
+  });
+
+  test('of each service is remembered by itself', async () => {
+    const orders = { ...WANT, service: 'orders' };
+    const { store, asked } = storeOf(
+      { text: document(WANT), etag: 'a' },
+      { text: document(orders), etag: 'b' },
+    );
+    const reader = createDesiredReader(store, trustNone(), 'dev');
+    await reader.read('payments', signal);
+    await reader.read('orders', signal);
+    expect(await reader.read('payments', signal)).toEqual(WANT);
+    expect(await reader.read('orders', signal)).toEqual(orders);
+    expect(asked).toEqual([undefined, undefined, 'a', 'b']);
+  });
+
+  test.each<[string, string, string]>([
+    ['that is no document', 'oops', 'SIGNATURE_INVALID'],
+    ['that is a document of another type', document(WANT).replace(/^[^.]+/, 'e30'), 'SIGNATURE_INVALID'],
+    ['that does not fit', document({ ...WANT, sequence: 0 }), 'DOCUMENT_INVALID'],
+    ['without artifacts', document({ ...WANT, artifacts: [] }), 'DOCUMENT_INVALID'],
+  ])('%s is an error, and what was known stays known', async (_, text, code) => {
+    const { store, asked } = storeOf({ text: document(WANT), etag: 'a' }, { text, etag: 'b' });
+    const reader = createDesiredReader(store, trustNone(), 'dev');
+    await reader.read('payments', signal);
+    await expect(reader.read('payments', signal)).rejects.toMatchObject({ code });
+    expect(await reader.read('payments', signal)).toEqual(WANT);
+    expect(asked).toEqual([undefined, 'a', 'a']);
+  });
+
+  test('from a store that does not answer is its error', async () => {
+    const error = new TriggerDeployError('AWS_UNREACHABLE', 'no answer');
+    const reader = createDesiredReader(storeOf(error).store, trustNone(), 'dev');
+    await expect(reader.read('payments', signal)).rejects.toBe(error);
+  });
+});

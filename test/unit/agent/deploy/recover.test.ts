@@ -1,0 +1,119 @@
+import { describe, expect, test } from 'vitest';
+import {
+  isExhausted,
+  MOST_RECOVERIES,
+  stateAtStart,
+  takenUpAgain,
+} from '../../../../agent/deploy/recover.ts';
+import {
+  type Active,
+  begun,
+  initialState,
+  moved,
+  queued,
+  type ServiceState,
+} from '../../../../agent/deploy/state.ts';
+import { PROGRESS_STATES } from '../../../../shared/report.ts';
+import { orderOf } from '../../../support/fake-ports.ts';
+
+const HERE = { instance: 'i-1', service: 'payments' };
+const idle: ServiceState = {
+  ...initialState('i-1', 'payments'),
+  running: { version: '1.0', sequence: 3 },
+  pinned: { since: '2026-01-31T08:00:00Z', version: '1.0' },
+};
+const under = (patch: Partial<Active> = {}, state = idle) =>
+  moved(begun(queued(state, orderOf('1.1')), { bootId: 'boot-1', now: 0 }), patch);
+const activeAfter = (state: ServiceState, bootId: string): Active => {
+  const { active } = takenUpAgain(state, bootId);
+  if (!active) throw new Error('nothing is active');
+  return active;
+};
+
+describe('at a start', () => {
+  test('what the journal holds is taken as it is', () => {
+    const state = under();
+    expect(stateAtStart(state, HERE)).toEqual({ state, cloned: false });
+  });
+
+  test('an empty journal is a new beginning', () => {
+    expect(stateAtStart(undefined, HERE)).toEqual({ state: initialState('i-1', 'payments'), cloned: false });
+  });
+
+  test("a journal of another instance is reset: its deployments, pins and reports are not this one's", () => {
+    expect(stateAtStart(under(), { ...HERE, instance: 'i-2' })).toEqual({
+      state: initialState('i-2', 'payments'),
+      cloned: true,
+    });
+  });
+
+  test('a journal of another service is not taken', () => {
+    expect(stateAtStart(under(), { ...HERE, service: 'orders' })).toEqual({
+      state: initialState('i-1', 'orders'),
+      cloned: false,
+    });
+  });
+});
+
+describe('a deployment that is taken up again', () => {
+  test('is none where none was active', () => {
+    expect(takenUpAgain(idle, 'boot-2')).toBe(idle);
+  });
+
+  test.each(PROGRESS_STATES)('after a restart of the agent while %s goes on from there', (state) => {
+    const before = under({ state, invocationBefore: 'x' });
+    expect(activeAfter(before, 'boot-1')).toMatchObject({ state, recoveries: 1, invocationBefore: 'x' });
+  });
+
+  test.each(['accepted', 'preparing', 'prepared', 'draining', 'switching', 'starting'] as const)(
+    'after a reboot while %s goes on from there, in the new boot',
+    (state) => {
+      expect(activeAfter(under({ state }), 'boot-2')).toMatchObject({
+        state,
+        bootId: 'boot-2',
+        recoveries: 1,
+      });
+    },
+  );
+
+  test.each(['checking', 'watching'] as const)('after a reboot while %s starts and checks anew', (state) => {
+    expect(activeAfter(under({ state }), 'boot-2')).toMatchObject({ state: 'starting', bootId: 'boot-2' });
+  });
+
+  test('after a reboot trusts no invocation of the boot before', () => {
+    expect(
+      activeAfter(under({ state: 'starting', invocationBefore: 'x' }), 'boot-2').invocationBefore,
+    ).toBeUndefined();
+  });
+
+  test.each(PROGRESS_STATES)(
+    'that goes back never goes forward again, not even after a reboot while %s',
+    (state) => {
+      const back = under({ state, direction: 'back' });
+      expect(activeAfter(back, 'boot-2')).toMatchObject({ state, direction: 'back', bootId: 'boot-2' });
+    },
+  );
+
+  test('numbers its reports above any that may have been sent before', () => {
+    expect(activeAfter(under({ n: 12 }), 'boot-1').n).toBeGreaterThanOrEqual(1000);
+  });
+
+  test('keeps its order, what ran before, and the hooks that are done', () => {
+    const before = under({ previous: '1.0', hooksDone: { beforeStop: 2, afterStart: 0 } });
+    const after = activeAfter(before, 'boot-2');
+    expect(after.order).toEqual(before.active?.order);
+    expect(after).toMatchObject({ previous: '1.0', hooksDone: { beforeStop: 2, afterStart: 0 } });
+  });
+
+  test('changes nothing else of the state', () => {
+    const before = under({ state: 'checking' });
+    expect({ ...takenUpAgain(before, 'boot-2'), active: null }).toEqual({ ...before, active: null });
+  });
+
+  test('is exhausted once it was taken up more often than allowed, and not before', () => {
+    let state = under();
+    for (let i = 0; i < MOST_RECOVERIES; i += 1) state = takenUpAgain(state, `boot-${i}`);
+    expect(isExhausted(state.active as Active)).toBe(false);
+    expect(isExhausted(activeAfter(state, 'boot-x'))).toBe(true);
+  });
+});

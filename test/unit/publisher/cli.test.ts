@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { parseCommandLine } from '../../../publisher/cli.ts';
+import type { TriggerDeployError } from '../../../shared/errors.ts';
+import { VERBS } from '../../../shared/names.ts';
+
+const ID = '01JDB2Q0V7M3N8T5R9XKZC4W6H';
+const parse = (line: string) =>
+  parseCommandLine(line.split(' ').filter(Boolean), { version: '9.9.9', columns: 100 });
+
+async function refused(line: string): Promise<{ message: string; hint: string | undefined }> {
+  try {
+    await parse(line);
+  } catch (error) {
+    const { code, message, hint } = error as TriggerDeployError;
+    expect(code).toBe('USAGE');
+    expect(message).not.toContain('\n');
+    return { message, hint };
+  }
+  throw new Error(`not refused: ${line}`);
+}
+
+describe('a right command line', () => {
+  it('deploys a service’s version, with its options', async () => {
+    const line =
+      'payments 1.10 --env dev --no-wait --timeout 90s --reason why --allow-missing 2 --max-failures 1 --on-failure stop';
+    expect(await parse(line)).toEqual({
+      verb: 'deploy',
+      ...{ service: 'payments', version: '1.10', env: 'dev', verbose: false },
+      ...{ noWait: true, timeout: 90_000, reason: 'why', allowMissing: 2, maxFailures: 1, onFailure: 'stop' },
+    });
+    expect(await parse('payments latest -e dev')).toMatchObject({ version: 'latest', noWait: false });
+  });
+
+  it('keeps versions that look like numbers as they are', async () => {
+    for (const version of ['1.10', '007', '1e3', '0x10', '20260101']) {
+      expect(await parse(`payments ${version}`)).toMatchObject({ version });
+      expect(await parse(`rollback payments --to ${version}`)).toMatchObject({ to: version });
+    }
+  });
+
+  it('pushes a package with config files, named either way', async () => {
+    expect(
+      await parse('push payments 1.4.2 --config a.yaml payments.jar b.yaml --config c.yaml -e dev'),
+    ).toEqual({
+      ...{ verb: 'push', service: 'payments', version: '1.4.2', env: 'dev', verbose: false },
+      ...{ file: ['payments.jar', 'b.yaml'], config: ['a.yaml', 'c.yaml'] },
+    });
+  });
+
+  it('knows the other verbs', async () => {
+    expect(await parse('status')).toMatchObject({ verb: 'status' });
+    expect(await parse('status payments --output json')).toMatchObject({
+      service: 'payments',
+      output: 'json',
+    });
+    expect(await parse('history payments')).toMatchObject({ verb: 'history', limit: 20 });
+    expect(await parse('history payments -n 5')).toMatchObject({ limit: 5 });
+    expect(await parse(`show ${ID.toLowerCase()}`)).toMatchObject({ verb: 'show', deployment: ID });
+    expect(await parse(`watch ${ID} --timeout 1h`)).toMatchObject({ verb: 'watch', timeout: 3_600_000 });
+    expect(await parse('rollback payments')).toMatchObject({ verb: 'rollback', service: 'payments' });
+    expect(await parse('keygen --out keys')).toMatchObject({ verb: 'keygen', out: 'keys', name: 'ci' });
+  });
+
+  it('answers --version, and --help with examples for the program and every verb', async () => {
+    expect(await parse('--version')).toEqual({ verb: 'print', text: '9.9.9' });
+    for (const verb of ['', 'push', 'rollback', 'status', 'history', 'show', 'watch', 'keygen']) {
+      const help = await parse(`${verb} --help`);
+      expect(help).toMatchObject({
+        verb: 'print',
+        text: expect.stringMatching(/Examples:\n {2}trigger-deploy /),
+      });
+    }
+  });
+});
+
+describe('a wrong command line is refused with one line that says why', () => {
+  it.each([
+    ['', 'which service, and which version?'],
+    ['payments', 'which version of payments?'],
+    ['payments ../../etc --env dev', '"../../etc" cannot be a version: a version is letters, digits'],
+    ['payments 1..2 --env dev', '"1..2" cannot be a version: a version has no ".."'],
+    ['Payments 1.4.2', '"Payments" cannot be a service: a service is a-z'],
+    ['payments/x 1.4.2', '"payments/x" cannot be a service'],
+    ['payments 1.4.2 --env ../prd', '"../prd" cannot be an environment: an environment is 1 to 16'],
+    ['payments 1.4.2 --env', '--env needs a value'],
+    ['payments 1.4.2 -e dev -e prd', '--env is given more than once'],
+    ['payments 1.4.2 --timeout 10', '--timeout expected a duration such as 30s'],
+    ['payments 1.4.2 --timeout 0s', '--timeout expected a duration such as 30s'],
+    ['payments 1.4.2 --allow-missing -1', '--allow-missing expected a whole number'],
+    ['payments 1.4.2 --max-failures some', '--max-failures expected a whole number'],
+    ['payments 1.4.2 --on-failure panic', '--on-failure expected rollback or stop'],
+    ['payments 1.4.2 --output xml', '--output expected table, lines or json'],
+    ['payments 1.4.2 --strategy rolling', '--strategy expected all: this version'],
+    ['payments 1.4.2 --dry-run', 'there is no option --dry-run'],
+    ['payments 1.4.2 1.4.3', 'too many arguments: 1.4.3'],
+    ['payments 1.4.2 -- --help', 'too many arguments: --help'],
+    ['push payments latest app.jar', '"latest" cannot be a version: "latest" stands for the newest push'],
+    ['push payments 1.4.2', 'something is missing'],
+    ['status payments --no-wait', 'there is no option --no-wait'],
+    ['rollback payments --to ../x', '"../x" cannot be a version'],
+    ['show payments', '"PAYMENTS" cannot be a deployment: a deployment id is a ULID'],
+    ['history payments -n 0', '--limit expected a whole number, 1 or more'],
+  ])('%s', async (line, message) => {
+    expect((await refused(line)).message).toContain(message);
+  });
+
+  it('a verb is never taken for a service, nor one of a later version', async () => {
+    for (const verb of VERBS) {
+      for (const line of [
+        `push ${verb} 1.0 app.jar`,
+        `status ${verb}`,
+        `rollback ${verb}`,
+        `-e dev ${verb} 1.0`,
+      ]) {
+        await parse(line).then(
+          (parsed) => expect(parsed).toMatchObject({ verb: expect.not.stringMatching('deploy') }),
+          (error) => expect(error).toMatchObject({ code: 'USAGE' }),
+        );
+      }
+    }
+    expect((await refused('promote payments 1.4.2')).message).toBe(
+      'promote is no command of this version of trigger-deploy',
+    );
+    expect((await refused('deploy payments 1.4.2')).hint).toContain(
+      'trigger-deploy SERVICE VERSION --env ENV',
+    );
+    expect((await refused('stauts')).hint).toContain('did you mean trigger-deploy status?');
+  });
+});

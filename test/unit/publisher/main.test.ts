@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Cloud, startCloud } from '../../support/cloud.ts';
+import { type Program, PUBLISHER, startProgram } from '../../support/programs.ts';
+
+const PATIENCE = 30_000;
+
+let cloud: Cloud;
+let cwd: string;
+let variables: Record<string, string>;
+beforeAll(async () => {
+  cloud = await startCloud();
+  cloud.createBucket('deploys-dev');
+  cwd = await mkdtemp(join(tmpdir(), 'main-'));
+  variables = {
+    ...cloud.env(),
+    TRIGGER_DEPLOY_REGION: cloud.region,
+    TRIGGER_DEPLOY_TOPIC: cloud.createTopic('trigger-deploy-dev'),
+    TRIGGER_DEPLOY_BUCKET: 'deploys-dev',
+    TRIGGER_DEPLOY_SIGNING_KEY: 'ci.key.json',
+    TRIGGER_DEPLOY_PATH_STYLE: 'true',
+  };
+  expect(await run('keygen')).toMatchObject({ code: 0 });
+  await writeFile(join(cwd, 'app.jar'), 'jar');
+}, PATIENCE);
+afterAll(async () => {
+  await cloud.stop();
+  await rm(cwd, { recursive: true });
+});
+
+/** The program as a person starts it, with words split at blanks. */
+function start(line: string, env: Record<string, string> = {}): Program {
+  return startProgram([PUBLISHER, ...line.split(' ').filter(Boolean)], {
+    cwd,
+    env: { ...variables, ...env },
+  });
+}
+const run = (line: string, env?: Record<string, string>) => start(line, env).finished;
+
+it('exits with 2 and one clear line for wrong use, and asks the network for nothing', {
+  timeout: PATIENCE,
+}, async () => {
+  const before = cloud.requests.length;
+  const lines = [
+    ['payments ../../etc --env dev', '"../../etc" cannot be a version'],
+    ['promote 1.0.0 --env dev', 'promote is no command'],
+    ['payments 1.0.0', 'which environment? --env is missing'],
+    ['payments 1.0.0 --env prd', 'the environment has one mistake'],
+    ['push payments 1.0.0 no.jar --env dev', 'cannot push no.jar: there is no such file'],
+    ['keygen --name ../ci', '"../ci" cannot name a key file'],
+  ] as const;
+  await Promise.all(
+    lines.map(async ([line, message]) => {
+      const { code, stdout, stderr } = await run(line);
+      expect({ line, code, stdout }).toEqual({ line, code: 2, stdout: '' });
+      expect(stderr.split('\n')[0]).toContain(`trigger-deploy: ${message}`);
+      expect(stderr).not.toContain('    at ');
+    }),
+  );
+  expect(cloud.requests.length).toBe(before);
+});
+
+it('exits with 4 where it is refused, with a JSON line for those who asked for JSON', {
+  timeout: PATIENCE,
+}, async () => {
+  expect(await run('push payments 1.0.0 app.jar -e dev')).toMatchObject({ code: 0, stderr: '' });
+  const refused = await run('payments 9.9.9 -e dev --output json');
+  expect(refused.code).toBe(4);
+  expect(JSON.parse(refused.stdout)).toMatchObject({ type: 'error', code: 'VERSION_NOT_FOUND', exitCode: 4 });
+  expect(refused.stderr).toBe(
+    'trigger-deploy: there is no version 9.9.9 of payments\n  → the newest are 1.0.0; trigger-deploy push makes a new one\n',
+  );
+  const denied = await run('status -e dev', { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' });
+  expect(denied).toMatchObject({ code: 4, stderr: expect.stringContaining('no AWS credentials found') });
+});
+
+it('exits with 3 when AWS does not answer', { timeout: PATIENCE }, async () => {
+  const lost = await run('status -e dev', { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' });
+  expect(lost).toMatchObject({ code: 3, stderr: expect.stringContaining('AWS does not answer') });
+});
+
+it('an interrupted push takes its parts back before it exits', { timeout: PATIENCE }, async () => {
+  await writeFile(join(cwd, 'big.jar'), randomBytes(200_000_000));
+  const pushing = start('push payments 2.0.0 big.jar -e dev');
+  await cloud.until((request) => request.operation === 'UploadPart' && request.status === 200);
+  pushing.process.kill('SIGINT');
+  expect(await pushing.finished).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('trigger-deploy: interrupted: no version was published'),
+  });
+  const operations = cloud.requests.map((request) => request.operation);
+  expect(operations.filter((one) => one === 'AbortMultipartUpload')).toHaveLength(1);
+  expect(operations).not.toContain('CompleteMultipartUpload');
+  expect(cloud.objects('deploys-dev', 'artifacts/payments/2.0.0/')).toEqual([]);
+});
+
+it('a reader that goes away stops neither the work nor its exit code', { timeout: PATIENCE }, async () => {
+  await writeFile(join(cwd, 'wide.jar'), randomBytes(30_000_000));
+  const pushing = start('push payments 3.0.0 wide.jar -e dev');
+  pushing.process.stdout?.destroy();
+  expect(await pushing.finished).toMatchObject({ code: 0 });
+  expect(cloud.objects('deploys-dev', 'artifacts/payments/3.0.0/')).toHaveLength(2);
+});
+
+it('Ctrl-C leaves a deployment running and says how to follow it; none of it hangs', {
+  timeout: PATIENCE,
+}, async () => {
+  const deploying = start('payments 1.0.0 -e dev');
+  await cloud.until((request) => request.operation === 'Publish');
+  deploying.process.kill('SIGTERM');
+  const { stdout, code } = await deploying.finished;
+  expect(code).not.toBeNull();
+  expect(stdout).toMatch(/trigger-deploy watch [0-9A-Z]{26} --env dev/);
+});
