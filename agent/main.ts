@@ -252,11 +252,7 @@ function createPackage(
 }
 
 /** Without `commands` for whoever only looks. */
-function createManager(
-  { manager }: AgentServiceConfig,
-  clock: Clock,
-  commands?: Commands,
-): ServiceManager {
+function createManager({ manager }: AgentServiceConfig, clock: Clock, commands?: Commands): ServiceManager {
   switch (manager.type) {
     case 'systemd':
       return createSystemdManager({ ...manager, clock });

@@ -1,6 +1,7 @@
-import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { asTriggerDeployError, type ErrorCode, isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Ending, ProgressState, Step } from '../../shared/report.ts';
 import { isExhausted } from './recover.ts';
+import { reportErrorOf } from './reports.ts';
 import type { Run } from './run.ts';
 import { beforeSwitch } from './state.ts';
 import { check, watch } from './step-check.ts';
@@ -49,7 +50,7 @@ const COURSE: readonly ForwardStep[] = ['prepare', 'drain', 'switch', 'start', '
 export async function runDeployment(run: Run): Promise<RunResult> {
   const exhausted = isExhausted(run.active());
   if (run.active().direction === 'back') return exhausted ? brokenAfterTries(run) : await goBack(run);
-  const failure = exhausted ? triedTooOften(run) : await goForward(run);
+  const failure = turnedBack(run) ?? (exhausted ? triedTooOften(run) : await goForward(run));
   if (failure === undefined) return { ending: 'succeeded' };
   if (failure === 'held') return { held: true };
   if (await isInterrupted(run, failure.error)) return { interrupted: true };
@@ -85,6 +86,14 @@ async function goForward(run: Run): Promise<Failure | 'held' | undefined> {
   return undefined;
 }
 
+/** It was turning back already, before anything was switched, when the agent went away. */
+function turnedBack(run: Run): Failure | undefined {
+  const { error, during } = run.active();
+  if (error === undefined || during === undefined) return undefined;
+  const { code, message, detail } = error;
+  return { error: new TriggerDeployError(code as ErrorCode, message, { detail }), during };
+}
+
 /** A deployment that takes the agent down each time must not do so for ever. */
 function triedTooOften(run: Run): Failure {
   const { state, recoveries } = run.active();
@@ -116,13 +125,18 @@ async function goBack(run: Run): Promise<RunResult> {
   }
 }
 
-/** Nothing was switched: whatever traffic was taken away is given back, and that is all there is to undo. */
+/**
+ * Nothing was switched: whatever traffic was taken away is given back, and that is all there is to undo. Why is
+ * recorded first: an agent killed on the way must not go forward again, with the hooks counted that gave it back.
+ */
 async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> {
   if (mayBeDrained(run)) {
     try {
+      await run.move({ error: reportErrorOf(error, error.detail), during });
       // The cancel that turned it back must not cancel the giving back.
       await undrain({ ...run, signal: run.stopping });
     } catch (cause) {
+      if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
       run.log.error({ err: cause }, 'the afterStart hooks failed while turning back');
     }
   }

@@ -55,10 +55,20 @@ export function createPerformer(context: {
   async function takeUpAgain(): Promise<void> {
     const bootId = await ports.host.bootId();
     const { active } = await cell.update((state) => takenUpAgain(state, bootId));
-    if (!active) return;
+    if (!active) return await sweep();
     const { order, state, direction, recoveries } = active;
     const stands = { deployment: order.deployment, state, direction, recoveries };
     log.warn(stands, 'taking up the deployment the journal holds');
+  }
+
+  /** Which releases may go is judged after a deployment, by what is known then: here they all stay. */
+  async function sweep(): Promise<void> {
+    try {
+      const all = await ports.package.releases();
+      await ports.package.prune(new Set(all.map(({ version }) => version)));
+    } catch (error) {
+      log.warn({ err: error }, 'what a killed agent may have left in the staging could not be removed');
+    }
   }
 
   /** A cancel or a newer order may have been journalled while there was no run to abort. */

@@ -77,7 +77,10 @@ export interface PackageType {
    * @throws RELEASE_INCOMPLETE when the release is missing or not whole.
    */
   switchTo(version: string | null): Promise<void>;
-  /** Removes releases beyond the configured number; never one of `keep`, `current`, or one a live process has open. */
+  /**
+   * Removes releases beyond the configured number; never one of `keep`, `current`, or one a live process has
+   * open. Empties the staging of what a killed agent left there.
+   */
   prune(keep: ReadonlySet<string>): Promise<string[]>;
 }
 

@@ -64,10 +64,11 @@ export async function openWorker(context: {
   const performer = createPerformer({ service, ports, identity, log, cell });
   let wake = Promise.withResolvers<void>();
 
-  async function update(change: (state: ServiceState) => ServiceState): Promise<void> {
-    await cell.update(change);
+  async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
+    const state = await cell.update(change);
     outbox.wake();
     wake.resolve();
+    return state;
   }
 
   function endWaiting(state: ServiceState, ending: Ending, why: TriggerDeployError): ServiceState {
@@ -77,24 +78,46 @@ export async function openWorker(context: {
     return withEnding({ ...state, waiting: null }, last, waiting.replyTo);
   }
 
+  function endOutdated(state: ServiceState, order: Order, newest: number): ServiceState {
+    const message = `sequence ${order.sequence} is older than ${newest}, which was seen before`;
+    const why = new TriggerDeployError('SUPERSEDED', message);
+    return withEnding(state, neverBegan(identity, order, 'superseded', why, clock.now()), order.replyTo);
+  }
+
+  /** The order takes the waiting place from whichever had it. */
+  function taken(state: ServiceState, order: Order): ServiceState {
+    const next = endWaiting(
+      raised(state, order.sequence, order.deployment),
+      'superseded',
+      supersededBy(order),
+    );
+    const accepted = reportOf(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
+    return withOutgoing(queued(next, order), accepted, order.replyTo);
+  }
+
+  /** It waits now; what is active, and has switched nothing yet, gives way. */
+  function hasTaken(order: Order): void {
+    const { deployment, version, sequence, source } = order;
+    log.info({ deployment, version, sequence, source }, 'accepted');
+    const { active } = cell.read();
+    const isOther = active?.order.deployment !== deployment;
+    if (active && isOther && beforeSwitch(active)) performer.giveUp(supersededBy(order));
+  }
+
   const worker: ServiceWorker = {
     service,
     state: cell.read,
 
     async accept(order) {
-      await update((state) => {
-        const next = endWaiting(
-          raised(state, order.sequence, order.deployment),
-          'superseded',
-          supersededBy(order),
-        );
-        const accepted = reportOf(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
-        return withOutgoing(queued(next, order), accepted, order.replyTo);
+      // Judged on what the journal holds by then: converging may have been quicker, with this order or a newer one.
+      const { waiting } = await update((state) => {
+        if (isKnown(state, order.deployment)) return state;
+        const { seen } = state;
+        return seen && order.source === 'announcement' && order.sequence < seen.sequence
+          ? endOutdated(state, order, seen.sequence)
+          : taken(state, order);
       });
-      const { deployment, version, sequence, source } = order;
-      log.info({ deployment, version, sequence, source }, 'accepted');
-      const { active } = cell.read();
-      if (active && beforeSwitch(active)) performer.giveUp(supersededBy(order));
+      if (waiting === order) hasTaken(order);
     },
 
     async proceed(deployment, replyTo) {
@@ -132,16 +155,24 @@ export async function openWorker(context: {
       }
     },
 
-    raise: (sequence, deployment) => update((state) => raised(state, sequence, deployment)),
+    async raise(sequence, deployment) {
+      await update((state) => raised(state, sequence, deployment));
+    },
 
     async converge(reader, signal) {
       const want = await reader.read(service.name, signal);
       if (!want) return;
-      const order = orderFromDesired(cell.read(), want, await ports.package.current());
+      const current = await ports.package.current();
       const desired = { desired: want.version, sequence: want.sequence };
+      let order = 'not looked at' as Order | string;
+      // Judged within the change: an announcement, or another look at the desired state, may have come between.
+      await update((state) => {
+        order = orderFromDesired(state, want, current);
+        return typeof order === 'string' ? state : taken(state, order);
+      });
       if (typeof order === 'string') return log.debug(desired, `nothing to converge: ${order}`);
       log.info(desired, 'converging on the desired state');
-      await worker.accept(order);
+      hasTaken(order);
     },
 
     record: (signal) => look({ ports, identity, cell }, signal),
@@ -172,6 +203,13 @@ export async function openWorker(context: {
     },
   };
   return worker;
+}
+
+function isKnown(state: ServiceState, deployment: string): boolean {
+  const underWay = [state.active?.order, state.waiting];
+  return (
+    endingOf(state, deployment) !== undefined || underWay.some((order) => order?.deployment === deployment)
+  );
 }
 
 /** What the journal holds, as far as it is this instance's. */

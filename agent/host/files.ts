@@ -1,6 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, readdir, rename, rm, statfs, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  statfs,
+  symlink,
+} from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /**
@@ -102,6 +113,26 @@ export async function readRange(handle: FileHandle, start: number, length: numbe
     filled += bytesRead;
   }
   return buffer.subarray(0, filled);
+}
+
+/** A new directory of exactly this mode, whatever the umask. */
+export async function makeNew(path: string, mode: number): Promise<void> {
+  await mkdir(path, { mode: 0o700 });
+  await chmod(path, mode);
+}
+
+/**
+ * The directory is there, made with this mode like the missing ones above it, and on disk with its name when it
+ * resolves. One that is there stays as it is, and is synced like a new one: whoever made it may have been killed
+ * before its own fsync.
+ */
+export async function makeDirectories(path: string, mode: number): Promise<void> {
+  if (!(await lstatIfAny(path))) {
+    await makeDirectories(dirname(path), mode);
+    await makeNew(path, mode).catch(ignoring('EEXIST', undefined));
+  }
+  // A parent that may not be read was not made by us.
+  await fsyncDirectory(dirname(path)).catch(ignoring('EACCES', undefined));
 }
 
 /** Names created, renamed or removed in a directory are on disk when it resolves. */

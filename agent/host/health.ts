@@ -39,12 +39,7 @@ export function createHealthProbe(run: RunCommand = runCommand): HealthProbe {
   };
 }
 
-function answerOf(
-  check: Check,
-  expected: Expected,
-  signal: AbortSignal,
-  run: RunCommand,
-): Promise<Answer> {
+function answerOf(check: Check, expected: Expected, signal: AbortSignal, run: RunCommand): Promise<Answer> {
   switch (check.kind) {
     case 'http':
       return http(check, expected, signal);

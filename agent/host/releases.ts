@@ -4,11 +4,11 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { type Artifact, sameArtifacts } from '../../shared/manifest.ts';
 import { versionName } from '../../shared/names.ts';
 import type { PackageType } from '../deploy/ports.ts';
-import { fsyncDirectory, ignoring, lstatIfAny, pointAt, removeTree, settleTree } from './files.ts';
+import { fsyncDirectory, ignoring, lstatIfAny, makeNew, pointAt, removeTree, settleTree } from './files.ts';
 import { namesInUse } from './in-use.ts';
 import { type ReleaseRecord, readRecord, writeRecord } from './release-record.ts';
 import { asNoSpace, assertSpace, type Space } from './space.ts';
-import { inStaging, makeNew, type Places, placesOf } from './staging.ts';
+import { inStaging, type Places, placesOf } from './staging.ts';
 
 /**
  * What jar and archive share: complete releases in `DIR/releases/VERSION`, one of them `DIR/current`, each
@@ -77,7 +77,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     const { version } = order;
     const place = places.release(version);
     const existing = await recordOf(places, version);
-    if (!existing) return 'make';
+    if (!existing) return (await lstatIfAny(place)) && (await isStanding(version)) ? 'verify' : 'make';
     if (!sameArtifacts(existing.artifacts, order.artifacts)) {
       // An adopted release has no digests to compare: the announced one takes its place, unless it is in use.
       if (existing.artifacts.length === 0 && !(await isStanding(version))) return 'make';
@@ -96,7 +96,14 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     const into = { release: join(staging, 'release'), scratch: join(staging, 'scratch') };
     await makeNew(into.release, 0o755);
     await makeNew(into.scratch, 0o700);
-    if (duty === 'verify') return contents.verify(places.release(version), into, job);
+    if (duty === 'verify') {
+      const downloaded = await contents.verify(places.release(version), into, job);
+      // Its record may be what was damaged; its files are known to be right now.
+      if (!(await recordOf(places, version))) {
+        await writeRecord(places.release(version), newRecord(version, artifacts));
+      }
+      return downloaded;
+    }
     const downloaded = await contents.fill(into, job);
     job.signal.throwIfAborted();
     await publish(places, staging, newRecord(version, artifacts));
@@ -153,9 +160,10 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
         .slice(Math.max(keep, KEPT_AT_LEAST))
         .map(({ version }) => version)
         .filter((version) => !precious.has(version));
-      if (old.length === 0) return [];
+      // Also with nothing to remove: an agent that was killed may have left something in the staging.
+      if (old.length === 0 && !(await lstatIfAny(places.staging))) return [];
       const current = await currentOf(places);
-      const used = await namesInUse(places.releases);
+      const used = old.length === 0 ? new Set<string>() : await namesInUse(places.releases);
       const removable = old.filter((version) => version !== current && !used.has(version));
       await inStaging(places, async (staging) => {
         for (const version of removable) {

@@ -38,7 +38,7 @@ export function childEnvironment(environment: NodeJS.ProcessEnv): Record<string,
   return passed;
 }
 
-export interface User {
+interface User {
   name: string;
   uid: number;
   gid: number;
@@ -46,7 +46,7 @@ export interface User {
 }
 
 /** A line of passwd(5): `name:password:uid:gid:comment:home:shell`. */
-export function parsePasswd(line: string): User | undefined {
+function parsePasswd(line: string): User | undefined {
   const [name, , uid, gid, , home] = line.trim().split(':');
   if (!name || !uid || !gid || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) return undefined;
   return { name, uid: Number(uid), gid: Number(gid), home: home || '/' };

@@ -45,7 +45,7 @@ function noSpace(
 }
 
 /** `12 B`, `3.4 MiB`. */
-export function formatBytes(bytes: number): string {
+function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let value = bytes;
   let unit = 0;

@@ -1,7 +1,7 @@
-import { chmod, mkdir, readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { fsyncDirectory, ignoring, lstatIfAny, removeTree, sweepTemporaries } from './files.ts';
+import { lstatIfAny, makeDirectories, removeTree, sweepTemporaries } from './files.ts';
 
 /** Where a service's releases lie. The staging is on their file system, so that a rename publishes. */
 export function placesOf(dir: string) {
@@ -20,9 +20,9 @@ export type Places = ReturnType<typeof placesOf>;
  * @throws RELEASE_CONFLICT when something else stands in its place, or in that of `releases`.
  */
 export async function inStaging<T>(places: Places, work: (staging: string) => Promise<T>): Promise<T> {
-  await makeDirectory(places.dir, 0o755, { recursive: true });
-  await makeDirectory(places.releases, 0o755);
-  await makeDirectory(places.staging, 0o700);
+  await makeDirectories(places.dir, 0o755);
+  await makeDirectories(places.releases, 0o755);
+  await makeDirectories(places.staging, 0o700);
   await assertOwn(places.releases);
   await assertOwn(places.staging);
   // A mode that a person changed: 0700 is what keeps planted links out.
@@ -35,20 +35,6 @@ export async function inStaging<T>(places: Places, work: (staging: string) => Pr
     // What cannot be removed now is removed, or complained about, the next time.
     await empty(places.staging).catch(() => {});
   }
-}
-
-/** A new directory of exactly this mode, whatever the umask. */
-export async function makeNew(path: string, mode: number): Promise<void> {
-  await mkdir(path, { mode: 0o700 });
-  await chmod(path, mode);
-}
-
-/** Leaves a directory that is there as it is. */
-async function makeDirectory(path: string, mode: number, { recursive = false } = {}): Promise<void> {
-  if (await lstatIfAny(path)) return;
-  if (recursive) await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  await makeNew(path, mode).catch(ignoring('EEXIST', undefined));
-  await fsyncDirectory(dirname(path));
 }
 
 async function assertOwn(path: string): Promise<void> {

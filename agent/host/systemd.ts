@@ -90,7 +90,7 @@ export function statusOf(state: UnitState): ServiceStatus {
 }
 
 /** Whether `now` is of another start than `before`. Without invocation ids the main pid has to tell. */
-export function startedAnew(before: UnitState, now: UnitState): boolean {
+function startedAnew(before: UnitState, now: UnitState): boolean {
   if (now.invocation === null) return now.mainPid !== before.mainPid;
   return now.invocation !== before.invocation;
 }

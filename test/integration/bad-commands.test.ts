@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { deploy, push } from '../support/commands.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
-import { PUBLISHER, startProgram } from '../support/programs.ts';
+import { PUBLISHER } from '../support/programs.ts';
 import { standingOf } from '../support/standing.ts';
 
 /** What a person can get wrong on the command line and around it: one clear line each, and nothing is done. */
@@ -38,7 +38,7 @@ const WRITES = ['PutObject', 'CreateMultipartUpload', 'DeleteObject', 'CreateQue
 async function withoutEffect(args: string[], env: Record<string, string> = fleet.env) {
   const before = await standingOf(fleet, instance);
   const seen = fleet.cloud.requests.length;
-  const result = await startProgram([PUBLISHER, ...args], { env, cwd: fleet.publisherDir }).finished;
+  const result = await fleet.start([PUBLISHER, ...args], { env, cwd: fleet.publisherDir }).finished;
   const asked = fleet.cloud.requests.slice(seen).filter(({ accessKeyId }) => accessKeyId === 'publisher');
   const done = asked.filter(({ operation, status = 0 }) => WRITES.includes(operation) && status < 300);
   expect(done).toEqual([]);

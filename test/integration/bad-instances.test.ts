@@ -6,7 +6,7 @@ import { nextLogged } from '../support/agent-log.ts';
 import { instanceKey } from '../support/cloud-sqs.ts';
 import { deploy, push } from '../support/commands.ts';
 import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet.ts';
-import { AGENT, startProgram } from '../support/programs.ts';
+import { AGENT } from '../support/programs.ts';
 import { eventsOf, parseEvent } from '../support/publisher-events.ts';
 import { standingOf } from '../support/standing.ts';
 
@@ -108,7 +108,7 @@ test('an agent that starts without any credentials stays up and keeps its servic
   const before = await standingOf(fleet, honest);
   await fleet.stopAgent(honest);
   const env = { ...fleet.env, AWS_ACCESS_KEY_ID: '' };
-  const agent = startProgram([AGENT, 'run', '--config', honest.configFile], { env, cwd: honest.dir });
+  const agent = fleet.start([AGENT, 'run', '--config', honest.configFile], { env, cwd: honest.dir });
   await agent.line((line) => line.includes('AWS_DENIED') && line.includes('no AWS credentials found'));
   expect(agent.process.exitCode).toBe(null);
   expect(await standingOf(fleet, honest)).toEqual(before);

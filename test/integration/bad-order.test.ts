@@ -141,7 +141,8 @@ test('of two announcements that arrive in the wrong order the newer is deployed,
     const result = await fleet.publisher('payments', version, '--env', 'dev', '--no-wait');
     expect(result, result.stderr).toMatchObject({ code: 0 });
   }
-  const ended = nextLogged(instance, ({ msg }) => msg === 'succeeded');
+  const newer = payloadOf(heard('1.3.0')).deployment;
+  const ended = nextLogged(instance, ({ msg, deployment }) => msg === 'succeeded' && deployment === newer);
   fleet.cloud.deliveries.release('reversed');
   await ended;
   expect(await fleet.ask(instance)).toEqual({ status: 200, version: '1.3.0' });

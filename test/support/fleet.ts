@@ -124,7 +124,7 @@ export async function startFleet(): Promise<Fleet> {
   const dir = await mkdtemp(join(tmpdir(), 'trigger-deploy-'));
   const programs = new Set<Program>();
   // The programs start from source over and over: compiled once, each start takes half the time.
-  const common = { ...markOf(dir), NODE_COMPILE_CACHE: join(dir, 'compiled') };
+  const common = { ...markOf(dir), NODE_COMPILE_CACHEX: join(dir, 'compiled') };
   let cloud: Cloud | undefined;
   let stopped: Promise<void> | undefined;
   const stop = () => {

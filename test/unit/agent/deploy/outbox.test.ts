@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createOutbox } from '../../../../agent/deploy/outbox.ts';
 import type { Clock, Journal, Reporter } from '../../../../agent/deploy/ports.ts';
@@ -80,8 +81,14 @@ function setUp(initial: ServiceState) {
     },
   };
   const inner = createStateCell(initial, journal);
+  const looks = { count: 0 };
   const cell: StateCell = {
-    read: inner.read,
+    read() {
+      looks.count += 1;
+      // An outbox that never rests would starve the whole process, this test's own end included.
+      if (looks.count > 10_000) stopping.abort(new Error('it looks and looks'));
+      return inner.read();
+    },
     async update(change) {
       const state = await inner.update(change);
       changed();
@@ -105,6 +112,7 @@ function setUp(initial: ServiceState) {
   return {
     ...log,
     cell,
+    looks,
     outbox,
     faults,
     stopping,
@@ -144,6 +152,17 @@ describe('the outbox', () => {
       await box.empty();
       expect(box.delivered.at(-1)).toBe(name);
     }
+  });
+
+  test('that holds nothing rests until it is woken, and rests again', async () => {
+    const box = setUp(holding());
+    void box.start();
+    for (let i = 0; i < 3; i += 1) {
+      box.outbox.wake();
+      await setImmediate();
+    }
+    expect(box.stopping.signal.aborted).toBe(false);
+    expect(box.looks.count).toBeLessThan(20);
   });
 
   test('delivers what came before it ran', async () => {

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { appendFile, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -134,9 +135,11 @@ test('a pid file with anything but a living pid tells no pid', async () => {
 
 test('a stale pid file that names a stranger never gets the stranger killed', async () => {
   const { service, pid } = await daemon('', { status: sh('exit 3'), stopTimeout: 100 });
-  await writeFile(pid, String(process.pid));
+  const stranger = spawn('/bin/sleep', ['300']);
+  await writeFile(pid, String(stranger.pid));
   expect(await service.status(calm)).toMatchObject({ active: false, mainPid: null });
   await service.stop(calm);
+  expect(await runs(stranger.pid ?? 0)).toBe(true);
 });
 
 test('the log tail begins where the last start did', async () => {

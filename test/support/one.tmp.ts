@@ -1,0 +1,16 @@
+import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);
+import { startFleet } from './fleet.ts';
+const f = await startFleet();
+const is = await Promise.all(['i-0a1','i-0a2','i-0a3'].map(id=>f.addInstance(id)));
+await f.publisher('push','payments','1.0.0', await f.pack('1.0.0'));
+await f.publisher('payments','1.0.0','--env','dev');
+const p = f.startPublisher('status','--env','dev');
+await new Promise(r=>setTimeout(r,600));
+p.process.kill('SIGKILL'); await p.finished;
+let t=performance.now();
+const lap=(w:string)=>{console.log(w, Math.round(performance.now()-t)); t=performance.now()};
+await Promise.all(is.map(i=>f.stopAgent(i))); lap('agents'); console.log(Date.now(), is.map(i=>require('node:fs').readFileSync(i.logFile,'utf8').trim().split('\n').slice(-4).map((l:string)=>{const o=JSON.parse(l);return Date.parse(o.time)+' '+o.msg}).join('\n  ')).join('\n'));
+const { killMarked } = await import('./marked-processes.ts');
+await killMarked(f.dir); lap('marked');
+await f.cloud.stop(); lap('cloud');
+await f.stop().catch(e=>console.log(e)); lap('rest');
