@@ -8,6 +8,9 @@ import type { ErrorCode } from '../shared/errors.ts';
 import { isReplyQueueName } from '../shared/names.ts';
 import { endingOf, type Order, type ServiceState } from './deploy/state.ts';
 
+/** How far the clocks of a publisher and of AWS may be apart before an issue in the future is no mistake, ms. */
+const CLOCK_SKEW_MS = 5 * 60 * 1000;
+
 /**
  * A verified announcement, and what this instance knows → what to do about it. Pure, and the one place
  * where it is decided; the caller does it, and forgets the message only once it is in the journal.
@@ -140,10 +143,11 @@ function isTargeted(said: Announcement, known: Knowledge): boolean {
   return said.targets === undefined || said.targets.includes(known.instance);
 }
 
-/** Expiry fails closed: a life longer than any publisher gives counts as expired, too. */
+/** Expiry fails closed: a life longer than any publisher gives, from its issue or from now, counts as expired, too. */
 function isExpired(said: Announcement, known: Knowledge): boolean {
-  const life = Date.parse(said.expiresAt) - Date.parse(said.issuedAt);
-  return Date.parse(said.expiresAt) <= known.now || life > LONGEST_EXPIRY_MS;
+  const expiresAt = Date.parse(said.expiresAt);
+  const life = expiresAt - Math.min(Date.parse(said.issuedAt), known.now + CLOCK_SKEW_MS);
+  return expiresAt <= known.now || life > LONGEST_EXPIRY_MS;
 }
 
 function lapsed(said: Announcement, known: Knowledge): Decision | undefined {

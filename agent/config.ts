@@ -18,6 +18,8 @@ const absolutePath = z
   })
   // One directory, one spelling: `/opt/payments/` is `/opt/payments`.
   .transform((path) => resolve(path));
+/** A bound of 0 would be over before anything began. */
+const positive = duration.refine((ms) => ms > 0, { error: 'expected more than 0' });
 /** The program is named by its full path: a root agent must not search a PATH it does not control. */
 const argv = z
   .array(z.string().refine((word) => !word.includes('\0'), { error: 'no NUL' }))
@@ -39,8 +41,8 @@ const port = z.int().min(1).max(65_535);
 
 const patience = {
   successes: z.int().min(1).max(100).default(1),
-  deadline: duration.default(60_000),
-  timeout: duration.default(2000),
+  deadline: positive.default(60_000),
+  timeout: positive.default(2000),
 };
 
 const check = z
@@ -68,12 +70,12 @@ const check = z
   });
 
 const hook = z
-  .strictObject({ run: argv, timeout: duration.default(30_000), user: userName.optional(), environment })
+  .strictObject({ run: argv, timeout: positive.default(30_000), user: userName.optional(), environment })
   .transform((value): Hook => value);
 
 const adopt = z.strictObject({ path: absolutePath, version: versionName });
 const directoryPackage = {
-  dir: absolutePath,
+  dir: absolutePath.refine((path) => path !== '/', { error: 'expected a directory of its own, not /' }),
   /** DESIGN: at least 3 kept, for a JVM whose jar is deleted dies late. */
   keep: z.int().min(3).max(100).default(3),
   adopt: adopt.optional(),
@@ -83,7 +85,7 @@ const packageConfig = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('archive'), ...directoryPackage }),
 ]);
 
-const managerBounds = { stopTimeout: duration.default(30_000), startTimeout: duration.default(60_000) };
+const managerBounds = { stopTimeout: positive.default(30_000), startTimeout: positive.default(60_000) };
 const manager = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('systemd'), unit: unitName, ...managerBounds }),
   z.strictObject({
@@ -104,7 +106,9 @@ const service = z.strictObject({
   package: packageConfig,
   manager,
   checks: z.array(check).max(16).default([]),
-  watch: duration.default(10_000),
+  watch: z
+    .union([z.literal(0), duration], { error: 'expected a duration such as 500ms, 30s, 10m or 1h, or 0' })
+    .default(10_000),
   hooks: z
     .strictObject({
       beforeStop: z.array(hook).max(16).default([]),
@@ -157,16 +161,16 @@ const agentConfig = z
       });
     }
     const owners = new Map<string, string>();
-    for (const [name, { package: pkg }] of Object.entries(config.services)) {
-      const owner = owners.get(pkg.dir);
-      if (owner !== undefined) {
-        context.addIssue({
-          code: 'custom',
-          path: ['services', name, 'package', 'dir'],
-          message: `${pkg.dir} belongs to ${owner} already`,
-        });
-      }
-      owners.set(pkg.dir, name);
+    const claim = (thing: string, name: string, path: string[]) => {
+      const owner = owners.get(thing);
+      owners.set(thing, name);
+      if (owner === undefined) return;
+      const message = `${thing} belongs to ${owner} already`;
+      context.addIssue({ code: 'custom', path: ['services', name, ...path], message });
+    };
+    for (const [name, { package: pkg, manager: run }] of Object.entries(config.services)) {
+      claim(pkg.dir, name, ['package', 'dir']);
+      if (run.type === 'systemd') claim(run.unit, name, ['manager', 'unit']);
     }
   });
 

@@ -6,9 +6,10 @@ import { hideBin } from 'yargs/helpers';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Aws, createAws } from '../shared/aws.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
-import { createLog, silentLog } from '../shared/log.ts';
+import { createLog, type Log, silentLog } from '../shared/log.ts';
+import { retry } from '../shared/retry.ts';
 import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
-import { runAgent } from './agent.ts';
+import { type Notifier, runAgent } from './agent.ts';
 import { createArtifactStore, createDesiredStore, probeBucket } from './aws/artifacts.ts';
 import { readIdentity } from './aws/identity.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
@@ -56,7 +57,8 @@ async function run(options: Options): Promise<void> {
     });
   }
   const verifier = await loadVerifier(config);
-  const identity = await identify(config, stopping.signal);
+  const notifier = createNotifier(process.env);
+  const identity = await identifyPatiently(config, notifier, log, stopping.signal);
   const aws = createAws(config);
   const clock = createClock(aws);
   const agentLog = log.child({ instance: identity.instance, env: config.env });
@@ -106,7 +108,7 @@ async function run(options: Options): Promise<void> {
       verifier,
       desired: createDesiredReader(desiredStore, verifier, config.env),
       reporter,
-      notifier: createNotifier(process.env),
+      notifier,
       clock,
       log: agentLog,
     },
@@ -225,8 +227,31 @@ async function loadVerifier(config: AgentConfig): Promise<Verifier> {
 async function identify(config: AgentConfig, signal: AbortSignal): Promise<Identity> {
   const about = { env: config.env, agentVersion: VERSION };
   if (config.instance !== undefined) return { ...about, instance: config.instance, zone: undefined };
-  const { instance, zone } = await readIdentity(signal);
+  const { instance, zone } = await readIdentity(signal, {
+    endpoint: process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT,
+  });
   return { ...about, instance, zone };
+}
+
+/** Without metadata the agent waits, ready: what is ordered after it must boot, and a restart would not help. */
+async function identifyPatiently(
+  config: AgentConfig,
+  notifier: Notifier,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Identity> {
+  return await retry(() => identify(config, signal), {
+    attempts: Number.POSITIVE_INFINITY,
+    first: 1000,
+    longest: 60_000,
+    signal,
+    retryable: (error) => {
+      log.error({ err: error }, 'waiting for the instance metadata');
+      void notifier.ready();
+      notifier.status('waiting for the instance metadata');
+      return true;
+    },
+  });
 }
 
 function createClock(aws: Aws): Clock {

@@ -19,17 +19,16 @@ const TRIES = { attempts: 4, first: 200, longest: 1000 };
 const TOKEN_TTL_S = '60';
 
 /**
- * Who this instance is, by IMDSv2; 10 s at the longest. The endpoint is the one given, else the one the AWS SDKs
- * would take (`AWS_EC2_METADATA_SERVICE_ENDPOINT`), else EC2's.
+ * Who this instance is, by IMDSv2; 10 s at the longest. The endpoint is the one given, else EC2's.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
  *
  * @throws CONFIG_INVALID, naming the setting that makes this call unnecessary.
  */
 export async function readIdentity(
   signal: AbortSignal,
-  options: { endpoint?: string } = {},
+  options: { endpoint?: string | undefined } = {},
 ): Promise<InstanceIdentity> {
-  const endpoint = options.endpoint || process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT || ENDPOINT;
+  const endpoint = options.endpoint || ENDPOINT;
   try {
     const token = await ask('PUT', '/latest/api/token', {
       'x-aws-ec2-metadata-token-ttl-seconds': TOKEN_TTL_S,

@@ -1,7 +1,7 @@
 import { type Desired, desired as desiredSchema } from '../../shared/desired.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { DesiredStore } from './ports.ts';
-import type { Order, ServiceState } from './state.ts';
+import { endingOf, type Order, type ServiceState } from './state.ts';
 
 /**
  * Bringing an instance up to date by itself: the one that booted after the announcement, or slept through
@@ -29,12 +29,18 @@ export function createDesiredReader(store: DesiredStore, verifier: Verifier, env
 
 /** What the desired state asks of this instance now; a string says why it asks nothing. */
 export function orderFromDesired(state: ServiceState, want: Desired, current: string | null): Order | string {
-  if (state.active || state.waiting) return 'a deployment is under way';
+  if (state.waiting || (state.active && !state.active.order.hold)) return 'a deployment is under way';
+  // Whoever prepared it may have died: what is desired since takes its place.
+  if (state.active && want.sequence <= state.active.order.sequence) return 'a deployment stands prepared';
   if (state.pinned) return `pinned to ${state.pinned.version}`;
   if (want.sequence <= (state.running?.sequence ?? 0)) return 'up to date';
   if (state.failures.some((failure) => failure.deployment === want.deployment))
     return 'it failed here before';
   if (state.tombstones.includes(want.deployment)) return 'it was cancelled here';
+  const last = state.endings.at(-1)?.report;
+  if (!state.running && last?.state === 'broken' && want.sequence <= last.sequence) {
+    return 'it is broken, and needs a person or a newer deployment';
+  }
   // A pause never keeps an instance that runs nothing from coming up.
   if (want.pause && current !== null) return `paused by ${want.pause.by}`;
   return {
@@ -46,5 +52,6 @@ export function orderFromDesired(state: ServiceState, want: Desired, current: st
     artifacts: want.artifacts,
     source: 'desired',
     hold: false,
+    ...(endingOf(state, want.deployment) && { quiet: true }),
   };
 }

@@ -14,7 +14,7 @@ import { switchRelease } from './step-switch.ts';
 
 /** How a run of a deployment came out: an ending, or a halt that the journal will take up again. */
 export type RunResult =
-  | { ending: Ending; error?: TriggerDeployError | undefined }
+  | { ending: Ending; error?: TriggerDeployError | undefined; during?: Step | undefined }
   /** Prepared, and waiting for the announcement that says go on. */
   | { held: true }
   /** The agent or the machine is stopping: no verdict, the journal holds where it stands. */
@@ -140,10 +140,10 @@ async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> 
       run.log.error({ err: cause }, 'the afterStart hooks failed while turning back');
     }
   }
-  if (error.code === 'CANCELLED') return { ending: 'cancelled', error };
-  if (error.code === 'SUPERSEDED') return { ending: 'superseded', error };
+  if (error.code === 'CANCELLED') return { ending: 'cancelled', error, during };
+  if (error.code === 'SUPERSEDED') return { ending: 'superseded', error, during };
   run.log.warn({ err: error, step: during }, `${error.message}: nothing was changed`);
-  return { ending: 'failed', error };
+  return { ending: 'failed', error, during };
 }
 
 /**

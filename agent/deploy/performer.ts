@@ -5,7 +5,7 @@ import type { Identity, Ports, ServiceConfig } from './ports.ts';
 import { takenUpAgain } from './recover.ts';
 import { endingReport, instanceRecordOf, reportErrorOf } from './reports.ts';
 import { createRun, type Run } from './run.ts';
-import { beforeSwitch, begun, finished, type Order, precious } from './state.ts';
+import { beforeSwitch, begun, finished, moved, type Order, precious } from './state.ts';
 import type { StateCell } from './state-cell.ts';
 
 /** Performs the deployments of one service, one at a time: begins what waits, ends what is over, tidies up. */
@@ -27,6 +27,8 @@ export function createPerformer(context: {
   identity: Identity;
   log: Log;
   cell: StateCell;
+  /** An ending is in the outbox. */
+  onEnding: () => void;
 }): Performer {
   const { service, ports, identity, log, cell } = context;
   let givenUp = new AbortController();
@@ -41,15 +43,20 @@ export function createPerformer(context: {
     giveUpIfOutdated();
     const run = openRun(stopping);
     const result = await runDeployment(run);
-    if ('interrupted' in result) {
-      if (stopping.aborted) return true;
-      await takeUpAgain();
-      throw new Error('the deployment was interrupted, and the agent was not stopped');
-    }
+    if ('interrupted' in result) return await halt(stopping);
     // Told to go on, or outdated, while it was coming to a halt?
     if ('held' in result) return cell.read().active?.order.hold === false || givenUp.signal.aborted;
     await end(run, result);
     return true;
+  }
+
+  /** No verdict: it is taken up again at the next start, or, where nothing stops, after a while. */
+  async function halt(stopping: AbortSignal): Promise<true> {
+    const goingDown = stopping.aborted || (await ports.host.stopping(stopping));
+    if (goingDown) await cell.update((state) => moved(state, { checkpointed: true }));
+    else await takeUpAgain();
+    if (stopping.aborted) return true;
+    throw new Error(goingDown ? 'the machine is going down' : 'what it comes to could not be recorded');
   }
 
   async function takeUpAgain(): Promise<void> {
@@ -87,15 +94,20 @@ export function createPerformer(context: {
     return createRun({ ports, service, identity, log: runLog, stopping, cancelled: givenUp.signal, cell });
   }
 
-  async function end(run: Run, { ending, error }: Extract<RunResult, { ending: unknown }>): Promise<void> {
+  async function end(
+    run: Run,
+    { ending, error, during }: Extract<RunResult, { ending: unknown }>,
+  ): Promise<void> {
     const report = endingReport(identity, run.active(), {
       ending,
+      during,
       error: error && reportErrorOf(error, service.reportLog ? error.detail : undefined),
       n: run.nextN(),
       at: ports.clock.now(),
       timings: run.timings(),
     });
     await cell.update((state) => finished(state, ending, report));
+    context.onEnding();
     const ms = Object.values(run.timings()).reduce((sum, spent) => sum + spent, 0);
     const level = ending === 'succeeded' ? 'info' : ending === 'broken' ? 'fatal' : 'warn';
     const { previous, timings } = report;

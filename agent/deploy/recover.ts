@@ -29,8 +29,9 @@ export function stateAtStart(
 /** The active deployment, ready to be taken up again after the agent, or the machine, went away in it. */
 export function takenUpAgain(state: ServiceState, bootId: string): ServiceState {
   if (!state.active) return state;
-  const { recoveries, n } = state.active;
-  const again: Partial<Active> = { recoveries: recoveries + 1, n: n + N_GAP };
+  const { recoveries, n, checkpointed } = state.active;
+  const counted = checkpointed ? recoveries : recoveries + 1;
+  const again: Partial<Active> = { recoveries: counted, n: n + N_GAP, checkpointed: false };
   if (state.active.bootId === bootId) return moved(state, again);
   return moved(state, { ...again, ...afterBoot(state.active, bootId) });
 }

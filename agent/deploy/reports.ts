@@ -128,6 +128,8 @@ export function endingReport(
   active: Active,
   said: {
     ending: Ending;
+    /** The step that failed, where it is not in the journal already. */
+    during: Step | undefined;
     error: Report['error'] | undefined;
     n: number;
     at: number; // ms since the epoch
@@ -141,7 +143,7 @@ export function endingReport(
     n: said.n,
     at: said.at,
     timings: said.timings,
-    step: active.during,
+    step: said.during ?? active.during,
     changed: touched && active.changed,
     error: said.error ?? active.error,
   });

@@ -29,6 +29,8 @@ export const order = z.looseObject({
   replyTo: z.string().optional(),
   /** Stop after `prepared` until the deployment's next announcement. */
   hold: z.boolean(),
+  /** It had its one ending here already (`rejected: expired`, say): it is done, and not told again. */
+  quiet: z.boolean().optional(),
 });
 export type Order = z.infer<typeof order>;
 
@@ -58,6 +60,8 @@ const active = z.looseObject({
   bootId: z.string(),
   /** How many times the agent has picked it up again after dying in it. */
   recoveries: z.int(),
+  /** The agent, or the machine, stopped in it in good order: taking it up again counts for nothing. */
+  checkpointed: z.boolean().optional(),
 });
 export type Active = z.infer<typeof active>;
 
@@ -88,6 +92,9 @@ export const serviceState = z.looseObject({
 export type ServiceState = z.infer<typeof serviceState>;
 
 const KEEP = { failures: 20, tombstones: 50, endings: 20, outbox: 200 } as const;
+
+/** Codes of failures that another try may well not meet. */
+const PASSING: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE']);
 
 const newest = <T>(list: readonly T[], most: number): T[] => list.slice(Math.max(0, list.length - most));
 
@@ -155,7 +162,8 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
   const over = state.active;
   if (!over) throw new Error('finished: nothing is active');
   const { deployment, sequence, version } = over.order;
-  const next: ServiceState = { ...withEnding(state, last, over.order.replyTo), active: null };
+  const told = over.order.quiet ? state : withEnding(state, last, over.order.replyTo);
+  const next: ServiceState = { ...told, active: null };
   switch (ending) {
     case 'succeeded':
       return {
@@ -167,8 +175,17 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
         pinned: over.order.source === 'local' ? { since: last.at, version } : next.pinned,
       };
     case 'broken':
-      return { ...next, running: null, failures: withFailure(state, sequence, deployment, version) };
+      return {
+        ...next,
+        running: null,
+        // What ran last is the one thing a person may want back.
+        previousGood: state.running?.version ?? state.previousGood,
+        failures: withFailure(state, sequence, deployment, version),
+      };
     case 'failed':
+      // What may pass by itself must not keep an instance from converging for good.
+      if (last.error && PASSING.has(last.error.code)) return next;
+      return { ...next, failures: withFailure(state, sequence, deployment, version) };
     case 'rolled-back':
       return { ...next, failures: withFailure(state, sequence, deployment, version) };
     case 'superseded':
@@ -183,9 +200,16 @@ export function withEnding(state: ServiceState, last: Report, replyTo: string | 
   const entry = { report: last, ...(replyTo === undefined ? {} : { replyTo }) };
   return {
     ...state,
-    endings: newest([...state.endings, entry], KEEP.endings),
+    endings: remembered([...state.endings, entry], state.seen?.deployment),
     outbox: newest([...state.outbox, entry], KEEP.outbox),
   };
+}
+
+/** The newest endings, and in any case that of the highest sequence: its duplicate must find it, whatever came since. */
+function remembered(endings: ServiceState['endings'], highest: string | undefined): ServiceState['endings'] {
+  const oldest = endings.slice(0, Math.max(0, endings.length - KEEP.endings));
+  const kept = oldest.filter((entry) => entry.report.deployment === highest);
+  return [...kept, ...newest(endings, KEEP.endings)];
 }
 
 /** Puts a report that must be delivered, and is no ending (`accepted`), into the outbox. */
@@ -216,7 +240,7 @@ export function endingOf(
   state: ServiceState,
   deployment: string,
 ): { report: Report; replyTo?: string | undefined } | undefined {
-  return state.endings.find((entry) => entry.report.deployment === deployment);
+  return state.endings.findLast((entry) => entry.report.deployment === deployment);
 }
 
 /** Releases that must outlive any pruning. */

@@ -37,8 +37,8 @@ export interface ServiceWorker {
   cancel(deployment: string): Promise<void>;
   /** Ends a deployment that never began here. */
   refuse(order: Order, ending: Ending, why: { code: ErrorCode; message: string }): Promise<void>;
-  /** The same answer again, for an announcement that came twice. */
-  repeat(deployment: string, replyTo: string | undefined): void;
+  /** The same answer again, for an announcement that came twice; what follows goes to whoever asked last. */
+  repeat(deployment: string, replyTo: string | undefined): Promise<void>;
   raise(sequence: number, deployment: string): Promise<void>;
   /** Acts on the desired state, if it asks for anything. */
   converge(reader: DesiredReader, signal: AbortSignal): Promise<void>;
@@ -61,7 +61,7 @@ export async function openWorker(context: {
   const log = context.log.child({ service: service.name });
   const cell = createStateCell(await stateOnDisk(context, log), journal);
   const outbox = createOutbox(cell, ports, log);
-  const performer = createPerformer({ service, ports, identity, log, cell });
+  const performer = createPerformer({ service, ports, identity, log, cell, onEnding: () => outbox.wake() });
   let wake = Promise.withResolvers<void>();
 
   async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
@@ -91,9 +91,12 @@ export async function openWorker(context: {
       'superseded',
       supersededBy(order),
     );
-    const accepted = reportOf(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
-    return withOutgoing(queued(next, order), accepted, order.replyTo);
+    if (order.quiet) return queued(next, order);
+    return withOutgoing(queued(next, order), accepted(order), order.replyTo);
   }
+
+  const accepted = (order: Order) =>
+    reportOf(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
 
   /** It waits now; what is active, and has switched nothing yet, gives way. */
   function hasTaken(order: Order): void {
@@ -140,18 +143,28 @@ export async function openWorker(context: {
 
     async refuse(order, ending, { code, message }) {
       const why = new TriggerDeployError(code, message);
-      await update((state) =>
-        withEnding(state, neverBegan(identity, order, ending, why, clock.now()), order.replyTo),
-      );
+      await update((state) => {
+        // What was cancelled was valid, and so was its sequence.
+        const next = ending === 'cancelled' ? raised(state, order.sequence, order.deployment) : state;
+        return withEnding(next, neverBegan(identity, order, ending, why, clock.now()), order.replyTo);
+      });
       log.warn({ deployment: order.deployment, code }, `${ending}: ${message}`);
     },
 
-    repeat(deployment, replyTo) {
-      const { active } = cell.read();
-      const ending = endingOf(cell.read(), deployment);
+    async repeat(deployment, replyTo) {
+      const askedFor = (order: Order): Order => ({ ...order, ...(replyTo && { replyTo }) });
+      const { active, waiting, endings } = await update((state) => {
+        if (!replyTo) return state;
+        const { active, waiting } = state;
+        if (active?.order.deployment === deployment) return moved(state, { order: askedFor(active.order) });
+        return waiting?.deployment === deployment ? queued(state, askedFor(waiting)) : state;
+      });
+      const ending = endings.findLast((entry) => entry.report.deployment === deployment);
       if (ending) reporter.progress(ending.report, replyTo ?? ending.replyTo);
       else if (active?.order.deployment === deployment) {
-        reporter.progress(standingReport(identity, active, clock.now()), replyTo ?? active.order.replyTo);
+        reporter.progress(standingReport(identity, active, clock.now()), active.order.replyTo);
+      } else if (waiting?.deployment === deployment) {
+        reporter.progress(accepted(waiting), waiting.replyTo);
       }
     },
 

@@ -1,10 +1,19 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
 import type { Journal } from '../deploy/ports.ts';
-import { ignoring, openNoFollow, readRange, removeTree, sweepTemporaries, writeDurably } from './files.ts';
+import {
+  fsyncDirectory,
+  ignoring,
+  makeDirectories,
+  openNoFollow,
+  readRange,
+  removeTree,
+  sweepTemporaries,
+  writeDurably,
+} from './files.ts';
 
 /**
  * The durable memory of one service: a line for each state, `HASH JSON\n`, where HASH is the first 16 hex
@@ -44,13 +53,31 @@ export function createJournal({
     const { state, bad } = lastState(content.bytes, parse);
     replaceNext = true;
     if (content.whole && !bad) {
-      replaceNext = state === undefined;
+      // A killed agent may have written it and never synced it; what is acted on must not be forgotten.
+      replaceNext = state === undefined || !(await settled());
       return { state, quarantined: undefined };
     }
     const quarantined = await setAside(content.bytes);
     // A full disk must not keep the agent from starting: then the next append repairs the file.
     if (state) await replace(lineOf(state)).catch(() => {});
     return { state, quarantined };
+  }
+
+  /** Whether the file, and its name, are on disk by now. */
+  async function settled(): Promise<boolean> {
+    try {
+      const handle = await openNoFollow(path);
+      try {
+        await handle.datasync();
+      } finally {
+        await handle.close();
+      }
+      await fsyncDirectory(dirname(path));
+      await makeDirectories(dirname(path), 0o700);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** A person may want to look at it. The name of the copy, or why there is none. */
@@ -68,7 +95,7 @@ export function createJournal({
   }
 
   async function replace(line: string): Promise<void> {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeDirectories(dirname(path), 0o700);
     await writeDurably(path, line);
     replaceNext = false;
   }

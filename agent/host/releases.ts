@@ -131,7 +131,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
             await publish(places, staging, newRecord(adopt.version, []));
           });
         }
-        await pointAt(places.current, join('releases', adopt.version));
+        await pointCurrent(places, adopt.version);
         return adopt.version;
       });
     },
@@ -143,6 +143,8 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
         inStaging(places, async (staging) => {
           const job = { order, note, signal };
           const duty = await dutyOf(job);
+          // What is here may have been published by an agent that was killed before it synced that.
+          if (duty !== 'make') await fsyncDirectory(places.releases);
           return { downloaded: duty === 'nothing' ? 0 : await fulfil(duty, staging, job) };
         }),
       );
@@ -203,22 +205,26 @@ async function currentOf({ dir, current, releases }: Places): Promise<string | n
   });
 }
 
+/** Synced also where there is nothing to remove: a removal that was cut short may not be on disk. */
 async function removeCurrent(places: Places): Promise<void> {
-  if ((await currentOf(places)) === null) return;
-  await rm(places.current);
-  await fsyncDirectory(places.dir);
+  if ((await currentOf(places)) !== null) await rm(places.current);
+  await fsyncDirectory(places.dir).catch(ignoring('ENOENT', undefined));
 }
 
 async function pointCurrent(places: Places, version: string): Promise<void> {
-  await currentOf(places);
+  const current = await currentOf(places);
   if (!(await recordOf(places, version))) {
     throw new TriggerDeployError(
       'RELEASE_INCOMPLETE',
       `${places.release(version)} is missing or not complete: current stays where it is`,
     );
   }
-  // Also when it points there already: a switch that was cut short may not be on disk.
-  await pointAt(places.current, join('releases', version));
+  // What is named is on disk before its name is: an agent that was killed may have published it and not synced.
+  await fsyncDirectory(places.releases);
+  // No new link where it points there already, for a full disk may have no room for one: a rollback that finds
+  // the old release still current must not fail by that.
+  if (current === version) await fsyncDirectory(places.dir);
+  else await pointAt(places.current, join('releases', version));
 }
 
 /** The staged release is on disk, then complete, then in its place. */

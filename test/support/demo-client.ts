@@ -8,7 +8,7 @@ import type { Instance } from './fleet.ts';
 const PAUSE_MS = 20;
 const PATIENCE_MS = 1000;
 
-export interface Tally {
+interface Tally {
   asked: number;
   /** Refused, cut off, or not answered within a second. */
   failed: number;
@@ -18,12 +18,15 @@ export interface Tally {
   longestSilenceMs: number;
 }
 
-/** Asks until `stop` is called, which answers what came of it. */
-export function startAsking(instances: readonly Pick<Instance, 'port'>[]): { stop(): Promise<Tally> } {
+/** Asks every instance over and over while `work` goes on. */
+export async function askDuring(
+  instances: readonly Pick<Instance, 'port'>[],
+  work: () => Promise<void>,
+): Promise<Tally> {
   const tally: Tally = { asked: 0, failed: 0, versions: new Map(), longestSilenceMs: 0 };
-  let stopping = false;
-  const askOne = async (port: number): Promise<void> => {
-    for (let answeredAt = performance.now(); !stopping; await sleep(PAUSE_MS)) {
+  let over = false;
+  const ask = async (port: number): Promise<void> => {
+    for (let answeredAt = performance.now(); !over; await sleep(PAUSE_MS)) {
       const version = await askVersion(port);
       tally.asked += 1;
       tally.longestSilenceMs = Math.max(tally.longestSilenceMs, performance.now() - answeredAt);
@@ -34,14 +37,14 @@ export function startAsking(instances: readonly Pick<Instance, 'port'>[]): { sto
       }
     }
   };
-  const asking = Promise.all(instances.map(({ port }) => askOne(port)));
-  return {
-    async stop() {
-      stopping = true;
-      await asking;
-      return tally;
-    },
-  };
+  const asking = Promise.all(instances.map(({ port }) => ask(port)));
+  try {
+    await work();
+  } finally {
+    over = true;
+    await asking;
+  }
+  return tally;
 }
 
 /** By a connection of its own, as a new client would: a kept one would hide what a restart cuts off. */

@@ -1,14 +1,14 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
-import { askVersion, startAsking, tallyText } from './demo-client.ts';
+import { askDuring, askVersion, tallyText } from './demo-client.ts';
 import { ENV, type Fleet } from './fleet.ts';
 import { AGENT, PUBLISHER } from './programs.ts';
 import { type Behaviour, packSampleService } from './sample-service/package.ts';
 
 /** What the demo shows, step by step, and what it makes sure of on the way. */
 
-const INSTANCES = ['i-0a1b2c3d', 'i-0d3e4f5a', 'i-0990aabb'];
+const INSTANCES = ['i-0990aabb', 'i-0a1b2c3d', 'i-0d3e4f5a'];
 /** No command of the demo takes a fifth of this. */
 const COMMAND_WITHIN_MS = 60_000;
 
@@ -32,12 +32,10 @@ export async function tellStory(stage: Stage): Promise<void> {
 
   heading('2. The next one, while a client keeps asking every instance which version it is');
   await push(stage, '1.1.0');
-  const client = startAsking(fleet.instances);
-  await deploy(stage, '1.1.0', { exitCode: 0, runsThen: '1.1.0' }).catch(async (error: unknown) => {
-    await client.stop();
-    throw error;
-  });
-  say(`\n${tallyText(await client.stop())}`);
+  const tally = await askDuring(fleet.instances, () =>
+    deploy(stage, '1.1.0', { exitCode: 0, runsThen: '1.1.0' }),
+  );
+  say(`\n${tallyText(tally)}`);
 
   heading('3. A bad one: 1.2.0 starts, but answers 500 on /health');
   await push(stage, '1.2.0', { healthStatus: 500 });
@@ -53,8 +51,8 @@ export async function tellStory(stage: Stage): Promise<void> {
 
 /** What to type in another terminal, to be pasted as it is. */
 export async function offerMore({ fleet }: Stage): Promise<void> {
-  await pack(fleet, '1.3.0');
-  await pack(fleet, '1.4.0', { exitAtStart: true });
+  await packSampleService(fleet.publisherDir, '1.3.0');
+  await packSampleService(fleet.publisherDir, '1.4.0', { exitAtStart: true });
   const bin = join(fleet.dir, 'bin');
   await mkdir(bin);
   for (const [name, program] of [
@@ -95,21 +93,17 @@ export function agentLogs({ instances }: Fleet): string {
 
 async function startInstances({ fleet, signal }: Stage): Promise<void> {
   say(`\n  the cloud   SNS, SQS and S3, embedded, on ${fleet.cloud.endpoint}`);
-  await Promise.all(INSTANCES.map((id) => fleet.addInstance(id)));
+  const started = await Promise.all(INSTANCES.map((id) => fleet.addInstance(id)));
   signal.throwIfAborted();
-  for (const { id, agent, port } of fleet.instances) {
+  for (const { id, agent, port } of started) {
     say(`  ${id}  an agent, process ${agent?.process.pid}, with payments to run on http://127.0.0.1:${port}`);
   }
 }
 
 async function push(stage: Stage, version: string, behaviour?: Behaviour): Promise<void> {
-  await pack(stage.fleet, version, behaviour);
+  await packSampleService(stage.fleet.publisherDir, version, behaviour);
   await type(stage, ['push', 'payments', version, `payments-${version}.tar.gz`], 0);
   say('');
-}
-
-async function pack({ publisherDir }: Fleet, version: string, behaviour?: Behaviour): Promise<void> {
-  await packSampleService(publisherDir, version, behaviour);
 }
 
 async function deploy(
@@ -140,7 +134,7 @@ async function publish({ fleet, signal }: Stage, args: readonly string[], shown:
   signal.throwIfAborted();
   const { TERM = '', NO_COLOR = '' } = process.env;
   const program = fleet.start([PUBLISHER, ...args], {
-    env: { ...fleet.cloud.env(), TERM, NO_COLOR },
+    env: { ...fleet.env, TERM, NO_COLOR },
     cwd: fleet.publisherDir,
     shown,
   });

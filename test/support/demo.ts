@@ -73,7 +73,7 @@ async function tooLate(): Promise<never> {
 /** What went wrong, if anything did, and the exit code for it. */
 function explain(reason: unknown, fleet: Fleet | undefined): number {
   if (reason instanceof Ended) {
-    console.log('\nEnded: everything that was started is stopped.');
+    console.log('\nEnded: stopping everything that was started.');
     return reason.exitCode;
   }
   console.error(`\nThe demo failed: ${reason instanceof DemoFailure ? reason.message : inspect(reason)}`);

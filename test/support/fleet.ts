@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { type Cloud, startCloud } from './cloud.ts';
+import { type Cloud, type CloudOptions, startCloud } from './cloud.ts';
 import { killMarked, markOf } from './marked-processes.ts';
 import {
   AGENT,
@@ -120,11 +120,15 @@ export function sampleService(instance: Instance, overrides: ServiceYaml = {}): 
   };
 }
 
-export async function startFleet(): Promise<Fleet> {
+export interface FleetOptions {
+  cloud?: CloudOptions;
+  /** More of an agent's environment, asked for at each start: another AWS_ENDPOINT_URL, say. */
+  agentEnv?: (instance: Instance) => Record<string, string>;
+}
+
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const dir = await mkdtemp(join(tmpdir(), 'trigger-deploy-'));
   const programs = new Set<Program>();
-  // The programs start from source over and over: compiled once, each start takes half the time.
-  const common = { ...markOf(dir), NODE_COMPILE_CACHEX: join(dir, 'compiled') };
   let cloud: Cloud | undefined;
   let stopped: Promise<void> | undefined;
   const stop = () => {
@@ -133,14 +137,14 @@ export async function startFleet(): Promise<Fleet> {
   };
   const start = (argv: readonly string[], options: ProgramOptions): Program => {
     if (stopped) throw new Error('the fleet is stopped');
-    const program = startProgram(argv, { ...options, env: { ...common, ...options.env } });
+    const program = startProgram(argv, { ...options, env: { ...options.env, ...markOf(dir) } });
     programs.add(program);
     void program.finished.then(() => programs.delete(program));
     return program;
   };
   try {
-    cloud = await startCloud({ region: REGION, queueRecreationMs: 500 });
-    return await furnish(dir, cloud, start, stop);
+    cloud = await startCloud({ region: REGION, queueRecreationMs: 500, ...options.cloud });
+    return await furnish(dir, cloud, start, stop, options);
   } catch (error) {
     await stop();
     throw error;
@@ -152,11 +156,13 @@ async function furnish(
   cloud: Cloud,
   start: typeof startProgram,
   stop: () => Promise<void>,
+  options: FleetOptions,
 ): Promise<Fleet> {
   const topicArn = cloud.createTopic(TOPIC);
   cloud.createBucket(BUCKET);
   const instances: Instance[] = [];
-  const env = { ...cloud.env(), NO_COLOR: '1' };
+  // The publisher is started over and over: what is compiled once halves the time of each start.
+  const env = { ...cloud.env(), NO_COLOR: '1', NODE_COMPILE_CACHE: join(dir, 'compiled') };
   const publisherDir = join(dir, 'publisher');
   await mkdir(publisherDir);
   const startPublisher = (...args: string[]) => start([PUBLISHER, ...args], { env, cwd: publisherDir });
@@ -181,7 +187,10 @@ async function furnish(
     }),
   );
 
-  const agentEnv = (instance: Instance) => cloud.env(`session-${instance.id}`);
+  const agentEnv = (instance: Instance) => ({
+    ...cloud.env(`session-${instance.id}`),
+    ...options.agentEnv?.(instance),
+  });
   const agentArgs = (instance: Instance, ...args: string[]) => [
     AGENT,
     ...args,

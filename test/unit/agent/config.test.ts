@@ -320,7 +320,6 @@ describe('programs', () => {
 describe('durations', () => {
   test.each<[string, string, string]>([
     ['watch', changed('watch: 10s', 'watch: 10'), 'services.payments.watch'],
-    ['watch', changed('watch: 10s', 'watch: 0'), 'services.payments.watch'],
     [
       'a stop timeout',
       changed('stopTimeout: 30s', 'stopTimeout: 30'),
@@ -336,7 +335,8 @@ describe('durations', () => {
     expect(mistakes(text).join()).toContain(`${path}: expected a duration such as 500ms, 30s, 10m or 1h`);
   });
 
-  test('no watching at all is 0s', () => {
+  test('no watching at all is 0s, or 0', () => {
+    expect(parse(changed('watch: 10s', 'watch: 0')).services.payments?.watch).toBe(0);
     expect(parse(changed('watch: 10s', 'watch: 0s')).services.payments?.watch).toBe(0);
   });
 });

@@ -39,12 +39,6 @@ describe('readIdentity', () => {
     });
   });
 
-  test('the endpoint of the AWS SDKs is the default', async () => {
-    vi.stubEnv('AWS_EC2_METADATA_SERVICE_ENDPOINT', await serve(imds(FACTS)));
-    expect(await readIdentity(NEVER)).toMatchObject({ instance: 'i-0abc1234567890def' });
-    vi.unstubAllEnvs();
-  });
-
   test('an emulator that knows no zone and no region is enough', async () => {
     const endpoint = await serve(imds({ '/latest/meta-data/instance-id': 'i-0a' }));
     expect(await readIdentity(NEVER, { endpoint })).toEqual({

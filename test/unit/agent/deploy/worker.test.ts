@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ServiceConfig } from '../../../../agent/deploy/ports.ts';
 import { openWorker, type ServiceWorker } from '../../../../agent/deploy/worker.ts';
+import type { Desired } from '../../../../shared/desired.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { silentLog } from '../../../../shared/log.ts';
+import { newUlid } from '../../../../shared/names.ts';
 import { isEnding, type Report } from '../../../../shared/report.ts';
 import {
   createFakePorts,
@@ -489,21 +491,37 @@ describe('an agent that is stopped', () => {
     expect(await second.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
   });
 
+  test('in good order, however often, does not count against the deployment', async () => {
+    const model = modelRunning('1.0.0');
+    const order = orderOf('1.1.0', { hold: true });
+    let life = await live(model);
+    await life.worker.accept(order);
+    await life.reached((reports) => reports.some((report) => report.state === 'prepared'));
+    for (let i = 0; i < 8; i += 1) {
+      await life.stop();
+      life = await live(model);
+    }
+    await life.worker.proceed(order.deployment, undefined);
+    expect(await life.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
+  });
+
   test('again and again by one deployment goes back to the old release', async () => {
     const model = modelRunning('1.0.0');
     const order = orderOf('1.1.0');
-    const first = await live(model);
-    for (let life = first, i = 0; i < 6; i += 1) {
+    for (let i = 0; i < 6; i += 1) {
       const there = Promise.withResolvers<void>();
+      let killed = false;
       model.before = (now) => {
-        if (now !== 'restart') return;
+        if (now === 'restart') killed = true;
+        if (!killed) return;
+        // What is dead writes nothing any more.
         there.resolve();
         throw new TriggerDeployError('INTERRUPTED', 'killed');
       };
+      const life = await live(model);
       if (i === 0) await life.worker.accept(order);
       await there.promise;
       await life.stop();
-      if (i < 5) life = await live(model);
     }
     model.before = () => undefined;
     const last = await live(model);
@@ -512,6 +530,99 @@ describe('an agent that is stopped', () => {
       error: { code: 'RECOVERY_EXHAUSTED' },
     });
     expect(model.running?.version).toBe('1.0.0');
+  });
+});
+
+describe('converging', () => {
+  const wants = (version: string, sequence: number, deployment = newUlid(1_800_000_000_000 + sequence)) => {
+    const { artifacts } = orderOf(version);
+    const desired: Desired = {
+      v: 1,
+      env: 'dev',
+      service: 'payments',
+      version,
+      sequence,
+      deployment,
+      action: 'deploy',
+      artifacts,
+      changedAt: '2026-01-01T00:00:00.000Z',
+      changedBy: 'ci',
+      nonce: 'n',
+    };
+    return { desired, reader: { read: async () => desired } };
+  };
+  const NEVER = new AbortController().signal;
+  const endings = (model: Model, deployment: string) =>
+    model.delivered.filter((report) => report.deployment === deployment && isEnding(report.state));
+
+  test('twice at once, and announced as well, is one deployment with one ending', async () => {
+    const model = createModel();
+    const life = await live(model);
+    const { desired, reader } = wants('1.0.0', 5);
+    const order = orderOf('1.0.0', { deployment: desired.deployment, sequence: 5 });
+    await Promise.all([
+      life.worker.converge(reader, NEVER),
+      life.worker.converge(reader, NEVER),
+      life.worker.accept(order),
+    ]);
+    expect(await life.ending(desired.deployment)).toMatchObject({ state: 'succeeded' });
+    await life.reached(() => life.worker.state().outbox.length === 0);
+    expect(endings(model, desired.deployment)).toHaveLength(1);
+    expect(model.starts).toEqual(['1.0.0']);
+  });
+
+  test('replaces what was prepared by a publisher that never came back', async () => {
+    const model = modelRunning('1.0.0');
+    const life = await live(model);
+    const held = orderOf('1.1.0', { hold: true });
+    await life.worker.accept(held);
+    await life.reached((reports) => reports.some((report) => report.state === 'prepared'));
+    const { desired, reader } = wants('1.2.0', held.sequence + 1);
+    await life.worker.converge(reader, NEVER);
+    expect(await life.ending(held.deployment)).toMatchObject({ state: 'superseded' });
+    expect(await life.ending(desired.deployment)).toMatchObject({ state: 'succeeded' });
+  });
+
+  test('on what was rejected here as expired brings the version, and no second ending', async () => {
+    const model = createModel();
+    const life = await live(model);
+    const { desired, reader } = wants('1.0.0', 5);
+    const expired = orderOf('1.0.0', { deployment: desired.deployment, sequence: 5 });
+    await life.worker.refuse(expired, 'rejected', { code: 'EXPIRED', message: 'too late' });
+    await life.ending(desired.deployment);
+    await life.worker.converge(reader, NEVER);
+    await life.reached(() => model.records.at(-1)?.version === '1.0.0');
+    expect(endings(model, desired.deployment).map((report) => report.state)).toEqual(['rejected']);
+    expect(model.running?.version).toBe('1.0.0');
+  });
+
+  test('goes on after a failure that may pass by itself', async () => {
+    const model = createModel();
+    const life = await live(model);
+    const { desired, reader } = wants('1.0.0', 5);
+    model.unavailable.add('1.0.0');
+    await life.worker.converge(reader, NEVER);
+    expect(await life.ending(desired.deployment)).toMatchObject({ state: 'failed', step: 'prepare' });
+    model.unavailable.clear();
+    await life.worker.converge(reader, NEVER);
+    await life.reached(() => model.records.at(-1)?.version === '1.0.0');
+    expect(endings(model, desired.deployment)).toHaveLength(1);
+  });
+
+  test('leaves alone what is broken, until something newer is desired', async () => {
+    const model = modelRunning('1.0.0');
+    model.unhealthy.add('1.0.0').add('1.1.0');
+    const life = await live(model);
+    const order = orderOf('1.1.0');
+    await life.worker.accept(order);
+    expect(await life.ending(order.deployment)).toMatchObject({ state: 'broken' });
+    const starts = model.starts.length;
+    await life.worker.converge(wants('1.0.0', order.sequence - 1).reader, NEVER);
+    expect(life.worker.state()).toMatchObject({ waiting: null, active: null });
+    expect(model.starts).toHaveLength(starts);
+    const newer = wants('1.2.0', order.sequence + 1);
+    await life.worker.converge(newer.reader, NEVER);
+    expect(await life.ending(newer.desired.deployment)).toMatchObject({ state: 'succeeded' });
   });
 });
 
@@ -542,7 +653,7 @@ describe('reports', () => {
     await life.worker.accept(order);
     const ending = await life.ending(order.deployment);
     model.progress = [];
-    life.worker.repeat(order.deployment, 'other-reply');
+    await life.worker.repeat(order.deployment, 'other-reply');
     expect(model.progress).toEqual([ending]);
   });
 });

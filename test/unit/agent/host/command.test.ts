@@ -9,7 +9,7 @@ import { temporaryDirectory } from './fixtures/temporary.ts';
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
 /** Running, and not merely waiting to be reaped. */
-const alive = (pid: string) => `grep -q '^State:.[^ZX]' /proc/$(cat ${pid})/status 2>/dev/null`;
+const alive = (pid: string) => `grep -q '^State:.[^ZX]' /proc/$(cat ${pid})/status 2>/dev/null || exit 1`;
 
 /** A real daemon of its own session, run by commands, with a pid file and a log. */
 async function daemon(body: string, more: Partial<Parameters<typeof createCommandManager>[0]> = {}) {
