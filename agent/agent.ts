@@ -1,12 +1,12 @@
 import { announcement as announcementSchema } from '../shared/announcement.ts';
 import { isCode, messageOf, TriggerDeployError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
-import { backoffMs } from '../shared/retry.ts';
 import type { Verifier } from '../shared/signing.ts';
 import { admit, type Decision } from './admit.ts';
 import type { DesiredReader } from './deploy/converge.ts';
 import type { Clock, Identity, Reporter } from './deploy/ports.ts';
 import type { ServiceWorker } from './deploy/worker.ts';
+import { repeatedly } from './repeatedly.ts';
 
 /** The loop: receive → admit → journal → delete → deploy → report. */
 
@@ -49,9 +49,10 @@ export interface AgentParts {
 
 /** ms */
 const RESUBSCRIBE_EVERY = 10 * 60 * 1000;
+const RESUBSCRIBE_AGAIN_AFTER = 60 * 1000;
 const CONVERGE_EVERY = 5 * 60 * 1000;
+const RECORD_EVERY = 5 * 60 * 1000;
 const CONVERGE_AGAIN_AFTER = 60 * 1000;
-const BACKOFF = { first: 500, longest: 60_000 };
 
 /**
  * Runs until `stopping` aborts, then lets every deployment checkpoint. Ready before any unit is started and
@@ -67,15 +68,11 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
   const receiver = new Receiver(parts);
   await Promise.all([
     ...[...workers.values()].map((worker) => worker.run(stopping)),
-    repeatedly(parts, stopping, 'the instance record', async (signal) => {
-      for (const worker of workers.values())
-        await parts.reporter.putInstance(await worker.record(signal), signal);
-      return undefined;
-    }),
+    keepRecords(parts, stopping),
     repeatedly(parts, stopping, 'converging', async (signal, round) => {
       // The first look may precede what was announced while the queue did not exist yet: so one more, soon.
       await convergeAll(parts, signal);
-      return round === 0 ? CONVERGE_AGAIN_AFTER : CONVERGE_EVERY * (0.8 + 0.4 * Math.random());
+      return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
     }),
     receiver.run(stopping),
     beat(parts, receiver, stopping),
@@ -83,42 +80,35 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
   notifier.stopping();
 }
 
+const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
+
+/** A change puts its record by itself; one that was lost on the way, and what changed by no deployment, is put here. */
+async function keepRecords(parts: AgentParts, stopping: AbortSignal): Promise<void> {
+  const told = new Map<string, string>();
+  await repeatedly(parts, stopping, 'the instance record', async (signal) => {
+    for (const [service, worker] of parts.workers) {
+      const record = await worker.record(signal);
+      const said = JSON.stringify({ ...record, at: undefined });
+      if (told.get(service) === said) continue;
+      await parts.reporter.putInstance(record, signal);
+      told.set(service, said);
+    }
+    return withJitter(RECORD_EVERY);
+  });
+}
+
 async function convergeAll({ workers, desired, log }: AgentParts, signal: AbortSignal): Promise<void> {
   const results = await Promise.allSettled(
     [...workers.values()].map((worker) => worker.converge(desired, signal)),
   );
-  const failed = results.find((result) => result.status === 'rejected');
-  if (!failed) return;
+  const reasons = results.flatMap((result) =>
+    result.status === 'rejected' ? [result.reason as unknown] : [],
+  );
   // What cannot be trusted is no reason to ask more often.
-  if (!isCode(failed.reason, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw failed.reason;
-  log.error({ err: failed.reason }, 'the desired state is not to be trusted: nothing changes');
-}
-
-/**
- * Runs `work` again after the ms it returns, or backs off when it fails, until `stopping` aborts or it
- * returns undefined.
- */
-async function repeatedly(
-  { clock, log }: AgentParts,
-  stopping: AbortSignal,
-  what: string,
-  work: (signal: AbortSignal, round: number) => Promise<number | undefined>,
-): Promise<void> {
-  for (let round = 0, failures = 0; !stopping.aborted; ) {
-    let pause: number | undefined;
-    try {
-      pause = await work(stopping, round);
-      round += 1;
-      failures = 0;
-      if (pause === undefined) return;
-    } catch (error) {
-      if (stopping.aborted) return;
-      pause = backoffMs(failures, BACKOFF);
-      failures += 1;
-      log.warn({ err: error, retryMs: pause }, `${what} failed: ${messageOf(error)}`);
-    }
-    await clock.sleep(pause, stopping).catch(() => undefined);
-  }
+  const untrusted = reasons.filter((reason) => isCode(reason, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID'));
+  for (const err of untrusted) log.error({ err }, 'a desired state is not to be trusted: nothing changes');
+  const [failure] = reasons.filter((reason) => !untrusted.includes(reason as never));
+  if (failure !== undefined) throw failure;
 }
 
 class Receiver {
@@ -134,30 +124,51 @@ class Receiver {
 
   async run(stopping: AbortSignal): Promise<void> {
     const { inbox, clock, isQueueGone } = this.#parts;
-    let subscribedAt: number | undefined;
+    /** On the monotonic clock, ms; undefined when the queue has to be set up. */
+    let resubscribeAt: number | undefined;
     await repeatedly(this.#parts, stopping, 'receiving', async (signal) => {
       this.lastRound = clock.monotonic();
-      if (subscribedAt === undefined) {
+      if (resubscribeAt === undefined) {
         await inbox.ensure(signal);
-        subscribedAt = clock.monotonic();
+        resubscribeAt = clock.monotonic() + RESUBSCRIBE_EVERY;
         this.#parts.notifier.status('waiting for announcements');
         this.#parts.log.info('subscribed, waiting for announcements');
-        // What was announced while the queue was not there is in the desired state.
-        await convergeAll(this.#parts, signal).catch((error) =>
-          this.#parts.log.warn({ err: error }, 'the desired state could not be read'),
-        );
-      } else if (clock.monotonic() - subscribedAt > RESUBSCRIBE_EVERY) {
-        await inbox.resubscribe(signal);
-        subscribedAt = clock.monotonic();
+        await this.#catchUp(signal);
+      } else if (clock.monotonic() > resubscribeAt) {
+        const subscribed = await this.#resubscribe(signal);
+        resubscribeAt = clock.monotonic() + (subscribed ? RESUBSCRIBE_EVERY : RESUBSCRIBE_AGAIN_AFTER);
       }
       try {
-        for (const message of await inbox.receive(signal)) await this.#handle(message);
+        for (const message of await inbox.receive(signal)) {
+          this.lastRound = clock.monotonic();
+          await this.#handle(message);
+        }
       } catch (error) {
-        if (isQueueGone(error)) subscribedAt = undefined;
+        if (isQueueGone(error)) resubscribeAt = undefined;
         throw error;
       }
       return 0;
     });
+  }
+
+  /** SNS may be away, or the topic, while the queue still holds announcements: they do not wait for it. */
+  async #resubscribe(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#parts.inbox.resubscribe(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#parts.log.warn({ err: error }, `the subscription could not be renewed: ${messageOf(error)}`);
+      return false;
+    }
+    await this.#catchUp(signal);
+    return true;
+  }
+
+  /** What was announced while the queue, or its subscription, was not there is in the desired state. */
+  async #catchUp(signal: AbortSignal): Promise<void> {
+    await convergeAll(this.#parts, signal).catch((error) =>
+      this.#parts.log.warn({ err: error }, 'the desired state could not be read'),
+    );
   }
 
   /** Journal first, then delete: a message whose effect could not be recorded comes back by itself. */
@@ -213,7 +224,7 @@ class Receiver {
       case 'proceed':
         return await worker.proceed(said.deployment, said.replyTo);
       case 'repeat':
-        return worker.repeat(said.deployment, said.replyTo);
+        return await worker.repeat(said.deployment, said.replyTo);
       case 'raise':
         return await worker.raise(Number(said.sequence), said.deployment);
       case 'end':

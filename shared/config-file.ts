@@ -61,7 +61,7 @@ export async function readConfigFile(name: string, hint?: string): Promise<Confi
 }
 
 /** @throws CONFIG_INVALID when it is not YAML; every syntax error is named with its line. */
-export function openConfig(text: string, name: string): ConfigFile {
+function openConfig(text: string, name: string): ConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   if (document.errors.length > 0) {

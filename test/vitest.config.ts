@@ -4,14 +4,25 @@ import { defineConfig } from 'vitest/config';
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
  * fault matrix, by real kills and real faults; `fault-long`: its parts of minutes, run in CI beside `npm test`.
  */
+/** What is polled for comes by itself; on a loaded machine, late. */
+const patient = { poll: { timeout: 10_000 } };
+
 export default defineConfig({
   test: {
     globalSetup: ['test/support/reliability-doc.ts'],
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          testTimeout: 30_000,
+          expect: patient,
+        },
+      },
       {
         test: {
           name: 'integration',
+          expect: patient,
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -22,6 +33,7 @@ export default defineConfig({
       {
         test: {
           name: 'fault',
+          expect: patient,
           include: ['test/fault/**/*.test.ts'],
           exclude: ['**/*.long.test.ts'],
           testTimeout: 60_000,
@@ -32,6 +44,7 @@ export default defineConfig({
       {
         test: {
           name: 'fault-long',
+          expect: patient,
           include: ['test/fault/**/*.long.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 60_000,

@@ -34,6 +34,8 @@ const STATUS_TIMEOUT_MS = 10_000;
 const POLL_MS = 100;
 /** How long the kernel may take over a KILL. */
 const AFTER_KILL_MS = 10_000;
+/** What a start or stop under way may still take when the agent is stopped. */
+const FINISH_MS = 3000;
 const MARKS_KEPT = 8;
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
@@ -46,7 +48,12 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
       run(argv, { signal, timeout, env: options.environment, user: options.user });
   const ask = as(commands.repeatable);
-  const run = as(commands.indivisible);
+  /** A start that is cut between launching the service and noting its pid leaves one that nobody finds again. */
+  const run = async (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> => {
+    signal.throwIfAborted();
+    using patient = abortingLater(signal, FINISH_MS);
+    return await as(commands.indivisible)(argv, timeout, patient.signal);
+  };
 
   async function status(signal: AbortSignal): Promise<ServiceStatus> {
     const { exitCode, timedOut } = await ask(options.status, STATUS_TIMEOUT_MS, signal);
@@ -184,10 +191,28 @@ async function stillRuns({ pid, startTime }: LiveProcess): Promise<boolean> {
 async function kill(target: LiveProcess): Promise<void> {
   if (!(await stillRuns(target))) return;
   try {
-    process.kill(target.pid, 'SIGKILL');
+    // A daemon's workers are of its group: left alone they would keep the port from whoever starts next.
+    process.kill(target.group === target.pid ? -target.pid : target.pid, 'SIGKILL');
   } catch {
     // It ended by itself in between.
   }
+}
+
+/** A signal that aborts `ms` after `parent` does, with its reason. */
+function abortingLater(parent: AbortSignal, ms: number): { signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onParent = () => {
+    timer = setTimeout(() => controller.abort(parent.reason), ms);
+  };
+  parent.addEventListener('abort', onParent, { once: true });
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      parent.removeEventListener('abort', onParent);
+    },
+  };
 }
 
 function failed(which: 'START' | 'STOP', message: string, detail: string): TriggerDeployError {

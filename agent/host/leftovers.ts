@@ -60,7 +60,7 @@ export async function openCommands(directory: string, stopping: AbortSignal): Pr
       try {
         return await runCommand(argv, { ...options, begun });
       } finally {
-        if (noted !== undefined) rmSync(noted, { force: true });
+        if (noted !== undefined) forget(noted);
       }
     };
   return { repeatable: runner('end'), indivisible: runner('await') };
@@ -79,7 +79,17 @@ function note(directory: string, command: Omit<Leftover, 'startTime'>): string |
     writeFileSync(path, JSON.stringify({ ...command, startTime } satisfies Leftover), { mode: 0o600 });
     return path;
   } catch {
+    // Half a note is none, and thousands of them would fill the disk for good.
+    forget(path);
     return undefined;
+  }
+}
+
+function forget(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // A file system that is read-only by now: the next start finds that the command has ended.
   }
 }
 

@@ -27,8 +27,10 @@ export function findProcessNow(pid: number): LiveProcess | undefined {
 function parseStat(pid: number, stat: string): LiveProcess | undefined {
   // The second field is the command's name in parentheses and may hold anything; `state` follows the last.
   const [state, , group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const startTime = rest[16];
-  if (startTime === undefined || state === 'Z' || state === 'X') return undefined;
+  const [threads, startTime] = [Number(rest[14]), rest[16]];
+  if (startTime === undefined || state === 'X') return undefined;
+  // While other threads of it are still ending, its files and sockets are open, and it has not ended.
+  if (state === 'Z' && threads <= 1) return undefined;
   return { pid, group: Number(group), startTime };
 }
 

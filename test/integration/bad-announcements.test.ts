@@ -34,7 +34,9 @@ beforeAll(async () => {
 afterAll(() => fleet?.stop());
 
 const signed = (change: Fields = {}) => forge({ key, payload: announcementOf(fleet, '1.1.0', change) });
-const refusal = () => nextLogged(instance, ({ msg }) => msg.startsWith('announcement refused'));
+/** What the agent makes of what comes next; `accepted` would be the wrong thing. */
+const refusal = () =>
+  nextLogged(instance, ({ msg }) => msg.startsWith('announcement refused') || msg === 'accepted');
 
 /** Every way to be refused, and what is logged for it. */
 const REFUSED: Record<string, { code: string; why: string; text: () => string }> = {

@@ -49,6 +49,8 @@ export type NetworkFault =
   | { kind: 'spoil' }
   /** Not carried out; answered so. */
   | { kind: 'answer'; status: number; headers: Record<string, string>; body: string }
+  /** Not carried out: the connection is reset. */
+  | { kind: 'cut' }
   /** Carried out, and the connection is reset before the answer. */
   | { kind: 'lose-answer' }
   /** Taken, and neither carried out nor answered while the rule holds: a black hole. */
@@ -113,6 +115,10 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     const fault = rule?.fault;
     if (fault?.kind === 'answer') {
       outgoing.writeHead(fault.status, fault.headers).end(fault.body);
+      return;
+    }
+    if (fault?.kind === 'cut') {
+      outgoing.socket?.resetAndDestroy();
       return;
     }
     if (fault?.kind === 'hold') {

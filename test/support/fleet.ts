@@ -99,7 +99,7 @@ export function controlManager(dir: string, program: readonly string[]): Service
 }
 
 /** `payments` as the sample service under the `command` manager. */
-export function sampleService(instance: Instance, overrides: ServiceYaml = {}): ServiceYaml {
+function sampleService(instance: Instance, overrides: ServiceYaml = {}): ServiceYaml {
   const dir = join(instance.dir, 'payments');
   const server = [process.execPath, join(dir, 'current', 'server.mjs'), String(instance.port)];
   return {
@@ -285,7 +285,7 @@ async function endAll(dir: string, programs: ReadonlySet<Program>, cloud: Cloud 
 }
 
 /** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const server = createServer().listen(0, '127.0.0.1', () => {
     const address = server.address();

@@ -79,7 +79,8 @@ function startPart(name, options) {
 async function daemonise() {
   const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   // Whoever started this process notes its pid first, however slow the machine is.
-  const noted = () => existsSync('service.pid') && readFileSync('service.pid', 'utf8').trim() === `${process.pid}`;
+  const noted = () =>
+    existsSync('service.pid') && readFileSync('service.pid', 'utf8').trim() === `${process.pid}`;
   while (!noted()) await wait(10);
   replace();
 }

@@ -12,11 +12,15 @@ const sh = (script: string) => ['/bin/sh', '-c', script];
 const alive = (pid: string) => `grep -q '^State:.[^ZX]' /proc/$(cat ${pid})/status 2>/dev/null || exit 1`;
 
 /** A real daemon of its own session, run by commands, with a pid file and a log. */
-async function daemon(body: string, more: Partial<Parameters<typeof createCommandManager>[0]> = {}) {
+async function daemon(
+  body: string,
+  more: Partial<Parameters<typeof createCommandManager>[0]> = {},
+  afterLaunch = '',
+) {
   const directory = await temporaryDirectory();
   const [pid, log] = [join(directory, 'pid'), join(directory, 'log')];
   const service = createCommandManager({
-    start: sh(`setsid sh -c '${body}' >> ${log} 2>&1 & echo $! > ${pid}`),
+    start: sh(`setsid sh -c '${body}' >> ${log} 2>&1 & echo $! > ${pid}${afterLaunch}`),
     stop: sh(`kill $(cat ${pid})`),
     status: sh(alive(pid)),
     pidFile: pid,
@@ -84,10 +88,11 @@ test('a start command that hangs is ended at the start timeout', async () => {
 });
 
 test('a service that dies at once never becomes active: the end of its own log says why', async () => {
-  const { service } = await daemon('echo port 8080 is taken; exit 1', { startTimeout: 300 });
+  // The start command sees its end, so that no status can come before it.
+  const { service } = await daemon('echo port 8080 is taken; exit 1', {}, '; wait $!; exit 0');
   await expect(service.restart(calm)).rejects.toMatchObject({
     code: 'START_FAILED',
-    message: 'inactive (status exit 1) 300 ms after /bin/sh',
+    message: 'inactive (status exit 1) 2.0 s after /bin/sh',
     detail: 'port 8080 is taken\n',
   });
 });
