@@ -1,0 +1,134 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { controlManager, type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+
+/** What the operator's config can ask for, on one instance with two services side by side. */
+
+let fleet: Fleet;
+let instance: Instance;
+const SERVER = fileURLToPath(new URL('../support/sample-service/server.mjs', import.meta.url));
+const behaviour = (version: string, more = {}) => JSON.stringify({ version, healthStatus: 200, ...more });
+
+beforeAll(async () => {
+  fleet = await startFleet();
+  instance = await fleet.addInstance('i-0e5', (one) => {
+    const url = `http://127.0.0.1:${one.port}/health`;
+    const note = join(one.dir, 'note.sh');
+    return {
+      // To the agent a `jar` is any one file: here a script that runs the server beside it.
+      payments: {
+        package: {
+          type: 'jar',
+          dir: join(one.dir, 'payments'),
+          adopt: { path: join(one.dir, 'legacy.jar'), version: 'legacy' },
+        },
+        manager: controlManager(join(one.dir, 'payments'), [
+          '/bin/sh',
+          join(one.dir, 'payments', 'current', 'payments.jar'),
+          String(one.port),
+        ]),
+        checks: [
+          { http: { url, body: '"version":"{version}"', deadline: '3s' } },
+          { tcp: { port: one.port } },
+          { command: { run: ['/bin/sh', '-c', 'test "$TD_SERVICE" = payments'] } },
+        ],
+        watch: '100ms',
+        hooks: {
+          beforeStop: [{ run: [note, 'before'], environment: { POOL: 'blue' } }],
+          afterStart: [{ run: [note, 'after'] }],
+        },
+      },
+      ledger: {
+        package: { type: 'archive', dir: join(one.dir, 'ledger') },
+        manager: controlManager(join(one.dir, 'ledger'), ['/bin/sleep', '1000']),
+        watch: '0s',
+      },
+    };
+  });
+  const legacy = (await readFile(SERVER, 'utf8')).replace(
+    /JSON\.parse\(readFileSync\(.*\)\)/,
+    behaviour('legacy'),
+  );
+  await writeFile(join(instance.dir, 'legacy.mjs'), legacy);
+  await writeFile(join(instance.dir, 'legacy.jar'), runs(join(instance.dir, 'legacy.mjs')));
+  const note = join(instance.dir, 'note.sh');
+  const told = [
+    '$1',
+    '$TRIGGER_DEPLOY_PREVIOUS',
+    '$TRIGGER_DEPLOY_VERSION',
+    '$TRIGGER_DEPLOY_ACTION',
+    '$POOL',
+  ];
+  await writeFile(note, `#!/bin/sh\necho "${told.join('|')}" >> ${instance.dir}/notes\n`);
+  await chmod(note, 0o755);
+});
+afterAll(() => fleet?.stop());
+
+/** The jar: a script that runs `server`. */
+const runs = (server: string) => `exec ${process.execPath} "${server}" "$1"\n`;
+
+/** Pushes a jar with the files of this environment beside it. */
+async function push(version: string, more = {}) {
+  const dir = join(fleet.dir, 'jars', version);
+  await mkdir(dir, { recursive: true });
+  const [jar, config] = [join(dir, `payments-${version}.jar`), join(dir, 'behaviour.json')];
+  await writeFile(jar, runs('$(dirname "$0")/server.mjs'));
+  await writeFile(config, behaviour(version, more));
+  const pushed = await fleet.publisher('push', 'payments', version, jar, SERVER, '--config', config);
+  expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
+}
+
+test('check finds nothing wrong', async () => {
+  const result = await fleet.runAgentCommand(instance, 'check');
+  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  expect(result.stdout).toMatch(/ready to run/);
+});
+
+test('a first deploy that fails goes back to what was adopted, which was never pushed', async () => {
+  await push('1.0.0', { healthStatus: 500 });
+  const result = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
+  expect(result.code).toBe(1);
+  expect(result.stdout).toMatch(/rolled-back 1\.0\.0 back to legacy/);
+  expect(await fleet.ask(instance)).toEqual({ status: 200, version: 'legacy' });
+});
+
+test('a version comes with its config file, and the hooks know both versions', async () => {
+  await push('1.1.0');
+  const result = await fleet.publisher('payments', '1.1.0', '--env', 'dev');
+  expect(result, result.stdout).toMatchObject({ code: 0 });
+  expect(await fleet.ask(instance)).toEqual({ status: 200, version: '1.1.0' });
+  const notes = (await readFile(join(instance.dir, 'notes'), 'utf8')).trim().split('\n');
+  expect(notes).toEqual([
+    'before|legacy|1.0.0|deploy|blue',
+    'after|1.0.0|legacy|rollback|',
+    'before|legacy|1.1.0|deploy|blue',
+    'after|legacy|1.1.0|deploy|',
+  ]);
+});
+
+test('two services are deployed side by side', async () => {
+  await push('1.2.0');
+  const archive = await fleet.pack('7.0.0');
+  expect((await fleet.publisher('push', 'ledger', '7.0.0', archive)).code).toBe(0);
+  const results = await Promise.all([
+    fleet.publisher('payments', '1.2.0', '--env', 'dev'),
+    fleet.publisher('ledger', '7.0.0', '--env', 'dev'),
+  ]);
+  expect(results.map((result) => result.code)).toEqual([0, 0]);
+  const { stdout } = await fleet.publisher('status', '--env', 'dev');
+  expect(stdout).toMatch(/payments i-0e5 1\.2\.0/);
+  expect(stdout).toMatch(/ledger i-0e5 7\.0\.0/);
+});
+
+test('the agent’s own status tells what it runs, without AWS, as a table and as JSON', async () => {
+  await fleet.stopAgent(instance);
+  const table = await fleet.runAgentCommand(instance, 'status');
+  expect(table.stdout).toMatch(/^payments +1\.2\.0 +active +succeeded/m);
+  const json = await fleet.runAgentCommand(instance, 'status', '--json');
+  expect(JSON.parse(json.stdout)).toMatchObject([
+    { service: 'payments', version: '1.2.0', state: 'succeeded', undelivered: 0 },
+    { service: 'ledger', version: '7.0.0', state: 'succeeded', undelivered: 0 },
+  ]);
+});
