@@ -5,8 +5,9 @@ import {
   LONGEST_EXPIRY_MS,
 } from '../shared/announcement.ts';
 import type { ErrorCode } from '../shared/errors.ts';
+import { bareArtifact } from '../shared/manifest.ts';
 import { isReplyQueueName } from '../shared/names.ts';
-import { endingOf, type Order, type ServiceState } from './deploy/state.ts';
+import { hasEnded, type Order, type ServiceState } from './deploy/state.ts';
 
 /** How far the clocks of a publisher and of AWS may be apart before an issue in the future is no mistake, ms. */
 const CLOCK_SKEW_MS = 5 * 60 * 1000;
@@ -85,7 +86,7 @@ function admitChange(said: ChangeAnnouncement, known: Knowledge, state: ServiceS
   const targeted = isTargeted(said, known);
   if (targeted) {
     // What began here, or ended here, is answered as it stands, however late it comes again.
-    if (endingOf(state, said.deployment)) return { do: 'repeat' };
+    if (hasEnded(state, said.deployment)) return { do: 'repeat' };
     const underWay = [state.active?.order, state.waiting].find(
       (order) => order?.deployment === said.deployment,
     );
@@ -132,7 +133,7 @@ function orderOf(said: ChangeAnnouncement): Order {
     sequence: said.sequence,
     version: said.version,
     action: said.action,
-    artifacts: said.artifacts,
+    artifacts: said.artifacts.map(bareArtifact),
     source: 'announcement',
     ...(said.replyTo === undefined ? {} : { replyTo: said.replyTo }),
     hold: said.kind === 'prepare',

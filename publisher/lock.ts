@@ -113,7 +113,7 @@ export function openLocks(context: LockContext): Locks {
       type: 'note',
       at: clock.now(),
       level: 'warning',
-      text: `the lock of ${wanted.service} is held by ${found.who}, who gives no sign of life; watching it for ${formatMs(STALE_MS)} before taking it over`,
+      text: `the lock of ${wanted.service} is held by ${found.who} (${found.command} ${found.deployment}) since ${found.since}, who gives no sign of life; watching it for ${formatMs(STALE_MS)} before taking it over`,
     });
     for (;;) {
       await clock.sleep(WATCH_MS, wanted.signal);
@@ -265,12 +265,12 @@ function note(context: LockContext, text: string): void {
 }
 
 function locked(service: string, found: LockOwner, now: number): TriggerDeployError {
-  const age = formatMs(Math.max(0, now - Date.parse(found.since)));
+  const ago = (time: string) => `${formatMs(Math.max(0, now - Date.parse(time)))} ago`;
   return new TriggerDeployError(
     'LOCKED',
-    `${service} is being changed by ${found.who} (${found.command} ${found.deployment}) since ${found.since}, ${age} ago`,
+    `${service} is being changed by ${found.who} (${found.command} ${found.deployment}) since ${found.since}, ${ago(found.since)}`,
     {
-      hint: `trigger-deploy watch ${found.deployment} follows it; if its publisher is dead, the lock can be taken over after ${formatMs(STALE_MS)} of silence`,
+      hint: `trigger-deploy watch ${found.deployment} follows it; its publisher (pid ${found.pid} on ${found.host}) gave a sign of life ${ago(found.beat)}: if it is dead, the same command takes the lock over after ${formatMs(STALE_MS)} of silence`,
     },
   );
 }

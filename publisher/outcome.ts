@@ -1,4 +1,4 @@
-import { isCode } from '../shared/errors.ts';
+import { isCode, messageOf } from '../shared/errors.ts';
 import { isEnding, type Report } from '../shared/report.ts';
 import { announceConverge } from './announce.ts';
 import type { DeploymentRecord, StoredDeployment } from './deployments.ts';
@@ -44,7 +44,7 @@ export async function recordOutcome(
     ? 'a newer deployment has begun since'
     : rollBackTo !== null
       ? `rolling back to ${rollBackTo}`
-      : desiredSentence(record, moved);
+      : await desiredSentence(session, record, moved);
   return await session.ledger.deployments.update(stored, {
     status: settlement.outcome,
     exitCode: settlement.exitCode,
@@ -70,9 +70,17 @@ async function moveDesired(session: Session, record: DeploymentRecord): Promise<
   return true;
 }
 
-function desiredSentence(record: DeploymentRecord, moved: boolean): string {
-  if (moved || record.desiredFirst) return `the desired state is ${record.version}`;
-  return record.previous === null ? 'no desired state is set' : `the desired state stays ${record.previous}`;
+/** As it is, and not as the record would have it: a publisher may have died before it wrote the desired state. */
+async function desiredSentence(session: Session, record: DeploymentRecord, moved: boolean): Promise<string> {
+  if (moved) return `the desired state is ${record.version}`;
+  try {
+    const stands = (await session.ledger.desired.read(record.service))?.value;
+    if (stands === undefined) return 'no desired state is set';
+    const verb = stands.deployment === record.deployment ? 'is' : 'stays';
+    return `the desired state ${verb} ${stands.version}`;
+  } catch (error) {
+    return `the desired state cannot be read: ${messageOf(error)}`;
+  }
 }
 
 function resultsOf(

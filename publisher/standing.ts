@@ -12,22 +12,25 @@ import { settleFinally } from './settle.ts';
  */
 export async function standingBefore(session: Session, service: string): Promise<Standing> {
   const newest = await session.ledger.deployments.newest(service);
-  const last = newest && !isFinal(newest.value) ? await settleLeftover(session, newest) : newest?.value;
+  const leftover = newest !== undefined && !isFinal(newest.value);
+  const last = leftover ? await settleLeftover(session, newest) : newest?.value;
   const stored = await session.ledger.desired.read(service);
-  return { desired: stored?.value, last };
+  return { desired: stored?.value, last, leftover };
 }
 
 export interface Standing {
   desired: Desired | undefined;
   /** The newest deployment there was. */
   last: DeploymentRecord | undefined;
+  /** Whether nobody had settled it: whoever asked for it may not know what became of it. */
+  leftover: boolean;
 }
 
 /**
  * The version to return to when the coming change fails. A desired state that was written ahead of a
  * deployment that then failed is not it, but what that one replaced.
  */
-export function versionToReturnTo({ desired, last }: Standing): string | null {
+export function versionToReturnTo({ desired, last }: Pick<Standing, 'desired' | 'last'>): string | null {
   if (desired === undefined) return null;
   const ahead =
     last?.action === 'deploy' && last.status === 'failed' && last.deployment === desired.deployment;

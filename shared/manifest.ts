@@ -13,6 +13,11 @@ export const artifact = z.looseObject({
 });
 export type Artifact = z.infer<typeof artifact>;
 
+/** What is known of an artifact, and nothing else: keys of a later version are no concern of a journal. */
+export function bareArtifact({ name, size, sha256, role }: Artifact): Artifact {
+  return { name, size, sha256, role };
+}
+
 /** The files of one version: exactly one package, no two files of one name. */
 export const artifacts = z
   .array(artifact)

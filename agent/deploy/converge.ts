@@ -1,7 +1,8 @@
 import { type Desired, desired as desiredSchema } from '../../shared/desired.ts';
+import { bareArtifact } from '../../shared/manifest.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { DesiredStore } from './ports.ts';
-import { endingOf, type Order, type ServiceState } from './state.ts';
+import { hasEnded, type Order, type ServiceState } from './state.ts';
 
 /**
  * Bringing an instance up to date by itself: the one that booted after the announcement, or slept through
@@ -49,9 +50,9 @@ export function orderFromDesired(state: ServiceState, want: Desired, current: st
     sequence: want.sequence,
     version: want.version,
     action: want.action,
-    artifacts: want.artifacts,
+    artifacts: want.artifacts.map(bareArtifact),
     source: 'desired',
     hold: false,
-    ...(endingOf(state, want.deployment) && { quiet: true }),
+    ...(hasEnded(state, want.deployment) && { quiet: true }),
   };
 }

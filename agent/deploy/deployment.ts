@@ -165,6 +165,8 @@ async function evidence(run: Run, error: TriggerDeployError): Promise<string | u
   } catch (cause) {
     run.log.warn({ err: cause }, "the service's log could not be read");
   }
-  const parts = [error.detail, tail].filter((part) => part !== undefined && part !== '');
+  // A manager whose start failed has looked there already.
+  const more = error.detail?.includes(tail.trim()) ? '' : tail;
+  const parts = [error.detail, more].filter((part) => part !== undefined && part !== '');
   return parts.length === 0 ? undefined : parts.join('\n');
 }

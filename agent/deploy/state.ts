@@ -86,12 +86,14 @@ export const serviceState = z.looseObject({
   waiting: order.nullable(),
   /** The last endings, newest last: a duplicate gets the same answer again. */
   endings: z.array(ended),
+  /** Deployments that had their one ending here, remembered for longer than what it was. */
+  over: z.array(ulid).default([]),
   /** Reports that must reach the record and have not yet. */
   outbox: z.array(ended),
 });
 export type ServiceState = z.infer<typeof serviceState>;
 
-const KEEP = { failures: 20, tombstones: 50, endings: 20, outbox: 200 } as const;
+const KEEP = { failures: 20, tombstones: 50, endings: 20, over: 200, outbox: 200 } as const;
 
 /** Codes of failures that another try may well not meet. */
 const PASSING: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE']);
@@ -112,6 +114,7 @@ export function initialState(instance: string, service: string): ServiceState {
     active: null,
     waiting: null,
     endings: [],
+    over: [],
     outbox: [],
   };
 }
@@ -201,6 +204,7 @@ export function withEnding(state: ServiceState, last: Report, replyTo: string | 
   return {
     ...state,
     endings: remembered([...state.endings, entry], state.seen?.deployment),
+    over: newest([...state.over, last.deployment], KEEP.over),
     outbox: newest([...state.outbox, entry], KEEP.outbox),
   };
 }
@@ -241,6 +245,11 @@ export function endingOf(
   deployment: string,
 ): { report: Report; replyTo?: string | undefined } | undefined {
   return state.endings.findLast((entry) => entry.report.deployment === deployment);
+}
+
+/** Whether it had its one ending here: nothing that is heard of it again gives it another. */
+export function hasEnded(state: ServiceState, deployment: string): boolean {
+  return state.over.includes(deployment) || endingOf(state, deployment) !== undefined;
 }
 
 /** Releases that must outlive any pruning. */

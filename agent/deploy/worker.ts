@@ -10,7 +10,7 @@ import { stateAtStart } from './recover.ts';
 import { neverBegan, reportOf, standingReport } from './reports.ts';
 import {
   beforeSwitch,
-  endingOf,
+  hasEnded,
   moved,
   type Order,
   queued,
@@ -220,9 +220,7 @@ export async function openWorker(context: {
 
 function isKnown(state: ServiceState, deployment: string): boolean {
   const underWay = [state.active?.order, state.waiting];
-  return (
-    endingOf(state, deployment) !== undefined || underWay.some((order) => order?.deployment === deployment)
-  );
+  return hasEnded(state, deployment) || underWay.some((order) => order?.deployment === deployment);
 }
 
 /** What the journal holds, as far as it is this instance's. */

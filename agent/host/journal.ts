@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { Journal } from '../deploy/ports.ts';
 import {
   fsyncDirectory,
@@ -12,13 +11,14 @@ import {
   readRange,
   removeTree,
   sweepTemporaries,
+  systemCode,
   writeDurably,
 } from './files.ts';
+import { lastState, lineOf, squeezed } from './journal-lines.ts';
 
 /**
- * The durable memory of one service: a line for each state, `HASH JSON\n`, where HASH is the first 16 hex
- * digits of the JSON's sha256. The last line that is whole is the state; a line torn by a power cut, or bytes
- * gone bad, only ever cost the lines they are in.
+ * The durable memory of one service: a line for each state (journal-lines.ts). The last line that is whole is the
+ * state; a line torn by a power cut, or bytes gone bad, only ever cost the lines they are in.
  */
 
 type ServiceState = Parameters<Journal['append']>[0];
@@ -30,8 +30,8 @@ const READ_LIMIT = 32 * 1024 * 1024;
 /** Evidence of what was unreadable: how many files, and how much of each (its end), is kept. */
 const QUARANTINES_KEPT = 5;
 const QUARANTINE_LIMIT = 4 * 1024 * 1024;
-const HASH_LENGTH = 16;
-const NEWLINE = 0x0a;
+/** Empty lines kept in a compacted journal: room for a rollback on a disk that is full. */
+const SPARE = '\n'.repeat(32 * 1024);
 
 /** `parse` is the schema of a state: it throws for whatever is not one. */
 export function createJournal({
@@ -100,7 +100,38 @@ export function createJournal({
     replaceNext = false;
   }
 
+  /**
+   * On a full disk the lines that are no longer needed give their place: what fills disks also fails checks, and
+   * a rollback must not wait for room.
+   */
   async function write(line: string): Promise<void> {
+    try {
+      await put(line);
+    } catch (error) {
+      const full = systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT';
+      if (!full || !(await squeezeIn(line).catch(() => false))) throw error;
+    }
+  }
+
+  async function squeezeIn(line: string): Promise<boolean> {
+    const handle = await openNoFollow(path, constants.O_RDWR);
+    try {
+      const { size } = await handle.stat();
+      if (size > READ_LIMIT) return false;
+      const overwrites = squeezed(await readRange(handle, 0, size), line);
+      for (const { at, bytes } of overwrites ?? []) {
+        for (let done = 0; done < bytes.length; ) {
+          done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
+        }
+        await handle.datasync();
+      }
+      return overwrites !== undefined;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async function put(line: string): Promise<void> {
     if (replaceNext) return replace(line);
     const flags = constants.O_WRONLY | constants.O_APPEND;
     const handle = await openNoFollow(path, flags).catch(ignoring('ENOENT', undefined));
@@ -117,7 +148,7 @@ export function createJournal({
       await handle.close();
     }
     // The state is safe already: a full disk only leaves the file long.
-    if (size > COMPACT_ABOVE) await replace(line).catch(() => {});
+    if (size > COMPACT_ABOVE) await replace(SPARE + line).catch(() => {});
   }
 
   return {
@@ -126,7 +157,12 @@ export function createJournal({
       const line = lineOf(state);
       const written = last.then(() => write(line));
       last = written.catch(() => {});
-      return written;
+      // No verdict on any version: the journal holds where things stand, and they are taken up from there.
+      return written.catch((cause: unknown) => {
+        throw new TriggerDeployError('INTERRUPTED', `${path} cannot be written: ${messageOf(cause)}`, {
+          cause,
+        });
+      });
     },
   };
 }
@@ -151,49 +187,5 @@ async function readEnd(path: string): Promise<{ bytes: Buffer; whole: boolean } 
     return { bytes: await readRange(handle, start, READ_LIMIT), whole: start === 0 };
   } finally {
     await handle.close();
-  }
-}
-
-function lineOf(state: ServiceState): string {
-  const json = JSON.stringify(state);
-  return `${hashOf(json)} ${json}\n`;
-}
-
-function hashOf(json: string | Uint8Array): string {
-  return createHash('sha256').update(json).digest('hex').slice(0, HASH_LENGTH);
-}
-
-/** The last whole state, and whether any line is not one. A last line without its newline may be whole. */
-function lastState(
-  bytes: Buffer,
-  parse: (value: unknown) => ServiceState,
-): { state: ServiceState | undefined; bad: boolean } {
-  let state: ServiceState | undefined;
-  let bad = bytes.length > 0 && bytes[bytes.length - 1] !== NEWLINE;
-  for (let end = bytes.length; end > 0; ) {
-    const newlineBefore = bytes.lastIndexOf(NEWLINE, end - 1);
-    const line = bytes.subarray(newlineBefore + 1, end);
-    end = newlineBefore;
-    if (line.length === 0) continue;
-    // Older lines only have to be intact; the state itself also has to be one.
-    if (!isIntact(line)) bad = true;
-    else if (!state) {
-      state = stateIn(line, parse);
-      if (!state) bad = true;
-    }
-  }
-  return { state, bad };
-}
-
-function isIntact(line: Buffer): boolean {
-  if (line.length <= HASH_LENGTH + 1 || line[HASH_LENGTH] !== 0x20) return false;
-  return line.toString('latin1', 0, HASH_LENGTH) === hashOf(line.subarray(HASH_LENGTH + 1));
-}
-
-function stateIn(line: Buffer, parse: (value: unknown) => ServiceState): ServiceState | undefined {
-  try {
-    return parse(JSON.parse(line.toString('utf8', HASH_LENGTH + 1)));
-  } catch {
-    return undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { artifact } from '../../shared/manifest.ts';
@@ -20,17 +21,27 @@ const releaseRecord = z.looseObject({
 });
 export type ReleaseRecord = z.infer<typeof releaseRecord>;
 
+/** With a sum of the rest: a digest with a digit gone bad would be a conflict, and no deploy could repair it. */
+const summed = z.looseObject({ sum: z.string() });
+
 /** The record of the release `version` in `directory`; undefined when it is not complete. */
 export async function readRecord(directory: string, version: string): Promise<ReleaseRecord | undefined> {
   try {
     const text = await readNoFollow(join(directory, RECORD_NAME), RECORD_LIMIT);
-    const parsed = releaseRecord.safeParse(JSON.parse(text?.toString('utf8') ?? ''));
-    return parsed.success && parsed.data.version === version ? parsed.data : undefined;
+    const { sum, ...rest } = summed.parse(JSON.parse(text?.toString('utf8') ?? ''));
+    if (sum !== sumOf(rest)) return undefined;
+    const record = releaseRecord.parse(rest);
+    return record.version === version ? record : undefined;
   } catch {
     return undefined;
   }
 }
 
 export async function writeRecord(directory: string, record: ReleaseRecord): Promise<void> {
-  await writeDurably(join(directory, RECORD_NAME), `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
+  const text = JSON.stringify({ ...record, sum: sumOf(record) }, undefined, 2);
+  await writeDurably(join(directory, RECORD_NAME), `${text}\n`, 0o644);
+}
+
+function sumOf(record: object): string {
+  return createHash('sha256').update(JSON.stringify(record)).digest('hex').slice(0, 16);
 }

@@ -1,5 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
+import type { DeploymentRecord } from '../deployments.ts';
 import type { ExitCode } from '../events.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
 import { type Change, rollOut } from '../rollout.ts';
@@ -31,6 +32,8 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   const { service, detach } = options;
   await session.signer();
   if (options.to !== undefined) await session.ledger.versions.readManifest(service, options.to);
+  // An id is dated by AWS's clock, which the first answer tells: this machine's may be an hour off.
+  else await session.ledger.locks.look(service);
   const deployment = newUlid(session.clock.now());
   const lock = await takeLock(session, { service, command: 'rollback', deployment, detach });
   try {
@@ -46,8 +49,11 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
 
 async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Change> {
   const { deployments, versions } = session.ledger;
-  const { desired, last } = await standingBefore(session, service);
+  const { desired, last, leftover } = await standingBefore(session, service);
   const history = await deployments.list(service, HISTORY);
+  if (to === undefined && leftover && last?.action === 'rollback') {
+    return repeated(session, last, versionBefore(last.version, history), reason);
+  }
   const version = to ?? rollbackTarget(desired, history);
   if (version === undefined) throw nothingToReturnTo(service, desired?.version);
   const { artifacts } = await versions.readManifest(service, version);
@@ -62,6 +68,22 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
     reason,
     rollbackOf: stray === undefined ? desired?.deployment : last?.deployment,
   };
+}
+
+/**
+ * Whoever asked for a rollback that nobody settled, and asks again, wants to be where it was to go: not one version
+ * further, which is where the desired state, if it was written, would lead.
+ */
+function repeated(
+  session: Session,
+  last: DeploymentRecord,
+  before: string | undefined,
+  reason: string | undefined,
+): Change {
+  const { service, version, artifacts, previous, rollbackOf, deployment } = last;
+  const text = `repeating the rollback to ${version} (${deployment}), whose publisher did not see its end; another rollback goes further`;
+  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  return { service, version, artifacts, action: 'rollback', previous, before, reason, rollbackOf };
 }
 
 function nothingToReturnTo(service: string, current: string | undefined): TriggerDeployError {

@@ -37,6 +37,8 @@ export interface FaultProxy {
 export type Which = (request: RequestRecord) => boolean;
 
 export type NetworkFault =
+  /** None: to count requests, and to await them. */
+  | { kind: 'pass' }
   /** The connection is reset once this many bytes of the body were sent, and a moment later. */
   | { kind: 'reset'; after: number }
   /** The body ends after this many bytes, against its Content-Length or, chunked, as if that were all. */

@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { MARK } from './disk-trace.ts';
 import {
   layOutAdopted,
@@ -11,8 +11,8 @@ import {
 } from './disk-world.ts';
 
 /**
- * The program under strace: carries out calls of the ports, each between two marks. Its argument is a JSON
- * array of jobs; each job opens its own journal or package, as a process that has just started.
+ * The program under strace: carries out calls of the ports, each between two marks. Its argument is a file with a
+ * JSON array of jobs; each job opens its own journal or package, as a process that has just started.
  */
 
 export type JournalCall = ['load'] | ['append', n: number, size: number];
@@ -55,7 +55,7 @@ function performer(job: Job): (call: JournalCall | PackageCall) => Promise<unkno
   };
 }
 
-const jobs = JSON.parse(process.argv[2] ?? '[]') as Job[];
+const jobs = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Job[];
 for (const [job, one] of jobs.entries()) {
   if (one.kind !== 'journal' && one.adopt !== undefined) await layOutAdopted(one.kind, one.adopt);
   const perform = performer(one);

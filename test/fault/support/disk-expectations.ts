@@ -21,30 +21,38 @@ export interface Expectations {
   heed(mark: Mark): void;
   /** Opens what is left in `place` with the real code, and goes on with it. @throws when a promise was broken. */
   check(place: string): Promise<void>;
+  /** Whatever else it is that `check` goes by. */
+  key(): string;
 }
 
-export function expectationsOf(job: Job, place: (root: string) => string): Expectations {
-  return job.kind === 'journal' ? ofJournal(job, place) : ofPackage(job, place);
+/** `afresh`: nothing was there when the job began; else what is current is known from its first switch on. */
+export function expectationsOf(
+  job: Job,
+  place: (root: string) => string,
+  { afresh }: { afresh: boolean },
+): Expectations {
+  return job.kind === 'journal' ? ofJournal(job, place) : ofPackage(job, place, afresh);
 }
 
 function ofPackage(
   job: Extract<Job, { kind: PackageName }>,
   placeIn: (root: string) => string,
+  afresh: boolean,
 ): Expectations {
   /** Releases that were promised to be there. */
   const promised = new Set<string>();
   /** What `current` may be: two versions while it is being changed. */
-  let current = new Set<string | null>([null]);
+  let current = afresh ? new Set<string | null>([null]) : undefined;
   let underWay: PackageCall | undefined;
 
   function begun(call: PackageCall): void {
     underWay = call;
-    if (call[0] === 'prepare' && call[2] && !current.has(call[1])) promised.delete(call[1]);
-    if (call[0] === 'switchTo') current.add(call[1]);
-    if (call[0] === 'adopt') current.add(ADOPTED);
+    if (call[0] === 'prepare' && call[2] && !current?.has(call[1])) promised.delete(call[1]);
+    if (call[0] === 'switchTo') current?.add(call[1]);
+    if (call[0] === 'adopt') current?.add(ADOPTED);
     if (call[0] !== 'prune') return;
     for (const version of promised) {
-      if (!call[1].includes(version) && !current.has(version)) promised.delete(version);
+      if (!call[1].includes(version) && !current?.has(version)) promised.delete(version);
     }
   }
 
@@ -62,11 +70,13 @@ function ofPackage(
       }
     },
 
+    key: () => JSON.stringify([[...promised], [...(current ?? [])], underWay]),
+
     async check(root) {
       const dir = placeIn(root);
       const pkg = openPackage(job.kind, dir);
       const found = await pkg.current();
-      expect([...current], `current is ${found}`).toContain(found);
+      if (current) expect([...current], `current is ${found}`).toContain(found);
       const listed = (await pkg.releases()).map(({ version }) => version);
       expect(listed).toEqual(expect.arrayContaining([...promised]));
       if (found !== null) expect(listed).toContain(found);
@@ -113,6 +123,7 @@ function ofJournal(job: Extract<Job, { kind: 'journal' }>, placeIn: (root: strin
         promised = Number(mark.result);
       }
     },
+    key: () => `${promised} ${newest}`,
     async check(root) {
       const path = placeIn(root);
       const journal = openJournal(path);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Job } from './disk-driver.ts';
+import type { Job, PackageCall } from './disk-driver.ts';
 import { ADOPTED, type PackageName } from './disk-world.ts';
 
 /** A life of a package's directory: every way in which the package types publish, replace and remove. */
@@ -23,6 +23,37 @@ export function packageJob(kind: PackageName, dir: string): Job {
       ['switchTo', null],
     ],
   };
+}
+
+/** A shorter life, and what the next process does when this one was killed after so many calls. */
+export function killedPackageJob(
+  kind: PackageName,
+  dir: string,
+): { job: Job; again: (dir: string, callsDone: number) => Job } {
+  const calls: PackageCall[] = [
+    ['prepare', '1', false],
+    ['switchTo', '1'],
+    ['prepare', '2', false],
+    ['switchTo', '2'],
+    ['prepare', '1', true],
+    ['switchTo', null],
+  ];
+  const again = (place: string, callsDone: number): Job => {
+    const cutShort = calls[Math.min(callsDone, calls.length - 1)];
+    return { kind, dir: place, calls: callsAfter(cutShort) };
+  };
+  return { job: { kind, dir, calls }, again };
+}
+
+/** The call that was cut short, and what the agent does next when it was a `prepare`. */
+function callsAfter(call: PackageCall | undefined): PackageCall[] {
+  if (call?.[0] === 'prepare') {
+    return [
+      ['prepare', call[1], false],
+      ['switchTo', call[1]],
+    ];
+  }
+  return [['switchTo', call?.[0] === 'switchTo' ? call[1] : null]];
 }
 
 export function adoptionJob(kind: PackageName, root: string): Job {

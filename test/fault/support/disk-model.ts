@@ -12,6 +12,8 @@ interface FileNode {
   data: Buffer;
   /** The bytes at the last fsync; undefined before the first. */
   synced: Buffer | undefined;
+  /** Kept whole at a power cut: nothing that is published depends on it alone. */
+  executable: boolean;
 }
 interface LinkNode {
   kind: 'link';
@@ -36,11 +38,11 @@ interface Change {
 }
 
 /** What is found after the power is back. */
-export type Tree = Map<string, { file: Buffer } | { link: string } | { tree: Tree }>;
+export type Tree = Map<string, { file: Buffer; executable: boolean } | { link: string } | { tree: Tree }>;
 
 /** How much of what was written and not synced survives: nothing, its length, half of it, or all of it. */
 export type Kept = 'synced' | 'zeroed' | 'torn' | 'all';
-export const KEPT: readonly Kept[] = ['synced', 'zeroed', 'torn', 'all'];
+const KEPT: readonly Kept[] = ['synced', 'zeroed', 'torn', 'all'];
 
 export interface Disk {
   /** Carries out the next event; whether it changed anything that a power cut could show. */
@@ -134,13 +136,23 @@ export function createDisk(root: string): Disk {
         let node = at(op.path);
         const made = !node && op.create;
         if (made) {
-          node = { kind: 'file', data: Buffer.alloc(0), synced: undefined };
+          node = {
+            kind: 'file',
+            data: Buffer.alloc(0),
+            synced: undefined,
+            executable: (op.mode & 0o100) !== 0,
+          };
           change([op.path, node]);
         }
         if (!node) throw new Error(`the trace is not whole: ${op.path} was opened and never made`);
         if (op.truncate && node.kind === 'file') node.data = Buffer.alloc(0);
         files.set(op.fd, { node, position: 0, append: op.append });
         return made || op.truncate;
+      }
+      case 'chmod': {
+        const node = files.get(op.fd)?.node;
+        if (node?.kind === 'file') node.executable = (op.mode & 0o100) !== 0;
+        return false;
       }
       case 'close':
         files.delete(op.fd);
@@ -224,7 +236,8 @@ export function createDisk(root: string): Disk {
       const tree: Tree = new Map();
       for (const [name, node] of shown.get(directory) ?? directory.durable) {
         if (node.kind === 'link') tree.set(name, { link: node.target });
-        else if (node.kind === 'file') tree.set(name, { file: contentOf(node, bytes) });
+        else if (node.kind === 'file')
+          tree.set(name, { file: contentOf(node, bytes), executable: node.executable });
         else tree.set(name, { tree: grow(node) });
       }
       return tree;
@@ -284,17 +297,21 @@ export function createDisk(root: string): Disk {
   };
 }
 
-/** The same for two trees if and only if nothing tells them apart. */
-export function digestOf(tree: Tree): string {
+/**
+ * The same for two trees if and only if nothing tells them apart. Of directories that are private, whose
+ * contents nobody reads before they are removed, only the names at their top count.
+ */
+export function digestOf(tree: Tree, isPrivate: (name: string) => boolean = () => false): string {
   const hash = createHash('sha256');
   const feed = (part: Tree): void => {
     for (const [name, node] of [...part].sort(([a], [b]) => (a < b ? -1 : 1))) {
       if ('tree' in node) {
         hash.update(`d${name}\0`);
-        feed(node.tree);
+        if (isPrivate(name)) hash.update([...node.tree.keys()].sort().join('/'));
+        else feed(node.tree);
         hash.update('e');
       } else if ('link' in node) hash.update(`l${name}\0${node.link}\0`);
-      else hash.update(`f${name}\0${node.file.length}\0`).update(node.file);
+      else hash.update(`f${name}\0${node.executable}${node.file.length}\0`).update(node.file);
     }
   };
   feed(tree);

@@ -11,7 +11,13 @@ const DRIVER = fileURLToPath(new URL('disk-driver.ts', import.meta.url));
 
 /** Carries out the jobs in a process of their own; everything it did to the disk. */
 export async function record(jobs: readonly Job[]): Promise<Op[]> {
-  return traceProgram([DRIVER, JSON.stringify(jobs)]);
+  const directory = await mkdtemp(join(tmpdir(), 'td-jobs-'));
+  try {
+    await writeFile(join(directory, 'jobs'), JSON.stringify(jobs));
+    return await traceProgram([DRIVER, join(directory, 'jobs')]);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 }
 
 export function markOf({ op, phase }: Event): Mark | undefined {
@@ -35,6 +41,6 @@ export async function layOut(tree: Tree, directory: string): Promise<void> {
     const path = join(directory, name);
     if ('tree' in node) await layOut(node.tree, path);
     else if ('link' in node) await symlink(node.link, path);
-    else await writeFile(path, node.file);
+    else await writeFile(path, node.file, { mode: node.executable ? 0o755 : 0o644 });
   }
 }

@@ -15,7 +15,16 @@ export type Op = {
 } & Call;
 
 type Call =
-  | { op: 'open'; fd: number; path: string; create: boolean; truncate: boolean; append: boolean }
+  | {
+      op: 'open';
+      fd: number;
+      path: string;
+      create: boolean;
+      truncate: boolean;
+      append: boolean;
+      mode: number;
+    }
+  | { op: 'chmod'; fd: number; mode: number }
   | { op: 'close' | 'fsync'; fd: number }
   | { op: 'write'; fd: number; data: Buffer; at: number | undefined }
   | { op: 'copy'; from: number; at: number | undefined; to: number; length: number }
@@ -30,7 +39,7 @@ export const MARK = 'MARK ';
 const STDOUT = 1;
 const TRACED = [
   'open,openat,openat2,creat,close,write,pwrite64,writev,pwritev,pwritev2,sendfile,copy_file_range',
-  'ftruncate,truncate,fallocate,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat',
+  'ftruncate,truncate,fallocate,fchmod,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat',
   'symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,dup,dup2,dup3,mknod,mknodat,ioctl',
 ].join(',');
 
@@ -39,7 +48,7 @@ export async function traceProgram(argv: readonly string[]): Promise<Op[]> {
   const directory = await mkdtemp(join(tmpdir(), 'td-trace-'));
   const file = join(directory, 'calls');
   const names = TRACED.split(',').map((name) => `?${name}`);
-  const options = ['-f', '-qq', '-xx', '-s', '4000000', '-e', 'signal=none', '-o', file];
+  const options = ['-f', '--seccomp-bpf', '-qq', '-xx', '-s', '4000000', '-e', 'signal=none', '-o', file];
   try {
     await promisify(execFile)(
       'strace',
@@ -61,7 +70,7 @@ export async function traceProgram(argv: readonly string[]): Promise<Op[]> {
 }
 
 /** The calls of a trace that succeeded, in the order of their ends. */
-export function parseTrace(text: string): Op[] {
+function parseTrace(text: string): Op[] {
   const open = new Map<string, { begin: number; head: string }>();
   const ops: Op[] = [];
   for (const [position, line] of text.split('\n').entries()) {
@@ -99,6 +108,7 @@ function callOf(name: string, args: string, result: number): Call | undefined {
         create: has('O_CREAT'),
         truncate: has('O_TRUNC'),
         append: args.includes('O_APPEND'),
+        mode: Number.parseInt(list.at(-1) ?? '', 8),
       };
       return { op: 'open', fd: result, path: absolute(first, flags.create), ...flags };
     }
@@ -119,6 +129,8 @@ function callOf(name: string, args: string, result: number): Call | undefined {
       return { op: 'copy', from: fd, at: offsetOf(list[1]), to: Number(list[2]), length: result };
     case 'ftruncate':
       return { op: 'truncate', fd, length: Number(list[1]) };
+    case 'fchmod':
+      return { op: 'chmod', fd, mode: Number.parseInt(list[1] ?? '', 8) };
     case 'mkdir':
     case 'mkdirat':
       return { op: 'mkdir', path: absolute(first) };

@@ -8,7 +8,7 @@ import { createJarPackage } from '../../../agent/host/jar.ts';
 import { createJournal } from '../../../agent/host/journal.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { memoryStore } from '../../unit/agent/host/fixtures/store.ts';
-import { tgz } from '../../unit/agent/host/fixtures/tarball.ts';
+import { tarball } from '../../unit/agent/host/fixtures/tarball.ts';
 
 /** What the disk tests deploy: small versions whose every byte is known, and a journal of known states. */
 
@@ -39,7 +39,7 @@ export function contentsOf(type: PackageName, version: string): Contents {
 }
 
 function archiveOf(version: string): Buffer {
-  return tgz([
+  return tarball([
     { path: 'bin', type: 'Directory', mode: 0o755 },
     { path: 'bin/run', body: text(version, 'run'), mode: 0o755 },
     { path: 'lib/a.txt', body: text(version, 'a') },
@@ -57,7 +57,7 @@ export function artifactsOf(type: PackageName, version: string): Artifact[] {
   const main =
     type === 'jar'
       ? store.put(`${SERVICE}-${version}.jar`, text(version, 'jar'))
-      : store.put(`${SERVICE}-${version}.tar.gz`, archiveOf(version));
+      : store.put(`${SERVICE}-${version}.tar`, archiveOf(version));
   return [main, config];
 }
 

@@ -14,12 +14,15 @@ note() { printf '{"what":"%s","pid":%s}\n' "$1" "$$" >>"$root/events.jsonl"; }
 is_alive() {
   [ -s "$pid_file" ] || return 1
   read -r pid <"$pid_file"
-  # A zombie takes signals, too, where nobody reaps it.
-  read -r stat 2>/dev/null <"/proc/$pid/stat" || return 1
-  case $stat in *') Z '*) return 1 ;; esac
+  { read -r stat <"/proc/$pid/stat"; } 2>/dev/null || return 1
+  # A zombie takes signals, too, where nobody reaps it; with threads left it still holds its socket.
+  case $stat in *') Z '*) ;; *) return 0 ;; esac
+  # shellcheck disable=SC2086
+  set -- ${stat##*) }
+  [ "${18}" -gt 1 ]
 }
 
-linger() { [ -z "$slow" ] || sleep 0.15; }
+linger() { [ -z "$slow" ] || sleep 0.5; }
 slow=
 if [ "$action" != status ] && [ -e "$run/slow" ]; then slow=yes; rm -f "$run/slow"; fi
 

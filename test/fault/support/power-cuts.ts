@@ -16,13 +16,14 @@ export interface Cuts {
 /** Where the job's directory or journal lies, of a root that is laid out elsewhere. */
 const relocate = (root: string, place: string) => (other: string) => join(other, place.slice(root.length));
 
+const isStaging = (name: string) => name === '.staging';
 const placeOf = (job: Job) => (job.kind === 'journal' ? job.path : job.dir);
 
 /** Cuts the power after each change that the job made below `root`, and opens whatever may then be found. */
 export async function cutEverywhere(job: Job, root: string): Promise<Cuts> {
   const scratch = await quickDirectory();
   const disk = createDisk(root);
-  const expectations = expectationsOf(job, relocate(root, placeOf(job)));
+  const expectations = expectationsOf(job, relocate(root, placeOf(job)), { afresh: true });
   const cuts: Cuts = { points: 0, states: 0 };
   const seen = new Set<string>();
   const cut = async () => {
@@ -34,8 +35,6 @@ export async function cutEverywhere(job: Job, root: string): Promise<Cuts> {
     const mark = markOf(event);
     if (mark) {
       expectations.heed(mark);
-      // Other promises hold from here on: states that were seen before are looked at again.
-      seen.clear();
     }
     if (changed || mark) await cut();
   }
@@ -48,7 +47,7 @@ async function openAll(
   { scratch, seen, cuts }: { scratch: string; seen: Set<string>; cuts: Cuts },
 ): Promise<void> {
   for (const tree of trees) {
-    const digest = digestOf(tree);
+    const digest = digestOf(tree, isStaging) + expectations.key();
     if (seen.has(digest)) continue;
     seen.add(digest);
     cuts.states += 1;
@@ -79,18 +78,18 @@ export async function killThenCut(
   }
   const second = await record(jobs);
   const cuts: Cuts = { points: lives.length, states: 0 };
+  const seen = new Set<string>();
   for (const [n, { upTo }] of lives.entries()) {
     const next = jobs[n] as Job;
     const home = join(scratch, `life-${n}`);
     const disk = createDisk(root);
     for (const event of first.slice(0, upTo)) disk.apply(event);
-    const expectations = expectationsOf(next, relocate(home, placeOf(next)));
+    const expectations = expectationsOf(next, relocate(home, placeOf(next)), { afresh: false });
     for (const event of eventsOf(ofLife(second, n, home, root))) {
       disk.apply(event);
       const mark = markOf(event);
       if (mark) expectations.heed(mark);
-      if (mark?.phase === 'end')
-        await openAll(disk.afterPowerCut(), expectations, { scratch, seen: new Set(), cuts });
+      if (mark?.phase === 'end') await openAll(disk.afterPowerCut(), expectations, { scratch, seen, cuts });
     }
   }
   return cuts;

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * The lines of a journal, pure: `HASH JSON\n`, where HASH is the first 16 hex digits of the JSON's sha256. Empty
+ * lines mean nothing.
+ */
+
+const HASH_LENGTH = 16;
+const NEWLINE = 0x0a;
+
+export function lineOf(state: unknown): string {
+  const json = JSON.stringify(state);
+  return `${hashOf(json)} ${json}\n`;
+}
+
+/** The last whole state, and whether any line is not one. A last line without its newline may be whole. */
+export function lastState<T>(
+  bytes: Buffer,
+  parse: (value: unknown) => T,
+): { state: T | undefined; bad: boolean } {
+  let state: T | undefined;
+  let bad = bytes.length > 0 && bytes[bytes.length - 1] !== NEWLINE;
+  for (const line of linesFromTheEnd(bytes)) {
+    // Older lines only have to be intact; the state itself also has to be one.
+    if (!isIntact(line)) bad = true;
+    else if (state === undefined) {
+      state = stateIn(line, parse);
+      if (state === undefined) bad = true;
+    }
+  }
+  return { state, bad };
+}
+
+/** Bytes to be written at an offset, and synced before anything else is. */
+export interface Overwrite {
+  at: number;
+  bytes: Buffer;
+}
+
+/**
+ * How `line` becomes the last of a journal that cannot grow: over what follows its last whole line, or over all
+ * that precedes it, which is then blanked. After any part of it the journal holds the old last line whole, or
+ * the new one. Undefined when there is no place for it.
+ */
+export function squeezed(journal: Buffer, line: string): Overwrite[] | undefined {
+  const last = lastIntact(journal);
+  if (!last) return undefined;
+  const start = last.byteOffset - journal.byteOffset;
+  const end = start + last.length + 1;
+  const size = Buffer.byteLength(line);
+  const blankUpTo = (from: number, to: number) => Buffer.alloc(to - from, NEWLINE);
+  if (size <= journal.length - end) {
+    return [{ at: end, bytes: Buffer.concat([Buffer.from(line), blankUpTo(end + size, journal.length)]) }];
+  }
+  if (size > start) return undefined;
+  return [
+    { at: 0, bytes: Buffer.concat([Buffer.from(line), blankUpTo(size, start)]) },
+    { at: start, bytes: blankUpTo(start, journal.length) },
+  ];
+}
+
+/** Without their newlines, the last first; none that is empty. */
+function* linesFromTheEnd(bytes: Buffer): Generator<Buffer, undefined> {
+  for (let end = bytes.length; end > 0; ) {
+    const newlineBefore = bytes.lastIndexOf(NEWLINE, end - 1);
+    if (end > newlineBefore + 1) yield bytes.subarray(newlineBefore + 1, end);
+    end = newlineBefore;
+  }
+}
+
+function lastIntact(bytes: Buffer): Buffer | undefined {
+  for (const line of linesFromTheEnd(bytes)) if (isIntact(line)) return line;
+  return undefined;
+}
+
+function hashOf(json: string | Uint8Array): string {
+  return createHash('sha256').update(json).digest('hex').slice(0, HASH_LENGTH);
+}
+
+function isIntact(line: Buffer): boolean {
+  if (line.length <= HASH_LENGTH + 1 || line[HASH_LENGTH] !== 0x20) return false;
+  return line.toString('latin1', 0, HASH_LENGTH) === hashOf(line.subarray(HASH_LENGTH + 1));
+}
+
+function stateIn<T>(line: Buffer, parse: (value: unknown) => T): T | undefined {
+  try {
+    return parse(JSON.parse(line.toString('utf8', HASH_LENGTH + 1)));
+  } catch {
+    return undefined;
+  }
+}

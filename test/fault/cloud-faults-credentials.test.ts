@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { nextLogged } from '../support/agent-log.ts';
+import { instanceKey } from '../support/cloud-sqs.ts';
+import { deploy, push } from '../support/commands.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { proved } from '../support/reliability.ts';
+import { cheapServices, currentOf } from './support/by-hand.ts';
+import { type InstanceMetadata, startInstanceMetadata } from './support/instance-metadata.ts';
+
+/** The credentials of an instance's role, as they come from its metadata: they end, change, or cannot be had. */
+
+const OLD = 'ASIATHEFIRST';
+
+let metadata: InstanceMetadata;
+let proxy: Awaited<ReturnType<typeof startFaultProxy>>;
+let fleet: Fleet;
+let instance: Instance;
+
+beforeAll(async () => {
+  metadata = await startInstanceMetadata(OLD);
+  fleet = await startFleet({ agentEnv: () => ({ ...metadata.env, AWS_ENDPOINT_URL: proxy.endpoint }) });
+  proxy = await startFaultProxy(fleet.cloud.endpoint);
+  instance = await fleet.addInstance('i-0a1', cheapServices);
+  for (const version of ['1.0.0', '1.1.0', '1.2.0']) await push(fleet, version);
+  await deploy(fleet, '1.0.0');
+});
+afterAll(async () => {
+  await fleet?.stop();
+  await proxy?.stop();
+  await metadata?.stop();
+});
+
+const keysUsed = () =>
+  new Set(fleet.cloud.requests.map(({ accessKeyId }) => accessKeyId).filter((key) => key !== 'publisher'));
+
+test('credentials that expire before the metadata have new ones are refused, and taken over once they are there', async () => {
+  expect(keysUsed()).toEqual(new Set([OLD]));
+  fleet.cloud.expireCredentials(OLD);
+  const denied = nextLogged(instance, ({ err }) => err?.code === 'AWS_DENIED');
+  proxy.hangUp();
+  expect((await denied).err?.message).toContain('ExpiredToken');
+  metadata.rotate(instanceKey(instance.id));
+  await deploy(fleet, '1.1.0');
+  expect(await currentOf(instance)).toBe('1.1.0');
+  expect(keysUsed()).toEqual(new Set([OLD, instanceKey(instance.id)]));
+});
+
+test('without metadata the credentials that were had serve on', async () => {
+  const asked = metadata.asked();
+  await metadata.stop();
+  await deploy(fleet, '1.2.0');
+  expect(await currentOf(instance)).toBe('1.2.0');
+  expect(metadata.asked()).toBe(asked);
+  proved('outage', "a role's credentials expired and renewed, then no metadata: deployed each time");
+});

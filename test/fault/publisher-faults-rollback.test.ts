@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { inParallel } from '../../publisher/parallel.ts';
+import { type Fleet, startFleet } from '../support/fleet.ts';
+import { proved } from '../support/reliability.ts';
+import { sequencesOf, type Told, tell } from './support/killed-publisher.ts';
+import { tapTopic } from './support/publishers.ts';
+import { type RecordWatch, watchRecord } from './support/record-watch.ts';
+import { addServices, type Service } from './support/services.ts';
+import { openSetup } from './support/setup.ts';
+
+/**
+ * A real publisher is killed at each of its writes while it rolls 1.1.0 back to 1.0.0, where 0.9.0 ran before that. Whoever
+ * asks again for what nobody saw the end of means 1.0.0, and not one version further.
+ */
+
+const again = { next: ['rollback', 'SERVICE'], version: '1.0.0' };
+const further = { next: ['rollback', 'SERVICE'], version: '0.9.0' };
+const forward = { next: ['SERVICE', '1.1.0'], version: '1.1.0' };
+
+const POINTS = [
+  ['the lock', again],
+  ['the record of the rollback', again],
+  ['the desired state', again],
+  ['its reply queue', forward],
+  ['the announcement', again],
+  ['the outcome', further],
+  ['the end of its reply queue', further],
+  ['the release of the lock', further],
+] as const;
+const AT_ONCE = 4;
+
+let fleet: Fleet;
+let watch: RecordWatch;
+let services: Service[];
+const told = new Map<string, Told | Error>();
+
+beforeAll(async () => {
+  fleet = await startFleet();
+  watch = watchRecord(fleet.cloud);
+  await tapTopic(fleet);
+  const wanted = Object.fromEntries(POINTS.map((_, index) => [`service-${index}`, { watch: '0s' }]));
+  services = Object.values(await addServices(fleet, 'i-0a1', wanted));
+  const setup = await openSetup(fleet);
+  await inParallel([...POINTS.entries()], AT_ONCE, async ([index, [point, after]]) => {
+    const service = services[index] as Service;
+    for (const version of ['0.9.0', '1.0.0', '1.1.0']) await setup.deployed(service.name, version);
+    const story = { typed: ['rollback', 'SERVICE'], ...after };
+    told.set(point, await tell(service, watch, index + 1, story).catch((error) => error));
+  });
+  setup.close();
+}, 300_000);
+afterAll(() => fleet?.stop());
+
+function toldOf(point: string): Told {
+  const one = told.get(point);
+  if (one === undefined || one instanceof Error) throw one ?? new Error(`never killed at ${point}`);
+  return one;
+}
+
+test.each(POINTS)(
+  'killed once it wrote %s, it leaves a true record, and the next comes to a good end',
+  (point) => {
+    expect(toldOf(point).dead.finished.code).toBeNull();
+  },
+);
+
+test('of a rollback that died before it wrote the desired state nobody says that it did', () => {
+  const { said } = toldOf('the record of the rollback');
+  expect(said).toMatch(
+    /rollback \S+ of 1\.0\.0 was left unsettled: no instance answered.*; the desired state stays 1\.1\.0/,
+  );
+});
+
+test.each(['the record of the rollback', 'the desired state', 'the announcement'])(
+  'a rollback that died after %s is repeated, which is said, and not gone on from',
+  (point) => {
+    const { said } = toldOf(point);
+    expect(said).toMatch(/repeating the rollback to 1\.0\.0 \(\S+\), whose publisher did not see its end/);
+  },
+);
+
+test('with all of them the locks are free, all that was announced has one end, and no sequence was used twice', () => {
+  const used = sequencesOf(services, watch);
+  expect(used).toBeGreaterThan(4 * POINTS.length);
+  proved('publisher-killed', `rollback: killed at ${POINTS.length} writes, ${used} sequences, none twice`);
+});

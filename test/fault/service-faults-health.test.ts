@@ -1,0 +1,213 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { inParallel } from '../../publisher/parallel.ts';
+import { type Fleet, startFleet } from '../support/fleet.ts';
+import { proved } from '../support/reliability.ts';
+import type { Behaviour } from '../support/sample-service/package.ts';
+import { type RecordWatch, watchRecord } from './support/record-watch.ts';
+import {
+  addServices,
+  attempt,
+  deploy,
+  type Outcome,
+  push,
+  type Service,
+  type Settings,
+} from './support/services.ts';
+import { ask, expectSettled } from './support/settled.ts';
+
+/**
+ * Versions that are unhealthy in every way, each deployed over a good one by the real programs. They mostly wait, so
+ * they do it side by side: a service for each, all on one instance.
+ */
+
+interface Case {
+  settings?: Settings;
+  good?: Behaviour;
+  bad: Behaviour;
+}
+
+const short = { deadline: '8s' };
+
+const CASES = {
+  'flaps-in-a-row': { settings: { check: short }, bad: { flaps: true } },
+  'flaps-once': { settings: { check: { successes: 1 } }, bad: { flaps: true } },
+  'one-503-in-check': { settings: { check: { successes: 3 } }, bad: { failsOnceAt: 2 } },
+  'one-503-in-watch': { bad: { failsOnceAt: 3 } },
+  slow: { settings: { check: { ...short, timeout: '200ms' } }, bad: { answerAfterMs: 4000 } },
+  silent: { settings: { check: { ...short, timeout: '500ms' } }, bad: { neverAnswer: true } },
+  redirects: { settings: { check: short }, bad: { healthStatus: 302 } },
+  'wrong-body': { settings: { check: short }, bad: { claimsVersion: '9.9.9' } },
+  late: { bad: { listenAfterMs: 2000 } },
+  'too-late': { settings: { check: short }, bad: { listenAfterMs: 3_600_000 } },
+  'port-kept': { settings: { check: short }, good: { keepsPort: true }, bad: { staysWithoutPort: true } },
+  daemonises: { bad: { daemonises: true } },
+  'crashes-in-check': {
+    settings: { check: { ...short, successes: 5 } },
+    bad: { afterHealth: { count: 2, ms: 0, does: 'crash' } },
+  },
+  'crashes-in-watch': {
+    settings: { watch: '8s' },
+    bad: { afterHealth: { count: 2, ms: 1500, does: 'crash' } },
+  },
+  'replaced-in-watch': {
+    settings: { watch: '8s' },
+    bad: { afterHealth: { count: 2, ms: 1500, does: 'replace' } },
+  },
+} as const satisfies Record<string, Case>;
+type Name = keyof typeof CASES;
+const NAMES = Object.keys(CASES) as Name[];
+
+/** So many publishers at a time; each is a process that starts from source. */
+const AT_ONCE = 4;
+
+let fleet: Fleet;
+let watch: RecordWatch;
+let services: Record<Name, Service>;
+const outcomes = new Map<Name, Outcome | Error>();
+
+beforeAll(async () => {
+  fleet = await startFleet();
+  watch = watchRecord(fleet.cloud);
+  const settings = NAMES.map((name) => [name, (CASES[name] as Case).settings ?? {}] as const);
+  services = await addServices(fleet, 'i-0a1', Object.fromEntries(settings) as Record<Name, Settings>);
+  await inParallel(NAMES, AT_ONCE, async (name) => {
+    const { good = {}, bad }: Case = CASES[name];
+    try {
+      await push(services[name], '1.0.0', good);
+      await push(services[name], '2.0.0', bad);
+      await deploy(services[name], '1.0.0');
+    } catch (error) {
+      outcomes.set(name, error as Error);
+    }
+  });
+  await inParallel(NAMES, NAMES.length, async (name) => {
+    if (!outcomes.has(name))
+      outcomes.set(name, await attempt(services[name], '2.0.0').catch((error) => error));
+  });
+}, 300_000);
+afterAll(() => fleet?.stop());
+
+function outcomeOf(name: Name): Outcome {
+  const outcome = outcomes.get(name);
+  if (outcome === undefined || outcome instanceof Error)
+    throw outcome ?? new Error(`${name} was never tried`);
+  return outcome;
+}
+
+/** It was refused by the check or in the watch, for this reason, and the version before runs again. */
+async function expectRolledBack(name: Name, code: string, why: RegExp): Promise<void> {
+  const { finished, report } = outcomeOf(name);
+  expect(report, JSON.stringify(report)).toMatchObject({
+    state: 'rolled-back',
+    previous: '1.0.0',
+    changed: true,
+  });
+  expect(report.error).toMatchObject({ code, message: expect.stringMatching(why) });
+  expect(finished.code).toBe(1);
+  await expectSettled(services[name], { version: '1.0.0', watch });
+}
+
+async function expectSucceeded(name: Name): Promise<void> {
+  const { finished, report } = outcomeOf(name);
+  expect(report, JSON.stringify(report)).toMatchObject({
+    state: 'succeeded',
+    version: '2.0.0',
+    changed: true,
+  });
+  expect(finished.code).toBe(0);
+  await expectSettled(services[name], { version: '2.0.0', watch });
+}
+
+/** A check that can never pass ends at its deadline: not before, and not much later. */
+function expectWaitedFor(name: Name, deadlineMs: number): void {
+  const { check = 0 } = outcomeOf(name).report.timings;
+  expect(check).toBeGreaterThanOrEqual(deadlineMs - 100);
+  expect(check).toBeLessThan(deadlineMs + 20_000);
+}
+
+describe('a version whose health check', () => {
+  test.each<[string, Name, RegExp]>([
+    [
+      'answers 503 and 200 in turn never passes twice in a row',
+      'flaps-in-a-row',
+      /GET .*\/health: http (503|200).* of 2\) after 8\.0 s/,
+    ],
+    ['answers later than a try may take never passes', 'slow', /no answer within 200 ms/],
+    ['never answers never passes', 'silent', /no answer within 500 ms/],
+    ['answers with a redirect is not followed to a good answer', 'redirects', /http 302/],
+    ['answers for another version never passes', 'wrong-body', /http 200 without "version":"2\.0\.0"/],
+    ['is still not bound at the deadline never passes', 'too-late', /refused/],
+  ])('%s, and is rolled back at its deadline', async (_title, name, why) => {
+    await expectRolledBack(name, 'CHECK_FAILED', why);
+    expectWaitedFor(name, 8000);
+    proved('health', 'rolled back at its deadline');
+  });
+
+  test('is answered by the process before, which kept the port, never passes as the new version', async () => {
+    await expectRolledBack('port-kept', 'CHECK_FAILED', /http 200 without "version":"2\.0\.0"/);
+    expectWaitedFor('port-kept', 8000);
+    proved('health', 'rolled back; 1.0.0 answered all the while');
+  });
+
+  test('flaps is passed where one success is enough, and the watch lets a single 503 be', async () => {
+    await expectSucceeded('flaps-once');
+    proved('health', 'succeeded with successes: 1');
+  });
+
+  test('answers a single 503 starts its row of successes anew and passes', async () => {
+    await expectSucceeded('one-503-in-check');
+    proved('health', 'succeeded with successes: 3');
+  });
+
+  test('answers a single 503 in the watch is no verdict', async () => {
+    await expectSucceeded('one-503-in-watch');
+    proved('health', 'succeeded with one 503 in the watch');
+  });
+
+  test('is bound late and in time passes', async () => {
+    await expectSucceeded('late');
+    expect(outcomeOf('late').report.timings.check).toBeGreaterThanOrEqual(1000);
+    proved('health', `succeeded, bound 2 s after its start`);
+  });
+
+  test('is answered by a daemon that replaced the process that was started passes', async () => {
+    await expectSucceeded('daemonises');
+    const { dir } = services.daemonises;
+    const [launched] = (await readFile(join(dir, 'starts'), 'utf8')).trim().split('\n').slice(-1);
+    const now = (await readFile(join(dir, 'service.pid'), 'utf8')).trim();
+    expect(now).not.toBe(launched);
+    expect((await ask(services.daemonises))?.pid).toBe(Number(now));
+    proved('health', 'succeeded with another pid than the start command’s');
+  });
+});
+
+describe('a version that crashes', () => {
+  test('while it is checked is rolled back', async () => {
+    await expectRolledBack('crashes-in-check', 'CHECK_FAILED', /refused|reset/);
+    expect(outcomeOf('crashes-in-check').report.error?.detail).toContain('fatal: out of memory');
+    proved('crash-loop', 'crashed in the check: rolled back, with its last words');
+  });
+
+  test('after its check passed is rolled back within the watch', async () => {
+    await expectRolledBack(
+      'crashes-in-watch',
+      'WATCH_FAILED',
+      /healthy at first, then the service went down/,
+    );
+    const { report } = outcomeOf('crashes-in-watch');
+    expect(report.timings.watch).toBeLessThan(8000 + 10_000);
+    expect(report.error?.detail).toContain('fatal: out of memory');
+    proved('crash-loop', 'crashed 1.5 s after its health check passed: rolled back, with its last words');
+  });
+
+  test('or is replaced by another process after its check passed is rolled back within the watch', async () => {
+    await expectRolledBack(
+      'replaced-in-watch',
+      'WATCH_FAILED',
+      /its process changed from \d+ to \d+|went down/,
+    );
+    proved('crash-loop', 'another pid in the watch: rolled back');
+  });
+});

@@ -1,0 +1,190 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Report } from '../../shared/report.ts';
+import { type Fleet, startFleet } from '../support/fleet.ts';
+import { proved } from '../support/reliability.ts';
+import type { Behaviour } from '../support/sample-service/package.ts';
+import { type RecordWatch, watchRecord } from './support/record-watch.ts';
+import { expectHooksRanOnce, goOn, isIn, startDeploy, startsOf, stopAgent } from './support/restarts.ts';
+import { addServices, close, deploy, open, push, reached, remove, type Service } from './support/services.ts';
+import { ask, expectSettled } from './support/settled.ts';
+
+/**
+ * The agent is stopped by SIGTERM in every state of a deployment that the publisher follows all the while, and started
+ * again. Gates in hooks and start commands, and what the agent logs, say when; not clocks.
+ */
+
+let fleet: Fleet;
+let watch: RecordWatch;
+let services: Record<'payments' | 'watched' | 'undone', Service>;
+let payments: Service;
+
+beforeAll(async () => {
+  fleet = await startFleet();
+  watch = watchRecord(fleet.cloud);
+  const hooks = { beforeStop: ['drain', 'log-out'], afterStart: ['undrain'] };
+  const manager = { startTimeout: '30s' };
+  services = await addServices(fleet, 'i-0a1', {
+    payments: { hooks, manager },
+    watched: { hooks, manager, watch: '4s' },
+    undone: { hooks, manager, check: { deadline: '5s' } },
+  });
+  ({ payments } = services);
+  await mkdir(services.undone.dir, { mode: 0o755 });
+  await Promise.all(
+    Object.values(services).map(async (service) => {
+      await push(service, '1.0.0', service === services.undone ? { healthyWithFile: 'licence' } : {});
+      if (service !== services.undone) await deploy(service, '1.0.0');
+    }),
+  );
+}, 60_000);
+afterAll(() => fleet?.stop());
+
+let pushed = 0;
+/** The next version, pushed. */
+async function nextVersion(service: Service, behaviour: Behaviour = {}): Promise<string> {
+  pushed += 1;
+  const version = `2.${pushed}.0`;
+  await push(service, version, behaviour);
+  return version;
+}
+
+async function expectSucceeded(service: Service, report: Report, version: string): Promise<void> {
+  expect(report, JSON.stringify(report)).toMatchObject({ state: 'succeeded', version });
+  await expectHooksRanOnce(service, report, ['drain', 'log-out', 'undrain']);
+  await expectSettled(service, { version, watch });
+}
+
+describe('an agent that is stopped', () => {
+  test('while it downloads goes on with the download when it is back', async () => {
+    const version = await nextVersion(payments);
+    const isArchive = ({ operation, key }: { operation: string; key?: string }) =>
+      operation === 'GetObject' &&
+      key?.startsWith(`artifacts/payments/${version}/`) &&
+      key.endsWith('.tar.gz');
+    // S3 has enough of it: the agent waits and tries again, until it is stopped in between.
+    let away = true;
+    fleet.cloud.fail('unavailable', (one) => away && isArchive(one) === true, Number.POSITIVE_INFINITY);
+    const publisher = startDeploy(payments, version);
+    await fleet.cloud.until((one) => isArchive(one) === true && one.status === 503);
+    expect(await stopAgent(payments)).toMatchObject({ state: 'preparing', direction: 'forward' });
+    away = false;
+    await expectSucceeded(payments, await goOn(payments, publisher), version);
+    proved('restart', 'preparing: stopped between two tries of a download');
+  });
+
+  test('in a hook ends the hook and runs it anew, and not again the one before it', async () => {
+    const version = await nextVersion(payments);
+    await close(payments, 'log-out');
+    const publisher = startDeploy(payments, version);
+    await reached(payments, 'log-out');
+    expect(await stopAgent(payments)).toMatchObject({ state: 'draining', hooksDone: { beforeStop: 1 } });
+    await open(payments, 'log-out');
+    expect(await ask(payments)).toBeDefined();
+    await expectSucceeded(payments, await goOn(payments, publisher), version);
+    proved('restart', 'draining: the hook under way was ended and ran again, alone');
+  });
+
+  test('in a hook that ignores TERM kills it before it ends itself', async () => {
+    const version = await nextVersion(payments);
+    await close(payments, 'drain');
+    await writeFile(join(payments.dir, 'deaf'), '');
+    const publisher = startDeploy(payments, version);
+    await reached(payments, 'drain');
+    expect(await stopAgent(payments)).toMatchObject({ state: 'draining', hooksDone: { beforeStop: 0 } });
+    await remove(payments, 'deaf');
+    await open(payments, 'drain');
+    await expectSucceeded(payments, await goOn(payments, publisher), version);
+    proved('restart', 'draining: a deaf hook was killed, then ran again, alone');
+  });
+
+  test('between the launch of a service and the note of its pid lets the start finish, and makes no second', async () => {
+    const version = await nextVersion(payments);
+    const before = await startsOf(payments);
+    await close(payments, 'start-after');
+    const publisher = startDeploy(payments, version);
+    await reached(payments, 'start-after');
+    const told = payments.instance.agent?.line((line) => line.includes('stopping: deployments checkpoint'));
+    const stopped = stopAgent(payments);
+    await told;
+    await open(payments, 'start-after');
+    expect(await stopped).toMatchObject({ state: 'starting', direction: 'forward' });
+    await expectSucceeded(payments, await goOn(payments, publisher), version);
+    expect(await startsOf(payments)).toBe(before + 1);
+    proved('restart', 'starting: the start finished, and was not made again');
+  });
+
+  test('in a start that does not end ends it, and makes it anew when it is back', async () => {
+    const version = await nextVersion(payments);
+    const before = await startsOf(payments);
+    await close(payments, 'start-before');
+    const publisher = startDeploy(payments, version);
+    await reached(payments, 'start-before');
+    expect(await stopAgent(payments)).toMatchObject({ state: 'starting', direction: 'forward' });
+    await open(payments, 'start-before');
+    await expectSucceeded(payments, await goOn(payments, publisher), version);
+    expect(await startsOf(payments)).toBe(before + 1);
+    proved('restart', 'starting: a start that hung was ended and made again');
+  });
+
+  test('while it checks gives no verdict, and checks on when it is back', async () => {
+    const version = await nextVersion(payments, { healthyWithFile: 'warm' });
+    const before = await startsOf(payments);
+    const publisher = startDeploy(payments, version);
+    await isIn(payments, { version, state: 'checking', direction: 'forward' });
+    expect(await stopAgent(payments)).toMatchObject({ state: 'checking', direction: 'forward' });
+    await writeFile(join(payments.dir, 'warm'), '');
+    await expectSucceeded(payments, await goOn(payments, publisher), version);
+    expect(await startsOf(payments)).toBe(before + 1);
+    proved('restart', 'checking: checked on, with no second start');
+  });
+
+  test('in the watch period checks and watches anew when it is back', async () => {
+    const { watched } = services;
+    const version = await nextVersion(watched);
+    const publisher = startDeploy(watched, version);
+    await isIn(watched, { version, state: 'watching', direction: 'forward' });
+    expect(await stopAgent(watched)).toMatchObject({ state: 'watching', direction: 'forward' });
+    const report = await goOn(watched, publisher);
+    await expectSucceeded(watched, report, version);
+    // What it had watched before the stop does not shorten the period.
+    expect(report.timings.watch).toBeGreaterThanOrEqual(4000);
+    proved('restart', 'watching: the whole period again');
+  });
+
+  test('in a hook after the start runs it anew', async () => {
+    const version = await nextVersion(payments);
+    await close(payments, 'undrain');
+    const publisher = startDeploy(payments, version);
+    await reached(payments, 'undrain');
+    expect(await stopAgent(payments)).toMatchObject({ direction: 'forward', hooksDone: { afterStart: 0 } });
+    await open(payments, 'undrain');
+    await expectSucceeded(payments, await goOn(payments, publisher), version);
+    proved('restart', 'commit: the hook under way was ended and ran again, alone');
+  });
+});
+
+test('an agent that is stopped twice in a rollback, in its check and in its hook, goes on backwards each time', async () => {
+  const { undone } = services;
+  await writeFile(join(undone.dir, 'licence'), '');
+  await deploy(undone, '1.0.0');
+  await remove(undone, 'licence');
+  const version = await nextVersion(undone, { healthStatus: 500 });
+  await close(undone, 'undrain');
+  const publisher = startDeploy(undone, version);
+  await isIn(undone, { version, state: 'checking', direction: 'back' });
+  const backwards = { state: 'checking', direction: 'back', previous: '1.0.0' };
+  expect(await stopAgent(undone)).toMatchObject({ ...backwards, hooksDone: { afterStart: 0 } });
+  await writeFile(join(undone.dir, 'licence'), '');
+  await fleet.startAgent(undone.instance);
+  await reached(undone, 'undrain');
+  expect(await stopAgent(undone)).toMatchObject({ ...backwards, hooksDone: { afterStart: 0 } });
+  await open(undone, 'undrain');
+  const report = await goOn(undone, publisher);
+  expect(report, JSON.stringify(report)).toMatchObject({ state: 'rolled-back', previous: '1.0.0' });
+  expect(report.error?.code).toBe('CHECK_FAILED');
+  await expectHooksRanOnce(undone, report, ['drain', 'log-out', 'undrain']);
+  await expectSettled(undone, { version: '1.0.0', watch });
+  proved('restart', 'rolling back: stopped twice, went on backwards');
+});
