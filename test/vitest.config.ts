@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
- * fault matrix, by real kills and real faults; `fault-long`: its parts of minutes, run in CI beside `npm test`.
+ * fault matrix, by real kills and real faults; `fault-long`: its parts of minutes.
  */
 /** What is polled for comes by itself; on a loaded machine, late. */
 const patient = { poll: { timeout: 10_000 } };

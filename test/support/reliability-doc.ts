@@ -11,7 +11,7 @@ const DOC = 'docs/RELIABILITY.md';
 const HEAD = `# What the agent and the publisher survive
 
 Written by the test run (test/support/reliability-doc.ts): each row is a fault, what is promised, the tests that
-really do it, and the figures they last saw. \`npm test\` renews the quick ones, \`npm run fault\` all of them.
+really do it, and the figures they last saw. \`npm run test:fault\`, \`npm run test:long\` and \`npm run fault\` renew them.
 
 | fault | promise | proven by | last seen |
 | --- | --- | --- | --- |
@@ -26,6 +26,11 @@ export function teardown(): void {
   const proofs = readdirSync(PROOFS)
     .sort()
     .map((name) => JSON.parse(readFileSync(join(PROOFS, name), 'utf8')) as Proof);
+  renewDoc(proofs);
+}
+
+/** Writes the page anew, with these proofs in it. */
+export function renewDoc(proofs: readonly Proof[]): void {
   const before = existsSync(DOC) ? readFileSync(DOC, 'utf8') : '';
   writeFileSync(DOC, composeDoc(proofs, before));
 }

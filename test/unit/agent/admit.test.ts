@@ -567,7 +567,12 @@ describe('whatever comes, in whatever order and however often', () => {
       expect(['accept', 'proceed', 'raise', 'cancel', 'converge', 'answer-roll-call']).not.toContain(
         decision.do,
       );
-      expect({ ...state, endings: [], outbox: [] }).toEqual({ ...was, endings: [], outbox: [] });
+      expect({ ...state, endings: [], over: [], outbox: [] }).toEqual({
+        ...was,
+        endings: [],
+        over: [],
+        outbox: [],
+      });
     });
   });
 
