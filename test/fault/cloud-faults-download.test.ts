@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Artifact } from '../../shared/manifest.ts';
 import { push } from '../support/commands.ts';
-import { expiredToken, type NetworkFault, slowDown, type Which } from '../support/fault-proxy.ts';
+import type { Which } from '../support/fault-proxy.ts';
+import { expiredToken, type NetworkFault, slowDown } from '../support/fault-proxy-answers.ts';
 import type { Instance } from '../support/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import { cheapServices, currentOf, tracesOf } from './support/by-hand.ts';

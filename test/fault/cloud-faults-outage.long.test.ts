@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { logOf } from '../support/agent-log.ts';
 import { deploy, push } from '../support/commands.ts';
-import { slowDown } from '../support/fault-proxy.ts';
+import { slowDown } from '../support/fault-proxy-answers.ts';
 import type { Instance } from '../support/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud-fault-world.ts';

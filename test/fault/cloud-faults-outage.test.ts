@@ -3,7 +3,7 @@ import { agentQueueName } from '../../shared/names.ts';
 import { logOf, nextLogged } from '../support/agent-log.ts';
 import { instanceKey } from '../support/cloud-sqs.ts';
 import { deploy, push } from '../support/commands.ts';
-import { slowDown } from '../support/fault-proxy.ts';
+import { slowDown } from '../support/fault-proxy-answers.ts';
 import { ENV, type Instance } from '../support/fleet.ts';
 import { AGENT } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';

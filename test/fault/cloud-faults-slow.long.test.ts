@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { slowDown, type Which } from '../support/fault-proxy.ts';
+import type { Which } from '../support/fault-proxy.ts';
+import { slowDown } from '../support/fault-proxy-answers.ts';
 import type { Instance } from '../support/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import { cheapServices, currentOf, tracesOf } from './support/by-hand.ts';

@@ -48,7 +48,7 @@ beforeAll(async () => {
     told.set(point, await tell(service, watch, index + 1, story).catch((error) => error));
   });
   setup.close();
-}, 300_000);
+}, 600_000);
 afterAll(() => fleet?.stop());
 
 function toldOf(point: string): Told {

@@ -1,21 +1,26 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { inParallel } from '../../publisher/parallel.ts';
 import type { LogEntry } from '../support/agent-log.ts';
 import { type Fleet, startFleet } from '../support/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import { addServices, attempt, deploy, push, type Service } from './support/services.ts';
+import { addServices, attempt, deploy, type Service } from './support/services.ts';
 import { ask, expectSettled } from './support/settled.ts';
+import { openSetup, type Setup } from './support/setup.ts';
 
 /** Where nothing runs any more, not even what ran before; and a version that failed and is deployed again. */
 
 const NAMES = ['left-alone', 'undone', 'retried'] as const;
 
+// On a machine that does much else, patience and no assertion.
+vi.setConfig({ testTimeout: 240_000 });
+
 let fleet: Fleet;
 let watch: RecordWatch;
+let setup: Setup;
 let services: Record<(typeof NAMES)[number], Service>;
 
 beforeAll(async () => {
@@ -27,16 +32,19 @@ beforeAll(async () => {
     undone: settings,
     retried: settings,
   });
+  setup = await openSetup(fleet);
   await inParallel(NAMES, 3, async (name) => {
     const service = services[name];
     await mkdir(service.dir, { mode: 0o755 });
     await writeFile(join(service.dir, 'licence'), '');
-    await push(service, '1.0.0', { needsFile: 'licence' });
-    await push(service, '2.0.0', name === 'retried' ? { needsFile: 'schema' } : { healthStatus: 500 });
-    await deploy(service, '1.0.0');
+    await setup.deployed(name, '1.0.0', { needsFile: 'licence' });
+    await setup.pushed(name, '2.0.0', name === 'retried' ? { needsFile: 'schema' } : { healthStatus: 500 });
   });
-}, 120_000);
-afterAll(() => fleet?.stop());
+}, 600_000);
+afterAll(async () => {
+  setup?.close();
+  await fleet?.stop();
+});
 
 /** Everything the agent has logged, over all its starts, of this service's deployments. */
 async function loggedOf({ instance, name }: Service): Promise<(LogEntry & { service?: string })[]> {
@@ -94,7 +102,7 @@ test('of a broken service the publisher’s own rollback is broken once as well,
   expect(broken[1]?.deployment).not.toBe(deployment);
   await expectSettled(service, { version: '1.0.0', down: true, watch });
 
-  await push(service, '3.0.0');
+  await setup.pushed(service.name, '3.0.0');
   const mended = await deploy(service, '3.0.0');
   expect(mended.report).toMatchObject({ state: 'succeeded', changed: true });
   await expectSettled(service, { version: '3.0.0', watch });

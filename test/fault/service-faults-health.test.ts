@@ -6,16 +6,9 @@ import { type Fleet, startFleet } from '../support/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import type { Behaviour } from '../support/sample-service/package.ts';
 import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import {
-  addServices,
-  attempt,
-  deploy,
-  type Outcome,
-  push,
-  type Service,
-  type Settings,
-} from './support/services.ts';
+import { addServices, attempt, type Outcome, type Service, type Settings } from './support/services.ts';
 import { ask, expectSettled } from './support/settled.ts';
+import { openSetup } from './support/setup.ts';
 
 /**
  * Versions that are unhealthy in every way, each deployed over a good one by the real programs. They mostly wait, so
@@ -28,7 +21,7 @@ interface Case {
   bad: Behaviour;
 }
 
-const short = { deadline: '8s' };
+const short = { deadline: '10s' };
 
 const CASES = {
   'flaps-in-a-row': { settings: { check: short }, bad: { flaps: true } },
@@ -59,8 +52,8 @@ const CASES = {
 type Name = keyof typeof CASES;
 const NAMES = Object.keys(CASES) as Name[];
 
-/** So many publishers at a time; each is a process that starts from source. */
-const AT_ONCE = 4;
+/** So many at a time, for those that are rolled back start their services anew all at once. */
+const AT_ONCE = 8;
 
 let fleet: Fleet;
 let watch: RecordWatch;
@@ -72,21 +65,17 @@ beforeAll(async () => {
   watch = watchRecord(fleet.cloud);
   const settings = NAMES.map((name) => [name, (CASES[name] as Case).settings ?? {}] as const);
   services = await addServices(fleet, 'i-0a1', Object.fromEntries(settings) as Record<Name, Settings>);
+  const setup = await openSetup(fleet);
   await inParallel(NAMES, AT_ONCE, async (name) => {
     const { good = {}, bad }: Case = CASES[name];
-    try {
-      await push(services[name], '1.0.0', good);
-      await push(services[name], '2.0.0', bad);
-      await deploy(services[name], '1.0.0');
-    } catch (error) {
-      outcomes.set(name, error as Error);
-    }
+    await setup.deployed(name, '1.0.0', good);
+    await setup.pushed(name, '2.0.0', bad);
   });
-  await inParallel(NAMES, NAMES.length, async (name) => {
-    if (!outcomes.has(name))
-      outcomes.set(name, await attempt(services[name], '2.0.0').catch((error) => error));
+  setup.close();
+  await inParallel(NAMES, AT_ONCE, async (name) => {
+    outcomes.set(name, await attempt(services[name], '2.0.0').catch((error) => error));
   });
-}, 300_000);
+}, 600_000);
 afterAll(() => fleet?.stop());
 
 function outcomeOf(name: Name): Outcome {
@@ -132,7 +121,7 @@ describe('a version whose health check', () => {
     [
       'answers 503 and 200 in turn never passes twice in a row',
       'flaps-in-a-row',
-      /GET .*\/health: http (503|200).* of 2\) after 8\.0 s/,
+      /GET .*\/health: http (503|200).* of 2\) after 10 s/,
     ],
     ['answers later than a try may take never passes', 'slow', /no answer within 200 ms/],
     ['never answers never passes', 'silent', /no answer within 500 ms/],
@@ -141,13 +130,13 @@ describe('a version whose health check', () => {
     ['is still not bound at the deadline never passes', 'too-late', /refused/],
   ])('%s, and is rolled back at its deadline', async (_title, name, why) => {
     await expectRolledBack(name, 'CHECK_FAILED', why);
-    expectWaitedFor(name, 8000);
+    expectWaitedFor(name, 10_000);
     proved('health', 'rolled back at its deadline');
   });
 
   test('is answered by the process before, which kept the port, never passes as the new version', async () => {
     await expectRolledBack('port-kept', 'CHECK_FAILED', /http 200 without "version":"2\.0\.0"/);
-    expectWaitedFor('port-kept', 8000);
+    expectWaitedFor('port-kept', 10_000);
     proved('health', 'rolled back; 1.0.0 answered all the while');
   });
 

@@ -1,22 +1,27 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Report } from '../../shared/report.ts';
 import { type Fleet, startFleet } from '../support/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import type { Behaviour } from '../support/sample-service/package.ts';
 import { type RecordWatch, watchRecord } from './support/record-watch.ts';
 import { expectHooksRanOnce, goOn, isIn, startDeploy, startsOf, stopAgent } from './support/restarts.ts';
-import { addServices, close, deploy, open, push, reached, remove, type Service } from './support/services.ts';
+import { addServices, close, deploy, open, reached, remove, type Service } from './support/services.ts';
 import { ask, expectSettled } from './support/settled.ts';
+import { openSetup, type Setup } from './support/setup.ts';
 
 /**
  * The agent is stopped by SIGTERM in every state of a deployment that the publisher follows all the while, and started
  * again. Gates in hooks and start commands, and what the agent logs, say when; not clocks.
  */
 
+// On a machine that does much else, patience and no assertion.
+vi.setConfig({ testTimeout: 240_000 });
+
 let fleet: Fleet;
 let watch: RecordWatch;
+let setup: Setup;
 let services: Record<'payments' | 'watched' | 'undone', Service>;
 let payments: Service;
 
@@ -32,21 +37,25 @@ beforeAll(async () => {
   });
   ({ payments } = services);
   await mkdir(services.undone.dir, { mode: 0o755 });
+  setup = await openSetup(fleet);
   await Promise.all(
     Object.values(services).map(async (service) => {
-      await push(service, '1.0.0', service === services.undone ? { healthyWithFile: 'licence' } : {});
-      if (service !== services.undone) await deploy(service, '1.0.0');
+      if (service !== services.undone) await setup.deployed(service.name, '1.0.0');
+      else await setup.pushed(service.name, '1.0.0', { healthyWithFile: 'licence' });
     }),
   );
-}, 60_000);
-afterAll(() => fleet?.stop());
+}, 600_000);
+afterAll(async () => {
+  setup?.close();
+  await fleet?.stop();
+});
 
 let pushed = 0;
 /** The next version, pushed. */
 async function nextVersion(service: Service, behaviour: Behaviour = {}): Promise<string> {
   pushed += 1;
   const version = `2.${pushed}.0`;
-  await push(service, version, behaviour);
+  await setup.pushed(service.name, version, behaviour);
   return version;
 }
 

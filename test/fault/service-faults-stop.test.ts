@@ -1,14 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { findProcess } from '../../agent/host/processes.ts';
 import { inParallel } from '../../publisher/parallel.ts';
 import { type Fleet, startFleet } from '../support/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import type { Behaviour } from '../support/sample-service/package.ts';
 import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import { addServices, attempt, deploy, push, type Service, type Settings } from './support/services.ts';
+import { addServices, attempt, deploy, type Service, type Settings } from './support/services.ts';
 import { ask, expectSettled } from './support/settled.ts';
+import { openSetup } from './support/setup.ts';
 
 /** Services that cannot be stopped or started as they should, under the real programs. */
 
@@ -29,6 +30,9 @@ const CASES = {
 type Name = keyof typeof CASES;
 const NAMES = Object.keys(CASES) as Name[];
 
+// On a machine that does much else, patience and no assertion.
+vi.setConfig({ testTimeout: 240_000 });
+
 let fleet: Fleet;
 let watch: RecordWatch;
 let services: Record<Name, Service>;
@@ -40,14 +44,14 @@ beforeAll(async () => {
   const check = (name: Name) => ({ deadline: name === 'first-is-deaf' ? '3s' : '20s' });
   const settings = NAMES.map((name): [string, Settings] => [name, { manager, check: check(name) }]);
   services = await addServices(fleet, 'i-0a1', Object.fromEntries(settings) as Record<Name, Settings>);
+  const setup = await openSetup(fleet);
   await inParallel(NAMES, 3, async (name) => {
     const { good, next } = CASES[name];
-    await push(services[name], '2.0.0', next);
-    if (good === undefined) return;
-    await push(services[name], '1.0.0', good);
-    await deploy(services[name], '1.0.0');
+    await setup.pushed(name, '2.0.0', next);
+    if (good !== undefined) await setup.deployed(name, '1.0.0', good);
   });
-}, 120_000);
+  setup.close();
+}, 600_000);
 afterAll(() => fleet?.stop());
 
 const pidOf = async ({ dir }: Service) => Number(await readFile(join(dir, 'service.pid'), 'utf8'));

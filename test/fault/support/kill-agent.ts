@@ -1,13 +1,14 @@
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runAgent } from '../../../agent/agent.ts';
 import { createDesiredReader } from '../../../agent/deploy/converge.ts';
@@ -59,7 +60,10 @@ const clock: Clock = {
 const halfAppend: Halfway = (_work, die, [state]) => {
   const half = `0123456789abcdef ${JSON.stringify(state).slice(0, 200)}`;
   if (existsSync(journalPath)) appendFileSync(journalPath, half);
-  else writeFileSync(join(journalPath, '..', `.${basename(journalPath)}.0123456789abcdef.new`), half);
+  else {
+    mkdirSync(dirname(journalPath), { recursive: true, mode: 0o700 });
+    writeFileSync(join(dirname(journalPath), `.${basename(journalPath)}.0123456789abcdef.new`), half);
+  }
   die();
 };
 

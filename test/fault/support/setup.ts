@@ -6,11 +6,11 @@ import { openSession, type Session } from '../../../publisher/session.ts';
 import { ENV, type Fleet } from '../../support/fleet.ts';
 import { type Behaviour, packSampleService } from '../../support/sample-service/package.ts';
 
-/** What lies before a test begins, done within its own process: a publisher of its own for each step takes time. */
+/** What lies before a test begins, by the publisher's own code and within this process: a program for each step takes time. */
 export interface Setup {
   pushed(service: string, version: string, behaviour?: Behaviour): Promise<void>;
   /** Pushed, and deployed everywhere. */
-  deployed(service: string, version: string): Promise<void>;
+  deployed(service: string, version: string, behaviour?: Behaviour): Promise<void>;
   close(): void;
 }
 
@@ -27,10 +27,10 @@ export async function openSetup(fleet: Fleet): Promise<Setup> {
   };
   return {
     pushed,
-    async deployed(service, version) {
-      await pushed(service, version);
+    async deployed(service, version, behaviour) {
+      await pushed(service, version, behaviour);
       const code = await deploy(session, {
-        ...{ service, version, wait: true, timeoutMs: 60_000, allowMissing: 0, maxFailures: 0 },
+        ...{ service, version, wait: true, timeoutMs: 300_000, allowMissing: 0, maxFailures: 0 },
         ...{ onFailure: 'stop', detach: signal },
       });
       if (code !== 0) throw new Error(`${service} ${version} was not deployed: ${code}`);
