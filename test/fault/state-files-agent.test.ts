@@ -74,11 +74,12 @@ test('on a damaged journal the agent starts, says so, and converges without a do
       expect(announced.code, announced.stderr).toBe(0);
       [deployment = 'none'] = /01[0-9A-Z]{24}/.exec(announced.stdout) ?? [];
     });
+    const tm = setTimeout(()=>process.stdout.write(`HANG ${name} want ${version} ${deployment}\n${logOf(service.instance).map((x)=>JSON.stringify(x)).join('\n')}\n`), 25000);
     // Deployments that the journal has half forgotten may be done once more before it.
     await service.instance.agent?.line(
       (line) => line.includes(deployment) && line.includes('"msg":"succeeded"'),
     );
-    await expectRuns(version);
+    clearTimeout(tm); try { await expectRuns(version); } catch (e) { await new Promise((r)=>setTimeout(r,5000)); process.stdout.write(`DAMAGE ${name} want ${version} ${deployment}\n${logOf(service.instance).map((x)=>JSON.stringify(x)).join('\n')}\nnow ${await readlink(current())}\n`); throw e; }
     const quarantined = logOf(service.instance).find(({ msg }) => msg.includes('was set aside'));
     expect(quarantined !== undefined, name).toBe(said);
     expect(downloads(), name).toBe(before);

@@ -84,6 +84,7 @@ async function furnish(dir: string, signer: Signer): Promise<Stage> {
     }
   }
   let opened = 0;
+  const closing = new AbortController();
   const templates = new Map<string, Promise<string>>();
 
   const stage: Stage = {
@@ -99,10 +100,14 @@ async function furnish(dir: string, signer: Signer): Promise<Stage> {
       await writeFile(join(root.dir, 'events.jsonl'), '');
       return root;
     },
-    close: () => end(dir),
+    async close() {
+      closing.abort(new Error('the stage is closed'));
+      await end(dir);
+    },
   };
 
   async function place(type: PackageKind, scenario: Scenario, template?: string): Promise<Root> {
+    closing.signal.throwIfAborted();
     opened += 1;
     const number = opened;
     const root = join(dir, 'roots', String(number));
@@ -130,7 +135,7 @@ async function furnish(dir: string, signer: Signer): Promise<Stage> {
     await tell(root, world, scenario, { signer, artifactsOf });
     await writeFile(join(root, 'world.json'), JSON.stringify(world));
     await writeFile(join(root, 'events.jsonl'), '');
-    return rootAt(root, world, join(dir, 'kill-agent.mjs'));
+    return rootAt(root, world, { agent: join(dir, 'kill-agent.mjs'), closing: closing.signal });
   }
 
   /** Made by the agent itself, one deployment after the other. */
@@ -194,11 +199,16 @@ async function tell(
   await writeFile(join(root, 'desired.jws'), text);
 }
 
-function rootAt(dir: string, world: World, agent: string): Root {
+function rootAt(
+  dir: string,
+  world: World,
+  { agent, closing }: { agent: string; closing: AbortSignal },
+): Root {
   return {
     dir,
     world,
     async live(point, killAfter) {
+      closing.throwIfAborted();
       const words = point ? [point.method, String(point.n), point.phase] : [];
       const log = await open(join(dir, 'agent.log'), 'a');
       const child = spawn(process.execPath, [...NODE_FLAGS, agent, dir, ...words], {
