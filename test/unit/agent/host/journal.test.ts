@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { initialState, type ServiceState, serviceState } from '../../../../agent/deploy/state.ts';
 import { createJournal, readJournal } from '../../../../agent/host/journal.ts';
+import { proved } from '../../../support/reliability.ts';
 import { namesBelow, temporaryDirectory } from './fixtures/temporary.ts';
 
 const parse = (value: unknown) => serviceState.parse(value);
@@ -177,4 +178,5 @@ test('a journal is made with its directory, and never through a planted link', a
     code: 'ELOOP',
   });
   expect(await readFile(join(directory, 'victim'), 'utf8')).toBe('untouched');
+  proved('symlink', 'a link in place of the journal');
 });

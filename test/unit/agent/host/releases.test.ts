@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { PackageType } from '../../../../agent/deploy/ports.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
+import { proved } from '../../../support/reliability.ts';
 import { holdOpen, jarService } from './fixtures/jars.ts';
 import { namesBelow, temporaryDirectory } from './fixtures/temporary.ts';
 
@@ -161,6 +162,7 @@ test.each(['.staging', 'releases'])('a link planted as %s is refused, and not fo
   await expect(prepare('1.4.2')).rejects.toMatchObject({ code: 'RELEASE_CONFLICT' });
   expect(await namesBelow(elsewhere)).toEqual(['precious']);
   expect((await lstat(join(dir, name))).isSymbolicLink()).toBe(true);
+  proved('symlink', `a link in place of ${name}`);
 });
 
 test('a staging that others could look into is closed to them', async () => {
@@ -212,6 +214,7 @@ test('pruning never removes the current release, a precious one, or one that a l
   await holdOpen(join(dir, 'releases', '3', 'payments.jar'));
   expect(await jar.prune(new Set(['2']))).toEqual(['4']);
   expect(await names(jar)).toEqual(['1', '2', '3', '5', '6', '7']);
+  proved('prune', 'of 7 releases 1 removed: current, a precious one, one that is open and the newest 3 kept');
 });
 
 test('at least three are kept, whatever the config says', async () => {
