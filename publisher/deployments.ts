@@ -190,9 +190,9 @@ export function openDeployments(
       return records.filter((one) => one !== undefined).map((one) => one.value);
     },
     async newest(service) {
-      // Ids are made by the publishers' clocks, which may differ by seconds; sequences are not.
-      const candidates = await Promise.all(
-        (await ids(service)).slice(0, 3).map((id) => readable(service, id)),
+      // Ids are made by the publishers' clocks, which may differ; sequences are not.
+      const candidates = await inParallel((await ids(service)).slice(0, READS), READS, (id) =>
+        readable(service, id),
       );
       return candidates
         .filter((one) => one !== undefined)

@@ -23,7 +23,10 @@ export interface Aws {
   close(): void;
 }
 
-/** A Date header tells whole seconds: a smaller difference is no evidence of a wrong clock. */
+/**
+ * A Date header tells whole seconds: a smaller difference is no evidence of a wrong clock, and an answer that was
+ * longer on its way, or waited for longer than that here, is no evidence of anything.
+ */
 const CLOCK_NOISE_MS = 2000;
 
 /**
@@ -60,25 +63,27 @@ export function createAws(options: AwsOptions): Aws {
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   });
-  const readClock = (response: unknown) => {
+  const readClock = (response: unknown, tookMs: number) => {
     const date = Date.parse((response as { headers?: Record<string, string> }).headers?.date ?? '');
-    if (Number.isNaN(date)) return;
+    if (Number.isNaN(date) || tookMs > CLOCK_NOISE_MS) return;
     const difference = date - Date.now();
     offset = Math.abs(difference) > CLOCK_NOISE_MS ? difference : 0;
   };
   const place = { step: 'deserialize', priority: 'low', name: 'awsClock' } as const;
   sqs.middlewareStack.add(
     (next) => async (args) => {
+      const sent = performance.now();
       const result = await next(args);
-      readClock(result.response);
+      readClock(result.response, performance.now() - sent);
       return result;
     },
     place,
   );
   s3.middlewareStack.add(
     (next) => async (args) => {
+      const sent = performance.now();
       const result = await next(args);
-      readClock(result.response);
+      readClock(result.response, performance.now() - sent);
       return result;
     },
     place,

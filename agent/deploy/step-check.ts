@@ -15,8 +15,18 @@ export async function check(run: Run): Promise<void> {
   await passChecks(run, run.active().order.version);
 }
 
-/** The checks of the config against `version`, side by side; the first that fails ends the others. */
+/**
+ * The checks of the config against `version`, side by side; the first that fails ends the others. At the end the
+ * unit itself must be active: what a dead service left running may answer with the right version, too.
+ */
 export async function passChecks(run: Run, version: string): Promise<void> {
+  await passThem(run, version);
+  const { active, summary } = await run.ports.manager.status(run.signal);
+  if (!active)
+    throw new TriggerDeployError('CHECK_FAILED', `the checks pass, but the service is down: ${summary}`);
+}
+
+async function passThem(run: Run, version: string): Promise<void> {
   const others = new AbortController();
   const signal = AbortSignal.any([run.signal, others.signal]);
   const given = run.service.checks.map((one) => passCheck(run, one, version, signal));

@@ -2,6 +2,10 @@ import { sameArtifacts } from '../../shared/manifest.ts';
 import type { Run } from './run.ts';
 import { passOnce } from './step-check.ts';
 
+/** Of the checks of a version that runs already; ms between them. */
+const TRIES = 3;
+const TRY_AGAIN_AFTER = 500;
+
 /**
  * Step 1: the release is complete on this instance, and what ran before is known. Nothing that runs is
  * touched. A version that runs already, healthy, is only checked: `changed: false`.
@@ -39,5 +43,15 @@ async function runsHealthy(run: Run): Promise<boolean> {
   const release = releases.find((one) => one.version === order.version);
   if (!release || !sameArtifacts(release.artifacts, order.artifacts)) return false;
   const { active } = await run.ports.manager.status(run.signal);
-  return active && (await passOnce(run, order.version));
+  return active && (await passSoon(run));
+}
+
+/** One failed probe is no reason to restart what runs. */
+async function passSoon(run: Run): Promise<boolean> {
+  for (let left = TRIES; ; ) {
+    if (await passOnce(run, run.active().order.version)) return true;
+    left -= 1;
+    if (left === 0) return false;
+    await run.ports.clock.sleep(TRY_AGAIN_AFTER, run.signal);
+  }
 }

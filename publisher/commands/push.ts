@@ -42,8 +42,10 @@ export async function push(session: Session, options: PushOptions): Promise<Push
   const files = await describeFiles(options.files, options.configs, signal);
   const artifacts = files.map((file) => file.artifact);
   const before = await existing(session, service, version);
-  if (before) return await alreadyThere(session, before, artifacts);
+  if (before) refuseOther(before, artifacts);
+  // Also of a version that exists: what was deleted from the bucket is there again.
   for (const file of files) await upload(session, options, file);
+  if (before) return await alreadyThere(session, before);
   signal.throwIfAborted();
   const manifest: Manifest = {
     v: 1,
@@ -61,7 +63,8 @@ export async function push(session: Session, options: PushOptions): Promise<Push
     if (!isCode(error, 'CONDITION_FAILED')) throw error;
     // Someone was faster while the files went up.
     const winner = await ledger.versions.readManifest(service, version);
-    return await alreadyThere(session, winner, artifacts);
+    refuseOther(winner, artifacts);
+    return await alreadyThere(session, winner);
   }
   await index(session, manifest);
   return { type: 'pushed', changed: true, env: session.env.name, manifest };
@@ -73,19 +76,17 @@ async function existing(session: Session, service: string, version: string): Pro
   return await versions.readManifest(service, version);
 }
 
-async function alreadyThere(
-  session: Session,
-  there: Manifest,
-  artifacts: Manifest['artifacts'],
-): Promise<PushAnswer> {
+function refuseOther(there: Manifest, artifacts: Manifest['artifacts']): void {
+  if (sameArtifacts(there.artifacts, artifacts)) return;
   const { service, version, pushedBy, pushedAt } = there;
-  if (!sameArtifacts(there.artifacts, artifacts)) {
-    throw new TriggerDeployError(
-      'VERSION_EXISTS',
-      `${service} ${version} exists with other bytes: ${pushedBy} pushed it at ${pushedAt}`,
-      { hint: 'a version never changes: choose another one, or deploy what is there' },
-    );
-  }
+  throw new TriggerDeployError(
+    'VERSION_EXISTS',
+    `${service} ${version} exists with other bytes: ${pushedBy} pushed it at ${pushedAt}`,
+    { hint: 'a version never changes: choose another one, or deploy what is there' },
+  );
+}
+
+async function alreadyThere(session: Session, there: Manifest): Promise<PushAnswer> {
   // A push that died between the manifest and the index is completed by the next.
   await index(session, there);
   return { type: 'pushed', changed: false, env: session.env.name, manifest: there };

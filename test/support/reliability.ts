@@ -140,8 +140,8 @@ export type Row = keyof typeof MATRIX;
 
 export interface Proof {
   row: Row;
-  /** File and title of the test. */
-  test: string;
+  /** The file of the test, or the command, that did it. */
+  provenBy: string;
   figure: string;
 }
 
@@ -154,9 +154,9 @@ export const PROOFS = join('node_modules', '.cache', 'trigger-deploy', 'proofs')
  */
 export function proved(row: Row, figure: string): void {
   const { testPath = '', currentTestName = '' } = expect.getState();
-  const file = testPath.slice(testPath.lastIndexOf('/test/') + 1);
-  const proof: Proof = { row, test: `${file} › ${currentTestName}`, figure };
+  const proof: Proof = { row, provenBy: testPath.slice(testPath.lastIndexOf('/test/') + 1), figure };
   mkdirSync(PROOFS, { recursive: true });
-  const name = `${row}--${proof.test.replaceAll(/[^A-Za-z0-9]+/g, '-')}.json`.slice(-200);
-  writeFileSync(join(PROOFS, name), JSON.stringify(proof));
+  const name = `${proof.provenBy}-${currentTestName}--${row}`.replaceAll(/[^A-Za-z0-9]+/g, '-');
+  // The end tells them apart, and the name of a file has a limit.
+  writeFileSync(join(PROOFS, `${name.slice(-190)}.json`), JSON.stringify(proof));
 }

@@ -3,6 +3,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { push } from '../../../publisher/commands/push.ts';
 import type { PublisherEvent } from '../../../publisher/events.ts';
@@ -153,6 +154,16 @@ describe('push', () => {
     stage.cloud.putObject(stage.bucket, keys.index('payments'), '{"v":1,"nonce"');
     expect(await push(await stage.open(), options([jar]))).toMatchObject({ changed: false });
     expect(pushes()).toMatchObject([{ version: '1.4.2' }]);
+  });
+
+  it('of a version whose file was deleted from the bucket puts it back', async () => {
+    const jar = await file('payments.jar', 'jar');
+    const session = await stage.open();
+    await push(session, options([jar]));
+    const key = jarKey(Buffer.from('jar'));
+    await session.aws.s3.send(new DeleteObjectCommand({ Bucket: stage.bucket, Key: key }));
+    expect(await push(session, options([jar]))).toMatchObject({ changed: false });
+    expect(stage.cloud.object(stage.bucket, key)?.body.toString()).toBe('jar');
   });
 
   it('does not send again what is there already', async () => {

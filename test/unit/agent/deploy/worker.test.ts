@@ -148,6 +148,22 @@ describe('a deployment that succeeds', () => {
     expect(model.starts).toEqual(['1.1.0']);
   });
 
+  test('a version that runs already is not restarted for one failed probe', async () => {
+    const model = modelRunning('1.1.0');
+    let probes = 0;
+    model.before = (call) => {
+      if (call !== 'probe') return;
+      probes += 1;
+      if (probes === 1) model.unhealthy.add('1.1.0');
+      else model.unhealthy.clear();
+    };
+    const life = await live(model);
+    const order = orderOf('1.1.0');
+    await life.worker.accept(order);
+    expect(await life.ending(order.deployment)).toMatchObject({ state: 'succeeded', changed: false });
+    expect(model.starts).toEqual([]);
+  });
+
   test('a version that runs already but is unhealthy is restarted', async () => {
     const model = createModel();
     const life = await live(model);
@@ -192,6 +208,23 @@ describe('a deployment that fails', () => {
     });
     expect(ending.error?.message).toContain('http 500');
     expect(model).toMatchObject({ current: '1.0.0', running: { version: '1.0.0' }, downloads: ['1.1.0'] });
+  });
+
+  test('what an orphan answers in its place does not count: a unit that is down fails its check', async () => {
+    const model = modelRunning('1.0.0');
+    let probes = 0;
+    model.before = (call) => {
+      if (model.running?.version !== '1.1.0') return;
+      if (call === 'probe') probes += 1;
+      // Gone after the last probe that is needed.
+      if (call === 'status' && probes === 2) model.running = null;
+    };
+    const life = await live(model, serviceConfig({ watch: 0 }));
+    const order = orderOf('1.1.0');
+    await life.worker.accept(order);
+    const ending = await life.ending(order.deployment);
+    expect(ending).toMatchObject({ state: 'rolled-back', error: { code: 'CHECK_FAILED' } });
+    expect(ending.error?.message).toContain('inactive (dead)');
   });
 
   test('with reportLog off no log leaves the instance', async () => {
