@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Aws, createAws } from '../shared/aws.ts';
@@ -14,7 +13,11 @@ import { createArtifactStore, createDesiredStore, probeBucket } from './aws/arti
 import { readIdentity } from './aws/identity.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reports.ts';
-import { type Finding, formatFindings, look } from './check.ts';
+import { type CommandName, type Options, parseCommandLine } from './cli.ts';
+import { check, formatFindings } from './commands/check.ts';
+import { leave } from './commands/leave.ts';
+import { formatStatus, status } from './commands/status.ts';
+import type { Wiring } from './commands/wiring.ts';
 import { type AgentConfig, type AgentServiceConfig, DEFAULT_CONFIG_PATH, loadAgentConfig } from './config.ts';
 import { createDesiredReader } from './deploy/converge.ts';
 import type { ArtifactStore, Clock, Identity, PackageType, ServiceManager } from './deploy/ports.ts';
@@ -31,17 +34,10 @@ import { createHost } from './host/machine.ts';
 import { createNotifier } from './host/notify.ts';
 import { inspectServiceDirectory } from './host/ownership.ts';
 import { createSystemdManager } from './host/systemd.ts';
-import { formatStatus, statusRow } from './status.ts';
 
 /** Composition root of trigger-deploy-agent: the only file that reads the environment, signals and exit codes. */
 
 const VERSION = packageJson.version;
-
-interface Options {
-  config: string;
-  verbose: boolean;
-  json: boolean;
-}
 
 /** A stop must not outlast what the reporter has to say. ms */
 const FLUSH_WITHIN = 3000;
@@ -119,104 +115,33 @@ async function run(options: Options): Promise<void> {
   log.info('stopped');
 }
 
-async function check(options: Options): Promise<void> {
-  const config = await loadAgentConfig(options.config);
-  const signal = AbortSignal.timeout(30_000);
-  const aws = createAws(config);
-  const findings: Finding[] = [{ ok: true, what: `config ${options.config}` }];
-  findings.push(
-    ...(await look('keys', async () => {
-      const { kids } = await loadVerifier(config);
-      if (kids.length === 0) {
-        return [{ ok: true, what: 'trust: none — whoever may publish to the topic deploys here' }];
-      }
-      return kids.map((kid) => ({ ok: true, what: `key ${kid}` }));
-    })),
-    ...(await look('identity', async () => {
-      const identity = await identify(config, signal);
-      const queue = createAgentQueue({
-        aws,
-        env: config.env,
-        instance: identity.instance,
-        topic: config.topic,
-        log: silentLog(),
-      });
-      return [{ ok: true, what: `instance ${identity.instance}` }, ...(await queue.probe(signal))];
-    })),
-    ...(await look('bucket', () => probeBucket(aws, config.bucket, config.env, signal))),
-  );
-  for (const [name, service] of Object.entries(config.services)) {
-    findings.push(
-      ...(await look(`service ${name}`, () => inspectService(name, service, createClock(aws), signal))),
-    );
-  }
-  aws.close();
-  process.stdout.write(`${formatFindings(findings)}\n`);
-  if (findings.some((finding) => !finding.ok)) process.exitCode = 1;
-}
-
-async function inspectService(
-  name: string,
-  service: AgentServiceConfig,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<Finding[]> {
-  const serviceUser = service.manager.type === 'command' ? service.manager.user : undefined;
-  const problems = await inspectServiceDirectory(service.package.dir, serviceUser);
-  const paths = problems.map(({ problem, hint }) => ({
-    ok: false,
-    what: `service ${name}: ${problem}`,
-    hint,
-  }));
-  const { summary } = await createManager(service, clock).status(signal);
-  const unit = service.manager.type === 'systemd' ? `unit ${service.manager.unit}` : 'status command';
-  return [
-    ...(paths.length > 0 ? paths : [{ ok: true, what: `service ${name}: ${service.package.dir}` }]),
-    summary.includes('not-found')
-      ? {
-          ok: false,
-          what: `service ${name}: ${unit} does not exist`,
-          hint: 'install the unit, then systemctl daemon-reload',
-        }
-      : { ok: true, what: `service ${name}: ${unit}: ${summary}` },
-  ];
-}
-
-async function status(options: Options): Promise<void> {
+/** What the commands beside `run` stand on. They only look, so no command of theirs is noted as under way. */
+async function wire(options: Options): Promise<Wiring> {
   const config = await loadAgentConfig(options.config);
   const aws = createAws(config);
   const clock = createClock(aws);
-  const signal = AbortSignal.timeout(10_000);
-  const rows = await Promise.all(
-    Object.entries(config.services).map(async ([name, service]) => {
-      const state = await readJournal(journalOf(config, name));
-      const version = await createPackage(
-        name,
-        service,
-        createArtifactStore({ aws, bucket: config.bucket }),
-      ).current();
-      const unit = await createManager(service, clock)
-        .status(signal)
-        .then((found) => found.summary)
-        .catch((error) => asTriggerDeployError(error).message);
-      return statusRow(name, { state, version, unit });
-    }),
-  );
-  aws.close();
-  process.stdout.write(options.json ? `${JSON.stringify(rows, null, 2)}\n` : `${formatStatus(rows)}\n`);
-}
-
-async function leave(options: Options): Promise<void> {
-  const config = await loadAgentConfig(options.config);
-  const signal = AbortSignal.timeout(60_000);
-  const { instance } = await identify(config, signal);
-  const aws = createAws(config);
-  const queue = createAgentQueue({ aws, env: config.env, instance, topic: config.topic, log: silentLog() });
-  await queue.leave(signal);
-  aws.close();
-  process.stdout.write(
-    `${instance} has left ${config.env}: its queue and subscription are gone, its services run on\n`,
-  );
+  const store = createArtifactStore({ aws, bucket: config.bucket });
+  const serviceOf = (name: string) => {
+    const service = config.services[name];
+    if (!service) throw new Error(`${name} is not in the config`);
+    return service;
+  };
+  return {
+    config,
+    keys: async () => (await loadVerifier(config)).kids,
+    identify: (signal) => identify(config, signal),
+    queueOf: (instance) =>
+      createAgentQueue({ aws, env: config.env, instance, topic: config.topic, log: silentLog() }),
+    probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
+    packageOf: (name) => createPackage(name, serviceOf(name), store),
+    managerOf: (name) => createManager(serviceOf(name), clock),
+    inspect: (name) => {
+      const { package: pkg, manager } = serviceOf(name);
+      return inspectServiceDirectory(pkg.dir, manager.type === 'command' ? manager.user : undefined);
+    },
+    stateOf: (name) => readJournal(journalOf(config, name)),
+    close: () => aws.close(),
+  };
 }
 
 async function loadVerifier(config: AgentConfig): Promise<Verifier> {
@@ -309,51 +234,45 @@ function fail(thrown: unknown, verbose: boolean): void {
     error.code === 'CONFIG_INVALID' || error.code === 'KEY_INVALID' || error.code === 'USAGE' ? 2 : 1;
 }
 
-const COMMANDS: Record<string, (options: Options) => Promise<void>> = { run, check, status, leave };
+const COMMANDS = {
+  run,
+  async check(options) {
+    const findings = await wired(options, check);
+    say(formatFindings(findings, options.config));
+    if (findings.some((finding) => !finding.ok)) process.exitCode = 1;
+  },
+  async status(options) {
+    const rows = await wired(options, status);
+    say(options.json ? JSON.stringify(rows, null, 2) : formatStatus(rows));
+  },
+  async leave(options) {
+    say(await wired(options, leave));
+  },
+} satisfies Record<CommandName, (options: Options) => Promise<void>>;
+
+async function wired<T>(options: Options, command: (wiring: Wiring) => Promise<T>): Promise<T> {
+  const wiring = await wire(options);
+  try {
+    return await command(wiring);
+  } finally {
+    wiring.close();
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
 
 async function main(argv: string[]): Promise<void> {
-  let verbose = argv.includes('--verbose');
   try {
-    const options = await yargs(argv)
-      .scriptName('trigger-deploy-agent')
-      .usage(
-        '$0 <command>\n\nThe agent of trigger-deploy: deploys what is announced for the services of its config.',
-      )
-      .command('run', 'wait for announcements and deploy (what systemd runs)')
-      .command('check', 'look for everything that would go wrong: config, keys, AWS, units, paths')
-      .command('status', 'what this instance runs; --json for machines')
-      .command('leave', 'take this instance out: remove its queue and subscription')
-      .option('config', {
-        type: 'string',
-        default: process.env.TRIGGER_DEPLOY_AGENT_CONFIG ?? DEFAULT_CONFIG_PATH,
-        defaultDescription: DEFAULT_CONFIG_PATH,
-        describe: 'agent.yaml; TRIGGER_DEPLOY_AGENT_CONFIG names it, too',
-      })
-      .option('verbose', {
-        type: 'boolean',
-        default: false,
-        describe: 'say more: debug lines, causes of errors',
-      })
-      .option('json', { type: 'boolean', default: false, describe: 'with status: for machines' })
-      .example('$0 check', 'is everything as it has to be?')
-      .example('$0 run --config ./agent.yaml', 'run in the foreground')
-      .example('$0 status --json', 'what runs here, for a script')
-      .epilogue('Exit codes: 0 well, 1 something is wrong, 2 bad usage or config.')
-      .demandCommand(1, 1, 'say what to do: run, check, status or leave')
-      .strict()
-      .version(VERSION)
-      .help()
-      .exitProcess(false)
-      .fail((message, error) => {
-        throw (
-          error ?? new TriggerDeployError('USAGE', message, { hint: 'trigger-deploy-agent --help shows how' })
-        );
-      })
-      .parseAsync();
-    verbose = options.verbose;
-    await COMMANDS[String(options._[0])]?.(options);
+    const options = await parseCommandLine(argv, {
+      version: VERSION,
+      config: process.env.TRIGGER_DEPLOY_AGENT_CONFIG ?? DEFAULT_CONFIG_PATH,
+      shown: DEFAULT_CONFIG_PATH,
+    });
+    if (options) await COMMANDS[options.command](options);
   } catch (error) {
-    fail(error, verbose);
+    fail(error, argv.includes('--verbose'));
   }
 }
 

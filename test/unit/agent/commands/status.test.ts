@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { formatStatus, type ServiceStatusRow, statusRow } from '../../../../agent/commands/status.ts';
 import {
   begun,
   initialState,
@@ -6,10 +7,9 @@ import {
   raised,
   type ServiceState,
   withEnding,
-} from '../../../agent/deploy/state.ts';
-import { formatStatus, type ServiceStatusRow, statusRow } from '../../../agent/status.ts';
-import type { Report } from '../../../shared/report.ts';
-import { orderOf } from '../../support/fake-ports.ts';
+} from '../../../../agent/deploy/state.ts';
+import type { Report } from '../../../../shared/report.ts';
+import { orderOf } from '../../../support/fake-ports.ts';
 
 const EMPTY = initialState('i-1', 'payments');
 const ORDER = orderOf('1.4.2');

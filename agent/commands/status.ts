@@ -1,4 +1,6 @@
-import type { ServiceState } from './deploy/state.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { ServiceState } from '../deploy/state.ts';
+import type { Wiring } from './wiring.ts';
 
 /** `trigger-deploy-agent status`: what this instance runs, from its own journal, without AWS. */
 
@@ -14,6 +16,25 @@ export interface ServiceStatusRow {
   pinned: boolean;
   /** Reports that have not reached the record yet. */
   undelivered: number;
+}
+
+/** ms */
+const WITHIN = 10_000;
+
+export async function status(wiring: Wiring): Promise<ServiceStatusRow[]> {
+  const signal = AbortSignal.timeout(WITHIN);
+  return await Promise.all(
+    Object.keys(wiring.config.services).map(async (name) => {
+      const state = await wiring.stateOf(name);
+      const version = await wiring.packageOf(name).current();
+      const unit = await wiring
+        .managerOf(name)
+        .status(signal)
+        .then((found) => found.summary)
+        .catch(messageOf);
+      return statusRow(name, { state, version, unit });
+    }),
+  );
 }
 
 export function statusRow(

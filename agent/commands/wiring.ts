@@ -1,0 +1,29 @@
+import type { AgentConfig } from '../config.ts';
+import type { Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
+import type { ServiceState } from '../deploy/state.ts';
+import type { Finding } from './check.ts';
+
+/** What main.ts wires for a command, all of it for one config; the commands know no adapter themselves. */
+export interface Wiring {
+  config: AgentConfig;
+  /** The ids of the trusted keys; none where the config says `trust: none`. @throws KEY_INVALID. */
+  keys(): Promise<readonly string[]>;
+  identify(signal: AbortSignal): Promise<Identity>;
+  queueOf(instance: string): OwnQueue;
+  /** Whether artifacts can be read and the record written. */
+  probeBucket(signal: AbortSignal): Promise<readonly Finding[]>;
+  packageOf(service: string): PackageType;
+  managerOf(service: string): ServiceManager;
+  /** What is wrong with the service's place on this host, nothing when all is well. */
+  inspect(service: string): Promise<readonly { problem: string; hint: string }[]>;
+  /** What is known of a service here; undefined when the agent never held it. */
+  stateOf(service: string): Promise<ServiceState | undefined>;
+  close(): void;
+}
+
+/** This instance's own queue and its subscription. */
+export interface OwnQueue {
+  /** Looks whether topic and queue can be reached, and changes nothing. */
+  probe(signal: AbortSignal): Promise<readonly Finding[]>;
+  leave(signal: AbortSignal): Promise<void>;
+}
