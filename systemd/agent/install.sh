@@ -1,0 +1,69 @@
+#!/bin/sh
+# Installs trigger-deploy-agent {version} where there is no dpkg (Amazon Linux), or takes it away again. As root.
+#
+#   ./install.sh            install, or upgrade: the config is kept, an agent that runs is restarted
+#   ./install.sh --remove   stop it and remove its files; config and state stay
+#   ./install.sh --purge    remove config and state, too; what it deployed runs on
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+config=/etc/trigger-deploy/agent.yaml
+
+fail() {
+  printf 'install.sh: %s\n' "$1" >&2
+  exit 1
+}
+
+has_systemd() { [ -d /run/systemd/system ]; }
+
+files() { (cd "$here/files" && find . -type f | sed 's/^\.//'); }
+
+install_files() {
+  # A file is replaced by a rename: an agent that runs keeps the one it has open.
+  files | while read -r path; do
+    if [ "$path" = "$config" ] && [ -e "$path" ]; then continue; fi
+    mkdir -p "$(dirname "$path")"
+    cp "$here/files$path" "$path.new"
+    chmod "$(stat -c %a "$here/files$path")" "$path.new"
+    mv -f "$path.new" "$path"
+    if command -v restorecon >/dev/null; then restorecon "$path" || true; fi
+  done
+}
+
+remove_files() {
+  if has_systemd; then systemctl stop trigger-deploy-agent.service || true; fi
+  files | while read -r path; do
+    if [ "$path" != "$config" ]; then rm -f "$path"; fi
+  done
+  rm -rf /usr/lib/trigger-deploy-agent /usr/share/doc/trigger-deploy-agent
+}
+
+purge() {
+  rm -f /etc/systemd/system/multi-user.target.wants/trigger-deploy-agent.service /etc/default/trigger-deploy-agent "$config"
+  rm -rf /var/lib/trigger-deploy /etc/systemd/system/trigger-deploy-agent.service.d /etc/trigger-deploy/keys
+  rmdir /etc/trigger-deploy 2>/dev/null || true
+}
+
+[ "$(id -u)" -eq 0 ] || fail 'run it as root'
+if command -v dpkg >/dev/null && dpkg -s trigger-deploy-agent >/dev/null 2>&1; then
+  fail 'trigger-deploy-agent is installed by dpkg: use the .deb'
+fi
+
+case "${1-}" in
+  '')
+    "$here/files/usr/lib/trigger-deploy-agent/node" --version >/dev/null ||
+      fail 'its Node does not run here: it needs glibc 2.28 (Amazon Linux 2023, not 2) and this architecture'
+    install_files
+    if has_systemd; then
+      systemctl daemon-reload
+      systemctl --no-block try-restart trigger-deploy-agent.service
+    fi
+    printf 'installed. Next: %s, trigger-deploy-agent check, systemctl enable --now trigger-deploy-agent\n' "$config"
+    ;;
+  --remove | --purge)
+    remove_files
+    if [ "$1" = --purge ]; then purge; fi
+    if has_systemd; then systemctl daemon-reload; fi
+    ;;
+  *) fail "usage: $0 [--remove | --purge]" ;;
+esac

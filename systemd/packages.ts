@@ -1,0 +1,152 @@
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { bundle, type ProgramName } from './bundle.ts';
+import { buildDeb } from './deb.ts';
+import { type Architecture, nodeDirectory } from './node-binary.ts';
+import { copy, EPOCH, manualPage, type Tree, template, text, writeTree } from './tree.ts';
+
+/** What the packages hold. */
+
+export interface PackageOptions {
+  version: string;
+  architecture: Architecture;
+  /** Where the package goes. */
+  out: string;
+  /** An empty directory to work in. */
+  directory: string;
+}
+
+/** Node's own needs, by the versions of the symbols that its binary asks for. */
+const NODE_DEPENDS = 'libc6 (>= 2.28), libgcc-s1 (>= 3.4) | libgcc1, libstdc++6 (>= 5.2)';
+/** The names that Node's releases, and so people, know the architectures by. */
+const MACHINES = { amd64: 'x64', arm64: 'arm64' } as const;
+
+/** Each resolves to the path of the package it made. */
+export const PACKAGES = {
+  agent: async ({ version, architecture, out, directory }: PackageOptions): Promise<string> => {
+    const file = join(out, `trigger-deploy-agent_${version}_${architecture}.deb`);
+    const script = (name: string) => template(`systemd/agent/${name}`, version, 0o755);
+    await buildDeb(
+      file,
+      await agentTree(version, architecture, directory),
+      {
+        name: 'trigger-deploy-agent',
+        version,
+        architecture,
+        section: 'admin',
+        depends: NODE_DEPENDS,
+        recommends: 'systemd',
+        conffiles: ['/etc/trigger-deploy/agent.yaml'],
+        scripts: {
+          postinst: await script('postinst'),
+          prerm: await script('prerm'),
+          postrm: await script('postrm'),
+        },
+        description: `deploys what is announced for the services of this instance
+The agent of trigger-deploy: it receives signed announcements from its own SQS
+queue, fetches the version from S3, switches, restarts, checks and reports, and
+puts the old version back when the new one fails. It carries its own Node.
+.
+Nothing starts until /etc/trigger-deploy/agent.yaml is written and
+trigger-deploy-agent.service enabled.`,
+      },
+      join(directory, 'tree'),
+    );
+    return file;
+  },
+
+  publisher: async ({ version, architecture, out, directory }: PackageOptions): Promise<string> => {
+    const file = join(out, `trigger-deploy_${version}_${architecture}.deb`);
+    await buildDeb(
+      file,
+      await programTree('trigger-deploy', 'systemd/publisher/trigger-deploy.1', {
+        version,
+        architecture,
+        directory,
+      }),
+      {
+        name: 'trigger-deploy',
+        version,
+        architecture,
+        section: 'admin',
+        depends: NODE_DEPENDS,
+        recommends: 'ca-certificates',
+        description: `brings a new version onto long-lived EC2 instances
+The publisher of trigger-deploy: it pushes versions to S3, announces deployments
+over SNS, follows them on every instance and settles what comes of them. It
+carries its own Node.`,
+      },
+      join(directory, 'tree'),
+    );
+    return file;
+  },
+
+  /** The agent for distributions without dpkg: the same files, and a script that puts them in place. */
+  tarball: async ({ version, architecture, out, directory }: PackageOptions): Promise<string> => {
+    const name = `trigger-deploy-agent-${version}-linux-${MACHINES[architecture]}`;
+    const file = join(out, `${name}.tar.gz`);
+    const tree: Tree = new Map([
+      [`/${name}/install.sh`, await template('systemd/agent/install.sh', version, 0o755)],
+      ...[...(await agentTree(version, architecture, directory))].map(
+        ([path, entry]) => [`/${name}/files${path}`, entry] as const,
+      ),
+    ]);
+    const root = join(directory, 'tree');
+    await writeTree(tree, root);
+    const owner = ['--owner=0', '--group=0', '--numeric-owner'];
+    const order = ['--sort=name', `--mtime=@${EPOCH}`, '--format=gnu'];
+    await execa('tar', ['-I', 'gzip -n -4', '-C', root, ...owner, ...order, '-cf', file, name], {
+      env: { LC_ALL: 'C.UTF-8' },
+      stdin: 'ignore',
+    });
+    return file;
+  },
+} satisfies Record<string, (options: PackageOptions) => Promise<string>>;
+export type PackageKind = keyof typeof PACKAGES;
+
+async function agentTree(version: string, architecture: Architecture, directory: string): Promise<Tree> {
+  const own = '/usr/lib/trigger-deploy-agent';
+  return new Map([
+    ...(await programTree('trigger-deploy-agent', 'systemd/agent/trigger-deploy-agent.8', {
+      version,
+      architecture,
+      directory,
+    })),
+    ['/etc/trigger-deploy/agent.yaml', copy('systemd/agent/agent.yaml')],
+    [
+      '/usr/lib/systemd/system/trigger-deploy-agent.service',
+      copy('systemd/agent/trigger-deploy-agent.service'),
+    ],
+    [`${own}/agent.example.yaml`, copy('systemd/agent.example.yaml')],
+    [`${own}/unprivileged/unprivileged.conf`, copy('systemd/agent/unprivileged.conf')],
+    [
+      `${own}/unprivileged/50-trigger-deploy-agent.rules`,
+      copy('systemd/agent/50-trigger-deploy-agent.rules'),
+    ],
+  ]);
+}
+
+/** What both programs have: Node, the bundle, a command, a manual page, the licences. */
+async function programTree(
+  name: ProgramName,
+  manual: string,
+  { version, architecture, directory }: { version: string; architecture: Architecture; directory: string },
+): Promise<Tree> {
+  const node = await nodeDirectory(architecture);
+  const outfile = join(directory, `${name}.js`);
+  await bundle(name, { outfile, version, sourcemap: false });
+  const page = manual.slice(manual.lastIndexOf('/') + 1);
+  return new Map([
+    [`/usr/lib/${name}/node`, { mode: 0o755, content: { copyOf: join(node, 'bin/node') } }],
+    [`/usr/lib/${name}/${name}.js`, { mode: 0o644, content: { copyOf: outfile } }],
+
+    [
+      `/usr/bin/${name}`,
+      text(`#!/bin/sh\nexec /usr/lib/${name}/node /usr/lib/${name}/${name}.js "$@"\n`, 0o755),
+    ],
+    [`/usr/share/man/man${page.slice(-1)}/${page}.gz`, await manualPage(manual, version)],
+    [`/usr/share/doc/${name}/copyright`, copy('systemd/copyright')],
+    [`/usr/share/doc/${name}/changelog.gz`, await manualPage('CHANGELOG.md', version)],
+    [`/usr/share/doc/${name}/LICENSE.node`, { mode: 0o644, content: { copyOf: join(node, 'LICENSE') } }],
+  ]);
+}
