@@ -2,14 +2,14 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
- * fault matrix, by real kills and real faults; `fault-long`: its parts of minutes.
+ * fault matrix, by real kills and real faults; `fault-long`: its parts of minutes. `e2e`: booted instances.
  */
 /** What is polled for comes by itself; on a loaded machine, late. */
 const patient = { poll: { timeout: 10_000 } };
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/reliability-doc.ts'],
+    globalSetup: ['test/support/bundled-programs.ts', 'test/support/reliability-doc.ts'],
     projects: [
       {
         test: {
@@ -48,7 +48,8 @@ export default defineConfig({
           include: ['test/fault/**/*.long.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 60_000,
-          maxWorkers: 2,
+          // They wait more than they work.
+          maxWorkers: 3,
         },
       },
     ],

@@ -1,15 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The two programs as processes: from source, or, with TRIGGER_DEPLOY_PROGRAMS=dist, as built. */
+/** The two programs as processes: from source, or as bundled into the directory TRIGGER_DEPLOY_PROGRAMS. */
 
-const built = process.env.TRIGGER_DEPLOY_PROGRAMS === 'dist';
-const path = (relative: string) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
+const bundles = process.env.TRIGGER_DEPLOY_PROGRAMS || undefined;
+const source = (relative: string) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 
-export const PUBLISHER = path(built ? 'dist/trigger-deploy.js' : 'publisher/main.ts');
-export const AGENT = path(built ? 'dist/trigger-deploy-agent.js' : 'agent/main.ts');
+export const PUBLISHER = bundles ? join(bundles, 'trigger-deploy.js') : source('publisher/main.ts');
+export const AGENT = bundles ? join(bundles, 'trigger-deploy-agent.js') : source('agent/main.ts');
 
 export interface Finished {
   /** null when a signal ended it. */

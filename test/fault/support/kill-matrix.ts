@@ -152,6 +152,11 @@ export function titleOf({ scenario, type, earlier, point }: Case): string {
   return [`${scenario} (${type})`, ...[...earlier, point].map(nameOf)].join(', then ');
 }
 
+/** The call that is killed, whichever its phase. */
+export function callOf({ scenario, type, earlier, point: { method, n } }: Case): string {
+  return [`${scenario} (${type})`, ...earlier.map(nameOf), `${method} #${n}`].join(', then ');
+}
+
 /**
  * Of the calls that were killed in all their phases, those where it made no difference which: the same course, the
  * same starts, the same hooks, the same downloads.
@@ -163,15 +168,14 @@ export function indifferent(outcomes: readonly Outcome[]): {
 } {
   const calls = new Map<string, Outcome[]>();
   for (const outcome of outcomes) {
-    const { point } = outcome.case;
-    const call = titleOf({ ...outcome.case, point: { ...point, phase: 'before' } });
+    const call = callOf(outcome.case);
     calls.set(call, [...(calls.get(call) ?? []), outcome]);
   }
   const whole = [...calls.values()].filter((phases) => phases.length === PHASES.length);
   const isSame = (phases: Outcome[]) => new Set(phases.map(({ print }) => print)).size === 1;
   const different = whole
     .filter((phases) => !isSame(phases))
-    .map(([first]) => titleOf((first as Outcome).case).replace('before ', ''));
+    .map(([first]) => callOf((first as Outcome).case));
   return { calls: whole.length, same: whole.length - different.length, different };
 }
 

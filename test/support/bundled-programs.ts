@@ -1,0 +1,28 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import packageJson from '../../package.json' with { type: 'json' };
+import { bundle, PROGRAMS, type ProgramName, root } from '../../systemd/bundle.ts';
+
+/**
+ * vitest's global set-up: the programs that tests start are bundled once, as they ship. From source each of the
+ * thousands of starts would take twice as long.
+ */
+
+const CACHE = join(root, 'node_modules', '.cache', 'trigger-deploy');
+
+let directory: string;
+
+export async function setup(): Promise<void> {
+  await mkdir(CACHE, { recursive: true });
+  directory = await mkdtemp(join(CACHE, 'programs-'));
+  const names = Object.keys(PROGRAMS) as ProgramName[];
+  const { version } = packageJson;
+  await Promise.all(
+    names.map((name) => bundle(name, { outfile: join(directory, `${name}.js`), version, sourcemap: true })),
+  );
+  process.env.TRIGGER_DEPLOY_PROGRAMS = directory;
+}
+
+export async function teardown(): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+}
