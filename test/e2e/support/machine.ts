@@ -177,7 +177,8 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     },
   };
   // Not empty: an instance without one is a first boot, which enables units by preset.
-  if (options.image === undefined) await machine.write('/etc/machine-id', `${randomBytes(16).toString('hex')}\n`);
+  if (options.image === undefined)
+    await machine.write('/etc/machine-id', `${randomBytes(16).toString('hex')}\n`);
   return machine;
 }
 

@@ -26,7 +26,16 @@ export async function commandLine(argv: readonly string[], options: CommandOptio
 export function confined(argv: readonly string[]): string[] {
   return [
     ...['setpriv', '--pdeathsig', 'KILL', '--'],
-    ...['unshare', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'],
+    ...[
+      'unshare',
+      '--mount',
+      '--propagation',
+      'private',
+      '--pid',
+      '--fork',
+      '--kill-child=KILL',
+      '--mount-proc',
+    ],
     '--',
     ...argv,
   ];
