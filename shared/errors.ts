@@ -39,8 +39,12 @@ export type ErrorCode =
   | 'RELEASE_CONFLICT'
   | 'RELEASE_INCOMPLETE'
   | 'PACKAGE_INVALID'
+  | 'DEPENDENCY_MISSING'
+  | 'UNDO_IMPOSSIBLE'
   // switch, start, check
   | 'HOOK_FAILED'
+  | 'DPKG_LOCKED'
+  | 'DPKG_FAILED'
   | 'STOP_FAILED'
   | 'START_FAILED'
   | 'CHECK_FAILED'

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { artifacts } from '../../shared/manifest.ts';
+import { artifact, artifacts } from '../../shared/manifest.ts';
 import { serviceName, ulid, versionName } from '../../shared/names.ts';
 import {
   type Ending,
@@ -24,8 +24,11 @@ export const order = z.looseObject({
   sequence: z.int().min(0),
   version: versionName,
   action: z.enum(['deploy', 'rollback']),
-  artifacts,
+  /** None of an adopted release, to which only a local rollback goes. */
+  artifacts: artifacts.or(z.array(artifact).max(0)),
   source: z.enum(['announcement', 'desired', 'local']),
+  /** The user who gave a local order. */
+  by: z.string().max(64).optional(),
   replyTo: z.string().optional(),
   /** Stop after `prepared` until the deployment's next announcement. */
   hold: z.boolean(),
@@ -143,7 +146,8 @@ export function begun(state: ServiceState, context: { bootId: string; now: numbe
       state: 'accepted',
       direction: 'forward',
       changed: true,
-      fresh: state.failures.some((failure) => failure.version === next.version),
+      // A local rollback takes what is here: there may be nothing to install anew from.
+      fresh: !isLocalRollback(next) && state.failures.some((failure) => failure.version === next.version),
       hooksDone: { beforeStop: 0, afterStart: 0 },
       n: 0,
       startedAt: context.now,
@@ -175,7 +179,7 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
         previousGood:
           state.running && state.running.version !== version ? state.running.version : state.previousGood,
         failures: state.failures.filter((failure) => failure.version !== version),
-        pinned: over.order.source === 'local' ? { since: last.at, version } : next.pinned,
+        pinned: pinOf(next, over.order, last.at),
       };
     case 'broken':
       return {
@@ -196,6 +200,16 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
     case 'rejected':
       return next;
   }
+}
+
+export function isLocalRollback(order: Order): boolean {
+  return order.source === 'local' && order.action === 'rollback';
+}
+
+/** A local order pins where it succeeds, unless an announcement with a higher sequence came while it was under way. */
+function pinOf(state: ServiceState, done: Order, since: string): ServiceState['pinned'] {
+  const overtaken = (state.seen?.sequence ?? 0) > done.sequence;
+  return done.source === 'local' && !overtaken ? { since, version: done.version } : state.pinned;
 }
 
 /** An ending for a deployment that was never active here: rejected, superseded or cancelled before it began. */

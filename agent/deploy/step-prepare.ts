@@ -42,6 +42,7 @@ async function runsHealthy(run: Run): Promise<boolean> {
   const releases = await run.ports.package.releases();
   const release = releases.find((one) => one.version === order.version);
   if (!release || !sameArtifacts(release.artifacts, order.artifacts)) return false;
+  if (!(await run.ports.package.isWhole())) return false;
   const { active } = await run.ports.manager.status(run.signal);
   return active && (await passSoon(run));
 }

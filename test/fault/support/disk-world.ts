@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Journal, PackageType } from '../../../agent/deploy/ports.ts';
+import type { Releases } from '../../../agent/host/releases.ts';
 import { initialState, type ServiceState, serviceState } from '../../../agent/deploy/state.ts';
 import { createArchivePackage } from '../../../agent/host/archive.ts';
 import { fsyncDirectory, settleTree } from '../../../agent/host/files.ts';
@@ -61,7 +62,7 @@ export function artifactsOf(type: PackageName, version: string): Artifact[] {
   return [main, config];
 }
 
-export function openPackage(type: PackageName, dir: string, adopt?: string): PackageType {
+export function openPackage(type: PackageName, dir: string, adopt?: string): Releases {
   const create = type === 'jar' ? createJarPackage : createArchivePackage;
   return create({
     service: SERVICE,
