@@ -39,7 +39,7 @@ export type ErrorCode =
   | 'RELEASE_CONFLICT'
   | 'RELEASE_INCOMPLETE'
   | 'PACKAGE_INVALID'
-  | 'DEPENDENCY_MISSING'
+  | 'DEPENDENCY_UNMET'
   | 'UNDO_IMPOSSIBLE'
   // switch, start, check
   | 'HOOK_FAILED'

@@ -94,7 +94,7 @@ export interface PackageType {
    * (where it is `current`, its files are verified instead, for nothing may be replaced under a process).
    * Staging is empty again whatever happens. A deb's dependencies can be met by then, and so can its undoing.
    * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT,
-   * DEPENDENCY_MISSING, UNDO_IMPOSSIBLE.
+   * DEPENDENCY_UNMET, UNDO_IMPOSSIBLE.
    */
   prepare(
     order: { service: string; version: string; artifacts: readonly Artifact[]; fresh: boolean },
