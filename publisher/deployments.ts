@@ -17,6 +17,30 @@ const policy = z.looseObject({
 });
 export type Policy = z.infer<typeof policy>;
 
+/** A deployment in waves: its plan and how far it is. Written before each step is taken. */
+const rolling = z.looseObject({
+  waves: z.array(
+    z.looseObject({
+      kind: z.enum(['canary', 'batch']),
+      instances: z.array(instanceId),
+      announcedAt: z.iso.datetime().optional(),
+      passedAt: z.iso.datetime().optional(),
+    }),
+  ),
+  /** When all stood prepared; from then on the waves have only those that did. */
+  preparedAt: z.iso.datetime().optional(),
+  /** Who failed, or did not answer, and was passed over within what is allowed. */
+  failed: z.array(instanceId),
+  missing: z.array(instanceId),
+  /** Who opens the gate: a person, or time if nothing has failed by then. */
+  gate: z.enum(['none', 'person', 'time']),
+  autoConfirmMs: z.int().min(0).optional(),
+  awaitingSince: z.iso.datetime().optional(),
+  confirmed: z.looseObject({ by: z.string(), at: z.iso.datetime() }).optional(),
+  pauseBetweenMs: z.int().min(0),
+});
+export type Rolling = z.infer<typeof rolling>;
+
 /** `deployments/ID/deployment.json`: what was announced, to whom, by whom, and what became of it. */
 const deploymentRecord = z.looseObject({
   v: z.literal(1),
@@ -37,12 +61,15 @@ const deploymentRecord = z.looseObject({
   expected: z.array(instanceId),
   announcedAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),
-  strategy: z.literal('all'),
+  strategy: z.enum(['all', 'rolling']),
+  rolling: rolling.optional(),
+  /** Only these instances: the desired state is not theirs to move. */
+  targets: z.array(instanceId).optional(),
   policy,
   /** Whether the desired state was written before it was announced. */
   desiredFirst: z.boolean(),
   /** `timed-out` may still become another: whoever watches it settles it anew when all have ended. */
-  status: z.enum(['announced', 'succeeded', 'failed', 'timed-out']),
+  status: z.enum(['announced', 'succeeded', 'failed', 'timed-out', 'cancelled']),
   settledAt: z.iso.datetime().optional(),
   exitCode: z.union([z.literal(0), z.literal(1), z.literal(3)]).optional(),
   /** One line for a person: what was decided and what the desired state is now. */

@@ -31,7 +31,7 @@ export type PublisherEvent =
       type: 'settled';
       at: number;
       deployment: string;
-      outcome: 'succeeded' | 'failed' | 'timed-out';
+      outcome: 'succeeded' | 'failed' | 'timed-out' | 'cancelled';
       exitCode: ExitCode;
       /** Ids of instances by where they ended; the silent never answered. */
       counts: Readonly<Record<string, number>>;

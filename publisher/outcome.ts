@@ -103,7 +103,7 @@ function resultsOf(
 
 /** Whether its outcome stands: a timed-out one may still come to another. */
 export const isFinal = (record: DeploymentRecord) =>
-  record.status === 'succeeded' || record.status === 'failed';
+  record.status === 'succeeded' || record.status === 'failed' || record.status === 'cancelled';
 
 /** Whether it failed and the deployment that undoes it has not begun: its publisher died in between. */
 export const isRollBackDue = (record: DeploymentRecord) =>

@@ -3,8 +3,8 @@ import { artifact, artifacts } from '../../shared/manifest.ts';
 import { serviceName, ulid, versionName } from '../../shared/names.ts';
 import {
   type Ending,
+  ORDER_OF_STATES,
   PROGRESS_STATES,
-  type ProgressState,
   type Report,
   report,
   reportError,
@@ -280,14 +280,8 @@ export function precious(state: ServiceState): Set<string> {
 
 /** Whether a newer order or a cancel may still end it without anything having changed on the instance. */
 export function beforeSwitch(running: Active): boolean {
-  return running.direction === 'forward' && ORDER[running.state] < ORDER.switching;
+  return running.direction === 'forward' && ORDER_OF_STATES[running.state] < ORDER_OF_STATES.switching;
 }
-
-/** The place of each state in the course of a deployment. */
-export const ORDER = Object.fromEntries(PROGRESS_STATES.map((state, i) => [state, i])) as Record<
-  ProgressState,
-  number
->;
 
 function withFailure(
   state: ServiceState,

@@ -34,6 +34,7 @@ const OUTCOMES: Record<DeploymentRecord['status'], { glyph: string; tone: Tone }
   succeeded: { glyph: '✓', tone: 'good' },
   failed: { glyph: '✗', tone: 'bad' },
   'timed-out': { glyph: '?', tone: 'bad' },
+  cancelled: { glyph: '–', tone: 'dim' },
 };
 
 export function statusTable(answer: StatusAnswer, page: Page): string[] {
