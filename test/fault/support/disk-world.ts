@@ -1,12 +1,12 @@
 import { mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Journal, PackageType } from '../../../agent/deploy/ports.ts';
-import type { Releases } from '../../../agent/host/releases.ts';
 import { initialState, type ServiceState, serviceState } from '../../../agent/deploy/state.ts';
 import { createArchivePackage } from '../../../agent/host/archive.ts';
 import { fsyncDirectory, settleTree } from '../../../agent/host/files.ts';
 import { createJarPackage } from '../../../agent/host/jar.ts';
 import { createJournal } from '../../../agent/host/journal.ts';
+import type { Releases } from '../../../agent/host/releases.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { memoryStore } from '../../unit/agent/host/fixtures/store.ts';
 import { tarball } from '../../unit/agent/host/fixtures/tarball.ts';

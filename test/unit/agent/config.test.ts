@@ -255,9 +255,8 @@ describe('paths', () => {
 
   test('what is adopted has an absolute path and a version', () => {
     const adopt = (yaml: string) => changed('keep: 3', `adopt: ${yaml}`);
-    expect(parse(adopt('{ path: /opt/old.jar, version: legacy }')).services.payments?.package.adopt).toEqual({
-      path: '/opt/old.jar',
-      version: 'legacy',
+    expect(parse(adopt('{ path: /opt/old.jar, version: legacy }')).services.payments?.package).toMatchObject({
+      adopt: { path: '/opt/old.jar', version: 'legacy' },
     });
     expect(mistakes(adopt('{ path: old.jar, version: latest }'))).toHaveLength(2);
   });
