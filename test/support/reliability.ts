@@ -122,6 +122,10 @@ export const MATRIX = {
     fault: 'Booted after the announcement, or asleep through it',
     promise: 'Converges by itself.',
   },
+  reboot: {
+    fault: '`systemctl reboot` in mid-deploy: units go down under the agent',
+    promise: 'No verdict from it; after the boot it goes on, with a fresh check; one ending.',
+  },
   'publisher-killed': {
     fault: 'Publisher killed at any point of push, deploy or rollback',
     promise: 'Record, lock and desired state stay true; the next command finds its way.',

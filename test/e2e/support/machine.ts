@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunResult, runCommand } from '../../../agent/host/run.ts';
@@ -30,6 +30,8 @@ export interface Machine {
   read(path: string): Promise<string | undefined>;
   /** Running or not. */
   write(path: string, text: string, mode?: number): Promise<void>;
+  /** `systemctl enable`, running or not; only for units of /etc and /usr/lib that multi-user.target wants. */
+  enable(unit: string): Promise<void>;
   /** The path of `path` of the running instance, as this machine sees it. */
   seen(path: string): string;
   isOn(): boolean;
@@ -57,14 +59,14 @@ const CGROUPS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/sys
  */
 const START = `
 set -eu
-name=$1 layers=$2 dir=$3 id=$4
+name=$1 layers=$2 dir=$3
 for group in ${CGROUPS.join(' ')}; do
   [ -e "$group/cgroup.procs" ] || continue
   mkdir -p "$group/$name"
   echo 0 >"$group/$name/cgroup.procs"
 done
 mount -t overlay overlay -o "lowerdir=$layers,upperdir=$dir/disk,workdir=$dir/work" "$dir/root"
-exec systemd-nspawn --quiet --register=no --keep-unit -D "$dir/root" -M "$name" --hostname="$id" -b \
+exec systemd-nspawn --quiet --register=no --keep-unit -D "$dir/root" -M "$name" -b \
   --console=read-only --link-journal=no --resolv-conf=off
 `;
 
@@ -114,7 +116,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     async boot() {
       if (nspawn) throw new Error(`${id} is on already`);
       const [command = '', ...args] = confined([
-        ...['sh', '-c', START, 'start', name, options.layers.join(':'), dir, id],
+        ...['sh', '-c', START, 'start', name, options.layers.join(':'), dir],
       ]);
       const log = openSync(join(dir, 'console.log'), 'a');
       nspawn = spawn(command, args, { stdio: ['ignore', log, log] });
@@ -171,11 +173,22 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
       await writeFile(file, text, { mode });
     },
 
+    async enable(unit) {
+      if (init !== undefined) return void (await machine.ok(['systemctl', 'enable', '--quiet', unit]));
+      const wants = join(disk, 'etc/systemd/system/multi-user.target.wants');
+      await mkdir(wants, { recursive: true });
+      const own = existsSync(join(disk, 'etc/systemd/system', unit));
+      const target = join(own ? '/etc/systemd/system' : '/usr/lib/systemd/system', unit);
+      await rm(join(wants, unit), { force: true });
+      await symlink(target, join(wants, unit));
+    },
+
     async remove() {
       if (nspawn) await machine.powerOff();
       rmSync(dir, { recursive: true, force: true });
     },
   };
+  await machine.write('/etc/hostname', `${id}\n`);
   // Not empty: an instance without one is a first boot, which enables units by preset.
   if (options.image === undefined)
     await machine.write('/etc/machine-id', `${randomBytes(16).toString('hex')}\n`);

@@ -9,8 +9,7 @@ async function addUnit(host: Host, name: string, body: string): Promise<void> {
   const unit = `[Unit]\nDescription=${name}\n\n[Service]\n${body}\n[Install]\nWantedBy=multi-user.target\n`;
   await host.write(`/etc/systemd/system/${name}.service`, unit);
   if (host.isOn()) await host.ok(['systemctl', 'daemon-reload']);
-  // It may be started by hand or by the boot before anything is deployed: then it fails, as it would anywhere.
-  await host.write(`/etc/systemd/system/multi-user.target.wants/${name}.service`, unit);
+  await host.enable(`${name}.service`);
 }
 
 /** `selenium`: a real jar under a real JVM. */

@@ -18,7 +18,7 @@ const AGENT_YAML = '/etc/trigger-deploy/agent.yaml';
 export interface Host extends Machine {
   /** A port of this machine that is this instance's for `service`, the same at each call. */
   port(service: string): number;
-  /** Writes its config and makes systemd run its agent; resolves when the agent polls its queue. */
+  /** Writes its config; makes systemd run the agent of one that is on, and resolves when that polls its queue. */
   configure(services: Record<string, ServiceYaml>, settings?: Record<string, unknown>): Promise<void>;
   /** Resolves at the next poll of its queue that begins after this call. */
   polls(): Promise<void>;
@@ -62,7 +62,6 @@ export async function openSite(): Promise<Site> {
       });
       const host = hostOf(machine, fleet, await somePorts(options.like));
       hosts.push(host);
-      if (options.image === undefined) await host.write('/etc/hostname', `${id}\n`);
       return host;
     },
     async stop() {
@@ -118,8 +117,7 @@ function hostOf(machine: Machine, fleet: Fleet, portAt: (index: number, service:
       );
       if (!host.isOn()) return;
       const polling = host.polls();
-      await host.ok(['systemctl', 'daemon-reload']);
-      await host.ok(['systemctl', 'enable', '--quiet', AGENT_UNIT]);
+      await host.enable(AGENT_UNIT);
       await host.ok(['systemctl', 'restart', AGENT_UNIT]);
       await polling;
     },
