@@ -109,6 +109,7 @@ async function agentTree(version: string, architecture: Architecture, directory:
       '/usr/lib/systemd/system/trigger-deploy-agent.service',
       copy('systemd/agent/trigger-deploy-agent.service'),
     ],
+    [`${own}/self-update`, copy('systemd/agent/self-update', 0o755)],
     [`${own}/agent.example.yaml`, copy('systemd/agent.example.yaml')],
     [`${own}/unprivileged/unprivileged.conf`, copy('systemd/agent/unprivileged.conf')],
     [

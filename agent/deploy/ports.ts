@@ -107,6 +107,8 @@ export interface PackageType {
    * @throws RELEASE_INCOMPLETE when the release is missing or not whole; DPKG_LOCKED, DPKG_FAILED.
    */
   switchTo(version: string | null, change: Change): Promise<void>;
+  /** The last thing before a success, for a type that others may take back until then. @throws when they did. */
+  commit?(): Promise<void>;
   /**
    * Removes releases beyond the configured number; never one of `keep`, `current`, or one a live process has
    * open. Empties the staging of what a killed agent left there.
