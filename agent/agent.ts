@@ -6,6 +6,7 @@ import { admit, type Decision } from './admit.ts';
 import type { DesiredReader } from './deploy/converge.ts';
 import type { Clock, Identity, Reporter } from './deploy/ports.ts';
 import type { ServiceWorker } from './deploy/worker.ts';
+import { type LocalOrders, takeLocalOrders } from './local.ts';
 import { repeatedly } from './repeatedly.ts';
 
 /** The loop: receive → admit → journal → delete → deploy → report. */
@@ -38,6 +39,7 @@ export interface AgentParts {
   identity: Identity;
   workers: ReadonlyMap<string, ServiceWorker>;
   inbox: Inbox;
+  local: LocalOrders;
   isQueueGone: (error: unknown) => boolean;
   verifier: Verifier;
   desired: DesiredReader;
@@ -75,6 +77,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
       return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
     }),
     receiver.run(stopping),
+    takeLocalOrders(parts, stopping),
     beat(parts, receiver, stopping),
   ]);
   notifier.stopping();

@@ -169,6 +169,8 @@ const agentConfig = z
     instance: instanceId.optional(),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+    /** `auto` is text where journald listens, JSON lines elsewhere. */
+    logFormat: z.enum(['auto', 'text', 'json']).default('auto'),
     services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
       error: 'no service: an agent without services has nothing to do',
     }),
@@ -200,8 +202,28 @@ const agentConfig = z
       claim(pkg.dir, name, ['package', 'dir']);
       if (pkg.type === 'deb') claim(`package ${pkg.name}`, name, ['package', 'name']);
       if (run.type === 'systemd') claim(run.unit, name, ['manager', 'unit']);
+      const isOwn = [
+        pkg.type === 'deb' && pkg.name === OWN_PACKAGE,
+        run.type === 'systemd' && run.unit === OWN_UNIT,
+      ];
+      if (isOwn[0] !== isOwn[1]) {
+        context.addIssue({
+          code: 'custom',
+          path: ['services', name],
+          message: `the agent itself is the deb ${OWN_PACKAGE} and the unit ${OWN_UNIT}, both`,
+        });
+      }
     }
   });
+
+/** The agent as a service of its own. */
+const OWN_PACKAGE = 'trigger-deploy-agent';
+const OWN_UNIT = 'trigger-deploy-agent.service';
+
+/** Whether the service is the agent itself. */
+export function isAgentItself({ package: pkg }: AgentServiceConfig): boolean {
+  return pkg.type === 'deb' && pkg.name === OWN_PACKAGE;
+}
 
 export type AgentConfig = z.infer<typeof agentConfig>;
 export type AgentServiceConfig = AgentConfig['services'][string];

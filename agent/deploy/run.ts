@@ -84,7 +84,10 @@ export function createRun(context: {
       const before = active().state;
       await cell.update((state) => moved(state, { ...patch, timings: { ...timings }, n: n + 1 }));
       if (active().state !== before) {
-        log.info({ state: active().state, direction: active().direction }, `${active().state}`);
+        const { state, direction, previous, startedAt } = active();
+        const sinceMs = Math.max(0, Math.round(ports.clock.now() - startedAt));
+        log.info({ state, direction, previous, sinceMs, ...(lastNote && { note: lastNote }) }, state);
+        lastNote = '';
       }
       report();
     },

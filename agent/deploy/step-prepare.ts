@@ -1,3 +1,4 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
 import { sameArtifacts } from '../../shared/manifest.ts';
 import type { Run } from './run.ts';
 import { passOnce } from './step-check.ts';
@@ -18,6 +19,7 @@ export async function prepare(run: Run): Promise<void> {
     await run.move({ state: 'prepared', previous, changed: false });
     return;
   }
+  await refuseNothing(run);
   const { downloaded } = await run.ports.package.prepare(
     { service: order.service, version: order.version, artifacts: order.artifacts, fresh },
     run.note,
@@ -28,6 +30,15 @@ export async function prepare(run: Run): Promise<void> {
     downloaded > 0 ? `prepared, ${downloaded} bytes downloaded` : 'prepared, nothing to download',
   );
   await run.move({ state: 'prepared', previous });
+}
+
+/** Only a release that is here can be gone back to without naming files; none is ever made of nothing. */
+async function refuseNothing(run: Run): Promise<void> {
+  const { version, artifacts } = run.active().order;
+  if (artifacts.length > 0) return;
+  const releases = await run.ports.package.releases();
+  if (releases.some((release) => release.version === version)) return;
+  throw new TriggerDeployError('RELEASE_INCOMPLETE', `${version} is not on this instance any more`);
 }
 
 /** Looked up once and recorded: after the switch, `current` no longer tells. */
