@@ -18,23 +18,30 @@ import {
  */
 
 /** What was asked for: the part of an announcement, desired state or local command that is acted on. */
-export const order = z.looseObject({
-  deployment: ulid,
-  service: serviceName,
-  sequence: z.int().min(0),
-  version: versionName,
-  action: z.enum(['deploy', 'rollback']),
-  /** None of an adopted release, to which only a local rollback goes. */
-  artifacts: artifacts.or(z.array(artifact).max(0)),
-  source: z.enum(['announcement', 'desired', 'local']),
-  /** The user who gave a local order. */
-  by: z.string().max(64).optional(),
-  replyTo: z.string().optional(),
-  /** Stop after `prepared` until the deployment's next announcement. */
-  hold: z.boolean(),
-  /** It had its one ending here already (`rejected: expired`, say): it is done, and not told again. */
-  quiet: z.boolean().optional(),
-});
+export const order = z
+  .looseObject({
+    deployment: ulid,
+    service: serviceName,
+    sequence: z.int().min(0),
+    version: versionName,
+    action: z.enum(['deploy', 'rollback']),
+    /** None of an adopted release, to which only a local rollback goes. */
+    artifacts: artifacts.or(z.array(artifact).max(0)),
+    source: z.enum(['announcement', 'desired', 'local']),
+    /** The user who gave a local order. */
+    by: z.string().max(64).optional(),
+    replyTo: z.string().optional(),
+    /** Stop after `prepared` until the deployment's next announcement. */
+    hold: z.boolean(),
+    /** It had its one ending here already (`rejected: expired`, say): it is done, and not told again. */
+    quiet: z.boolean().optional(),
+  })
+  .refine(
+    ({ artifacts, source, action }) => artifacts.length > 0 || (source === 'local' && action === 'rollback'),
+    {
+      error: 'no artifacts',
+    },
+  );
 export type Order = z.infer<typeof order>;
 
 const active = z.looseObject({

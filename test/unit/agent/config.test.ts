@@ -66,6 +66,7 @@ describe('agent.yaml', () => {
       trust: { keys: ['/etc/trigger-deploy/keys/ci.pub.json'] },
       state: '/var/lib/trigger-deploy',
       logLevel: 'info',
+      logFormat: 'auto',
       services: {
         payments: {
           package: { type: 'jar', dir: '/opt/payments', keep: 3 },
