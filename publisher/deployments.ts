@@ -3,6 +3,7 @@ import { isCode, TriggerDeployError } from '../shared/errors.ts';
 import { artifacts } from '../shared/manifest.ts';
 import { envName, instanceId, keys, serviceName, ulid, versionName } from '../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report, reportError } from '../shared/report.ts';
+import { localDeployment, type PastDeployment } from './local-deployments.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import { inParallel } from './parallel.ts';
 
@@ -113,6 +114,8 @@ export interface Deployments {
   read(service: string, id: string): Promise<StoredDeployment>;
   /** The newest first, `limit` at most; one that cannot be read is warned of and left out. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
+  /** As `list`, with what instances were ordered by themselves. */
+  history(service: string, limit: number): Promise<PastDeployment[]>;
   /** The one with the highest sequence, undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
   /** The service whose deployment it is. @throws DEPLOYMENT_NOT_FOUND. */
@@ -155,6 +158,17 @@ export function openDeployments(
   async function ids(service: string): Promise<string[]> {
     const folders = await objects.folders(keys.deployments(env, service));
     return folders.filter((name) => ulid.safeParse(name).success).reverse();
+  }
+
+  /** The newest `limit` that have a record; those that instances were ordered by themselves have none. */
+  async function records(service: string, limit: number): Promise<StoredDeployment[]> {
+    const found: StoredDeployment[] = [];
+    const newestFirst = await ids(service);
+    for (let at = 0; at < newestFirst.length && found.length < limit; at += READS) {
+      const some = await inParallel(newestFirst.slice(at, at + READS), READS, (id) => readable(service, id));
+      found.push(...some.filter((one) => one !== undefined));
+    }
+    return found.slice(0, limit);
   }
 
   const services = async () =>
@@ -211,23 +225,24 @@ export function openDeployments(
       return { value, etag, lastModified: stored.lastModified };
     },
     read,
-    async list(service, limit) {
-      const newestFirst = (await ids(service)).slice(0, limit);
-      const records = await inParallel(newestFirst, READS, (id) => readable(service, id));
-      return records.filter((one) => one !== undefined).map((one) => one.value);
+    list: async (service, limit) => (await records(service, limit)).map((one) => one.value),
+    async history(service, limit) {
+      const past = await inParallel((await ids(service)).slice(0, limit), READS, async (id) => {
+        return (await readable(service, id))?.value ?? localDeployment(await reportReader(service, id)());
+      });
+      return past.filter((one) => one !== undefined);
     },
     async newest(service) {
       // Ids are made by the publishers' clocks, which may differ; sequences are not.
-      const candidates = await inParallel((await ids(service)).slice(0, READS), READS, (id) =>
-        readable(service, id),
-      );
-      return candidates
-        .filter((one) => one !== undefined)
-        .sort((a, b) => b.value.sequence - a.value.sequence)[0];
+      const candidates = await records(service, READS);
+      return candidates.sort((a, b) => b.value.sequence - a.value.sequence)[0];
     },
     async find(id) {
       const names = await services();
-      const here = await inParallel(names, READS, (name) => objects.exists(keys.deployment(env, name, id)));
+      const here = await inParallel(names, READS, async (name) => {
+        if (await objects.exists(keys.deployment(env, name, id))) return true;
+        return (await objects.list(keys.reports(env, name, id))).length > 0;
+      });
       const service = names[here.indexOf(true)];
       if (service === undefined) throw notFound(env, id);
       return service;

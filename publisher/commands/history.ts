@@ -1,4 +1,4 @@
-import type { DeploymentRecord } from '../deployments.ts';
+import type { PastDeployment } from '../local-deployments.ts';
 import type { Session } from '../session.ts';
 import { checkExists } from './status.ts';
 
@@ -8,7 +8,7 @@ export interface HistoryAnswer {
   service: string;
   at: number; // ms since the epoch
   /** The newest first. */
-  deployments: DeploymentRecord[];
+  deployments: PastDeployment[];
 }
 
 /** The last `limit` deployments of a service. @throws SERVICE_NOT_FOUND. */
@@ -17,7 +17,7 @@ export async function history(
   options: { service: string; limit: number },
 ): Promise<HistoryAnswer> {
   const { service, limit } = options;
-  const deployments = await session.ledger.deployments.list(service, limit);
+  const deployments = await session.ledger.deployments.history(service, limit);
   if (deployments.length === 0) await checkExists(session, service);
   return { type: 'history', env: session.env.name, service, at: session.clock.now(), deployments };
 }

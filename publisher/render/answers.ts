@@ -5,7 +5,7 @@ import type { KeygenAnswer } from '../commands/keygen.ts';
 import type { PushAnswer } from '../commands/push.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { InstanceStatus, ServiceStatus, StatusAnswer } from '../commands/status.ts';
-import type { DeploymentRecord } from '../deployments.ts';
+import type { PastDeployment } from '../local-deployments.ts';
 import { lookOf, reasonText, stepsText, versionsText } from './frame.ts';
 import { reportTail, reportText } from './lines.ts';
 import {
@@ -29,7 +29,7 @@ export interface Page {
   paint: Paint;
 }
 
-const OUTCOMES: Record<DeploymentRecord['status'], { glyph: string; tone: Tone }> = {
+const OUTCOMES: Record<PastDeployment['status'], { glyph: string; tone: Tone }> = {
   announced: { glyph: '●', tone: 'busy' },
   succeeded: { glyph: '✓', tone: 'good' },
   failed: { glyph: '✗', tone: 'bad' },
@@ -146,13 +146,13 @@ export function historyLines({ deployments }: HistoryAnswer): string[] {
 }
 
 /** Who, and from where, unless the one says the other. */
-function fromText({ issuedBy, from }: DeploymentRecord): string {
+function fromText({ issuedBy, from }: PastDeployment): string {
   const who = oneLine(issuedBy);
   const host = oneLine(from.host);
   return who.includes(host) ? who : `${who} on ${host}`;
 }
 
-function changeText({ previous, version, action }: DeploymentRecord): string {
+function changeText({ previous, version, action }: PastDeployment): string {
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
   return action === 'rollback' ? `${change} (rollback)` : change;
 }
@@ -169,7 +169,7 @@ export function showTable({ deployment, reports }: ShowAnswer, page: Page): stri
     ['outcome', deployment.outcome],
     ['rollback of', deployment.rollbackOf],
     ['rolled back by', deployment.rolledBackBy],
-    ['artifacts', deployment.artifacts.map(({ name, size }) => `${name} (${bytesText(size)})`).join(', ')],
+    ['artifacts', artifactsText(deployment)],
   ];
   const told = facts.filter(([, value]) => value !== undefined);
   const rows = told.map(([name, value]) => [
@@ -185,6 +185,11 @@ export function showTable({ deployment, reports }: ShowAnswer, page: Page): stri
     '',
     ...showInstances({ type: 'deployment', deployment, reports }, page),
   ];
+}
+
+function artifactsText({ artifacts }: PastDeployment): string | undefined {
+  if (artifacts.length === 0) return undefined;
+  return artifacts.map(({ name, size }) => `${name} (${bytesText(size)})`).join(', ');
 }
 
 function showInstances({ deployment, reports }: ShowAnswer, page: Page): string[] {
