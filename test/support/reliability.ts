@@ -126,6 +126,10 @@ export const MATRIX = {
     fault: '`systemctl reboot` in mid-deploy: units go down under the agent',
     promise: 'No verdict from it; after the boot it goes on, with a fresh check; one ending.',
   },
+  dpkg: {
+    fault: 'dpkg locked, killed, or failing; a missing dependency; installed by other means',
+    promise: 'Refused before anything stops, waited for, taken up again, or the old .deb back; never half of it.',
+  },
   'publisher-killed': {
     fault: 'Publisher killed at any point of push, deploy or rollback',
     promise: 'Record, lock and desired state stay true; the next command finds its way.',
