@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { Change } from '../deploy/ports.ts';
 import { debIn, dependenciesIn, inspectRelease } from './deb-contents.ts';
 import { compareVersions, inspectDeb, installed, isSettled, isThere, known } from './dpkg.ts';
-import type { DpkgRun, DpkgUnits } from './dpkg-unit.ts';
+import { type DpkgRun, type DpkgUnits, waited } from './dpkg-unit.ts';
 
 /**
  * A package installed or removed by dpkg. How a run ended says nothing by itself: a finished unit looks like one
@@ -53,7 +52,7 @@ export function createDebInstaller(options: {
         });
       }
       change.note(`waiting for the dpkg lock, held by ${holder}`);
-      await sleep(pause, undefined, { signal });
+      await waited(pause, signal);
     }
   }
 

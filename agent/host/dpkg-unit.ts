@@ -102,7 +102,7 @@ export function createDpkgUnits(options: {
       if (load === 'not-found') return 'success';
       if (active === 'failed') return result;
       if (performance.now() >= end) return undefined;
-      await sleep(pause, undefined, { signal });
+      await waited(pause, signal);
     }
   }
 
@@ -153,6 +153,11 @@ export function createDpkgUnits(options: {
       await call(unitArgv.reload, signal);
     },
   };
+}
+
+/** @throws the signal's reason. */
+export async function waited(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 async function tailOf(path: string): Promise<string> {

@@ -81,7 +81,7 @@ export interface ServerBehaviour {
 
 /**
  * A server as a Debian package: `NAME.service`, a conffile, maintainer scripts that stop and start the unit. It is
- * perl, which every Debian has, and answers with its version and its conffile at any path.
+ * perl, which every Debian has, and answers with its version (without epoch) and its conffile at any path.
  */
 export function serverDeb(name: string, version: string, behaviour: ServerBehaviour): DebContent {
   const {
@@ -100,7 +100,7 @@ export function serverDeb(name: string, version: string, behaviour: ServerBehavi
     version,
     ...(control && { control }),
     files: {
-      [`/usr/lib/${name}/server`]: serverSource(name, version, port, healthStatus),
+      [`/usr/lib/${name}/server`]: serverSource(name, version.replace(/^\d+:/, ''), port, healthStatus),
       [`/usr/lib/systemd/system/${name}.service`]: `[Unit]
 Description=${name} ${version}
 
