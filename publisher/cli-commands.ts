@@ -11,6 +11,10 @@ const USAGE = {
   history: 'history <service>',
   show: 'show <deployment>',
   watch: 'watch <deployment>',
+  plan: 'plan <service> <version>',
+  confirm: 'confirm <deployment>',
+  resume: 'resume <deployment>',
+  cancel: 'cancel <deployment>',
   keygen: 'keygen',
 } as const;
 export type Verb = keyof typeof USAGE;
@@ -36,6 +40,29 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       .option('timeout', string('How long to follow, such as 10m'))
       .option('reason', string('Why, for the history'))
       .option('allow-missing', string('How many instances may stay silent'));
+  const staged = (command: Argv) =>
+    command
+      .option('strategy', string('all: every instance at once; rolling: canary and batches'))
+      .option('canary', string('How many switch first, such as 1 or 5%'))
+      .option('batch', string('How many then switch together, such as 4 or 25%'))
+      .option('confirm', {
+        type: 'boolean',
+        describe: 'After the canary wait for a person: trigger-deploy confirm',
+      })
+      .option('auto-confirm', string('After the canary wait this long, and go on if nothing fails'))
+      .option('pause-between', string('How long to wait between two waves, such as 30s'))
+      .option('max-failures', string('How many may fail before all go back, such as 2 or 10%'))
+      .option('on-failure', string('rollback: those that switched go back; stop: they stay'))
+      .option('only', {
+        ...string('Only this instance; may be repeated. The desired state stays'),
+        array: true,
+        nargs: 1,
+      })
+      .option('where', {
+        ...string('Only instances with this tag, KEY=VALUE; may be repeated. The desired state stays'),
+        array: true,
+        nargs: 1,
+      });
   return yargs([])
     .scriptName('trigger-deploy')
     .parserConfiguration({
@@ -54,14 +81,15 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       `$0 ${USAGE.deploy}`,
       'Deploy a version to every instance of a service',
       (command) =>
-        followed(
-          command
-            .positional('service', positional('The service'))
-            .positional('version', positional('A pushed version, or latest')),
+        staged(
+          followed(
+            command
+              .positional('service', positional('The service'))
+              .positional('version', positional('A pushed version, or latest')),
+          ),
         )
-          .option('strategy', string('all: every instance at once'))
-          .option('max-failures', string('How many instances may fail before all go back'))
-          .option('on-failure', string('rollback: those that switched go back; stop: they stay'))
+          .example('$0 payments 1.4.2 -e prd --canary 1 --confirm --batch 25%', 'one, a look, then the rest')
+          .example('$0 payments 1.4.3 -e stg --where stack=pr-1234', 'a pull request on its own instances')
           .example('$0 payments 1.4.2 --env dev', 'deploy and follow to the end')
           .example('$0 payments latest -e dev --reason "fix #4711"', 'the newest push')
           .example('$0 payments 1.4.2 -e dev --no-wait', 'announce and leave'),
@@ -135,6 +163,51 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
           .option('timeout', string('How long to follow, such as 10m'))
           .example('$0 watch 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'after Ctrl-C or --no-wait'),
       () => choose('watch'),
+    )
+    .command(
+      USAGE.plan,
+      'Show the waves of a deployment, and change nothing',
+      (command) =>
+        staged(
+          command
+            .positional('service', positional('The service'))
+            .positional('version', positional('A pushed version, or latest')),
+        ).example('$0 plan payments 1.4.2 -e prd --canary 1 --batch 25%', 'who would switch when'),
+      () => choose('plan'),
+    )
+    .command(
+      USAGE.confirm,
+      'Let a deployment go on that waits for a person',
+      (command) =>
+        command
+          .positional('deployment', positional('Its id'))
+          .option('reason', string('Why, for the history'))
+          .example('$0 confirm 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', ''),
+      () => choose('confirm'),
+    )
+    .command(
+      USAGE.resume,
+      'Go on with a deployment in waves that nobody drives any more',
+      (command) =>
+        command
+          .positional('deployment', positional('Its id'))
+          .option('timeout', string('How long a wave may take, such as 10m'))
+          .option('allow-missing', string('How many instances may be missing from now on'))
+          .example('$0 resume 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', 'from any machine'),
+      () => choose('resume'),
+    )
+    .command(
+      USAGE.cancel,
+      'Call a deployment off before anything has switched',
+      (command) =>
+        command
+          .positional('deployment', positional('Its id'))
+          .option('reason', string('Why, for the history'))
+          .example(
+            '$0 cancel 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev',
+            'afterwards it is rollback that undoes it',
+          ),
+      () => choose('cancel'),
     )
     .command(
       USAGE.keygen,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { nearest, parseDuration } from '../shared/config-file.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
-import { envName, serviceName, ulid, VERBS, versionName } from '../shared/names.ts';
+import { envName, instanceId, serviceName, ulid, VERBS, versionName } from '../shared/names.ts';
 import { buildParser, misused, type Verb } from './cli-commands.ts';
+import { parseSize } from './plan.ts';
 
 /** The command line as a checked value. Nothing here asks the network or the file system. */
 
@@ -34,11 +35,38 @@ const service = name(serviceName, 'a service');
 const version = name(versionName, 'a version');
 const orLatest = name(z.union([z.literal('latest'), versionName], { error: wrongVersion }), 'a version');
 const deployment = text.transform((id) => id.toUpperCase()).pipe(name(ulid, 'a deployment'));
+const reason = text.max(1024, { error: 'has 1,024 characters at most' }).optional();
 const following = {
   noWait: z.boolean({ error: once }).default(false),
   timeout: duration.optional(),
-  reason: text.max(1024, { error: 'has 1,024 characters at most' }).optional(),
+  reason,
   allowMissing: count.optional(),
+};
+
+const size = (zero: boolean) =>
+  text.transform((value, context) => {
+    if (zero && value === '0') return 0 as const;
+    const parsed = parseSize(value);
+    if (parsed === undefined) context.addIssue('expected a number of instances or a share such as 25%');
+    return parsed ?? { count: 1 };
+  });
+const share = size(false).transform((parsed) => (parsed === 0 ? { count: 1 } : parsed));
+const tag = text.regex(/^[^=]{1,128}=.{0,256}$/, { error: 'expected KEY=VALUE' });
+const staged = {
+  strategy: z.enum(['all', 'rolling'], { error: 'expected all or rolling' }).optional(),
+  canary: share.optional(),
+  batch: share.optional(),
+  confirm: z.boolean({ error: once }).default(false),
+  autoConfirm: duration.optional(),
+  pauseBetween: duration.optional(),
+  maxFailures: size(true).optional(),
+  onFailure: z.enum(['rollback', 'stop'], { error: 'expected rollback or stop' }).optional(),
+  only: z.array(name(instanceId, 'an instance')).min(1).max(5000).optional(),
+  where: z
+    .array(tag)
+    .min(1)
+    .transform((tags) => Object.fromEntries(tags.map((one) => one.split(/=(.*)/s, 2) as [string, string])))
+    .optional(),
 };
 
 function wrongVersion({ input }: { input?: unknown }): string {
@@ -49,14 +77,14 @@ const schemas = {
   deploy: z.object({
     ...common,
     ...following,
+    ...staged,
     service,
     version: orLatest,
-    strategy: z
-      .enum(['all'], { error: 'expected all: this version of trigger-deploy knows no other strategy' })
-      .optional(),
-    maxFailures: count.optional(),
-    onFailure: z.enum(['rollback', 'stop'], { error: 'expected rollback or stop' }).optional(),
   }),
+  plan: z.object({ ...common, ...staged, service, version: orLatest }),
+  confirm: z.object({ ...common, deployment, reason }),
+  resume: z.object({ ...common, deployment, timeout: duration.optional(), allowMissing: count.optional() }),
+  cancel: z.object({ ...common, deployment, reason }),
   push: z.object({
     ...common,
     service,

@@ -5,10 +5,14 @@ import { parseDuration } from '../shared/config-file.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { type Invocation, type InvocationOf, parseCommandLine } from './cli.ts';
 import type { Verb } from './cli-commands.ts';
+import { cancel } from './commands/cancel.ts';
+import { confirm } from './commands/confirm.ts';
 import { deploy } from './commands/deploy.ts';
 import { history } from './commands/history.ts';
 import { keygen } from './commands/keygen.ts';
+import { plan } from './commands/plan.ts';
 import { push } from './commands/push.ts';
+import { resume } from './commands/resume.ts';
 import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
@@ -16,12 +20,15 @@ import { watch } from './commands/watch.ts';
 import { type Environment, loadEnvironment } from './config.ts';
 import type { ExitCode, OutputFormat, PublisherEvent, Renderer } from './events.ts';
 import { errorJson, errorLines, exitCodeOf } from './failure.ts';
+import { keypress } from './keypress.ts';
+import { parseSize } from './plan.ts';
 import * as answers from './render/answers.ts';
 import { createJson, jsonLine } from './render/json.ts';
 import { createLines } from './render/lines.ts';
 import { createTable } from './render/table.ts';
 import { coloured, oneLine, type Paint, plain } from './render/text.ts';
 import { openSession, type Session } from './session.ts';
+import { strategyOf } from './strategy.ts';
 
 /** Composition root of trigger-deploy: the only file that reads the environment, signals and exit codes. */
 
@@ -29,7 +36,7 @@ const DEFAULT_TIMEOUT_MS = 10 * 60 * 1000;
 /** What a shell reports for a program that SIGINT ended. */
 const KILLED_BY_INTERRUPT = 130;
 
-const { stdout, stderr } = process;
+const { stdin, stdout, stderr } = process;
 /** Whoever read our output has gone (`| head`): the work goes on, unseen. */
 let unread = false;
 for (const stream of [stdout, stderr]) {
@@ -74,7 +81,6 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   const source = { cwd: process.cwd(), home: homedir(), variables: process.env, file: invocation.configFile };
   const wanted = { name: invocation.env, orHome: invocation.verb === 'push' };
   const env = await loadEnvironment(source, wanted);
-  if (invocation.verb === 'deploy') refuseWhatIsNotBuilt(env, invocation);
   const renderer = rendererFor(invocation.verb, format);
   // However the program ends, the terminal's cursor comes back.
   process.once('exit', () => renderer.close());
@@ -112,9 +118,29 @@ async function command(
     else printLines(format === 'table' ? table(page()) : lines());
     return 0 as const;
   };
+  const ask = stdin.isTTY && stdout.isTTY && format !== 'json' ? keypress(stdin) : undefined;
   switch (invocation.verb) {
     case 'deploy':
-      return await deploy(session, { ...deployOptions(session.env, invocation), detach });
+      return await deploy(session, { ...deployOptions(session.env, invocation), ask, detach });
+    case 'plan': {
+      const { service, version } = invocation;
+      const planned = await plan(session, { service, version, ...stagedOptions(session.env, invocation) });
+      return answer(
+        [planned],
+        (page) => answers.planTable(planned, page),
+        () => answers.planLines(planned),
+      );
+    }
+    case 'confirm':
+    case 'cancel': {
+      const decided = await (invocation.verb === 'confirm' ? confirm : cancel)(session, invocation);
+      const lines = () => answers.decisionLines(decided);
+      return answer([decided], lines, lines);
+    }
+    case 'resume': {
+      const { deployment, allowMissing, timeout = DEFAULT_TIMEOUT_MS } = invocation;
+      return await resume(session, { deployment, allowMissing, timeoutMs: timeout, ask, detach });
+    }
     case 'rollback': {
       const { service, to, reason } = invocation;
       const { wait, timeoutMs, allowMissing } = followOptions(session.env, invocation);
@@ -173,35 +199,31 @@ function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'ro
 
 function deployOptions(env: Environment, invocation: InvocationOf<'deploy'>) {
   const { service, version, reason } = invocation;
-  const defaults = env.services[service] ?? {};
-  return {
+  const options = {
     ...{ service, version, reason },
     ...followOptions(env, invocation),
-    maxFailures: invocation.maxFailures ?? defaults.maxFailures ?? 0,
-    onFailure: invocation.onFailure ?? defaults.onFailure ?? 'rollback',
+    ...stagedOptions(env, invocation),
   };
+  if (!options.wait && options.strategy.name === 'rolling') {
+    const why = env.confirm === 'person' ? `${env.name} asks for a person` : 'a rolling deployment is driven';
+    throw new TriggerDeployError('USAGE', `${why}: it cannot be announced and left`, {
+      hint: 'leave --no-wait out, or add --strategy all; a publisher that dies is no loss: resume goes on',
+    });
+  }
+  return options;
 }
 
-/** What the config asks for and this version cannot do is refused: silence would be less care than was asked for. */
-function refuseWhatIsNotBuilt(env: Environment, { service, strategy }: InvocationOf<'deploy'>): void {
-  const { canary, batch, autoConfirm, ...rest } = env.services[service] ?? {};
-  const careful = [canary, batch, autoConfirm].some((one) => one !== undefined);
-  if (strategy === undefined && (careful || (rest.strategy ?? 'all') !== 'all')) {
-    const path = `environments.${env.name}.services.${service}`;
-    throw new TriggerDeployError(
-      'USAGE',
-      `${path} asks for a rolling deployment, and this version of trigger-deploy knows only the strategy all`,
-      { hint: 'add --strategy all to deploy to every instance at once this time' },
-    );
-  }
-  for (const key of ['requires', 'confirm'] as const) {
-    if (env[key] === undefined) continue;
-    throw new TriggerDeployError(
-      'USAGE',
-      `environments.${env.name} says ${key}: ${env[key]}, and this version of trigger-deploy cannot see to that`,
-      { hint: `remove ${key} from the config only if whoever asked for it agrees` },
-    );
-  }
+function stagedOptions(env: Environment, invocation: InvocationOf<'deploy' | 'plan'>) {
+  const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = invocation;
+  const defaults = env.services[service] ?? {};
+  const wish = { strategy, canary, batch, confirm, autoConfirmMs: autoConfirm, pauseBetweenMs: pauseBetween };
+  const allowed = defaults.maxFailures === undefined ? 0 : (parseSize(defaults.maxFailures) ?? 0);
+  return {
+    ...{ only, where },
+    strategy: strategyOf(env, service, wish),
+    maxFailures: invocation.maxFailures ?? allowed,
+    onFailure: invocation.onFailure ?? defaults.onFailure ?? 'rollback',
+  } as const;
 }
 
 function rendererFor(verb: Verb, format: OutputFormat): Renderer {
@@ -237,7 +259,7 @@ function painter(): Paint {
 function listenForInterrupts(verb: Verb): { detach: AbortSignal; stop: AbortSignal } {
   const detach = new AbortController();
   const stop = new AbortController();
-  const follows = ['deploy', 'rollback', 'watch'].includes(verb);
+  const follows = ['deploy', 'rollback', 'watch', 'resume'].includes(verb);
   let interrupted = false;
   const onSignal = () => {
     if (interrupted) process.exit(KILLED_BY_INTERRUPT);

@@ -4,8 +4,9 @@ import { announceConverge } from './announce.ts';
 import type { DeploymentRecord, StoredDeployment } from './deployments.ts';
 import type { PublisherEvent } from './events.ts';
 import type { Progress } from './follow.ts';
+import { leftStanding } from './rolling.ts';
 import type { Session } from './session.ts';
-import type { Settlement } from './settle.ts';
+import { type Settlement, settleFinally } from './settle.ts';
 
 /** Makes the desired state say what `record` deploys. @throws FENCED when a newer deployment wrote it. */
 export async function writeDesired(
@@ -38,7 +39,8 @@ export async function recordOutcome(
   overtaken = false,
 ): Promise<StoredDeployment> {
   const record = stored.value;
-  const moved = settlement.moveDesired && !overtaken && (await moveDesired(session, record));
+  const moves = settlement.moveDesired && !overtaken && record.targets === undefined;
+  const moved = moves && (await moveDesired(session, record));
   const rollBackTo = settlement.rollBack && !overtaken ? record.previous : null;
   const consequence = overtaken
     ? 'a newer deployment has begun since'
@@ -99,6 +101,14 @@ function resultsOf(
       },
     ]),
   );
+}
+
+/** The verdict by what is there, with nothing more waited for, on what its publisher has left. */
+export function verdictOn(record: DeploymentRecord, reports: ReadonlyMap<string, Report>): Settlement {
+  const { rolling } = record;
+  return rolling === undefined
+    ? settleFinally(record, reports)
+    : leftStanding({ ...record, rolling }, reports);
 }
 
 /** Whether its outcome stands: a timed-out one may still come to another. */

@@ -191,7 +191,7 @@ function settlementOf(
   return { ...facing, outcome, exitCode, moveDesired: false, rollBack: goesBack, text };
 }
 
-/** The verdict on what a publisher left standing: it has ended well only if every wave has passed. */
+/** The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has passed. */
 export function leftStanding(record: RollingRecord, reports: ReadonlyMap<string, Report>): Settlement {
   const { waves, preparedAt } = record.rolling;
   const passed = waves.filter((wave) => wave.passedAt !== undefined).length;

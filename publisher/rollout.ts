@@ -3,7 +3,7 @@ import type { Artifact } from '../shared/manifest.ts';
 import { newUlid } from '../shared/names.ts';
 import type { InstanceRecord } from '../shared/report.ts';
 import { announce, dates } from './announce.ts';
-import type { DeploymentRecord, Policy, StoredDeployment } from './deployments.ts';
+import type { DeploymentRecord, Policy, Rolling, StoredDeployment } from './deployments.ts';
 import type { ExitCode } from './events.ts';
 import { openReplyQueue, type ReplyQueue } from './fleet.ts';
 import { follow, openProgress } from './follow.ts';
@@ -28,6 +28,8 @@ export interface Change {
   before?: string | undefined;
   reason?: string | undefined;
   rollbackOf?: string | undefined;
+  /** Only these instances; the desired state stays. */
+  targets?: readonly string[] | undefined;
 }
 
 /** How it is driven. */
@@ -74,7 +76,7 @@ async function drive(
 ): Promise<ExitCode> {
   emitStarted(session, stored.value, instances);
   const replies = await recordingFailure(session, stored, async () => {
-    if (conduct.desiredFirst) await writeDesired(session, stored.value, change.before);
+    if (conduct.desiredFirst && !change.targets) await writeDesired(session, stored.value, change.before);
     return conduct.wait ? await openReplyQueue(session) : undefined;
   });
   try {
@@ -87,19 +89,24 @@ async function drive(
   }
 }
 
-interface Written {
+export interface Written {
   stored: StoredDeployment;
   instances: InstanceRecord[];
 }
 
-async function writeRecord(
+/** The record of a deployment that is about to begin; `rolling` where it goes in waves. */
+export async function writeRecord(
   session: Session,
   ticket: Ticket,
   change: Change,
   conduct: Conduct,
+  rolling?: Rolling,
 ): Promise<Written> {
   const { deployments } = session.ledger;
-  const instances = await deployments.instances(change.service);
+  const { targets } = change;
+  const known = await deployments.instances(change.service);
+  const instances = targets ? known.filter((one) => targets.includes(one.instance)) : known;
+  const inWaves = rolling?.waves.flatMap((wave) => wave.instances);
   const { issuedAt, expiresAt } = dates(session, conduct.policy.timeoutMs);
   const stored = await deployments.create({
     v: 1,
@@ -114,10 +121,12 @@ async function writeRecord(
     from: session.origin,
     reason: change.reason,
     artifacts: [...change.artifacts],
-    expected: instances.map((one) => one.instance),
+    expected: inWaves ?? [...(targets ?? instances.map((one) => one.instance))],
     announcedAt: issuedAt,
     expiresAt,
-    strategy: 'all',
+    strategy: rolling ? 'rolling' : 'all',
+    rolling,
+    targets: targets && [...targets],
     policy: conduct.policy,
     desiredFirst: conduct.desiredFirst,
     status: 'announced',
@@ -143,8 +152,8 @@ async function send(
   record: DeploymentRecord,
   replies: ReplyQueue | undefined,
 ): Promise<void> {
-  const { deployment, service, version, sequence, action, artifacts, reason } = record;
-  const change = { deployment, service, version, sequence, action, artifacts, reason };
+  const { deployment, service, version, sequence, action, artifacts, reason, targets } = record;
+  const change = { deployment, service, version, sequence, action, artifacts, reason, targets };
   const dated = { issuedAt: record.announcedAt, expiresAt: record.expiresAt };
   lock.lost.throwIfAborted();
   await announce(session, { kind: 'deploy', ...change, replyTo: replies?.name }, dated);
@@ -230,6 +239,7 @@ export async function rollBackIfDue(
     previous: undone.version,
     reason: `${undone.version} (${undone.deployment}) failed`,
     rollbackOf: undone.deployment,
+    targets: undone.targets,
   };
   const policy: Policy = { ...undone.policy, onFailure: 'stop' };
   const onwards: Conduct = { ...conduct, desiredFirst: true, policy };

@@ -109,6 +109,8 @@ export const keys = {
   reports: (env: string, service: string, id: string) => `state/${env}/${service}/deployments/${id}/reports/`,
   report: (env: string, service: string, id: string, instance: string) =>
     `state/${env}/${service}/deployments/${id}/reports/${instance}.json`,
+  decision: (env: string, service: string, id: string, kind: string) =>
+    `state/${env}/${service}/deployments/${id}/${kind}.jws`,
   instances: (env: string, service: string) => `state/${env}/${service}/instances/`,
   instance: (env: string, service: string, instance: string) =>
     `state/${env}/${service}/instances/${instance}.json`,

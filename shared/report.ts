@@ -103,6 +103,8 @@ export const instanceRecord = z.looseObject({
   active: z.boolean().optional(),
   pinned: z.boolean(),
   agentVersion: z.string().max(64),
+  /** What the instance is marked with: `stack: pr-1234`. */
+  tags: z.record(z.string().max(128), z.string().max(256)).optional(),
   at: z.iso.datetime(),
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;

@@ -40,8 +40,8 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
     const change = await planned(session, options);
     refuseIfDetached(detach);
     const ticket = { deployment, sequence: lock.sequence, lock };
-    const policy = { ...options, maxFailures: 0, onFailure: 'stop' } as const;
-    return await rollOut(session, ticket, change, conductOf(policy, true));
+    const conduct = conductOf({ ...options, onFailure: 'stop' }, 0, true);
+    return await rollOut(session, ticket, change, conduct);
   } finally {
     await lock.release();
   }

@@ -21,7 +21,7 @@ const options = (change: Partial<RollbackOptions> = {}): RollbackOptions => ({
 async function deployed(...versions: string[]): Promise<void> {
   for (const version of versions) {
     await stage.publish('payments', version);
-    const policy = { maxFailures: 0, onFailure: 'rollback' } as const;
+    const policy = { maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' } } as const;
     expect(await deploy(await stage.open(), { ...options(), ...policy, version })).toBe(0);
   }
 }

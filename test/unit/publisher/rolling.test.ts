@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Rolling } from '../../../publisher/deployments.ts';
-import { planWaves } from '../../../publisher/plan.ts';
+import { planWaves, type Wave } from '../../../publisher/plan.ts';
 import { hasBegun, nextStep, type RollingRecord } from '../../../publisher/rolling.ts';
 import { isEnding, type Report, type State } from '../../../shared/report.ts';
 
@@ -66,12 +66,16 @@ const world: fc.Arbitrary<World> = fc
   .map(({ behaviours, canary, batch, maxFailures, allowMissing, onFailure, ...rest }) => ({
     ...rest,
     behaviours,
-    policy: { maxFailures, allowMissing, onFailure, timeoutMs: 60_000 },
-    waves: planWaves(
-      behaviours.map((_, i) => ({ instance: `i-${i}`, zone: `z${i % 3}` })),
-      { canary: canary === undefined ? undefined : { count: canary }, batch: { count: batch } },
+    policy: { maxFailures, allowMissing, onFailure, timeoutMs: 60_000 } as RollingRecord['policy'],
+    waves: asRecorded(
+      planWaves(
+        behaviours.map((_, i) => ({ instance: `i-${i}`, zone: `z${i % 3}` })),
+        { canary: canary === undefined ? undefined : { count: canary }, batch: { count: batch } },
+      ),
     ),
   }));
+
+const asRecorded = (waves: readonly Wave[]): Rolling['waves'] => waves.map((wave) => ({ ...wave }));
 
 interface Told {
   phase: string;

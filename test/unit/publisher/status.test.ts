@@ -35,7 +35,7 @@ async function deployed(version: string) {
   const options = { service: 'payments', version, wait: true, timeoutMs: 20_000, reason: 'a reason' };
   const session = await stage.open();
   const policy = { allowMissing: 0, maxFailures: 0, onFailure: 'rollback' } as const;
-  await deploy(session, { ...options, ...policy, detach: never() });
+  await deploy(session, { ...options, ...policy, strategy: { name: 'all' }, detach: never() });
 }
 
 describe('status', () => {
