@@ -61,7 +61,9 @@ export async function buildDeb(dir: string, content: DebContent): Promise<string
   }
   for (const [path, text] of Object.entries(files)) await put(path, text);
   const file = join(dir, `${name}_${version.replace(/^\d+:/, '')}_${architecture}.deb`);
-  await promisify(execFile)('dpkg-deb', ['--build', '--root-owner-group', '-Zgzip', root, file]);
+  // The same content is the same bytes, whenever it is built.
+  const env = { ...process.env, SOURCE_DATE_EPOCH: '1700000000' };
+  await promisify(execFile)('dpkg-deb', ['--build', '--root-owner-group', '-Zgzip', root, file], { env });
   await rm(root, { recursive: true });
   return file;
 }
