@@ -126,6 +126,10 @@ export const MATRIX = {
     fault: '`systemctl reboot` in mid-deploy: units go down under the agent',
     promise: 'No verdict from it; after the boot it goes on, with a fresh check; one ending.',
   },
+  'power-off': {
+    fault: 'The plug of an instance pulled at a random point of a deployment',
+    promise: 'After the boot the service runs old or new, whole; one ending per deployment; last-good is there.',
+  },
   dpkg: {
     fault: 'dpkg locked, killed, or failing; a missing dependency; installed by other means',
     promise: 'Refused before anything stops, waited for, taken up again, or the old .deb back; never half of it.',

@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { ServiceYaml } from '../../support/fleet.ts';
 import type { Host } from './site.ts';
 
@@ -56,9 +58,47 @@ Restart=on-failure
   };
 }
 
-/** What `payments` or Selenium says it is, undefined when it does not answer. */
-export async function versionOf(host: Host, service: 'payments' | 'selenium'): Promise<string | undefined> {
-  const path = service === 'payments' ? '/' : '/wd/hub/status';
+/** A program in one file, as a jar is: it answers with its version, or not at all. */
+export async function writeLedger(file: string, version: string, isHealthy = true): Promise<string> {
+  const status = isHealthy ? '200 OK' : '500 No';
+  const program = `use strict; use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $ARGV[0], Listen => 16, ReuseAddr => 1) or die $!;
+my $body = '{"version":"${version}"}';
+while (1) {
+  my $client = $server->accept or next;
+  my $request = <$client>;
+  print $client "HTTP/1.1 ${status}\\r\\nContent-Length: " . length($body) . "\\r\\nConnection: close\\r\\n\\r\\n$body";
+  close $client;
+}
+`;
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, program);
+  return file;
+}
+
+/** `ledger`, placed as a jar; run by the perl that every Debian has. */
+export async function ledger(host: Host): Promise<ServiceYaml> {
+  const port = host.port('ledger');
+  await addUnit(
+    host,
+    'ledger',
+    `User=nobody\nExecStart=/usr/bin/perl /opt/ledger/current/ledger.jar ${port}\nRestart=on-failure\n`,
+  );
+  const url = `http://127.0.0.1:${port}/`;
+  return {
+    package: { type: 'jar', dir: '/opt/ledger' },
+    manager: { type: 'systemd', unit: 'ledger.service' },
+    checks: [{ http: { url, body: '"version":"{version}"', successes: 2, deadline: '3s' } }],
+    watch: '1s',
+  };
+}
+
+/** A service whose releases lie below /opt. */
+export type Named = 'payments' | 'selenium' | 'ledger';
+
+/** What a service says it is, undefined when it does not answer. */
+export async function versionOf(host: Host, service: Named): Promise<string | undefined> {
+  const path = service === 'selenium' ? '/wd/hub/status' : '/';
   const answer = await get(`http://127.0.0.1:${host.port(service)}${path}`);
   return /"version": ?"([^"]+)"/.exec(answer ?? '')?.[1];
 }

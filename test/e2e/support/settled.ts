@@ -4,7 +4,7 @@ import { RECORD_NAME } from '../../../agent/host/release-record.ts';
 import { isEnding, type Report } from '../../../shared/report.ts';
 import type { RecordWatch } from '../../fault/support/record-watch.ts';
 import { BUCKET, ENV, type Fleet } from '../../support/fleet.ts';
-import { versionOf } from './services.ts';
+import { type Named, versionOf } from './services.ts';
 import type { Host } from './site.ts';
 
 /** The endings that one instance has in the record, oldest deployment first. */
@@ -24,7 +24,7 @@ const ENDED = expect.stringMatching(/^(succeeded|rolled-back|failed|superseded|c
  */
 export async function expectSettled(
   host: Host,
-  service: 'payments' | 'selenium',
+  service: Named,
   version: string,
   watch: RecordWatch,
 ): Promise<void> {
