@@ -15,6 +15,11 @@ export async function prepare(run: Run): Promise<void> {
   const { order, fresh } = run.active();
   await run.move({ state: 'preparing' });
   const previous = await whatRuns(run);
+  if (order.action === 'restart') {
+    refuseAnother(previous, order.version);
+    await run.move({ state: 'prepared', previous });
+    return;
+  }
   if (previous === order.version && !fresh && (await runsHealthy(run))) {
     await run.move({ state: 'prepared', previous, changed: false });
     return;
@@ -25,11 +30,15 @@ export async function prepare(run: Run): Promise<void> {
     run.note,
     run.signal,
   );
-  run.log.info(
-    { downloaded },
-    downloaded > 0 ? `prepared, ${downloaded} bytes downloaded` : 'prepared, nothing to download',
-  );
+  run.note(downloaded > 0 ? `${downloaded} bytes downloaded` : 'nothing to download');
   await run.move({ state: 'prepared', previous });
+}
+
+/** A restart changes no version: where another one runs, somebody else has decided on that. */
+function refuseAnother(runs: string | null, version: string): void {
+  if (runs === version) return;
+  const what = runs === null ? 'nothing runs here' : `${runs} runs here`;
+  throw new TriggerDeployError('CONFLICT', `${what}, not the ${version} that is to be restarted`);
 }
 
 /** Only a release that is here can be gone back to without naming files; none is ever made of nothing. */

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeDirectories, readNoFollow, removeTree, writeDurably } from './files.ts';
@@ -8,9 +7,8 @@ import { findProcess } from './processes.ts';
 
 const presence = z.looseObject({
   pid: z.int(),
-  /** With pid and boot it names one process for good. */
+  /** With the pid it names one process; the boot id would not do, for a unit may see another one than a shell. */
   startTime: z.string(),
-  boot: z.string(),
   version: z.string(),
   since: z.iso.datetime(),
 });
@@ -25,7 +23,7 @@ export async function notePresence(state: string, version: string): Promise<void
   await makeDirectories(state, 0o700);
   const startTime = (await findProcess(pid))?.startTime ?? '';
   const since = new Date().toISOString();
-  const said = { pid, startTime, boot: await bootId(), version, since } satisfies Presence;
+  const said = { pid, startTime, version, since } satisfies Presence;
   await writeDurably(join(state, NAME), `${JSON.stringify(said)}\n`, 0o644);
 }
 
@@ -39,14 +37,9 @@ export async function findAgent(state: string): Promise<Presence | undefined> {
   if (!text) return undefined;
   try {
     const said = presence.parse(JSON.parse(text.toString('utf8')));
-    const lives =
-      said.boot === (await bootId()) && (await findProcess(said.pid))?.startTime === said.startTime;
+    const lives = (await findProcess(said.pid))?.startTime === said.startTime;
     return lives ? said : undefined;
   } catch {
     return undefined;
   }
-}
-
-async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 }
