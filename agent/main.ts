@@ -44,6 +44,7 @@ import type {
 } from './deploy/ports.ts';
 import { serviceState } from './deploy/state.ts';
 import { openWorker, type ServiceWorker } from './deploy/worker.ts';
+import { createDoing } from './doing.ts';
 import { createArchivePackage } from './host/archive.ts';
 import { createCommandManager } from './host/command.ts';
 import { createDebPackage } from './host/deb.ts';
@@ -100,7 +101,8 @@ async function run(options: Options): Promise<void> {
   const agentLog = log.child({ instance: identity.instance, env: config.env });
   const reach = createReach();
   const replies = createReporter({ aws, bucket: config.bucket, log: agentLog });
-  const reporter = reach.reporter(replies);
+  const doing = createDoing(notifier);
+  const reporter = doing.reporter(reach.reporter(replies));
   const spool = createSpool(config.state);
   const store = withSpooled(spool, createArtifactStore({ aws, bucket: config.bucket }));
   const desiredStore = createDesiredStore({ aws, bucket: config.bucket, env: config.env });
@@ -144,14 +146,16 @@ async function run(options: Options): Promise<void> {
     {
       identity,
       workers,
-      inbox: reach.inbox(
-        createAgentQueue({
-          aws,
-          env: config.env,
-          instance: identity.instance,
-          topic: config.topic,
-          log: agentLog,
-        }),
+      inbox: doing.inbox(
+        reach.inbox(
+          createAgentQueue({
+            aws,
+            env: config.env,
+            instance: identity.instance,
+            topic: config.topic,
+            log: agentLog,
+          }),
+        ),
       ),
       local: spool,
       isQueueGone,

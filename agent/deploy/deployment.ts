@@ -142,7 +142,7 @@ async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> 
     try {
       await run.move({ error: reportErrorOf(error, error.detail), during });
       // The cancel that turned it back must not cancel the giving back.
-      await undrain({ ...run, signal: run.stopping });
+      await undrain({ ...run, signal: run.stopping, unlessCancelled: new AbortController().signal });
     } catch (cause) {
       if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
       run.log.error({ err: cause }, 'the afterStart hooks failed while turning back');
