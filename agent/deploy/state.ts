@@ -209,7 +209,7 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
   }
 }
 
-export function isLocalRollback(order: Order): boolean {
+function isLocalRollback(order: Order): boolean {
   return order.source === 'local' && order.action === 'rollback';
 }
 
