@@ -11,6 +11,7 @@ const USAGE = {
   history: 'history <service>',
   show: 'show <deployment>',
   watch: 'watch <deployment>',
+  restart: 'restart <service>',
   plan: 'plan <service> <version>',
   confirm: 'confirm <deployment>',
   resume: 'resume <deployment>',
@@ -163,6 +164,16 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
           .option('timeout', string('How long to follow, such as 10m'))
           .example('$0 watch 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'after Ctrl-C or --no-wait'),
       () => choose('watch'),
+    )
+    .command(
+      USAGE.restart,
+      'Start what runs again, as a deployment goes: drained, checked, in waves',
+      (command) =>
+        staged(followed(command.positional('service', positional('The service')))).example(
+          '$0 restart payments -e prd --batch 25%',
+          'a quarter of the instances at a time',
+        ),
+      () => choose('restart'),
     )
     .command(
       USAGE.plan,

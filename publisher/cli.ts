@@ -81,6 +81,7 @@ const schemas = {
     service,
     version: orLatest,
   }),
+  restart: z.object({ ...common, ...following, ...staged, service }),
   plan: z.object({ ...common, ...staged, service, version: orLatest }),
   confirm: z.object({ ...common, deployment, reason }),
   resume: z.object({ ...common, deployment, timeout: duration.optional(), allowMissing: count.optional() }),

@@ -52,7 +52,7 @@ const deploymentRecord = z.looseObject({
   version: versionName,
   /** What the desired state said before; of a rollback, the version it leaves. */
   previous: versionName.nullable(),
-  action: z.enum(['deploy', 'rollback']),
+  action: z.enum(['deploy', 'rollback', 'restart']),
   sequence: z.int().min(1),
   issuedBy: z.string(),
   from: z.looseObject({ user: z.string(), host: z.string(), build: z.string().optional() }),

@@ -14,7 +14,7 @@ export type PublisherEvent =
       version: string;
       /** What the desired state said before. */
       previous: string | null;
-      action: 'deploy' | 'rollback';
+      action: 'deploy' | 'rollback' | 'restart';
       sequence: number;
       issuedBy: string;
       reason: string | undefined;

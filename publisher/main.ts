@@ -12,6 +12,7 @@ import { history } from './commands/history.ts';
 import { keygen } from './commands/keygen.ts';
 import { plan } from './commands/plan.ts';
 import { push } from './commands/push.ts';
+import { restart } from './commands/restart.ts';
 import { resume } from './commands/resume.ts';
 import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
@@ -122,6 +123,11 @@ async function command(
   switch (invocation.verb) {
     case 'deploy':
       return await deploy(session, { ...deployOptions(session.env, invocation), ask, detach });
+    case 'restart': {
+      const { service, reason } = invocation;
+      const options = { service, reason, ...goingOptions(session.env, invocation) };
+      return await restart(session, { ...options, ask, detach });
+    }
     case 'plan': {
       const { service, version } = invocation;
       const planned = await plan(session, { service, version, ...stagedOptions(session.env, invocation) });
@@ -187,7 +193,7 @@ async function command(
   }
 }
 
-function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'rollback'>) {
+function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'rollback' | 'restart'>) {
   const defaults = env.services[invocation.service] ?? {};
   const timeout = defaults.timeout === undefined ? undefined : parseDuration(defaults.timeout);
   return {
@@ -199,8 +205,11 @@ function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'ro
 
 function deployOptions(env: Environment, invocation: InvocationOf<'deploy'>) {
   const { service, version, reason } = invocation;
+  return { ...{ service, version, reason }, ...goingOptions(env, invocation) };
+}
+
+function goingOptions(env: Environment, invocation: InvocationOf<'deploy' | 'restart'>) {
   const options = {
-    ...{ service, version, reason },
     ...followOptions(env, invocation),
     ...stagedOptions(env, invocation),
   };
@@ -213,7 +222,7 @@ function deployOptions(env: Environment, invocation: InvocationOf<'deploy'>) {
   return options;
 }
 
-function stagedOptions(env: Environment, invocation: InvocationOf<'deploy' | 'plan'>) {
+function stagedOptions(env: Environment, invocation: InvocationOf<'deploy' | 'restart' | 'plan'>) {
   const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = invocation;
   const defaults = env.services[service] ?? {};
   const wish = { strategy, canary, batch, confirm, autoConfirmMs: autoConfirm, pauseBetweenMs: pauseBetween };
@@ -259,7 +268,7 @@ function painter(): Paint {
 function listenForInterrupts(verb: Verb): { detach: AbortSignal; stop: AbortSignal } {
   const detach = new AbortController();
   const stop = new AbortController();
-  const follows = ['deploy', 'rollback', 'watch', 'resume'].includes(verb);
+  const follows = ['deploy', 'rollback', 'restart', 'watch', 'resume'].includes(verb);
   let interrupted = false;
   const onSignal = () => {
     if (interrupted) process.exit(KILLED_BY_INTERRUPT);

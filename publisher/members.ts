@@ -39,7 +39,7 @@ export async function membersOf(
 }
 
 /** Pure: those of `all` that were asked for. */
-export function selected(
+function selected(
   all: readonly InstanceRecord[],
   service: string,
   { only, where }: Selection,

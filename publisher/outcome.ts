@@ -18,7 +18,7 @@ export async function writeDesired(
     service: record.service,
     version: record.version,
     artifacts: record.artifacts,
-    action: record.action,
+    action: record.action === 'rollback' ? 'rollback' : 'deploy',
     sequence: record.sequence,
     deployment: record.deployment,
     changedBy: record.issuedBy,
@@ -39,7 +39,7 @@ export async function recordOutcome(
   overtaken = false,
 ): Promise<StoredDeployment> {
   const record = stored.value;
-  const moves = settlement.moveDesired && !overtaken && record.targets === undefined;
+  const moves = settlement.moveDesired && !overtaken && movesDesired(record);
   const moved = moves && (await moveDesired(session, record));
   const rollBackTo = settlement.rollBack && !overtaken ? record.previous : null;
   const consequence = overtaken
@@ -59,6 +59,10 @@ export async function recordOutcome(
     ...(rollBackTo === null ? {} : { rollBackTo }),
   });
 }
+
+/** A restart changes no version, and what is for some instances only says nothing of the others. */
+export const movesDesired = ({ action, targets }: Pick<DeploymentRecord, 'action' | 'targets'>) =>
+  action !== 'restart' && targets === undefined;
 
 /** False when a newer deployment has written it since. */
 async function moveDesired(session: Session, record: DeploymentRecord): Promise<boolean> {

@@ -8,7 +8,7 @@ import type { ExitCode } from './events.ts';
 import { openReplyQueue, type ReplyQueue } from './fleet.ts';
 import { follow, openProgress } from './follow.ts';
 import type { Lock } from './lock.ts';
-import { isRollBackDue, recordOutcome, settledEvent, writeDesired } from './outcome.ts';
+import { isRollBackDue, movesDesired, recordOutcome, settledEvent, writeDesired } from './outcome.ts';
 import type { Session } from './session.ts';
 
 /** How often the record is read beside the reply queue, ms. */
@@ -21,7 +21,7 @@ export interface Change {
   service: string;
   version: string;
   artifacts: readonly Artifact[];
-  action: 'deploy' | 'rollback';
+  action: 'deploy' | 'rollback' | 'restart';
   /** What the desired state says; of a rollback, the version it leaves. */
   previous: string | null;
   /** Where a later rollback goes, when it is not to what the desired state said before. */
@@ -76,7 +76,8 @@ async function drive(
 ): Promise<ExitCode> {
   emitStarted(session, stored.value, instances);
   const replies = await recordingFailure(session, stored, async () => {
-    if (conduct.desiredFirst && !change.targets) await writeDesired(session, stored.value, change.before);
+    if (conduct.desiredFirst && movesDesired(stored.value))
+      await writeDesired(session, stored.value, change.before);
     return conduct.wait ? await openReplyQueue(session) : undefined;
   });
   try {

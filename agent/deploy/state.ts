@@ -24,7 +24,7 @@ export const order = z
     service: serviceName,
     sequence: z.int().min(0),
     version: versionName,
-    action: z.enum(['deploy', 'rollback']),
+    action: z.enum(['deploy', 'rollback', 'restart']),
     /** None of an adopted release, to which only a local rollback goes. */
     artifacts: artifacts.or(z.array(artifact).max(0)),
     source: z.enum(['announcement', 'desired', 'local']),

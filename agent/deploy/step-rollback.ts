@@ -38,7 +38,7 @@ export async function rollback(run: Run): Promise<void> {
     return;
   }
   const change = changeOf(run);
-  await run.ports.package.switchTo(previous, change);
+  if (run.active().order.action !== 'restart') await run.ports.package.switchTo(previous, change);
   await run.move({ state: 'starting' });
   // Only of a unit that was down in between is a new start known to be one of the old release.
   const isStarted = change.stopped() && (await startedSinceSwitch(run));

@@ -7,7 +7,7 @@ import { runCommand } from './run.ts';
 const SIMULATE_TIMEOUT_MS = 120_000;
 const DOWNLOAD_TIMEOUT_MS = 600_000;
 
-export const aptArgv = {
+const aptArgv = {
   /** `name=version`, into the working directory. Root's own staging is closed to apt's user `_apt`. */
   download: (wanted: readonly string[]) => [
     ...['apt-get', '--quiet', '--option=APT::Sandbox::User=root', '--option=Acquire::Retries=3', 'download'],

@@ -45,7 +45,7 @@ const FIELDS = [
 ] as const;
 const FORMAT = `${FIELDS.map((field) => `\${${field}}`).join('\\t')}\\n`;
 
-export const dpkgArgv = {
+const dpkgArgv = {
   /** Without a name, all packages. */
   show: (...names: string[]) => ['dpkg-query', '--show', `--showformat=${FORMAT}`, ...names],
   field: (file: string) => [

@@ -54,7 +54,7 @@ export interface HandOver {
   clear(): Promise<void>;
 }
 
-export const GUARD_UNIT = 'trigger-deploy-agent-update.service';
+const GUARD_UNIT = 'trigger-deploy-agent-update.service';
 const CALL_TIMEOUT_MS = 15_000;
 const POLL_MS = 200;
 /** An earlier guard has only its own traces left to remove when an agent can be asked for the next version. ms */

@@ -84,6 +84,7 @@ export interface ServerBehaviour {
 /**
  * A server as a Debian package: `NAME.service`, a conffile, maintainer scripts that stop and start the unit. It is
  * perl, which every Debian has, and answers with its version (without epoch) and its conffile at any path.
+ * @public
  */
 export function serverDeb(name: string, version: string, behaviour: ServerBehaviour): DebContent {
   const {

@@ -41,6 +41,7 @@ describe('a right command line', () => {
     });
     expect(await parse('plan payments 1.4.2 --strategy rolling')).toMatchObject({ verb: 'plan' });
     expect(await parse(`confirm ${ID} --reason fine`)).toMatchObject({ verb: 'confirm', reason: 'fine' });
+    expect(await parse('restart payments --batch 1')).toMatchObject({ verb: 'restart', batch: { count: 1 } });
     expect(await parse(`cancel ${ID}`)).toMatchObject({ verb: 'cancel' });
     expect(await parse(`resume ${ID} --allow-missing 1`)).toMatchObject({ verb: 'resume', allowMissing: 1 });
   });
