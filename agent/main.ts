@@ -299,6 +299,7 @@ function selfUpdateOf(
     name: pkg.name,
     unit: manager.unit,
     own: VERSION,
+    process: process.env.INVOCATION_ID ?? String(process.pid),
     debOf: (version) => debIn(placesOf(pkg.dir).release(version)),
     missing: reach.missing,
     within: bounds.reduce((sum, ms) => sum + ms, SELF_UPDATE_SLACK),

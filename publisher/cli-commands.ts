@@ -143,6 +143,9 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
         command
           .positional('service', positional('The service'))
           .option('limit', { ...string('How many (20)'), alias: 'n' })
+          .option('failed', { type: 'boolean', describe: 'Only those that did not succeed everywhere' })
+          .option('since', string('Only those of the last 7d, 12h'))
+          .example('$0 history payments -e prd --failed --since 7d', 'what went wrong this week')
           .example('$0 history payments --env dev -n 5', 'the last five'),
       () => choose('history'),
     )

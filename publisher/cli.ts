@@ -20,6 +20,13 @@ const duration = text.transform((value, context) => {
   return ms ?? 0;
 });
 
+const age = text.transform((value, context) => {
+  const days = /^([1-9]\d{0,4})d$/.exec(value)?.[1];
+  const ms = days === undefined ? parseDuration(value) : Number(days) * 86_400_000;
+  if (!ms) context.addIssue('expected how long ago, such as 7d or 12h');
+  return ms ?? 0;
+});
+
 /** yargs makes a list of what is given twice: which one was meant is not for us to guess. */
 function once({ input }: { input?: unknown }): string {
   return Array.isArray(input) ? 'is given more than once' : 'needs a value';
@@ -102,6 +109,8 @@ const schemas = {
       .regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' })
       .transform(Number)
       .default(20),
+    failed: z.boolean({ error: once }).default(false),
+    since: age.optional(),
   }),
   show: z.object({ ...common, deployment }),
   watch: z.object({ ...common, deployment, timeout: duration.optional() }),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isCode, TriggerDeployError } from '../shared/errors.ts';
 import { artifacts } from '../shared/manifest.ts';
-import { envName, instanceId, keys, serviceName, ulid, versionName } from '../shared/names.ts';
+import { envName, instanceId, keys, serviceName, ulid, ulidTime, versionName } from '../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report, reportError } from '../shared/report.ts';
 import { localDeployment, type PastDeployment } from './local-deployments.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
@@ -57,6 +57,17 @@ const deploymentRecord = z.looseObject({
   issuedBy: z.string(),
   from: z.looseObject({ user: z.string(), host: z.string(), build: z.string().optional() }),
   reason: z.string().optional(),
+  /** It waited in the line: since when, how long, and with `jumped` before whom, and why. */
+  line: z
+    .looseObject({
+      since: z.iso.datetime(),
+      waitedMs: z.number().min(0),
+      jumped: z.string().optional(),
+      overtook: z.array(z.string()).optional(),
+    })
+    .optional(),
+  /** The pause that it was carried out in spite of. */
+  despitePause: z.looseObject({ by: z.string(), since: z.iso.datetime(), reason: z.string() }).optional(),
   artifacts,
   /** The instances that had a record when it was announced. */
   expected: z.array(instanceId),
@@ -64,6 +75,8 @@ const deploymentRecord = z.looseObject({
   expiresAt: z.iso.datetime(),
   strategy: z.enum(['all', 'rolling']),
   rolling: rolling.optional(),
+  /** The environment whose version it is, brought here by `promote`. */
+  promotedFrom: envName.optional(),
   /** Only these instances: the desired state is not theirs to move. */
   targets: z.array(instanceId).optional(),
   policy,
@@ -114,8 +127,12 @@ export interface Deployments {
   read(service: string, id: string): Promise<StoredDeployment>;
   /** The newest first, `limit` at most; one that cannot be read is warned of and left out. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
-  /** As `list`, with what instances were ordered by themselves. */
-  history(service: string, limit: number): Promise<PastDeployment[]>;
+  /** As `list`, with what instances were ordered by themselves; of those since a time (ms), and `wanted`. */
+  history(
+    service: string,
+    limit: number,
+    which?: { since?: number | undefined; wanted?: (one: PastDeployment) => boolean },
+  ): Promise<PastDeployment[]>;
   /** The one with the highest sequence, undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
   /** The service whose deployment it is. @throws DEPLOYMENT_NOT_FOUND. */
@@ -160,16 +177,23 @@ export function openDeployments(
     return folders.filter((name) => ulid.safeParse(name).success).reverse();
   }
 
-  /** The newest `limit` that have a record; those that instances were ordered by themselves have none. */
-  async function records(service: string, limit: number): Promise<StoredDeployment[]> {
-    const found: StoredDeployment[] = [];
-    const newestFirst = await ids(service);
+  /** The first `limit` of which `look` finds something, in their order. */
+  async function firstOf<T>(
+    newestFirst: readonly string[],
+    limit: number,
+    look: (id: string) => Promise<T | undefined>,
+  ): Promise<T[]> {
+    const found: T[] = [];
     for (let at = 0; at < newestFirst.length && found.length < limit; at += READS) {
-      const some = await inParallel(newestFirst.slice(at, at + READS), READS, (id) => readable(service, id));
-      found.push(...some.filter((one) => one !== undefined));
+      const some = newestFirst.slice(at, at + READS);
+      found.push(...(await inParallel(some, READS, look)).filter((one) => one !== undefined));
     }
     return found.slice(0, limit);
   }
+
+  /** The newest `limit` that have a record; those that instances were ordered by themselves have none. */
+  const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
+    await firstOf(await ids(service), limit, (id) => readable(service, id));
 
   const services = async () =>
     (await objects.folders(keys.services(env))).filter((name) => serviceName.safeParse(name).success);
@@ -226,11 +250,13 @@ export function openDeployments(
     },
     read,
     list: async (service, limit) => (await records(service, limit)).map((one) => one.value),
-    async history(service, limit) {
-      const past = await inParallel((await ids(service)).slice(0, limit), READS, async (id) => {
-        return (await readable(service, id))?.value ?? localDeployment(await reportReader(service, id)());
+    async history(service, limit, { since = 0, wanted = () => true } = {}) {
+      const recent = (await ids(service)).filter((id) => ulidTime(id) >= since);
+      return await firstOf(recent, limit, async (id) => {
+        const past =
+          (await readable(service, id))?.value ?? localDeployment(await reportReader(service, id)());
+        return past && wanted(past) ? past : undefined;
       });
-      return past.filter((one) => one !== undefined);
     },
     async newest(service) {
       // Ids are made by the publishers' clocks, which may differ; sequences are not.

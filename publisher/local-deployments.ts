@@ -8,7 +8,10 @@ export type PastDeployment = Pick<
   | ('deployment' | 'env' | 'service' | 'version' | 'previous' | 'action' | 'sequence' | 'artifacts')
   | ('issuedBy' | 'from' | 'reason' | 'announcedAt' | 'expected' | 'status' | 'tookMs' | 'outcome')
   | ('rollbackOf' | 'rolledBackBy')
-> & { local?: { by: string; instance: string } };
+> &
+  // One ordered on an instance has none of these.
+  Partial<Pick<DeploymentRecord, 'strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode'>> &
+  Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
 
 /**
  * What an instance did by an order given on it (`trigger-deploy-agent deploy`, `rollback`): nothing was announced,

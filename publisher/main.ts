@@ -24,8 +24,10 @@ import { errorJson, errorLines, exitCodeOf } from './failure.ts';
 import { keypress } from './keypress.ts';
 import { parseSize } from './plan.ts';
 import * as answers from './render/answers.ts';
+import { historyLines, historyTable } from './render/history.ts';
 import { createJson, jsonLine } from './render/json.ts';
 import { createLines } from './render/lines.ts';
+import { showLines, showTable } from './render/show.ts';
 import { createTable } from './render/table.ts';
 import { coloured, oneLine, type Paint, plain } from './render/text.ts';
 import { openSession, type Session } from './session.ts';
@@ -175,19 +177,20 @@ async function command(
       );
     }
     case 'history': {
-      const found = await history(session, invocation);
+      const { service, limit, failed, since: sinceMs } = invocation;
+      const found = await history(session, { service, limit, failed, sinceMs });
       return answer(
         found.deployments.map((one) => ({ type: 'deployment', ...one })),
-        (page) => answers.historyTable(found, page),
-        () => answers.historyLines(found),
+        (page) => historyTable(found, page),
+        () => historyLines(found),
       );
     }
     case 'show': {
       const found = await show(session, invocation);
       return answer(
-        [{ type: found.type, ...found.deployment, reports: found.reports }],
-        (page) => answers.showTable(found, page),
-        () => answers.showLines(found),
+        [{ type: found.type, ...found.deployment, decisions: found.decisions, reports: found.reports }],
+        (page) => showTable(found, page),
+        () => showLines(found),
       );
     }
   }

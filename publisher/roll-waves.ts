@@ -7,7 +7,8 @@ import { openReplyQueue, type ReplyQueue, rollCall } from './fleet.ts';
 import { openProgress, type Progress } from './follow.ts';
 import type { Lock } from './lock.ts';
 import { recordOutcome, settledEvent } from './outcome.ts';
-import { type Facts, gateBefore, nextStep, type Phase } from './rolling.ts';
+import { type Pause, pauseText } from './pauses.ts';
+import { type Facts, gateBefore, nextStep, type Phase, type Step } from './rolling.ts';
 import {
   type Change,
   type Conduct,
@@ -89,10 +90,13 @@ async function driveToItsEnd(stage: Stage, first: StoredDeployment): Promise<Sto
   const over = new AbortController();
   const stop = AbortSignal.any([abort, conduct.detach, over.signal]);
   const read = session.ledger.deployments.reportReader(service, deployment);
-  const heard: { decisions: Decisions } = { decisions: {} };
+  const heard: Heard = { decisions: {}, pause: undefined };
   const look = async () => {
     for (const report of await read()) progress.hear(report);
     heard.decisions = await readDecisions(session, service, deployment);
+    const pause = await session.ledger.pauses.of(service);
+    tellOfPause(session, service, heard.pause, pause);
+    heard.pause = pause;
   };
   const listening = replies.listen((said) => {
     if (said.kind === 'report') progress.hear(said);
@@ -122,9 +126,14 @@ async function poll(session: Session, look: () => Promise<void>, stop: AbortSign
   }
 }
 
+interface Heard {
+  decisions: Decisions;
+  pause: Pause | undefined;
+}
+
 interface Hearing {
   progress: Progress;
-  heard: { decisions: Decisions };
+  heard: Heard;
   /** Reads the record now. */
   look: () => Promise<void>;
   stop: AbortSignal;
@@ -149,6 +158,7 @@ async function walk(
     sinceAnnounced: announced && clock.monotonic() - announced.first,
     confirmedBy: heard.decisions.confirm?.by,
     cancelledBy: heard.decisions.cancel?.by,
+    paused: heard.pause !== undefined,
     unwell,
   });
   await look();
@@ -156,10 +166,14 @@ async function walk(
     for (let looked = false; ; ) {
       stop.throwIfAborted();
       const step = nextStep(rollingOf(stored.value), facts());
-      if (step.do === 'end' && looked) return { stored, settlement: step.settlement };
-      // Once more by the truth, before a verdict.
-      if (step.do === 'end') await look();
-      looked = step.do === 'end';
+      // Once more by the truth, before a verdict, and before a wave that somebody may have paused.
+      if (!looked && (step.do === 'end' || beginsWave(stored.value, step))) {
+        await look();
+        looked = true;
+        continue;
+      }
+      if (step.do === 'end') return { stored, settlement: step.settlement };
+      looked = false;
       switch (step.do) {
         case 'record': {
           const before = rollingOf(stored.value).rolling;
@@ -196,6 +210,26 @@ function rollingOf(record: DeploymentRecord): DeploymentRecord & { rolling: Roll
   const { rolling } = record;
   if (rolling === undefined) throw new Error('it does not go in waves');
   return { ...record, rolling };
+}
+
+/** Whether whoever has not switched is about to be told to. */
+function beginsWave({ rolling }: DeploymentRecord, step: Step): boolean {
+  if (step.do !== 'record') return step.do === 'announce';
+  const begun = (waves: Rolling['waves']) => waves.filter((wave) => wave.announcedAt).length;
+  return begun(step.rolling.waves) > begun(rolling?.waves ?? []);
+}
+
+function tellOfPause(
+  session: Session,
+  service: string,
+  before: Pause | undefined,
+  now: Pause | undefined,
+): void {
+  if ((before === undefined) === (now === undefined)) return;
+  const text = now
+    ? `${pauseText(session, service, now)}; nobody else is told to switch until it is lifted`
+    : 'no longer paused: it goes on';
+  session.emit({ type: 'note', at: session.clock.now(), level: now ? 'warning' : 'info', text });
 }
 
 const isAwaiting = ({ rolling }: DeploymentRecord) =>

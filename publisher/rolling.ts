@@ -8,7 +8,8 @@ import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
  *
  * All prepare first. Then wave after wave is announced, each once the one before it has passed; before one of them
  * there may be a gate, which a person or time opens. More failures than allowed end it, and so do more instances
- * missing than allowed: the first undoes what switched, the second waits for a person.
+ * missing than allowed: the first undoes what switched, the second waits for a person. While it is paused nobody is
+ * told anything new and no gate opens; what is under way takes its course, and so does the way back.
  */
 
 /** What is announced and waited for. */
@@ -32,6 +33,8 @@ export interface Facts {
   /** ms since this publisher announced the phase under way; undefined until it has. */
   sinceAnnounced: number | undefined;
   confirmedBy?: string | undefined;
+  /** Whether it is paused now. */
+  paused?: boolean | undefined;
   cancelledBy?: string | undefined;
   /** Of those that have switched, who does not run well by the last look; undefined before it. */
   unwell?: readonly string[] | undefined;
@@ -70,6 +73,7 @@ function prepare(record: RollingRecord, facts: Facts): Step {
   const { reports, sinceAnnounced } = facts;
   const failed = all.filter((instance) => hasFailed(reports.get(instance)));
   if (sinceAnnounced === undefined) {
+    if (facts.paused) return { do: 'wait' };
     return { do: 'announce', phase: { name: 'prepare' }, targets: all };
   }
   const unready = all.filter((instance) => !failed.includes(instance) && !isReady(reports.get(instance)));
@@ -97,6 +101,7 @@ function follow(record: RollingRecord, facts: Facts, index: number): Step {
   const open = instances.filter((instance) => !hasEnded(reports.get(instance)));
   if (sinceAnnounced === undefined) {
     // Whoever has ended needs no telling; when all have, nobody does.
+    if (open.length > 0 && facts.paused) return { do: 'wait' };
     if (open.length > 0) return { do: 'announce', phase: { name: 'wave', wave: index }, targets: instances };
   } else {
     const moving = open.filter((instance) => hasMoved(reports.get(instance)));
@@ -120,6 +125,7 @@ function pass(record: RollingRecord, facts: Facts, next: number): Step {
   const { rolling } = record;
   const { now } = facts;
   if (gateBefore(rolling) === next && rolling.confirmed === undefined) return wait(record, facts, next);
+  if (facts.paused) return { do: 'wait' };
   const before = rolling.waves[next - 1]?.passedAt;
   if (before !== undefined && now < Date.parse(before) + rolling.pauseBetweenMs) return { do: 'wait' };
   const announcedAt = new Date(now).toISOString();
@@ -135,7 +141,7 @@ function wait(record: RollingRecord, facts: Facts, next: number): Step {
     return { do: 'record', rolling: { ...rolling, awaitingSince: at } };
   const timeIsUp =
     rolling.gate === 'time' && now >= Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0);
-  if (confirmedBy === undefined && !timeIsUp) return { do: 'wait' };
+  if (facts.paused || (confirmedBy === undefined && !timeIsUp)) return { do: 'wait' };
   const switched = rolling.waves.slice(0, next).flatMap((wave) => wave.instances);
   const well = switched.filter((instance) => facts.reports.get(instance)?.state === 'succeeded');
   if (unwell === undefined && well.length > 0) return { do: 'look', at: well };

@@ -48,6 +48,8 @@ export interface Ticket {
   deployment: string;
   sequence: number;
   lock: Lock;
+  /** How it came to its turn, for the record. */
+  about?: Pick<DeploymentRecord, 'line' | 'despitePause'> | undefined;
 }
 
 /**
@@ -132,6 +134,7 @@ export async function writeRecord(
     desiredFirst: conduct.desiredFirst,
     status: 'announced',
     rollbackOf: change.rollbackOf,
+    ...ticket.about,
   });
   return { stored, instances };
 }

@@ -102,6 +102,7 @@ export const keys = {
   index: (service: string) => `artifacts/${service}/index.json`,
   services: (env: string) => `state/${env}/`,
   lock: (env: string, service: string) => `state/${env}/${service}/lock.json`,
+  line: (env: string, service: string) => `state/${env}/${service}/line.json`,
   desired: (env: string, service: string) => `state/${env}/${service}/desired.jws`,
   deployments: (env: string, service: string) => `state/${env}/${service}/deployments/`,
   deployment: (env: string, service: string, id: string) =>
@@ -115,4 +116,5 @@ export const keys = {
   instance: (env: string, service: string, instance: string) =>
     `state/${env}/${service}/instances/${instance}.json`,
   pause: (env: string) => `state/${env}/pause.jws`,
+  servicePause: (env: string, service: string) => `state/${env}/${service}/pause.jws`,
 } as const;

@@ -52,6 +52,10 @@ export interface HandOver {
   begin(signal: AbortSignal): Promise<void>;
   /** Removes what a guard that is done has left. */
   clear(): Promise<void>;
+  /** Asks systemd to restart `unit`, whose `process` asks; what comes after it knows that it was done. */
+  restart(unit: string, process: string, signal: AbortSignal): Promise<void>;
+  /** Whether `restart` was asked for by another process than this one. */
+  isRestarted(process: string): Promise<boolean>;
 }
 
 const GUARD_UNIT = 'trigger-deploy-agent-update.service';
@@ -74,6 +78,7 @@ export function createHandOver(options: {
   const { directory, script, unitDirectory = '/etc/systemd/system', run = runCommand } = options;
   const unit = join(unitDirectory, GUARD_UNIT);
   const wanted = join(unitDirectory, 'multi-user.target.wants', GUARD_UNIT);
+  const restarting = `${directory}.restart`;
   const read = async (name: string) =>
     (await readNoFollow(join(directory, name), FILE_LIMIT).catch(ignoring('ENOTDIR', undefined)))?.toString();
 
@@ -150,7 +155,19 @@ export function createHandOver(options: {
     },
 
     async clear() {
+      await removeTree(restarting);
       if (!(await isUnderWay())) await removeTree(directory);
+    },
+
+    async restart(unit, process, signal) {
+      await makeDirectories(dirname(restarting), 0o700);
+      await writeDurably(restarting, process);
+      await systemctl(signal, 'restart', '--no-block', unit);
+    },
+
+    async isRestarted(process) {
+      const asked = (await readNoFollow(restarting, FILE_LIMIT))?.toString();
+      return asked !== undefined && asked !== process;
     },
   };
 }

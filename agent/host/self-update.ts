@@ -20,6 +20,8 @@ export interface SelfUpdateOptions {
   unit: string;
   /** The version of this process. */
   own: string;
+  /** Another one after each start of the unit. */
+  process: string;
   debOf(version: string): string;
   /** What this agent has not reached yet of what it needs, and why not; empty once it has. */
   missing(): string[];
@@ -35,6 +37,7 @@ export interface SelfUpdateOptions {
 }
 
 const POLL_MS = 200;
+const GUARD_ENDS_WITHIN = 30_000;
 
 export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   const { handOver, name, own, clock } = options;
@@ -55,6 +58,32 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
       { old: options.debOf(order.from), new: options.debOf(order.to) },
       signal,
     );
+  }
+
+  /** A guard that has given its verdict is soon done; one that never began is begun. */
+  async function guardDone(signal: AbortSignal): Promise<void> {
+    for (let end = clock.monotonic() + GUARD_ENDS_WITHIN; await handOver.isUnderWay(); ) {
+      if (clock.monotonic() > end) {
+        await handOver.begin(signal);
+        end += GUARD_ENDS_WITHIN;
+      }
+      await clock.sleep(POLL_MS, signal);
+    }
+  }
+
+  /** That the process runs is not enough. @throws START_FAILED. */
+  async function reached(signal: AbortSignal): Promise<void> {
+    const end = clock.monotonic() + options.reachWithin;
+    while (options.missing().length > 0) {
+      if (clock.monotonic() > end) {
+        const missing = options.missing().join('; ');
+        throw new TriggerDeployError(
+          'START_FAILED',
+          `${name} ${own} runs, but has not reached ${missing} within ${formatMs(options.reachWithin)}`,
+        );
+      }
+      await clock.sleep(POLL_MS, signal);
+    }
   }
 
   async function standingOf({ deployment }: Change) {
@@ -91,7 +120,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     if (own === version) {
       // Put back, or never replaced. In the second case the guard must not begin any more.
       if (standing) await handOver.judge(standing.to === own ? 'keep' : 'back', why);
-      while (await handOver.isUnderWay()) await clock.sleep(POLL_MS, signal);
+      await guardDone(signal);
       if ((await inner.current()) === own) return;
       throw new TriggerDeployError('RELEASE_INCOMPLETE', `this is ${name} ${own}, and dpkg has another one`);
     }
@@ -118,6 +147,8 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
             hint: here === null ? 'install the agent by its .deb' : `systemctl restart ${options.unit}`,
           });
         }
+        // What an earlier deployment left must not speak for this one.
+        await handOver.clear();
         const prepared = await inner.prepare(order, note, signal);
         const known = await inner.releases();
         // `acceptNoUndo` does not hold here: without the old .deb nobody could reach this instance again.
@@ -153,27 +184,22 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     manager: (inner) => ({
       ...inner,
 
-      /** Without its invocation: that this process runs is not enough to call the new version started. */
+      /** Without its invocation: by that alone the new version would count as started. */
       async status(signal) {
         return { ...(await inner.status(signal)), invocation: null };
       },
 
-      /** The guard has done it: what is left is to wait until the new version can do its work. */
       async restart(signal) {
-        const verdict = await handOver.verdict();
-        const isPutBack = verdict?.kind === 'back' && (await handOver.order())?.from === own;
-        const end = clock.monotonic() + options.reachWithin;
-        // The version put back had proven itself before; an outage now says nothing about it.
-        while (!isPutBack && options.missing().length > 0) {
-          if (clock.monotonic() > end) {
-            const missing = options.missing().join('; ');
-            throw new TriggerDeployError(
-              'START_FAILED',
-              `${name} ${own} runs, but has not reached ${missing} within ${formatMs(options.reachWithin)}`,
-            );
-          }
-          await clock.sleep(POLL_MS, signal);
+        const [order, verdict] = [await handOver.order(), await handOver.verdict()];
+        const isPutBack = verdict?.kind === 'back' && order?.from === own;
+        const isProving = verdict === undefined && order?.to === own;
+        // The guard has started what it installed. Whatever else is restarted runs on as another process.
+        if (!isPutBack && !isProving && !(await handOver.isRestarted(options.process))) {
+          await handOver.restart(options.unit, options.process, signal);
+          await awaitEnd(`the restart of ${options.unit}`, signal);
         }
+        // The version put back had proven itself before; an outage now says nothing about it.
+        if (!isPutBack) await reached(signal);
         return { ...(await inner.status(signal)), invocation: null };
       },
 

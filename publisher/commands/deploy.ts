@@ -1,13 +1,13 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
-import { newUlid } from '../../shared/names.ts';
 import type { ExitCode } from '../events.ts';
 import { isSelective, membersOf, type Selection } from '../members.ts';
 import type { Size } from '../plan.ts';
+import type { Queueing } from '../queueing.ts';
 import { rollWaves, type WavesConduct } from '../roll-waves.ts';
 import { type Change, type Conduct, rollOut, type Ticket } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { standingBefore, versionToReturnTo } from '../standing.ts';
 import { mostFailures, rollingFor, type Strategy } from '../strategy.ts';
+import { refuseIfDetached, takeTurn } from '../turn.ts';
 
 export interface DeployOptions extends Selection {
   service: string;
@@ -17,6 +17,8 @@ export interface DeployOptions extends Selection {
   wait: boolean;
   timeoutMs: number;
   reason?: string | undefined;
+  /** `--queue`, `--jump`: wait for those that are before. */
+  queueing?: Queueing;
   allowMissing: number;
   maxFailures: Size | 0;
   onFailure: 'rollback' | 'stop';
@@ -28,22 +30,21 @@ export interface DeployOptions extends Selection {
 /**
  * `trigger-deploy SERVICE VERSION`: to everybody at once, or in waves. Nothing is locked, written or announced
  * before the manifest is verified.
- * @throws VERSION_NOT_FOUND, SERVICE_NOT_FOUND, INSTANCE_NOT_FOUND, LOCKED, FENCED, SIGNATURE_INVALID, AWS_*;
+ * @throws VERSION_NOT_FOUND, SERVICE_NOT_FOUND, INSTANCE_NOT_FOUND, PAUSED, LOCKED, FENCED, SIGNATURE_INVALID, AWS_*;
  * CANCELLED when detached before there was anything to leave running.
  */
 export async function deploy(session: Session, options: DeployOptions): Promise<ExitCode> {
   const { service, detach, reason } = options;
   await session.signer();
   const { version, artifacts } = await session.ledger.versions.resolve(service, options.version);
-  const deployment = newUlid(session.clock.now());
-  const lock = await takeLock(session, { service, command: 'deploy', deployment, detach });
+  const { queueing } = options;
+  const ticket = await takeTurn(session, { service, version, command: 'deploy', reason, queueing, detach });
   try {
     const previous = versionToReturnTo(await standingBefore(session, service));
-    const ticket = { deployment, sequence: lock.sequence, lock };
     const change: Change = { service, version, artifacts, action: 'deploy', previous, reason };
     return await goOut(session, ticket, change, options);
   } finally {
-    await lock.release();
+    await ticket.lock.release();
   }
 }
 
@@ -85,27 +86,4 @@ export function conductOf(
 ): Conduct {
   const { wait, detach, allowMissing, onFailure, timeoutMs } = options;
   return { wait, detach, desiredFirst, policy: { allowMissing, maxFailures, onFailure, timeoutMs } };
-}
-
-interface LockWanted {
-  service: string;
-  command: string;
-  deployment: string;
-  detach: AbortSignal;
-}
-
-/** Waiting for a lock that looks dead ends with Ctrl-C. */
-export async function takeLock(session: Session, { detach, ...wanted }: LockWanted) {
-  const signal = AbortSignal.any([session.signal, detach]);
-  try {
-    return await session.ledger.locks.take({ ...wanted, signal });
-  } catch (error) {
-    refuseIfDetached(detach);
-    throw error;
-  }
-}
-
-/** Before anything is announced there is nothing to detach from. */
-export function refuseIfDetached(detach: AbortSignal): void {
-  if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted before anything was announced');
 }

@@ -1,10 +1,10 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { newUlid } from '../../shared/names.ts';
 import type { ExitCode } from '../events.ts';
 import type { Change } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { standingBefore } from '../standing.ts';
-import { type DeployOptions, goOut, takeLock } from './deploy.ts';
+import { takeTurn } from '../turn.ts';
+import { type DeployOptions, goOut } from './deploy.ts';
 
 /**
  * `trigger-deploy restart SERVICE`: what the desired state says is started again, drained, checked and in waves as a
@@ -12,12 +12,9 @@ import { type DeployOptions, goOut, takeLock } from './deploy.ts';
  * @throws SERVICE_NOT_FOUND when nothing is deployed, and as `deploy`.
  */
 export async function restart(session: Session, options: Omit<DeployOptions, 'version'>): Promise<ExitCode> {
-  const { service, detach, reason } = options;
+  const { service, detach, reason, queueing } = options;
   await session.signer();
-  // An id is dated by AWS's clock, which the first answer tells.
-  await session.ledger.locks.look(service);
-  const deployment = newUlid(session.clock.now());
-  const lock = await takeLock(session, { service, command: 'restart', deployment, detach });
+  const ticket = await takeTurn(session, { service, command: 'restart', reason, queueing, detach });
   try {
     const { desired } = await standingBefore(session, service);
     if (desired === undefined) {
@@ -26,10 +23,9 @@ export async function restart(session: Session, options: Omit<DeployOptions, 've
       });
     }
     const { version, artifacts } = desired;
-    const ticket = { deployment, sequence: lock.sequence, lock };
     const change: Change = { service, version, artifacts, action: 'restart', previous: version, reason };
     return await goOut(session, ticket, change, options);
   } finally {
-    await lock.release();
+    await ticket.lock.release();
   }
 }

@@ -3,8 +3,8 @@ import type { ExitCode } from '../events.ts';
 import { driveWaves, type WavesConduct } from '../roll-waves.ts';
 import { emitStarted } from '../rollout.ts';
 import type { Session } from '../session.ts';
+import { takeLock } from '../turn.ts';
 import { refuseIfOver } from './confirm.ts';
-import { takeLock } from './deploy.ts';
 import { watch } from './watch.ts';
 
 export interface ResumeOptions {

@@ -7,7 +7,7 @@ import { isFinal, isRollBackDue, lastEndingMs, recordOutcome, settledEvent, verd
 import { DETACHED, emitStarted, rollBackIfDue } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import type { Settlement } from '../settle.ts';
-import { takeLock } from './deploy.ts';
+import { takeLock } from '../turn.ts';
 
 export interface WatchOptions {
   /** The deployment's id. */

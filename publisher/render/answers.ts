@@ -1,28 +1,11 @@
-import { isEnding } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { DecisionAnswer } from '../commands/confirm.ts';
-import type { HistoryAnswer } from '../commands/history.ts';
 import type { KeygenAnswer } from '../commands/keygen.ts';
 import type { PlanAnswer } from '../commands/plan.ts';
 import type { PushAnswer } from '../commands/push.ts';
-import type { ShowAnswer } from '../commands/show.ts';
 import type { InstanceStatus, ServiceStatus, StatusAnswer } from '../commands/status.ts';
-import type { PastDeployment } from '../local-deployments.ts';
-import { lookOf, reasonText, stepsText, versionsText } from './frame.ts';
-import { reportTail, reportText } from './lines.ts';
-import {
-  ago,
-  aligned,
-  bytesText,
-  lineOf,
-  localTime,
-  oneLine,
-  type Paint,
-  plain,
-  type Span,
-  type Tone,
-} from './text.ts';
-import type { Row } from './view.ts';
+import { lookOf } from './frame.ts';
+import { ago, aligned, bytesText, oneLine, type Paint, plain, type Span } from './text.ts';
 
 /** What the commands that look answer, as text for a terminal or a line a thing for a pipe. Pure. */
 
@@ -30,14 +13,6 @@ export interface Page {
   columns: number;
   paint: Paint;
 }
-
-const OUTCOMES: Record<PastDeployment['status'], { glyph: string; tone: Tone }> = {
-  announced: { glyph: '●', tone: 'busy' },
-  succeeded: { glyph: '✓', tone: 'good' },
-  failed: { glyph: '✗', tone: 'bad' },
-  'timed-out': { glyph: '?', tone: 'bad' },
-  cancelled: { glyph: '–', tone: 'dim' },
-};
 
 export function statusTable(answer: StatusAnswer, page: Page): string[] {
   if (answer.services.length === 0) return [`nothing was deployed in ${answer.env} yet`];
@@ -179,129 +154,6 @@ export function decisionLines({ decision, by, deployment, text }: DecisionAnswer
   const said = decision === 'confirm' ? 'confirmed' : 'cancelled';
   return [
     `${deployment.service} ${deployment.version} ${deployment.deployment} ${said} by ${oneLine(by)}; ${oneLine(text)}`,
-  ];
-}
-
-export function historyTable(answer: HistoryAnswer, page: Page): string[] {
-  const { service, env, deployments } = answer;
-  if (deployments.length === 0) return [`${service} was never deployed in ${env}`];
-  const rows = deployments.map((one): Span[] => {
-    const { glyph, tone } = OUTCOMES[one.status];
-    return [
-      { text: one.deployment },
-      { text: localTime(Date.parse(one.announcedAt)) },
-      { text: `${glyph} ${one.status}`, tone },
-      { text: changeText(one) },
-      { text: one.tookMs ? formatMs(one.tookMs) : '' },
-      { text: fromText(one) },
-      { text: oneLine(one.reason ?? ''), tone: 'dim' },
-    ];
-  });
-  return [page.paint('strong', `${service} in ${env}`), '', ...aligned(rows, page)];
-}
-
-export function historyLines({ deployments }: HistoryAnswer): string[] {
-  return deployments.map((one) => {
-    const took = one.tookMs ? ` in ${formatMs(one.tookMs)}` : '';
-    const reason = one.reason ? ` (${oneLine(one.reason)})` : '';
-    const change = `${one.action} ${changeText(one)}`;
-    return `${one.announcedAt} ${one.service} ${one.deployment} ${change} ${one.status}${took} by ${fromText(one)}${reason}`;
-  });
-}
-
-/** Who, and from where, unless the one says the other. */
-function fromText({ issuedBy, from }: PastDeployment): string {
-  const who = oneLine(issuedBy);
-  const host = oneLine(from.host);
-  return who.includes(host) ? who : `${who} on ${host}`;
-}
-
-function changeText({ previous, version, action }: PastDeployment): string {
-  const change = previous === null || previous === version ? version : `${previous} → ${version}`;
-  return action === 'rollback' ? `${change} (rollback)` : change;
-}
-
-export function showTable({ deployment, reports }: ShowAnswer, page: Page): string[] {
-  const { glyph, tone } = OUTCOMES[deployment.status];
-  const took = deployment.tookMs ? ` in ${formatMs(deployment.tookMs)}` : '';
-  const facts: [string, string | undefined][] = [
-    ['announced', localTime(Date.parse(deployment.announcedAt))],
-    ['by', fromText(deployment)],
-    ['build', deployment.from.build],
-    ['reason', deployment.reason],
-    ['sequence', String(deployment.sequence)],
-    ['outcome', deployment.outcome],
-    ['rollback of', deployment.rollbackOf],
-    ['rolled back by', deployment.rolledBackBy],
-    ['artifacts', artifactsText(deployment)],
-  ];
-  const told = facts.filter(([, value]) => value !== undefined);
-  const rows = told.map(([name, value]) => [
-    { text: name, tone: 'dim' as const },
-    { text: oneLine(value ?? '') },
-  ]);
-  const head = `${deployment.service} ${changeText(deployment)} in ${deployment.env} · ${deployment.deployment}`;
-  return [
-    page.paint('strong', head),
-    '',
-    `  ${page.paint(tone, `${glyph} ${deployment.status}`)}${took}`,
-    ...aligned(rows, page),
-    '',
-    ...showInstances({ type: 'deployment', deployment, reports }, page),
-  ];
-}
-
-function artifactsText({ artifacts }: PastDeployment): string | undefined {
-  if (artifacts.length === 0) return undefined;
-  return artifacts.map(({ name, size }) => `${name} (${bytesText(size)})`).join(', ');
-}
-
-function showInstances({ deployment, reports }: ShowAnswer, page: Page): string[] {
-  const rows = reports.map((report): Row => {
-    const { instance, zone, state, version, previous } = report;
-    return { instance, zone, state, version, previous, report, heardAt: undefined };
-  });
-  const heard = new Set(reports.map((report) => report.instance));
-  const silent = deployment.expected.filter((instance) => !heard.has(instance));
-  const table = aligned(
-    rows.map((row) => {
-      const total = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
-      const { glyph, tone } = lookOf(row.state);
-      return [
-        { text: row.instance },
-        { text: oneLine(row.zone ?? ''), tone: 'dim' as const },
-        { text: `${glyph} ${row.state}`, tone },
-        { text: versionsText(row) },
-        { text: total > 0 ? formatMs(total) : '' },
-        { text: stepsText(row), tone: 'dim' as const },
-      ];
-    }),
-    page,
-  );
-  const reasons = rows
-    .filter((row) => row.report?.error)
-    .flatMap((row) => [
-      '',
-      page.paint(lookOf(row.state).tone, `  ${row.instance} ${row.state}: ${reasonText(row)}`),
-      ...(row.report ? reportTail(row.report) : []).map((text) =>
-        lineOf([{ text: `  ${text}` }], page.columns, page.paint),
-      ),
-    ]);
-  const missing = silent.map((instance) => page.paint('bad', `  ${instance}  ? silent: it never answered`));
-  return [...table, ...missing, ...reasons];
-}
-
-export function showLines({ deployment, reports }: ShowAnswer): string[] {
-  const { service, status, announcedAt, expected } = deployment;
-  const outcome = deployment.outcome ? `: ${oneLine(deployment.outcome)}` : '';
-  const heard = new Set(reports.map((report) => report.instance));
-  return [
-    `${announcedAt} ${service} ${deployment.deployment} ${deployment.action} ${changeText(deployment)} ${status} by ${fromText(deployment)}${outcome}`,
-    ...reports.flatMap((report) => {
-      const unfinished = isEnding(report.state) ? '' : ' not ended';
-      return [`${report.at} ${reportText(report)}${unfinished}`, ...reportTail(report)];
-    }),
-    ...expected.filter((instance) => !heard.has(instance)).map((instance) => `${service} ${instance} silent`),
   ];
 }
 

@@ -69,7 +69,10 @@ describe('a right command line', () => {
       output: 'json',
     });
     expect(await parse('history payments')).toMatchObject({ verb: 'history', limit: 20 });
-    expect(await parse('history payments -n 5')).toMatchObject({ limit: 5 });
+    expect(await parse('history payments -n 5')).toMatchObject({ limit: 5, failed: false });
+    expect(await parse('history payments --failed --since 7d')).toMatchObject({
+      ...{ failed: true, since: 7 * 86_400_000 },
+    });
     expect(await parse(`show ${ID.toLowerCase()}`)).toMatchObject({ verb: 'show', deployment: ID });
     expect(await parse(`watch ${ID} --timeout 1h`)).toMatchObject({ verb: 'watch', timeout: 3_600_000 });
     expect(await parse('rollback payments')).toMatchObject({ verb: 'rollback', service: 'payments' });
@@ -131,6 +134,7 @@ describe('a wrong command line is refused with one line that says why', () => {
     ['status payments --no-wait', 'there is no option --no-wait'],
     ['rollback payments --to ../x', '"../x" cannot be a version'],
     ['show payments', '"PAYMENTS" cannot be a deployment: a deployment id is a ULID'],
+    ['history payments --since monday', '--since expected how long ago, such as 7d'],
     ['history payments -n 0', '--limit expected a whole number, 1 or more'],
   ])('%s', async (line, message) => {
     expect((await refused(line)).message).toContain(message);
