@@ -12,6 +12,8 @@ const USAGE = {
   show: 'show <deployment>',
   watch: 'watch <deployment>',
   restart: 'restart <service>',
+  pause: 'pause [service]',
+  unpause: 'unpause [service]',
   plan: 'plan <service> <version>',
   confirm: 'confirm <deployment>',
   resume: 'resume <deployment>',
@@ -40,7 +42,9 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       })
       .option('timeout', string('How long to follow, such as 10m'))
       .option('reason', string('Why, for the history'))
-      .option('allow-missing', string('How many instances may stay silent'));
+      .option('allow-missing', string('How many instances may stay silent'))
+      .option('queue', { type: 'boolean', describe: 'Wait in the line for whoever changes the service now' })
+      .option('jump', { type: 'boolean', describe: 'Wait at the front of the line; needs --reason' });
   const staged = (command: Argv) =>
     command
       .option('strategy', string('all: every instance at once; rolling: canary and batches'))
@@ -93,6 +97,7 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
           .example('$0 payments 1.4.3 -e stg --where stack=pr-1234', 'a pull request on its own instances')
           .example('$0 payments 1.4.2 --env dev', 'deploy and follow to the end')
           .example('$0 payments latest -e dev --reason "fix #4711"', 'the newest push')
+          .example('$0 payments 1.4.4 -e prd --queue', 'after whatever is under way')
           .example('$0 payments 1.4.2 -e dev --no-wait', 'announce and leave'),
       () => choose('deploy'),
     )
@@ -122,6 +127,7 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       (command) =>
         followed(command.positional('service', positional('The service')))
           .option('to', string('The version to go back to; the one before when left out'))
+          .option('despite-pause', { type: 'boolean', describe: 'Though it is paused; needs --reason' })
           .example('$0 rollback payments --env dev', 'the version before')
           .example('$0 rollback payments --to 1.4.0 -e dev --reason "slow"', 'a version of your choice'),
       () => choose('rollback'),
@@ -177,6 +183,27 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
           'a quarter of the instances at a time',
         ),
       () => choose('restart'),
+    )
+    .command(
+      USAGE.pause,
+      'Let nothing new be deployed until somebody unpauses',
+      (command) =>
+        command
+          .positional('service', positional('Only this service; the whole environment when left out'))
+          .option('reason', string('Why, for whoever is stopped by it'))
+          .example('$0 pause --env prd --reason "quarter end"', 'everything')
+          .example('$0 pause payments -e prd --reason "incident 4711"', 'one service'),
+      () => choose('pause'),
+    )
+    .command(
+      USAGE.unpause,
+      'Lift a pause',
+      (command) =>
+        command
+          .positional('service', positional('Only this service’s own pause'))
+          .option('reason', string('Why, for the record'))
+          .example('$0 unpause --env prd', 'rollouts that stood still go on'),
+      () => choose('unpause'),
     )
     .command(
       USAGE.plan,

@@ -43,11 +43,20 @@ const version = name(versionName, 'a version');
 const orLatest = name(z.union([z.literal('latest'), versionName], { error: wrongVersion }), 'a version');
 const deployment = text.transform((id) => id.toUpperCase()).pipe(name(ulid, 'a deployment'));
 const reason = text.max(1024, { error: 'has 1,024 characters at most' }).optional();
+const giveReason = z
+  .string({
+    error: ({ input }) =>
+      input === undefined ? 'is missing: whoever is stopped will ask why' : once({ input }),
+  })
+  .min(1, { error: 'says nothing' })
+  .max(1024, { error: 'has 1,024 characters at most' });
 const following = {
   noWait: z.boolean({ error: once }).default(false),
   timeout: duration.optional(),
   reason,
   allowMissing: count.optional(),
+  queue: z.boolean({ error: once }).optional(),
+  jump: z.boolean({ error: once }).optional(),
 };
 
 const size = (zero: boolean) =>
@@ -100,7 +109,15 @@ const schemas = {
     file: z.array(text).min(1),
     config: z.array(text).default([]),
   }),
-  rollback: z.object({ ...common, ...following, service, to: version.optional() }),
+  rollback: z.object({
+    ...common,
+    ...following,
+    service,
+    to: version.optional(),
+    despitePause: z.boolean({ error: once }).optional(),
+  }),
+  pause: z.object({ ...common, service: service.optional(), reason: giveReason }),
+  unpause: z.object({ ...common, service: service.optional(), reason }),
   status: z.object({ ...common, service: service.optional() }),
   history: z.object({
     ...common,
@@ -140,9 +157,22 @@ export async function parseCommandLine(
   const stray = parsed._.slice(chosen === 'deploy' ? 0 : 1);
   if (stray.length > 0) throw misused(chosen, `too many arguments: ${stray.join(' ')}`);
   const checked = schemas[chosen].safeParse(parsed);
-  if (checked.success) return { verb: chosen, ...checked.data } as Invocation;
+  if (checked.success) {
+    refuseWithoutReason(chosen, checked.data);
+    return { verb: chosen, ...checked.data } as Invocation;
+  }
   const issue = checked.error.issues[0];
   throw misused(chosen, issue ? issueText(issue) : 'wrong arguments');
+}
+
+/** What goes past others, or past a pause, says why. */
+function refuseWithoutReason(
+  verb: Verb,
+  options: { jump?: boolean | undefined; despitePause?: boolean | undefined; reason?: string | undefined },
+): void {
+  const unusual = options.jump ? '--jump' : options.despitePause ? '--despite-pause' : undefined;
+  if (unusual === undefined || options.reason?.trim()) return;
+  throw misused(verb, `${unusual} needs a --reason: it is recorded, and shown to those it concerns`);
 }
 
 function issueText({ path, message }: z.core.$ZodIssue): string {

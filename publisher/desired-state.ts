@@ -69,7 +69,10 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
   async function write(change: DesiredChange, before: StoredValue<Desired> | undefined): Promise<Desired> {
     const signer = await context.signer();
     const pause = change.action === 'rollback' ? undefined : await context.pauseOf(change.service);
-    const value = desired.parse({ ...next(env, change, before?.value, context.now()), ...(pause && { pause }) });
+    const value = desired.parse({
+      ...next(env, change, before?.value, context.now()),
+      ...(pause && { pause }),
+    });
     const text = await signer.sign('td-desired+jws', value);
     const key = keys.desired(env, change.service);
     await (before ? objects.putIf(key, text, before.etag) : objects.putNew(key, text));

@@ -10,6 +10,7 @@ import { confirm } from './commands/confirm.ts';
 import { deploy } from './commands/deploy.ts';
 import { history } from './commands/history.ts';
 import { keygen } from './commands/keygen.ts';
+import { pause, unpause } from './commands/pause.ts';
 import { plan } from './commands/plan.ts';
 import { push } from './commands/push.ts';
 import { restart } from './commands/restart.ts';
@@ -139,6 +140,12 @@ async function command(
         () => answers.planLines(planned),
       );
     }
+    case 'pause':
+    case 'unpause': {
+      const done = await (invocation.verb === 'pause' ? pause : unpause)(session, invocation);
+      const lines = () => answers.pauseLines(done);
+      return answer([done], lines, lines);
+    }
     case 'confirm':
     case 'cancel': {
       const decided = await (invocation.verb === 'confirm' ? confirm : cancel)(session, invocation);
@@ -151,8 +158,11 @@ async function command(
     }
     case 'rollback': {
       const { service, to, reason } = invocation;
-      const { wait, timeoutMs, allowMissing } = followOptions(session.env, invocation);
-      return await rollback(session, { service, to, reason, wait, timeoutMs, allowMissing, detach });
+      const { wait, timeoutMs, allowMissing, queueing } = followOptions(session.env, invocation);
+      const { despitePause } = invocation;
+      return await rollback(session, {
+        ...{ service, to, reason, wait, timeoutMs, allowMissing, queueing, despitePause, detach },
+      });
     }
     case 'watch': {
       const timeoutMs = invocation.timeout ?? DEFAULT_TIMEOUT_MS;
@@ -203,7 +213,8 @@ function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'ro
     wait: !invocation.noWait,
     timeoutMs: invocation.timeout ?? timeout ?? DEFAULT_TIMEOUT_MS,
     allowMissing: invocation.allowMissing ?? defaults.allowMissing ?? 0,
-  };
+    queueing: invocation.jump ? 'jump' : invocation.queue ? 'queue' : undefined,
+  } as const;
 }
 
 function deployOptions(env: Environment, invocation: InvocationOf<'deploy'>) {

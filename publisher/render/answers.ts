@@ -1,6 +1,7 @@
 import { formatMs } from '../../shared/retry.ts';
 import type { DecisionAnswer } from '../commands/confirm.ts';
 import type { KeygenAnswer } from '../commands/keygen.ts';
+import type { PauseAnswer } from '../commands/pause.ts';
 import type { PlanAnswer } from '../commands/plan.ts';
 import type { PushAnswer } from '../commands/push.ts';
 import type { InstanceStatus, ServiceStatus, StatusAnswer } from '../commands/status.ts';
@@ -27,13 +28,11 @@ export function statusTable(answer: StatusAnswer, page: Page): string[] {
   });
 }
 
-function desiredText({ desired, trouble }: ServiceStatus, now: number): string {
-  if (trouble !== undefined) return `the desired state cannot be read: ${oneLine(trouble)}`;
-  if (!desired) return 'no version is desired yet';
+function desiredText({ desired, trouble, pause: paused }: ServiceStatus, now: number): string {
+  const pause = paused ? ` · PAUSED by ${oneLine(paused.by)}: ${oneLine(paused.reason)}` : '';
+  if (trouble !== undefined) return `the desired state cannot be read: ${oneLine(trouble)}${pause}`;
+  if (!desired) return `no version is desired yet${pause}`;
   const since = ago(Date.parse(desired.changedAt), now);
-  const pause = desired.pause
-    ? ` · PAUSED by ${oneLine(desired.pause.by)}: ${oneLine(desired.pause.reason)}`
-    : '';
   return `desired ${desired.version} since ${since} by ${oneLine(desired.changedBy)}${pause}`;
 }
 
@@ -81,14 +80,17 @@ function statusCounts({ instances }: ServiceStatus): string {
 /** `payments i-0a1b2c3d 1.4.2 desired 1.4.2 succeeded active agent 0.1.0 answered`. */
 export function statusLines(answer: StatusAnswer): string[] {
   if (answer.services.length === 0) return statusTable(answer, { columns: 80, paint: plain });
-  return answer.services.flatMap(({ service, desired, trouble, instances }) => {
+  return answer.services.flatMap(({ service, desired, trouble, pause, instances }) => {
     const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
-    if (instances.length === 0) return [`${service} no instance is known, desired ${wanted}`];
+    const paused = pause ? 'PAUSED' : '';
+    if (instances.length === 0) {
+      return [[`${service} no instance is known, desired ${wanted}`, paused].filter(Boolean).join(' ')];
+    }
     return instances.map((one) => {
       const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;
       const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
       parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
-      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '');
+      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', paused);
       parts.push(`agent ${oneLine(one.agentVersion)}`, seen);
       return parts.filter(Boolean).join(' ');
     });
@@ -147,6 +149,11 @@ function rulesText({ strategy, maxFailures, onFailure, previous, waves }: PlanAn
     previous === null ? 'there is nothing to go back to' : `those that switched go back to ${previous}`;
   rules.push(`at more than ${maxFailures} failures ${onFailure === 'stop' ? 'it stops' : back}`);
   return rules.join('; ');
+}
+
+/** What was paused or unpaused, and whose agents know. */
+export function pauseLines({ text, told }: PauseAnswer): string[] {
+  return [oneLine(text), ...(told.length > 0 ? [`  agents told: ${told.join(', ')}`] : [])];
 }
 
 /** `confirmed by jane@host; jenkins payments#4711 goes on with it`. */

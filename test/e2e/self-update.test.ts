@@ -147,7 +147,7 @@ test('the plug pulled while systemd changes the agent, and a reboot while it pro
 
 test('`rollback` brings the agent before it back', async () => {
   const pids = await pidsOfPayments();
-  const result = await publisher('rollback', SELF, ...AT_ONCE);
+  const result = await publisher('rollback', SELF);
   expect(result, said(result)).toMatchObject({ code: 0 });
   await expectAgents('0.2.0', pids);
 });
