@@ -6,6 +6,7 @@ import { admit, type Decision } from './admit.ts';
 import type { DesiredReader } from './deploy/converge.ts';
 import type { Clock, Identity, Reporter } from './deploy/ports.ts';
 import type { ServiceWorker } from './deploy/worker.ts';
+import { type LocalOrders, takeLocalOrders } from './local.ts';
 import { repeatedly } from './repeatedly.ts';
 
 /** The loop: receive → admit → journal → delete → deploy → report. */
@@ -30,6 +31,8 @@ export interface Notifier {
   ready(): Promise<void>;
   status(text: string): void;
   watchdog(): void;
+  /** systemd waits `ms` longer for the end of a stop. */
+  extend(ms: number): void;
   stopping(): void;
   readonly watchdogMs: number | undefined;
 }
@@ -38,6 +41,7 @@ export interface AgentParts {
   identity: Identity;
   workers: ReadonlyMap<string, ServiceWorker>;
   inbox: Inbox;
+  local: LocalOrders;
   isQueueGone: (error: unknown) => boolean;
   verifier: Verifier;
   desired: DesiredReader;
@@ -53,6 +57,8 @@ const RESUBSCRIBE_AGAIN_AFTER = 60 * 1000;
 const CONVERGE_EVERY = 5 * 60 * 1000;
 const RECORD_EVERY = 5 * 60 * 1000;
 const CONVERGE_AGAIN_AFTER = 60 * 1000;
+const STOP_EXTENDED_EVERY = 10 * 1000;
+const STOP_EXTENDED_BY = 60 * 1000;
 
 /**
  * Runs until `stopping` aborts, then lets every deployment checkpoint. Ready before any unit is started and
@@ -66,6 +72,8 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
   if (parts.verifier.kids.length === 0)
     log.warn('trust: none — anyone who may publish to the topic deploys here');
   const receiver = new Receiver(parts);
+  const stopped = new AbortController();
+  stopping.addEventListener('abort', () => void askForTime(parts, stopped.signal), { once: true });
   await Promise.all([
     ...[...workers.values()].map((worker) => worker.run(stopping)),
     keepRecords(parts, stopping),
@@ -75,9 +83,23 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
       return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
     }),
     receiver.run(stopping),
+    takeLocalOrders(parts, stopping),
     beat(parts, receiver, stopping),
-  ]);
+  ]).finally(() => stopped.abort());
+}
+
+/** A stop waits for a hook under way, as long as its own timeout lets it; systemd has to wait along. */
+async function askForTime({ notifier, workers, clock }: AgentParts, stopped: AbortSignal): Promise<void> {
   notifier.stopping();
+  const hooks = [...workers.values()].flatMap(({ service }) => [
+    ...service.hooks.beforeStop,
+    ...service.hooks.afterStart,
+  ]);
+  const end = clock.monotonic() + Math.max(0, ...hooks.map((hook) => hook.timeout));
+  while (clock.monotonic() < end && !stopped.aborted) {
+    notifier.extend(STOP_EXTENDED_BY);
+    await clock.sleep(STOP_EXTENDED_EVERY, stopped).catch(() => undefined);
+  }
 }
 
 const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
@@ -131,7 +153,6 @@ class Receiver {
       if (resubscribeAt === undefined) {
         await inbox.ensure(signal);
         resubscribeAt = clock.monotonic() + RESUBSCRIBE_EVERY;
-        this.#parts.notifier.status('waiting for announcements');
         this.#parts.log.info('subscribed, waiting for announcements');
         await this.#catchUp(signal);
       } else if (clock.monotonic() > resubscribeAt) {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { isAbsolute, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
@@ -83,6 +83,22 @@ const directoryPackage = {
 const packageConfig = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('jar'), ...directoryPackage }),
   z.strictObject({ type: z.literal('archive'), ...directoryPackage }),
+  z.strictObject({
+    type: z.literal('deb'),
+    /** The one package that this service may install. Debian Policy 5.6.1. */
+    name: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9+.-]{1,127}$/, 'expected the name of a Debian package, such as edge-proxy'),
+    /** Where the .debs are kept; below the state directory when left out. */
+    dir: directoryPackage.dir.optional(),
+    keep: directoryPackage.keep,
+    fetchDependencies: z.boolean().default(false),
+    acceptNoUndo: z.boolean().default(false),
+    /** One run of dpkg, maintainer scripts included. */
+    installTimeout: positive.default(600_000),
+    /** How long the dpkg lock of somebody else is waited for. */
+    lockTimeout: positive.default(300_000),
+  }),
 ]);
 
 const managerBounds = { stopTimeout: positive.default(30_000), startTimeout: positive.default(60_000) };
@@ -121,6 +137,12 @@ const service = z.strictObject({
     .transform((value) => value === true || value === 'on'),
 });
 
+/** The service with its package's directory, which a deb may leave to the agent. */
+function placed(name: string, one: z.infer<typeof service>, state: string) {
+  const { package: pkg } = one;
+  return { ...one, package: { ...pkg, dir: pkg.dir ?? join(state, 'debs', name) } };
+}
+
 const agentConfig = z
   .strictObject({
     env: envName,
@@ -147,10 +169,18 @@ const agentConfig = z
     instance: instanceId.optional(),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+    /** `auto` is text where journald listens, JSON lines elsewhere. */
+    logFormat: z.enum(['auto', 'text', 'json']).default('auto'),
     services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
       error: 'no service: an agent without services has nothing to do',
     }),
   })
+  .transform((config) => ({
+    ...config,
+    services: Object.fromEntries(
+      Object.entries(config.services).map(([name, one]) => [name, placed(name, one, config.state)]),
+    ),
+  }))
   .superRefine((config, context) => {
     const topicRegion = config.topic.split(':')[3];
     if (topicRegion !== config.region) {
@@ -170,9 +200,30 @@ const agentConfig = z
     };
     for (const [name, { package: pkg, manager: run }] of Object.entries(config.services)) {
       claim(pkg.dir, name, ['package', 'dir']);
+      if (pkg.type === 'deb') claim(`package ${pkg.name}`, name, ['package', 'name']);
       if (run.type === 'systemd') claim(run.unit, name, ['manager', 'unit']);
+      const isOwn = [
+        pkg.type === 'deb' && pkg.name === OWN_PACKAGE,
+        run.type === 'systemd' && run.unit === OWN_UNIT,
+      ];
+      if (isOwn[0] !== isOwn[1]) {
+        context.addIssue({
+          code: 'custom',
+          path: ['services', name],
+          message: `the agent itself is the deb ${OWN_PACKAGE} and the unit ${OWN_UNIT}, both`,
+        });
+      }
     }
   });
+
+/** The agent as a service of its own. */
+const OWN_PACKAGE = 'trigger-deploy-agent';
+const OWN_UNIT = 'trigger-deploy-agent.service';
+
+/** Whether the service is the agent itself. */
+export function isAgentItself({ package: pkg }: AgentServiceConfig): boolean {
+  return pkg.type === 'deb' && pkg.name === OWN_PACKAGE;
+}
 
 export type AgentConfig = z.infer<typeof agentConfig>;
 export type AgentServiceConfig = AgentConfig['services'][string];

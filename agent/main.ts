@@ -1,39 +1,72 @@
-import { join } from 'node:path';
+import { userInfo } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hideBin } from 'yargs/helpers';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Aws, createAws } from '../shared/aws.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
-import { createLog, type Log, silentLog } from '../shared/log.ts';
+import { createLog, type Log, type LogFormat, silentLog } from '../shared/log.ts';
 import { retry } from '../shared/retry.ts';
 import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
 import { type Notifier, runAgent } from './agent.ts';
-import { createArtifactStore, createDesiredStore, probeBucket } from './aws/artifacts.ts';
+import {
+  createArtifactStore,
+  createDesiredStore,
+  createManifestStore,
+  probeBucket,
+} from './aws/artifacts.ts';
 import { readIdentity } from './aws/identity.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reports.ts';
-import { type CommandName, type Options, parseCommandLine } from './cli.ts';
+import { type CommandName, type Options, type OptionsOf, parseCommandLine } from './cli.ts';
 import { check, formatFindings } from './commands/check.ts';
 import { leave } from './commands/leave.ts';
-import { formatStatus, status } from './commands/status.ts';
+import { deploy, type LocalAsked, rollback } from './commands/local.ts';
+import { status } from './commands/status.ts';
+import { formatStatus } from './commands/status-table.ts';
 import type { Wiring } from './commands/wiring.ts';
-import { type AgentConfig, type AgentServiceConfig, DEFAULT_CONFIG_PATH, loadAgentConfig } from './config.ts';
+import {
+  type AgentConfig,
+  type AgentServiceConfig,
+  DEFAULT_CONFIG_PATH,
+  isAgentItself,
+  loadAgentConfig,
+} from './config.ts';
 import { createDesiredReader } from './deploy/converge.ts';
-import type { ArtifactStore, Clock, Identity, PackageType, ServiceManager } from './deploy/ports.ts';
+import type {
+  ArtifactStore,
+  Clock,
+  Identity,
+  ManifestStore,
+  PackageType,
+  ServiceManager,
+} from './deploy/ports.ts';
 import { serviceState } from './deploy/state.ts';
 import { openWorker, type ServiceWorker } from './deploy/worker.ts';
+import { createDoing } from './doing.ts';
 import { createArchivePackage } from './host/archive.ts';
 import { createCommandManager } from './host/command.ts';
+import { createDebPackage } from './host/deb.ts';
+import { debIn } from './host/deb-contents.ts';
+import { assertDebHost, inspectDebService } from './host/deb-host.ts';
+import { bareVersion, inspectDeb } from './host/dpkg.ts';
+import { createHandOver } from './host/hand-over.ts';
 import { createHealthProbe } from './host/health.ts';
 import { createHookRunner } from './host/hooks.ts';
 import { createJarPackage } from './host/jar.ts';
 import { createJournal, readJournal } from './host/journal.ts';
 import { type Commands, openCommands } from './host/leftovers.ts';
-import { createHost } from './host/machine.ts';
+import { createSpool } from './host/local-orders.ts';
+import { createHost, isJournal } from './host/machine.ts';
 import { createNotifier } from './host/notify.ts';
 import { inspectServiceDirectory } from './host/ownership.ts';
+import { findAgent, forgetPresence, notePresence } from './host/presence.ts';
+import { createSelfUpdate, type SelfUpdate } from './host/self-update.ts';
+import { withSpooled } from './host/spooled-artifacts.ts';
+import { placesOf } from './host/staging.ts';
 import { createSystemdManager } from './host/systemd.ts';
+import { createReach, type Reach } from './reach.ts';
 
 /** Composition root of trigger-deploy-agent: the only file that reads the environment, signals and exit codes. */
 
@@ -41,10 +74,15 @@ const VERSION = packageJson.version;
 
 /** A stop must not outlast what the reporter has to say. ms */
 const FLUSH_WITHIN = 3000;
+/** What stopping the old agent and beginning the new one may take, ms. */
+const SELF_UPDATE_SLACK = 15_000;
+/** ms */
+const LOOKS_WITHIN = 10_000;
 
 async function run(options: Options): Promise<void> {
   const config = await loadAgentConfig(options.config);
-  const log = createLog(options.verbose ? 'debug' : config.logLevel, { program: 'trigger-deploy-agent' });
+  const level = options.verbose ? 'debug' : config.logLevel;
+  const log = createLog(level, { program: 'trigger-deploy-agent' }, logFormat(config));
   const stopping = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
@@ -52,19 +90,30 @@ async function run(options: Options): Promise<void> {
       stopping.abort(new TriggerDeployError('INTERRUPTED', `the agent was stopped by ${name}`));
     });
   }
+  for (const [name, service] of Object.entries(config.services)) {
+    if (service.package.type === 'deb') await assertDebHost(name);
+  }
   const verifier = await loadVerifier(config);
   const notifier = createNotifier(process.env);
   const identity = await identifyPatiently(config, notifier, log, stopping.signal);
   const aws = createAws(config);
   const clock = createClock(aws);
   const agentLog = log.child({ instance: identity.instance, env: config.env });
-  const reporter = createReporter({ aws, bucket: config.bucket, log: agentLog });
-  const store = createArtifactStore({ aws, bucket: config.bucket });
+  const reach = createReach();
+  const replies = createReporter({ aws, bucket: config.bucket, log: agentLog });
+  const doing = createDoing(notifier);
+  const reporter = doing.reporter(reach.reporter(replies));
+  const spool = createSpool(config.state);
+  const store = withSpooled(spool, createArtifactStore({ aws, bucket: config.bucket }));
   const desiredStore = createDesiredStore({ aws, bucket: config.bucket, env: config.env });
   const host = createHost();
+  const manifests = manifestsOf(config, aws);
   const workers = new Map<string, ServiceWorker>();
   for (const [name, service] of Object.entries(config.services)) {
     const commands = await openCommands(join(config.state, 'commands', name), stopping.signal);
+    const self = isAgentItself(service) ? selfUpdateOf(config, service, reach, clock) : undefined;
+    const pkg = createPackage(name, service, { store, manifests, commands });
+    const manager = createManager(service, clock, commands);
     const worker = await openWorker({
       service: {
         name,
@@ -79,8 +128,8 @@ async function run(options: Options): Promise<void> {
         clock,
         reporter,
         host,
-        package: createPackage(name, service, store),
-        manager: createManager(service, clock, commands),
+        package: self?.package(pkg) ?? pkg,
+        manager: self?.manager(manager) ?? manager,
         probe: createHealthProbe(commands.repeatable),
         hooks: createHookRunner(commands.repeatable),
         journal: createJournal(journalOf(config, name)),
@@ -89,17 +138,26 @@ async function run(options: Options): Promise<void> {
     });
     workers.set(name, worker);
   }
+  // Only a convenience of the other commands: a full disk must not keep the agent from starting.
+  await notePresence(config.state, VERSION).catch((err) =>
+    log.warn({ err }, 'the running agent is not noted'),
+  );
   await runAgent(
     {
       identity,
       workers,
-      inbox: createAgentQueue({
-        aws,
-        env: config.env,
-        instance: identity.instance,
-        topic: config.topic,
-        log: agentLog,
-      }),
+      inbox: doing.inbox(
+        reach.inbox(
+          createAgentQueue({
+            aws,
+            env: config.env,
+            instance: identity.instance,
+            topic: config.topic,
+            log: agentLog,
+          }),
+        ),
+      ),
+      local: spool,
       isQueueGone,
       verifier,
       desired: createDesiredReader(desiredStore, verifier, config.env),
@@ -110,8 +168,9 @@ async function run(options: Options): Promise<void> {
     },
     stopping.signal,
   );
-  await reporter.close(FLUSH_WITHIN);
+  await replies.close(FLUSH_WITHIN);
   aws.close();
+  await forgetPresence(config.state).catch(() => undefined);
   log.info('stopped');
 }
 
@@ -133,15 +192,29 @@ async function wire(options: Options): Promise<Wiring> {
     queueOf: (instance) =>
       createAgentQueue({ aws, env: config.env, instance, topic: config.topic, log: silentLog() }),
     probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
-    packageOf: (name) => createPackage(name, serviceOf(name), store),
+    packageOf: (name) => createPackage(name, serviceOf(name), { store, manifests: manifestsOf(config, aws) }),
     managerOf: (name) => createManager(serviceOf(name), clock),
-    inspect: (name) => {
+    inspect: async (name) => {
       const { package: pkg, manager } = serviceOf(name);
-      return inspectServiceDirectory(pkg.dir, manager.type === 'command' ? manager.user : undefined);
+      const user = manager.type === 'command' ? manager.user : undefined;
+      const findings = await inspectServiceDirectory(pkg.dir, user);
+      return pkg.type === 'deb' ? [...findings, ...(await inspectDebService(pkg.name))] : findings;
     },
     stateOf: (name) => readJournal(journalOf(config, name)),
+    probe: createHealthProbe(),
+    agent: () => findAgent(config.state),
+    orders: createSpool(config.state),
+    debVersion: async (path) =>
+      bareVersion((await inspectDeb(path, basename(path), AbortSignal.timeout(LOOKS_WITHIN))).version),
     close: () => aws.close(),
   };
+}
+
+/** For people where journald shows it to people; its lines carry their priority (sd-daemon(3)). */
+function logFormat({ logFormat }: AgentConfig): LogFormat {
+  const journal = isJournal(process.env.JOURNAL_STREAM);
+  if (logFormat === 'json' || (logFormat === 'auto' && !journal)) return 'json';
+  return journal ? 'journal' : 'text';
 }
 
 async function loadVerifier(config: AgentConfig): Promise<Verifier> {
@@ -190,15 +263,61 @@ function createClock(aws: Aws): Clock {
 function createPackage(
   service: string,
   { package: pkg }: AgentServiceConfig,
-  store: ArtifactStore,
+  sources: { store: ArtifactStore; manifests: ManifestStore; commands?: Commands },
 ): PackageType {
-  const options = { service, dir: pkg.dir, keep: pkg.keep, adopt: pkg.adopt, store };
-  switch (pkg.type) {
+  const options = { service, ...pkg, ...sources };
+  switch (options.type) {
     case 'jar':
       return createJarPackage(options);
     case 'archive':
       return createArchivePackage(options);
+    case 'deb':
+      return createDebPackage(options);
   }
+}
+
+/** The agent among its own services. Its versions have a start and their checks to prove themselves. */
+function selfUpdateOf(
+  config: AgentConfig,
+  { package: pkg, manager, checks, watch, hooks }: AgentServiceConfig,
+  reach: Reach,
+  clock: Clock,
+): SelfUpdate {
+  if (pkg.type !== 'deb' || manager.type !== 'systemd') throw new Error('the agent is a deb and a unit');
+  const bounds = [
+    ...checks.map((check) => check.deadline),
+    ...hooks.afterStart.map((hook) => hook.timeout),
+    // systemd's own wait for READY, and then that for AWS.
+    2 * manager.startTimeout,
+    2 * watch,
+  ];
+  return createSelfUpdate({
+    handOver: createHandOver({
+      directory: join(config.state, 'self-update'),
+      script: join(dirname(process.argv[1] ?? ''), 'self-update'),
+    }),
+    name: pkg.name,
+    unit: manager.unit,
+    own: VERSION,
+    process: process.env.INVOCATION_ID ?? String(process.pid),
+    debOf: (version) => debIn(placesOf(pkg.dir).release(version)),
+    missing: reach.missing,
+    within: bounds.reduce((sum, ms) => sum + ms, SELF_UPDATE_SLACK),
+    reachWithin: manager.startTimeout,
+    lockWithin: pkg.lockTimeout,
+    installWithin: pkg.installTimeout,
+    clock,
+  });
+}
+
+/** The keys are read when they are needed, which is seldom: before a deb that came by other means is replaced. */
+function manifestsOf(config: AgentConfig, aws: Aws): ManifestStore {
+  return {
+    async read(service, version, signal) {
+      const verifier = await loadVerifier(config);
+      return createManifestStore({ aws, bucket: config.bucket, verifier }).read(service, version, signal);
+    },
+  };
 }
 
 /** Without `commands` for whoever only looks. */
@@ -242,13 +361,26 @@ const COMMANDS = {
     if (findings.some((finding) => !finding.ok)) process.exitCode = 1;
   },
   async status(options) {
-    const rows = await wired(options, status);
-    say(options.json ? JSON.stringify(rows, null, 2) : formatStatus(rows));
+    const found = await wired(options, (wiring) => status(wiring, options));
+    say(options.json ? JSON.stringify(found, null, 2) : formatStatus(found));
+  },
+  async deploy(options) {
+    const done = await wired(options, (wiring) => deploy(wiring, { ...options, ...asking() }));
+    if (!done) process.exitCode = 1;
+  },
+  async rollback(options) {
+    const done = await wired(options, (wiring) => rollback(wiring, { ...options, ...asking() }));
+    if (!done) process.exitCode = 1;
   },
   async leave(options) {
     say(await wired(options, leave));
   },
-} satisfies Record<CommandName, (options: Options) => Promise<void>>;
+} satisfies { [C in CommandName]: (options: OptionsOf<C>) => Promise<void> };
+
+/** Who asks, as far as sudo tells, and where the answer goes. */
+function asking(): Pick<LocalAsked, 'by' | 'say'> {
+  return { by: (process.env.SUDO_USER ?? userInfo().username).slice(0, 64), say };
+}
 
 async function wired<T>(options: Options, command: (wiring: Wiring) => Promise<T>): Promise<T> {
   const wiring = await wire(options);
@@ -270,7 +402,7 @@ async function main(argv: string[]): Promise<void> {
       config: process.env.TRIGGER_DEPLOY_AGENT_CONFIG ?? DEFAULT_CONFIG_PATH,
       shown: DEFAULT_CONFIG_PATH,
     });
-    if (options) await COMMANDS[options.command](options);
+    if (options) await (COMMANDS[options.command] as (options: Options) => Promise<void>)(options);
   } catch (error) {
     fail(error, argv.includes('--verbose'));
   }

@@ -11,6 +11,13 @@ const USAGE = {
   history: 'history <service>',
   show: 'show <deployment>',
   watch: 'watch <deployment>',
+  restart: 'restart <service>',
+  pause: 'pause [service]',
+  unpause: 'unpause [service]',
+  plan: 'plan <service> <version>',
+  confirm: 'confirm <deployment>',
+  resume: 'resume <deployment>',
+  cancel: 'cancel <deployment>',
   keygen: 'keygen',
 } as const;
 export type Verb = keyof typeof USAGE;
@@ -35,7 +42,32 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       })
       .option('timeout', string('How long to follow, such as 10m'))
       .option('reason', string('Why, for the history'))
-      .option('allow-missing', string('How many instances may stay silent'));
+      .option('allow-missing', string('How many instances may stay silent'))
+      .option('queue', { type: 'boolean', describe: 'Wait in the line for whoever changes the service now' })
+      .option('jump', { type: 'boolean', describe: 'Wait at the front of the line; needs --reason' });
+  const staged = (command: Argv) =>
+    command
+      .option('strategy', string('all: every instance at once; rolling: canary and batches'))
+      .option('canary', string('How many switch first, such as 1 or 5%'))
+      .option('batch', string('How many then switch together, such as 4 or 25%'))
+      .option('confirm', {
+        type: 'boolean',
+        describe: 'After the canary wait for a person: trigger-deploy confirm',
+      })
+      .option('auto-confirm', string('After the canary wait this long, and go on if nothing fails'))
+      .option('pause-between', string('How long to wait between two waves, such as 30s'))
+      .option('max-failures', string('How many may fail before all go back, such as 2 or 10%'))
+      .option('on-failure', string('rollback: those that switched go back; stop: they stay'))
+      .option('only', {
+        ...string('Only this instance; may be repeated. The desired state stays'),
+        array: true,
+        nargs: 1,
+      })
+      .option('where', {
+        ...string('Only instances with this tag, KEY=VALUE; may be repeated. The desired state stays'),
+        array: true,
+        nargs: 1,
+      });
   return yargs([])
     .scriptName('trigger-deploy')
     .parserConfiguration({
@@ -54,16 +86,18 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       `$0 ${USAGE.deploy}`,
       'Deploy a version to every instance of a service',
       (command) =>
-        followed(
-          command
-            .positional('service', positional('The service'))
-            .positional('version', positional('A pushed version, or latest')),
+        staged(
+          followed(
+            command
+              .positional('service', positional('The service'))
+              .positional('version', positional('A pushed version, or latest')),
+          ),
         )
-          .option('strategy', string('all: every instance at once'))
-          .option('max-failures', string('How many instances may fail before all go back'))
-          .option('on-failure', string('rollback: those that switched go back; stop: they stay'))
+          .example('$0 payments 1.4.2 -e prd --canary 1 --confirm --batch 25%', 'one, a look, then the rest')
+          .example('$0 payments 1.4.3 -e stg --where stack=pr-1234', 'a pull request on its own instances')
           .example('$0 payments 1.4.2 --env dev', 'deploy and follow to the end')
           .example('$0 payments latest -e dev --reason "fix #4711"', 'the newest push')
+          .example('$0 payments 1.4.4 -e prd --queue', 'after whatever is under way')
           .example('$0 payments 1.4.2 -e dev --no-wait', 'announce and leave'),
       () => choose('deploy'),
     )
@@ -93,6 +127,7 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       (command) =>
         followed(command.positional('service', positional('The service')))
           .option('to', string('The version to go back to; the one before when left out'))
+          .option('despite-pause', { type: 'boolean', describe: 'Though it is paused; needs --reason' })
           .example('$0 rollback payments --env dev', 'the version before')
           .example('$0 rollback payments --to 1.4.0 -e dev --reason "slow"', 'a version of your choice'),
       () => choose('rollback'),
@@ -114,6 +149,9 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
         command
           .positional('service', positional('The service'))
           .option('limit', { ...string('How many (20)'), alias: 'n' })
+          .option('failed', { type: 'boolean', describe: 'Only those that did not succeed everywhere' })
+          .option('since', string('Only those of the last 7d, 12h'))
+          .example('$0 history payments -e prd --failed --since 7d', 'what went wrong this week')
           .example('$0 history payments --env dev -n 5', 'the last five'),
       () => choose('history'),
     )
@@ -135,6 +173,82 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
           .option('timeout', string('How long to follow, such as 10m'))
           .example('$0 watch 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'after Ctrl-C or --no-wait'),
       () => choose('watch'),
+    )
+    .command(
+      USAGE.restart,
+      'Start what runs again, as a deployment goes: drained, checked, in waves',
+      (command) =>
+        staged(followed(command.positional('service', positional('The service')))).example(
+          '$0 restart payments -e prd --batch 25%',
+          'a quarter of the instances at a time',
+        ),
+      () => choose('restart'),
+    )
+    .command(
+      USAGE.pause,
+      'Let nothing new be deployed until somebody unpauses',
+      (command) =>
+        command
+          .positional('service', positional('Only this service; the whole environment when left out'))
+          .option('reason', string('Why, for whoever is stopped by it'))
+          .example('$0 pause --env prd --reason "quarter end"', 'everything')
+          .example('$0 pause payments -e prd --reason "incident 4711"', 'one service'),
+      () => choose('pause'),
+    )
+    .command(
+      USAGE.unpause,
+      'Lift a pause',
+      (command) =>
+        command
+          .positional('service', positional('Only this service’s own pause'))
+          .option('reason', string('Why, for the record'))
+          .example('$0 unpause --env prd', 'rollouts that stood still go on'),
+      () => choose('unpause'),
+    )
+    .command(
+      USAGE.plan,
+      'Show the waves of a deployment, and change nothing',
+      (command) =>
+        staged(
+          command
+            .positional('service', positional('The service'))
+            .positional('version', positional('A pushed version, or latest')),
+        ).example('$0 plan payments 1.4.2 -e prd --canary 1 --batch 25%', 'who would switch when'),
+      () => choose('plan'),
+    )
+    .command(
+      USAGE.confirm,
+      'Let a deployment go on that waits for a person',
+      (command) =>
+        command
+          .positional('deployment', positional('Its id'))
+          .option('reason', string('Why, for the history'))
+          .example('$0 confirm 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', ''),
+      () => choose('confirm'),
+    )
+    .command(
+      USAGE.resume,
+      'Go on with a deployment in waves that nobody drives any more',
+      (command) =>
+        command
+          .positional('deployment', positional('Its id'))
+          .option('timeout', string('How long a wave may take, such as 10m'))
+          .option('allow-missing', string('How many instances may be missing from now on'))
+          .example('$0 resume 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', 'from any machine'),
+      () => choose('resume'),
+    )
+    .command(
+      USAGE.cancel,
+      'Call a deployment off before anything has switched',
+      (command) =>
+        command
+          .positional('deployment', positional('Its id'))
+          .option('reason', string('Why, for the history'))
+          .example(
+            '$0 cancel 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev',
+            'afterwards it is rollback that undoes it',
+          ),
+      () => choose('cancel'),
     )
     .command(
       USAGE.keygen,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { nearest, parseDuration } from '../shared/config-file.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
-import { envName, serviceName, ulid, VERBS, versionName } from '../shared/names.ts';
+import { envName, instanceId, serviceName, ulid, VERBS, versionName } from '../shared/names.ts';
 import { buildParser, misused, type Verb } from './cli-commands.ts';
+import { parseSize } from './plan.ts';
 
 /** The command line as a checked value. Nothing here asks the network or the file system. */
 
@@ -16,6 +17,13 @@ const count = text.regex(/^\d{1,6}$/, { error: 'expected a whole number, 0 or mo
 const duration = text.transform((value, context) => {
   const ms = parseDuration(value);
   if (ms === undefined || ms === 0) context.addIssue('expected a duration such as 30s, 10m or 1h');
+  return ms ?? 0;
+});
+
+const age = text.transform((value, context) => {
+  const days = /^([1-9]\d{0,4})d$/.exec(value)?.[1];
+  const ms = days === undefined ? parseDuration(value) : Number(days) * 86_400_000;
+  if (!ms) context.addIssue('expected how long ago, such as 7d or 12h');
   return ms ?? 0;
 });
 
@@ -34,11 +42,47 @@ const service = name(serviceName, 'a service');
 const version = name(versionName, 'a version');
 const orLatest = name(z.union([z.literal('latest'), versionName], { error: wrongVersion }), 'a version');
 const deployment = text.transform((id) => id.toUpperCase()).pipe(name(ulid, 'a deployment'));
+const reason = text.max(1024, { error: 'has 1,024 characters at most' }).optional();
+const giveReason = z
+  .string({
+    error: ({ input }) =>
+      input === undefined ? 'is missing: whoever is stopped will ask why' : once({ input }),
+  })
+  .min(1, { error: 'says nothing' })
+  .max(1024, { error: 'has 1,024 characters at most' });
 const following = {
   noWait: z.boolean({ error: once }).default(false),
   timeout: duration.optional(),
-  reason: text.max(1024, { error: 'has 1,024 characters at most' }).optional(),
+  reason,
   allowMissing: count.optional(),
+  queue: z.boolean({ error: once }).optional(),
+  jump: z.boolean({ error: once }).optional(),
+};
+
+const size = (zero: boolean) =>
+  text.transform((value, context) => {
+    if (zero && value === '0') return 0 as const;
+    const parsed = parseSize(value);
+    if (parsed === undefined) context.addIssue('expected a number of instances or a share such as 25%');
+    return parsed ?? { count: 1 };
+  });
+const share = size(false).transform((parsed) => (parsed === 0 ? { count: 1 } : parsed));
+const tag = text.regex(/^[^=]{1,128}=.{0,256}$/, { error: 'expected KEY=VALUE' });
+const staged = {
+  strategy: z.enum(['all', 'rolling'], { error: 'expected all or rolling' }).optional(),
+  canary: share.optional(),
+  batch: share.optional(),
+  confirm: z.boolean({ error: once }).default(false),
+  autoConfirm: duration.optional(),
+  pauseBetween: duration.optional(),
+  maxFailures: size(true).optional(),
+  onFailure: z.enum(['rollback', 'stop'], { error: 'expected rollback or stop' }).optional(),
+  only: z.array(name(instanceId, 'an instance')).min(1).max(5000).optional(),
+  where: z
+    .array(tag)
+    .min(1)
+    .transform((tags) => Object.fromEntries(tags.map((one) => one.split(/=(.*)/s, 2) as [string, string])))
+    .optional(),
 };
 
 function wrongVersion({ input }: { input?: unknown }): string {
@@ -49,14 +93,15 @@ const schemas = {
   deploy: z.object({
     ...common,
     ...following,
+    ...staged,
     service,
     version: orLatest,
-    strategy: z
-      .enum(['all'], { error: 'expected all: this version of trigger-deploy knows no other strategy' })
-      .optional(),
-    maxFailures: count.optional(),
-    onFailure: z.enum(['rollback', 'stop'], { error: 'expected rollback or stop' }).optional(),
   }),
+  restart: z.object({ ...common, ...following, ...staged, service }),
+  plan: z.object({ ...common, ...staged, service, version: orLatest }),
+  confirm: z.object({ ...common, deployment, reason }),
+  resume: z.object({ ...common, deployment, timeout: duration.optional(), allowMissing: count.optional() }),
+  cancel: z.object({ ...common, deployment, reason }),
   push: z.object({
     ...common,
     service,
@@ -64,7 +109,15 @@ const schemas = {
     file: z.array(text).min(1),
     config: z.array(text).default([]),
   }),
-  rollback: z.object({ ...common, ...following, service, to: version.optional() }),
+  rollback: z.object({
+    ...common,
+    ...following,
+    service,
+    to: version.optional(),
+    despitePause: z.boolean({ error: once }).optional(),
+  }),
+  pause: z.object({ ...common, service: service.optional(), reason: giveReason }),
+  unpause: z.object({ ...common, service: service.optional(), reason }),
   status: z.object({ ...common, service: service.optional() }),
   history: z.object({
     ...common,
@@ -73,6 +126,8 @@ const schemas = {
       .regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' })
       .transform(Number)
       .default(20),
+    failed: z.boolean({ error: once }).default(false),
+    since: age.optional(),
   }),
   show: z.object({ ...common, deployment }),
   watch: z.object({ ...common, deployment, timeout: duration.optional() }),
@@ -102,9 +157,22 @@ export async function parseCommandLine(
   const stray = parsed._.slice(chosen === 'deploy' ? 0 : 1);
   if (stray.length > 0) throw misused(chosen, `too many arguments: ${stray.join(' ')}`);
   const checked = schemas[chosen].safeParse(parsed);
-  if (checked.success) return { verb: chosen, ...checked.data } as Invocation;
+  if (checked.success) {
+    refuseWithoutReason(chosen, checked.data);
+    return { verb: chosen, ...checked.data } as Invocation;
+  }
   const issue = checked.error.issues[0];
   throw misused(chosen, issue ? issueText(issue) : 'wrong arguments');
+}
+
+/** What goes past others, or past a pause, says why. */
+function refuseWithoutReason(
+  verb: Verb,
+  options: { jump?: boolean | undefined; despitePause?: boolean | undefined; reason?: string | undefined },
+): void {
+  const unusual = options.jump ? '--jump' : options.despitePause ? '--despite-pause' : undefined;
+  if (unusual === undefined || options.reason?.trim()) return;
+  throw misused(verb, `${unusual} needs a --reason: it is recorded, and shown to those it concerns`);
 }
 
 function issueText({ path, message }: z.core.$ZodIssue): string {

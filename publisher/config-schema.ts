@@ -38,7 +38,10 @@ const serviceDefaults = z.strictObject(
     canary: share.optional(),
     batch: share.optional(),
     autoConfirm: duration.optional(),
-    maxFailures: count.optional(),
+    pauseBetween: duration.optional(),
+    maxFailures: z
+      .union([count, share], { error: expected('a number of instances or a share such as 10%') })
+      .optional(),
     allowMissing: count.optional(),
     onFailure: oneOf(['rollback', 'stop']).optional(),
     timeout: duration.optional(),

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { isCode, TriggerDeployError } from '../shared/errors.ts';
 import { artifacts } from '../shared/manifest.ts';
-import { envName, instanceId, keys, serviceName, ulid, versionName } from '../shared/names.ts';
+import { envName, instanceId, keys, serviceName, ulid, ulidTime, versionName } from '../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report, reportError } from '../shared/report.ts';
+import { localDeployment, type PastDeployment } from './local-deployments.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import { inParallel } from './parallel.ts';
 
@@ -17,6 +18,30 @@ const policy = z.looseObject({
 });
 export type Policy = z.infer<typeof policy>;
 
+/** A deployment in waves: its plan and how far it is. Written before each step is taken. */
+const rolling = z.looseObject({
+  waves: z.array(
+    z.looseObject({
+      kind: z.enum(['canary', 'batch']),
+      instances: z.array(instanceId),
+      announcedAt: z.iso.datetime().optional(),
+      passedAt: z.iso.datetime().optional(),
+    }),
+  ),
+  /** When all stood prepared; from then on the waves have only those that did. */
+  preparedAt: z.iso.datetime().optional(),
+  /** Who failed, or did not answer, and was passed over within what is allowed. */
+  failed: z.array(instanceId),
+  missing: z.array(instanceId),
+  /** Who opens the gate: a person, or time if nothing has failed by then. */
+  gate: z.enum(['none', 'person', 'time']),
+  autoConfirmMs: z.int().min(0).optional(),
+  awaitingSince: z.iso.datetime().optional(),
+  confirmed: z.looseObject({ by: z.string(), at: z.iso.datetime() }).optional(),
+  pauseBetweenMs: z.int().min(0),
+});
+export type Rolling = z.infer<typeof rolling>;
+
 /** `deployments/ID/deployment.json`: what was announced, to whom, by whom, and what became of it. */
 const deploymentRecord = z.looseObject({
   v: z.literal(1),
@@ -27,22 +52,38 @@ const deploymentRecord = z.looseObject({
   version: versionName,
   /** What the desired state said before; of a rollback, the version it leaves. */
   previous: versionName.nullable(),
-  action: z.enum(['deploy', 'rollback']),
+  action: z.enum(['deploy', 'rollback', 'restart']),
   sequence: z.int().min(1),
   issuedBy: z.string(),
   from: z.looseObject({ user: z.string(), host: z.string(), build: z.string().optional() }),
   reason: z.string().optional(),
+  /** It waited in the line: since when, how long, and with `jumped` before whom, and why. */
+  line: z
+    .looseObject({
+      since: z.iso.datetime(),
+      waitedMs: z.number().min(0),
+      jumped: z.string().optional(),
+      overtook: z.array(z.string()).optional(),
+    })
+    .optional(),
+  /** The pause that it was carried out in spite of. */
+  despitePause: z.looseObject({ by: z.string(), since: z.iso.datetime(), reason: z.string() }).optional(),
   artifacts,
   /** The instances that had a record when it was announced. */
   expected: z.array(instanceId),
   announcedAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),
-  strategy: z.literal('all'),
+  strategy: z.enum(['all', 'rolling']),
+  rolling: rolling.optional(),
+  /** The environment whose version it is, brought here by `promote`. */
+  promotedFrom: envName.optional(),
+  /** Only these instances: the desired state is not theirs to move. */
+  targets: z.array(instanceId).optional(),
   policy,
   /** Whether the desired state was written before it was announced. */
   desiredFirst: z.boolean(),
   /** `timed-out` may still become another: whoever watches it settles it anew when all have ended. */
-  status: z.enum(['announced', 'succeeded', 'failed', 'timed-out']),
+  status: z.enum(['announced', 'succeeded', 'failed', 'timed-out', 'cancelled']),
   settledAt: z.iso.datetime().optional(),
   exitCode: z.union([z.literal(0), z.literal(1), z.literal(3)]).optional(),
   /** One line for a person: what was decided and what the desired state is now. */
@@ -86,6 +127,12 @@ export interface Deployments {
   read(service: string, id: string): Promise<StoredDeployment>;
   /** The newest first, `limit` at most; one that cannot be read is warned of and left out. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
+  /** As `list`, with what instances were ordered by themselves; of those since a time (ms), and `wanted`. */
+  history(
+    service: string,
+    limit: number,
+    which?: { since?: number | undefined; wanted?: (one: PastDeployment) => boolean },
+  ): Promise<PastDeployment[]>;
   /** The one with the highest sequence, undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
   /** The service whose deployment it is. @throws DEPLOYMENT_NOT_FOUND. */
@@ -129,6 +176,24 @@ export function openDeployments(
     const folders = await objects.folders(keys.deployments(env, service));
     return folders.filter((name) => ulid.safeParse(name).success).reverse();
   }
+
+  /** The first `limit` of which `look` finds something, in their order. */
+  async function firstOf<T>(
+    newestFirst: readonly string[],
+    limit: number,
+    look: (id: string) => Promise<T | undefined>,
+  ): Promise<T[]> {
+    const found: T[] = [];
+    for (let at = 0; at < newestFirst.length && found.length < limit; at += READS) {
+      const some = newestFirst.slice(at, at + READS);
+      found.push(...(await inParallel(some, READS, look)).filter((one) => one !== undefined));
+    }
+    return found.slice(0, limit);
+  }
+
+  /** The newest `limit` that have a record; those that instances were ordered by themselves have none. */
+  const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
+    await firstOf(await ids(service), limit, (id) => readable(service, id));
 
   const services = async () =>
     (await objects.folders(keys.services(env))).filter((name) => serviceName.safeParse(name).success);
@@ -184,23 +249,26 @@ export function openDeployments(
       return { value, etag, lastModified: stored.lastModified };
     },
     read,
-    async list(service, limit) {
-      const newestFirst = (await ids(service)).slice(0, limit);
-      const records = await inParallel(newestFirst, READS, (id) => readable(service, id));
-      return records.filter((one) => one !== undefined).map((one) => one.value);
+    list: async (service, limit) => (await records(service, limit)).map((one) => one.value),
+    async history(service, limit, { since = 0, wanted = () => true } = {}) {
+      const recent = (await ids(service)).filter((id) => ulidTime(id) >= since);
+      return await firstOf(recent, limit, async (id) => {
+        const past =
+          (await readable(service, id))?.value ?? localDeployment(await reportReader(service, id)());
+        return past && wanted(past) ? past : undefined;
+      });
     },
     async newest(service) {
       // Ids are made by the publishers' clocks, which may differ; sequences are not.
-      const candidates = await inParallel((await ids(service)).slice(0, READS), READS, (id) =>
-        readable(service, id),
-      );
-      return candidates
-        .filter((one) => one !== undefined)
-        .sort((a, b) => b.value.sequence - a.value.sequence)[0];
+      const candidates = await records(service, READS);
+      return candidates.sort((a, b) => b.value.sequence - a.value.sequence)[0];
     },
     async find(id) {
       const names = await services();
-      const here = await inParallel(names, READS, (name) => objects.exists(keys.deployment(env, name, id)));
+      const here = await inParallel(names, READS, async (name) => {
+        if (await objects.exists(keys.deployment(env, name, id))) return true;
+        return (await objects.list(keys.reports(env, name, id))).length > 0;
+      });
       const service = names[here.indexOf(true)];
       if (service === undefined) throw notFound(env, id);
       return service;

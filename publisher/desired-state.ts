@@ -26,9 +26,12 @@ export interface DesiredStates {
   read(service: string): Promise<StoredValue<Desired> | undefined>;
   /**
    * Signs and writes it. The sequence never goes back: a write that finds a higher one is FENCED; one that
-   * finds itself already there is done. A pause that stands in it is kept.
+   * finds itself already there is done. It carries the pause of the moment, but for a rollback: whoever misses its
+   * announcement has to come to it all the same.
    */
   move(change: DesiredChange): Promise<Desired>;
+  /** Tells the agents of a pause, or of its end; the rest stays. False where there is nothing to pause, or it is so. */
+  pause(service: string, pause: Desired['pause']): Promise<boolean>;
 }
 
 export interface DesiredContext {
@@ -36,6 +39,8 @@ export interface DesiredContext {
   objects: Objects;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
+  /** What the agents of the service have to obey now. */
+  pauseOf: (service: string) => Promise<Desired['pause']>;
   now: () => number; // ms since the epoch
 }
 
@@ -63,15 +68,38 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
 
   async function write(change: DesiredChange, before: StoredValue<Desired> | undefined): Promise<Desired> {
     const signer = await context.signer();
-    const value = desired.parse(next(env, change, before?.value, context.now()));
+    const pause = change.action === 'rollback' ? undefined : await context.pauseOf(change.service);
+    const value = desired.parse({
+      ...next(env, change, before?.value, context.now()),
+      ...(pause && { pause }),
+    });
     const text = await signer.sign('td-desired+jws', value);
     const key = keys.desired(env, change.service);
     await (before ? objects.putIf(key, text, before.etag) : objects.putNew(key, text));
     return value;
   }
 
+  async function setPause(service: string, pause: Desired['pause']): Promise<boolean> {
+    const before = await read(service);
+    if (before === undefined || samePause(before.value.pause, pause)) return false;
+    const { pause: _former, ...rest } = before.value;
+    const value = desired.parse({ ...rest, ...(pause && { pause }), nonce: nonce() });
+    const text = await (await context.signer()).sign('td-desired+jws', value);
+    await objects.putIf(keys.desired(env, service), text, before.etag);
+    return true;
+  }
+
   return {
     read,
+    async pause(service, pause) {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await setPause(service, pause);
+        } catch (error) {
+          if (!isCode(error, 'CONDITION_FAILED') || attempt === ATTEMPTS) throw error;
+        }
+      }
+    },
     async move(change) {
       for (let attempt = 1; ; attempt += 1) {
         const before = await read(change.service);
@@ -103,10 +131,12 @@ function next(env: string, change: DesiredChange, before: Desired | undefined, n
     changedAt: new Date(now).toISOString(),
     changedBy: change.changedBy,
     ...(previous === undefined ? {} : { previous }),
-    ...(before?.pause === undefined ? {} : { pause: before.pause }),
     nonce: nonce(),
   };
 }
+
+const samePause = (a: Desired['pause'], b: Desired['pause']) =>
+  a?.by === b?.by && a?.since === b?.since && a?.reason === b?.reason;
 
 function overtaken(change: DesiredChange, stored: Desired): TriggerDeployError {
   return new TriggerDeployError(

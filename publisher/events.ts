@@ -14,7 +14,7 @@ export type PublisherEvent =
       version: string;
       /** What the desired state said before. */
       previous: string | null;
-      action: 'deploy' | 'rollback';
+      action: 'deploy' | 'rollback' | 'restart';
       sequence: number;
       issuedBy: string;
       reason: string | undefined;
@@ -25,13 +25,35 @@ export type PublisherEvent =
   | { type: 'report'; at: number; report: Report }
   /** Something a person should know that is about no instance: a lock waited for, a report dropped. */
   | { type: 'note'; at: number; level: 'info' | 'warning'; text: string }
+  /** A wave begins. */
+  | {
+      type: 'wave';
+      at: number;
+      deployment: string;
+      /** Counted from 1. */
+      wave: number;
+      of: number;
+      kind: 'canary' | 'batch';
+      instances: readonly string[];
+    }
+  /** It goes no further until somebody confirms, or `until` (ms since the epoch) has come and nothing failed. */
+  | {
+      type: 'waiting';
+      at: number;
+      deployment: string;
+      /** How many waves have passed. */
+      after: number;
+      until: number | undefined;
+      /** What a person types to go on. */
+      command: string;
+    }
   /** How far an upload is. */
   | { type: 'progress'; at: number; what: string; done: number; total: number } // bytes
   | {
       type: 'settled';
       at: number;
       deployment: string;
-      outcome: 'succeeded' | 'failed' | 'timed-out';
+      outcome: 'succeeded' | 'failed' | 'timed-out' | 'cancelled';
       exitCode: ExitCode;
       /** Ids of instances by where they ended; the silent never answered. */
       counts: Readonly<Record<string, number>>;

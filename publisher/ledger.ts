@@ -6,6 +6,7 @@ import { type DesiredStates, openDesiredStates } from './desired-state.ts';
 import type { PublisherEvent } from './events.ts';
 import { type Locks, openLocks } from './lock.ts';
 import { type Objects, openObjects } from './objects.ts';
+import { forAgents, openPauses, type Pauses } from './pauses.ts';
 import type { Clock, Origin } from './session.ts';
 import { openVersions, type Versions } from './versions.ts';
 
@@ -14,6 +15,7 @@ export interface Ledger {
   readonly objects: Objects;
   readonly locks: Locks;
   readonly desired: DesiredStates;
+  readonly pauses: Pauses;
   readonly deployments: Deployments;
   readonly versions: Versions;
 }
@@ -35,7 +37,9 @@ export function openLedger(options: LedgerOptions): Ledger {
   const now = () => clock.now();
   const objects = openObjects(options.aws, options.env.bucket);
   const warn = (text: string) => emit({ type: 'note', at: now(), level: 'warning', text });
-  const desired = openDesiredStates({ env, objects, signer, verifier, now });
+  const pauses = openPauses({ env, objects, signer, verifier });
+  const pauseOf = async (service: string) => forAgents(await pauses.of(service));
+  const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
   const deployments = openDeployments(env, objects, warn);
   const versions = openVersions(objects, verifier);
   /** A lock that someone deleted must not send the sequence back. */
@@ -44,5 +48,5 @@ export function openLedger(options: LedgerOptions): Ledger {
     return Math.max(state?.value.sequence ?? 0, newest?.value.sequence ?? 0);
   };
   const locks = openLocks({ env, objects, clock, who, origin, emit, floor });
-  return { objects, locks, desired, deployments, versions };
+  return { objects, locks, desired, pauses, deployments, versions };
 }

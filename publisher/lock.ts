@@ -46,6 +46,8 @@ interface LockView {
   state: 'free' | 'held' | 'stale';
   sequence: number;
   owner: LockOwner | null;
+  /** Held by one whom this publisher has watched for long enough: taking it needs no more waiting. */
+  dead: boolean;
 }
 
 export interface Lock {
@@ -163,6 +165,7 @@ export function openLocks(context: LockContext): Locks {
         state: found === null ? 'free' : silent ? 'stale' : 'held',
         sequence: stored?.value.sequence ?? 0,
         owner: found,
+        dead: found !== null && seenUnchangedMs(service) >= STALE_MS,
       };
     },
   };

@@ -5,10 +5,16 @@ import { parseDuration } from '../shared/config-file.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { type Invocation, type InvocationOf, parseCommandLine } from './cli.ts';
 import type { Verb } from './cli-commands.ts';
+import { cancel } from './commands/cancel.ts';
+import { confirm } from './commands/confirm.ts';
 import { deploy } from './commands/deploy.ts';
 import { history } from './commands/history.ts';
 import { keygen } from './commands/keygen.ts';
+import { pause, unpause } from './commands/pause.ts';
+import { plan } from './commands/plan.ts';
 import { push } from './commands/push.ts';
+import { restart } from './commands/restart.ts';
+import { resume } from './commands/resume.ts';
 import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
@@ -16,12 +22,17 @@ import { watch } from './commands/watch.ts';
 import { type Environment, loadEnvironment } from './config.ts';
 import type { ExitCode, OutputFormat, PublisherEvent, Renderer } from './events.ts';
 import { errorJson, errorLines, exitCodeOf } from './failure.ts';
+import { keypress } from './keypress.ts';
+import { parseSize } from './plan.ts';
 import * as answers from './render/answers.ts';
+import { historyLines, historyTable } from './render/history.ts';
 import { createJson, jsonLine } from './render/json.ts';
 import { createLines } from './render/lines.ts';
+import { showLines, showTable } from './render/show.ts';
 import { createTable } from './render/table.ts';
 import { coloured, oneLine, type Paint, plain } from './render/text.ts';
 import { openSession, type Session } from './session.ts';
+import { strategyOf } from './strategy.ts';
 
 /** Composition root of trigger-deploy: the only file that reads the environment, signals and exit codes. */
 
@@ -29,7 +40,7 @@ const DEFAULT_TIMEOUT_MS = 10 * 60 * 1000;
 /** What a shell reports for a program that SIGINT ended. */
 const KILLED_BY_INTERRUPT = 130;
 
-const { stdout, stderr } = process;
+const { stdin, stdout, stderr } = process;
 /** Whoever read our output has gone (`| head`): the work goes on, unseen. */
 let unread = false;
 for (const stream of [stdout, stderr]) {
@@ -74,7 +85,6 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   const source = { cwd: process.cwd(), home: homedir(), variables: process.env, file: invocation.configFile };
   const wanted = { name: invocation.env, orHome: invocation.verb === 'push' };
   const env = await loadEnvironment(source, wanted);
-  if (invocation.verb === 'deploy') refuseWhatIsNotBuilt(env, invocation);
   const renderer = rendererFor(invocation.verb, format);
   // However the program ends, the terminal's cursor comes back.
   process.once('exit', () => renderer.close());
@@ -112,13 +122,47 @@ async function command(
     else printLines(format === 'table' ? table(page()) : lines());
     return 0 as const;
   };
+  const ask = stdin.isTTY && stdout.isTTY && format !== 'json' ? keypress(stdin) : undefined;
   switch (invocation.verb) {
     case 'deploy':
-      return await deploy(session, { ...deployOptions(session.env, invocation), detach });
+      return await deploy(session, { ...deployOptions(session.env, invocation), ask, detach });
+    case 'restart': {
+      const { service, reason } = invocation;
+      const options = { service, reason, ...goingOptions(session.env, invocation) };
+      return await restart(session, { ...options, ask, detach });
+    }
+    case 'plan': {
+      const { service, version } = invocation;
+      const planned = await plan(session, { service, version, ...stagedOptions(session.env, invocation) });
+      return answer(
+        [planned],
+        (page) => answers.planTable(planned, page),
+        () => answers.planLines(planned),
+      );
+    }
+    case 'pause':
+    case 'unpause': {
+      const done = await (invocation.verb === 'pause' ? pause : unpause)(session, invocation);
+      const lines = () => answers.pauseLines(done);
+      return answer([done], lines, lines);
+    }
+    case 'confirm':
+    case 'cancel': {
+      const decided = await (invocation.verb === 'confirm' ? confirm : cancel)(session, invocation);
+      const lines = () => answers.decisionLines(decided);
+      return answer([decided], lines, lines);
+    }
+    case 'resume': {
+      const { deployment, allowMissing, timeout = DEFAULT_TIMEOUT_MS } = invocation;
+      return await resume(session, { deployment, allowMissing, timeoutMs: timeout, ask, detach });
+    }
     case 'rollback': {
       const { service, to, reason } = invocation;
-      const { wait, timeoutMs, allowMissing } = followOptions(session.env, invocation);
-      return await rollback(session, { service, to, reason, wait, timeoutMs, allowMissing, detach });
+      const { wait, timeoutMs, allowMissing, queueing } = followOptions(session.env, invocation);
+      const { despitePause } = invocation;
+      return await rollback(session, {
+        ...{ service, to, reason, wait, timeoutMs, allowMissing, queueing, despitePause, detach },
+      });
     }
     case 'watch': {
       const timeoutMs = invocation.timeout ?? DEFAULT_TIMEOUT_MS;
@@ -143,65 +187,66 @@ async function command(
       );
     }
     case 'history': {
-      const found = await history(session, invocation);
+      const { service, limit, failed, since: sinceMs } = invocation;
+      const found = await history(session, { service, limit, failed, sinceMs });
       return answer(
         found.deployments.map((one) => ({ type: 'deployment', ...one })),
-        (page) => answers.historyTable(found, page),
-        () => answers.historyLines(found),
+        (page) => historyTable(found, page),
+        () => historyLines(found),
       );
     }
     case 'show': {
       const found = await show(session, invocation);
       return answer(
-        [{ type: found.type, ...found.deployment, reports: found.reports }],
-        (page) => answers.showTable(found, page),
-        () => answers.showLines(found),
+        [{ type: found.type, ...found.deployment, decisions: found.decisions, reports: found.reports }],
+        (page) => showTable(found, page),
+        () => showLines(found),
       );
     }
   }
 }
 
-function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'rollback'>) {
+function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'rollback' | 'restart'>) {
   const defaults = env.services[invocation.service] ?? {};
   const timeout = defaults.timeout === undefined ? undefined : parseDuration(defaults.timeout);
   return {
     wait: !invocation.noWait,
     timeoutMs: invocation.timeout ?? timeout ?? DEFAULT_TIMEOUT_MS,
     allowMissing: invocation.allowMissing ?? defaults.allowMissing ?? 0,
-  };
+    queueing: invocation.jump ? 'jump' : invocation.queue ? 'queue' : undefined,
+  } as const;
 }
 
 function deployOptions(env: Environment, invocation: InvocationOf<'deploy'>) {
   const { service, version, reason } = invocation;
-  const defaults = env.services[service] ?? {};
-  return {
-    ...{ service, version, reason },
-    ...followOptions(env, invocation),
-    maxFailures: invocation.maxFailures ?? defaults.maxFailures ?? 0,
-    onFailure: invocation.onFailure ?? defaults.onFailure ?? 'rollback',
-  };
+  return { ...{ service, version, reason }, ...goingOptions(env, invocation) };
 }
 
-/** What the config asks for and this version cannot do is refused: silence would be less care than was asked for. */
-function refuseWhatIsNotBuilt(env: Environment, { service, strategy }: InvocationOf<'deploy'>): void {
-  const { canary, batch, autoConfirm, ...rest } = env.services[service] ?? {};
-  const careful = [canary, batch, autoConfirm].some((one) => one !== undefined);
-  if (strategy === undefined && (careful || (rest.strategy ?? 'all') !== 'all')) {
-    const path = `environments.${env.name}.services.${service}`;
-    throw new TriggerDeployError(
-      'USAGE',
-      `${path} asks for a rolling deployment, and this version of trigger-deploy knows only the strategy all`,
-      { hint: 'add --strategy all to deploy to every instance at once this time' },
-    );
+function goingOptions(env: Environment, invocation: InvocationOf<'deploy' | 'restart'>) {
+  const options = {
+    ...followOptions(env, invocation),
+    ...stagedOptions(env, invocation),
+  };
+  if (!options.wait && options.strategy.name === 'rolling') {
+    const why = env.confirm === 'person' ? `${env.name} asks for a person` : 'a rolling deployment is driven';
+    throw new TriggerDeployError('USAGE', `${why}: it cannot be announced and left`, {
+      hint: 'leave --no-wait out, or add --strategy all; a publisher that dies is no loss: resume goes on',
+    });
   }
-  for (const key of ['requires', 'confirm'] as const) {
-    if (env[key] === undefined) continue;
-    throw new TriggerDeployError(
-      'USAGE',
-      `environments.${env.name} says ${key}: ${env[key]}, and this version of trigger-deploy cannot see to that`,
-      { hint: `remove ${key} from the config only if whoever asked for it agrees` },
-    );
-  }
+  return options;
+}
+
+function stagedOptions(env: Environment, invocation: InvocationOf<'deploy' | 'restart' | 'plan'>) {
+  const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = invocation;
+  const defaults = env.services[service] ?? {};
+  const wish = { strategy, canary, batch, confirm, autoConfirmMs: autoConfirm, pauseBetweenMs: pauseBetween };
+  const allowed = defaults.maxFailures === undefined ? 0 : (parseSize(defaults.maxFailures) ?? 0);
+  return {
+    ...{ only, where },
+    strategy: strategyOf(env, service, wish),
+    maxFailures: invocation.maxFailures ?? allowed,
+    onFailure: invocation.onFailure ?? defaults.onFailure ?? 'rollback',
+  } as const;
 }
 
 function rendererFor(verb: Verb, format: OutputFormat): Renderer {
@@ -237,7 +282,7 @@ function painter(): Paint {
 function listenForInterrupts(verb: Verb): { detach: AbortSignal; stop: AbortSignal } {
   const detach = new AbortController();
   const stop = new AbortController();
-  const follows = ['deploy', 'rollback', 'watch'].includes(verb);
+  const follows = ['deploy', 'rollback', 'restart', 'watch', 'resume'].includes(verb);
   let interrupted = false;
   const onSignal = () => {
     if (interrupted) process.exit(KILLED_BY_INTERRUPT);

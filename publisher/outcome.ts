@@ -4,8 +4,9 @@ import { announceConverge } from './announce.ts';
 import type { DeploymentRecord, StoredDeployment } from './deployments.ts';
 import type { PublisherEvent } from './events.ts';
 import type { Progress } from './follow.ts';
+import { leftStanding } from './rolling.ts';
 import type { Session } from './session.ts';
-import type { Settlement } from './settle.ts';
+import { type Settlement, settleFinally } from './settle.ts';
 
 /** Makes the desired state say what `record` deploys. @throws FENCED when a newer deployment wrote it. */
 export async function writeDesired(
@@ -17,7 +18,7 @@ export async function writeDesired(
     service: record.service,
     version: record.version,
     artifacts: record.artifacts,
-    action: record.action,
+    action: record.action === 'rollback' ? 'rollback' : 'deploy',
     sequence: record.sequence,
     deployment: record.deployment,
     changedBy: record.issuedBy,
@@ -38,7 +39,8 @@ export async function recordOutcome(
   overtaken = false,
 ): Promise<StoredDeployment> {
   const record = stored.value;
-  const moved = settlement.moveDesired && !overtaken && (await moveDesired(session, record));
+  const moves = settlement.moveDesired && !overtaken && movesDesired(record);
+  const moved = moves && (await moveDesired(session, record));
   const rollBackTo = settlement.rollBack && !overtaken ? record.previous : null;
   const consequence = overtaken
     ? 'a newer deployment has begun since'
@@ -57,6 +59,10 @@ export async function recordOutcome(
     ...(rollBackTo === null ? {} : { rollBackTo }),
   });
 }
+
+/** A restart changes no version, and what is for some instances only says nothing of the others. */
+export const movesDesired = ({ action, targets }: Pick<DeploymentRecord, 'action' | 'targets'>) =>
+  action !== 'restart' && targets === undefined;
 
 /** False when a newer deployment has written it since. */
 async function moveDesired(session: Session, record: DeploymentRecord): Promise<boolean> {
@@ -101,9 +107,17 @@ function resultsOf(
   );
 }
 
+/** The verdict by what is there, with nothing more waited for, on what its publisher has left. */
+export function verdictOn(record: DeploymentRecord, reports: ReadonlyMap<string, Report>): Settlement {
+  const { rolling } = record;
+  return rolling === undefined
+    ? settleFinally(record, reports)
+    : leftStanding({ ...record, rolling }, reports);
+}
+
 /** Whether its outcome stands: a timed-out one may still come to another. */
 export const isFinal = (record: DeploymentRecord) =>
-  record.status === 'succeeded' || record.status === 'failed';
+  record.status === 'succeeded' || record.status === 'failed' || record.status === 'cancelled';
 
 /** Whether it failed and the deployment that undoes it has not begun: its publisher died in between. */
 export const isRollBackDue = (record: DeploymentRecord) =>

@@ -16,9 +16,10 @@ export function rollbackTarget(
   if (desired && strayVersion(desired, history[0])) return desired.version;
   if (desired?.previous !== undefined) return desired.previous;
   const left = new Set<string | null>([desired?.version ?? null]);
-  for (const record of history) {
+  for (const record of history.filter((one) => one.targets === undefined)) {
     if (record.action === 'rollback') left.add(record.previous);
-    else if (record.status === 'succeeded' && !left.has(record.version)) return record.version;
+    else if (record.action === 'deploy' && record.status === 'succeeded' && !left.has(record.version))
+      return record.version;
   }
   return undefined;
 }
@@ -43,6 +44,7 @@ export function versionBefore(version: string, history: readonly DeploymentRecor
   const brought = history.find(
     (record) =>
       record.action === 'deploy' &&
+      record.targets === undefined &&
       record.status === 'succeeded' &&
       record.version === version &&
       record.previous !== version,

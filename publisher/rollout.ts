@@ -3,12 +3,12 @@ import type { Artifact } from '../shared/manifest.ts';
 import { newUlid } from '../shared/names.ts';
 import type { InstanceRecord } from '../shared/report.ts';
 import { announce, dates } from './announce.ts';
-import type { DeploymentRecord, Policy, StoredDeployment } from './deployments.ts';
+import type { DeploymentRecord, Policy, Rolling, StoredDeployment } from './deployments.ts';
 import type { ExitCode } from './events.ts';
 import { openReplyQueue, type ReplyQueue } from './fleet.ts';
 import { follow, openProgress } from './follow.ts';
 import type { Lock } from './lock.ts';
-import { isRollBackDue, recordOutcome, settledEvent, writeDesired } from './outcome.ts';
+import { isRollBackDue, movesDesired, recordOutcome, settledEvent, writeDesired } from './outcome.ts';
 import type { Session } from './session.ts';
 
 /** How often the record is read beside the reply queue, ms. */
@@ -21,13 +21,15 @@ export interface Change {
   service: string;
   version: string;
   artifacts: readonly Artifact[];
-  action: 'deploy' | 'rollback';
+  action: 'deploy' | 'rollback' | 'restart';
   /** What the desired state says; of a rollback, the version it leaves. */
   previous: string | null;
   /** Where a later rollback goes, when it is not to what the desired state said before. */
   before?: string | undefined;
   reason?: string | undefined;
   rollbackOf?: string | undefined;
+  /** Only these instances; the desired state stays. */
+  targets?: readonly string[] | undefined;
 }
 
 /** How it is driven. */
@@ -46,6 +48,8 @@ export interface Ticket {
   deployment: string;
   sequence: number;
   lock: Lock;
+  /** How it came to its turn, for the record. */
+  about?: Pick<DeploymentRecord, 'line' | 'despitePause'> | undefined;
 }
 
 /**
@@ -74,7 +78,8 @@ async function drive(
 ): Promise<ExitCode> {
   emitStarted(session, stored.value, instances);
   const replies = await recordingFailure(session, stored, async () => {
-    if (conduct.desiredFirst) await writeDesired(session, stored.value, change.before);
+    if (conduct.desiredFirst && movesDesired(stored.value))
+      await writeDesired(session, stored.value, change.before);
     return conduct.wait ? await openReplyQueue(session) : undefined;
   });
   try {
@@ -87,19 +92,24 @@ async function drive(
   }
 }
 
-interface Written {
+export interface Written {
   stored: StoredDeployment;
   instances: InstanceRecord[];
 }
 
-async function writeRecord(
+/** The record of a deployment that is about to begin; `rolling` where it goes in waves. */
+export async function writeRecord(
   session: Session,
   ticket: Ticket,
   change: Change,
   conduct: Conduct,
+  rolling?: Rolling,
 ): Promise<Written> {
   const { deployments } = session.ledger;
-  const instances = await deployments.instances(change.service);
+  const { targets } = change;
+  const known = await deployments.instances(change.service);
+  const instances = targets ? known.filter((one) => targets.includes(one.instance)) : known;
+  const inWaves = rolling?.waves.flatMap((wave) => wave.instances);
   const { issuedAt, expiresAt } = dates(session, conduct.policy.timeoutMs);
   const stored = await deployments.create({
     v: 1,
@@ -114,14 +124,17 @@ async function writeRecord(
     from: session.origin,
     reason: change.reason,
     artifacts: [...change.artifacts],
-    expected: instances.map((one) => one.instance),
+    expected: inWaves ?? [...(targets ?? instances.map((one) => one.instance))],
     announcedAt: issuedAt,
     expiresAt,
-    strategy: 'all',
+    strategy: rolling ? 'rolling' : 'all',
+    rolling,
+    targets: targets && [...targets],
     policy: conduct.policy,
     desiredFirst: conduct.desiredFirst,
     status: 'announced',
     rollbackOf: change.rollbackOf,
+    ...ticket.about,
   });
   return { stored, instances };
 }
@@ -143,8 +156,8 @@ async function send(
   record: DeploymentRecord,
   replies: ReplyQueue | undefined,
 ): Promise<void> {
-  const { deployment, service, version, sequence, action, artifacts, reason } = record;
-  const change = { deployment, service, version, sequence, action, artifacts, reason };
+  const { deployment, service, version, sequence, action, artifacts, reason, targets } = record;
+  const change = { deployment, service, version, sequence, action, artifacts, reason, targets };
   const dated = { issuedAt: record.announcedAt, expiresAt: record.expiresAt };
   lock.lost.throwIfAborted();
   await announce(session, { kind: 'deploy', ...change, replyTo: replies?.name }, dated);
@@ -230,6 +243,7 @@ export async function rollBackIfDue(
     previous: undone.version,
     reason: `${undone.version} (${undone.deployment}) failed`,
     rollbackOf: undone.deployment,
+    targets: undone.targets,
   };
   const policy: Policy = { ...undone.policy, onFailure: 'stop' };
   const onwards: Conduct = { ...conduct, desiredFirst: true, policy };

@@ -20,7 +20,7 @@ export type SettleRecord = Pick<
 >;
 
 export interface Settlement {
-  outcome: 'succeeded' | 'failed' | 'timed-out';
+  outcome: 'succeeded' | 'failed' | 'timed-out' | 'cancelled';
   exitCode: 0 | 1 | 3;
   /** Whether the desired state becomes this version. */
   moveDesired: boolean;
@@ -101,7 +101,16 @@ function decide(record: SettleRecord, fleet: Fleet): Settlement {
   return { ...passing, exitCode: failures.length > 0 ? 1 : 0, ...facts, text };
 }
 
-interface Fleet {
+/** What the instances said, counted, and in words: `2 of 3 succeeded, 1 rolled back`. */
+export function tallyOf(
+  expected: readonly string[],
+  reports: ReadonlyMap<string, Report>,
+): Fleet & { text: string } {
+  const fleet = survey(expected, reports);
+  return { ...fleet, text: tally(fleet) };
+}
+
+export interface Fleet {
   size: number;
   known: number;
   succeeded: Report[];
@@ -195,7 +204,7 @@ function tally(fleet: Fleet): string {
 }
 
 /** The first few names. */
-function named(instances: readonly string[]): string {
+export function named(instances: readonly string[]): string {
   const shown = instances.slice(0, 5).join(', ');
   return instances.length > 5 ? `${shown} and ${instances.length - 5} more` : shown;
 }

@@ -1,9 +1,8 @@
 import type { Desired } from '../shared/desired.ts';
 import type { DeploymentRecord, StoredDeployment } from './deployments.ts';
 import { openProgress } from './follow.ts';
-import { isFinal, lastEndingMs, recordOutcome } from './outcome.ts';
+import { isFinal, lastEndingMs, recordOutcome, verdictOn } from './outcome.ts';
 import type { Session } from './session.ts';
-import { settleFinally } from './settle.ts';
 
 /**
  * What stands before a change: the desired state, once the newest deployment is settled if its publisher has
@@ -43,7 +42,7 @@ async function settleLeftover(session: Session, stored: StoredDeployment): Promi
   const said = await session.ledger.deployments.reports(record.service, record.deployment);
   const progress = openProgress({ ...session, emit: () => undefined }, record, () => 0);
   for (const report of said) progress.hear(report);
-  const settlement = settleFinally(record, progress.reports);
+  const settlement = verdictOn(record, progress.reports);
   if (settlement.outcome === record.status) return record;
   const outcome = { ...settlement, rollBack: false };
   const tookMs = () => lastEndingMs(record, said);

@@ -28,7 +28,8 @@ const change = {
   service: serviceName,
   version: versionName,
   sequence: z.int().min(1),
-  action: z.enum(['deploy', 'rollback']),
+  /** `restart`: the version that runs, started again. */
+  action: z.enum(['deploy', 'rollback', 'restart']),
   artifacts,
 };
 

@@ -15,6 +15,9 @@ export type ErrorCode =
   | 'SERVICE_NOT_FOUND'
   | 'DEPLOYMENT_NOT_FOUND'
   | 'NOTHING_TO_ROLL_BACK_TO'
+  | 'INSTANCE_NOT_FOUND'
+  | 'NOT_UNDER_WAY'
+  | 'NOT_PROVEN'
   // trust
   | 'SIGNATURE_INVALID'
   | 'DOCUMENT_INVALID'
@@ -39,8 +42,12 @@ export type ErrorCode =
   | 'RELEASE_CONFLICT'
   | 'RELEASE_INCOMPLETE'
   | 'PACKAGE_INVALID'
+  | 'DEPENDENCY_UNMET'
+  | 'UNDO_IMPOSSIBLE'
   // switch, start, check
   | 'HOOK_FAILED'
+  | 'DPKG_LOCKED'
+  | 'DPKG_FAILED'
   | 'STOP_FAILED'
   | 'START_FAILED'
   | 'CHECK_FAILED'

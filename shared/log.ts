@@ -1,12 +1,21 @@
 import pino from 'pino';
+import { textOf } from './log-text.ts';
 
 export type Log = pino.Logger;
 
+/** `json` for machines, `text` for people, `journal` for people who read journald's journal. */
+export type LogFormat = 'json' | 'text' | 'journal';
+
 /**
- * pino JSON lines on stdout, synchronous so that nothing is lost when the process is killed. Levels are
- * words (`info`), times are ISO 8601: journald and people read them without a decoder.
+ * pino on stdout, a JSON line an entry or as text, synchronous so that nothing is lost when the process is killed.
+ * Levels are words (`info`), times are ISO 8601.
  */
-export function createLog(level: string, base: Record<string, string>): Log {
+export function createLog(level: string, base: Record<string, string>, format: LogFormat = 'json'): Log {
+  const stdout = pino.destination({ dest: 1, sync: true });
+  const destination =
+    format === 'json'
+      ? stdout
+      : { write: (entry: string) => void stdout.write(textOf(entry, format === 'journal')) };
   return pino(
     {
       level,
@@ -15,7 +24,7 @@ export function createLog(level: string, base: Record<string, string>): Log {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.errWithCause },
     },
-    pino.destination({ dest: 1, sync: true }),
+    destination,
   );
 }
 

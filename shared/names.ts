@@ -102,6 +102,7 @@ export const keys = {
   index: (service: string) => `artifacts/${service}/index.json`,
   services: (env: string) => `state/${env}/`,
   lock: (env: string, service: string) => `state/${env}/${service}/lock.json`,
+  line: (env: string, service: string) => `state/${env}/${service}/line.json`,
   desired: (env: string, service: string) => `state/${env}/${service}/desired.jws`,
   deployments: (env: string, service: string) => `state/${env}/${service}/deployments/`,
   deployment: (env: string, service: string, id: string) =>
@@ -109,8 +110,11 @@ export const keys = {
   reports: (env: string, service: string, id: string) => `state/${env}/${service}/deployments/${id}/reports/`,
   report: (env: string, service: string, id: string, instance: string) =>
     `state/${env}/${service}/deployments/${id}/reports/${instance}.json`,
+  decision: (env: string, service: string, id: string, kind: string) =>
+    `state/${env}/${service}/deployments/${id}/${kind}.jws`,
   instances: (env: string, service: string) => `state/${env}/${service}/instances/`,
   instance: (env: string, service: string, instance: string) =>
     `state/${env}/${service}/instances/${instance}.json`,
   pause: (env: string) => `state/${env}/pause.jws`,
+  servicePause: (env: string, service: string) => `state/${env}/${service}/pause.jws`,
 } as const;

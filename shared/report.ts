@@ -31,6 +31,12 @@ export type ProgressState = (typeof PROGRESS_STATES)[number];
 export type Ending = (typeof ENDINGS)[number];
 export type State = ProgressState | Ending;
 
+/** The place of each state in the course of a deployment. */
+export const ORDER_OF_STATES = Object.fromEntries(PROGRESS_STATES.map((state, i) => [state, i])) as Record<
+  ProgressState,
+  number
+>;
+
 export const isEnding = (state: State): state is Ending => (ENDINGS as readonly string[]).includes(state);
 
 /** The most of a log tail or a command's output that a report carries, bytes. */
@@ -67,6 +73,8 @@ export const report = z.looseObject({
   /** What goes on within the state, for a person: `http 503, 0 of 3`. */
   note: z.string().max(512).optional(),
   version: versionName,
+  /** Set where it was ordered on the instance itself: there is no announcement and no `deployment.json`. */
+  local: z.looseObject({ action: z.enum(['deploy', 'rollback']), by: z.string().max(64) }).optional(),
   /** What ran before; null when nothing did. */
   previous: versionName.nullable().optional(),
   /** False when the version ran already and was only checked. */
@@ -95,6 +103,8 @@ export const instanceRecord = z.looseObject({
   active: z.boolean().optional(),
   pinned: z.boolean(),
   agentVersion: z.string().max(64),
+  /** What the instance is marked with: `stack: pr-1234`. */
+  tags: z.record(z.string().max(128), z.string().max(256)).optional(),
   at: z.iso.datetime(),
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;

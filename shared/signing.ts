@@ -13,10 +13,15 @@ import { z } from 'zod';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
 /**
- * Compact JWS (RFC 7515) for the three signed documents. `typ` is checked, so that one key signs all three
- * and none can stand in for another; `kid` picks the key, and the key fixes the algorithm.
+ * Compact JWS (RFC 7515) for the signed documents. `typ` is checked, so that one key signs all of them and
+ * none can stand in for another; `kid` picks the key, and the key fixes the algorithm.
  */
-export type DocumentType = 'td-announcement+jws' | 'td-manifest+jws' | 'td-desired+jws';
+export type DocumentType =
+  | 'td-announcement+jws'
+  | 'td-manifest+jws'
+  | 'td-desired+jws'
+  | 'td-decision+jws'
+  | 'td-pause+jws';
 
 /** No document of ours is larger: 5,000 targets and 32 artifacts fit many times over. Bytes. */
 const LONGEST_DOCUMENT = 1024 * 1024;

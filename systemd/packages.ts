@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { bundle, type ProgramName } from './bundle.ts';
+import { bundle } from './bundle.ts';
 import { buildDeb } from './deb.ts';
 import { type Architecture, nodeDirectory } from './node-binary.ts';
-import { copy, EPOCH, manualPage, type Tree, template, text, writeTree } from './tree.ts';
+import { copy, EPOCH, manualPage, type Tree, template, writeTree } from './tree.ts';
 
 /** What the packages hold. */
 
@@ -59,11 +59,7 @@ trigger-deploy-agent.service enabled.`,
     const file = join(out, `trigger-deploy_${version}_${architecture}.deb`);
     await buildDeb(
       file,
-      await programTree('trigger-deploy', 'systemd/publisher/trigger-deploy.1', {
-        version,
-        architecture,
-        directory,
-      }),
+      await programTree('publisher', version, architecture, directory),
       {
         name: 'trigger-deploy',
         version,
@@ -107,16 +103,13 @@ export type PackageKind = keyof typeof PACKAGES;
 async function agentTree(version: string, architecture: Architecture, directory: string): Promise<Tree> {
   const own = '/usr/lib/trigger-deploy-agent';
   return new Map([
-    ...(await programTree('trigger-deploy-agent', 'systemd/agent/trigger-deploy-agent.8', {
-      version,
-      architecture,
-      directory,
-    })),
+    ...(await programTree('agent', version, architecture, directory)),
     ['/etc/trigger-deploy/agent.yaml', copy('systemd/agent/agent.yaml')],
     [
       '/usr/lib/systemd/system/trigger-deploy-agent.service',
       copy('systemd/agent/trigger-deploy-agent.service'),
     ],
+    [`${own}/self-update`, copy('systemd/agent/self-update', 0o755)],
     [`${own}/agent.example.yaml`, copy('systemd/agent.example.yaml')],
     [`${own}/unprivileged/unprivileged.conf`, copy('systemd/agent/unprivileged.conf')],
     [
@@ -128,23 +121,22 @@ async function agentTree(version: string, architecture: Architecture, directory:
 
 /** What both programs have: Node, the bundle, a command, a manual page, the licences. */
 async function programTree(
-  name: ProgramName,
-  manual: string,
-  { version, architecture, directory }: { version: string; architecture: Architecture; directory: string },
+  kind: 'agent' | 'publisher',
+  version: string,
+  architecture: Architecture,
+  directory: string,
 ): Promise<Tree> {
+  const name = kind === 'agent' ? 'trigger-deploy-agent' : 'trigger-deploy';
+  const page = kind === 'agent' ? `${name}.8` : `${name}.1`;
   const node = await nodeDirectory(architecture);
   const outfile = join(directory, `${name}.js`);
   await bundle(name, { outfile, version, sourcemap: false });
-  const page = manual.slice(manual.lastIndexOf('/') + 1);
   return new Map([
     [`/usr/lib/${name}/node`, { mode: 0o755, content: { copyOf: join(node, 'bin/node') } }],
     [`/usr/lib/${name}/${name}.js`, { mode: 0o644, content: { copyOf: outfile } }],
 
-    [
-      `/usr/bin/${name}`,
-      text(`#!/bin/sh\nexec /usr/lib/${name}/node /usr/lib/${name}/${name}.js "$@"\n`, 0o755),
-    ],
-    [`/usr/share/man/man${page.slice(-1)}/${page}.gz`, await manualPage(manual, version)],
+    [`/usr/bin/${name}`, await template(`systemd/${kind}/${name}`, version, 0o755)],
+    [`/usr/share/man/man${page.slice(-1)}/${page}.gz`, await manualPage(`systemd/${kind}/${page}`, version)],
     [`/usr/share/doc/${name}/copyright`, copy('systemd/copyright')],
     [`/usr/share/doc/${name}/changelog.gz`, await manualPage('CHANGELOG.md', version)],
     [`/usr/share/doc/${name}/LICENSE.node`, { mode: 0o644, content: { copyOf: join(node, 'LICENSE') } }],

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -50,6 +51,21 @@ export default defineConfig({
           hookTimeout: 60_000,
           // They wait more than they work.
           maxWorkers: 3,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          expect: patient,
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/e2e/support/global.ts'],
+          // What it drives is what ships.
+          env: { TRIGGER_DEPLOY_PROGRAMS: fileURLToPath(new URL('../dist', import.meta.url)) },
+          // Instances end with the main thread of the process that booted them.
+          pool: 'forks',
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
         },
       },
     ],

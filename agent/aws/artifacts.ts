@@ -2,15 +2,17 @@ import { addAbortSignal, Readable } from 'node:stream';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { type Aws, awsError, awsStatus } from '../../shared/aws.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
+import { manifest } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
-import type { ArtifactStore, DesiredStore } from '../deploy/ports.ts';
+import type { Verifier } from '../../shared/signing.ts';
+import type { ArtifactStore, DesiredStore, ManifestStore } from '../deploy/ports.ts';
 import { type Finding, finding, isNamed } from './call.ts';
 
 /** A body that brings no byte for this long is dead, ms. */
 const STALL_MS = 15_000;
-/** A desired state is a few KiB; more than this is not one, bytes. */
-const DESIRED_LIMIT = 1024 * 1024;
+/** A signed document is a few KiB; more than this is not one, bytes. */
+const DOCUMENT_LIMIT = 1024 * 1024;
 /** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 where it would answer 404. */
 const DENIED_HINT =
   'allow s3:GetObject there, and s3:ListBucket on the bucket: without that, AWS refuses to say that a file is missing';
@@ -73,37 +75,65 @@ function downloadError(error: unknown, what: string, place: { Bucket: string; Ke
 
 /** The desired states of one environment. */
 export function createDesiredStore(options: StoreOptions & { env: string }): DesiredStore {
-  const { aws, bucket, env, stallMs = STALL_MS } = options;
+  const { env } = options;
   return {
-    async read(service, knownEtag, signal) {
-      const doing = `read the desired state of ${service} in ${env}`;
-      const command = new GetObjectCommand({
-        Bucket: bucket,
-        Key: keys.desired(env, service),
-        ...(knownEtag !== undefined && { IfNoneMatch: knownEtag }),
+    read: (service, knownEtag, signal) =>
+      readDocument(options, {
+        key: keys.desired(env, service),
+        doing: `read the desired state of ${service} in ${env}`,
+        knownEtag,
+        signal,
+      }),
+  };
+}
+
+/** The manifests of the environment's bucket, verified like any document. */
+export function createManifestStore(options: StoreOptions & { verifier: Verifier }): ManifestStore {
+  return {
+    async read(service, version, signal) {
+      const answer = await readDocument(options, {
+        key: keys.manifest(service, version),
+        doing: `read the manifest of ${service} ${version}`,
+        knownEtag: undefined,
+        signal,
       });
-      signal.throwIfAborted();
-      try {
-        const { Body, ETag = '' } = await aws.s3.send(command, { abortSignal: signal });
-        const failure = (error: unknown) => awsError(error, doing);
-        const parts: Uint8Array[] = [];
-        let size = 0;
-        for await (const part of chunks(readable(Body), { signal, stallMs, failure })) {
-          size += part.length;
-          if (size > DESIRED_LIMIT) {
-            throw new TriggerDeployError('DOCUMENT_INVALID', `cannot ${doing}: it is larger than 1 MiB`);
-          }
-          parts.push(part);
-        }
-        return { text: Buffer.concat(parts).toString('utf8'), etag: ETag };
-      } catch (error) {
-        signal.throwIfAborted();
-        if (awsStatus(error) === 304) return 'unchanged';
-        if (isNamed(error, 'NoSuchKey')) return 'absent';
-        throw awsError(error, doing);
-      }
+      if (typeof answer === 'string') return undefined;
+      const found = await options.verifier.verify('td-manifest+jws', answer.text, manifest);
+      return found.service === service && found.version === version ? found : undefined;
     },
   };
+}
+
+async function readDocument(
+  { aws, bucket, stallMs = STALL_MS }: StoreOptions,
+  request: { key: string; doing: string; knownEtag: string | undefined; signal: AbortSignal },
+): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'> {
+  const { key, doing, knownEtag, signal } = request;
+  const command = new GetObjectCommand({
+    Bucket: bucket,
+    Key: key,
+    ...(knownEtag !== undefined && { IfNoneMatch: knownEtag }),
+  });
+  signal.throwIfAborted();
+  try {
+    const { Body, ETag = '' } = await aws.s3.send(command, { abortSignal: signal });
+    const failure = (error: unknown) => awsError(error, doing);
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const part of chunks(readable(Body), { signal, stallMs, failure })) {
+      size += part.length;
+      if (size > DOCUMENT_LIMIT) {
+        throw new TriggerDeployError('DOCUMENT_INVALID', `cannot ${doing}: it is larger than 1 MiB`);
+      }
+      parts.push(part);
+    }
+    return { text: Buffer.concat(parts).toString('utf8'), etag: ETag };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (awsStatus(error) === 304) return 'unchanged';
+    if (isNamed(error, 'NoSuchKey')) return 'absent';
+    throw awsError(error, doing);
+  }
 }
 
 /**

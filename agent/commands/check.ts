@@ -50,14 +50,18 @@ async function inspectService(wiring: Wiring, name: string, signal: AbortSignal)
   const unit = service.manager.type === 'systemd' ? `unit ${service.manager.unit}` : 'status command';
   return [
     ...(paths.length > 0 ? paths : [{ ok: true, what: `service ${name}: ${service.package.dir}` }]),
-    summary.includes('not-found')
-      ? {
-          ok: false,
-          what: `service ${name}: ${unit} does not exist`,
-          hint: 'install the unit, then systemctl daemon-reload',
-        }
-      : { ok: true, what: `service ${name}: ${unit}: ${summary}` },
+    unitFinding(`service ${name}: ${unit}`, summary, service.package.type),
   ];
+}
+
+function unitFinding(unit: string, summary: string, packageType: string): Finding {
+  if (!summary.includes('not-found')) return { ok: true, what: `${unit}: ${summary}` };
+  if (packageType === 'deb') return { ok: true, what: `${unit} comes with its package` };
+  return {
+    ok: false,
+    what: `${unit} does not exist`,
+    hint: 'install the unit, then systemctl daemon-reload',
+  };
 }
 
 /** Does `probe` and turns what it throws into a finding: no probe keeps the others from being made. */

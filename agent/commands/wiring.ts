@@ -1,5 +1,7 @@
+import type { Artifact } from '../../shared/manifest.ts';
 import type { AgentConfig } from '../config.ts';
-import type { Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
+import type { LocalOrder } from '../deploy/local.ts';
+import type { HealthProbe, Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
 import type { Finding } from './check.ts';
 
@@ -18,7 +20,27 @@ export interface Wiring {
   inspect(service: string): Promise<readonly { problem: string; hint: string }[]>;
   /** What is known of a service here; undefined when the agent never held it. */
   stateOf(service: string): Promise<ServiceState | undefined>;
+  /** One try of one health check. */
+  probe: HealthProbe;
+  /** The agent that runs here now, undefined when none does. */
+  agent(): Promise<{ pid: number; version: string; since: string } | undefined>;
+  orders: OrderPlace;
+  /** The version a .deb says it is, without epoch. @throws PACKAGE_INVALID. */
+  debVersion(path: string): Promise<string>;
   close(): void;
+}
+
+/** Where orders are put for the running agent to find. */
+export interface OrderPlace {
+  /** On disk, with copies of the files, when it resolves. @throws NO_SPACE, USAGE. */
+  give(
+    order: Omit<LocalOrder, 'artifacts'>,
+    what:
+      | { files: readonly { path: string; name: string; size: number; role: Artifact['role'] }[] }
+      | { artifacts: readonly Artifact[] },
+  ): Promise<LocalOrder>;
+  /** Where an order lies, for a person. */
+  placeOf(deployment: string): string;
 }
 
 /** This instance's own queue and its subscription. */

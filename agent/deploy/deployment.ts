@@ -70,8 +70,7 @@ export async function runDeployment(run: Run): Promise<RunResult> {
 type Failure = { error: TriggerDeployError; during: Step };
 
 async function goForward(run: Run): Promise<Failure | 'held' | undefined> {
-  const first = NEXT_STEP[run.active().state];
-  for (const step of COURSE.slice(COURSE.indexOf(first))) {
+  for (const step of COURSE.slice(COURSE.indexOf(await firstStep(run)))) {
     if (!run.active().changed && (step === 'drain' || step === 'switch' || step === 'start')) continue;
     try {
       run.signal.throwIfAborted();
@@ -84,6 +83,15 @@ async function goForward(run: Run): Promise<Failure | 'held' | undefined> {
     }
   }
   return undefined;
+}
+
+/** What was switched may have been switched back since, as a new agent is that does not prove itself. */
+async function firstStep(run: Run): Promise<ForwardStep> {
+  const { state, changed, order } = run.active();
+  const first = NEXT_STEP[state];
+  if (!changed || COURSE.indexOf(first) <= COURSE.indexOf('switch')) return first;
+  const current = await run.ports.package.current().catch(() => undefined);
+  return current === order.version ? first : 'switch';
 }
 
 /** It was turning back already, before anything was switched, when the agent went away. */
@@ -134,7 +142,7 @@ async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> 
     try {
       await run.move({ error: reportErrorOf(error, error.detail), during });
       // The cancel that turned it back must not cancel the giving back.
-      await undrain({ ...run, signal: run.stopping });
+      await undrain({ ...run, signal: run.stopping, unlessCancelled: new AbortController().signal });
     } catch (cause) {
       if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
       run.log.error({ err: cause }, 'the afterStart hooks failed while turning back');

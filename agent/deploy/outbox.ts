@@ -47,7 +47,8 @@ export function createOutbox(cell: StateCell, ports: { reporter: Reporter; clock
           if (signal.aborted) return;
           const pause = backoffMs(attempt, BACKOFF);
           attempt += 1;
-          log.warn(
+          // Once for each outage: what waits is in `status`, and every try is told at debug.
+          log[attempt === 1 ? 'warn' : 'debug'](
             { err: error, waiting: cell.read().outbox.length, retryMs: pause },
             'a report could not be delivered',
           );

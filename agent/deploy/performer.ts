@@ -111,7 +111,17 @@ export function createPerformer(context: {
     const ms = Object.values(run.timings()).reduce((sum, spent) => sum + spent, 0);
     const level = ending === 'succeeded' ? 'info' : ending === 'broken' ? 'fatal' : 'warn';
     const { previous, timings } = report;
-    run.log[level]({ previous, ms: Math.round(ms), timings, code: report.error?.code }, ending);
+    const { code, message } = report.error ?? {};
+    run.log[level](
+      {
+        ...{ previous, ms: Math.round(ms), timings, code },
+        ...(code && { reason: { code, message } }),
+        ...(ending === 'broken' && {
+          hint: 'it runs nothing that is known to be well: rollback or deploy by hand',
+        }),
+      },
+      ending,
+    );
     await tidy(run);
   }
 

@@ -1,4 +1,4 @@
-import type { Artifact } from '../../shared/manifest.ts';
+import type { Artifact, Manifest } from '../../shared/manifest.ts';
 import type { InstanceRecord, Reply, Report } from '../../shared/report.ts';
 import type { ServiceState } from './state.ts';
 
@@ -33,6 +33,15 @@ export interface ArtifactStore {
   }): Promise<AsyncIterable<Uint8Array>>;
 }
 
+/** The signed manifests of pushed versions. */
+export interface ManifestStore {
+  /**
+   * The verified manifest, undefined where the version was never pushed.
+   * @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors.
+   */
+  read(service: string, version: string, signal: AbortSignal): Promise<Manifest | undefined>;
+}
+
 export interface DesiredStore {
   /** The desired state's text as stored, unless it still is the one with `knownEtag`. */
   read(
@@ -49,12 +58,31 @@ export interface Release {
   artifacts: readonly Artifact[];
 }
 
+/** The change that a switch is part of, and what it may ask for on its way. */
+export interface Change {
+  deployment: string;
+  direction: 'forward' | 'back';
+  /** 1 at first, and one more for each time the deployment was taken up again. */
+  attempt: number;
+  /** Install also what is installed already: it was asked for because that is not well. */
+  again: boolean;
+  /**
+   * Stops the service. Called by a type that replaces files in place, once nothing else has to be waited for;
+   * one that only moves a link never calls it. @throws STOP_FAILED.
+   */
+  stop(): Promise<void>;
+  note(text: string): void;
+  signal: AbortSignal;
+}
+
 export interface PackageType {
   readonly type: string;
   /** Every complete release here, in no order. */
   releases(): Promise<Release[]>;
-  /** The version `current` points at, null when there is no `current`. */
+  /** The version `current` points at (deb: the one dpkg has), null when there is none. */
   current(): Promise<string | null>;
+  /** Whether `current` is installed as a whole. Of a link that always holds; dpkg may have been cut short. */
+  isWhole(): Promise<boolean>;
   /**
    * Makes what ran before trigger-deploy a release, and `current` point at it, where the config says
    * `adopt` and nothing is current. Returns its version, or null when there was nothing to do.
@@ -64,8 +92,9 @@ export interface PackageType {
    * Downloads, verifies and unpacks into staging, then publishes the release by one rename. A complete
    * release with the same digests is kept, and nothing is downloaded, unless `fresh`: then it is made anew
    * (where it is `current`, its files are verified instead, for nothing may be replaced under a process).
-   * Staging is empty again whatever happens.
-   * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT.
+   * Staging is empty again whatever happens. A deb's dependencies can be met by then, and so can its undoing.
+   * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT,
+   * DEPENDENCY_UNMET, UNDO_IMPOSSIBLE.
    */
   prepare(
     order: { service: string; version: string; artifacts: readonly Artifact[]; fresh: boolean },
@@ -73,10 +102,13 @@ export interface PackageType {
     signal: AbortSignal,
   ): Promise<{ downloaded: number }>;
   /**
-   * Points `current` at a complete release, or removes it for null. Atomic, durable, idempotent.
-   * @throws RELEASE_INCOMPLETE when the release is missing or not whole.
+   * Points `current` at a complete release, or removes it for null. Atomic (a link) or taken up again where it
+   * was cut short (dpkg), durable, idempotent.
+   * @throws RELEASE_INCOMPLETE when the release is missing or not whole; DPKG_LOCKED, DPKG_FAILED.
    */
-  switchTo(version: string | null): Promise<void>;
+  switchTo(version: string | null, change: Change): Promise<void>;
+  /** The last thing before a success, for a type that others may take back until then. @throws when they did. */
+  commit?(): Promise<void>;
   /**
    * Removes releases beyond the configured number; never one of `keep`, `current`, or one a live process has
    * open. Empties the staging of what a killed agent left there.

@@ -1,4 +1,5 @@
-import { type Active, initialState, moved, ORDER, type ServiceState } from './state.ts';
+import { ORDER_OF_STATES } from '../../shared/report.ts';
+import { type Active, initialState, moved, type ServiceState } from './state.ts';
 
 /**
  * What a start of the agent makes of what the journal holds. Pure: the work itself is done by the same
@@ -39,7 +40,8 @@ export function takenUpAgain(state: ServiceState, bootId: string): ServiceState 
 /** After a reboot the check begins anew: another process, other counters, a fresh deadline. */
 function afterBoot(active: Active, bootId: string): Partial<Active> {
   const begunAnew: Partial<Active> = { bootId, invocationBefore: undefined };
-  if (active.direction === 'back' || ORDER[active.state] <= ORDER.switching) return begunAnew;
+  if (active.direction === 'back' || ORDER_OF_STATES[active.state] <= ORDER_OF_STATES.switching)
+    return begunAnew;
   return { ...begunAnew, state: 'starting' };
 }
 

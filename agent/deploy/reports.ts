@@ -47,6 +47,7 @@ export function reportOf(
     ...defined('step', rest.step),
     ...defined('note', rest.note === undefined ? undefined : cleanTail(rest.note).slice(0, 512)),
     version: order.version,
+    ...defined('local', order.source === 'local' ? { action: order.action, by: order.by ?? '' } : undefined),
     ...defined('previous', rest.previous),
     ...defined('changed', rest.changed),
     ...defined('error', rest.error),

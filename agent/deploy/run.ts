@@ -13,6 +13,8 @@ export interface Run {
   readonly log: Log;
   /** Aborts when the agent stops and, up to the switch and not beyond it, when the deployment is cancelled or superseded. */
   readonly signal: AbortSignal;
+  /** Aborts as `signal` does, but not when the agent stops: for what a stop waits for, and does not end. */
+  readonly unlessCancelled: AbortSignal;
   /** Aborts when the agent stops, and for nothing else. */
   readonly stopping: AbortSignal;
   active(): Active;
@@ -38,6 +40,7 @@ export function createRun(context: {
   cell: StateCell;
 }): Run {
   const { ports, service, identity, log, stopping, cell } = context;
+  const never = new AbortController().signal;
   const stoppingOrCancelled = AbortSignal.any([stopping, context.cancelled]);
   const active = () => {
     const current = cell.read().active;
@@ -77,6 +80,9 @@ export function createRun(context: {
     get signal() {
       return beforeSwitch(active()) ? stoppingOrCancelled : stopping;
     },
+    get unlessCancelled() {
+      return beforeSwitch(active()) ? context.cancelled : never;
+    },
     active,
     timings: () => timings,
     nextN,
@@ -84,7 +90,10 @@ export function createRun(context: {
       const before = active().state;
       await cell.update((state) => moved(state, { ...patch, timings: { ...timings }, n: n + 1 }));
       if (active().state !== before) {
-        log.info({ state: active().state, direction: active().direction }, `${active().state}`);
+        const { state, direction, previous, startedAt } = active();
+        const sinceMs = Math.max(0, Math.round(ports.clock.now() - startedAt));
+        log.info({ state, direction, previous, sinceMs, ...(lastNote && { note: lastNote }) }, state);
+        lastNote = '';
       }
       report();
     },

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { artifacts } from '../../shared/manifest.ts';
+import { artifact, artifacts } from '../../shared/manifest.ts';
 import { serviceName, ulid, versionName } from '../../shared/names.ts';
 import {
   type Ending,
+  ORDER_OF_STATES,
   PROGRESS_STATES,
-  type ProgressState,
   type Report,
   report,
   reportError,
@@ -18,20 +18,30 @@ import {
  */
 
 /** What was asked for: the part of an announcement, desired state or local command that is acted on. */
-export const order = z.looseObject({
-  deployment: ulid,
-  service: serviceName,
-  sequence: z.int().min(0),
-  version: versionName,
-  action: z.enum(['deploy', 'rollback']),
-  artifacts,
-  source: z.enum(['announcement', 'desired', 'local']),
-  replyTo: z.string().optional(),
-  /** Stop after `prepared` until the deployment's next announcement. */
-  hold: z.boolean(),
-  /** It had its one ending here already (`rejected: expired`, say): it is done, and not told again. */
-  quiet: z.boolean().optional(),
-});
+export const order = z
+  .looseObject({
+    deployment: ulid,
+    service: serviceName,
+    sequence: z.int().min(0),
+    version: versionName,
+    action: z.enum(['deploy', 'rollback', 'restart']),
+    /** None of an adopted release, to which only a local rollback goes. */
+    artifacts: artifacts.or(z.array(artifact).max(0)),
+    source: z.enum(['announcement', 'desired', 'local']),
+    /** The user who gave a local order. */
+    by: z.string().max(64).optional(),
+    replyTo: z.string().optional(),
+    /** Stop after `prepared` until the deployment's next announcement. */
+    hold: z.boolean(),
+    /** It had its one ending here already (`rejected: expired`, say): it is done, and not told again. */
+    quiet: z.boolean().optional(),
+  })
+  .refine(
+    ({ artifacts, source, action }) => artifacts.length > 0 || (source === 'local' && action === 'rollback'),
+    {
+      error: 'no artifacts',
+    },
+  );
 export type Order = z.infer<typeof order>;
 
 const active = z.looseObject({
@@ -143,7 +153,8 @@ export function begun(state: ServiceState, context: { bootId: string; now: numbe
       state: 'accepted',
       direction: 'forward',
       changed: true,
-      fresh: state.failures.some((failure) => failure.version === next.version),
+      // A local rollback takes what is here: there may be nothing to install anew from.
+      fresh: !isLocalRollback(next) && state.failures.some((failure) => failure.version === next.version),
       hooksDone: { beforeStop: 0, afterStart: 0 },
       n: 0,
       startedAt: context.now,
@@ -175,7 +186,7 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
         previousGood:
           state.running && state.running.version !== version ? state.running.version : state.previousGood,
         failures: state.failures.filter((failure) => failure.version !== version),
-        pinned: over.order.source === 'local' ? { since: last.at, version } : next.pinned,
+        pinned: pinOf(next, over.order, last.at),
       };
     case 'broken':
       return {
@@ -196,6 +207,16 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
     case 'rejected':
       return next;
   }
+}
+
+function isLocalRollback(order: Order): boolean {
+  return order.source === 'local' && order.action === 'rollback';
+}
+
+/** A local order pins where it succeeds, unless an announcement with a higher sequence came while it was under way. */
+function pinOf(state: ServiceState, done: Order, since: string): ServiceState['pinned'] {
+  const overtaken = (state.seen?.sequence ?? 0) > done.sequence;
+  return done.source === 'local' && !overtaken ? { since, version: done.version } : state.pinned;
 }
 
 /** An ending for a deployment that was never active here: rejected, superseded or cancelled before it began. */
@@ -266,14 +287,8 @@ export function precious(state: ServiceState): Set<string> {
 
 /** Whether a newer order or a cancel may still end it without anything having changed on the instance. */
 export function beforeSwitch(running: Active): boolean {
-  return running.direction === 'forward' && ORDER[running.state] < ORDER.switching;
+  return running.direction === 'forward' && ORDER_OF_STATES[running.state] < ORDER_OF_STATES.switching;
 }
-
-/** The place of each state in the course of a deployment. */
-export const ORDER = Object.fromEntries(PROGRESS_STATES.map((state, i) => [state, i])) as Record<
-  ProgressState,
-  number
->;
 
 function withFailure(
   state: ServiceState,

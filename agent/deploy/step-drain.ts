@@ -23,8 +23,9 @@ async function runHooks(run: Run, kind: 'beforeStop' | 'afterStart'): Promise<vo
   const environment = hookEnvironment(run);
   for (let done = run.active().hooksDone[kind]; done < hooks.length; done += 1) {
     const hook = hooks[done] as Hook;
+    run.signal.throwIfAborted();
     run.note(`hook ${hook.run[0]}`);
-    await run.ports.hooks.run(hook, environment, run.signal);
+    await run.ports.hooks.run(hook, environment, run.unlessCancelled);
     await run.move({ hooksDone: { ...run.active().hooksDone, [kind]: done + 1 } });
   }
 }

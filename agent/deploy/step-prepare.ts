@@ -1,3 +1,4 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
 import { sameArtifacts } from '../../shared/manifest.ts';
 import type { Run } from './run.ts';
 import { passOnce } from './step-check.ts';
@@ -14,20 +15,39 @@ export async function prepare(run: Run): Promise<void> {
   const { order, fresh } = run.active();
   await run.move({ state: 'preparing' });
   const previous = await whatRuns(run);
+  if (order.action === 'restart') {
+    refuseAnother(previous, order.version);
+    await run.move({ state: 'prepared', previous });
+    return;
+  }
   if (previous === order.version && !fresh && (await runsHealthy(run))) {
     await run.move({ state: 'prepared', previous, changed: false });
     return;
   }
+  await refuseNothing(run);
   const { downloaded } = await run.ports.package.prepare(
     { service: order.service, version: order.version, artifacts: order.artifacts, fresh },
     run.note,
     run.signal,
   );
-  run.log.info(
-    { downloaded },
-    downloaded > 0 ? `prepared, ${downloaded} bytes downloaded` : 'prepared, nothing to download',
-  );
+  run.note(downloaded > 0 ? `${downloaded} bytes downloaded` : 'nothing to download');
   await run.move({ state: 'prepared', previous });
+}
+
+/** A restart changes no version: where another one runs, somebody else has decided on that. */
+function refuseAnother(runs: string | null, version: string): void {
+  if (runs === version) return;
+  const what = runs === null ? 'nothing runs here' : `${runs} runs here`;
+  throw new TriggerDeployError('CONFLICT', `${what}, not the ${version} that is to be restarted`);
+}
+
+/** Only a release that is here can be gone back to without naming files; none is ever made of nothing. */
+async function refuseNothing(run: Run): Promise<void> {
+  const { version, artifacts } = run.active().order;
+  if (artifacts.length > 0) return;
+  const releases = await run.ports.package.releases();
+  if (releases.some((release) => release.version === version)) return;
+  throw new TriggerDeployError('RELEASE_INCOMPLETE', `${version} is not on this instance any more`);
 }
 
 /** Looked up once and recorded: after the switch, `current` no longer tells. */
@@ -42,6 +62,7 @@ async function runsHealthy(run: Run): Promise<boolean> {
   const releases = await run.ports.package.releases();
   const release = releases.find((one) => one.version === order.version);
   if (!release || !sameArtifacts(release.artifacts, order.artifacts)) return false;
+  if (!(await run.ports.package.isWhole())) return false;
   const { active } = await run.ports.manager.status(run.signal);
   return active && (await passSoon(run));
 }

@@ -1,9 +1,11 @@
 import type { TriggerDeployError } from '../../shared/errors.ts';
 import type { Step } from '../../shared/report.ts';
+import { changeOf } from './change.ts';
 import { reportErrorOf } from './reports.ts';
 import type { Run } from './run.ts';
 import { passChecks } from './step-check.ts';
 import { undrain } from './step-drain.ts';
+import { startedSinceSwitch } from './step-start.ts';
 
 /** Records that it goes back, and why; from here on no restart of the agent makes it go forward again. */
 export async function decideRollback(
@@ -32,12 +34,15 @@ export async function rollback(run: Run): Promise<void> {
   const { previous } = run.active();
   if (previous === null || previous === undefined) {
     await run.ports.manager.stop(run.signal);
-    await run.ports.package.switchTo(null);
+    await run.ports.package.switchTo(null, changeOf(run));
     return;
   }
-  await run.ports.package.switchTo(previous);
+  const change = changeOf(run);
+  if (run.active().order.action !== 'restart') await run.ports.package.switchTo(previous, change);
   await run.move({ state: 'starting' });
-  await run.ports.manager.restart(run.signal);
+  // Only of a unit that was down in between is a new start known to be one of the old release.
+  const isStarted = change.stopped() && (await startedSinceSwitch(run));
+  if (!isStarted) await run.ports.manager.restart(run.signal);
   await run.move({ state: 'checking' });
   await passChecks(run, previous);
   await undrain(run);

@@ -11,7 +11,8 @@ export async function start(run: Run): Promise<void> {
   run.log.info({ pid: status.mainPid, unit: status.summary }, 'started');
 }
 
-async function startedSinceSwitch(run: Run): Promise<boolean> {
+/** Whether the unit runs, and was started since the invocation before the switch was recorded. */
+export async function startedSinceSwitch(run: Run): Promise<boolean> {
   const { invocationBefore } = run.active();
   const { active, invocation } = await run.ports.manager.status(run.signal);
   return active && invocation !== null && invocationBefore !== undefined && invocation !== invocationBefore;

@@ -1,3 +1,4 @@
+import { changeOf } from './change.ts';
 import type { Run } from './run.ts';
 
 /**
@@ -7,5 +8,6 @@ import type { Run } from './run.ts';
 export async function switchRelease(run: Run): Promise<void> {
   const { invocation } = await run.ports.manager.status(run.signal);
   await run.move({ state: 'switching', invocationBefore: invocation });
-  await run.ports.package.switchTo(run.active().order.version);
+  if (run.active().order.action === 'restart') return;
+  await run.ports.package.switchTo(run.active().order.version, changeOf(run));
 }

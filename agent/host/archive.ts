@@ -2,10 +2,10 @@ import { cp, lstat, readdir, realpath, rename, rm, stat } from 'node:fs/promises
 import { join } from 'node:path';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Artifact } from '../../shared/manifest.ts';
-import type { ArtifactStore, PackageType } from '../deploy/ports.ts';
+import type { ArtifactStore } from '../deploy/ports.ts';
 import { downloadArtifact } from './download.ts';
 import { lstatIfAny } from './files.ts';
-import { type Contents, createReleases, type ReleaseOptions } from './releases.ts';
+import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import type { Space } from './space.ts';
 import { treeDigest } from './tree-digest.ts';
 import { unpack } from './unpack.ts';
@@ -16,7 +16,7 @@ import { unpack } from './unpack.ts';
  */
 export function createArchivePackage(
   options: ReleaseOptions & { service: string; store: ArtifactStore },
-): PackageType {
+): Releases {
   return createReleases(options, archiveContents(options.service, options.store));
 }
 

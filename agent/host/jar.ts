@@ -2,9 +2,9 @@ import { copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Artifact } from '../../shared/manifest.ts';
-import type { ArtifactStore, PackageType } from '../deploy/ports.ts';
+import type { ArtifactStore } from '../deploy/ports.ts';
 import { downloadArtifact } from './download.ts';
-import { type Contents, createReleases, type ReleaseOptions } from './releases.ts';
+import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import { fileDigest } from './tree-digest.ts';
 
 /**
@@ -13,7 +13,7 @@ import { fileDigest } from './tree-digest.ts';
  */
 export function createJarPackage(
   options: ReleaseOptions & { service: string; store: ArtifactStore },
-): PackageType {
+): Releases {
   return createReleases(options, jarContents(options.service, options.store));
 }
 

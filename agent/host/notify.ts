@@ -9,6 +9,8 @@ export interface Notifier {
   /** Alive. To be called at least twice in `watchdogMs`. */
   watchdog(): void;
   stopping(): void;
+  /** To be told while it starts or stops: systemd waits `ms` from now before it calls that too long. */
+  extend(ms: number): void;
   /** systemd ends the agent when it hears nothing for so long, ms; undefined when it does not watch. */
   readonly watchdogMs: number | undefined;
 }
@@ -54,6 +56,7 @@ export function createNotifier(environment: Readonly<Record<string, string | und
     status: (text) => void send('STATUS', cleanTail(text).replace(/\s+/g, ' ').slice(0, 500)),
     watchdog: () => void send('WATCHDOG', '1'),
     stopping: () => void send('STOPPING', '1'),
+    extend: (ms) => void send('EXTEND_TIMEOUT_USEC', String(Math.round(ms * 1000))),
     watchdogMs: socket ? watchdogOf(environment) : undefined,
   };
 }

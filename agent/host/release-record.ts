@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { artifact } from '../../shared/manifest.ts';
 import { versionName } from '../../shared/names.ts';
-import { readNoFollow, writeDurably } from './files.ts';
+import { lstatIfAny, readNoFollow, writeDurably } from './files.ts';
+import type { Places } from './staging.ts';
 
 /**
  * `.release.json`, in a release's directory: what it was made of. It is the last thing written before the
@@ -35,6 +36,13 @@ export async function readRecord(directory: string, version: string): Promise<Re
   } catch {
     return undefined;
   }
+}
+
+/** The record of a release in its place; undefined where there is none, or none that is complete. */
+export async function recordOf(places: Places, version: string): Promise<ReleaseRecord | undefined> {
+  if (!versionName.safeParse(version).success) return undefined;
+  const directory = await lstatIfAny(places.release(version));
+  return directory?.isDirectory() ? readRecord(places.release(version), version) : undefined;
 }
 
 export async function writeRecord(directory: string, record: ReleaseRecord): Promise<void> {

@@ -1,12 +1,12 @@
-import { readdir, readlink, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readdir, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { type Artifact, sameArtifacts } from '../../shared/manifest.ts';
-import { versionName } from '../../shared/names.ts';
 import type { PackageType } from '../deploy/ports.ts';
-import { fsyncDirectory, ignoring, lstatIfAny, makeNew, pointAt, removeTree, settleTree } from './files.ts';
+import { currentOf, pointCurrent, removeCurrent } from './current.ts';
+import { fsyncDirectory, ignoring, lstatIfAny, makeNew, removeTree, settleTree } from './files.ts';
 import { namesInUse } from './in-use.ts';
-import { type ReleaseRecord, readRecord, writeRecord } from './release-record.ts';
+import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { asNoSpace, assertSpace, type Space } from './space.ts';
 import { inStaging, type Places, placesOf } from './staging.ts';
 
@@ -54,10 +54,19 @@ export interface ReleaseOptions {
   adopt?: { path: string; version: string } | undefined;
 }
 
+export interface Releases extends PackageType {
+  /** No other change than the link's own: it needs to know nothing of what it is part of. */
+  switchTo(version: string | null): Promise<void>;
+  /** The record of a complete release. */
+  record(version: string): Promise<ReleaseRecord | undefined>;
+  /** Makes `version`, which nobody announced, a release of what `fill` lays out. */
+  enlist(version: string, fill: (into: Workplace) => Promise<void>): Promise<void>;
+}
+
 /** A JVM whose jar is removed dies late: the newest stay in any case. */
 const KEPT_AT_LEAST = 3;
 
-export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: Contents): PackageType {
+export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: Contents): Releases {
   const places = placesOf(dir);
 
   async function records(): Promise<ReleaseRecord[]> {
@@ -93,9 +102,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
   async function fulfil(duty: 'verify' | 'make', staging: string, job: Job): Promise<number> {
     const { version, service, artifacts } = job.order;
     await assertSpace(dir, contents.needs(artifacts), `${service} ${version}`);
-    const into = { release: join(staging, 'release'), scratch: join(staging, 'scratch') };
-    await makeNew(into.release, 0o755);
-    await makeNew(into.scratch, 0o700);
+    const into = await makeWorkplace(staging);
     if (duty === 'verify') {
       const downloaded = await contents.verify(places.release(version), into, job);
       // Its record may be what was damaged; its files are known to be right now.
@@ -110,12 +117,24 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     return downloaded;
   }
 
+  const enlist: Releases['enlist'] = (version, fill) =>
+    inStaging(places, async (staging) => {
+      await fill(await makeWorkplace(staging));
+      await publish(places, staging, newRecord(version, []));
+    });
+
   return {
     type: contents.type,
 
     releases: records,
 
+    record: (version) => recordOf(places, version),
+
     current: () => currentOf(places),
+
+    isWhole: async () => true,
+
+    enlist: (version, fill) => givingSpaceErrors(dir, () => enlist(version, fill)),
 
     async adopt() {
       if (!adopt || (await lstatIfAny(places.current))) return null;
@@ -123,12 +142,9 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
       if (!complete && !(await stat(adopt.path).catch(ignoring('ENOENT', undefined)))) return null;
       return givingSpaceErrors(dir, async () => {
         if (!complete) {
-          await inStaging(places, async (staging) => {
-            const release = join(staging, 'release');
+          await enlist(adopt.version, async ({ release }) => {
             await assertSpace(dir, await contents.measure(adopt.path), `adopting ${adopt.path}`);
-            await makeNew(release, 0o755);
             await contents.copy(adopt.path, release);
-            await publish(places, staging, newRecord(adopt.version, []));
           });
         }
         await pointCurrent(places, adopt.version);
@@ -181,50 +197,15 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
   };
 }
 
+async function makeWorkplace(staging: string): Promise<Workplace> {
+  const into = { release: join(staging, 'release'), scratch: join(staging, 'scratch') };
+  await makeNew(into.release, 0o755);
+  await makeNew(into.scratch, 0o700);
+  return into;
+}
+
 function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseRecord {
   return { v: 1, version, artifacts: [...artifacts], preparedAt: new Date().toISOString() };
-}
-
-async function recordOf(places: Places, version: string): Promise<ReleaseRecord | undefined> {
-  if (!versionName.safeParse(version).success) return undefined;
-  const directory = await lstatIfAny(places.release(version));
-  return directory?.isDirectory() ? readRecord(places.release(version), version) : undefined;
-}
-
-/** @throws RELEASE_CONFLICT when `current` is there and is not a link to one of these releases. */
-async function currentOf({ dir, current, releases }: Places): Promise<string | null> {
-  const link = await lstatIfAny(current);
-  if (!link) return null;
-  const target = link.isSymbolicLink() ? await readlink(current) : undefined;
-  const path = target === undefined ? current : resolve(dir, target);
-  const version = path.slice(releases.length + 1);
-  if (dirname(path) === releases && versionName.safeParse(version).success) return version;
-  const what = target === undefined ? 'is not a symbolic link' : `points at ${target}`;
-  throw new TriggerDeployError('RELEASE_CONFLICT', `${current} ${what}, not at a release in ${releases}`, {
-    hint: 'move it away; `adopt` in the config can make a release of what runs',
-  });
-}
-
-/** Synced also where there is nothing to remove: a removal that was cut short may not be on disk. */
-async function removeCurrent(places: Places): Promise<void> {
-  if ((await currentOf(places)) !== null) await rm(places.current);
-  await fsyncDirectory(places.dir).catch(ignoring('ENOENT', undefined));
-}
-
-async function pointCurrent(places: Places, version: string): Promise<void> {
-  const current = await currentOf(places);
-  if (!(await recordOf(places, version))) {
-    throw new TriggerDeployError(
-      'RELEASE_INCOMPLETE',
-      `${places.release(version)} is missing or not complete: current stays where it is`,
-    );
-  }
-  // What is named is on disk before its name is: an agent that was killed may have published it and not synced.
-  await fsyncDirectory(places.releases);
-  // No new link where it points there already, for a full disk may have no room for one: a rollback that finds
-  // the old release still current must not fail by that.
-  if (current === version) await fsyncDirectory(places.dir);
-  else await pointAt(places.current, join('releases', version));
 }
 
 /** The staged release is on disk, then complete, then in its place. */

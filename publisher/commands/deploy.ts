@@ -1,84 +1,89 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
-import { newUlid } from '../../shared/names.ts';
 import type { ExitCode } from '../events.ts';
-import { type Conduct, rollOut } from '../rollout.ts';
+import { isSelective, membersOf, type Selection } from '../members.ts';
+import type { Size } from '../plan.ts';
+import type { Queueing } from '../queueing.ts';
+import { rollWaves, type WavesConduct } from '../roll-waves.ts';
+import { type Change, type Conduct, rollOut, type Ticket } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { standingBefore, versionToReturnTo } from '../standing.ts';
+import { mostFailures, rollingFor, type Strategy } from '../strategy.ts';
+import { refuseIfDetached, takeTurn } from '../turn.ts';
 
-export interface DeployOptions {
+export interface DeployOptions extends Selection {
   service: string;
   /** A version, or `latest`: the newest push. */
   version: string;
+  strategy: Strategy;
   wait: boolean;
   timeoutMs: number;
   reason?: string | undefined;
+  /** `--queue`, `--jump`: wait for those that are before. */
+  queueing?: Queueing;
   allowMissing: number;
-  maxFailures: number;
+  maxFailures: Size | 0;
   onFailure: 'rollback' | 'stop';
+  ask?: WavesConduct['ask'];
   /** Aborted by Ctrl-C. */
   detach: AbortSignal;
 }
 
 /**
- * `trigger-deploy SERVICE VERSION`, by strategy `all`. Nothing is locked, written or announced before the
- * manifest is verified.
- * @throws VERSION_NOT_FOUND, SERVICE_NOT_FOUND, LOCKED, FENCED, SIGNATURE_INVALID, AWS_*; CANCELLED when
- * detached before there was anything to leave running.
+ * `trigger-deploy SERVICE VERSION`: to everybody at once, or in waves. Nothing is locked, written or announced
+ * before the manifest is verified.
+ * @throws VERSION_NOT_FOUND, SERVICE_NOT_FOUND, INSTANCE_NOT_FOUND, PAUSED, LOCKED, FENCED, SIGNATURE_INVALID, AWS_*;
+ * CANCELLED when detached before there was anything to leave running.
  */
 export async function deploy(session: Session, options: DeployOptions): Promise<ExitCode> {
-  const { service, wait, detach } = options;
+  const { service, detach, reason } = options;
   await session.signer();
   const { version, artifacts } = await session.ledger.versions.resolve(service, options.version);
-  const deployment = newUlid(session.clock.now());
-  const lock = await takeLock(session, { service, command: 'deploy', deployment, detach });
+  const { queueing } = options;
+  const ticket = await takeTurn(session, { service, version, command: 'deploy', reason, queueing, detach });
   try {
     const previous = versionToReturnTo(await standingBefore(session, service));
-    const ticket = { deployment, sequence: lock.sequence, lock };
-    const change = {
-      service,
-      version,
-      artifacts,
-      action: 'deploy',
-      previous,
-      reason: options.reason,
-    } as const;
-    refuseIfDetached(detach);
-    return await rollOut(session, ticket, change, conductOf(options, !wait));
+    const change: Change = { service, version, artifacts, action: 'deploy', previous, reason };
+    return await goOut(session, ticket, change, options);
   } finally {
-    await lock.release();
+    await ticket.lock.release();
   }
+}
+
+type Going = Omit<DeployOptions, 'service' | 'version' | 'reason'>;
+
+/** To whom, and in what order. */
+export async function goOut(
+  session: Session,
+  ticket: Ticket,
+  change: Change,
+  options: Going,
+): Promise<ExitCode> {
+  const { strategy, wait, detach, maxFailures } = options;
+  const selective = isSelective(options);
+  const inWaves = strategy.name === 'rolling';
+  // At once to everybody, their `accepted` is the roll call.
+  const members =
+    inWaves || selective
+      ? await membersOf(session, change.service, options)
+      : await session.ledger.deployments.instances(change.service);
+  refuseIfDetached(detach);
+  const conduct = conductOf(options, mostFailures(maxFailures, members.length), !wait);
+  const aimed = selective ? { ...change, targets: members.map((one) => one.instance) } : change;
+  // Nobody is there: then a version is set before the first instance, and there are no waves of nobody.
+  if (!inWaves || members.length === 0) return await rollOut(session, ticket, aimed, conduct);
+  return await rollWaves(
+    session,
+    ticket,
+    aimed,
+    { ...conduct, ask: options.ask },
+    rollingFor(members, strategy),
+  );
 }
 
 export function conductOf(
-  options: Pick<
-    DeployOptions,
-    'wait' | 'timeoutMs' | 'allowMissing' | 'maxFailures' | 'onFailure' | 'detach'
-  >,
+  options: Pick<DeployOptions, 'wait' | 'timeoutMs' | 'allowMissing' | 'onFailure' | 'detach'>,
+  maxFailures: number,
   desiredFirst: boolean,
 ): Conduct {
-  const { wait, detach, allowMissing, maxFailures, onFailure, timeoutMs } = options;
+  const { wait, detach, allowMissing, onFailure, timeoutMs } = options;
   return { wait, detach, desiredFirst, policy: { allowMissing, maxFailures, onFailure, timeoutMs } };
-}
-
-interface LockWanted {
-  service: string;
-  command: string;
-  deployment: string;
-  detach: AbortSignal;
-}
-
-/** Waiting for a lock that looks dead ends with Ctrl-C. */
-export async function takeLock(session: Session, { detach, ...wanted }: LockWanted) {
-  const signal = AbortSignal.any([session.signal, detach]);
-  try {
-    return await session.ledger.locks.take({ ...wanted, signal });
-  } catch (error) {
-    refuseIfDetached(detach);
-    throw error;
-  }
-}
-
-/** Before anything is announced there is nothing to detach from. */
-export function refuseIfDetached(detach: AbortSignal): void {
-  if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted before anything was announced');
 }

@@ -1,12 +1,13 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { newUlid } from '../../shared/names.ts';
 import type { DeploymentRecord } from '../deployments.ts';
 import type { ExitCode } from '../events.ts';
+import type { Queueing } from '../queueing.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
 import { type Change, rollOut } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { standingBefore } from '../standing.ts';
-import { conductOf, refuseIfDetached, takeLock } from './deploy.ts';
+import { refuseIfDetached, takeTurn } from '../turn.ts';
+import { conductOf } from './deploy.ts';
 
 export interface RollbackOptions {
   service: string;
@@ -15,6 +16,10 @@ export interface RollbackOptions {
   wait: boolean;
   timeoutMs: number;
   reason?: string | undefined;
+  /** `--queue`, `--jump`: wait for those that are before. */
+  queueing?: Queueing;
+  /** Though it is paused; needs a reason. */
+  despitePause?: boolean | undefined;
   allowMissing: number;
   /** Aborted by Ctrl-C. */
   detach: AbortSignal;
@@ -32,18 +37,17 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   const { service, detach } = options;
   await session.signer();
   if (options.to !== undefined) await session.ledger.versions.readManifest(service, options.to);
-  // An id is dated by AWS's clock, which the first answer tells: this machine's may be an hour off.
-  else await session.ledger.locks.look(service);
-  const deployment = newUlid(session.clock.now());
-  const lock = await takeLock(session, { service, command: 'rollback', deployment, detach });
+  const { to: version, reason, queueing, despitePause } = options;
+  const ticket = await takeTurn(session, {
+    ...{ service, version, command: 'rollback', reason, queueing, despitePause, detach },
+  });
   try {
     const change = await planned(session, options);
     refuseIfDetached(detach);
-    const ticket = { deployment, sequence: lock.sequence, lock };
-    const policy = { ...options, maxFailures: 0, onFailure: 'stop' } as const;
-    return await rollOut(session, ticket, change, conductOf(policy, true));
+    const conduct = conductOf({ ...options, onFailure: 'stop' }, 0, true);
+    return await rollOut(session, ticket, change, conduct);
   } finally {
-    await lock.release();
+    await ticket.lock.release();
   }
 }
 

@@ -3,6 +3,7 @@ import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
 import { rollCall } from '../fleet.ts';
 import { inParallel } from '../parallel.ts';
+import type { Pause } from '../pauses.ts';
 import type { Session } from '../session.ts';
 
 export interface StatusAnswer {
@@ -17,6 +18,8 @@ export interface ServiceStatus {
   desired: Desired | undefined;
   /** Why the desired state cannot be read: that is not the same as none. */
   trouble: string | undefined;
+  /** What keeps it from being changed. */
+  pause: Pause | undefined;
   instances: InstanceStatus[];
 }
 
@@ -56,8 +59,8 @@ export async function status(
     if (recorded.some((one) => one.name === name)) continue;
     recorded.push({ name, records: [], ...(await desiredOf(session, name)) });
   }
-  const services = recorded.map(({ name, records, desired, trouble }) => ({
-    ...{ service: name, desired, trouble },
+  const services = recorded.map(({ name, records, desired, trouble, pause }) => ({
+    ...{ service: name, desired, trouble, pause },
     instances: merge(
       records,
       answered.filter((one) => one.service === name),
@@ -77,12 +80,25 @@ export async function status(
 async function desiredOf(
   session: Session,
   service: string,
-): Promise<Pick<ServiceStatus, 'desired' | 'trouble'>> {
+): Promise<Pick<ServiceStatus, 'desired' | 'trouble' | 'pause'>> {
+  const pause = await pauseOf(session, service);
   try {
-    return { desired: (await session.ledger.desired.read(service))?.value, trouble: undefined };
+    return { desired: (await session.ledger.desired.read(service))?.value, trouble: undefined, pause };
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID', 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
-    return { desired: undefined, trouble: error.message };
+    return { desired: undefined, trouble: error.message, pause };
+  }
+}
+
+/** Whoever looks without a key to verify with sees the rest. */
+async function pauseOf(session: Session, service: string): Promise<Pause | undefined> {
+  try {
+    return await session.ledger.pauses.of(service);
+  } catch (error) {
+    if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
+    const text = `whether ${service} is paused is not known: ${error.message}`;
+    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    return undefined;
   }
 }
 

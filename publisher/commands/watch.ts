@@ -3,11 +3,11 @@ import type { DeploymentRecord, ReportReader, StoredDeployment } from '../deploy
 import type { ExitCode } from '../events.ts';
 import { follow, openProgress, type Progress } from '../follow.ts';
 import type { Lock } from '../lock.ts';
-import { isFinal, isRollBackDue, lastEndingMs, recordOutcome, settledEvent } from '../outcome.ts';
+import { isFinal, isRollBackDue, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
 import { DETACHED, emitStarted, rollBackIfDue } from '../rollout.ts';
 import type { Session } from '../session.ts';
-import { type Settlement, settleFinally } from '../settle.ts';
-import { takeLock } from './deploy.ts';
+import type { Settlement } from '../settle.ts';
+import { takeLock } from '../turn.ts';
 
 export interface WatchOptions {
   /** The deployment's id. */
@@ -64,6 +64,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
   const timeoutMs = Math.max(1, elapsed() + stage.until - session.clock.monotonic());
   const record = { ...first.value, policy: { ...first.value.policy, timeoutMs } };
   let latest = first;
+  let undriven = false;
   const settlement = await follow(session, {
     record,
     progress,
@@ -72,14 +73,17 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
     elapsed,
     async enough() {
       // Looking at the lock from the beginning shortens the wait for a dead publisher's.
-      await session.ledger.locks.look(record.service).catch(() => undefined);
+      const lock = await session.ledger.locks.look(record.service).catch(() => undefined);
       latest = await reread(session, latest);
-      return isFinal(latest.value);
+      // What goes in waves goes nowhere without its publisher, and is not for a watch to drive.
+      undriven = record.rolling !== undefined && lock !== undefined && lock.state !== 'held';
+      return isFinal(latest.value) || undriven;
     },
     detach: options.detach,
     abort: session.signal,
   });
   if (isFinal(latest.value)) return await finish(stage, latest);
+  if (undriven) return undrivenNow(session, latest.value, progress);
   if (settlement === undefined) return detached(session, record);
   return await settleWhenFree(stage, latest, settlement);
 }
@@ -156,7 +160,7 @@ async function settleNow(
   stored: StoredDeployment,
   overtaken: boolean,
 ): Promise<StoredDeployment> {
-  const settlement = settleFinally(stored.value, progress.reports);
+  const settlement = verdictOn(stored.value, progress.reports);
   const tookMs = () => lastEndingMs(stored.value, progress.reports.values());
   return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);
 }
@@ -170,7 +174,7 @@ async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode>
     const lock = await session.ledger.locks.look(record.service);
     const free = lock.state !== 'held';
     if (free && newest?.value.deployment === record.deployment) {
-      return await underLock(stage, stored, settleFinally(record, stage.progress.reports));
+      return await underLock(stage, stored, verdictOn(record, stage.progress.reports));
     }
   }
   session.emit(settledEvent(session, record));
@@ -190,6 +194,18 @@ function unsettled(session: Session, record: DeploymentRecord, settlement: Settl
     tookMs: 0,
   });
   return settlement.exitCode;
+}
+
+/** Its publisher died, or was detached: how it stands, and who may go on. */
+function undrivenNow(session: Session, record: DeploymentRecord, progress: Progress): ExitCode {
+  const settlement = verdictOn(record, progress.reports);
+  const text = `${settlement.text}; nobody drives it: trigger-deploy resume ${record.deployment} --env ${record.env}`;
+  const { counts, silent } = settlement;
+  session.emit({
+    ...{ type: 'settled', at: session.clock.now(), deployment: record.deployment },
+    ...{ outcome: 'timed-out', exitCode: 3, counts, silent, text, tookMs: 0 },
+  });
+  return 3;
 }
 
 function detached(session: Session, record: DeploymentRecord): ExitCode {

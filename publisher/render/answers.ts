@@ -1,26 +1,12 @@
-import { isEnding } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
-import type { HistoryAnswer } from '../commands/history.ts';
+import type { DecisionAnswer } from '../commands/confirm.ts';
 import type { KeygenAnswer } from '../commands/keygen.ts';
+import type { PauseAnswer } from '../commands/pause.ts';
+import type { PlanAnswer } from '../commands/plan.ts';
 import type { PushAnswer } from '../commands/push.ts';
-import type { ShowAnswer } from '../commands/show.ts';
 import type { InstanceStatus, ServiceStatus, StatusAnswer } from '../commands/status.ts';
-import type { DeploymentRecord } from '../deployments.ts';
-import { lookOf, reasonText, stepsText, versionsText } from './frame.ts';
-import { reportTail, reportText } from './lines.ts';
-import {
-  ago,
-  aligned,
-  bytesText,
-  lineOf,
-  localTime,
-  oneLine,
-  type Paint,
-  plain,
-  type Span,
-  type Tone,
-} from './text.ts';
-import type { Row } from './view.ts';
+import { lookOf } from './frame.ts';
+import { ago, aligned, bytesText, oneLine, type Paint, plain, type Span } from './text.ts';
 
 /** What the commands that look answer, as text for a terminal or a line a thing for a pipe. Pure. */
 
@@ -28,13 +14,6 @@ export interface Page {
   columns: number;
   paint: Paint;
 }
-
-const OUTCOMES: Record<DeploymentRecord['status'], { glyph: string; tone: Tone }> = {
-  announced: { glyph: '●', tone: 'busy' },
-  succeeded: { glyph: '✓', tone: 'good' },
-  failed: { glyph: '✗', tone: 'bad' },
-  'timed-out': { glyph: '?', tone: 'bad' },
-};
 
 export function statusTable(answer: StatusAnswer, page: Page): string[] {
   if (answer.services.length === 0) return [`nothing was deployed in ${answer.env} yet`];
@@ -49,13 +28,11 @@ export function statusTable(answer: StatusAnswer, page: Page): string[] {
   });
 }
 
-function desiredText({ desired, trouble }: ServiceStatus, now: number): string {
-  if (trouble !== undefined) return `the desired state cannot be read: ${oneLine(trouble)}`;
-  if (!desired) return 'no version is desired yet';
+function desiredText({ desired, trouble, pause: paused }: ServiceStatus, now: number): string {
+  const pause = paused ? ` · PAUSED by ${oneLine(paused.by)}: ${oneLine(paused.reason)}` : '';
+  if (trouble !== undefined) return `the desired state cannot be read: ${oneLine(trouble)}${pause}`;
+  if (!desired) return `no version is desired yet${pause}`;
   const since = ago(Date.parse(desired.changedAt), now);
-  const pause = desired.pause
-    ? ` · PAUSED by ${oneLine(desired.pause.by)}: ${oneLine(desired.pause.reason)}`
-    : '';
   return `desired ${desired.version} since ${since} by ${oneLine(desired.changedBy)}${pause}`;
 }
 
@@ -103,135 +80,87 @@ function statusCounts({ instances }: ServiceStatus): string {
 /** `payments i-0a1b2c3d 1.4.2 desired 1.4.2 succeeded active agent 0.1.0 answered`. */
 export function statusLines(answer: StatusAnswer): string[] {
   if (answer.services.length === 0) return statusTable(answer, { columns: 80, paint: plain });
-  return answer.services.flatMap(({ service, desired, trouble, instances }) => {
+  return answer.services.flatMap(({ service, desired, trouble, pause, instances }) => {
     const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
-    if (instances.length === 0) return [`${service} no instance is known, desired ${wanted}`];
+    const paused = pause ? 'PAUSED' : '';
+    if (instances.length === 0) {
+      return [[`${service} no instance is known, desired ${wanted}`, paused].filter(Boolean).join(' ')];
+    }
     return instances.map((one) => {
       const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;
       const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
       parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
-      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '');
+      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', paused);
       parts.push(`agent ${oneLine(one.agentVersion)}`, seen);
       return parts.filter(Boolean).join(' ');
     });
   });
 }
 
-export function historyTable(answer: HistoryAnswer, page: Page): string[] {
-  const { service, env, deployments } = answer;
-  if (deployments.length === 0) return [`${service} was never deployed in ${env}`];
-  const rows = deployments.map((one): Span[] => {
-    const { glyph, tone } = OUTCOMES[one.status];
-    return [
-      { text: one.deployment },
-      { text: localTime(Date.parse(one.announcedAt)) },
-      { text: `${glyph} ${one.status}`, tone },
-      { text: changeText(one) },
-      { text: one.tookMs ? formatMs(one.tookMs) : '' },
-      { text: fromText(one) },
-      { text: oneLine(one.reason ?? ''), tone: 'dim' },
-    ];
-  });
-  return [page.paint('strong', `${service} in ${env}`), '', ...aligned(rows, page)];
-}
-
-export function historyLines({ deployments }: HistoryAnswer): string[] {
-  return deployments.map((one) => {
-    const took = one.tookMs ? ` in ${formatMs(one.tookMs)}` : '';
-    const reason = one.reason ? ` (${oneLine(one.reason)})` : '';
-    const change = `${one.action} ${changeText(one)}`;
-    return `${one.announcedAt} ${one.service} ${one.deployment} ${change} ${one.status}${took} by ${fromText(one)}${reason}`;
-  });
-}
-
-/** Who, and from where, unless the one says the other. */
-function fromText({ issuedBy, from }: DeploymentRecord): string {
-  const who = oneLine(issuedBy);
-  const host = oneLine(from.host);
-  return who.includes(host) ? who : `${who} on ${host}`;
-}
-
-function changeText({ previous, version, action }: DeploymentRecord): string {
+/** The waves of a plan, with what each instance runs now. */
+export function planTable(answer: PlanAnswer, page: Page): string[] {
+  const { service, version, previous, env, waves } = answer;
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
-  return action === 'rollback' ? `${change} (rollback)` : change;
-}
-
-export function showTable({ deployment, reports }: ShowAnswer, page: Page): string[] {
-  const { glyph, tone } = OUTCOMES[deployment.status];
-  const took = deployment.tookMs ? ` in ${formatMs(deployment.tookMs)}` : '';
-  const facts: [string, string | undefined][] = [
-    ['announced', localTime(Date.parse(deployment.announcedAt))],
-    ['by', fromText(deployment)],
-    ['build', deployment.from.build],
-    ['reason', deployment.reason],
-    ['sequence', String(deployment.sequence)],
-    ['outcome', deployment.outcome],
-    ['rollback of', deployment.rollbackOf],
-    ['rolled back by', deployment.rolledBackBy],
-    ['artifacts', deployment.artifacts.map(({ name, size }) => `${name} (${bytesText(size)})`).join(', ')],
-  ];
-  const told = facts.filter(([, value]) => value !== undefined);
-  const rows = told.map(([name, value]) => [
-    { text: name, tone: 'dim' as const },
-    { text: oneLine(value ?? '') },
-  ]);
-  const head = `${deployment.service} ${changeText(deployment)} in ${deployment.env} · ${deployment.deployment}`;
+  const of = waves.length;
   return [
-    page.paint('strong', head),
-    '',
-    `  ${page.paint(tone, `${glyph} ${deployment.status}`)}${took}`,
-    ...aligned(rows, page),
-    '',
-    ...showInstances({ type: 'deployment', deployment, reports }, page),
-  ];
-}
-
-function showInstances({ deployment, reports }: ShowAnswer, page: Page): string[] {
-  const rows = reports.map((report): Row => {
-    const { instance, zone, state, version, previous } = report;
-    return { instance, zone, state, version, previous, report, heardAt: undefined };
-  });
-  const heard = new Set(reports.map((report) => report.instance));
-  const silent = deployment.expected.filter((instance) => !heard.has(instance));
-  const table = aligned(
-    rows.map((row) => {
-      const total = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
-      const { glyph, tone } = lookOf(row.state);
-      return [
-        { text: row.instance },
-        { text: oneLine(row.zone ?? ''), tone: 'dim' as const },
-        { text: `${glyph} ${row.state}`, tone },
-        { text: versionsText(row) },
-        { text: total > 0 ? formatMs(total) : '' },
-        { text: stepsText(row), tone: 'dim' as const },
-      ];
-    }),
-    page,
-  );
-  const reasons = rows
-    .filter((row) => row.report?.error)
-    .flatMap((row) => [
+    page.paint('strong', `${service} ${change} in ${env}: a plan, nothing was changed`),
+    ...waves.flatMap((wave, i) => [
       '',
-      page.paint(lookOf(row.state).tone, `  ${row.instance} ${row.state}: ${reasonText(row)}`),
-      ...(row.report ? reportTail(row.report) : []).map((text) =>
-        lineOf([{ text: `  ${text}` }], page.columns, page.paint),
+      page.paint('strong', waveText(wave, i + 1, of)),
+      ...aligned(
+        wave.instances.map((one) => [
+          { text: one.instance },
+          { text: oneLine(one.zone ?? ''), tone: 'dim' as const },
+          { text: one.version ?? 'none' },
+        ]),
+        page,
       ),
-    ]);
-  const missing = silent.map((instance) => page.paint('bad', `  ${instance}  ? silent: it never answered`));
-  return [...table, ...missing, ...reasons];
+    ]),
+    '',
+    rulesText(answer),
+  ];
 }
 
-export function showLines({ deployment, reports }: ShowAnswer): string[] {
-  const { service, status, announcedAt, expected } = deployment;
-  const outcome = deployment.outcome ? `: ${oneLine(deployment.outcome)}` : '';
-  const heard = new Set(reports.map((report) => report.instance));
+export function planLines(answer: PlanAnswer): string[] {
+  const { service, version, waves } = answer;
+  const lines = waves.map((wave, i) => {
+    const who = wave.instances.map((one) => one.instance).join(' ');
+    return `${service} ${version} ${waveText(wave, i + 1, waves.length)}: ${who}`;
+  });
+  return [...lines, `${service} ${version} ${rulesText(answer)}`];
+}
+
+function waveText(wave: PlanAnswer['waves'][number], number: number, of: number): string {
+  const count = `${wave.instances.length} ${wave.instances.length === 1 ? 'instance' : 'instances'}`;
+  return wave.kind === 'all' ? `all at once, ${count}` : `wave ${number} of ${of}, ${wave.kind}, ${count}`;
+}
+
+function rulesText({ strategy, maxFailures, onFailure, previous, waves }: PlanAnswer): string {
+  const rules: string[] = [];
+  if (waves.every((wave) => wave.instances.length === 0)) rules.push('no instance is there');
+  if (strategy.name === 'rolling') {
+    rules.push('all prepare first');
+    if (strategy.gate === 'person') rules.push('a person confirms');
+    if (strategy.gate === 'time')
+      rules.push(`goes on by itself after ${formatMs(strategy.autoConfirmMs ?? 0)}`);
+    if (strategy.pauseBetweenMs > 0) rules.push(`${formatMs(strategy.pauseBetweenMs)} between waves`);
+  }
+  const back =
+    previous === null ? 'there is nothing to go back to' : `those that switched go back to ${previous}`;
+  rules.push(`at more than ${maxFailures} failures ${onFailure === 'stop' ? 'it stops' : back}`);
+  return rules.join('; ');
+}
+
+/** What was paused or unpaused, and whose agents know. */
+export function pauseLines({ text, told }: PauseAnswer): string[] {
+  return [oneLine(text), ...(told.length > 0 ? [`  agents told: ${told.join(', ')}`] : [])];
+}
+
+/** `confirmed by jane@host; jenkins payments#4711 goes on with it`. */
+export function decisionLines({ decision, by, deployment, text }: DecisionAnswer): string[] {
+  const said = decision === 'confirm' ? 'confirmed' : 'cancelled';
   return [
-    `${announcedAt} ${service} ${deployment.deployment} ${deployment.action} ${changeText(deployment)} ${status} by ${fromText(deployment)}${outcome}`,
-    ...reports.flatMap((report) => {
-      const unfinished = isEnding(report.state) ? '' : ' not ended';
-      return [`${report.at} ${reportText(report)}${unfinished}`, ...reportTail(report)];
-    }),
-    ...expected.filter((instance) => !heard.has(instance)).map((instance) => `${service} ${instance} silent`),
+    `${deployment.service} ${deployment.version} ${deployment.deployment} ${said} by ${oneLine(by)}; ${oneLine(text)}`,
   ];
 }
 

@@ -152,7 +152,7 @@ export function reasonText({ report, state }: Row): string {
 }
 
 /** `prepare 1.1 s · start 0.5 s`: where the time went; what took no time to speak of is left out. */
-export function stepsText({ report }: Row): string {
+function stepsText({ report }: Row): string {
   return STEPS.filter((step) => (report?.timings[step] ?? 0) >= 50)
     .map((step) => `${step} ${formatMs(report?.timings[step] ?? 0)}`)
     .join(' · ');

@@ -1,5 +1,6 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
+import { stageWords } from './stage-words.ts';
 import { bytesText, oneLine, tailLines, timeOfDay } from './text.ts';
 
 /** What went before, as far as the next line speaks of it. */
@@ -45,6 +46,9 @@ function linesOf(event: PublisherEvent, before: Before): string[] {
     }
     case 'note':
       return [`${time} ${event.level === 'warning' ? 'warning: ' : ''}${oneLine(event.text)}`];
+    case 'wave':
+    case 'waiting':
+      return [`${time} ${before.service} ${stageWords(event)}`];
     case 'progress': {
       const tenth = tenthOf(event);
       if (tenth === 0 || tenth === before.tenths.get(event.what)) return [];

@@ -1,5 +1,6 @@
 import type { PublisherEvent, Renderer } from '../events.ts';
 import { epilogue, frame, type Surface } from './frame.ts';
+import { stageWords } from './stage-words.ts';
 import { oneLine, type Paint, width } from './text.ts';
 import { after, emptyView, type View } from './view.ts';
 
@@ -72,12 +73,19 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
     terminal.write(SHOW);
   };
 
+  /** What scrolls away above the table, in one line. */
+  const spoken = (event: PublisherEvent): string | undefined => {
+    if (event.type === 'wave' || event.type === 'waiting') return stageWords(event);
+    if (event.type !== 'note') return undefined;
+    return `${event.level === 'warning' ? paint('warn', 'warning: ') : ''}${oneLine(event.text)}`;
+  };
+
   return {
     event(event: PublisherEvent) {
       if (closed) return;
-      if (event.type === 'note') {
-        const text = `${event.level === 'warning' ? paint('warn', 'warning: ') : ''}${oneLine(event.text)}\n`;
-        terminal.write(rewind() + text);
+      const said = spoken(event);
+      if (said !== undefined) {
+        terminal.write(`${rewind()}${said}\n`);
         drawn = [];
         if (timer !== undefined) draw(frame(view, surface()));
         return;

@@ -31,7 +31,7 @@ install_files() {
 }
 
 remove_files() {
-  if has_systemd; then systemctl stop trigger-deploy-agent.service || true; fi
+  if has_systemd; then systemctl stop trigger-deploy-agent.service 2>/dev/null || true; fi
   files | while read -r path; do
     if [ "$path" != "$config" ]; then rm -f "$path"; fi
   done

@@ -22,7 +22,7 @@ vi.setConfig({ testTimeout: 240_000 });
 let fleet: Fleet;
 let watch: RecordWatch;
 let setup: Setup;
-let services: Record<'payments' | 'watched' | 'undone', Service>;
+let services: Record<'payments' | 'watched' | 'undone' | 'impatient', Service>;
 let payments: Service;
 
 beforeAll(async () => {
@@ -33,6 +33,7 @@ beforeAll(async () => {
   services = await addServices(fleet, 'i-0a1', {
     payments: { hooks, manager },
     watched: { hooks, manager, watch: '4s' },
+    impatient: { hooks, manager, hookTimeout: '5s' },
     undone: { hooks, manager, check: { deadline: '5s' } },
   });
   ({ payments } = services);
@@ -49,6 +50,19 @@ afterAll(async () => {
   setup?.close();
   await fleet?.stop();
 });
+
+/** Stops the agent while its hook waits at its gate, and opens the gate once the stop is under way. */
+async function stopInHook<T>(
+  service: Service,
+  gate: string,
+  stop: (service: Service) => Promise<T>,
+): Promise<T> {
+  const told = service.instance.agent?.line((line) => line.includes('stopping: deployments checkpoint'));
+  const stopped = stop(service);
+  await told;
+  await open(service, gate);
+  return await stopped;
+}
 
 let pushed = 0;
 /** The next version, pushed. */
@@ -83,29 +97,32 @@ describe('an agent that is stopped', () => {
     proved('restart', 'preparing: stopped between two tries of a download');
   });
 
-  test('in a hook ends the hook and runs it anew, and not again the one before it', async () => {
-    const version = await nextVersion(payments);
-    await close(payments, 'log-out');
-    const publisher = startDeploy(payments, version);
-    await reached(payments, 'log-out');
-    expect(await stopAgent(payments)).toMatchObject({ state: 'draining', hooksDone: { beforeStop: 1 } });
-    await open(payments, 'log-out');
-    expect(await ask(payments)).toBeDefined();
-    await expectSucceeded(payments, await goOn(payments, publisher), version);
-    proved('restart', 'draining: the hook under way was ended and ran again, alone');
-  });
-
-  test('in a hook that ignores TERM kills it before it ends itself', async () => {
+  test('in a hook waits for the hook, and begins no other', async () => {
     const version = await nextVersion(payments);
     await close(payments, 'drain');
-    await writeFile(join(payments.dir, 'deaf'), '');
     const publisher = startDeploy(payments, version);
     await reached(payments, 'drain');
-    expect(await stopAgent(payments)).toMatchObject({ state: 'draining', hooksDone: { beforeStop: 0 } });
-    await remove(payments, 'deaf');
-    await open(payments, 'drain');
+    expect(await stopInHook(payments, 'drain', stopAgent)).toMatchObject({
+      state: 'draining',
+      hooksDone: { beforeStop: 1 },
+    });
+    expect(await ask(payments)).toBeDefined();
     await expectSucceeded(payments, await goOn(payments, publisher), version);
-    proved('restart', 'draining: a deaf hook was killed, then ran again, alone');
+    proved('restart', 'draining: the hook under way was waited for, and not run again');
+  });
+
+  test('in a hook that does not end ends it when its time is over, and runs it anew', async () => {
+    const { impatient } = services;
+    const version = await nextVersion(impatient);
+    await close(impatient, 'drain');
+    await writeFile(join(impatient.dir, 'deaf'), '');
+    const publisher = startDeploy(impatient, version);
+    await reached(impatient, 'drain');
+    expect(await stopAgent(impatient)).toMatchObject({ state: 'draining', hooksDone: { beforeStop: 0 } });
+    await remove(impatient, 'deaf');
+    await open(impatient, 'drain');
+    await expectSucceeded(impatient, await goOn(impatient, publisher), version);
+    proved('restart', 'draining: a deaf hook was killed at its timeout, then ran again, alone');
   });
 
   test('between the launch of a service and the note of its pid lets the start finish, and makes no second', async () => {
@@ -162,15 +179,14 @@ describe('an agent that is stopped', () => {
     proved('restart', 'watching: the whole period again');
   });
 
-  test('in a hook after the start runs it anew', async () => {
+  test('in the last hook comes to the end of the deployment first, and tells it when it is back', async () => {
     const version = await nextVersion(payments);
     await close(payments, 'undrain');
     const publisher = startDeploy(payments, version);
     await reached(payments, 'undrain');
-    expect(await stopAgent(payments)).toMatchObject({ direction: 'forward', hooksDone: { afterStart: 0 } });
-    await open(payments, 'undrain');
+    await stopInHook(payments, 'undrain', (service) => fleet.stopAgent(service.instance));
     await expectSucceeded(payments, await goOn(payments, publisher), version);
-    proved('restart', 'commit: the hook under way was ended and ran again, alone');
+    proved('restart', 'commit: the hook under way was waited for, and not run again');
   });
 });
 
@@ -188,8 +204,7 @@ test('an agent that is stopped twice in a rollback, in its check and in its hook
   await writeFile(join(undone.dir, 'licence'), '');
   await fleet.startAgent(undone.instance);
   await reached(undone, 'undrain');
-  expect(await stopAgent(undone)).toMatchObject({ ...backwards, hooksDone: { afterStart: 0 } });
-  await open(undone, 'undrain');
+  await stopInHook(undone, 'undrain', (service) => fleet.stopAgent(service.instance));
   const report = await goOn(undone, publisher);
   expect(report, JSON.stringify(report)).toMatchObject({ state: 'rolled-back', previous: '1.0.0' });
   expect(report.error?.code).toBe('CHECK_FAILED');

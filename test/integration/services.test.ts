@@ -125,10 +125,16 @@ test('two services are deployed side by side', async () => {
 test('the agent’s own status tells what it runs, without AWS, as a table and as JSON', async () => {
   await fleet.stopAgent(instance);
   const table = await fleet.runAgentCommand(instance, 'status');
-  expect(table.stdout).toMatch(/^payments +1\.2\.0 +active +succeeded/m);
+  expect(table.stdout).toMatch(/^payments +1\.2\.0 +active +3 ok +1\.1\.0$/m);
+  expect(table.stdout).toMatch(/does NOT run/);
   const json = await fleet.runAgentCommand(instance, 'status', '--json');
-  expect(JSON.parse(json.stdout)).toMatchObject([
-    { service: 'payments', version: '1.2.0', state: 'succeeded', undelivered: 0 },
-    { service: 'ledger', version: '7.0.0', state: 'succeeded', undelivered: 0 },
-  ]);
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    instance: instance.id,
+    agent: { running: false },
+    queue: { name: `trigger-deploy-dev-${instance.id}`, reachable: true },
+    services: [
+      { service: 'payments', version: '1.2.0', state: 'succeeded', undelivered: 0 },
+      { service: 'ledger', version: '7.0.0', state: 'succeeded', undelivered: 0 },
+    ],
+  });
 });

@@ -144,6 +144,7 @@ export function createFakePorts(model: Model): Ports {
     type: 'jar',
     releases: async () => [...model.releases].map(([version, artifacts]) => ({ version, artifacts })),
     current: async () => model.current,
+    isWhole: async () => true,
     adopt: async () => null,
     async prepare({ version, artifacts, fresh }, _note, signal) {
       await enter('prepare', signal);

@@ -285,7 +285,7 @@ async function endAll(dir: string, programs: ReadonlySet<Program>, cloud: Cloud 
 }
 
 /** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const server = createServer().listen(0, '127.0.0.1', () => {
     const address = server.address();

@@ -9,6 +9,7 @@ export interface EventLine {
   readonly report?: {
     instance: string;
     state: string;
+    step?: string;
     error?: { code: string; message: string; detail?: string };
   };
 }

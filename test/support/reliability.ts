@@ -122,6 +122,25 @@ export const MATRIX = {
     fault: 'Booted after the announcement, or asleep through it',
     promise: 'Converges by itself.',
   },
+  reboot: {
+    fault: '`systemctl reboot` in mid-deploy: units go down under the agent',
+    promise: 'No verdict from it; after the boot it goes on, with a fresh check; one ending.',
+  },
+  'self-update': {
+    fault: 'The agent deploys its own new version, which crashes, hangs, or reaches nothing',
+    promise:
+      'systemd itself puts the old one back, and that one reports `rolled-back`; services never notice.',
+  },
+  'power-off': {
+    fault: 'The plug of an instance pulled at a random point of a deployment',
+    promise:
+      'After the boot the service runs old or new, whole; one ending per deployment; last-good is there.',
+  },
+  dpkg: {
+    fault: 'dpkg locked, killed, or failing; a missing dependency; installed by other means',
+    promise:
+      'Refused before anything stops, waited for, taken up again, or the old .deb back; never half of it.',
+  },
   'publisher-killed': {
     fault: 'Publisher killed at any point of push, deploy or rollback',
     promise: 'Record, lock and desired state stay true; the next command finds its way.',

@@ -6,6 +6,7 @@ import { createArchivePackage } from '../../../agent/host/archive.ts';
 import { fsyncDirectory, settleTree } from '../../../agent/host/files.ts';
 import { createJarPackage } from '../../../agent/host/jar.ts';
 import { createJournal } from '../../../agent/host/journal.ts';
+import type { Releases } from '../../../agent/host/releases.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { memoryStore } from '../../unit/agent/host/fixtures/store.ts';
 import { tarball } from '../../unit/agent/host/fixtures/tarball.ts';
@@ -61,7 +62,7 @@ export function artifactsOf(type: PackageName, version: string): Artifact[] {
   return [main, config];
 }
 
-export function openPackage(type: PackageName, dir: string, adopt?: string): PackageType {
+export function openPackage(type: PackageName, dir: string, adopt?: string): Releases {
   const create = type === 'jar' ? createJarPackage : createArchivePackage;
   return create({
     service: SERVICE,

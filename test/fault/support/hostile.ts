@@ -6,7 +6,7 @@ import { type Fields, forge } from '../../support/announcements.ts';
 export type Key = JsonWebKey & { kid: string };
 
 /** Chance that repeats itself: mulberry32. */
-function chance(seed: number): (below: number) => number {
+export function chance(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
     state = (state + 0x6d2b79f5) | 0;

@@ -27,6 +27,7 @@ import { createNotifier } from '../../../agent/host/notify.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { createLog } from '../../../shared/log.ts';
 import { loadPublicKey, verifierOf } from '../../../shared/signing.ts';
+import { NO_ORDERS } from '../../support/no-orders.ts';
 import { ENV, INSTANCE, type KillPoint, SERVICE, type World } from './kill-plan.ts';
 import { eventReporter, fileDesired, fileInbox, fileStore, sayingJournal } from './kill-stubs.ts';
 import { Events, type Halfway, Tripwire, wired } from './kill-wire.ts';
@@ -207,6 +208,7 @@ await runAgent(
       receive: (signal) => wire.call('inbox.receive', () => inbox.receive(signal), { waits: true }),
       resubscribe: inbox.resubscribe,
     },
+    local: NO_ORDERS,
     isQueueGone: () => false,
     verifier,
     desired: createDesiredReader(ports.desired, verifier, ENV),

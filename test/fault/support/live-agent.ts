@@ -24,6 +24,7 @@ import { agentQueueName } from '../../../shared/names.ts';
 import type { Verifier } from '../../../shared/signing.ts';
 import type { Cloud } from '../../support/cloud.ts';
 import { BUCKET, ENV } from '../../support/fleet.ts';
+import { NO_ORDERS } from '../../support/no-orders.ts';
 import { drained, SERVICE } from './by-hand.ts';
 
 /**
@@ -171,7 +172,19 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
       const notifier = createNotifier({});
       const workers = new Map([[SERVICE, worker]]);
       running = runAgent(
-        { identity, workers, inbox, isQueueGone, verifier, desired, reporter, notifier, clock, log },
+        {
+          identity,
+          workers,
+          inbox,
+          local: NO_ORDERS,
+          isQueueGone,
+          verifier,
+          desired,
+          reporter,
+          notifier,
+          clock,
+          log,
+        },
         stopping.signal,
       ).then(() => reporter.close(3000));
     },

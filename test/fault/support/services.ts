@@ -37,6 +37,8 @@ export interface Settings {
   watch?: string;
   /** Hooks of service-hook.sh, by name. */
   hooks?: { beforeStop?: readonly string[]; afterStart?: readonly string[] };
+  /** 60 s when left out. */
+  hookTimeout?: string;
 }
 
 /** An instance `id` with these services. Its agent runs; nothing is deployed. */
@@ -80,7 +82,10 @@ function yamlOf(dir: string, port: number, settings: Settings): ServiceYaml {
   };
   const start = ['/bin/sh', script('service-start.sh'), dir, ...program];
   const hooks = (hookNames: readonly string[] = []) =>
-    hookNames.map((name) => ({ run: ['/bin/sh', script('service-hook.sh'), name, dir], timeout: '60s' }));
+    hookNames.map((name) => ({
+      run: ['/bin/sh', script('service-hook.sh'), name, dir],
+      timeout: settings.hookTimeout ?? '60s',
+    }));
   return {
     package: { type: 'archive', dir },
     manager: { ...controlManager(dir, program), start, ...settings.manager },

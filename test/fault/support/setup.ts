@@ -31,7 +31,7 @@ export async function openSetup(fleet: Fleet): Promise<Setup> {
       await pushed(service, version, behaviour);
       const code = await deploy(session, {
         ...{ service, version, wait: true, timeoutMs: 300_000, allowMissing: 0, maxFailures: 0 },
-        ...{ onFailure: 'stop', detach: signal },
+        ...{ onFailure: 'stop', strategy: { name: 'all' }, detach: signal },
       });
       if (code !== 0) throw new Error(`${service} ${version} was not deployed: ${code}`);
     },

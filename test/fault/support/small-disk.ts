@@ -3,9 +3,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'vitest';
-import type { PackageType } from '../../../agent/deploy/ports.ts';
 import { createArchivePackage } from '../../../agent/host/archive.ts';
 import { createJarPackage } from '../../../agent/host/jar.ts';
+import type { Releases } from '../../../agent/host/releases.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { type MemoryStore, memoryStore } from '../../unit/agent/host/fixtures/store.ts';
 import { tarball } from '../../unit/agent/host/fixtures/tarball.ts';
@@ -17,7 +17,7 @@ export const MB = 1024 * 1024;
 /** A service whose directory is a small disk, with version 1 deployed. */
 export interface SmallService {
   dir: string;
-  pkg: PackageType;
+  pkg: Releases;
   store: MemoryStore;
   prepare(
     version: string,

@@ -6,7 +6,7 @@ import { loadAgentConfig, parseAgentConfig } from '../../../agent/config.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { VERBS } from '../../../shared/names.ts';
 
-/** DESIGN, section 8, without its service of type deb. */
+/** DESIGN, section 8, without its service of type deb, which is below. */
 const EXAMPLE = `env: dev
 region: eu-west-1
 topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev
@@ -66,6 +66,7 @@ describe('agent.yaml', () => {
       trust: { keys: ['/etc/trigger-deploy/keys/ci.pub.json'] },
       state: '/var/lib/trigger-deploy',
       logLevel: 'info',
+      logFormat: 'auto',
       services: {
         payments: {
           package: { type: 'jar', dir: '/opt/payments', keep: 3 },
@@ -255,9 +256,8 @@ describe('paths', () => {
 
   test('what is adopted has an absolute path and a version', () => {
     const adopt = (yaml: string) => changed('keep: 3', `adopt: ${yaml}`);
-    expect(parse(adopt('{ path: /opt/old.jar, version: legacy }')).services.payments?.package.adopt).toEqual({
-      path: '/opt/old.jar',
-      version: 'legacy',
+    expect(parse(adopt('{ path: /opt/old.jar, version: legacy }')).services.payments?.package).toMatchObject({
+      adopt: { path: '/opt/old.jar', version: 'legacy' },
     });
     expect(mistakes(adopt('{ path: old.jar, version: latest }'))).toHaveLength(2);
   });
@@ -510,5 +510,42 @@ describe('the file', () => {
     } finally {
       await rm(directory, { recursive: true });
     }
+  });
+});
+
+describe('a deb package', () => {
+  const deb = (more = '', name = 'edge-proxy') => `${EXAMPLE}  edge-proxy:
+    package: { type: deb, name: ${name}${more} }
+    manager: { type: systemd, unit: edge-proxy.service }
+`;
+
+  test('is kept below the state directory, fetches nothing and insists on a way back unless told', () => {
+    expect(parse(deb()).services['edge-proxy']?.package).toEqual({
+      ...{ type: 'deb', name: 'edge-proxy', dir: '/var/lib/trigger-deploy/debs/edge-proxy', keep: 3 },
+      ...{ fetchDependencies: false, acceptNoUndo: false, installTimeout: 600_000, lockTimeout: 300_000 },
+    });
+    expect(parse(`state: /srv/td\n${deb()}`).services['edge-proxy']?.package.dir).toBe(
+      '/srv/td/debs/edge-proxy',
+    );
+    expect(parse(deb(', dir: /srv/debs')).services['edge-proxy']?.package.dir).toBe('/srv/debs');
+  });
+
+  test.each(['E', 'Edge', '-edge', 'edge_proxy', 'e', '"edge proxy"', '--root=x'])(
+    'cannot be called %s',
+    (name) => {
+      expect(mistakes(deb('', name)).join()).toContain('expected the name of a Debian package');
+    },
+  );
+
+  test('belongs to one service', () => {
+    const twice = `${deb()}  second:
+    package: { type: deb, name: edge-proxy }
+    manager: { type: systemd, unit: second.service }
+`;
+    expect(mistakes(twice).join()).toContain('package edge-proxy belongs to edge-proxy already');
+  });
+
+  test('adopts nothing: dpkg knows what is installed', () => {
+    expect(mistakes(deb(', adopt: { path: /opt/x, version: 1 }'))).not.toEqual([]);
   });
 });

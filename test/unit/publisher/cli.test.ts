@@ -26,9 +26,24 @@ describe('a right command line', () => {
     expect(await parse(line)).toEqual({
       verb: 'deploy',
       ...{ service: 'payments', version: '1.10', env: 'dev', verbose: false },
-      ...{ noWait: true, timeout: 90_000, reason: 'why', allowMissing: 2, maxFailures: 1, onFailure: 'stop' },
+      ...{ noWait: true, timeout: 90_000, reason: 'why', allowMissing: 2, onFailure: 'stop' },
+      ...{ maxFailures: { count: 1 }, confirm: false },
     });
     expect(await parse('payments latest -e dev')).toMatchObject({ version: 'latest', noWait: false });
+  });
+
+  it('deploys in waves', async () => {
+    const line =
+      'payments 1.4.2 -e prd --canary 5% --batch 4 --auto-confirm 10m --pause-between 30s --max-failures 10% --where stack=pr-1 --where a=b=c --only i-1 --only i-2';
+    expect(await parse(line)).toMatchObject({
+      ...{ canary: { percent: 5 }, batch: { count: 4 }, autoConfirm: 600_000, pauseBetween: 30_000 },
+      ...{ maxFailures: { percent: 10 }, where: { stack: 'pr-1', a: 'b=c' }, only: ['i-1', 'i-2'] },
+    });
+    expect(await parse('plan payments 1.4.2 --strategy rolling')).toMatchObject({ verb: 'plan' });
+    expect(await parse(`confirm ${ID} --reason fine`)).toMatchObject({ verb: 'confirm', reason: 'fine' });
+    expect(await parse('restart payments --batch 1')).toMatchObject({ verb: 'restart', batch: { count: 1 } });
+    expect(await parse(`cancel ${ID}`)).toMatchObject({ verb: 'cancel' });
+    expect(await parse(`resume ${ID} --allow-missing 1`)).toMatchObject({ verb: 'resume', allowMissing: 1 });
   });
 
   it('keeps versions that look like numbers as they are', async () => {
@@ -54,7 +69,10 @@ describe('a right command line', () => {
       output: 'json',
     });
     expect(await parse('history payments')).toMatchObject({ verb: 'history', limit: 20 });
-    expect(await parse('history payments -n 5')).toMatchObject({ limit: 5 });
+    expect(await parse('history payments -n 5')).toMatchObject({ limit: 5, failed: false });
+    expect(await parse('history payments --failed --since 7d')).toMatchObject({
+      ...{ failed: true, since: 7 * 86_400_000 },
+    });
     expect(await parse(`show ${ID.toLowerCase()}`)).toMatchObject({ verb: 'show', deployment: ID });
     expect(await parse(`watch ${ID} --timeout 1h`)).toMatchObject({ verb: 'watch', timeout: 3_600_000 });
     expect(await parse('rollback payments')).toMatchObject({ verb: 'rollback', service: 'payments' });
@@ -63,7 +81,20 @@ describe('a right command line', () => {
 
   it('answers --version, and --help with examples for the program and every verb', async () => {
     expect(await parse('--version')).toEqual({ verb: 'print', text: '9.9.9' });
-    for (const verb of ['', 'push', 'rollback', 'status', 'history', 'show', 'watch', 'keygen']) {
+    for (const verb of [
+      '',
+      'push',
+      'rollback',
+      'status',
+      'history',
+      'show',
+      'watch',
+      'plan',
+      'confirm',
+      'resume',
+      'cancel',
+      'keygen',
+    ]) {
       const help = await parse(`${verb} --help`);
       expect(help).toMatchObject({
         verb: 'print',
@@ -87,10 +118,14 @@ describe('a wrong command line is refused with one line that says why', () => {
     ['payments 1.4.2 --timeout 10', '--timeout expected a duration such as 30s'],
     ['payments 1.4.2 --timeout 0s', '--timeout expected a duration such as 30s'],
     ['payments 1.4.2 --allow-missing -1', '--allow-missing expected a whole number'],
-    ['payments 1.4.2 --max-failures some', '--max-failures expected a whole number'],
+    ['payments 1.4.2 --max-failures some', '--max-failures expected a number of instances or a share'],
     ['payments 1.4.2 --on-failure panic', '--on-failure expected rollback or stop'],
     ['payments 1.4.2 --output xml', '--output expected table, lines or json'],
-    ['payments 1.4.2 --strategy rolling', '--strategy expected all: this version'],
+    ['payments 1.4.2 --strategy blue-green', '--strategy expected all or rolling'],
+    ['payments 1.4.2 --canary 0', '--canary expected a number of instances or a share'],
+    ['payments 1.4.2 --batch 101%', '--batch expected a number of instances or a share'],
+    ['payments 1.4.2 --where stack', '--where expected KEY=VALUE'],
+    ['payments 1.4.2 --only i/1', '"i/1" cannot be an instance'],
     ['payments 1.4.2 --dry-run', 'there is no option --dry-run'],
     ['payments 1.4.2 1.4.3', 'too many arguments: 1.4.3'],
     ['payments 1.4.2 -- --help', 'too many arguments: --help'],
@@ -99,6 +134,7 @@ describe('a wrong command line is refused with one line that says why', () => {
     ['status payments --no-wait', 'there is no option --no-wait'],
     ['rollback payments --to ../x', '"../x" cannot be a version'],
     ['show payments', '"PAYMENTS" cannot be a deployment: a deployment id is a ULID'],
+    ['history payments --since monday', '--since expected how long ago, such as 7d'],
     ['history payments -n 0', '--limit expected a whole number, 1 or more'],
   ])('%s', async (line, message) => {
     expect((await refused(line)).message).toContain(message);

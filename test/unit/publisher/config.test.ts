@@ -175,7 +175,7 @@ environments:
       'trigger-deploy.yaml:6: environments.dev.bucket: expected the name of a bucket, found "Acme_Deploys"',
       'trigger-deploy.yaml:7: environments.dev.pathStyle: expected true or false, found "sometimes"',
       'trigger-deploy.yaml:9: environments.dev.services.payments.strategy: expected all or rolling, found "canary"',
-      'trigger-deploy.yaml:9: environments.dev.services.payments.maxFailures: expected a whole number, 0 or more, found -1',
+      'trigger-deploy.yaml:9: environments.dev.services.payments.maxFailures: expected a number of instances or a share such as 10%, found -1',
       'trigger-deploy.yaml:11: environments.stg.bucket: expected the name of a bucket, found 7',
     ]);
   });

@@ -22,6 +22,7 @@ const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
   allowMissing: 0,
   maxFailures: 0,
   onFailure: 'rollback',
+  strategy: { name: 'all' } as const,
   detach: never(),
   ...change,
 });

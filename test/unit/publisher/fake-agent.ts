@@ -28,6 +28,10 @@ interface FakeAgentOptions {
   instance: string;
   running: string | null;
   script?: Script | undefined;
+  /** It cannot prepare anything. */
+  unprepared?: boolean;
+  zone?: string | undefined;
+  tags?: Record<string, string> | undefined;
 }
 
 /** Speaks as an agent does: its queue, the topic, the reply queue and the record; it deploys nothing. */
@@ -36,11 +40,17 @@ export class FakeAgent {
   readonly #options: FakeAgentOptions;
   readonly #clients: Clients;
   readonly #gone = new AbortController();
+  /** Where each deployment stands here. */
+  readonly #standing = new Map<string, State>();
   #listening: Promise<void> = Promise.resolve();
 
   constructor(options: FakeAgentOptions) {
     this.#options = options;
     this.#clients = clientsOf(options.cloud, instanceKey(options.instance));
+  }
+
+  get instance(): string {
+    return this.#options.instance;
   }
 
   async join(): Promise<void> {
@@ -76,10 +86,10 @@ export class FakeAgent {
 
   /** Puts the instance record. */
   record(service: string): InstanceRecord {
-    const { cloud, bucket, instance, running } = this.#options;
+    const { cloud, bucket, instance, running, zone, tags } = this.#options;
     const at = new Date().toISOString();
     const about = { v: 1, env: 'dev', service, instance, version: running } as const;
-    const record = { ...about, sequence: 0, pinned: false, agentVersion: '0.1.0', at };
+    const record = { ...about, zone, tags, sequence: 0, pinned: false, agentVersion: '0.1.0', at };
     cloud.putObject(bucket, keys.instance('dev', service, instance), JSON.stringify(record));
     return record;
   }
@@ -96,6 +106,8 @@ export class FakeAgent {
           const said = await this.#options.verifier.verify('td-announcement+jws', Body, announcement);
           this.heard.push(said);
           // Not awaited: a cancel or a newer announcement is heard meanwhile.
+          if (said.targets !== undefined && !said.targets.includes(this.#options.instance)) continue;
+          if (said.kind === 'prepare') this.#prepare(said);
           if (said.kind === 'deploy') void this.#play(said);
           if (said.kind === 'roll-call') this.#answer(said);
         }
@@ -105,11 +117,33 @@ export class FakeAgent {
     }
   }
 
+  /** A script that ends with anything but a switch is one that cannot prepare. */
+  #prepare(order: ChangeAnnouncement): void {
+    const standing = this.#standing.get(order.deployment);
+    if (standing !== undefined) {
+      this.say(order, standing, 90);
+      return;
+    }
+    this.#standing.set(order.deployment, 'prepared');
+    for (const [n, state] of (['accepted', 'preparing', 'prepared'] as const).entries()) {
+      if (!this.#options.unprepared) this.say(order, state, n);
+      else if (n < 2) this.say(order, (['accepted', 'failed'] as const)[n] ?? 'failed', n, 'NO_SPACE');
+    }
+  }
+
   async #play(order: ChangeAnnouncement): Promise<void> {
     const script = this.#options.script ?? succeeds;
-    let n = 0;
+    const standing = this.#standing.get(order.deployment);
+    // A repeated announcement is answered as it stands.
+    if (standing !== undefined && standing !== 'prepared') {
+      this.say(order, standing, 99);
+      return;
+    }
+    let n = standing === 'prepared' ? 10 : 0;
     for (const line of await script(order)) {
       const { state, code } = typeof line === 'string' ? { state: line, code: undefined } : line;
+      this.#standing.set(order.deployment, state);
+      if (state === 'succeeded') this.#options.running = order.version;
       this.say(order, state, n, code);
       n += 1;
     }

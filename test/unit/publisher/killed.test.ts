@@ -25,7 +25,7 @@ afterEach(async () => await stage.close());
 
 const options = (service: string, version: string): DeployOptions => ({
   ...{ service, version, wait: true, timeoutMs: 10_000, allowMissing: 0, maxFailures: 0 },
-  ...{ onFailure: 'rollback' as const, detach: never() },
+  ...{ onFailure: 'rollback' as const, strategy: { name: 'all' } as const, detach: never() },
 });
 
 class Killed extends Error {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { deploy } from '../../../publisher/commands/deploy.ts';
+import { pause } from '../../../publisher/commands/pause.ts';
 import { type RollbackOptions, rollback } from '../../../publisher/commands/rollback.ts';
 import { keys } from '../../../shared/names.ts';
 import type { FakeAgent } from './fake-agent.ts';
@@ -21,7 +22,7 @@ const options = (change: Partial<RollbackOptions> = {}): RollbackOptions => ({
 async function deployed(...versions: string[]): Promise<void> {
   for (const version of versions) {
     await stage.publish('payments', version);
-    const policy = { maxFailures: 0, onFailure: 'rollback' } as const;
+    const policy = { maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' } } as const;
     expect(await deploy(await stage.open(), { ...options(), ...policy, version })).toBe(0);
   }
 }
@@ -96,13 +97,18 @@ it('with --no-wait only announces', async () => {
   await expect.poll(() => agent.heard.at(-1)).toMatchObject({ action: 'rollback' });
 });
 
-it('keeps a pause that stands in the desired state', async () => {
+it('goes out without the agents’ half of a pause, so that whoever misses it comes to it all the same', async () => {
   await deployed('1.0.0', '1.1.0');
   const session = await stage.open();
-  const key = keys.desired('dev', 'payments');
-  const pause = { by: 'ops', since: new Date().toISOString(), reason: 'audit' };
-  const paused = await (await session.signer()).sign('td-desired+jws', { ...(await desired()), pause });
-  stage.cloud.putObject(stage.bucket, key, paused);
-  await rollback(session, options());
-  expect(await desired()).toMatchObject({ version: '1.0.0', pause });
+  await pause(session, { service: 'payments', reason: 'audit' });
+  expect(await desired()).toMatchObject({ version: '1.1.0', pause: { reason: 'audit' } });
+  await expect(rollback(session, options())).rejects.toMatchObject({
+    code: 'PAUSED',
+    hint: expect.stringContaining('--despite-pause'),
+  });
+  expect(await rollback(session, options({ despitePause: true, reason: 'it burns' }))).toBe(0);
+  expect(await desired()).toMatchObject({ version: '1.0.0' });
+  expect(await desired()).not.toHaveProperty('pause');
+  const record = (await session.ledger.deployments.newest('payments'))?.value;
+  expect(record).toMatchObject({ reason: 'it burns', despitePause: { reason: 'audit', by: session.who } });
 });

@@ -20,7 +20,12 @@ export interface Stage {
   /** A signed manifest in the bucket; the artifact's bytes are nobody's concern here. */
   publish(service: string, version: string): Promise<Manifest>;
   /** An agent that plays `script` at each deploy; it has put its instance record. */
-  agent(instance: string, script?: Script, running?: string | null): Promise<FakeAgent>;
+  agent(
+    instance: string,
+    script?: Script,
+    running?: string | null,
+    more?: { unprepared?: boolean; zone?: string; tags?: Record<string, string> },
+  ): Promise<FakeAgent>;
   json(key: string): Record<string, unknown> | undefined;
   close(): Promise<void>;
 }
@@ -71,9 +76,10 @@ export async function openStage(options: CloudOptions = {}): Promise<Stage> {
       cloud.putObject(bucket, keys.manifest(service, version), text);
       return manifest;
     },
-    async agent(instance, script, running = null) {
+    async agent(instance, script, running = null, more = {}) {
       const verifier = await (await open()).verifier();
-      const agent = new FakeAgent({ cloud, bucket, topic: env.topic, verifier, instance, running, script });
+      const about = { cloud, bucket, topic: env.topic, verifier };
+      const agent = new FakeAgent({ ...about, ...more, instance, running, script });
       agents.push(agent);
       await agent.join();
       return agent;

@@ -3,14 +3,9 @@ import { deploy } from '../../../publisher/commands/deploy.ts';
 import { history } from '../../../publisher/commands/history.ts';
 import { show } from '../../../publisher/commands/show.ts';
 import { status } from '../../../publisher/commands/status.ts';
-import {
-  historyLines,
-  historyTable,
-  showLines,
-  showTable,
-  statusLines,
-  statusTable,
-} from '../../../publisher/render/answers.ts';
+import { statusLines, statusTable } from '../../../publisher/render/answers.ts';
+import { historyLines, historyTable } from '../../../publisher/render/history.ts';
+import { showLines, showTable } from '../../../publisher/render/show.ts';
 import { plain } from '../../../publisher/render/text.ts';
 import { keys } from '../../../shared/names.ts';
 import { never, notes, openStage, type Stage } from './stage.ts';
@@ -35,7 +30,7 @@ async function deployed(version: string) {
   const options = { service: 'payments', version, wait: true, timeoutMs: 20_000, reason: 'a reason' };
   const session = await stage.open();
   const policy = { allowMissing: 0, maxFailures: 0, onFailure: 'rollback' } as const;
-  await deploy(session, { ...options, ...policy, detach: never() });
+  await deploy(session, { ...options, ...policy, strategy: { name: 'all' }, detach: never() });
 }
 
 describe('status', () => {
@@ -121,13 +116,23 @@ describe('history and show', () => {
     ]);
     const table = historyTable(past, page);
     expect(table[2]).toMatch(/✗ failed {5}1\.0\.0 → 1\.1\.0 .* a reason$/);
-    expect(table[3]).toMatch(/✓ succeeded {2}1\.0\.0 .* a reason$/);
+    expect(table[3]).toMatch(/^ {6}0 of 1 succeeded, 1 rolled back \(i-1: CHECK_FAILED: .*stays 1\.0\.0$/);
+    expect(table[4]).toMatch(/✓ succeeded {2}1\.0\.0 .* a reason$/);
     expect(historyLines(past)[0]).toMatch(
-      / payments \S{26} deploy 1\.0\.0 → 1\.1\.0 failed in .* \(a reason\)$/,
+      / payments \S{26} deploy 1\.0\.0 → 1\.1\.0 failed in .* \(a reason\): 0 of 1 succeeded/,
     );
     expect((await history(await stage.open(), { service: 'payments', limit: 1 })).deployments).toHaveLength(
       1,
     );
+
+    const failed = await history(await stage.open(), { service: 'payments', limit: 20, failed: true });
+    expect(failed.deployments.map((one) => one.version)).toEqual(['1.1.0']);
+    const young = { service: 'payments', limit: 20, sinceMs: 60_000 };
+    expect((await history(await stage.open(), young)).deployments).toHaveLength(2);
+    const later = await stage.open();
+    const nextDay = { ...later.clock, now: () => Date.now() + 86_400_000 };
+    const none = await history({ ...later, clock: nextDay }, young);
+    expect(historyTable(none, page)).toEqual(['no such deployment of payments in dev']);
 
     const id = past.deployments[0]?.deployment ?? '';
     const one = await show(await stage.open(), { deployment: id });

@@ -34,7 +34,7 @@ afterEach(async () => await stage.close());
 
 const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
   ...{ service: 'payments', version: '1.1.0', wait: true, timeoutMs: 60_000, allowMissing: 0 },
-  ...{ maxFailures: 0, onFailure: 'rollback' as const, detach: never() },
+  ...{ maxFailures: 0, onFailure: 'rollback' as const, strategy: { name: 'all' } as const, detach: never() },
   ...change,
 });
 const watching = (deployment: string, timeoutMs = 60_000) => ({ deployment, timeoutMs, detach: never() });

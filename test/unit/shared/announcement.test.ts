@@ -52,7 +52,7 @@ describe('an announcement', () => {
     ['of half a sequence', { sequence: 7.5 }],
     ['of a sequence as text', { sequence: '7' }],
     ['of a sequence beyond exact integers', { sequence: 2 ** 60 }],
-    ['with another action', { action: 'restart' }],
+    ['with another action', { action: 'erase' }],
     ['without artifacts', { artifacts: [] }],
     ['issued at no time', { issuedAt: 'now' }],
     ['that never expires', { expiresAt: undefined }],

@@ -1,10 +1,19 @@
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test, vi } from 'vitest';
-import { createArtifactStore, createDesiredStore, probeBucket } from '../../../../agent/aws/artifacts.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import {
+  createArtifactStore,
+  createDesiredStore,
+  createManifestStore,
+  probeBucket,
+} from '../../../../agent/aws/artifacts.ts';
 import type { ArtifactStore } from '../../../../agent/deploy/ports.ts';
 import { keys } from '../../../../shared/names.ts';
+import { generateKeys, loadPublicKey, loadSigner, verifierOf } from '../../../../shared/signing.ts';
 import { BUCKET, cloudAndAws, fakeAws, NEVER, rejection } from './fixture.ts';
 
 const ARTIFACT = { name: 'payments.jar', size: 10, sha256: 'a'.repeat(64), role: 'package' } as const;
@@ -273,5 +282,46 @@ describe('probeBucket', () => {
     });
     const findings = await probeBucket(aws, BUCKET, 'dev', NEVER);
     expect(findings.map(({ ok }) => ok)).toEqual([true, true, false]);
+  });
+});
+
+describe('a manifest', () => {
+  const KEY_OF_IT = keys.manifest('payments', '1.4.2');
+  const MANIFEST = {
+    ...{ v: 1, service: 'payments', version: '1.4.2', artifacts: [ARTIFACT], nonce: 'n' },
+    ...{ pushedAt: '2026-01-01T00:00:00Z', pushedBy: 'ci' },
+  };
+
+  async function setUp(payload: object) {
+    const { cloud, aws } = await cloudAndAws();
+    const { privateJwk, publicJwk } = await generateKeys();
+    const directory = await mkdtemp(join(tmpdir(), 'td-manifest-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const [key, pub] = [join(directory, 'key.json'), join(directory, 'pub.json')];
+    await writeFile(key, JSON.stringify(privateJwk), { mode: 0o600 });
+    await writeFile(pub, JSON.stringify(publicJwk));
+    const signer = await loadSigner(key);
+    cloud.putObject(BUCKET, KEY_OF_IT, await signer.sign('td-manifest+jws', payload));
+    const verifier = verifierOf([await loadPublicKey(pub)]);
+    return { cloud, store: createManifestStore({ aws, bucket: BUCKET, verifier }) };
+  }
+
+  test('of a pushed version is read and verified; of another there is none', async () => {
+    const { store } = await setUp(MANIFEST);
+    expect(await store.read('payments', '1.4.2', NEVER)).toMatchObject({ artifacts: [ARTIFACT] });
+    expect(await store.read('payments', '1.4.3', NEVER)).toBeUndefined();
+  });
+
+  test('of another version in its place is none', async () => {
+    const { store } = await setUp({ ...MANIFEST, version: '1.4.1' });
+    expect(await store.read('payments', '1.4.2', NEVER)).toBeUndefined();
+  });
+
+  test('that nobody trusted has signed is refused', async () => {
+    const { cloud, store } = await setUp(MANIFEST);
+    cloud.putObject(BUCKET, KEY_OF_IT, 'no.signature.here');
+    expect(await rejection(store.read('payments', '1.4.2', NEVER))).toMatchObject({
+      code: expect.stringMatching(/SIGNATURE_INVALID|DOCUMENT_INVALID/),
+    });
   });
 });

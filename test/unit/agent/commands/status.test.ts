@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { formatStatus, type ServiceStatusRow, statusRow } from '../../../../agent/commands/status.ts';
+import { type InstanceStatus, type ServiceStatusRow, statusRow } from '../../../../agent/commands/status.ts';
+import { formatStatus } from '../../../../agent/commands/status-table.ts';
 import {
   begun,
   initialState,
@@ -27,32 +28,47 @@ const ENDED: Report = {
   version: '1.4.1',
   timings: {},
 };
-const found = (state: ServiceState | undefined) => ({ state, version: '1.4.1', unit: 'active (running)' });
+const found = (state: ServiceState | undefined) => ({
+  state,
+  version: '1.4.1',
+  unit: 'active (running)',
+  checks: [{ ok: true, note: 'http 200' }],
+  known: new Set(['1.4.0', '1.4.1']),
+});
 const row = (more: Partial<ServiceStatusRow> = {}): ServiceStatusRow => ({
   service: 'payments',
   version: '1.4.1',
   unit: 'active (running)',
+  trouble: null,
+  checks: [{ ok: true, note: 'http 200' }],
   lastDeployment: null,
   state: null,
+  error: null,
   at: null,
+  previous: null,
   pinned: false,
   undelivered: 0,
   ...more,
 });
 
+function withoutTrouble(more: Partial<ServiceStatusRow> = {}) {
+  const { trouble: _, ...rest } = row(more);
+  return rest;
+}
+
 describe('the status of a service', () => {
   test('without a journal is what the disk and the unit say', () => {
-    expect(statusRow('payments', found(undefined))).toEqual(row());
+    expect(statusRow('payments', found(undefined))).toEqual(withoutTrouble());
   });
 
   test('that was never deployed has no last deployment', () => {
-    expect(statusRow('payments', found(EMPTY))).toEqual(row());
+    expect(statusRow('payments', found(EMPTY))).toEqual(withoutTrouble());
   });
 
   test('after a deployment names it, its ending, and when', () => {
     const state = { ...withEnding(EMPTY, ENDED, undefined), outbox: [] };
     expect(statusRow('payments', found(state))).toEqual(
-      row({ lastDeployment: ENDED.deployment, state: 'rolled-back', at: ENDED.at }),
+      withoutTrouble({ lastDeployment: ENDED.deployment, state: 'rolled-back', at: ENDED.at }),
     );
   });
 
@@ -76,6 +92,23 @@ describe('the status of a service', () => {
     });
   });
 
+  test('tells why the last one did not succeed', () => {
+    const error = { code: 'CHECK_FAILED', message: 'GET /health answered 500', detail: 'a long log' };
+    const state = withEnding(EMPTY, { ...ENDED, error }, undefined);
+    expect(statusRow('payments', found(state)).error).toEqual({
+      code: 'CHECK_FAILED',
+      message: 'GET /health answered 500',
+    });
+  });
+
+  test('names what a rollback goes to, if that is still here and does not run', () => {
+    const previousOf = (version: string) =>
+      statusRow('payments', found({ ...EMPTY, previousGood: version })).previous;
+    expect(previousOf('1.4.0')).toBe('1.4.0');
+    expect(previousOf('1.3.0')).toBeNull();
+    expect(previousOf('1.4.1')).toBeNull();
+  });
+
   test('says whether it is pinned', () => {
     const pinned = { ...EMPTY, pinned: { since: ENDED.at, version: '1.4.1' } };
     expect(statusRow('payments', found(pinned)).pinned).toBe(true);
@@ -84,30 +117,61 @@ describe('the status of a service', () => {
 });
 
 describe('the status on a screen', () => {
-  test('is a head and a line for each service, in columns', () => {
-    const text = formatStatus([
-      row({ lastDeployment: ENDED.deployment, state: 'succeeded', at: ENDED.at }),
-      row({ service: 'edge-proxy', version: null, unit: 'failed' }),
+  const QUEUE = 'trigger-deploy-dev-i-1';
+  const status = (services: ServiceStatusRow[], more: Partial<InstanceStatus> = {}): InstanceStatus => ({
+    env: 'dev',
+    instance: 'i-1',
+    agent: { running: true, pid: 812, version: '0.1.0', since: '2026-01-31T08:00:00.000Z' },
+    queue: { name: QUEUE, reachable: true, trouble: null },
+    services,
+    ...more,
+  });
+  const linesOf = (...given: Parameters<typeof status>) => formatStatus(status(...given)).split('\n');
+
+  test('is the instance, its queue, and each service with its last deployment, within 80 columns', () => {
+    const lines = linesOf([
+      row({ lastDeployment: ENDED.deployment, state: 'succeeded', at: ENDED.at, previous: '1.4.0' }),
+      row({ service: 'edge-proxy', version: null, unit: 'failed', checks: [] }),
     ]);
-    expect(text.split('\n')).toEqual([
-      'SERVICE     VERSION  UNIT              LAST       DEPLOYMENT                  SINCE',
-      'payments    1.4.1    active (running)  succeeded  01JDB2Z3Y4X5W6V7T8S9R0QPNM  2026-01-31T08:14:02.113Z',
-      'edge-proxy  -        failed            -          -                           -',
+    expect(lines).toEqual([
+      'i-1 in dev · agent 0.1.0 runs since 2026-01-31 08:00:00Z (pid 812)',
+      `queue ${QUEUE} is reachable`,
+      '',
+      'SERVICE     VERSION  UNIT              HEALTH  PREVIOUS',
+      'payments    1.4.1    active (running)  1 ok    1.4.0',
+      '  succeeded 01JDB2Z3Y4X5W6V7T8S9R0QPNM 2026-01-31 08:14:02Z',
+      'edge-proxy  -        failed            -       -',
+    ]);
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  test('says PINNED in the line of the service, and below it what is wrong and what waits', () => {
+    const checks = [
+      { ok: true, note: 'tcp' },
+      { ok: false, note: 'http 503' },
+    ];
+    const error = { code: 'CHECK_FAILED', message: 'GET /health answered 503' };
+    const lines = linesOf([row({ pinned: true, undelivered: 2, checks, error })]);
+    expect(lines.slice(4)).toEqual([
+      'payments  1.4.1    active (running)  1 of 2 FAIL  -         PINNED',
+      '  check: http 503',
+      '  CHECK_FAILED: GET /health answered 503',
+      '  2 reports not delivered yet',
     ]);
   });
 
-  test('says PINNED, and how many reports wait to be delivered', () => {
-    const [, first = '', second = '', third = ''] = formatStatus([
-      row({ pinned: true, undelivered: 2 }),
-      row({ pinned: true }),
-      row({ undelivered: 3 }),
-    ]).split('\n');
-    expect(first).toMatch(/ PINNED, 2 reports undelivered$/);
-    expect(second).toMatch(/ PINNED$/);
-    expect(third).toMatch(/ 3 reports undelivered$/);
+  test('says how to start an agent that does not run', () => {
+    const agent = { running: false, pid: null, version: null, since: null };
+    expect(linesOf([], { agent })[0]).toMatch(/does NOT run: systemctl start trigger-deploy-agent$/);
   });
 
-  test('of no service is the head alone', () => {
-    expect(formatStatus([]).split('\n')).toHaveLength(1);
+  test('tells a queue that cannot be reached, one that was not asked, and one without a name apart', () => {
+    const second = (queue: InstanceStatus['queue']) => linesOf([], { queue }).slice(1, 3);
+    expect(second({ name: QUEUE, reachable: false, trouble: 'no answer within 3 s' })).toEqual([
+      `queue ${QUEUE} is NOT reachable`,
+      '  no answer within 3 s',
+    ]);
+    expect(second({ name: QUEUE, reachable: null, trouble: null })[0]).toBe(`queue ${QUEUE} (not asked)`);
+    expect(second({ name: null, reachable: null, trouble: null })[0]).toMatch(/^queue unknown/);
   });
 });

@@ -1,0 +1,70 @@
+import type { InstanceStatus, ServiceStatusRow } from './status.ts';
+
+/** An instance's status for a terminal of 80 columns. Pure. */
+export function formatStatus({ env, instance, agent, queue, services }: InstanceStatus): string {
+  const running = agent.running
+    ? `agent ${agent.version} runs since ${shortTime(agent.since)} (pid ${agent.pid})`
+    : 'the agent does NOT run: systemctl start trigger-deploy-agent';
+  const head = ['SERVICE', 'VERSION', 'UNIT', 'HEALTH', 'PREVIOUS', ''];
+  const table = aligned([
+    head,
+    ...services.map((row) => [
+      row.service,
+      row.version ?? '-',
+      row.unit,
+      healthOf(row),
+      row.previous ?? '-',
+      row.pinned ? 'PINNED' : '',
+    ]),
+  ]);
+  const [heading = '', ...rows] = table;
+  return [
+    `${instance ?? 'unknown instance'} in ${env} · ${running}`,
+    queueText(queue),
+    '',
+    heading,
+    ...rows.flatMap((line, i) => [line, ...moreOf(services[i])]),
+  ].join('\n');
+}
+
+function queueText({ name, reachable, trouble }: InstanceStatus['queue']): string {
+  if (name === null) return 'queue unknown: the instance has no name yet';
+  if (reachable === null) return `queue ${name} (not asked)`;
+  return reachable ? `queue ${name} is reachable` : `queue ${name} is NOT reachable\n  ${trouble}`;
+}
+
+function healthOf({ checks }: ServiceStatusRow): string {
+  const failing = checks.filter((check) => !check.ok).length;
+  if (checks.length === 0) return '-';
+  return failing === 0 ? `${checks.length} ok` : `${failing} of ${checks.length} FAIL`;
+}
+
+function moreOf(row: ServiceStatusRow | undefined): string[] {
+  if (!row) return [];
+  const lines = row.trouble === null ? [] : [`  ${row.trouble}`];
+  lines.push(...row.checks.filter((check) => !check.ok).map((check) => `  check: ${check.note}`));
+  if (row.lastDeployment !== null) {
+    lines.push(`  ${row.state} ${row.lastDeployment} ${shortTime(row.at)}`);
+  }
+  if (row.error) lines.push(`  ${row.error.code}: ${row.error.message}`);
+  const { undelivered } = row;
+  if (undelivered > 0)
+    lines.push(`  ${undelivered} ${undelivered === 1 ? 'report' : 'reports'} not delivered yet`);
+  return lines;
+}
+
+/** `2026-11-21 08:14:02` in UTC, as in the record. */
+function shortTime(at: string | null): string {
+  return at === null ? '-' : `${at.slice(0, 19).replace('T', ' ')}Z`;
+}
+
+function aligned(table: readonly string[][]): string[] {
+  const [head = []] = table;
+  const widths = head.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
+  return table.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,99 @@
+import { architecture, compareVersions, type DebFile, isSettled, type Known, known } from './dpkg.ts';
+
+/**
+ * Whether dpkg could configure a package: dpkg itself says so only once the service is down and the files are
+ * replaced. Debian Policy 7.1 (relations), 7.5 (virtual packages).
+ */
+
+interface Relation {
+  name: string;
+  /** `any`, or an architecture, as in `python3:any`. */
+  qualifier: string | undefined;
+  version: { relation: string; is: string } | undefined;
+}
+
+/** `a (>= 1) | b, c` as groups, of which each needs one that holds. */
+export function parseRelations(text: string): Relation[][] {
+  const groups = text.split(',').map((group) => group.split('|').flatMap((one) => parseRelation(one.trim())));
+  return groups.filter((group) => group.length > 0);
+}
+
+function parseRelation(text: string): Relation[] {
+  const [, name, qualifier, relation, is] =
+    /^([a-z0-9][a-z0-9+.-]*)(?::([a-z0-9-]+))?\s*(?:\(\s*(<<|<=|=|>=|>>|<|>)\s*([^\s)]+)\s*\))?/.exec(text) ??
+    [];
+  if (name === undefined) return [];
+  return [{ name, qualifier, version: relation && is ? { relation, is } : undefined }];
+}
+
+/** What of `deb`'s dependencies neither this machine nor `beside` meets, each as a person reads it. */
+export async function unmetBy(
+  deb: DebFile,
+  beside: readonly DebFile[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const groups = parseRelations(deb.depends);
+  if (groups.length === 0) return [];
+  const native = await architecture(signal);
+  const names = groups.flat().map(({ name }) => name);
+  const here = (await known(signal, ...names)).filter(isSettled);
+  const offered = [...here, ...beside.map(asInstalled)];
+  const unmet: string[] = [];
+  let all: Known[] | undefined;
+  for (const group of groups) {
+    if (await isMet(group, offered, native, signal)) continue;
+    // Seldom a package is there under a virtual name only: then all have to be looked at.
+    all ??= [...(await known(signal)).filter(isSettled), ...offered];
+    if (await isMet(group, all, native, signal)) continue;
+    unmet.push(`${group.map(text).join(' | ')}${found(group, here)}`);
+  }
+  return unmet;
+}
+
+async function isMet(
+  group: readonly Relation[],
+  offered: readonly Known[],
+  native: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (const relation of group) {
+    for (const one of offered.filter((known) => fits(known, relation, native))) {
+      for (const version of versionsOf(one, relation.name)) {
+        if (relation.version === undefined) return true;
+        const { relation: operator, is } = relation.version;
+        if (version && (await compareVersions(version, operator, is, signal))) return true;
+      }
+    }
+  }
+  return false;
+}
+
+function fits({ architecture, multiArch }: Known, { qualifier }: Relation, native: string): boolean {
+  if (architecture === 'all' || multiArch === 'foreign') return true;
+  if (qualifier === 'any') return multiArch === 'allowed';
+  return architecture === (qualifier === undefined || qualifier === 'native' ? native : qualifier);
+}
+
+/** The versions in which a package is `name`: its own, or those it provides; undefined for a bare virtual name. */
+function versionsOf(one: Known, name: string): (string | undefined)[] {
+  const provided = parseRelations(one.provides)
+    .flat()
+    .filter((relation) => relation.name === name)
+    .map((relation) => relation.version?.is);
+  return one.name === name ? [one.version, ...provided] : provided;
+}
+
+function asInstalled({ name, version, architecture }: DebFile): Known {
+  return { name, version, architecture, status: 'installed', broken: false, multiArch: '', provides: '' };
+}
+
+function text({ name, qualifier, version }: Relation): string {
+  const full = qualifier === undefined ? name : `${name}:${qualifier}`;
+  return version === undefined ? full : `${full} (${version.relation} ${version.is})`;
+}
+
+/** `, found 1.0` where it is there in another version. */
+function found(group: readonly Relation[], here: readonly Known[]): string {
+  const others = here.filter((one) => group.some(({ name }) => name === one.name));
+  return others.length === 0 ? '' : `, found ${others.map(({ version }) => version).join(', ')}`;
+}

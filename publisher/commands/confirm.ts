@@ -1,0 +1,53 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+import { decide } from '../decisions.ts';
+import type { DeploymentRecord } from '../deployments.ts';
+import { isFinal } from '../outcome.ts';
+import { gateBefore } from '../rolling.ts';
+import type { Session } from '../session.ts';
+
+export interface DecisionAnswer {
+  type: 'decided';
+  decision: 'confirm' | 'cancel';
+  deployment: DeploymentRecord;
+  by: string;
+  at: string;
+  /** What happens now, for a person. */
+  text: string;
+}
+
+/**
+ * `trigger-deploy confirm ID`: opens the gate of a deployment in waves. Whoever drives it goes on within seconds.
+ * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it is over or has no gate to open.
+ */
+export async function confirm(
+  session: Session,
+  options: { deployment: string; reason?: string | undefined },
+): Promise<DecisionAnswer> {
+  const { deployments, locks } = session.ledger;
+  const service = await deployments.find(options.deployment);
+  const { value: record } = await deployments.read(service, options.deployment);
+  refuseIfOver(record);
+  const { rolling } = record;
+  if (rolling === undefined || gateBefore(rolling) === undefined || rolling.confirmed !== undefined) {
+    throw new TriggerDeployError('NOT_UNDER_WAY', `${record.deployment} waits for nobody's confirmation`, {
+      hint: `trigger-deploy show ${record.deployment} --env ${record.env}`,
+    });
+  }
+  const decision = await decide(session, service, record.deployment, 'confirm', options.reason);
+  const { state, owner } = await locks.look(service);
+  const driven = state === 'held' && owner?.deployment === record.deployment;
+  const text = driven
+    ? `${owner.who} goes on with it`
+    : `nobody drives it now: trigger-deploy resume ${record.deployment} --env ${record.env}`;
+  const { by, at } = decision;
+  return { type: 'decided', decision: 'confirm', deployment: record, by, at, text };
+}
+
+export function refuseIfOver(record: DeploymentRecord): void {
+  if (!isFinal(record)) return;
+  throw new TriggerDeployError(
+    'NOT_UNDER_WAY',
+    `${record.deployment} is over: ${record.outcome ?? record.status}`,
+    { hint: `trigger-deploy show ${record.deployment} --env ${record.env}` },
+  );
+}

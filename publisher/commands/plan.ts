@@ -1,0 +1,65 @@
+import { membersOf, type Selection } from '../members.ts';
+import { planWaves, type Size } from '../plan.ts';
+import type { Session } from '../session.ts';
+import { versionToReturnTo } from '../standing.ts';
+import { mostFailures, type Strategy } from '../strategy.ts';
+
+export interface PlanOptions extends Selection {
+  service: string;
+  version: string;
+  strategy: Strategy;
+  maxFailures: Size | 0;
+  onFailure: 'rollback' | 'stop';
+}
+
+export interface PlannedInstance {
+  instance: string;
+  zone?: string | undefined;
+  /** What runs there now. */
+  version: string | null;
+}
+
+export interface PlanAnswer {
+  type: 'plan';
+  env: string;
+  service: string;
+  version: string;
+  /** What a failure would go back to. */
+  previous: string | null;
+  strategy: Strategy;
+  maxFailures: number;
+  onFailure: 'rollback' | 'stop';
+  waves: { kind: 'canary' | 'batch' | 'all'; instances: PlannedInstance[] }[];
+}
+
+/**
+ * What a deployment would do, wave by wave; nothing is locked, written or switched. Instances are asked who is there.
+ * @throws as `deploy`, up to the lock.
+ */
+export async function plan(session: Session, options: PlanOptions): Promise<PlanAnswer> {
+  const { service, strategy, maxFailures, onFailure } = options;
+  const { version } = await session.ledger.versions.resolve(service, options.version);
+  const [members, desired, last] = await Promise.all([
+    membersOf(session, service, options),
+    session.ledger.desired.read(service),
+    session.ledger.deployments.newest(service),
+  ]);
+  const there = new Map(members.map((one) => [one.instance, one]));
+  const waves =
+    strategy.name === 'rolling'
+      ? planWaves(members, strategy)
+      : [{ kind: 'all' as const, instances: members.map((one) => one.instance) }];
+  return {
+    ...{ type: 'plan', env: session.env.name, service, version, strategy, onFailure },
+    previous: versionToReturnTo({ desired: desired?.value, last: last?.value }),
+    maxFailures: mostFailures(maxFailures, members.length),
+    waves: waves.map(({ kind, instances }) => ({
+      kind,
+      instances: instances.map((instance) => ({
+        instance,
+        zone: there.get(instance)?.zone,
+        version: there.get(instance)?.version ?? null,
+      })),
+    })),
+  };
+}

@@ -1,0 +1,83 @@
+import { formatMs } from '../../shared/retry.ts';
+import type { HistoryAnswer } from '../commands/history.ts';
+import type { PastDeployment } from '../local-deployments.ts';
+import type { Page } from './answers.ts';
+import { aligned, lineOf, localTime, oneLine, type Span, type Tone } from './text.ts';
+
+/** What happened to a service, newest first. Pure. */
+
+export const OUTCOMES: Record<PastDeployment['status'], { glyph: string; tone: Tone }> = {
+  announced: { glyph: '●', tone: 'busy' },
+  succeeded: { glyph: '✓', tone: 'good' },
+  failed: { glyph: '✗', tone: 'bad' },
+  'timed-out': { glyph: '?', tone: 'bad' },
+  cancelled: { glyph: '–', tone: 'dim' },
+};
+
+export function historyTable(answer: HistoryAnswer, page: Page): string[] {
+  const { service, env, deployments, narrowed } = answer;
+  if (deployments.length === 0) {
+    return [
+      narrowed ? `no such deployment of ${service} in ${env}` : `${service} was never deployed in ${env}`,
+    ];
+  }
+  const rows = deployments.map((one): Span[] => {
+    const { glyph, tone } = OUTCOMES[one.status];
+    return [
+      { text: one.deployment },
+      { text: localTime(Date.parse(one.announcedAt)) },
+      { text: `${glyph} ${one.status}`, tone },
+      { text: changeText(one) },
+      { text: wayText(one), tone: 'dim' },
+      { text: one.tookMs ? formatMs(one.tookMs) : '' },
+      { text: fromText(one) },
+      { text: oneLine(one.reason ?? ''), tone: 'dim' },
+    ];
+  });
+  const lines = aligned(rows, page).flatMap((line, i) => {
+    const one = deployments[i];
+    // What went well needs no words.
+    if (!one?.outcome || one.status === 'succeeded') return [line];
+    const text = `      ${oneLine(one.outcome)}`;
+    return [line, lineOf([{ text, tone: 'dim' }], page.columns, page.paint)];
+  });
+  return [page.paint('strong', `${service} in ${env}`), '', ...lines];
+}
+
+export function historyLines({ deployments }: HistoryAnswer): string[] {
+  return deployments.map((one) => {
+    const took = one.tookMs ? ` in ${formatMs(one.tookMs)}` : '';
+    const change = [one.action, changeText(one), wayText(one)].filter(Boolean).join(' ');
+    const facts = [
+      `${one.announcedAt} ${one.service} ${one.deployment} ${change} ${one.status}${took} by ${fromText(one)}`,
+      one.from.build && `build ${oneLine(one.from.build)}`,
+      one.reason && `(${oneLine(one.reason)})`,
+      one.status !== 'succeeded' && one.outcome && `: ${oneLine(one.outcome)}`,
+    ];
+    return facts.filter(Boolean).join(' ').replace(' : ', ': ');
+  });
+}
+
+/** Who, and from where, unless the one says the other. */
+export function fromText({ issuedBy, from }: PastDeployment): string {
+  const who = oneLine(issuedBy);
+  const host = oneLine(from.host);
+  return who.includes(host) ? who : `${who} on ${host}`;
+}
+
+export function changeText({ previous, version, action }: PastDeployment): string {
+  const change = previous === null || previous === version ? version : `${previous} → ${version}`;
+  return action === 'deploy' ? change : `${change} (${action})`;
+}
+
+/** What is unusual in how it went out. */
+function wayText({ rolling, targets, promotedFrom }: PastDeployment): string {
+  const waves = rolling?.waves.length;
+  return [
+    promotedFrom === undefined ? '' : `from ${promotedFrom}`,
+    waves === undefined ? '' : `${waves} ${waves === 1 ? 'wave' : 'waves'}`,
+    targets === undefined ? '' : `${targets.length} named`,
+  ]
+    .filter(Boolean)
+    .join(', ');
+}

@@ -1,0 +1,207 @@
+import { isEnding, type Report, STEPS } from '../../shared/report.ts';
+import { formatMs } from '../../shared/retry.ts';
+import type { ShowAnswer } from '../commands/show.ts';
+import type { Rolling } from '../deployments.ts';
+import type { PastDeployment } from '../local-deployments.ts';
+import type { Page } from './answers.ts';
+import { lookOf, reasonText, versionsText } from './frame.ts';
+import { changeText, fromText, OUTCOMES } from './history.ts';
+import { reportTail, reportText } from './lines.ts';
+import { aligned, bytesText, lineOf, localTime, oneLine, type Span } from './text.ts';
+import type { Row } from './view.ts';
+
+/** All that is known of one deployment: who, when, from where, why, in which waves, how it went. Pure. */
+
+export function showTable(answer: ShowAnswer, page: Page): string[] {
+  const { deployment, reports } = answer;
+  const { glyph, tone } = OUTCOMES[deployment.status];
+  const took = deployment.tookMs ? ` in ${formatMs(deployment.tookMs)}` : '';
+  const told = factsOf(answer).filter(([, value]) => value !== undefined);
+  const rows = told.map(([name, value]) => [
+    { text: name, tone: 'dim' as const },
+    { text: oneLine(value ?? '') },
+  ]);
+  const head = `${deployment.service} ${changeText(deployment)} in ${deployment.env} · ${deployment.deployment}`;
+  return [
+    page.paint('strong', head),
+    '',
+    `  ${page.paint(tone, `${glyph} ${deployment.status}`)}${took}`,
+    ...aligned(rows, page),
+    ...waves(deployment, page),
+    '',
+    ...instances(answer, page),
+    ...timings(reports, page),
+    ...reasons(reports, page),
+  ];
+}
+
+function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undefined][] {
+  const { from, settledAt, targets, promotedFrom } = deployment;
+  const who = `${from.user}@${from.host}`;
+  return [
+    ['announced', localTime(Date.parse(deployment.announcedAt))],
+    ['settled', settledAt && localTime(Date.parse(settledAt))],
+    ['by', fromText(deployment)],
+    ['from', deployment.issuedBy === who || deployment.local ? undefined : who],
+    ['build', from.build],
+    ['reason', deployment.reason],
+    ['promoted from', promotedFrom],
+    ['strategy', strategyText(deployment)],
+    ['only', targets?.join(', ')],
+    ['sequence', String(deployment.sequence)],
+    ['confirmed', confirmedText(deployment.rolling, decisions)],
+    ['cancelled', decisions.cancel && decisionText(decisions.cancel)],
+    ['outcome', deployment.outcome],
+    ['rollback of', deployment.rollbackOf],
+    ['rolled back by', deployment.rolledBackBy],
+    ['artifacts', artifactsText(deployment)],
+  ];
+}
+
+function strategyText({ strategy, rolling, policy }: PastDeployment): string | undefined {
+  if (strategy === undefined) return undefined;
+  const parts: string[] = [strategy];
+  if (rolling?.gate === 'person') parts.push('a person confirms');
+  if (rolling?.gate === 'time') parts.push(`goes on by itself after ${formatMs(rolling.autoConfirmMs ?? 0)}`);
+  if (rolling && rolling.pauseBetweenMs > 0) parts.push(`${formatMs(rolling.pauseBetweenMs)} between waves`);
+  if (policy) {
+    parts.push(
+      `${policy.maxFailures} may fail, ${policy.allowMissing} may be missing, else ${policy.onFailure}`,
+    );
+  }
+  return parts.join('; ');
+}
+
+const decisionText = ({ by, at, reason }: { by: string; at: string; reason?: string | undefined }) =>
+  `by ${by} at ${localTime(Date.parse(at))}${reason === undefined ? '' : `: ${reason}`}`;
+
+function confirmedText(
+  rolling: Rolling | undefined,
+  { confirm }: ShowAnswer['decisions'],
+): string | undefined {
+  const went = rolling?.confirmed;
+  if (went?.by === 'time') return `by itself at ${localTime(Date.parse(went.at))}, as nothing had failed`;
+  if (confirm) return decisionText(confirm);
+  return went && decisionText(went);
+}
+
+function artifactsText({ artifacts }: PastDeployment): string | undefined {
+  if (artifacts.length === 0) return undefined;
+  return artifacts.map(({ name, size }) => `${name} (${bytesText(size)})`).join(', ');
+}
+
+/** Each wave with its times and its instances. */
+function waves({ rolling }: PastDeployment, page: Page): string[] {
+  if (rolling === undefined) return [];
+  const prepared: Span[][] =
+    rolling.preparedAt === undefined
+      ? []
+      : [[{ text: 'prepared' }, { text: '' }, { text: localTime(Date.parse(rolling.preparedAt)) }]];
+  const rows = rolling.waves.map((wave, i): Span[] => [
+    { text: `wave ${i + 1}` },
+    { text: wave.kind },
+    { text: wave.announcedAt === undefined ? 'not begun' : localTime(Date.parse(wave.announcedAt)) },
+    { text: waveTook(wave), tone: wave.announcedAt && !wave.passedAt ? 'warn' : undefined },
+    { text: wave.instances.join(' '), tone: 'dim' },
+  ]);
+  const over = [
+    rolling.failed.length > 0 ? `  failed, within what was allowed: ${rolling.failed.join(' ')}` : '',
+    rolling.missing.length > 0 ? `  missing, within what was allowed: ${rolling.missing.join(' ')}` : '',
+  ].filter(Boolean);
+  return ['', ...aligned([...prepared, ...rows], page), ...over];
+}
+
+function waveTook({ announcedAt, passedAt }: Rolling['waves'][number]): string {
+  if (announcedAt === undefined) return '';
+  if (passedAt === undefined) return 'did not pass';
+  return formatMs(Math.max(0, Date.parse(passedAt) - Date.parse(announcedAt)));
+}
+
+const rowOf = (report: Report): Row => {
+  const { instance, zone, state, version, previous } = report;
+  return { instance, zone, state, version, previous, report, heardAt: undefined };
+};
+
+function instances({ deployment, reports }: ShowAnswer, page: Page): string[] {
+  const table = aligned(
+    reports.map(rowOf).map((row) => {
+      const total = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
+      const { glyph, tone } = lookOf(row.state);
+      return [
+        { text: row.instance },
+        { text: oneLine(row.zone ?? ''), tone: 'dim' as const },
+        { text: `${glyph} ${row.state}`, tone },
+        { text: versionsText(row) },
+        { text: total > 0 ? formatMs(total) : '' },
+      ];
+    }),
+    page,
+  );
+  const missing = silentOf(deployment, reports).map((instance) =>
+    page.paint('bad', `  ${instance}  ? silent: it never answered`),
+  );
+  return [...table, ...missing];
+}
+
+function silentOf({ expected }: PastDeployment, reports: readonly Report[]): string[] {
+  const heard = new Set(reports.map((report) => report.instance));
+  return expected.filter((instance) => !heard.has(instance));
+}
+
+/** How long each step took on each instance; only the steps that any of them took. */
+function timings(reports: readonly Report[], page: Page): string[] {
+  const steps = STEPS.filter((step) => reports.some((report) => report.timings[step] !== undefined));
+  if (steps.length === 0) return [];
+  const head: Span[] = ['', ...steps].map((text) => ({ text, tone: 'dim' }));
+  const rows = reports.map((report): Span[] => [
+    { text: report.instance },
+    ...steps.map((step) => {
+      const ms = report.timings[step];
+      return { text: ms === undefined ? '–' : formatMs(ms) };
+    }),
+  ]);
+  return ['', ...aligned([head, ...rows], page)];
+}
+
+function reasons(reports: readonly Report[], page: Page): string[] {
+  return reports
+    .filter((report) => report.error)
+    .flatMap((report) => [
+      '',
+      page.paint(
+        lookOf(report.state).tone,
+        `  ${report.instance} ${report.state}: ${reasonText(rowOf(report))}`,
+      ),
+      ...reportTail(report).map((text) => lineOf([{ text: `  ${text}` }], page.columns, page.paint)),
+    ]);
+}
+
+export function showLines(answer: ShowAnswer): string[] {
+  const { deployment, reports, decisions } = answer;
+  const { service, status, announcedAt, rolling, from } = deployment;
+  const id = deployment.deployment;
+  const outcome = deployment.outcome ? `: ${oneLine(deployment.outcome)}` : '';
+  const build = from.build ? ` build ${oneLine(from.build)}` : '';
+  const said = Object.entries(decisions).flatMap(([kind, one]) =>
+    one
+      ? [
+          `${one.at} ${service} ${id} ${kind} by ${oneLine(one.by)}${one.reason ? `: ${oneLine(one.reason)}` : ''}`,
+        ]
+      : [],
+  );
+  const went = rolling?.waves.map((wave, i) => {
+    const took = wave.passedAt === undefined ? waveTook(wave) : `passed in ${waveTook(wave)}`;
+    const when = wave.announcedAt ?? 'not begun';
+    return `${when} ${service} ${id} wave ${i + 1} of ${rolling.waves.length} ${wave.kind} ${wave.instances.join(' ')} ${took}`.trimEnd();
+  });
+  return [
+    `${announcedAt} ${service} ${id} ${deployment.action} ${changeText(deployment)} ${status} by ${fromText(deployment)}${build}${outcome}`,
+    ...said,
+    ...(went ?? []),
+    ...reports.flatMap((report) => {
+      const unfinished = isEnding(report.state) ? '' : ' not ended';
+      return [`${report.at} ${reportText(report)}${unfinished}`, ...reportTail(report)];
+    }),
+    ...silentOf(deployment, reports).map((instance) => `${service} ${instance} silent`),
+  ];
+}

@@ -1,0 +1,348 @@
+import { messageOf } from '../shared/errors.ts';
+import { announce, dates } from './announce.ts';
+import { type Decisions, decide, readDecisions } from './decisions.ts';
+import type { DeploymentRecord, Rolling, StoredDeployment } from './deployments.ts';
+import type { ExitCode } from './events.ts';
+import { openReplyQueue, type ReplyQueue, rollCall } from './fleet.ts';
+import { openProgress, type Progress } from './follow.ts';
+import type { Lock } from './lock.ts';
+import { recordOutcome, settledEvent } from './outcome.ts';
+import { type Pause, pauseText } from './pauses.ts';
+import { type Facts, gateBefore, nextStep, type Phase, type Step } from './rolling.ts';
+import {
+  type Change,
+  type Conduct,
+  DETACHED,
+  emitStarted,
+  rollBackIfDue,
+  type Ticket,
+  writeRecord,
+} from './rollout.ts';
+import type { Session } from './session.ts';
+import type { Settlement } from './settle.ts';
+
+/** Drives a deployment in waves: does what `rolling.ts` says comes next, until it says that it has ended. */
+
+/** How often the record is read beside the reply queue, ms. */
+const POLL_MS = 2000;
+/** How often it is asked what comes next while nothing is heard, ms. */
+const TICK_MS = 250;
+/** Whoever has not answered by then is told once more: a message may be lost, an agent just starting, ms. */
+const REPEAT_MS = 7000;
+/** How long those that have switched have to say how they are, ms. */
+const LOOK_MS = 5000;
+
+export interface WavesConduct extends Pick<Conduct, 'policy' | 'detach'> {
+  /** What the person at the terminal says, until `signal` aborts. Absent where nobody sits. */
+  ask?: ((signal: AbortSignal) => Promise<boolean>) | undefined;
+}
+
+/**
+ * Begins a deployment in the waves of `rolling`, under the lock, and drives it to its end.
+ * @throws FENCED when the lock was lost, AWS_*, TOPIC_NOT_FOUND.
+ */
+export async function rollWaves(
+  session: Session,
+  ticket: Ticket,
+  change: Change,
+  conduct: WavesConduct,
+  rolling: Rolling,
+): Promise<ExitCode> {
+  const whole: Conduct = { ...conduct, wait: true, desiredFirst: false };
+  const { stored, instances } = await writeRecord(session, ticket, change, whole, rolling);
+  emitStarted(session, stored.value, instances);
+  return await driveWaves(session, ticket.lock, stored, conduct);
+}
+
+/**
+ * Goes on from the record, wherever whoever drove it before has stopped; under the lock. With Ctrl-C the wave under
+ * way goes on by itself, and nothing follows it.
+ */
+export async function driveWaves(
+  session: Session,
+  lock: Lock,
+  stored: StoredDeployment,
+  conduct: WavesConduct,
+): Promise<ExitCode> {
+  const replies = await openReplyQueue(session);
+  try {
+    const settled = await driveToItsEnd({ session, lock, conduct, replies }, stored);
+    if (settled === undefined) return leave(session, stored.value);
+    session.emit(settledEvent(session, settled.value));
+    return await rollBackIfDue(session, lock, settled, { wait: true, detach: conduct.detach });
+  } finally {
+    await replies.close();
+  }
+}
+
+interface Stage {
+  session: Session;
+  lock: Lock;
+  conduct: WavesConduct;
+  replies: ReplyQueue;
+}
+
+async function driveToItsEnd(stage: Stage, first: StoredDeployment): Promise<StoredDeployment | undefined> {
+  const { session, lock, conduct, replies } = stage;
+  const { service, deployment, announcedAt } = first.value;
+  const progress = openProgress(session, first.value, () => session.clock.now() - Date.parse(announcedAt));
+  const abort = AbortSignal.any([session.signal, lock.lost]);
+  const over = new AbortController();
+  const stop = AbortSignal.any([abort, conduct.detach, over.signal]);
+  const read = session.ledger.deployments.reportReader(service, deployment);
+  const heard: Heard = { decisions: {}, pause: undefined };
+  const look = async () => {
+    for (const report of await read()) progress.hear(report);
+    heard.decisions = await readDecisions(session, service, deployment);
+    const pause = await session.ledger.pauses.of(service);
+    tellOfPause(session, service, heard.pause, pause);
+    heard.pause = pause;
+  };
+  const listening = replies.listen((said) => {
+    if (said.kind === 'report') progress.hear(said);
+  }, stop);
+  const polling = poll(session, look, stop);
+  try {
+    const { stored, settlement } = await walk(stage, first, { progress, heard, look, stop });
+    if (settlement.outcome !== 'succeeded') await callOff(stage, stored.value, settlement);
+    return await recordOutcome(session, stored, settlement, progress);
+  } catch (error) {
+    if (abort.aborted) throw abort.reason;
+    if (conduct.detach.aborted) return undefined;
+    const text = `nobody drives ${deployment} now: trigger-deploy resume ${deployment} --env ${session.env.name} goes on`;
+    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    throw error;
+  } finally {
+    over.abort();
+    await Promise.allSettled([listening, polling]);
+  }
+}
+
+async function poll(session: Session, look: () => Promise<void>, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    await session.clock.sleep(POLL_MS, stop).catch(() => undefined);
+    // What cannot be read now is read at the next turn: only time decides that an instance is silent.
+    if (!stop.aborted) await look().catch(() => undefined);
+  }
+}
+
+interface Heard {
+  decisions: Decisions;
+  pause: Pause | undefined;
+}
+
+interface Hearing {
+  progress: Progress;
+  heard: Heard;
+  /** Reads the record now. */
+  look: () => Promise<void>;
+  stop: AbortSignal;
+}
+
+async function walk(
+  stage: Stage,
+  first: StoredDeployment,
+  hearing: Hearing,
+): Promise<{ stored: StoredDeployment; settlement: Settlement }> {
+  const { progress, heard, look, stop } = hearing;
+  const { session } = stage;
+  const { clock } = session;
+  let stored = first;
+  /** On the monotonic clock: when this publisher announced the phase under way, and when it last did. */
+  let announced: { phase: Phase; targets: readonly string[]; first: number; last: number } | undefined;
+  let unwell: string[] | undefined;
+  let asking: AbortController | undefined;
+  const facts = (): Facts => ({
+    now: clock.now(),
+    reports: progress.reports,
+    sinceAnnounced: announced && clock.monotonic() - announced.first,
+    confirmedBy: heard.decisions.confirm?.by,
+    cancelledBy: heard.decisions.cancel?.by,
+    paused: heard.pause !== undefined,
+    unwell,
+  });
+  await look();
+  try {
+    for (let looked = false; ; ) {
+      stop.throwIfAborted();
+      const step = nextStep(rollingOf(stored.value), facts());
+      // Once more by the truth, before a verdict, and before a wave that somebody may have paused.
+      if (!looked && (step.do === 'end' || beginsWave(stored.value, step))) {
+        await look();
+        looked = true;
+        continue;
+      }
+      if (step.do === 'end') return { stored, settlement: step.settlement };
+      looked = false;
+      switch (step.do) {
+        case 'record': {
+          const before = rollingOf(stored.value).rolling;
+          stored = await session.ledger.deployments.update(stored, { rolling: step.rolling });
+          if (tell(session, stored.value, before, step.rolling)) announced = undefined;
+          break;
+        }
+        case 'announce': {
+          const now = clock.monotonic();
+          await announcePhase(stage, stored.value, step.phase, step.targets);
+          announced = { phase: step.phase, targets: step.targets, first: now, last: now };
+          break;
+        }
+        case 'look':
+          unwell = await unwellOf(session, stored.value, step.at);
+          break;
+        case 'wait':
+          if (isAwaiting(stored.value)) asking ??= ask(stage, stored.value, hearing);
+          if (announced && clock.monotonic() - announced.last >= REPEAT_MS) {
+            const { phase, targets } = announced;
+            const unheard = targets.filter((instance) => !hasMovedOn(progress, instance, phase));
+            if (unheard.length > 0) await announcePhase(stage, stored.value, phase, unheard);
+            announced.last = clock.monotonic();
+          }
+          await Promise.race([progress.news(), clock.sleep(TICK_MS, stop).catch(() => undefined)]);
+      }
+    }
+  } finally {
+    asking?.abort();
+  }
+}
+
+function rollingOf(record: DeploymentRecord): DeploymentRecord & { rolling: Rolling } {
+  const { rolling } = record;
+  if (rolling === undefined) throw new Error('it does not go in waves');
+  return { ...record, rolling };
+}
+
+/** Whether whoever has not switched is about to be told to. */
+function beginsWave({ rolling }: DeploymentRecord, step: Step): boolean {
+  if (step.do !== 'record') return step.do === 'announce';
+  const begun = (waves: Rolling['waves']) => waves.filter((wave) => wave.announcedAt).length;
+  return begun(step.rolling.waves) > begun(rolling?.waves ?? []);
+}
+
+function tellOfPause(
+  session: Session,
+  service: string,
+  before: Pause | undefined,
+  now: Pause | undefined,
+): void {
+  if ((before === undefined) === (now === undefined)) return;
+  const text = now
+    ? `${pauseText(session, service, now)}; nobody else is told to switch until it is lifted`
+    : 'no longer paused: it goes on';
+  session.emit({ type: 'note', at: session.clock.now(), level: now ? 'warning' : 'info', text });
+}
+
+const isAwaiting = ({ rolling }: DeploymentRecord) =>
+  rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
+
+/** Whether it has answered this phase. */
+function hasMovedOn({ reports }: Progress, instance: string, phase: Phase): boolean {
+  const state = reports.get(instance)?.state;
+  return phase.name === 'prepare' ? state !== undefined : state !== 'prepared' && state !== undefined;
+}
+
+async function announcePhase(
+  { session, lock, replies, conduct }: Stage,
+  record: DeploymentRecord,
+  phase: Phase,
+  targets: readonly string[],
+): Promise<void> {
+  const { deployment, service, version, sequence, action, artifacts, reason } = record;
+  lock.lost.throwIfAborted();
+  await announce(
+    session,
+    {
+      kind: phase.name === 'prepare' ? 'prepare' : 'deploy',
+      ...{ deployment, service, version, sequence, action, artifacts, reason },
+      targets: [...targets],
+      replyTo: replies.name,
+    },
+    dates(session, conduct.policy.timeoutMs),
+  );
+}
+
+/** What stands prepared is let go: nobody will tell it to switch. Of one that may go on it stays prepared. */
+async function callOff(
+  { session }: Stage,
+  { service, deployment, sequence }: DeploymentRecord,
+  { outcome, rollBack }: Settlement,
+): Promise<void> {
+  if (outcome === 'timed-out' || rollBack) return;
+  await announce(session, { kind: 'cancel', deployment, service, sequence }, dates(session, 60_000));
+}
+
+/** Says what has changed in the record; true when a phase is to be announced next. */
+function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): boolean {
+  const at = session.clock.now();
+  const { deployment, env } = record;
+  const of = now.waves.length;
+  const begun = now.waves.findIndex((wave, i) => wave.announcedAt && !before.waves[i]?.announcedAt);
+  const wave = now.waves[begun];
+  if (wave) {
+    session.emit({
+      type: 'wave',
+      at,
+      deployment,
+      wave: begun + 1,
+      of,
+      kind: wave.kind,
+      instances: wave.instances,
+    });
+    return true;
+  }
+  if (now.awaitingSince !== undefined && before.awaitingSince === undefined) {
+    const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
+    const command = `trigger-deploy confirm ${deployment} --env ${env}`;
+    session.emit({ type: 'waiting', at, deployment, after: gateBefore(now) ?? 0, until, command });
+  }
+  if (now.confirmed !== undefined && before.confirmed === undefined) {
+    const { by } = now.confirmed;
+    const text = by === 'time' ? 'nothing failed in the meantime: it goes on' : `confirmed by ${by}`;
+    session.emit({ type: 'note', at, level: 'info', text });
+  }
+  return false;
+}
+
+/** Asks at the terminal, once; the answer is written down as one from elsewhere would be. */
+function ask({ session, conduct }: Stage, record: DeploymentRecord, hearing: Hearing): AbortController {
+  const ended = new AbortController();
+  const { service, deployment } = record;
+  const answered = conduct.ask?.(ended.signal);
+  if (answered) {
+    const text = 'y goes on, n goes back; Ctrl-C leaves it waiting';
+    session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  }
+  answered
+    ?.then(async (yes) => {
+      await decide(session, service, deployment, yes ? 'confirm' : 'cancel');
+      await hearing.look();
+    })
+    .catch((error: unknown) => {
+      // Closed, or decided from elsewhere meanwhile.
+      if (ended.signal.aborted || hearing.stop.aborted) return;
+      const text = `the answer could not be written down: ${messageOf(error)}`;
+      session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    });
+  return ended;
+}
+
+/** Of those that have switched, who is not there any more, or not on the version, or down. */
+async function unwellOf(
+  session: Session,
+  { service, version }: DeploymentRecord,
+  at: readonly string[],
+): Promise<string[]> {
+  const answers = await rollCall(session, { service, known: at, waitMs: LOOK_MS });
+  return at.filter((instance) => {
+    const said = answers
+      .find((answer) => answer.instance === instance)
+      ?.services.find((one) => one.service === service);
+    return said?.version !== version || said.active === false;
+  });
+}
+
+function leave(session: Session, { deployment, env }: DeploymentRecord): ExitCode {
+  const text = `detached: the wave under way goes on, and no other begins; trigger-deploy resume ${deployment} --env ${env} goes on`;
+  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  return DETACHED;
+}

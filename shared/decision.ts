@@ -1,0 +1,17 @@
+import { z } from 'zod';
+import { envName, serviceName, ulid } from './names.ts';
+
+/** The signed document by which a person opens the gate of a deployment, or calls it off. */
+export const decision = z.looseObject({
+  v: z.literal(1),
+  kind: z.enum(['confirm', 'cancel']),
+  env: envName,
+  service: serviceName,
+  deployment: ulid,
+  by: z.string().max(256),
+  at: z.iso.datetime(),
+  reason: z.string().max(1024).optional(),
+  nonce: z.string().max(64),
+});
+export type Decision = z.infer<typeof decision>;
+export type DecisionKind = Decision['kind'];

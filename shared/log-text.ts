@@ -1,0 +1,129 @@
+import { cleanTail, STEPS } from './report.ts';
+import { formatMs } from './retry.ts';
+
+/**
+ * A log entry as lines for a person who reads `journalctl -u trigger-deploy-agent`: whose and which change first,
+ * then what, then how long. Time, host and program are journald's own columns. Pure.
+ */
+
+/** An entry as pino writes it, as far as it is known. */
+interface Entry {
+  level?: string;
+  msg?: string;
+  service?: string;
+  deployment?: string;
+  version?: string;
+  previous?: string | null;
+  /** Since the deployment began, ms. */
+  sinceMs?: number;
+  /** How long the whole took, ms. */
+  ms?: number;
+  timings?: Record<string, number>;
+  /** What the step before came to. */
+  note?: string;
+  hint?: string;
+  reason?: { code: string; message: string };
+  err?: SerializedError;
+  [key: string]: unknown;
+}
+
+interface SerializedError {
+  message?: string;
+  code?: string;
+  hint?: string;
+  detail?: string;
+  stack?: string;
+}
+
+/** sd-daemon(3): what a line begins with for journald to know its priority. */
+const PRIORITY: Record<string, string> = {
+  fatal: '<2>',
+  error: '<3>',
+  warn: '<4>',
+  info: '<6>',
+  debug: '<7>',
+  trace: '<7>',
+};
+
+/** What is in the line in another way, or the same in every line of one agent. */
+const PLACED: ReadonlySet<string> = new Set([
+  ...['level', 'time', 'program', 'instance', 'env', 'msg', 'service', 'deployment', 'version', 'previous'],
+  ...['sequence', 'state', 'direction', 'sinceMs', 'ms', 'timings', 'note', 'hint', 'reason', 'err', 'code'],
+]);
+
+/** The lines of one entry, each ended; `priorities` for journald. What is no entry stays as it is. */
+export function textOf(json: string, priorities: boolean): string {
+  let entry: Entry;
+  try {
+    entry = JSON.parse(json) as Entry;
+  } catch {
+    return json;
+  }
+  const mark = priorities ? (PRIORITY[entry.level ?? 'info'] ?? '<6>') : '';
+  return linesOf(entry)
+    .map((line) => `${mark}${line}\n`)
+    .join('');
+}
+
+function linesOf(entry: Entry): string[] {
+  const { service, deployment, err, reason, hint } = entry;
+  const subject = [service, service === undefined ? undefined : changeOf(entry), deployment];
+  const head = subject.filter((part) => part !== undefined).join(' ');
+  const what = whatOf(entry);
+  const why = reason ? `: ${oneLine(reason.code)}: ${oneLine(reason.message)}` : errorOf(entry);
+  const first = `${head === '' ? '' : `${head} `}${what}${why}${tookOf(entry)}${restOf(entry)}`;
+  const advice = hint ?? err?.hint;
+  return [
+    oneLine(first),
+    ...(advice === undefined ? [] : [`  → ${oneLine(advice)}`]),
+    ...below(err?.detail, '  | '),
+    // A bug is found by its stack; an error of ours by its code.
+    ...(err && (err.code === undefined || err.code === 'INTERNAL') ? below(err.stack, '    ') : []),
+  ];
+}
+
+/** `1.4.1 → 1.4.2`, or as much of it as is known. */
+function changeOf({ version, previous, direction, msg }: Entry): string | undefined {
+  if (version === undefined || previous === undefined || previous === null) return version;
+  if (direction === 'back' || msg === 'rolled-back') return `${version} → back to ${previous}`;
+  return previous === version ? version : `${previous} → ${version}`;
+}
+
+function whatOf({ msg = '', note }: Entry): string {
+  return note === undefined ? msg : `${msg} (before: ${note})`;
+}
+
+/** Most messages hold their error's own already. */
+function errorOf({ err, msg = '', code }: Entry): string {
+  if (!err?.message) return typeof code === 'string' ? ` [${code}]` : '';
+  const said = msg.includes(err.message) ? '' : `: ${err.message}`;
+  return err.code === undefined ? said : `${said} [${err.code}]`;
+}
+
+/** `(+0.41 s)` on the way, `in 4.2 s (prepare 1.2 s, start 2.0 s)` at the end. */
+function tookOf({ ms, sinceMs, timings }: Entry): string {
+  if (ms === undefined) return sinceMs === undefined ? '' : ` (+${formatMs(sinceMs)})`;
+  const steps = STEPS.filter((step) => (timings?.[step] ?? 0) >= 1);
+  const each = steps.map((step) => `${step} ${formatMs(timings?.[step] ?? 0)}`).join(', ');
+  return ` in ${formatMs(ms)}${each === '' ? '' : ` (${each})`}`;
+}
+
+/** Whatever else the entry has, as `key=value`. */
+function restOf(entry: Entry): string {
+  const parts = Object.entries(entry)
+    .filter(([key, value]) => !PLACED.has(key) && value !== undefined && value !== null)
+    .map(([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`);
+  return parts.length === 0 ? '' : ` (${parts.join(' ')})`;
+}
+
+function below(text: string | undefined, indent: string): string[] {
+  const lines = cleanTail(text ?? '').split('\n');
+  return lines
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== '')
+    .map((line) => indent + line);
+}
+
+function oneLine(text: string): string {
+  return cleanTail(text).replace(/\n+/g, ' ').trimEnd();
+}

@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { ENDINGS, PROGRESS_STATES } from '../../../shared/report.ts';
+
+/** docs/OPERATIONS.md says of every code and every ending what it means: neither more nor fewer than there are. */
+
+const read = async (path: string) => await readFile(new URL(`../../../${path}`, import.meta.url), 'utf8');
+const OPERATIONS = await read('docs/OPERATIONS.md');
+
+function sectionOf(heading: string): string {
+  const [, rest] = OPERATIONS.split(`\n## ${heading}\n`);
+  if (rest === undefined) throw new Error(`there is no section ${heading}`);
+  return rest.split(/\n## /)[0] ?? '';
+}
+
+/** What the first cells of a section's tables name. */
+const named = (heading: string) =>
+  [...sectionOf(heading).matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name ?? '').sort();
+
+async function errorCodes(): Promise<string[]> {
+  const source = await read('shared/errors.ts');
+  const [, union] = /export type ErrorCode =([^;]+);/.exec(source) ?? [];
+  return [...(union ?? '').matchAll(/'([A-Z_]+)'/g)].map(([, code]) => code ?? '').sort();
+}
+
+describe('docs/OPERATIONS.md', () => {
+  test('explains every error code there is, and no other', async () => {
+    const codes = await errorCodes();
+    expect(codes).toContain('CHECK_FAILED');
+    expect(named('What the error codes mean')).toEqual(codes);
+  });
+
+  test('explains every ending there is, and no other', () => {
+    expect(named('What the states mean')).toEqual([...ENDINGS].sort());
+  });
+
+  test('names every state on the way', () => {
+    const section = sectionOf('What the states mean');
+    expect(PROGRESS_STATES.filter((state) => !section.includes(`\`${state}\``))).toEqual([]);
+  });
+
+  test('has an end for every link within it', () => {
+    const headings = [...OPERATIONS.matchAll(/^#+ (.+)$/gm)].map(([, text]) =>
+      (text ?? '').toLowerCase().replaceAll(' ', '-'),
+    );
+    const targets = [...OPERATIONS.matchAll(/\]\(#([^)]+)\)/g)].map(([, target]) => target ?? '');
+    expect(targets.filter((target) => !headings.includes(target))).toEqual([]);
+  });
+});

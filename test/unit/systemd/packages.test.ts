@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PACKAGES, type PackageKind } from '../../../systemd/packages.ts';
+
+/** The packages as `npm run package` makes them, for one architecture. */
+
+let out: string;
+let agent: string;
+
+beforeAll(async () => {
+  out = await mkdtemp(join(tmpdir(), 'trigger-deploy-packages-'));
+  agent = await build('agent', 'first');
+}, 120_000);
+afterAll(() => rm(out, { recursive: true, force: true }));
+
+async function build(kind: PackageKind, into: string): Promise<string> {
+  const directory = join(out, `${into}-${kind}-work`);
+  await mkdir(directory, { recursive: true });
+  await mkdir(join(out, into), { recursive: true });
+  return await PACKAGES[kind]({ version: '1.2.3', architecture: 'amd64', out: join(out, into), directory });
+}
+
+const dpkgDeb = async (...args: string[]) => (await execa('dpkg-deb', args)).stdout;
+const digest = async (file: string) =>
+  createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+
+test('two builds give the same bytes, whatever the umask', async () => {
+  const before = process.umask(0o077);
+  try {
+    expect(await digest(await build('agent', 'second'))).toBe(await digest(agent));
+  } finally {
+    process.umask(before);
+  }
+}, 120_000);
+
+test('everything belongs to root, and only root may write it', async () => {
+  const lines = (await dpkgDeb('--contents', agent)).split('\n');
+  for (const line of lines) expect(line).toMatch(/^[d-]r[w-][x-]r-[x-]r-[x-] root\/root /);
+});
+
+test('the agent needs nothing: its own Node, one program, its unit, the guard of its updates', async () => {
+  const names = (await dpkgDeb('--contents', agent)).split('\n').map((line) => line.split(/\s+/).at(-1));
+  expect(names).toEqual(
+    expect.arrayContaining([
+      './usr/bin/trigger-deploy-agent',
+      './usr/lib/trigger-deploy-agent/node',
+      './usr/lib/trigger-deploy-agent/trigger-deploy-agent.js',
+      './usr/lib/trigger-deploy-agent/self-update',
+      './usr/lib/systemd/system/trigger-deploy-agent.service',
+      './usr/share/man/man8/trigger-deploy-agent.8.gz',
+    ]),
+  );
+});
+
+test('the config is a conffile, and names the version of the package nowhere', async () => {
+  expect(await dpkgDeb('--info', agent, 'conffiles')).toBe('/etc/trigger-deploy/agent.yaml');
+  expect(await readFile('systemd/agent/agent.yaml', 'utf8')).not.toContain('{version}');
+});
+
+test('the control file says what dpkg has to know', async () => {
+  expect(await dpkgDeb('--field', agent, 'Package', 'Version', 'Architecture')).toBe(
+    'Package: trigger-deploy-agent\nVersion: 1.2.3\nArchitecture: amd64',
+  );
+});
+
+test('the checksums are those of the files', async () => {
+  const directory = join(out, 'unpacked');
+  await dpkgDeb('--raw-extract', agent, directory);
+  await execa('md5sum', ['--check', '--strict', '--quiet', 'DEBIAN/md5sums'], { cwd: directory });
+});
+
+test('scripts and guard are shell that a POSIX sh reads', async () => {
+  for (const name of ['postinst', 'prerm', 'postrm', 'install.sh', 'self-update', 'trigger-deploy-agent'])
+    await execa('sh', ['-n', join('systemd/agent', name)]);
+});
+
+test('the tarball holds the same files, and the script that puts them in place', async () => {
+  const file = await build('tarball', 'first');
+  const { stdout } = await execa('tar', ['-tzf', file]);
+  const top = 'trigger-deploy-agent-1.2.3-linux-x64';
+  const inTarball = stdout
+    .split('\n')
+    .filter((name) => name.startsWith(`${top}/files/`) && !name.endsWith('/'))
+    .map((name) => name.slice(`${top}/files`.length))
+    .sort();
+  const inDeb = (await dpkgDeb('--contents', agent))
+    .split('\n')
+    .filter((line) => line.startsWith('-'))
+    .map((line) => (line.split(/\s+/).at(-1) ?? '').slice(1))
+    .sort();
+  expect(inTarball).toEqual(inDeb);
+  expect(stdout).toContain(`${top}/install.sh`);
+}, 120_000);
