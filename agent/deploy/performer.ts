@@ -61,11 +61,13 @@ export function createPerformer(context: {
 
   async function takeUpAgain(): Promise<void> {
     const bootId = await ports.host.bootId();
+    const bootBefore = cell.read().active?.bootId;
     const { active } = await cell.update((state) => takenUpAgain(state, bootId));
     if (!active) return await sweep();
     const { order, state, direction, recoveries } = active;
     const stands = { deployment: order.deployment, state, direction, recoveries };
-    log.warn(stands, 'taking up the deployment the journal holds');
+    const after = bootBefore === bootId ? '' : ' after a reboot';
+    log.warn(stands, `taking up the deployment the journal holds${after}`);
   }
 
   /** Which releases may go is judged after a deployment, by what is known then: here they all stay. */

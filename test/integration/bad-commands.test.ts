@@ -88,7 +88,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       ['promote', '1.0.0', ...ENV],
       2,
       'promote is no command of this version of trigger-deploy',
-      'there are: restart, plan, confirm, resume, cancel, push, rollback, status, history, show, watch, keygen; no service can be named promote',
+      'there are: restart, plan, confirm, resume, cancel, push, rollback, pause, unpause, status, history, show, watch, keygen; no service can be named promote',
     ],
     [
       'a version that is a path, deployed',

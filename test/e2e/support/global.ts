@@ -29,6 +29,12 @@ mount -t overlay overlay -o "lowerdir=$root,upperdir=$dir/layer,workdir=$dir/wor
 mount --bind "$deb" "$dir/root/mnt"
 mount -t proc proc "$dir/root/proc"
 chroot "$dir/root" dpkg -i "/mnt/$4"
+umount "$dir/root/mnt"
+# The boot id of an instance here is a mount above /proc/sys, which ProtectKernelTunables= takes away: the agent would
+# see this machine's, and no reboot.
+mkdir "$dir/root/etc/systemd/system/trigger-deploy-agent.service.d"
+printf '[Service]\\nProtectKernelTunables=no\\n' \
+  >"$dir/root/etc/systemd/system/trigger-deploy-agent.service.d/boot-id.conf"
 `;
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
