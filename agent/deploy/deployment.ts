@@ -10,7 +10,7 @@ import { drain, mayBeDrained, undrain } from './step-drain.ts';
 import { prepare } from './step-prepare.ts';
 import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
-import { switchRelease } from './step-switch.ts';
+import { isUntouched, switchRelease } from './step-switch.ts';
 
 /** How a run of a deployment came out: an ending, or a halt that the journal will take up again. */
 export type RunResult =
@@ -54,7 +54,7 @@ export async function runDeployment(run: Run): Promise<RunResult> {
   if (failure === undefined) return { ending: 'succeeded' };
   if (failure === 'held') return { held: true };
   if (await isInterrupted(run, failure.error)) return { interrupted: true };
-  if (beforeSwitch(run.active())) return await giveUp(run, failure);
+  if (beforeSwitch(run.active()) || (await isUntouched(run))) return await giveUp(run, failure);
   const detail = await evidence(run, failure.error);
   run.log.warn({ err: failure.error, step: failure.during }, `${failure.error.message}: rolling back`);
   try {

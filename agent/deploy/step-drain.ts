@@ -15,7 +15,8 @@ export async function undrain(run: Run): Promise<void> {
 
 /** Whether a hook may have taken traffic away, so that whoever turns back must undrain. */
 export function mayBeDrained(run: Run): boolean {
-  return run.active().state === 'draining' && run.service.hooks.beforeStop.length > 0;
+  const { state } = run.active();
+  return (state === 'draining' || state === 'switching') && run.service.hooks.beforeStop.length > 0;
 }
 
 async function runHooks(run: Run, kind: 'beforeStop' | 'afterStart'): Promise<void> {

@@ -30,10 +30,10 @@ mount --bind "$deb" "$dir/root/mnt"
 mount -t proc proc "$dir/root/proc"
 chroot "$dir/root" dpkg -i "/mnt/$4"
 umount "$dir/root/mnt"
-# The boot id of an instance here is a mount above /proc/sys, which ProtectKernelTunables= takes away: the agent would
-# see this machine's, and no reboot.
+# The boot id of an instance here is a mount above /proc/sys, which these two take away: the agent would see this
+# machine's, and no reboot.
 mkdir "$dir/root/etc/systemd/system/trigger-deploy-agent.service.d"
-printf '[Service]\\nProtectKernelTunables=no\\n' \
+printf '[Service]\\nProtectKernelTunables=no\\nProtectControlGroups=no\\n' \
   >"$dir/root/etc/systemd/system/trigger-deploy-agent.service.d/boot-id.conf"
 `;
 

@@ -280,6 +280,23 @@ describe('a deployment that fails', () => {
     expect(model.starts).toEqual([]);
   });
 
+  test('the switch, before it touched anything: failed, traffic given back, the service not restarted', async () => {
+    const model = modelRunning('1.0.0');
+    model.before = (call) => {
+      if (call === 'switchTo') throw new TriggerDeployError('DPKG_LOCKED', 'held by process 7');
+    };
+    const hooks = { beforeStop: [hook('/drain')], afterStart: [hook('/undrain')] };
+    const life = await live(model, serviceConfig({ hooks }));
+    const order = orderOf('1.1.0');
+    await life.worker.accept(order);
+    expect(await life.ending(order.deployment)).toMatchObject({
+      state: 'failed',
+      error: { code: 'DPKG_LOCKED' },
+    });
+    expect(model.hooksRun.map((one) => one.run)).toEqual(['/drain', '/undrain']);
+    expect(model).toMatchObject({ current: '1.0.0', starts: [], running: { invocation: 'first' } });
+  });
+
   test('the first deploy: the unit is stopped and current removed', async () => {
     const model = createModel();
     model.unhealthy.add('1.0.0');
