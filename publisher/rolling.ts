@@ -87,11 +87,26 @@ function prepare(record: RollingRecord, facts: Facts): Step {
     return end(record, facts, 'timed-out', `${named(unready)} did not prepare, nothing was switched`);
   }
   const gone = new Set([...failed, ...unready]);
-  const waves = rolling.waves
-    .map((wave) => ({ ...wave, instances: wave.instances.filter((instance) => !gone.has(instance)) }))
-    .filter((wave) => wave.instances.length > 0);
+  const waves = wavesWithout(gone, rolling.waves);
   const preparedAt = new Date(facts.now).toISOString();
   return { do: 'record', rolling: { ...rolling, waves, preparedAt, failed, missing: unready } };
+}
+
+/** Without those that cannot take part. A canary of which nobody is left is replaced: the rest must not go unseen. */
+function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rolling['waves'] {
+  const waves = planned
+    .map((wave) => ({ ...wave, instances: wave.instances.filter((instance) => !gone.has(instance)) }))
+    .filter((wave) => wave.instances.length > 0);
+  const canary = planned[0];
+  const [first, ...rest] = waves;
+  if (canary?.kind !== 'canary' || first === undefined || first.kind === 'canary') return waves;
+  const size = canary.instances.length;
+  const left = { ...first, instances: first.instances.slice(size) };
+  return [
+    { ...first, kind: 'canary', instances: first.instances.slice(0, size) },
+    ...(left.instances.length > 0 ? [left] : []),
+    ...rest,
+  ];
 }
 
 function follow(record: RollingRecord, facts: Facts, index: number): Step {

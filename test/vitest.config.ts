@@ -18,6 +18,8 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 30_000,
           expect: patient,
+          // Vitest leaves a core free; these wait often enough.
+          maxWorkers: 3,
         },
       },
       {
@@ -27,8 +29,8 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Each file starts real agents and a cloud of its own; two cores carry two files side by side.
-          maxWorkers: 2,
+          // Each file starts real agents and a cloud of its own; two cores carry three files side by side.
+          maxWorkers: 3,
         },
       },
       {
@@ -39,7 +41,7 @@ export default defineConfig({
           exclude: ['**/*.long.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {
@@ -50,7 +52,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 60_000,
           // They wait more than they work.
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {
@@ -65,7 +67,7 @@ export default defineConfig({
           pool: 'forks',
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
     ],

@@ -260,3 +260,24 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
     });
   });
 });
+
+test('a canary that could not prepare, within what may fail, is replaced by another instance', () => {
+  const given: World = {
+    behaviours: ['cannot prepare', 'good', 'good', 'good'],
+    waves: [
+      { kind: 'canary', instances: ['i-0'] },
+      { kind: 'batch', instances: ['i-1', 'i-2', 'i-3'] },
+    ],
+    policy: { maxFailures: 1, allowMissing: 0, onFailure: 'rollback', timeoutMs: 60_000 },
+    ...{ gate: 'person', deaths: [], cancelAfter: undefined, unwell: false },
+  };
+  const { record, told } = play(given);
+  expect(record.rolling.waves).toMatchObject([
+    { kind: 'canary', instances: ['i-1'] },
+    { kind: 'batch', instances: ['i-2', 'i-3'] },
+  ]);
+  expect(told.filter(({ phase }) => phase === 'wave').map(({ targets }) => targets)).toEqual([
+    ['i-1'],
+    ['i-2', 'i-3'],
+  ]);
+});
