@@ -6,6 +6,7 @@ import { TriggerDeployError } from '../shared/errors.ts';
 const USAGE = {
   deploy: '<service> <version>',
   push: 'push <service> <version> <file..>',
+  promote: 'promote <service> --from <env> --to <env>',
   rollback: 'rollback <service>',
   status: 'status [service]',
   history: 'history <service>',
@@ -105,7 +106,8 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       USAGE.push,
       'Publish a version: a package and its config files',
       (command) =>
-        command
+        staged(followed(command))
+          .option('deploy', string('Deploy it to this environment as well: the other options are about that'))
           .positional('service', positional('The service'))
           .positional('version', positional('The version these files become, for good'))
           .positional('file', positional('The package (jar, tar, tar.gz), then config files'))
@@ -118,8 +120,33 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
           .example(
             '$0 push payments 1.4.2 payments.jar --config application-dev.yaml',
             'to the environment named by home:',
-          ),
+          )
+          .example('$0 push payments 1.4.3 payments.jar --deploy dev', 'what a build job calls'),
       () => choose('push'),
+    )
+    .command(
+      'promote <service>',
+      'Deploy to one environment what runs in another',
+      (command) =>
+        staged(followed(command.positional('service', positional('The service'))))
+          .option('from', string('The environment where it runs'))
+          .option('to', string('The environment that it is for'))
+          .option(
+            'version',
+            string('This one, if it has succeeded there; what is desired there when left out'),
+          )
+          .option('config', {
+            ...string('A config file of --to put beside the package; may be repeated'),
+            array: true,
+            nargs: 1,
+          })
+          .example('$0 promote payments --from dev --to stg', 'what dev runs')
+          .example('$0 promote payments --from stg --to prd --canary 1 --batch 25%', 'in waves')
+          .example(
+            '$0 promote payments --from dev --to stg --config application-stg.yaml',
+            'with its own config',
+          ),
+      () => choose('promote'),
     )
     .command(
       USAGE.rollback,
@@ -138,6 +165,8 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       (command) =>
         command
           .positional('service', positional('Only this service'))
+          .option('all', { type: 'boolean', describe: 'Every environment of the config, side by side' })
+          .example('$0 status --all', 'what runs where')
           .example('$0 status --env dev', 'everything')
           .example('$0 status payments -e dev --output json', 'one service, for a program'),
       () => choose('status'),

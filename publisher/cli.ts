@@ -104,9 +104,22 @@ const schemas = {
   cancel: z.object({ ...common, deployment, reason }),
   push: z.object({
     ...common,
+    ...following,
+    ...staged,
+    deploy: name(envName, 'an environment').optional(),
     service,
     version,
     file: z.array(text).min(1),
+    config: z.array(text).default([]),
+  }),
+  promote: z.object({
+    ...common,
+    ...following,
+    ...staged,
+    service,
+    from: name(envName, 'an environment'),
+    to: name(envName, 'an environment'),
+    version: version.optional(),
     config: z.array(text).default([]),
   }),
   rollback: z.object({
@@ -118,7 +131,11 @@ const schemas = {
   }),
   pause: z.object({ ...common, service: service.optional(), reason: giveReason }),
   unpause: z.object({ ...common, service: service.optional(), reason }),
-  status: z.object({ ...common, service: service.optional() }),
+  status: z.object({
+    ...common,
+    service: service.optional(),
+    all: z.boolean({ error: once }).default(false),
+  }),
   history: z.object({
     ...common,
     service,
@@ -142,7 +159,8 @@ export async function parseCommandLine(
   { version: programVersion, columns }: { version: string; columns: number },
 ): Promise<Invocation | { verb: 'print'; text: string }> {
   const options = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
-  if (options.includes('--version')) return { verb: 'print', text: programVersion };
+  // Of a promotion it is an option.
+  if (argv[0] !== 'promote' && options.includes('--version')) return { verb: 'print', text: programVersion };
   refuseUnknownVerb(argv);
   let chosen: Verb = 'deploy';
   let help = '';
@@ -159,7 +177,9 @@ export async function parseCommandLine(
   const checked = schemas[chosen].safeParse(parsed);
   if (checked.success) {
     refuseWithoutReason(chosen, checked.data);
-    return { verb: chosen, ...checked.data } as Invocation;
+    const invocation = { verb: chosen, ...checked.data } as Invocation;
+    refuseContradiction(invocation);
+    return invocation;
   }
   const issue = checked.error.issues[0];
   throw misused(chosen, issue ? issueText(issue) : 'wrong arguments');
@@ -175,12 +195,42 @@ function refuseWithoutReason(
   throw misused(verb, `${unusual} needs a --reason: it is recorded, and shown to those it concerns`);
 }
 
+/** The environment that a command line names, if it does. */
+export function environmentOf(invocation: Invocation): string | undefined {
+  if (invocation.verb === 'promote') return invocation.to;
+  return invocation.verb === 'push' ? (invocation.deploy ?? invocation.env) : invocation.env;
+}
+
+function refuseContradiction(invocation: Invocation): void {
+  const { verb, env } = invocation;
+  const named = environmentOf(invocation);
+  if (env !== undefined && named !== env) {
+    const option = verb === 'promote' ? '--to' : '--deploy';
+    throw misused(verb, `${option} ${named} and --env ${env}: which environment?`);
+  }
+  if (verb === 'status' && invocation.all && env !== undefined) {
+    throw misused(verb, `--all and --env ${env}: one of them, or all?`);
+  }
+  if (verb === 'push' && invocation.deploy === undefined) {
+    const about = Object.keys({ ...following, ...staged }) as (
+      | keyof typeof following
+      | keyof typeof staged
+    )[];
+    const stray = about.find((key) => invocation[key] !== undefined && invocation[key] !== false);
+    if (stray !== undefined) {
+      throw misused(verb, `${optionText(stray)} is about deploying, and push only does so with --deploy ENV`);
+    }
+  }
+}
+
 function issueText({ path, message }: z.core.$ZodIssue): string {
   const key = String(path[0]);
   if (['service', 'version', 'deployment', 'file'].includes(key)) return message;
   if (message.includes(' cannot be ')) return message;
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${message}`;
+  return `${optionText(key)} ${message}`;
 }
+
+const optionText = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 function refuseUnknownVerb([first, second]: readonly string[]): void {
   if (first === undefined) throw misused('deploy', 'which service, and which version?');

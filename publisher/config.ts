@@ -100,6 +100,25 @@ export async function loadEnvironment(
   };
 }
 
+/**
+ * Another environment than the one that is changed: as the file has it, for TRIGGER_DEPLOY_REGION and the others of
+ * this program speak of the changed one only. @throws as `loadEnvironment`.
+ */
+export async function loadBeside(source: ConfigSource, name: string): Promise<Environment> {
+  const own = (key: string) => key.startsWith('TRIGGER_DEPLOY_') && key !== 'TRIGGER_DEPLOY_CONFIG';
+  const rest = Object.entries(source.variables).filter(([key]) => !own(key));
+  return await loadEnvironment({ ...source, variables: Object.fromEntries(rest) }, { name, orHome: false });
+}
+
+/** Every environment of the file, in its order. @throws CONFIG_INVALID when there is no file, or it is wrong. */
+export async function environmentNames(source: ConfigSource): Promise<string[]> {
+  const file = await findFile(source);
+  if (file === undefined) throw fileMissing(source);
+  const { environments, mistakes } = readEnvironments(file);
+  if (mistakes.length > 0) throw mistaken(file.name, mistakes);
+  return Object.keys(environments);
+}
+
 interface Read {
   environments: Record<string, EnvironmentInFile>;
   home: string | undefined;
@@ -179,6 +198,7 @@ function crossCheck(
   if (merged.profile !== undefined && merged.role !== undefined) {
     add('role', 'expected a profile or a role, found both');
   }
+  if (merged.requires === name) add('requires', 'expected another environment, found itself');
   if (!forms.topic.safeParse(merged.topic).success || !forms.region.safeParse(merged.region).success) return;
   const [, , , region, , topic] = merged.topic?.split(':') ?? [];
   if (region !== merged.region) {
@@ -219,18 +239,20 @@ function unknown(
   file: ConfigFile | undefined,
   source: ConfigSource,
 ): TriggerDeployError {
-  if (!file) {
-    return new TriggerDeployError('CONFIG_INVALID', 'no trigger-deploy.yaml was found', {
-      detail: candidates(source)
-        .map((place) => `looked for ${place}`)
-        .join('\n'),
-      hint: 'write one, name it with --config-file, or set TRIGGER_DEPLOY_REGION, _TOPIC, _BUCKET and _SIGNING_KEY',
-    });
-  }
+  if (!file) return fileMissing(source);
   const names = Object.keys(environments);
   const meant = nearest(name, names);
   return new TriggerDeployError('USAGE', `there is no environment ${name} in ${file.name}`, {
     hint: `there are: ${names.join(', ') || 'none'}${meant === undefined ? '' : ` (did you mean ${meant}?)`}`,
+  });
+}
+
+function fileMissing(source: ConfigSource): TriggerDeployError {
+  return new TriggerDeployError('CONFIG_INVALID', 'no trigger-deploy.yaml was found', {
+    detail: candidates(source)
+      .map((place) => `looked for ${place}`)
+      .join('\n'),
+    hint: 'write one, name it with --config-file, or set TRIGGER_DEPLOY_REGION, _TOPIC, _BUCKET and _SIGNING_KEY',
   });
 }
 

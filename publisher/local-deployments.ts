@@ -10,7 +10,12 @@ export type PastDeployment = Pick<
   | ('rollbackOf' | 'rolledBackBy')
 > &
   // One ordered on an instance has none of these.
-  Partial<Pick<DeploymentRecord, 'strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode'>> &
+  Partial<
+    Pick<
+      DeploymentRecord,
+      'strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode' | 'line' | 'despitePause'
+    >
+  > &
   Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
 
 /**

@@ -3,23 +3,25 @@ import { homedir } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { parseDuration } from '../shared/config-file.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
-import { type Invocation, type InvocationOf, parseCommandLine } from './cli.ts';
+import { environmentOf, type Invocation, type InvocationOf, parseCommandLine } from './cli.ts';
 import type { Verb } from './cli-commands.ts';
 import { cancel } from './commands/cancel.ts';
 import { confirm } from './commands/confirm.ts';
 import { deploy } from './commands/deploy.ts';
 import { history } from './commands/history.ts';
 import { keygen } from './commands/keygen.ts';
+import { overview } from './commands/overview.ts';
 import { pause, unpause } from './commands/pause.ts';
 import { plan } from './commands/plan.ts';
-import { push } from './commands/push.ts';
+import { promote } from './commands/promote.ts';
+import { type PushAnswer, push, pushAndDeploy } from './commands/push.ts';
 import { restart } from './commands/restart.ts';
 import { resume } from './commands/resume.ts';
 import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
 import { watch } from './commands/watch.ts';
-import { type Environment, loadEnvironment } from './config.ts';
+import { type Environment, environmentNames, loadBeside, loadEnvironment } from './config.ts';
 import type { ExitCode, OutputFormat, PublisherEvent, Renderer } from './events.ts';
 import { errorJson, errorLines, exitCodeOf } from './failure.ts';
 import { keypress } from './keypress.ts';
@@ -28,6 +30,7 @@ import * as answers from './render/answers.ts';
 import { historyLines, historyTable } from './render/history.ts';
 import { createJson, jsonLine } from './render/json.ts';
 import { createLines } from './render/lines.ts';
+import { overviewLines, overviewTable, overviewThings } from './render/overview.ts';
 import { showLines, showTable } from './render/show.ts';
 import { createTable } from './render/table.ts';
 import { coloured, oneLine, type Paint, plain } from './render/text.ts';
@@ -83,14 +86,25 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
     return 0;
   }
   const source = { cwd: process.cwd(), home: homedir(), variables: process.env, file: invocation.configFile };
-  const wanted = { name: invocation.env, orHome: invocation.verb === 'push' };
-  const env = await loadEnvironment(source, wanted);
+  const load = (name: string) => loadBeside(source, name);
   const renderer = rendererFor(invocation.verb, format);
   // However the program ends, the terminal's cursor comes back.
   process.once('exit', () => renderer.close());
-  const { detach, stop } = listenForInterrupts(invocation.verb);
+  const { detach, stop } = listenForInterrupts(invocation);
   const emit = (event: PublisherEvent) => renderer.event(event);
-  const session = await openSession(env, { signal: stop, emit, environment: process.env });
+  const options = { signal: stop, emit, environment: process.env, load };
+  if (invocation.verb === 'status' && invocation.all) {
+    const environments = await environmentNames(source);
+    const open = async (name: string) =>
+      await openSession(await load(name), { ...options, emit: named(name, emit) });
+    const found = await overview({ service: invocation.service, environments, open, now: Date.now });
+    if (format === 'json') printLines(overviewThings(found).map(jsonLine));
+    else printLines(format === 'table' ? overviewTable(found, page()) : overviewLines(found));
+    return 0;
+  }
+  const wanted = { name: environmentOf(invocation), orHome: invocation.verb === 'push' };
+  const env = await loadEnvironment(source, wanted);
+  const session = await openSession(env, options);
   try {
     return await command(session, invocation, { format, renderer, detach });
   } finally {
@@ -98,6 +112,9 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
     session.close();
   }
 }
+
+/** Verbs that bring something to instances, as a deployment goes. */
+type Going = 'deploy' | 'restart' | 'promote' | 'push';
 
 interface Surroundings {
   format: OutputFormat;
@@ -130,6 +147,11 @@ async function command(
       const { service, reason } = invocation;
       const options = { service, reason, ...goingOptions(session.env, invocation) };
       return await restart(session, { ...options, ask, detach });
+    }
+    case 'promote': {
+      const { service, from, version, config: configs, reason } = invocation;
+      const options = { service, from, version, configs, reason, ...goingOptions(session.env, invocation) };
+      return await promote(session, { ...options, ask, detach });
     }
     case 'plan': {
       const { service, version } = invocation;
@@ -170,11 +192,19 @@ async function command(
     }
     case 'push': {
       const { service, version, file: files, config: configs } = invocation;
-      const pushed = await push(session, { service, version, files, configs });
-      const { manifest, ...rest } = pushed;
-      const { nonce: _ours, ...told } = manifest;
+      const what = { service, version, files, configs };
+      if (invocation.deploy !== undefined) {
+        const { reason } = invocation;
+        const options = { ...what, reason, ...goingOptions(session.env, invocation), ask, detach };
+        const tell = (pushed: PushAnswer) => {
+          if (format === 'json') print(`${jsonLine(answers.pushThing(pushed))}\n`);
+          else session.emit(answers.pushNote(pushed, session.clock.now()));
+        };
+        return await pushAndDeploy(session, options, tell);
+      }
+      const pushed = await push(session, what);
       const lines = () => answers.pushLines(pushed);
-      return answer([{ ...rest, ...told }], lines, lines);
+      return answer([answers.pushThing(pushed)], lines, lines);
     }
     case 'status': {
       const found = await status(session, invocation);
@@ -206,7 +236,7 @@ async function command(
   }
 }
 
-function followOptions(env: Environment, invocation: InvocationOf<'deploy' | 'rollback' | 'restart'>) {
+function followOptions(env: Environment, invocation: InvocationOf<Going | 'rollback'>) {
   const defaults = env.services[invocation.service] ?? {};
   const timeout = defaults.timeout === undefined ? undefined : parseDuration(defaults.timeout);
   return {
@@ -222,7 +252,7 @@ function deployOptions(env: Environment, invocation: InvocationOf<'deploy'>) {
   return { ...{ service, version, reason }, ...goingOptions(env, invocation) };
 }
 
-function goingOptions(env: Environment, invocation: InvocationOf<'deploy' | 'restart'>) {
+function goingOptions(env: Environment, invocation: InvocationOf<Going>) {
   const options = {
     ...followOptions(env, invocation),
     ...stagedOptions(env, invocation),
@@ -236,7 +266,7 @@ function goingOptions(env: Environment, invocation: InvocationOf<'deploy' | 'res
   return options;
 }
 
-function stagedOptions(env: Environment, invocation: InvocationOf<'deploy' | 'restart' | 'plan'>) {
+function stagedOptions(env: Environment, invocation: InvocationOf<Going | 'plan'>) {
   const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = invocation;
   const defaults = env.services[service] ?? {};
   const wish = { strategy, canary, batch, confirm, autoConfirmMs: autoConfirm, pauseBetweenMs: pauseBetween };
@@ -247,6 +277,12 @@ function stagedOptions(env: Environment, invocation: InvocationOf<'deploy' | 're
     maxFailures: invocation.maxFailures ?? allowed,
     onFailure: invocation.onFailure ?? defaults.onFailure ?? 'rollback',
   } as const;
+}
+
+/** Notes about one environment of several say which. */
+function named(env: string, emit: (event: PublisherEvent) => void) {
+  return (event: PublisherEvent) =>
+    emit(event.type === 'note' ? { ...event, text: `${env}: ${event.text}` } : event);
 }
 
 function rendererFor(verb: Verb, format: OutputFormat): Renderer {
@@ -279,16 +315,20 @@ function painter(): Paint {
 }
 
 /** The first Ctrl-C ends the following, or the command; the second ends the program where it stands. */
-function listenForInterrupts(verb: Verb): { detach: AbortSignal; stop: AbortSignal } {
+function listenForInterrupts(invocation: Invocation): { detach: AbortSignal; stop: AbortSignal } {
   const detach = new AbortController();
   const stop = new AbortController();
-  const follows = ['deploy', 'rollback', 'restart', 'watch', 'resume'].includes(verb);
+  const { verb } = invocation;
+  const follows =
+    ['deploy', 'rollback', 'restart', 'promote', 'watch', 'resume'].includes(verb) ||
+    (verb === 'push' && invocation.deploy !== undefined);
   let interrupted = false;
   const onSignal = () => {
     if (interrupted) process.exit(KILLED_BY_INTERRUPT);
     interrupted = true;
-    const published = verb === 'push' ? ': no version was published' : '';
-    const hint = verb === 'push' ? 'the same push again sends only what is not there yet' : undefined;
+    const publishes = verb === 'push' || verb === 'promote';
+    const published = publishes ? ': no version was published' : '';
+    const hint = publishes ? `the same ${verb} again sends only what is not there yet` : undefined;
     const reason = new TriggerDeployError('INTERRUPTED', `interrupted${published}`, { hint });
     (follows ? detach : stop).abort(reason);
   };

@@ -5,6 +5,8 @@ import { basename } from 'node:path';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import type { Artifact } from '../shared/manifest.ts';
 import { artifactName } from '../shared/names.ts';
+import type { Part } from './upload.ts';
+import { verifiedBytes } from './verified-bytes.ts';
 
 /** A file of this machine that is to be pushed, and what it was when it was read. */
 export interface LocalFile {
@@ -24,7 +26,25 @@ export async function describeFiles(
     { path: first, role: 'package' as const },
     ...[...others, ...configs].map((path) => ({ path, role: 'config' as const })),
   ];
-  const taken = new Map<string, string>();
+  return await described(named, new Map(), signal);
+}
+
+/** Config files beside a package of that name. @throws USAGE naming the file. */
+export async function describeConfigs(
+  configs: readonly string[],
+  packageName: string,
+  signal: AbortSignal,
+): Promise<LocalFile[]> {
+  const named = configs.map((path) => ({ path, role: 'config' as const }));
+  return await described(named, new Map([[packageName, `the package ${packageName}`]]), signal);
+}
+
+async function described(
+  named: readonly { path: string; role: Artifact['role'] }[],
+  /** Names and whose they are. */
+  taken: Map<string, string>,
+  signal: AbortSignal,
+): Promise<LocalFile[]> {
   for (const { path } of named) {
     const name = basename(path);
     const parsed = artifactName.safeParse(name);
@@ -41,19 +61,19 @@ export async function describeFiles(
     }
     taken.set(name, path);
   }
-  if (named.length > 32) {
-    throw new TriggerDeployError('USAGE', `${named.length} files, and a version has 32 at most`, {
+  if (taken.size > 32) {
+    throw new TriggerDeployError('USAGE', `${taken.size} files, and a version has 32 at most`, {
       hint: 'put them into one archive (tar.gz)',
     });
   }
   // All are looked at before the first is read: a mistake is told before a gigabyte was hashed.
   for (const { path } of named) await checkFile(path);
-  const described: LocalFile[] = [];
+  const files: LocalFile[] = [];
   for (const { path, role } of named) {
     const { size, sha256 } = await digest(path, signal);
-    described.push({ path, artifact: { name: basename(path), size, sha256, role } });
+    files.push({ path, artifact: { name: basename(path), size, sha256, role } });
   }
-  return described;
+  return files;
 }
 
 async function checkFile(path: string): Promise<void> {
@@ -83,28 +103,13 @@ async function digest(path: string, signal: AbortSignal): Promise<{ size: number
   return { size, sha256: hash.digest('hex') };
 }
 
-/**
- * The bytes of `file` for an upload. It fails before the last byte is handed over unless they are those
- * that were described: a file that a build still writes must not become a version.
- */
-export async function* unchangedBytes(file: LocalFile, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const { size, sha256 } = file.artifact;
+/** `file` as a part of a version: a file that a build still writes must not become one. */
+export function partOf(file: LocalFile): Part {
+  const { path, artifact } = file;
   const changed = (why: string) =>
-    new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${file.path} changed while it was pushed: ${why}`, {
+    new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${path} changed while it was pushed: ${why}`, {
       hint: 'push again once whatever writes it has finished',
     });
-  const hash = createHash('sha256');
-  let read = 0;
-  for await (const chunk of createReadStream(file.path, { signal }) as AsyncIterable<Buffer>) {
-    signal.throwIfAborted();
-    read += chunk.length;
-    if (read > size) throw changed(`it is longer than ${size} bytes now`);
-    hash.update(chunk);
-    if (read < size) yield chunk;
-    else {
-      if (hash.digest('hex') !== sha256) throw changed('its bytes are others now');
-      yield chunk;
-    }
-  }
-  if (read < size) throw changed(`it has ${read} bytes now, and had ${size}`);
+  const read = (signal: AbortSignal) => createReadStream(path, { signal }) as AsyncIterable<Buffer>;
+  return { artifact, from: path, bytes: (signal) => verifiedBytes(read(signal), artifact, signal, changed) };
 }

@@ -28,6 +28,8 @@ export interface Change {
   before?: string | undefined;
   reason?: string | undefined;
   rollbackOf?: string | undefined;
+  /** The environment that it was proven in. */
+  promotedFrom?: string | undefined;
   /** Only these instances; the desired state stays. */
   targets?: readonly string[] | undefined;
 }
@@ -134,6 +136,7 @@ export async function writeRecord(
     desiredFirst: conduct.desiredFirst,
     status: 'announced',
     rollbackOf: change.rollbackOf,
+    promotedFrom: change.promotedFrom,
     ...ticket.about,
   });
   return { stored, instances };

@@ -41,6 +41,8 @@ export interface Session {
   readonly signal: AbortSignal;
   emit(event: PublisherEvent): void;
   readonly clock: Clock;
+  /** The session of another environment of the config; it ends with this one. @throws as `loadEnvironment`. */
+  beside(name: string): Promise<Session>;
   /** Closes the connections. */
   close(): void;
 }
@@ -50,6 +52,8 @@ export interface SessionOptions {
   emit: (event: PublisherEvent) => void;
   /** The process's environment variables: who publishes is read from them. */
   environment: Readonly<Record<string, string | undefined>>;
+  /** The other environments, for the commands that need more than one. */
+  load?: (name: string) => Promise<Environment>;
 }
 
 /** Opens the environment; nothing is asked of AWS and no key is read until something needs it. */
@@ -65,6 +69,12 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   const origin = originOf(options.environment);
   const who = issuedBy(options.environment, origin);
   const ledger = openLedger({ env, aws, clock, who, origin, signer, verifier, emit: options.emit });
+  const others = new Map<string, Promise<Session>>();
+  const beside = (name: string) => {
+    const opening = others.get(name) ?? openBeside(name, options);
+    others.set(name, opening);
+    return opening;
+  };
   return {
     env,
     aws,
@@ -76,8 +86,23 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
     signal: options.signal,
     emit: options.emit,
     clock,
-    close: () => aws.close(),
+    beside,
+    close() {
+      aws.close();
+      for (const opening of others.values())
+        opening.then(
+          (other) => other.close(),
+          () => undefined,
+        );
+    },
   };
+}
+
+async function openBeside(name: string, options: SessionOptions): Promise<Session> {
+  if (options.load === undefined) {
+    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${name} is not known here`);
+  }
+  return await openSession(await options.load(name), options);
 }
 
 async function loadSigningKey(env: Environment): Promise<Signer> {

@@ -3,13 +3,22 @@ import { HeadObjectCommand, PutObjectCommand, type S3Client, UploadPartCommand }
 import { Upload } from '@aws-sdk/lib-storage';
 import { awsError, awsErrorName, awsStatus } from '../shared/aws.ts';
 import { isCode } from '../shared/errors.ts';
-import { type LocalFile, unchangedBytes } from './package-files.ts';
+import type { Artifact } from '../shared/manifest.ts';
+
+/** A file that is to lie in the bucket. */
+export interface Part {
+  artifact: Artifact;
+  /** Where it comes from, for a person. */
+  from: string;
+  /** Its bytes, once more with each call; they end with an error unless they are those of the artifact. */
+  bytes(signal: AbortSignal): AsyncIterable<Buffer>;
+}
 
 export interface UploadOptions {
   s3: S3Client;
   bucket: string;
   key: string;
-  file: LocalFile;
+  part: Part;
   signal: AbortSignal;
   /** Told how many bytes are there so far. */
   progress: (done: number) => void;
@@ -21,18 +30,18 @@ const PART = 8 * 1024 * 1024;
 const MOST_PARTS = 9_990;
 
 /**
- * Uploads `file` in parts side by side. Nothing is at `key` until all of it is: a failure or an abort takes the
- * parts back. @returns false when the key held an object of that size already; keys carry their digest.
+ * Uploads `part` in pieces side by side. Nothing is at `key` until all of it is: a failure or an abort takes the
+ * pieces back. @returns false when the key held an object of that size already; keys carry their digest.
  */
-export async function uploadFile(options: UploadOptions): Promise<boolean> {
-  const { s3, bucket, key, file, signal } = options;
-  const { size } = file.artifact;
-  const doing = `upload ${file.path} to s3://${bucket}/${key}`;
+export async function uploadPart(options: UploadOptions): Promise<boolean> {
+  const { s3, bucket, key, part, signal } = options;
+  const { size } = part.artifact;
+  const doing = `upload ${part.from} to s3://${bucket}/${key}`;
   if ((await sizeAt(options, doing)) === size) {
     options.progress(size);
     return false;
   }
-  const body = Readable.from(unchangedBytes(file, signal), { objectMode: false });
+  const body = Readable.from(part.bytes(signal), { objectMode: false });
   const upload = new Upload({
     client: abortable(s3, signal),
     params: { Bucket: bucket, Key: key, Body: body, ContentLength: size },

@@ -1,6 +1,8 @@
+import type { Manifest } from '../../shared/manifest.ts';
 import type { ExitCode } from '../events.ts';
 import { isSelective, membersOf, type Selection } from '../members.ts';
 import type { Size } from '../plan.ts';
+import { checkRequired } from '../proof.ts';
 import type { Queueing } from '../queueing.ts';
 import { rollWaves, type WavesConduct } from '../roll-waves.ts';
 import { type Change, type Conduct, rollOut, type Ticket } from '../rollout.ts';
@@ -30,25 +32,43 @@ export interface DeployOptions extends Selection {
 /**
  * `trigger-deploy SERVICE VERSION`: to everybody at once, or in waves. Nothing is locked, written or announced
  * before the manifest is verified.
- * @throws VERSION_NOT_FOUND, SERVICE_NOT_FOUND, INSTANCE_NOT_FOUND, PAUSED, LOCKED, FENCED, SIGNATURE_INVALID, AWS_*;
+ * @throws NOT_PROVEN where another environment comes first, VERSION_NOT_FOUND, SERVICE_NOT_FOUND, INSTANCE_NOT_FOUND, PAUSED, LOCKED, FENCED, SIGNATURE_INVALID, AWS_*;
  * CANCELLED when detached before there was anything to leave running.
  */
 export async function deploy(session: Session, options: DeployOptions): Promise<ExitCode> {
-  const { service, detach, reason } = options;
   await session.signer();
-  const { version, artifacts } = await session.ledger.versions.resolve(service, options.version);
-  const { queueing } = options;
-  const ticket = await takeTurn(session, { service, version, command: 'deploy', reason, queueing, detach });
+  const manifest = await session.ledger.versions.resolve(options.service, options.version);
+  await checkRequired(session, manifest);
+  return await deployVersion(session, manifest, { ...options, command: 'deploy' });
+}
+
+export interface VersionOptions extends Going {
+  /** The verb. */
+  command: string;
+  /** The environment it was proven in, of a promotion. */
+  promotedFrom?: string | undefined;
+  reason?: string | undefined;
+}
+
+/** A version that is there, and may go out. @throws as `deploy`. */
+export async function deployVersion(
+  session: Session,
+  { service, version, artifacts }: Manifest,
+  options: VersionOptions,
+): Promise<ExitCode> {
+  const { command, promotedFrom, reason, queueing, detach } = options;
+  const ticket = await takeTurn(session, { service, version, command, reason, queueing, detach });
   try {
     const previous = versionToReturnTo(await standingBefore(session, service));
-    const change: Change = { service, version, artifacts, action: 'deploy', previous, reason };
+    const what = { service, version, artifacts, action: 'deploy', previous } as const;
+    const change: Change = { ...what, reason, promotedFrom };
     return await goOut(session, ticket, change, options);
   } finally {
     await ticket.lock.release();
   }
 }
 
-type Going = Omit<DeployOptions, 'service' | 'version' | 'reason'>;
+export type Going = Omit<DeployOptions, 'service' | 'version' | 'reason'>;
 
 /** To whom, and in what order. */
 export async function goOut(

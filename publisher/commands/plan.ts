@@ -1,5 +1,6 @@
 import { membersOf, type Selection } from '../members.ts';
 import { planWaves, type Size } from '../plan.ts';
+import { checkRequired } from '../proof.ts';
 import type { Session } from '../session.ts';
 import { versionToReturnTo } from '../standing.ts';
 import { mostFailures, type Strategy } from '../strategy.ts';
@@ -38,7 +39,9 @@ export interface PlanAnswer {
  */
 export async function plan(session: Session, options: PlanOptions): Promise<PlanAnswer> {
   const { service, strategy, maxFailures, onFailure } = options;
-  const { version } = await session.ledger.versions.resolve(service, options.version);
+  const manifest = await session.ledger.versions.resolve(service, options.version);
+  await checkRequired(session, manifest);
+  const { version } = manifest;
   const [members, desired, last] = await Promise.all([
     membersOf(session, service, options),
     session.ledger.desired.read(service),

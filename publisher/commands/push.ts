@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { isCode, TriggerDeployError } from '../../shared/errors.ts';
-import { type Manifest, sameArtifacts, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
-import { keys } from '../../shared/names.ts';
-import { backoffMs } from '../../shared/retry.ts';
-import { describeFiles, type LocalFile } from '../package-files.ts';
+import { type Manifest, sameArtifacts } from '../../shared/manifest.ts';
+import type { ExitCode } from '../events.ts';
+import { describeFiles, partOf } from '../package-files.ts';
+import { checkRequired } from '../proof.ts';
+import { publish } from '../publish.ts';
 import type { Session } from '../session.ts';
-import { uploadFile } from '../upload.ts';
+import { deployVersion, type Going } from './deploy.ts';
 
 export interface PushOptions {
   service: string;
@@ -24,132 +23,36 @@ export interface PushAnswer {
   manifest: Manifest;
 }
 
-/** The index names this many pushes. */
-const INDEXED = 200;
-/** Twenty builds that push at once each get their turn. */
-const INDEX_ATTEMPTS = 40;
-
 /**
- * Files first, under their digests, then the signed manifest that makes them a version, then the index.
- * Interrupted anywhere, there is no version or one whole version; the same push again completes it.
- * @throws VERSION_EXISTS when the version is there with other bytes.
+ * `trigger-deploy push`: files of this machine become a version.
+ * @throws USAGE naming the file, VERSION_EXISTS when the version is there with other bytes.
  */
 export async function push(session: Session, options: PushOptions): Promise<PushAnswer> {
   const { service, version } = options;
-  const { ledger, signal } = session;
-  // A key that is missing is told before a long upload, not after it.
-  const signer = await session.signer();
-  const files = await describeFiles(options.files, options.configs, signal);
+  // A key that is missing is told before the files are read, not after it.
+  await session.signer();
+  const files = await describeFiles(options.files, options.configs, session.signal);
   const artifacts = files.map((file) => file.artifact);
-  const before = await existing(session, service, version);
-  if (before) refuseOther(before, artifacts);
-  // Also of a version that exists: what was deleted from the bucket is there again.
-  for (const file of files) await upload(session, options, file);
-  if (before) return await alreadyThere(session, before);
-  signal.throwIfAborted();
-  const manifest: Manifest = {
-    v: 1,
-    service,
-    version,
-    artifacts,
-    pushedAt: new Date(session.clock.now()).toISOString(),
-    pushedBy: session.who,
-    nonce: randomBytes(16).toString('hex'),
-  };
-  const text = await signer.sign('td-manifest+jws', manifest);
-  try {
-    await ledger.objects.putNew(keys.manifest(service, version), text);
-  } catch (error) {
-    if (!isCode(error, 'CONDITION_FAILED')) throw error;
-    // Someone was faster while the files went up.
-    const winner = await ledger.versions.readManifest(service, version);
-    refuseOther(winner, artifacts);
-    return await alreadyThere(session, winner);
-  }
-  await index(session, manifest);
-  return { type: 'pushed', changed: true, env: session.env.name, manifest };
-}
-
-async function existing(session: Session, service: string, version: string): Promise<Manifest | undefined> {
-  const { objects, versions } = session.ledger;
-  if (!(await objects.exists(keys.manifest(service, version)))) return undefined;
-  return await versions.readManifest(service, version);
-}
-
-function refuseOther(there: Manifest, artifacts: Manifest['artifacts']): void {
-  if (sameArtifacts(there.artifacts, artifacts)) return;
-  const { service, version, pushedBy, pushedAt } = there;
-  throw new TriggerDeployError(
-    'VERSION_EXISTS',
-    `${service} ${version} exists with other bytes: ${pushedBy} pushed it at ${pushedAt}`,
-    { hint: 'a version never changes: choose another one, or deploy what is there' },
-  );
-}
-
-async function alreadyThere(session: Session, there: Manifest): Promise<PushAnswer> {
-  // A push that died between the manifest and the index is completed by the next.
-  await index(session, there);
-  return { type: 'pushed', changed: false, env: session.env.name, manifest: there };
-}
-
-async function upload(session: Session, options: PushOptions, file: LocalFile): Promise<void> {
-  const { service, version } = options;
-  const { name, sha256, size } = file.artifact;
-  const progress = (done: number) =>
-    session.emit({ type: 'progress', at: session.clock.now(), what: name, done, total: size });
-  progress(0);
-  await uploadFile({
-    s3: session.aws.s3,
-    bucket: session.env.bucket,
-    key: keys.artifact(service, version, sha256, name),
-    file,
-    signal: session.signal,
-    progress,
+  const published = await publish(session, {
+    ...{ service, version, parts: files.map(partOf), pushedBy: session.who },
+    isSame: (there) => sameArtifacts(there.artifacts, artifacts),
   });
+  return { type: 'pushed', env: session.env.name, ...published };
 }
 
-/** Puts the push where `latest` and "the newest are …" look, unless it is there. */
-async function index(session: Session, manifest: Manifest): Promise<void> {
-  const { ledger, clock } = session;
-  // The version exists now: an interrupt no longer takes anything back, and `latest` should follow.
-  const { signal } = new AbortController();
-  const { version, pushedAt, pushedBy } = manifest;
-  const key = keys.index(manifest.service);
-  for (let attempt = 1; ; attempt += 1) {
-    const stored = await ledger.objects.read(key);
-    const pushes = stored ? pushesIn(stored.text) : [];
-    if (pushes.some((one) => one.version === version)) return;
-    const next: VersionIndex = {
-      v: 1,
-      nonce: randomBytes(16).toString('hex'),
-      pushes: [{ version, pushedAt, pushedBy }, ...pushes]
-        .sort((a, b) => Date.parse(b.pushedAt) - Date.parse(a.pushedAt))
-        .slice(0, INDEXED),
-    };
-    try {
-      const body = JSON.stringify(next);
-      await (stored ? ledger.objects.putIf(key, body, stored.etag) : ledger.objects.putNew(key, body));
-      return;
-    } catch (error) {
-      if (!isCode(error, 'CONDITION_FAILED') || attempt === INDEX_ATTEMPTS) throw notListed(manifest, error);
-    }
-    await clock.sleep(backoffMs(attempt, { first: 20, longest: 500 }), signal);
-  }
-}
-
-/** The index is a convenience: one that cannot be read is begun anew. */
-function pushesIn(text: string): VersionIndex['pushes'] {
-  try {
-    return versionIndex.parse(JSON.parse(text)).pushes;
-  } catch {
-    return [];
-  }
-}
-
-function notListed({ service, version }: Manifest, cause: unknown): TriggerDeployError {
-  const code = isCode(cause) ? cause.code : 'INTERNAL';
-  return new TriggerDeployError(code, `${service} ${version} is pushed, but the index does not name it yet`, {
-    cause,
-    hint: 'push the same files again: that only completes the index; until then `latest` is an older version',
-  });
+/**
+ * `trigger-deploy push --deploy ENV`: what a build job of a development environment calls. A version that is there
+ * already is deployed all the same. Ctrl-C ends the push, and lets go of the deployment.
+ * @throws as `push` and `deploy`.
+ */
+export async function pushAndDeploy(
+  session: Session,
+  options: PushOptions & Going & { reason?: string | undefined },
+  tell: (pushed: PushAnswer) => void,
+): Promise<ExitCode> {
+  const signal = AbortSignal.any([session.signal, options.detach]);
+  const pushed = await push({ ...session, signal }, options);
+  tell(pushed);
+  await checkRequired(session, pushed.manifest);
+  return await deployVersion(session, pushed.manifest, { ...options, command: 'push --deploy' });
 }

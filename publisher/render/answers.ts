@@ -5,6 +5,7 @@ import type { PauseAnswer } from '../commands/pause.ts';
 import type { PlanAnswer } from '../commands/plan.ts';
 import type { PushAnswer } from '../commands/push.ts';
 import type { InstanceStatus, ServiceStatus, StatusAnswer } from '../commands/status.ts';
+import type { PublisherEvent } from '../events.ts';
 import { lookOf } from './frame.ts';
 import { ago, aligned, bytesText, oneLine, type Paint, plain, type Span } from './text.ts';
 
@@ -162,6 +163,17 @@ export function decisionLines({ decision, by, deployment, text }: DecisionAnswer
   return [
     `${deployment.service} ${deployment.version} ${deployment.deployment} ${said} by ${oneLine(by)}; ${oneLine(text)}`,
   ];
+}
+
+/** For a program. */
+export function pushThing({ manifest, ...rest }: PushAnswer): object {
+  const { nonce: _ours, ...told } = manifest;
+  return { ...rest, ...told };
+}
+
+/** In one line, where the deployment follows. */
+export function pushNote(answer: PushAnswer, at: number): PublisherEvent {
+  return { type: 'note', at, level: 'info', text: pushLines(answer)[0] ?? '' };
 }
 
 export function pushLines({ manifest, changed, env }: PushAnswer): string[] {

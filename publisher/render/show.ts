@@ -46,6 +46,8 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['build', from.build],
     ['reason', deployment.reason],
     ['promoted from', promotedFrom],
+    ['waited', waitedText(deployment)],
+    ['despite pause', pausedText(deployment)],
     ['strategy', strategyText(deployment)],
     ['only', targets?.join(', ')],
     ['sequence', String(deployment.sequence)],
@@ -83,6 +85,17 @@ function confirmedText(
   if (went?.by === 'time') return `by itself at ${localTime(Date.parse(went.at))}, as nothing had failed`;
   if (confirm) return decisionText(confirm);
   return went && decisionText(went);
+}
+
+function waitedText({ line }: PastDeployment): string | undefined {
+  if (line === undefined) return undefined;
+  const { jumped, overtook = [] } = line;
+  const past = overtook.length > 0 ? `, past ${overtook.join(', ')}` : '';
+  return `${formatMs(line.waitedMs)} in the line${jumped === undefined ? '' : `, at its front${past}: ${jumped}`}`;
+}
+
+function pausedText({ despitePause: pause }: PastDeployment): string | undefined {
+  return pause && `of ${pause.by} since ${localTime(Date.parse(pause.since))}: ${pause.reason}`;
 }
 
 function artifactsText({ artifacts }: PastDeployment): string | undefined {
@@ -182,6 +195,8 @@ export function showLines(answer: ShowAnswer): string[] {
   const id = deployment.deployment;
   const outcome = deployment.outcome ? `: ${oneLine(deployment.outcome)}` : '';
   const build = from.build ? ` build ${oneLine(from.build)}` : '';
+  const promoted = deployment.promotedFrom ? ` from ${deployment.promotedFrom}` : '';
+  const reason = deployment.reason ? ` (${oneLine(deployment.reason)})` : '';
   const said = Object.entries(decisions).flatMap(([kind, one]) =>
     one
       ? [
@@ -195,7 +210,7 @@ export function showLines(answer: ShowAnswer): string[] {
     return `${when} ${service} ${id} wave ${i + 1} of ${rolling.waves.length} ${wave.kind} ${wave.instances.join(' ')} ${took}`.trimEnd();
   });
   return [
-    `${announcedAt} ${service} ${id} ${deployment.action} ${changeText(deployment)} ${status} by ${fromText(deployment)}${build}${outcome}`,
+    `${announcedAt} ${service} ${id} ${deployment.action} ${changeText(deployment)} ${status}${promoted} by ${fromText(deployment)}${build}${reason}${outcome}`,
     ...said,
     ...(went ?? []),
     ...reports.flatMap((report) => {

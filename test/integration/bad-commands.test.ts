@@ -85,10 +85,10 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     ],
     [
       'a service named like a verb of a later version',
-      ['promote', '1.0.0', ...ENV],
+      ['doctor', '1.0.0', ...ENV],
       2,
-      'promote is no command of this version of trigger-deploy',
-      'there are: restart, plan, confirm, resume, cancel, push, rollback, pause, unpause, status, history, show, watch, keygen; no service can be named promote',
+      'doctor is no command of this version of trigger-deploy',
+      'there are: restart, plan, confirm, resume, cancel, push, promote, rollback, pause, unpause, status, history, show, watch, keygen; no service can be named doctor',
     ],
     [
       'a version that is a path, deployed',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseCommandLine } from '../../../publisher/cli.ts';
+import { environmentOf, type Invocation, parseCommandLine } from '../../../publisher/cli.ts';
 import type { TriggerDeployError } from '../../../shared/errors.ts';
 import { VERBS } from '../../../shared/names.ts';
 
@@ -58,12 +58,32 @@ describe('a right command line', () => {
       await parse('push payments 1.4.2 --config a.yaml payments.jar b.yaml --config c.yaml -e dev'),
     ).toEqual({
       ...{ verb: 'push', service: 'payments', version: '1.4.2', env: 'dev', verbose: false },
-      ...{ file: ['payments.jar', 'b.yaml'], config: ['a.yaml', 'c.yaml'] },
+      ...{ file: ['payments.jar', 'b.yaml'], config: ['a.yaml', 'c.yaml'], noWait: false, confirm: false },
+    });
+    expect(await parse('push payments 1.4.3 app.jar --deploy dev --canary 1 --queue')).toMatchObject({
+      ...{ deploy: 'dev', canary: { count: 1 }, queue: true },
     });
   });
 
+  it('promotes, with the options of a deployment', async () => {
+    const line =
+      'promote payments --from stg --to prd --version 1.4.2 --config a.yaml --config b.yaml --canary 1 --jump --reason why';
+    const parsed = await parse(line);
+    expect(parsed).toMatchObject({
+      ...{ verb: 'promote', service: 'payments', from: 'stg', to: 'prd', version: '1.4.2' },
+      ...{ config: ['a.yaml', 'b.yaml'], canary: { count: 1 }, jump: true, reason: 'why' },
+    });
+    expect(await parse('promote payments --from dev --to stg')).not.toHaveProperty('version');
+    const named = async (line: string) => environmentOf((await parse(line)) as Invocation);
+    expect(await named(line)).toBe('prd');
+    expect(await named('push payments 1.4.3 app.jar --deploy dev')).toBe('dev');
+    expect(await named('push payments 1.4.3 app.jar -e dev')).toBe('dev');
+    expect(await named('push payments 1.4.3 app.jar')).toBeUndefined();
+  });
+
   it('knows the other verbs', async () => {
-    expect(await parse('status')).toMatchObject({ verb: 'status' });
+    expect(await parse('status')).toMatchObject({ verb: 'status', all: false });
+    expect(await parse('status payments --all')).toMatchObject({ service: 'payments', all: true });
     expect(await parse('status payments --output json')).toMatchObject({
       service: 'payments',
       output: 'json',
@@ -84,6 +104,7 @@ describe('a right command line', () => {
     for (const verb of [
       '',
       'push',
+      'promote',
       'rollback',
       'status',
       'history',
@@ -135,6 +156,18 @@ describe('a wrong command line is refused with one line that says why', () => {
     ['rollback payments --to ../x', '"../x" cannot be a version'],
     ['show payments', '"PAYMENTS" cannot be a deployment: a deployment id is a ULID'],
     ['history payments --since monday', '--since expected how long ago, such as 7d'],
+    [
+      'push payments 1.4.2 app.jar --canary 1',
+      '--canary is about deploying, and push only does so with --deploy',
+    ],
+    ['push payments 1.4.2 app.jar --no-wait', '--no-wait is about deploying'],
+    ['push payments 1.4.2 app.jar -e stg --deploy dev', '--deploy dev and --env stg: which environment?'],
+    ['promote payments --from dev --to stg -e prd', '--to stg and --env prd: which environment?'],
+    ['promote payments --to stg', '--from needs a value'],
+    ['promote payments --from dev', '--to needs a value'],
+    ['promote payments --from dev --to stg --version latest', '"latest" cannot be a version'],
+    ['promote payments --from dev --to stg --jump', '--jump needs a --reason'],
+    ['status --all -e dev', '--all and --env dev: one of them, or all?'],
     ['history payments -n 0', '--limit expected a whole number, 1 or more'],
   ])('%s', async (line, message) => {
     expect((await refused(line)).message).toContain(message);
@@ -154,8 +187,8 @@ describe('a wrong command line is refused with one line that says why', () => {
         );
       }
     }
-    expect((await refused('promote payments 1.4.2')).message).toBe(
-      'promote is no command of this version of trigger-deploy',
+    expect((await refused('doctor payments 1.4.2')).message).toBe(
+      'doctor is no command of this version of trigger-deploy',
     );
     expect((await refused('deploy payments 1.4.2')).hint).toContain(
       'trigger-deploy SERVICE VERSION --env ENV',

@@ -2,7 +2,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { candidates, type Environment, loadEnvironment } from '../../../publisher/config.ts';
+import {
+  candidates,
+  type Environment,
+  environmentNames,
+  loadBeside,
+  loadEnvironment,
+} from '../../../publisher/config.ts';
 import type { TriggerDeployError } from '../../../shared/errors.ts';
 
 let cwd: string;
@@ -120,6 +126,41 @@ ${DEV}    services:
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('nowhere.yaml'),
     });
+  });
+});
+
+describe('more than one environment', () => {
+  const both = `environments:\n${DEV}${DEV.replaceAll('dev', 'stg')}`;
+  const source = (variables: Record<string, string> = {}) => ({ cwd, home, variables });
+
+  it('variables of this program speak of the one that is changed only', async () => {
+    const variables = { TRIGGER_DEPLOY_BUCKET: 'other', TRIGGER_DEPLOY_ENV: 'dev', AWS_PROFILE: 'me' };
+    expect((await load(both, { env: 'dev', variables })).bucket).toBe('other');
+    expect(await loadBeside(source(variables), 'stg')).toMatchObject({
+      name: 'stg',
+      bucket: 'acme-deploys-stg',
+    });
+    const elsewhere = { TRIGGER_DEPLOY_CONFIG: 'other.yaml' };
+    await writeFile(join(cwd, 'other.yaml'), both.replaceAll('acme', 'named'));
+    expect((await loadBeside(source(elsewhere), 'stg')).bucket).toBe('named-deploys-stg');
+    await expect(loadBeside(source(), 'prd')).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('there is no environment prd'),
+    });
+  });
+
+  it('are all named, in the file’s order; without a file, or with a wrong one, there are none', async () => {
+    await expect(environmentNames(source())).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await load(both);
+    expect(await environmentNames(source())).toEqual(['dev', 'stg']);
+    await writeFile(join(cwd, 'trigger-deploy.yaml'), `${both}wrong: 1\n`);
+    await expect(environmentNames(source())).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  it('none requires itself', async () => {
+    expect(details(await refused(`environments:\n${DEV}    requires: dev\n`))).toEqual([
+      'trigger-deploy.yaml:6: environments.dev.requires: expected another environment, found itself',
+    ]);
   });
 });
 

@@ -26,6 +26,8 @@ interface FakeAgentOptions {
   topic: string;
   verifier: Verifier;
   instance: string;
+  /** The environment; dev when left out. */
+  env?: string | undefined;
   running: string | null;
   script?: Script | undefined;
   /** It cannot prepare anything. */
@@ -49,6 +51,10 @@ export class FakeAgent {
     this.#clients = clientsOf(options.cloud, instanceKey(options.instance));
   }
 
+  get #env(): string {
+    return this.#options.env ?? 'dev';
+  }
+
   get instance(): string {
     return this.#options.instance;
   }
@@ -56,7 +62,7 @@ export class FakeAgent {
   async join(): Promise<void> {
     const { topic, instance } = this.#options;
     const { sqs, sns } = this.#clients;
-    const name = agentQueueName('dev', instance);
+    const name = agentQueueName(this.#env, instance);
     const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: name }));
     const Endpoint = topic.replace(':sns:', ':sqs:').replace(/[^:]+$/, name);
     const Policy = JSON.stringify({
@@ -88,9 +94,9 @@ export class FakeAgent {
   record(service: string): InstanceRecord {
     const { cloud, bucket, instance, running, zone, tags } = this.#options;
     const at = new Date().toISOString();
-    const about = { v: 1, env: 'dev', service, instance, version: running } as const;
+    const about = { v: 1, env: this.#env, service, instance, version: running } as const;
     const record = { ...about, zone, tags, sequence: 0, pinned: false, agentVersion: '0.1.0', at };
-    cloud.putObject(bucket, keys.instance('dev', service, instance), JSON.stringify(record));
+    cloud.putObject(bucket, keys.instance(this.#env, service, instance), JSON.stringify(record));
     return record;
   }
 
@@ -154,21 +160,21 @@ export class FakeAgent {
     const { cloud, bucket, instance } = this.#options;
     const { deployment, service, version, sequence } = order;
     const report: Report = {
-      ...{ kind: 'report', v: 1, env: 'dev', deployment, service, instance, sequence, n, state, version },
+      ...{ kind: 'report', v: 1, env: this.#env, deployment, service, instance, sequence, n, state, version },
       at: new Date().toISOString(),
       timings: {},
       ...(code === undefined ? {} : { error: { code, message: `${code} happened` } }),
     };
     const text = JSON.stringify(report);
     if (state === 'accepted' || isEnding(state)) {
-      cloud.putObject(bucket, keys.report('dev', service, deployment, instance), text);
+      cloud.putObject(bucket, keys.report(this.#env, service, deployment, instance), text);
     }
     this.#reply(order, text);
   }
 
   #answer(order: Announcement): void {
     const { instance } = this.#options;
-    const about = { kind: 'roll-call', v: 1, rollCall: order.deployment, env: 'dev', instance } as const;
+    const about = { kind: 'roll-call', v: 1, rollCall: order.deployment, env: this.#env, instance } as const;
     const services = [this.record('payments')];
     const at = new Date().toISOString();
     this.#reply(order, JSON.stringify({ ...about, agentVersion: '0.1.0', at, services }));

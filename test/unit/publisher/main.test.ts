@@ -46,7 +46,7 @@ it('exits with 2 and one clear line for wrong use, and asks the network for noth
   const before = cloud.requests.length;
   const lines = [
     ['payments ../../etc --env dev', '"../../etc" cannot be a version'],
-    ['promote 1.0.0 --env dev', 'promote is no command'],
+    ['doctor 1.0.0 --env dev', 'doctor is no command'],
     ['payments 1.0.0', 'which environment? --env is missing'],
     ['payments 1.0.0 --env prd', 'the environment has one mistake'],
     ['push payments 1.0.0 no.jar --env dev', 'cannot push no.jar: there is no such file'],

@@ -59,6 +59,18 @@ describe('keys', () => {
     expect((await looking.verifier()).kids).toEqual([other.publicJwk.kid]);
   });
 
+  it('the session of another environment is opened once, and not where it is not known', async () => {
+    const session = await open({});
+    await expect(session.beside('stg')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    const load = async (name: string) => ({ ...session.env, name, bucket: `b-${name}` });
+    const options = { signal: never(), emit: () => undefined, environment: {}, load };
+    const knowing = await openSession(session.env, options);
+    const [one, other] = await Promise.all([knowing.beside('stg'), knowing.beside('stg')]);
+    expect(one).toBe(other);
+    expect(one.env).toMatchObject({ name: 'stg', bucket: 'b-stg' });
+    knowing.close();
+  });
+
   it('a key that was missing is read again when it is there', async () => {
     const signingKey = join(directory, 'late.key.json');
     const session = await open({ signingKey });

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Environment } from '../../../publisher/config.ts';
 import type { PublisherEvent } from '../../../publisher/events.ts';
 import { openLedger } from '../../../publisher/ledger.ts';
 import { type Clock, openSession, type Session } from '../../../publisher/session.ts';
@@ -11,10 +12,11 @@ import { generateKeys } from '../../../shared/signing.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../../support/cloud.ts';
 import { FakeAgent, type Script } from './fake-agent.ts';
 
-/** A cloud, an environment `dev` in it, and what it takes to publish there. */
+/** A cloud, an environment in it (`dev` unless told otherwise), and what it takes to publish there. */
 export interface Stage {
   readonly cloud: Cloud;
   readonly bucket: string;
+  readonly env: Environment;
   /** A session of its own, as one process has; its events are gathered. */
   open(clock?: Clock): Promise<Session & { events: PublisherEvent[] }>;
   /** A signed manifest in the bucket; the artifact's bytes are nobody's concern here. */
@@ -32,22 +34,37 @@ export interface Stage {
 
 const artifacts: Artifact[] = [{ name: 'app.jar', size: 3, sha256: 'a'.repeat(64), role: 'package' }];
 
-export async function openStage(options: CloudOptions = {}): Promise<Stage> {
-  const cloud = await startCloud(options);
+interface StageOptions extends CloudOptions {
+  /** The environment's name. */
+  name?: string;
+  /** Another stage whose cloud it shares; that one is closed last. */
+  within?: Stage;
+  /** More of the environment. */
+  change?: Partial<Environment>;
+}
+
+export async function openStage(options: StageOptions = {}): Promise<Stage> {
+  const { name = 'dev', within } = options;
+  const cloud = within?.cloud ?? (await startCloud(options));
   const directory = await mkdtemp(join(tmpdir(), 'publisher-'));
   const signingKey = join(directory, 'ci.key.json');
   await writeFile(signingKey, JSON.stringify((await generateKeys()).privateJwk));
-  const bucket = 'deploys-dev';
+  const bucket = `deploys-${name}`;
   cloud.createBucket(bucket);
-  const env = {
-    name: 'dev',
+  const env: Environment = {
+    name,
     region: cloud.region,
-    topic: cloud.createTopic('trigger-deploy-dev'),
+    topic: cloud.createTopic(`trigger-deploy-${name}`),
     bucket,
     pathStyle: true,
     signingKey,
     trust: [],
     services: {},
+    ...options.change,
+  };
+  const load = async (other: string) => {
+    if (other !== within?.env.name) throw new Error(`no environment ${other}`);
+    return within.env;
   };
   Object.assign(process.env, cloud.env());
   const agents: FakeAgent[] = [];
@@ -57,7 +74,7 @@ export async function openStage(options: CloudOptions = {}): Promise<Stage> {
     const events: PublisherEvent[] = [];
     const emit = (event: PublisherEvent) => void events.push(event);
     const signal = new AbortController().signal;
-    const session = await openSession(env, { signal, emit, environment: {} });
+    const session = await openSession(env, { signal, emit, environment: {}, load });
     sessions.push(session);
     if (clock === undefined) return { ...session, events };
     const ledger = openLedger({ ...session, emit, clock });
@@ -67,6 +84,7 @@ export async function openStage(options: CloudOptions = {}): Promise<Stage> {
   return {
     cloud,
     bucket,
+    env,
     open,
     async publish(service, version) {
       const session = await open();
@@ -78,7 +96,7 @@ export async function openStage(options: CloudOptions = {}): Promise<Stage> {
     },
     async agent(instance, script, running = null, more = {}) {
       const verifier = await (await open()).verifier();
-      const about = { cloud, bucket, topic: env.topic, verifier };
+      const about = { cloud, bucket, topic: env.topic, env: name, verifier };
       const agent = new FakeAgent({ ...about, ...more, instance, running, script });
       agents.push(agent);
       await agent.join();
@@ -91,7 +109,7 @@ export async function openStage(options: CloudOptions = {}): Promise<Stage> {
     async close() {
       for (const agent of agents) await agent.leave();
       for (const session of sessions) session.close();
-      await cloud.stop();
+      if (within === undefined) await cloud.stop();
       await rm(directory, { recursive: true });
     },
   };

@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest';
+import type { ShowAnswer } from '../../../../publisher/commands/show.ts';
+import type { PastDeployment } from '../../../../publisher/local-deployments.ts';
+import { historyLines, historyTable } from '../../../../publisher/render/history.ts';
+import { showLines, showTable } from '../../../../publisher/render/show.ts';
+import { plain } from '../../../../publisher/render/text.ts';
+import type { Report } from '../../../../shared/report.ts';
+import { HALFWAY, ID, START } from './samples.ts';
+
+const page = { columns: 240, paint: plain };
+const at = (seconds: number) => new Date(START + seconds * 1000).toISOString();
+const [FIRST, SECOND, THIRD] = ['i-0a1b2c3d', 'i-0d3e4f5a', 'i-0990aabb'];
+
+/** In waves, from Jenkins, promoted, confirmed, failed in the second wave. */
+const deployment: PastDeployment = {
+  ...{
+    deployment: ID,
+    env: 'prd',
+    service: 'payments',
+    version: '1.4.2',
+    previous: '1.4.1',
+    action: 'deploy',
+  },
+  ...{ sequence: 8, issuedBy: 'jenkins payments#4711', reason: 'ticket 4711', promotedFrom: 'stg' },
+  from: { user: 'jenkins', host: 'ci-1', build: 'https://ci.acme.com/job/payments/4711/' },
+  artifacts: [{ name: 'payments.jar', size: 23_100_000, sha256: 'a'.repeat(64), role: 'package' }],
+  announcedAt: at(0),
+  settledAt: at(95),
+  expected: [FIRST, SECOND, THIRD, 'i-0silent'],
+  strategy: 'rolling',
+  rolling: {
+    waves: [
+      { kind: 'canary', instances: [FIRST], announcedAt: at(2), passedAt: at(10) },
+      { kind: 'batch', instances: [SECOND, THIRD], announcedAt: at(70) },
+      { kind: 'batch', instances: ['i-0silent'] },
+    ],
+    preparedAt: at(2),
+    ...{ failed: [], missing: ['i-0silent'], gate: 'person', awaitingSince: at(10), pauseBetweenMs: 5000 },
+    confirmed: { by: 'ann@desk', at: at(69) },
+  },
+  line: { since: at(-60), waitedMs: 60_000, jumped: 'incident', overtook: ['bob@desk'] },
+  despitePause: { by: 'eve@desk', since: at(-3600), reason: 'freeze' },
+  policy: { allowMissing: 1, maxFailures: 0, onFailure: 'rollback', timeoutMs: 600_000 },
+  status: 'failed',
+  exitCode: 1,
+  tookMs: 94_000,
+  outcome: '1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1',
+  rolledBackBy: '01JDB2Q0V7M3N8T5R9XKZC4W6J',
+};
+const reports = HALFWAY.flatMap((event): Report[] => (event.type === 'report' ? [event.report] : []));
+const decided = { v: 1, env: 'prd', service: 'payments', deployment: ID, nonce: 'n' } as const;
+const answer: ShowAnswer = {
+  type: 'deployment',
+  deployment,
+  decisions: { confirm: { ...decided, kind: 'confirm', by: 'ann@desk', at: at(69), reason: 'looks good' } },
+  reports,
+};
+
+describe('show', () => {
+  it('tells who, when, from where, why, in which waves, where, how long each step took, and what failed', () => {
+    expect(showTable(answer, page)).toEqual([
+      `payments 1.4.1 → 1.4.2 in prd · ${ID}`,
+      '',
+      '  ✗ failed in 1 min 34 s',
+      '  announced       2026-11-21 08:14:00',
+      '  settled         2026-11-21 08:15:35',
+      '  by              jenkins payments#4711 on ci-1',
+      '  from            jenkins@ci-1',
+      '  build           https://ci.acme.com/job/payments/4711/',
+      '  reason          ticket 4711',
+      '  promoted from   stg',
+      '  waited          1 min in the line, at its front, past bob@desk: incident',
+      '  despite pause   of eve@desk since 2026-11-21 07:14:00: freeze',
+      '  strategy        rolling; a person confirms; 5.0 s between waves; 0 may fail, 1 may be missing, else rollback',
+      '  sequence        8',
+      '  confirmed       by ann@desk at 2026-11-21 08:15:09: looks good',
+      '  outcome         1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1',
+      '  rolled back by  01JDB2Q0V7M3N8T5R9XKZC4W6J',
+      '  artifacts       payments.jar (23.1 MB)',
+      '',
+      '  prepared          2026-11-21 08:14:02',
+      '  wave 1    canary  2026-11-21 08:14:02  8.0 s         i-0a1b2c3d',
+      '  wave 2    batch   2026-11-21 08:15:10  did not pass  i-0d3e4f5a i-0990aabb',
+      '  wave 3    batch   not begun                          i-0silent',
+      '  missing, within what was allowed: i-0silent',
+      '',
+      '  i-0a1b2c3d  ✓ succeeded    1.4.1 → 1.4.2  4.2 s',
+      '  i-0d3e4f5a  ● checking     1.4.1 → 1.4.2  1.1 s',
+      '  i-0990aabb  ↺ rolled-back  1.4.2 → 1.4.1  4.5 s',
+      '  i-0silent  ? silent: it never answered',
+      '',
+      '              prepare  switch  start   check  rollback',
+      '  i-0a1b2c3d  1.1 s    12 ms   500 ms  2.6 s  –',
+      '  i-0d3e4f5a  1.0 s    –       100 ms  –      –',
+      '  i-0990aabb  1.0 s    –       –       3.0 s  500 ms',
+      '',
+      '  i-0990aabb rolled-back: CHECK_FAILED: GET /health answered 500 for 60 s',
+      '    | ERROR no database',
+      '    |     at Main.java:7',
+    ]);
+  });
+
+  it('is a line a thing on a pipe', () => {
+    expect(showLines(answer)).toEqual([
+      `${at(0)} payments ${ID} deploy 1.4.1 → 1.4.2 failed from stg by jenkins payments#4711 on ci-1 build https://ci.acme.com/job/payments/4711/ (ticket 4711): 1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1`,
+      `${at(69)} payments ${ID} confirm by ann@desk: looks good`,
+      `${at(2)} payments ${ID} wave 1 of 3 canary i-0a1b2c3d passed in 8.0 s`,
+      `${at(70)} payments ${ID} wave 2 of 3 batch i-0d3e4f5a i-0990aabb did not pass`,
+      `not begun payments ${ID} wave 3 of 3 batch i-0silent`,
+      `${at(4.2)} payments i-0a1b2c3d succeeded 1.4.2 after 1.4.1 prepare=1.10s switch=0.01s start=0.50s check=2.59s`,
+      `${at(3)} payments i-0d3e4f5a checking 1.4.2 http 503, 0 of 3 not ended`,
+      `${at(4.9)} payments i-0990aabb rolled-back 1.4.2 back to 1.4.1 CHECK_FAILED: GET /health answered 500 for 60 s prepare=1.00s check=3.00s rollback=0.50s`,
+      '  | ERROR no database',
+      '  |     at Main.java:7',
+      'payments i-0silent silent',
+    ]);
+  });
+
+  it('tells who called it off and why, and when time opened the gate', () => {
+    const cancel = { ...decided, kind: 'cancel', by: 'bob@desk', at: at(20), reason: 'wrong one' } as const;
+    const rolling = deployment.rolling && { ...deployment.rolling, confirmed: { by: 'time', at: at(69) } };
+    const lines = showTable(
+      { ...answer, deployment: { ...deployment, rolling, status: 'cancelled' }, decisions: { cancel } },
+      page,
+    );
+    expect(lines).toContain('  cancelled       by bob@desk at 2026-11-21 08:14:20: wrong one');
+    expect(lines).toContain('  confirmed       by itself at 2026-11-21 08:15:09, as nothing had failed');
+  });
+});
+
+describe('history', () => {
+  const past = (change: Partial<PastDeployment>): PastDeployment => ({
+    ...deployment,
+    ...{ rolling: undefined, promotedFrom: undefined, outcome: undefined },
+    ...change,
+  });
+  const found = {
+    ...({ type: 'history', env: 'prd', service: 'payments', at: START, narrowed: false } as const),
+    deployments: [
+      deployment,
+      past({ action: 'restart', version: '1.4.1', status: 'succeeded', tookMs: 3000, targets: [FIRST] }),
+    ],
+  };
+
+  it('tells in a row how each went out, from where, and why it did not go well', () => {
+    expect(historyTable(found, page)).toEqual([
+      'payments in prd',
+      '',
+      `  ${ID}  2026-11-21 08:14:00  ✗ failed     1.4.1 → 1.4.2    from stg, 3 waves  1 min 34 s  jenkins payments#4711 on ci-1  ticket 4711`,
+      '      1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1',
+      `  ${ID}  2026-11-21 08:14:00  ✓ succeeded  1.4.1 (restart)  1 named            3.0 s       jenkins payments#4711 on ci-1  ticket 4711`,
+    ]);
+  });
+
+  it('is a line each on a pipe, with the build', () => {
+    expect(historyLines(found)).toEqual([
+      `${at(0)} payments ${ID} deploy 1.4.1 → 1.4.2 from stg, 3 waves failed in 1 min 34 s by jenkins payments#4711 on ci-1 build https://ci.acme.com/job/payments/4711/ (ticket 4711): 1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1`,
+      `${at(0)} payments ${ID} restart 1.4.1 (restart) 1 named succeeded in 3.0 s by jenkins payments#4711 on ci-1 build https://ci.acme.com/job/payments/4711/ (ticket 4711)`,
+    ]);
+  });
+});
