@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { envName, instanceId, serviceName, versionName } from '../shared/names.ts';
+import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 import type { Check, Hook } from './deploy/ports.ts';
 
 /**
@@ -143,6 +144,16 @@ function placed(name: string, one: z.infer<typeof service>, state: string) {
   return { ...one, package: { ...pkg, dir: pkg.dir ?? join(state, 'debs', name) } };
 }
 
+const tagText = (least: number, most: number) =>
+  z
+    .string('expected text: put it in quotes')
+    .min(least, 'expected something')
+    .max(most, `expected ${most} characters at most`)
+    .refine((text) => cleanTail(text) === text && !/[\n\t]/.test(text), { error: 'no control characters' });
+const tags = z
+  .record(tagText(1, TAG_LIMITS.key), tagText(0, TAG_LIMITS.value))
+  .refine((all) => Object.keys(all).length <= MOST_TAGS, { error: `expected ${MOST_TAGS} tags at most` });
+
 const agentConfig = z
   .strictObject({
     env: envName,
@@ -167,6 +178,8 @@ const agentConfig = z
       { error: 'expected `keys: [/path/of/a/public/key]`, or `none` in so many words' },
     ),
     instance: instanceId.optional(),
+    /** What the instance is marked with, for `--where stack=pr-1234`; they win over those of its metadata. */
+    tags: tags.default({}),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
     /** `auto` is text where journald listens, JSON lines elsewhere. */

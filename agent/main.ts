@@ -7,6 +7,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { type Aws, createAws } from '../shared/aws.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type Log, type LogFormat, silentLog } from '../shared/log.ts';
+import { MOST_TAGS } from '../shared/report.ts';
 import { retry } from '../shared/retry.ts';
 import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
 import { type Notifier, runAgent } from './agent.ts';
@@ -224,11 +225,18 @@ async function loadVerifier(config: AgentConfig): Promise<Verifier> {
 
 async function identify(config: AgentConfig, signal: AbortSignal): Promise<Identity> {
   const about = { env: config.env, agentVersion: VERSION };
-  if (config.instance !== undefined) return { ...about, instance: config.instance, zone: undefined };
-  const { instance, zone } = await readIdentity(signal, {
+  if (config.instance !== undefined) {
+    return { ...about, instance: config.instance, zone: undefined, tags: config.tags };
+  }
+  const { instance, zone, tags } = await readIdentity(signal, {
     endpoint: process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT,
   });
-  return { ...about, instance, zone };
+  return { ...about, instance, zone, tags: tagsOf(tags, config.tags) };
+}
+
+/** Those of the config first; as many as a record holds. */
+function tagsOf(metadata: Record<string, string>, config: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries({ ...config, ...metadata, ...config }).slice(0, MOST_TAGS));
 }
 
 /** Without metadata the agent waits, ready: what is ordered after it must boot, and a restart would not help. */

@@ -234,6 +234,8 @@ export interface Identity {
   env: string;
   instance: string;
   zone: string | undefined;
+  /** What it is marked with: those of the config, and those of its metadata that the config does not name. */
+  tags?: Readonly<Record<string, string>> | undefined;
   agentVersion: string;
 }
 

@@ -65,6 +65,7 @@ describe('agent.yaml', () => {
       pathStyle: false,
       trust: { keys: ['/etc/trigger-deploy/keys/ci.pub.json'] },
       state: '/var/lib/trigger-deploy',
+      tags: {},
       logLevel: 'info',
       logFormat: 'auto',
       services: {
@@ -510,6 +511,28 @@ describe('the file', () => {
     } finally {
       await rm(directory, { recursive: true });
     }
+  });
+});
+
+describe('tags', () => {
+  const tagged = (yaml: string) => parse(`${EXAMPLE}tags: ${yaml}\n`).tags;
+
+  test('mark the instance', () => {
+    expect(tagged('{ stack: pr-1234, "team:cost": "" }')).toEqual({ stack: 'pr-1234', 'team:cost': '' });
+  });
+
+  test.each([
+    ['a number', '{ stack: 1234 }', /tags\.stack: expected text: put it in quotes/],
+    ['a long value', `{ stack: ${'v'.repeat(257)} }`, /tags\.stack: expected 256 characters at most/],
+    ['a long key', `{ ${'k'.repeat(129)}: v }`, /expected 128 characters at most/],
+    ['a control character', '{ stack: "a\\e[31m" }', /tags\.stack: no control characters/],
+    [
+      'too many',
+      `{ ${Array.from({ length: 51 }, (_, i) => `k${i}: v`).join(', ')} }`,
+      /tags: expected 50 tags at most/,
+    ],
+  ])('are refused with %s', (_what, yaml, mistake) => {
+    expect(mistakes(`${EXAMPLE}tags: ${yaml}\n`)).toEqual([expect.stringMatching(mistake)]);
   });
 });
 

@@ -121,11 +121,17 @@ describe('the status on a screen', () => {
   const status = (services: ServiceStatusRow[], more: Partial<InstanceStatus> = {}): InstanceStatus => ({
     env: 'dev',
     instance: 'i-1',
+    tags: {},
     agent: { running: true, pid: 812, version: '0.1.0', since: '2026-01-31T08:00:00.000Z' },
     queue: { name: QUEUE, reachable: true, trouble: null },
     services,
     ...more,
   });
+  test('names the tags that the instance has', () => {
+    const lines = formatStatus(status([row()], { tags: { stack: 'pr-1234', team: 'red' } })).split('\n');
+    expect(lines[1]).toBe('tags stack=pr-1234, team=red');
+  });
+
   const linesOf = (...given: Parameters<typeof status>) => formatStatus(status(...given)).split('\n');
 
   test('is the instance, its queue, and each service with its last deployment, within 80 columns', () => {
