@@ -18,6 +18,7 @@ import {
   probeBucket,
 } from './aws/artifacts.ts';
 import { readIdentity } from './aws/identity.ts';
+import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reports.ts';
 import { type CommandName, type Options, type OptionsOf, parseCommandLine } from './cli.ts';
@@ -133,6 +134,7 @@ async function run(options: Options): Promise<void> {
         manager: self?.manager(manager) ?? manager,
         probe: createHealthProbe(commands.repeatable),
         hooks: createHookRunner(commands.repeatable),
+        traffic: loadBalancerOf(service, aws, identity.instance),
         journal: createJournal(journalOf(config, name)),
         desired: desiredStore,
       },
@@ -195,6 +197,8 @@ async function wire(options: Options): Promise<Wiring> {
     probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
     packageOf: (name) => createPackage(name, serviceOf(name), { store, manifests: manifestsOf(config, aws) }),
     managerOf: (name) => createManager(serviceOf(name), clock),
+    probeTraffic: async (name, instance, signal) =>
+      (await loadBalancerOf(serviceOf(name), aws, instance)?.probe(signal)) ?? [],
     inspect: async (name) => {
       const { package: pkg, manager } = serviceOf(name);
       const user = manager.type === 'command' ? manager.user : undefined;
@@ -336,6 +340,14 @@ function createManager({ manager }: AgentServiceConfig, clock: Clock, commands?:
     case 'command':
       return createCommandManager({ ...manager, clock, ...(commands && { commands }) });
   }
+}
+
+function loadBalancerOf(
+  { traffic }: AgentServiceConfig,
+  aws: Aws,
+  instance: string,
+): LoadBalancer | undefined {
+  return traffic && createLoadBalancer({ ...traffic, aws, instance });
 }
 
 function journalOf(config: AgentConfig, service: string) {

@@ -69,7 +69,8 @@ async function underLoad(what: string, work: () => Promise<void>): Promise<Count
   await expect.poll(() => load?.counted().requests).toBeGreaterThan(100);
   await work();
   const counted = await load.stop();
-  console.log(`${what}: ${counted.failed} of ${counted.requests} requests failed`, counted.versions);
+  const versions = JSON.stringify(counted.versions);
+  process.stdout.write(`${what}: ${counted.failed} of ${counted.requests} requests failed, ${versions}\n`);
   return counted;
 }
 

@@ -514,6 +514,37 @@ describe('the file', () => {
   });
 });
 
+describe('traffic', () => {
+  const GROUP = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/73e2d6bc24d8a067';
+  const balanced = (yaml: string) => `${EXAMPLE}    traffic: ${yaml}\n`;
+
+  test('names target groups, and waits longer than they drain unless they were changed', () => {
+    const { traffic } = parse(balanced(`{ targetGroups: [{ arn: "${GROUP}", port: 8080 }] }`)).services
+      .payments as { traffic: unknown };
+    expect(traffic).toEqual({
+      targetGroups: [{ arn: GROUP, port: 8080 }],
+      drainTimeout: 360_000,
+      healthyTimeout: 300_000,
+    });
+  });
+
+  test.each([
+    ['no group', '{ targetGroups: [] }', /traffic\.targetGroups: /],
+    [
+      'a load balancer',
+      '{ targetGroups: [{ arn: "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/1" }] }',
+      /expected the ARN of a target group/,
+    ],
+    [
+      'a group elsewhere',
+      `{ targetGroups: [{ arn: "${GROUP.replace('eu-west-1', 'eu-west-2')}" }] }`,
+      /the target group is in eu-west-2, the region is eu-west-1/,
+    ],
+  ])('is refused with %s', (_what, yaml, mistake) => {
+    expect(mistakes(balanced(yaml))).toEqual([expect.stringMatching(mistake)]);
+  });
+});
+
 describe('tags', () => {
   const tagged = (yaml: string) => parse(`${EXAMPLE}tags: ${yaml}\n`).tags;
 
