@@ -70,6 +70,7 @@ async function underLoad(what: string, work: () => Promise<void>): Promise<Count
   await work();
   const counted = await load.stop();
   const versions = JSON.stringify(counted.versions);
+  expect(await haproxy.drained()).toEqual([]);
   process.stdout.write(`${what}: ${counted.failed} of ${counted.requests} requests failed, ${versions}\n`);
   return counted;
 }
@@ -112,7 +113,27 @@ test('a version that fails behind a good canary goes back everywhere and fails n
   // The canary did serve it, and was taken back under load.
   expect(Object.keys(counted.versions).sort()).toEqual(['1.1.0', '1.3.0']);
   all += counted.requests;
-  proved('traffic', `haproxy, a rolling deploy and two that went back: 0 of ${all} requests failed`);
+});
+
+test('an agent that is killed while its instance is drained brings it back, and no request fails', async () => {
+  await push('1.3.1');
+  const [first] = instances as [Instance];
+  const counted = await underLoad('agent killed while drained', async () => {
+    const deploying = deploy(0, '1.3.1', ...ROLLING);
+    await expect.poll(() => haproxy.drained(), { interval: 20 }).toEqual([first.id]);
+    await first.agent?.line((line) => /"state":"checking".*1\.3\.1|1\.3\.1.*"state":"checking"/.test(line));
+    await fleet.stopAgent(first, 'SIGKILL');
+    expect(await haproxy.drained()).toEqual([first.id]);
+    await fleet.startAgent(first);
+    await deploying;
+  });
+  expect(await versions()).toEqual(['1.3.1', '1.3.1', '1.3.1']);
+  expect(counted).toMatchObject({ failed: 0, failures: {} });
+  all += counted.requests;
+  proved(
+    'traffic',
+    `haproxy, a rolling deploy, two that went back, one whose agent was killed: 0 of ${all} requests failed`,
+  );
 });
 
 test('the same rolling deploy without the hooks does fail requests', async () => {

@@ -17,6 +17,8 @@ export interface Haproxy {
   hook(action: 'drain' | 'ready', server: string): string[];
   /** Takes requests for these servers, each a port of this machine, at the URL returned. @throws where it is missing. */
   start(servers: Readonly<Record<string, number>>): Promise<string>;
+  /** The servers that get no requests now. */
+  drained(): Promise<string[]>;
   stop(): Promise<void>;
 }
 
@@ -58,6 +60,11 @@ export function haproxyIn(dir: string): Haproxy {
       ]);
       return `http://127.0.0.1:${port}/`;
     },
+    async drained() {
+      const rows = (await say(socket, 'show servers state')).split('\n').map((row) => row.split(' '));
+      // Columns 4 and 7 of its format 1: the name, and what the administrator wants; 8 is DRAIN.
+      return rows.flatMap(([, , , name = '', , , wanted]) => (Number(wanted) & 8 ? [name] : []));
+    },
     stop: () => stop(),
   };
 }
@@ -77,6 +84,12 @@ backend ${BACKEND}
   balance roundrobin
 ${servers.join('\n')}
 `;
+
+async function say(socket: string, command: string): Promise<string> {
+  const connection = connect(socket).setEncoding('utf8');
+  connection.end(`${command}\n`);
+  return (await connection.toArray()).join('');
+}
 
 async function answers(port: number): Promise<void> {
   const until = performance.now() + UP_WITHIN;
