@@ -53,11 +53,16 @@ function moreOf(row: ServiceStatusRow | undefined): string[] {
     lines.push(`  ${row.state} ${row.lastDeployment} ${shortTime(row.at)}`);
   }
   if (row.error) lines.push(`  ${row.error.code}: ${row.error.message}`);
+  if (row.outOfTraffic.length > 0)
+    lines.push(`  OUT OF TRAFFIC: ${row.outOfTraffic.map(groupName).join(', ')}`);
   const { undelivered } = row;
   if (undelivered > 0)
     lines.push(`  ${undelivered} ${undelivered === 1 ? 'report' : 'reports'} not delivered yet`);
   return lines;
 }
+
+/** The name within a target group's ARN. */
+const groupName = (group: string) => group.split('/')[1] ?? group;
 
 /** `2026-11-21 08:14:02` in UTC, as in the record. */
 function shortTime(at: string | null): string {

@@ -45,6 +45,8 @@ export interface ServiceStatusRow {
   /** The version that a local `rollback` goes to. */
   previous: string | null;
   pinned: boolean;
+  /** The load balancer's groups that the agent took it out of and has not put it back into. */
+  outOfTraffic: readonly string[];
   /** Reports that have not reached the record yet. */
   undelivered: number;
 }
@@ -166,6 +168,7 @@ export function statusRow(
     at: active ? new Date(active.startedAt).toISOString() : (last?.at ?? null),
     previous: previous !== null && previous !== version && known.has(previous) ? previous : null,
     pinned: state !== undefined && state.pinned !== null,
+    outOfTraffic: active?.left ?? state?.outOfTraffic?.groups ?? [],
     undelivered: state?.outbox.length ?? 0,
   };
 }

@@ -46,7 +46,8 @@ export async function undoHooks(run: Run): Promise<void> {
 /** Whether traffic may have been taken away, so that whoever turns back must give it back. */
 export function mayBeDrained(run: Run): boolean {
   const { state, left = [] } = run.active();
-  return state === 'draining' && (run.service.hooks.beforeStop.length > 0 || left.length > 0);
+  const isOnTheWay = state === 'draining' || state === 'switching';
+  return isOnTheWay && (run.service.hooks.beforeStop.length > 0 || left.length > 0);
 }
 
 async function runHooks(run: Run, kind: 'beforeStop' | 'afterStart'): Promise<void> {

@@ -4,6 +4,7 @@ import { formatStatus } from '../../../../agent/commands/status-table.ts';
 import {
   begun,
   initialState,
+  moved,
   queued,
   raised,
   type ServiceState,
@@ -47,6 +48,7 @@ const row = (more: Partial<ServiceStatusRow> = {}): ServiceStatusRow => ({
   at: null,
   previous: null,
   pinned: false,
+  outOfTraffic: [],
   undelivered: 0,
   ...more,
 });
@@ -107,6 +109,13 @@ describe('the status of a service', () => {
     expect(previousOf('1.4.0')).toBe('1.4.0');
     expect(previousOf('1.3.0')).toBeNull();
     expect(previousOf('1.4.1')).toBeNull();
+  });
+
+  test('says which groups it was taken out of and is not back in', () => {
+    const out = { ...EMPTY, outOfTraffic: { groups: ['arn:of/web/1'], well: false } };
+    expect(statusRow('payments', found(out)).outOfTraffic).toEqual(['arn:of/web/1']);
+    const draining = moved(begun(queued(EMPTY, ORDER), { bootId: 'b', now: 0 }), { left: ['arn:of/api/2'] });
+    expect(statusRow('payments', found(draining)).outOfTraffic).toEqual(['arn:of/api/2']);
   });
 
   test('says whether it is pinned', () => {
