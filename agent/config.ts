@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { envName, instanceId, serviceName, versionName } from '../shared/names.ts';
+import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 import type { Check, Hook } from './deploy/ports.ts';
 
 /**
@@ -118,6 +119,27 @@ const manager = z.discriminatedUnion('type', [
   }),
 ]);
 
+const traffic = z.strictObject({
+  targetGroups: z
+    .array(
+      z.strictObject({
+        arn: z
+          .string()
+          .regex(
+            /^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:targetgroup\/[A-Za-z0-9-]{1,32}\/[0-9a-f]{1,32}$/,
+            'expected the ARN of a target group',
+          ),
+        /** Where the instance is registered with another one than the group's own. */
+        port: port.optional(),
+      }),
+    )
+    .min(1)
+    .max(16),
+  /** More than the deregistration delay of the groups, which is 300 s unless it was changed. */
+  drainTimeout: positive.default(360_000),
+  healthyTimeout: positive.default(300_000),
+});
+
 const service = z.strictObject({
   package: packageConfig,
   manager,
@@ -131,6 +153,7 @@ const service = z.strictObject({
       afterStart: z.array(hook).max(16).default([]),
     })
     .default({ beforeStop: [], afterStart: [] }),
+  traffic: traffic.optional(),
   reportLog: z
     .union([z.boolean(), z.enum(['on', 'off'])], { error: 'expected on or off' })
     .default(true)
@@ -142,6 +165,16 @@ function placed(name: string, one: z.infer<typeof service>, state: string) {
   const { package: pkg } = one;
   return { ...one, package: { ...pkg, dir: pkg.dir ?? join(state, 'debs', name) } };
 }
+
+const tagText = (least: number, most: number) =>
+  z
+    .string('expected text: put it in quotes')
+    .min(least, 'expected something')
+    .max(most, `expected ${most} characters at most`)
+    .refine((text) => cleanTail(text) === text && !/[\n\t]/.test(text), { error: 'no control characters' });
+const tags = z
+  .record(tagText(1, TAG_LIMITS.key), tagText(0, TAG_LIMITS.value))
+  .refine((all) => Object.keys(all).length <= MOST_TAGS, { error: `expected ${MOST_TAGS} tags at most` });
 
 const agentConfig = z
   .strictObject({
@@ -167,6 +200,8 @@ const agentConfig = z
       { error: 'expected `keys: [/path/of/a/public/key]`, or `none` in so many words' },
     ),
     instance: instanceId.optional(),
+    /** What the instance is marked with, for `--where stack=pr-1234`; they win over those of its metadata. */
+    tags: tags.default({}),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
     /** `auto` is text where journald listens, JSON lines elsewhere. */
@@ -198,7 +233,13 @@ const agentConfig = z
       const message = `${thing} belongs to ${owner} already`;
       context.addIssue({ code: 'custom', path: ['services', name, ...path], message });
     };
-    for (const [name, { package: pkg, manager: run }] of Object.entries(config.services)) {
+    for (const [name, { package: pkg, manager: run, traffic }] of Object.entries(config.services)) {
+      for (const [i, { arn }] of (traffic?.targetGroups ?? []).entries()) {
+        if (arn.split(':')[3] === config.region) continue;
+        const path = ['services', name, 'traffic', 'targetGroups', i, 'arn'];
+        const message = `the target group is in ${arn.split(':')[3]}, the region is ${config.region}`;
+        context.addIssue({ code: 'custom', path, message });
+      }
       claim(pkg.dir, name, ['package', 'dir']);
       if (pkg.type === 'deb') claim(`package ${pkg.name}`, name, ['package', 'name']);
       if (run.type === 'systemd') claim(run.unit, name, ['manager', 'unit']);
@@ -212,6 +253,10 @@ const agentConfig = z
           path: ['services', name],
           message: `the agent itself is the deb ${OWN_PACKAGE} and the unit ${OWN_UNIT}, both`,
         });
+      }
+      if (isOwn[0] && traffic) {
+        const message = 'the agent itself answers no requests';
+        context.addIssue({ code: 'custom', path: ['services', name, 'traffic'], message });
       }
     }
   });

@@ -7,6 +7,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { type Aws, createAws } from '../shared/aws.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type Log, type LogFormat, silentLog } from '../shared/log.ts';
+import { MOST_TAGS } from '../shared/report.ts';
 import { retry } from '../shared/retry.ts';
 import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
 import { type Notifier, runAgent } from './agent.ts';
@@ -17,6 +18,7 @@ import {
   probeBucket,
 } from './aws/artifacts.ts';
 import { readIdentity } from './aws/identity.ts';
+import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reports.ts';
 import { type CommandName, type Options, type OptionsOf, parseCommandLine } from './cli.ts';
@@ -132,6 +134,7 @@ async function run(options: Options): Promise<void> {
         manager: self?.manager(manager) ?? manager,
         probe: createHealthProbe(commands.repeatable),
         hooks: createHookRunner(commands.repeatable),
+        traffic: loadBalancerOf(service, aws, identity.instance),
         journal: createJournal(journalOf(config, name)),
         desired: desiredStore,
       },
@@ -194,6 +197,8 @@ async function wire(options: Options): Promise<Wiring> {
     probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
     packageOf: (name) => createPackage(name, serviceOf(name), { store, manifests: manifestsOf(config, aws) }),
     managerOf: (name) => createManager(serviceOf(name), clock),
+    probeTraffic: async (name, instance, signal) =>
+      (await loadBalancerOf(serviceOf(name), aws, instance)?.probe(signal)) ?? [],
     inspect: async (name) => {
       const { package: pkg, manager } = serviceOf(name);
       const user = manager.type === 'command' ? manager.user : undefined;
@@ -224,11 +229,18 @@ async function loadVerifier(config: AgentConfig): Promise<Verifier> {
 
 async function identify(config: AgentConfig, signal: AbortSignal): Promise<Identity> {
   const about = { env: config.env, agentVersion: VERSION };
-  if (config.instance !== undefined) return { ...about, instance: config.instance, zone: undefined };
-  const { instance, zone } = await readIdentity(signal, {
+  if (config.instance !== undefined) {
+    return { ...about, instance: config.instance, zone: undefined, tags: config.tags };
+  }
+  const { instance, zone, tags } = await readIdentity(signal, {
     endpoint: process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT,
   });
-  return { ...about, instance, zone };
+  return { ...about, instance, zone, tags: tagsOf(tags, config.tags) };
+}
+
+/** Those of the config first; as many as a record holds. */
+function tagsOf(metadata: Record<string, string>, config: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries({ ...config, ...metadata, ...config }).slice(0, MOST_TAGS));
 }
 
 /** Without metadata the agent waits, ready: what is ordered after it must boot, and a restart would not help. */
@@ -328,6 +340,14 @@ function createManager({ manager }: AgentServiceConfig, clock: Clock, commands?:
     case 'command':
       return createCommandManager({ ...manager, clock, ...(commands && { commands }) });
   }
+}
+
+function loadBalancerOf(
+  { traffic }: AgentServiceConfig,
+  aws: Aws,
+  instance: string,
+): LoadBalancer | undefined {
+  return traffic && createLoadBalancer({ ...traffic, aws, instance });
 }
 
 function journalOf(config: AgentConfig, service: string) {

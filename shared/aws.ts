@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { SNSClient } from '@aws-sdk/client-sns';
-import { SQSClient } from '@aws-sdk/client-sqs';
+import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
 import { fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
@@ -18,6 +18,8 @@ export interface Aws {
   sqs: SQSClient;
   sns: SNSClient;
   s3: S3Client;
+  /** What each client is made with, for one of another service. */
+  settings: Pick<SQSClientConfig, 'region' | 'credentials' | 'maxAttempts' | 'requestHandler'>;
   /** Now by AWS's clock (the Date of its last answer), ms since the epoch: this machine's may be an hour off. */
   now(): number;
   close(): void;
@@ -92,6 +94,7 @@ export function createAws(options: AwsOptions): Aws {
     sqs,
     sns,
     s3,
+    settings: common,
     now: () => Date.now() + offset,
     close() {
       for (const client of [sqs, sns, s3]) client.destroy();

@@ -46,6 +46,7 @@ export type ErrorCode =
   | 'UNDO_IMPOSSIBLE'
   // switch, start, check
   | 'HOOK_FAILED'
+  | 'TRAFFIC_FAILED'
   | 'DPKG_LOCKED'
   | 'DPKG_FAILED'
   | 'STOP_FAILED'

@@ -85,6 +85,10 @@ export const report = z.looseObject({
 });
 export type Report = z.infer<typeof report>;
 
+/** What an instance may be marked with: as many, and as long, as EC2 allows. */
+export const MOST_TAGS = 50;
+export const TAG_LIMITS = { key: 128, value: 256 } as const;
+
 /** What an instance runs of one service: `state/ENV/SERVICE/instances/INSTANCE.json`, and within a roll-call answer. */
 export const instanceRecord = z.looseObject({
   v: z.literal(1),
@@ -104,7 +108,7 @@ export const instanceRecord = z.looseObject({
   pinned: z.boolean(),
   agentVersion: z.string().max(64),
   /** What the instance is marked with: `stack: pr-1234`. */
-  tags: z.record(z.string().max(128), z.string().max(256)).optional(),
+  tags: z.record(z.string().max(TAG_LIMITS.key), z.string().max(TAG_LIMITS.value)).optional(),
   at: z.iso.datetime(),
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;

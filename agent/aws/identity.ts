@@ -1,5 +1,6 @@
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { instanceId } from '../../shared/names.ts';
+import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../../shared/report.ts';
 import { deadline, retry } from '../../shared/retry.ts';
 
 export interface InstanceIdentity {
@@ -8,6 +9,8 @@ export interface InstanceIdentity {
   /** `eu-west-1a` */
   zone: string | undefined;
   region: string | undefined;
+  /** None where the instance does not show its tags in its metadata. */
+  tags: Record<string, string>;
 }
 
 /** EC2 User Guide, "Use the Instance Metadata Service": link-local, the same on every instance. */
@@ -17,6 +20,11 @@ const REQUEST_MS = 1000;
 /** It may not answer yet while the instance boots, and it throttles. */
 const TRIES = { attempts: 4, first: 200, longest: 1000 };
 const TOKEN_TTL_S = '60';
+const TAGS = '/latest/meta-data/tags/instance';
+/** At a time: the metadata service throttles. */
+const TAGS_AT_ONCE = 5;
+/** What a key may consist of where tags are shown in the metadata, EC2 User Guide. */
+const TAG_KEY = /^(?!\.{1,2}$)[A-Za-z0-9+\-=.,_:@]+$/;
 
 /**
  * Who this instance is, by IMDSv2; 10 s at the longest. The endpoint is the one given, else EC2's.
@@ -40,7 +48,12 @@ export async function readIdentity(
       ),
     );
     // A captive portal or a proxy answers anything with its own page.
-    return { instance: instanceId.parse(instance), zone: zone || undefined, region: region || undefined };
+    return {
+      instance: instanceId.parse(instance),
+      zone: zone || undefined,
+      region: region || undefined,
+      tags: await readTags(withToken),
+    };
   } catch (error) {
     signal.throwIfAborted();
     throw new TriggerDeployError(
@@ -48,6 +61,27 @@ export async function readIdentity(
       `cannot tell which instance this is: no instance metadata from ${endpoint} (${why(error)})`,
       { cause: error, hint: 'on a machine that is not EC2, set `instance:` in agent.yaml' },
     );
+  }
+
+  async function readTags(withToken: Record<string, string>): Promise<Record<string, string>> {
+    const list = await ask('GET', TAGS, withToken).catch((error: unknown) => {
+      // They are of use, and not worth an agent.
+      if (error instanceof Refused && !error.mayPass) return '';
+      throw error;
+    });
+    const listed = list.split('\n').map((key) => key.trim());
+    const names = listed
+      .filter((key) => TAG_KEY.test(key) && key.length <= TAG_LIMITS.key)
+      .slice(0, MOST_TAGS);
+    const tags: Record<string, string> = {};
+    for (let i = 0; i < names.length; i += TAGS_AT_ONCE) {
+      const read = names.slice(i, i + TAGS_AT_ONCE).map(async (name) => {
+        const value = cleanTail(await ask('GET', `${TAGS}/${name}`, withToken)).replaceAll(/\s+/g, ' ');
+        tags[name] = value.slice(0, TAG_LIMITS.value);
+      });
+      await Promise.all(read);
+    }
+    return tags;
   }
 
   /** The answer's text; empty when there is no such thing (404). */

@@ -31,8 +31,15 @@ export async function check(wiring: Wiring): Promise<Finding[]> {
     })),
     ...(await look('bucket', () => wiring.probeBucket(signal))),
   ];
-  for (const name of Object.keys(config.services)) {
+  for (const [name, { traffic }] of Object.entries(config.services)) {
     findings.push(...(await look(`service ${name}`, () => inspectService(wiring, name, signal))));
+    if (!traffic) continue;
+    findings.push(
+      ...(await look(`traffic of ${name}`, async () => {
+        const { instance } = await wiring.identify(signal);
+        return await wiring.probeTraffic(name, instance, signal);
+      })),
+    );
   }
   return findings;
 }

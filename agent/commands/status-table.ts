@@ -1,7 +1,7 @@
 import type { InstanceStatus, ServiceStatusRow } from './status.ts';
 
 /** An instance's status for a terminal of 80 columns. Pure. */
-export function formatStatus({ env, instance, agent, queue, services }: InstanceStatus): string {
+export function formatStatus({ env, instance, tags, agent, queue, services }: InstanceStatus): string {
   const running = agent.running
     ? `agent ${agent.version} runs since ${shortTime(agent.since)} (pid ${agent.pid})`
     : 'the agent does NOT run: systemctl start trigger-deploy-agent';
@@ -20,11 +20,17 @@ export function formatStatus({ env, instance, agent, queue, services }: Instance
   const [heading = '', ...rows] = table;
   return [
     `${instance ?? 'unknown instance'} in ${env} · ${running}`,
+    ...tagsText(tags),
     queueText(queue),
     '',
     heading,
     ...rows.flatMap((line, i) => [line, ...moreOf(services[i])]),
   ].join('\n');
+}
+
+function tagsText(tags: InstanceStatus['tags']): string[] {
+  const all = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
+  return all.length === 0 ? [] : [`tags ${all.join(', ')}`];
 }
 
 function queueText({ name, reachable, trouble }: InstanceStatus['queue']): string {
@@ -47,11 +53,16 @@ function moreOf(row: ServiceStatusRow | undefined): string[] {
     lines.push(`  ${row.state} ${row.lastDeployment} ${shortTime(row.at)}`);
   }
   if (row.error) lines.push(`  ${row.error.code}: ${row.error.message}`);
+  if (row.outOfTraffic.length > 0)
+    lines.push(`  OUT OF TRAFFIC: ${row.outOfTraffic.map(groupName).join(', ')}`);
   const { undelivered } = row;
   if (undelivered > 0)
     lines.push(`  ${undelivered} ${undelivered === 1 ? 'report' : 'reports'} not delivered yet`);
   return lines;
 }
+
+/** The name within a target group's ARN. */
+const groupName = (group: string) => group.split('/')[1] ?? group;
 
 /** `2026-11-21 08:14:02` in UTC, as in the record. */
 function shortTime(at: string | null): string {

@@ -12,6 +12,8 @@ export interface InstanceStatus {
   env: string;
   /** Null where neither the config nor the metadata nor a journal tells. */
   instance: string | null;
+  /** What it is marked with, as far as that can be told now: those of the config in any case. */
+  tags: Record<string, string>;
   agent: { running: boolean; pid: number | null; version: string | null; since: string | null };
   queue: QueueStatus;
   services: ServiceStatusRow[];
@@ -43,6 +45,8 @@ export interface ServiceStatusRow {
   /** The version that a local `rollback` goes to. */
   previous: string | null;
   pinned: boolean;
+  /** The load balancer's groups that the agent took it out of and has not put it back into. */
+  outOfTraffic: readonly string[];
   /** Reports that have not reached the record yet. */
   undelivered: number;
 }
@@ -55,7 +59,7 @@ const METADATA_WITHIN = 1000;
 export async function status(wiring: Wiring, options: { offline: boolean }): Promise<InstanceStatus> {
   const names = Object.keys(wiring.config.services);
   const states = await Promise.all(names.map((name) => wiring.stateOf(name)));
-  const instance = await instanceOf(wiring, states, options.offline);
+  const { instance, tags } = await whoIsThis(wiring, states, options.offline);
   const [agent, queue, ...services] = await Promise.all([
     wiring.agent(),
     queueOf(wiring, instance, options.offline),
@@ -64,6 +68,7 @@ export async function status(wiring: Wiring, options: { offline: boolean }): Pro
   return {
     env: wiring.config.env,
     instance: instance ?? null,
+    tags,
     agent: {
       running: agent !== undefined,
       pid: agent?.pid ?? null,
@@ -75,15 +80,16 @@ export async function status(wiring: Wiring, options: { offline: boolean }): Pro
   };
 }
 
-async function instanceOf(
+async function whoIsThis(
   wiring: Wiring,
   states: readonly (ServiceState | undefined)[],
   offline: boolean,
-): Promise<string | undefined> {
-  const known = wiring.config.instance;
-  if (known !== undefined) return known;
+): Promise<{ instance: string | undefined; tags: Record<string, string> }> {
+  const { instance: known, tags } = wiring.config;
+  if (known !== undefined) return { instance: known, tags };
   const asked = offline ? undefined : await identified(wiring);
-  return asked?.instance ?? states.find((state) => state !== undefined)?.instance;
+  const instance = asked?.instance ?? states.find((state) => state !== undefined)?.instance;
+  return { instance, tags: { ...(asked?.tags ?? tags) } };
 }
 
 async function identified(wiring: Wiring): Promise<Identity | undefined> {
@@ -162,6 +168,7 @@ export function statusRow(
     at: active ? new Date(active.startedAt).toISOString() : (last?.at ?? null),
     previous: previous !== null && previous !== version && known.has(previous) ? previous : null,
     pinned: state !== undefined && state.pinned !== null,
+    outOfTraffic: active?.left ?? state?.outOfTraffic?.groups ?? [],
     undelivered: state?.outbox.length ?? 0,
   };
 }

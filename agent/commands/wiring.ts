@@ -14,6 +14,8 @@ export interface Wiring {
   queueOf(instance: string): OwnQueue;
   /** Whether artifacts can be read and the record written. */
   probeBucket(signal: AbortSignal): Promise<readonly Finding[]>;
+  /** Whether the load balancer's groups of a service can be seen; none without a load balancer. */
+  probeTraffic(service: string, instance: string, signal: AbortSignal): Promise<readonly Finding[]>;
   packageOf(service: string): PackageType;
   managerOf(service: string): ServiceManager;
   /** What is wrong with the service's place on this host, nothing when all is well. */

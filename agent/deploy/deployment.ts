@@ -6,11 +6,12 @@ import type { Run } from './run.ts';
 import { beforeSwitch } from './state.ts';
 import { check, watch } from './step-check.ts';
 import { commit } from './step-commit.ts';
-import { drain, mayBeDrained, undrain } from './step-drain.ts';
+import { drain, mayBeDrained, undoHooks } from './step-drain.ts';
 import { prepare } from './step-prepare.ts';
 import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
 import { isUntouched, switchRelease } from './step-switch.ts';
+import { rejoinTraffic } from './traffic.ts';
 
 /** How a run of a deployment came out: an ending, or a halt that the journal will take up again. */
 export type RunResult =
@@ -141,11 +142,19 @@ async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> 
   if (mayBeDrained(run)) {
     try {
       await run.move({ error: reportErrorOf(error, error.detail), during });
-      // The cancel that turned it back must not cancel the giving back.
-      await undrain({ ...run, signal: run.stopping, unlessCancelled: new AbortController().signal });
     } catch (cause) {
-      if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
-      run.log.error({ err: cause }, 'the afterStart hooks failed while turning back');
+      run.log.error({ err: cause }, 'why it turns back could not be recorded');
+      return { interrupted: true };
+    }
+    // The cancel that turned it back must not cancel the giving back.
+    const back = { ...run, signal: run.stopping, unlessCancelled: new AbortController().signal };
+    for (const give of [undoHooks, rejoinTraffic]) {
+      try {
+        await give(back);
+      } catch (cause) {
+        if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
+        run.log.error({ err: cause }, 'traffic could not be given back while turning back');
+      }
     }
   }
   if (error.code === 'CANCELLED') return { ending: 'cancelled', error, during };

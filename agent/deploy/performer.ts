@@ -35,7 +35,7 @@ export function createPerformer(context: {
 
   async function next(stopping: AbortSignal): Promise<boolean> {
     if (!cell.read().active) {
-      if (!cell.read().waiting) return false;
+      if (!cell.read().waiting) return await backInTraffic(stopping);
       const bootId = await ports.host.bootId();
       await cell.update((state) => begun(state, { bootId, now: ports.clock.now() }));
     }
@@ -48,6 +48,16 @@ export function createPerformer(context: {
     if ('held' in result) return cell.read().active?.order.hold === false || givenUp.signal.aborted;
     await end(run, result);
     return true;
+  }
+
+  /** What an ended deployment could not put back in: again and again, for it may be an outage of the cloud's. */
+  async function backInTraffic(stopping: AbortSignal): Promise<false> {
+    const { outOfTraffic } = cell.read();
+    if (!outOfTraffic?.well || !ports.traffic) return false;
+    await ports.traffic.join(outOfTraffic.groups, stopping);
+    await cell.update((state) => ({ ...state, outOfTraffic: null }));
+    log.info({ groups: outOfTraffic.groups }, 'back in traffic');
+    return false;
   }
 
   /** No verdict: it is taken up again at the next start, or, where nothing stops, after a while. */

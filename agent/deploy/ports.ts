@@ -180,6 +180,21 @@ export interface HookRunner {
   run(hook: Hook, environment: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
 }
 
+/** The load balancer's groups of targets, as the config of one service names them: where its requests come from. */
+export interface Traffic {
+  /** Those in which this instance is registered now. @throws TRAFFIC_FAILED. */
+  groups(signal: AbortSignal): Promise<string[]>;
+  /**
+   * Takes the instance out of these, and waits, bounded, until what was under way is over. Idempotent.
+   * @throws TRAFFIC_FAILED.
+   */
+  leave(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
+  /** Puts the instance into these; one that is there already stays. @throws TRAFFIC_FAILED. */
+  join(groups: readonly string[], signal: AbortSignal): Promise<void>;
+  /** Waits, bounded, until each of these calls the instance healthy. @throws TRAFFIC_FAILED. */
+  healthy(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
+}
+
 /** The durable memory of one service: the last state appended is the one loaded. */
 export interface Journal {
   /** Never throws for what the file holds: unreadable parts are set aside and named in `quarantined`. */
@@ -219,6 +234,8 @@ export interface Identity {
   env: string;
   instance: string;
   zone: string | undefined;
+  /** What it is marked with: those of the config, and those of its metadata that the config does not name. */
+  tags?: Readonly<Record<string, string>> | undefined;
   agentVersion: string;
 }
 
@@ -229,6 +246,8 @@ export interface Ports {
   manager: ServiceManager;
   probe: HealthProbe;
   hooks: HookRunner;
+  /** Undefined where the config names no load balancer. */
+  traffic?: Traffic | undefined;
   journal: Journal;
   reporter: Reporter;
   desired: DesiredStore;

@@ -113,6 +113,10 @@ export function instanceRecordOf(
     ...defined('state', last),
     ...defined('active', found.active),
     pinned: state.pinned !== null,
+    ...defined(
+      'tags',
+      identity.tags && Object.keys(identity.tags).length > 0 ? { ...identity.tags } : undefined,
+    ),
     agentVersion: identity.agentVersion,
     at: new Date(now).toISOString(),
   };

@@ -62,6 +62,10 @@ const active = z.looseObject({
   during: z.enum(STEPS).optional(),
   /** How many hooks of each kind are done, so that none runs again after a restart of the agent. */
   hooksDone: z.object({ beforeStop: z.int(), afterStart: z.int() }),
+  /** The load balancer's groups that it was taken out of, from before that is done until it is back in them. */
+  left: z.array(z.string()).optional(),
+  /** Traffic may have been given back since it was last taken away: whoever stops the service takes it away again. */
+  givenBack: z.boolean().optional(),
   /** The unit's invocation before the switch: once it is another one, the unit has been started since. */
   invocationBefore: z.string().nullable().optional(),
   n: z.int(),
@@ -94,6 +98,14 @@ export const serviceState = z.looseObject({
   pinned: z.object({ since: z.string(), version: versionName }).nullable(),
   active: active.nullable(),
   waiting: order.nullable(),
+  /**
+   * The load balancer's groups that it was taken out of and could not be put back into. Where nothing is `well`
+   * here it stays out until something is.
+   */
+  outOfTraffic: z
+    .object({ groups: z.array(z.string()), well: z.boolean() })
+    .nullable()
+    .default(null),
   /** The last endings, newest last: a duplicate gets the same answer again. */
   endings: z.array(ended),
   /** Deployments that had their one ending here, remembered for longer than what it was. */
@@ -123,6 +135,7 @@ export function initialState(instance: string, service: string): ServiceState {
     pinned: null,
     active: null,
     waiting: null,
+    outOfTraffic: null,
     endings: [],
     over: [],
     outbox: [],
@@ -156,6 +169,7 @@ export function begun(state: ServiceState, context: { bootId: string; now: numbe
       // A local rollback takes what is here: there may be nothing to install anew from.
       fresh: !isLocalRollback(next) && state.failures.some((failure) => failure.version === next.version),
       hooksDone: { beforeStop: 0, afterStart: 0 },
+      ...(state.outOfTraffic && { left: state.outOfTraffic.groups }),
       n: 0,
       startedAt: context.now,
       timings: {},
@@ -177,7 +191,7 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
   if (!over) throw new Error('finished: nothing is active');
   const { deployment, sequence, version } = over.order;
   const told = over.order.quiet ? state : withEnding(state, last, over.order.replyTo);
-  const next: ServiceState = { ...told, active: null };
+  const next: ServiceState = { ...told, active: null, outOfTraffic: outOfTrafficAfter(state, over, ending) };
   switch (ending) {
     case 'succeeded':
       return {
@@ -207,6 +221,14 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
     case 'rejected':
       return next;
   }
+}
+
+function outOfTrafficAfter(state: ServiceState, over: Active, ending: Ending): ServiceState['outOfTraffic'] {
+  const groups = over.left ?? [];
+  if (groups.length === 0) return null;
+  if (ending === 'succeeded') return { groups, well: true };
+  if (ending === 'rolled-back') return { groups, well: typeof over.previous === 'string' };
+  return { groups, well: ending !== 'broken' && (state.outOfTraffic?.well ?? true) };
 }
 
 function isLocalRollback(order: Order): boolean {

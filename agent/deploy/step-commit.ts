@@ -1,9 +1,13 @@
 import type { Run } from './run.ts';
 import { undrain } from './step-drain.ts';
+import { joinTraffic } from './traffic.ts';
 
 /** Step 6: traffic back. What is marked last-good is the ending itself, one write with its report. */
 export async function commit(run: Run): Promise<void> {
-  if (!run.active().changed) return;
+  const { changed, left = [] } = run.active();
+  // What an earlier deployment could not put back.
+  if (!changed && left.length > 0) await joinTraffic(run);
+  if (!changed) return;
   await undrain(run);
   await run.ports.package.commit?.();
 }

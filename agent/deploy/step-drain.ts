@@ -1,22 +1,53 @@
 import type { Hook } from './ports.ts';
 import type { Run } from './run.ts';
+import { joinTraffic, leaveTraffic } from './traffic.ts';
 
-/** Step 2: the `beforeStop` hooks, each once. Nothing is drained where nothing runs. */
+/**
+ * Step 2: no request comes any more. The load balancer first, then the `beforeStop` hooks, each once: after what a
+ * hook does the service may not be fit to answer. Nothing is drained where nothing runs.
+ */
 export async function drain(run: Run): Promise<void> {
   await run.move({ state: 'draining' });
   if (run.active().previous === null && !(await run.ports.manager.status(run.signal)).active) return;
+  await leaveTraffic(run);
   await runHooks(run, 'beforeStop');
 }
 
-/** Traffic back: the `afterStart` hooks, each once. */
+/** Traffic back: the `afterStart` hooks, each once, then the load balancer, which must call the instance healthy. */
 export async function undrain(run: Run): Promise<void> {
+  const { service, ports } = run;
+  const gives = service.hooks.afterStart.length > 0 || ports.traffic !== undefined;
+  if (gives && !run.active().givenBack) await run.move({ givenBack: true });
   await runHooks(run, 'afterStart');
+  await joinTraffic(run);
 }
 
-/** Whether a hook may have taken traffic away, so that whoever turns back must undrain. */
+/**
+ * Before a service that may have traffic again is stopped on the way back. What keeps it from draining must not keep
+ * the old release from coming back.
+ */
+export async function drainAgain(run: Run): Promise<void> {
+  if (!run.active().givenBack) return;
+  await run.move({ hooksDone: { beforeStop: 0, afterStart: 0 } });
+  try {
+    await leaveTraffic(run);
+    await runHooks(run, 'beforeStop');
+  } catch (error) {
+    run.signal.throwIfAborted();
+    run.log.error({ err: error }, 'it goes back without having been drained');
+  }
+}
+
+/** Nothing was stopped: the `afterStart` hooks give back what hooks may have taken away. */
+export async function undoHooks(run: Run): Promise<void> {
+  if (run.service.hooks.beforeStop.length > 0) await runHooks(run, 'afterStart');
+}
+
+/** Whether traffic may have been taken away, so that whoever turns back must give it back. */
 export function mayBeDrained(run: Run): boolean {
-  const { state } = run.active();
-  return (state === 'draining' || state === 'switching') && run.service.hooks.beforeStop.length > 0;
+  const { state, left = [] } = run.active();
+  const isOnTheWay = state === 'draining' || state === 'switching';
+  return isOnTheWay && (run.service.hooks.beforeStop.length > 0 || left.length > 0);
 }
 
 async function runHooks(run: Run, kind: 'beforeStop' | 'afterStart'): Promise<void> {

@@ -4,7 +4,7 @@ import { changeOf } from './change.ts';
 import { reportErrorOf } from './reports.ts';
 import type { Run } from './run.ts';
 import { passChecks } from './step-check.ts';
-import { undrain } from './step-drain.ts';
+import { drainAgain, undrain } from './step-drain.ts';
 import { startedSinceSwitch } from './step-start.ts';
 
 /** Records that it goes back, and why; from here on no restart of the agent makes it go forward again. */
@@ -32,6 +32,7 @@ export async function decideRollback(
  */
 export async function rollback(run: Run): Promise<void> {
   const { previous } = run.active();
+  await drainAgain(run);
   if (previous === null || previous === undefined) {
     await run.ports.manager.stop(run.signal);
     await run.ports.package.switchTo(null, changeOf(run));

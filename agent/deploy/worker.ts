@@ -209,7 +209,8 @@ export async function openWorker(context: {
           const retryMs = backoffMs(failures, RETRY);
           failures += 1;
           log.error({ err: error, retryMs }, 'the deployment could not go on');
-          await clock.sleep(retryMs, stopping).catch(() => undefined);
+          // An order that arrives meanwhile is not kept waiting.
+          await Promise.race([clock.sleep(retryMs, stopping).catch(() => undefined), wake.promise]);
         }
       }
       await delivering;

@@ -13,6 +13,7 @@ import type {
   Reporter,
   ServiceConfig,
   ServiceManager,
+  Traffic,
 } from '../../agent/deploy/ports.ts';
 import type { Order, ServiceState } from '../../agent/deploy/state.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
@@ -37,6 +38,11 @@ export interface Model {
   failingHooks: Set<string>;
   downloads: string[];
   hooksRun: { run: string; version: string | undefined }[];
+  /** The load balancer's groups that it is in; undefined where there is no load balancer. */
+  groups: Set<string> | undefined;
+  failingTraffic: Set<'groups' | 'leave' | 'join' | 'healthy'>;
+  /** What was stopped, started, taken out of traffic, put back, and by which hook, in order. */
+  course: string[];
   starts: string[];
   progress: Reply[];
   delivered: Report[];
@@ -108,6 +114,9 @@ export function createModel(): Model {
     failingHooks: new Set(),
     downloads: [],
     hooksRun: [],
+    groups: undefined,
+    failingTraffic: new Set(),
+    course: [],
     starts: [],
     progress: [],
     delivered: [],
@@ -185,6 +194,7 @@ export function createFakePorts(model: Model): Ports {
     async restart(signal) {
       await enter('restart', signal);
       const version = model.current;
+      model.course.push(`restart ${version}`);
       model.running = null;
       if (version === null || model.unstartable.has(version))
         throw new TriggerDeployError('START_FAILED', 'it did not start');
@@ -194,6 +204,7 @@ export function createFakePorts(model: Model): Ports {
     },
     async stop(signal) {
       await enter('stop', signal);
+      model.course.push('stop');
       model.running = null;
     },
     logTail: async () => model.log,
@@ -213,9 +224,30 @@ export function createFakePorts(model: Model): Ports {
     async run({ run: [program = ''] }, environment, signal) {
       await enter(`hook ${program}`, signal);
       model.hooksRun.push({ run: program, version: environment.TRIGGER_DEPLOY_VERSION });
+      model.course.push(`hook ${program}`);
       if (model.failingHooks.has(program))
         throw new TriggerDeployError('HOOK_FAILED', `${program} exited with 1`);
     },
+  };
+  const talk = async (call: 'groups' | 'leave' | 'join' | 'healthy', signal: AbortSignal) => {
+    await enter(`traffic ${call}`, signal);
+    if (call !== 'groups') model.course.push(call);
+    if (model.failingTraffic.has(call)) throw new TriggerDeployError('TRAFFIC_FAILED', `cannot ${call}`);
+  };
+  const traffic: Traffic = {
+    async groups(signal) {
+      await talk('groups', signal);
+      return [...(model.groups ?? [])];
+    },
+    async leave(groups, _note, signal) {
+      for (const group of groups) model.groups?.delete(group);
+      await talk('leave', signal);
+    },
+    async join(groups, signal) {
+      await talk('join', signal);
+      for (const group of groups) model.groups?.add(group);
+    },
+    healthy: (_groups, _note, signal) => talk('healthy', signal),
   };
   const journal: Journal = {
     load: async () => ({ state: model.journal.at(-1), quarantined: undefined }),
@@ -245,6 +277,7 @@ export function createFakePorts(model: Model): Ports {
     manager,
     probe,
     hooks,
+    traffic: model.groups && traffic,
     journal,
     reporter,
     desired: { read: async () => 'absent' },

@@ -141,6 +141,10 @@ export const MATRIX = {
     promise:
       'Refused before anything stops, waited for, taken up again, or the old .deb back; never half of it.',
   },
+  traffic: {
+    fault: 'Requests all the while, through a load balancer: rolling deploy, canary rolled back, bad version',
+    promise: 'With drain before the stop and undrain after the check no request fails.',
+  },
   'publisher-killed': {
     fault: 'Publisher killed at any point of push, deploy or rollback',
     promise: 'Record, lock and desired state stay true; the next command finds its way.',

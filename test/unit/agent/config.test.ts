@@ -65,6 +65,7 @@ describe('agent.yaml', () => {
       pathStyle: false,
       trust: { keys: ['/etc/trigger-deploy/keys/ci.pub.json'] },
       state: '/var/lib/trigger-deploy',
+      tags: {},
       logLevel: 'info',
       logFormat: 'auto',
       services: {
@@ -510,6 +511,59 @@ describe('the file', () => {
     } finally {
       await rm(directory, { recursive: true });
     }
+  });
+});
+
+describe('traffic', () => {
+  const GROUP = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/73e2d6bc24d8a067';
+  const balanced = (yaml: string) => `${EXAMPLE}    traffic: ${yaml}\n`;
+
+  test('names target groups, and waits longer than they drain unless they were changed', () => {
+    const { traffic } = parse(balanced(`{ targetGroups: [{ arn: "${GROUP}", port: 8080 }] }`)).services
+      .payments as { traffic: unknown };
+    expect(traffic).toEqual({
+      targetGroups: [{ arn: GROUP, port: 8080 }],
+      drainTimeout: 360_000,
+      healthyTimeout: 300_000,
+    });
+  });
+
+  test.each([
+    ['no group', '{ targetGroups: [] }', /traffic\.targetGroups: /],
+    [
+      'a load balancer',
+      '{ targetGroups: [{ arn: "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/1" }] }',
+      /expected the ARN of a target group/,
+    ],
+    [
+      'a group elsewhere',
+      `{ targetGroups: [{ arn: "${GROUP.replace('eu-west-1', 'eu-west-2')}" }] }`,
+      /the target group is in eu-west-2, the region is eu-west-1/,
+    ],
+  ])('is refused with %s', (_what, yaml, mistake) => {
+    expect(mistakes(balanced(yaml))).toEqual([expect.stringMatching(mistake)]);
+  });
+});
+
+describe('tags', () => {
+  const tagged = (yaml: string) => parse(`${EXAMPLE}tags: ${yaml}\n`).tags;
+
+  test('mark the instance', () => {
+    expect(tagged('{ stack: pr-1234, "team:cost": "" }')).toEqual({ stack: 'pr-1234', 'team:cost': '' });
+  });
+
+  test.each([
+    ['a number', '{ stack: 1234 }', /tags\.stack: expected text: put it in quotes/],
+    ['a long value', `{ stack: ${'v'.repeat(257)} }`, /tags\.stack: expected 256 characters at most/],
+    ['a long key', `{ ${'k'.repeat(129)}: v }`, /expected 128 characters at most/],
+    ['a control character', '{ stack: "a\\e[31m" }', /tags\.stack: no control characters/],
+    [
+      'too many',
+      `{ ${Array.from({ length: 51 }, (_, i) => `k${i}: v`).join(', ')} }`,
+      /tags: expected 50 tags at most/,
+    ],
+  ])('are refused with %s', (_what, yaml, mistake) => {
+    expect(mistakes(`${EXAMPLE}tags: ${yaml}\n`)).toEqual([expect.stringMatching(mistake)]);
   });
 });
 

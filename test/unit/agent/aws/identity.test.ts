@@ -36,6 +36,47 @@ describe('readIdentity', () => {
       instance: 'i-0abc1234567890def',
       zone: 'eu-west-1b',
       region: 'eu-west-1',
+      tags: {},
+    });
+  });
+
+  test('the tags of the instance are read where its metadata shows them', async () => {
+    const tags = {
+      '/latest/meta-data/tags/instance': 'stack\nName\nteam:cost-center',
+      '/latest/meta-data/tags/instance/stack': 'pr-1234',
+      '/latest/meta-data/tags/instance/Name': 'payments \u001b[31mone\u001b[0m',
+      '/latest/meta-data/tags/instance/team:cost-center': '',
+    };
+    const endpoint = await serve(imds({ ...FACTS, ...tags }));
+    expect(await readIdentity(NEVER, { endpoint })).toMatchObject({
+      tags: { stack: 'pr-1234', Name: 'payments one', 'team:cost-center': '' },
+    });
+  });
+
+  test('of tags no more, no longer, and no stranger ones are taken than EC2 allows', async () => {
+    const keys = [
+      '../instance-id',
+      'a b',
+      'x'.repeat(129),
+      ...Array.from({ length: 60 }, (_, i) => `key-${i}`),
+    ];
+    const values = keys.map((key) => [`/latest/meta-data/tags/instance/${key}`, 'v'.repeat(300)]);
+    const facts = { ...FACTS, '/latest/meta-data/tags/instance': keys.join('\n') };
+    const endpoint = await serve(imds({ ...facts, ...Object.fromEntries(values) }));
+    const { tags } = await readIdentity(NEVER, { endpoint });
+    expect(Object.keys(tags)).toHaveLength(50);
+    expect(Object.keys(tags).every((key) => key.startsWith('key-'))).toBe(true);
+    expect(tags['key-0']).toHaveLength(256);
+  });
+
+  test('an instance whose tags are refused is known all the same', async () => {
+    const endpoint = await serve((request, response) => {
+      if (request.url?.includes('/tags/')) response.writeHead(403).end();
+      else imds(FACTS)(request, response);
+    });
+    expect(await readIdentity(NEVER, { endpoint })).toMatchObject({
+      instance: 'i-0abc1234567890def',
+      tags: {},
     });
   });
 
@@ -45,6 +86,7 @@ describe('readIdentity', () => {
       instance: 'i-0a',
       zone: undefined,
       region: undefined,
+      tags: {},
     });
   });
 

@@ -4,6 +4,7 @@ import { formatStatus } from '../../../../agent/commands/status-table.ts';
 import {
   begun,
   initialState,
+  moved,
   queued,
   raised,
   type ServiceState,
@@ -47,6 +48,7 @@ const row = (more: Partial<ServiceStatusRow> = {}): ServiceStatusRow => ({
   at: null,
   previous: null,
   pinned: false,
+  outOfTraffic: [],
   undelivered: 0,
   ...more,
 });
@@ -109,6 +111,13 @@ describe('the status of a service', () => {
     expect(previousOf('1.4.1')).toBeNull();
   });
 
+  test('says which groups it was taken out of and is not back in', () => {
+    const out = { ...EMPTY, outOfTraffic: { groups: ['arn:of/web/1'], well: false } };
+    expect(statusRow('payments', found(out)).outOfTraffic).toEqual(['arn:of/web/1']);
+    const draining = moved(begun(queued(EMPTY, ORDER), { bootId: 'b', now: 0 }), { left: ['arn:of/api/2'] });
+    expect(statusRow('payments', found(draining)).outOfTraffic).toEqual(['arn:of/api/2']);
+  });
+
   test('says whether it is pinned', () => {
     const pinned = { ...EMPTY, pinned: { since: ENDED.at, version: '1.4.1' } };
     expect(statusRow('payments', found(pinned)).pinned).toBe(true);
@@ -121,11 +130,17 @@ describe('the status on a screen', () => {
   const status = (services: ServiceStatusRow[], more: Partial<InstanceStatus> = {}): InstanceStatus => ({
     env: 'dev',
     instance: 'i-1',
+    tags: {},
     agent: { running: true, pid: 812, version: '0.1.0', since: '2026-01-31T08:00:00.000Z' },
     queue: { name: QUEUE, reachable: true, trouble: null },
     services,
     ...more,
   });
+  test('names the tags that the instance has', () => {
+    const lines = formatStatus(status([row()], { tags: { stack: 'pr-1234', team: 'red' } })).split('\n');
+    expect(lines[1]).toBe('tags stack=pr-1234, team=red');
+  });
+
   const linesOf = (...given: Parameters<typeof status>) => formatStatus(status(...given)).split('\n');
 
   test('is the instance, its queue, and each service with its last deployment, within 80 columns', () => {

@@ -1,0 +1,220 @@
+import {
+  DeregisterTargetsCommand,
+  DescribeTargetGroupAttributesCommand,
+  DescribeTargetHealthCommand,
+  ElasticLoadBalancingV2Client,
+  RegisterTargetsCommand,
+  type TargetHealth,
+} from '@aws-sdk/client-elastic-load-balancing-v2';
+import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
+import type { Traffic } from '../deploy/ports.ts';
+import { type Finding, finding, pause } from './call.ts';
+
+/** One place where an instance is registered. */
+export interface TargetGroup {
+  arn: string;
+  /** Left out where it is the group's own. */
+  port?: number | undefined;
+}
+
+export interface LoadBalancerOptions {
+  aws: Aws;
+  instance: string;
+  targetGroups: readonly TargetGroup[];
+  /** ms */
+  drainTimeout: number;
+  /** ms */
+  healthyTimeout: number;
+  /** Between two looks; the API is throttled for the whole account. ms */
+  polls?: { first: number; longest: number };
+}
+
+/** Elastic Load Balancing v2: an instance among the targets of its groups. */
+export interface LoadBalancer extends Traffic {
+  /** Looks whether the groups can be seen and the timeouts fit them, and changes nothing. */
+  probe(signal: AbortSignal): Promise<Finding[]>;
+}
+
+const POLLS = { first: 1000, longest: 10_000 };
+/** A call may be throttled, or meet an outage; what it belongs to bounds it anyway. */
+const CALLS = { attempts: Number.POSITIVE_INFINITY, first: 500, longest: 10_000 };
+/** A call that waits for nothing is worth no more, ms. */
+const ANSWER_WITHIN = 60_000;
+const DELAY = 'deregistration_delay.timeout_seconds';
+
+export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
+  const { aws, instance, drainTimeout, healthyTimeout, polls = POLLS } = options;
+  const configured = options.targetGroups.map(keyOf);
+  let made: ElasticLoadBalancingV2Client | undefined;
+  const client = () => {
+    made ??= new ElasticLoadBalancingV2Client(aws.settings);
+    return made;
+  };
+  const addressed = (key: string) => {
+    const { arn, port } = groupOf(key);
+    return { TargetGroupArn: arn, Targets: [{ Id: instance, ...(port !== undefined && { Port: port }) }] };
+  };
+
+  async function stateIn(key: string, signal: AbortSignal): Promise<TargetHealth> {
+    const command = new DescribeTargetHealthCommand(addressed(key));
+    const { TargetHealthDescriptions } = await client().send(command, { abortSignal: signal });
+    return TargetHealthDescriptions?.[0]?.TargetHealth ?? { State: 'unused', Reason: 'Target.NotRegistered' };
+  }
+
+  /** `work` for each of `keys` at once, within `ms`. `last` tells where it stood when that was over. */
+  async function within(
+    ms: number,
+    keys: readonly string[],
+    doing: string,
+    signal: AbortSignal,
+    work: (key: string, signal: AbortSignal, saw: (state: TargetHealth) => void) => Promise<void>,
+  ): Promise<void> {
+    using bound = deadline(ms, signal, doing);
+    const one = async (key: string) => {
+      let last = 'not seen yet';
+      try {
+        await work(key, bound.signal, (state) => {
+          last = wordsOf(state);
+        });
+      } catch (error) {
+        signal.throwIfAborted();
+        throw failure(
+          error,
+          `${doing} ${nameOf(key)}`,
+          bound.expired() ? `${last} after ${formatMs(ms)}` : '',
+        );
+      }
+    };
+    const results = await Promise.allSettled(keys.map(one));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** Looks again and again until the state is one of those wanted. */
+  async function until(
+    key: string,
+    note: (text: string) => void,
+    signal: AbortSignal,
+    saw: (state: TargetHealth) => void,
+    isThere: (state: TargetHealth) => boolean,
+  ): Promise<void> {
+    for (let looks = 0; ; looks += 1) {
+      const state = await persistently(() => stateIn(key, signal), signal);
+      saw(state);
+      note(`${nameOf(key)}: ${wordsOf(state)}`);
+      if (isThere(state)) return;
+      await pause(backoffMs(looks, polls), signal);
+    }
+  }
+
+  return {
+    async groups(signal) {
+      const registered = new Set<string>();
+      await within(ANSWER_WITHIN, configured, 'see the target group', signal, async (key, bound) => {
+        if (isRegistered(await persistently(() => stateIn(key, bound), bound))) registered.add(key);
+      });
+      return configured.filter((key) => registered.has(key));
+    },
+
+    async leave(groups, note, signal) {
+      await within(drainTimeout, groups, 'drain from', signal, async (key, bound, saw) => {
+        const command = new DeregisterTargetsCommand(addressed(key));
+        await persistently(() => client().send(command, { abortSignal: bound }), bound);
+        await until(key, note, bound, saw, ({ State }) => State === 'unused');
+      });
+    },
+
+    async join(groups, signal) {
+      await within(ANSWER_WITHIN, groups, 'register with', signal, async (key, bound) => {
+        const command = new RegisterTargetsCommand(addressed(key));
+        await persistently(() => client().send(command, { abortSignal: bound }), bound);
+      });
+    },
+
+    async healthy(groups, note, signal) {
+      await within(healthyTimeout, groups, 'become healthy in', signal, (key, bound, saw) =>
+        until(key, note, bound, saw, isTakenIn),
+      );
+    },
+
+    async probe(signal) {
+      const findings = configured.map((key) =>
+        finding(`see the target group ${nameOf(key)}`, signal, async () => {
+          const state = await stateIn(key, signal);
+          if (isRegistered(state))
+            return `${instance} is ${wordsOf(state)} in the target group ${nameOf(key)}`;
+          return `${instance} is not in the target group ${nameOf(key)}: a deployment does not put it there`;
+        }),
+      );
+      const delays = configured.map((key) => delayFinding(key, signal));
+      return (await Promise.all([...findings, ...delays])).flat();
+    },
+  };
+
+  /** Nothing where the delay fits. */
+  async function delayFinding(key: string, signal: AbortSignal): Promise<Finding[]> {
+    const { arn } = groupOf(key);
+    const command = new DescribeTargetGroupAttributesCommand({ TargetGroupArn: arn });
+    let seconds = 0;
+    const seen = await finding(`see the attributes of the target group ${nameOf(key)}`, signal, async () => {
+      const { Attributes = [] } = await client().send(command, { abortSignal: signal });
+      seconds = Number(Attributes.find(({ Key }) => Key === DELAY)?.Value ?? 0);
+      return `the target group ${nameOf(key)} drains for ${seconds} s`;
+    });
+    // It says `draining` until the delay is over, however soon the last request was.
+    if (!seen.ok || seconds * 1000 < drainTimeout) return [seen];
+    const what = `${seen.what}, and drainTimeout is ${formatMs(drainTimeout)}: every deployment would fail`;
+    return [{ ok: false, what, hint: 'a shorter deregistration delay, or a longer drainTimeout' }];
+  }
+}
+
+/** Tries again what may pass by itself, for as long as `signal` allows. */
+function persistently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  return retry(work, { ...CALLS, signal, retryable: mayPass });
+}
+
+function mayPass(error: unknown): boolean {
+  if (isCode(awsError(error, ''), 'AWS_DENIED')) return false;
+  const status = awsStatus(error);
+  return status === undefined || status >= 500 || status === 429 || /^Throttl/.test(awsErrorName(error));
+}
+
+/** `doing` completes "cannot …"; `late` says where it stood when its time was over. */
+function failure(error: unknown, doing: string, late: string): TriggerDeployError {
+  if (late !== '')
+    return new TriggerDeployError('TRAFFIC_FAILED', `cannot ${doing}: ${late}`, { cause: error });
+  const { message, hint } = awsError(error, doing);
+  return new TriggerDeployError('TRAFFIC_FAILED', message, { cause: error, hint });
+}
+
+/** One that is on its way out is out: by somebody else, for it was not by this deployment. */
+function isRegistered({ State, Reason }: TargetHealth): boolean {
+  return State !== 'draining' && Reason !== 'Target.NotRegistered';
+}
+
+/** Healthy, or nobody is to find out: no balancer uses the group or the zone, or it does not check. */
+function isTakenIn({ State, Reason }: TargetHealth): boolean {
+  return (
+    State === 'healthy' || State === 'unavailable' || (State === 'unused' && Reason === 'Target.NotInUse')
+  );
+}
+
+function wordsOf({ State, Reason }: TargetHealth): string {
+  return Reason === undefined ? String(State) : `${State} (${Reason})`;
+}
+
+/** As it is journalled: `ARN`, or `ARN:PORT`. */
+const keyOf = ({ arn, port }: TargetGroup) => (port === undefined ? arn : `${arn}:${port}`);
+
+function groupOf(key: string): TargetGroup {
+  const [, arn = key, port] = /^(arn:(?:[^:]*:){4}[^:]+)(?::(\d+))?$/.exec(key) ?? [];
+  return port === undefined ? { arn } : { arn, port: Number(port) };
+}
+
+/** The name within the ARN, for a person. */
+function nameOf(key: string): string {
+  const { arn, port } = groupOf(key);
+  const name = arn.split('/')[1] ?? arn;
+  return port === undefined ? name : `${name}:${port}`;
+}
