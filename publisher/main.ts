@@ -33,6 +33,7 @@ import { createTable } from './render/table.ts';
 import { coloured, oneLine, type Paint, plain } from './render/text.ts';
 import { openSession, type Session } from './session.ts';
 import { strategyOf } from './strategy.ts';
+import { openTelling } from './telling.ts';
 
 /** Composition root of trigger-deploy: the only file that reads the environment, signals and exit codes. */
 
@@ -89,12 +90,23 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   // However the program ends, the terminal's cursor comes back.
   process.once('exit', () => renderer.close());
   const { detach, stop } = listenForInterrupts(invocation.verb);
-  const emit = (event: PublisherEvent) => renderer.event(event);
+  const listeners = [(event: PublisherEvent) => renderer.event(event)];
+  const emit = (event: PublisherEvent) => {
+    for (const hear of listeners) hear(event);
+  };
   const session = await openSession(env, { signal: stop, emit, environment: process.env });
+  const telling = openTelling(session, process.env);
+  listeners.push(telling.hear);
+  let thrown: unknown;
   try {
     return await command(session, invocation, { format, renderer, detach });
+  } catch (error) {
+    thrown = error;
+    throw error;
   } finally {
+    const untold = await telling.close(thrown);
     renderer.close();
+    if (untold !== undefined) complain([`warning: ${untold}`]);
     session.close();
   }
 }
