@@ -99,7 +99,7 @@ export function controlManager(dir: string, program: readonly string[]): Service
 }
 
 /** `payments` as the sample service under the `command` manager. */
-function sampleService(instance: Instance, overrides: ServiceYaml = {}): ServiceYaml {
+export function sampleService(instance: Instance, overrides: ServiceYaml = {}): ServiceYaml {
   const dir = join(instance.dir, 'payments');
   const server = [process.execPath, join(dir, 'current', 'server.mjs'), String(instance.port)];
   return {
