@@ -22,8 +22,7 @@ import { ask, expectSettled } from './support/settled.ts';
 import { openSetup, type Setup } from './support/setup.ts';
 
 /**
- * A real publisher is killed while it rolls out over three instances, where 1.0.0 runs and 0.9.0 ran before; another one, on another
- * machine, goes on. Each point has a service of its own, and they are tried side by side.
+ * A real publisher is killed while it rolls out over three instances, where 1.0.0 runs; another one, on another machine, goes on. Each point has a service of its own, and they are tried side by side.
  */
 
 const NEW = '1.1.0';
@@ -35,15 +34,13 @@ interface Point {
   title: string;
   version: string;
   flags: readonly string[];
-  /** When it is killed. */
-  when: (service: string) => boolean;
+  /** When it is killed; `before` is how many deployments were announced until then. */
+  when: (service: string, before: number) => boolean;
   /** Where it must end, and the exit code of whoever resumes it. */
   ends: { version: string; code: number };
 }
 
 const told = (service: string, kind: string) => announcements(fleet, service, kind).length;
-/** Deployments before it, each announced once. */
-const BEFORE = 2;
 const succeeds = { version: NEW, code: 0 };
 const POINTS: readonly Point[] = [
   {
@@ -52,7 +49,7 @@ const POINTS: readonly Point[] = [
   },
   {
     ...{ title: 'within the canary', version: NEW, flags: WAVES, ends: succeeds },
-    when: (service) => told(service, 'deploy') > BEFORE,
+    when: (service, before) => told(service, 'deploy') > before,
   },
   {
     ...{ title: 'between two waves', version: NEW, flags: WAVES, ends: succeeds },
@@ -60,7 +57,7 @@ const POINTS: readonly Point[] = [
   },
   {
     ...{ title: 'within a batch', version: NEW, flags: WAVES, ends: succeeds },
-    when: (service) => told(service, 'deploy') > BEFORE + 1,
+    when: (service, before) => told(service, 'deploy') > before + 1,
   },
   {
     ...{ title: 'at the gate', version: NEW, flags: GATE, ends: succeeds },
@@ -68,11 +65,11 @@ const POINTS: readonly Point[] = [
   },
   {
     ...{ title: 'within the canary of a bad version', version: BAD, flags: WAVES },
-    when: (service) => told(service, 'deploy') > BEFORE,
+    when: (service, before) => told(service, 'deploy') > before,
     ends: { version: '1.0.0', code: 1 },
   },
 ];
-const AT_ONCE = 3;
+const AT_ONCE = 6;
 const INSTANCES = ['i-0a1', 'i-0b2', 'i-0c3'];
 
 interface Story {
@@ -123,16 +120,19 @@ async function lookAt(service: Service): Promise<void> {
   while (!over.signal.aborted) {
     const answer = await ask(service);
     if (answer) seen.add(answer.version);
-    await sleep(150, undefined, { signal: over.signal }).catch(() => undefined);
+    await sleep(400, undefined, { signal: over.signal }).catch(() => undefined);
   }
 }
 
 async function tell(index: number, { version, flags, when, title }: Point): Promise<Story> {
   const [{ name } = { name: '' }] = services[index] ?? [];
-  for (const before of ['0.9.0', '1.0.0']) await setup.deployed(name, before);
+  // What it goes back to must not be what ran longer ago.
+  if (version === BAD) await setup.deployed(name, '0.9.0');
+  await setup.deployed(name, '1.0.0');
   await setup.pushed(name, version, version === BAD ? { healthStatus: 500 } : {});
   for (const service of services[index] ?? []) void lookAt(service);
-  const killed = await killedOnce(fleet, [name, version, ...flags], () => when(name));
+  const before = told(name, 'deploy');
+  const killed = await killedOnce(fleet, [name, version, ...flags], () => when(name, before));
   const { deployment = '' } = recordOf(name) ?? {};
   const dir = await elsewhere(`machine-${index}`);
   putBackLock(fleet, name, 2 * 61_000);
