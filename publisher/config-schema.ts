@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { envName, serviceName } from '../shared/names.ts';
+import { isWebhook } from './webhook.ts';
 
 /** The form of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what belongs there. */
 
@@ -61,6 +62,39 @@ export const forms = {
 } as const;
 export type FormName = keyof typeof forms;
 
+/** What stands here is never shown: it may be the address, which is a secret. */
+const notify = z
+  .strictObject(
+    {
+      webhook: z
+        .custom<string>((value) => typeof value === 'string' && isWebhook(value), {
+          error: 'expected an https address; what is there is not shown, as it is a secret',
+        })
+        .optional(),
+      webhookFile: z
+        .string({ error: 'expected the path of a file that holds the address' })
+        .min(1)
+        .optional(),
+      webhookVariable: z
+        .string({ error: 'expected the name of a variable that holds the address' })
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of a variable that holds the address')
+        .optional(),
+      events: forms.topic.optional(),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys'
+          ? undefined
+          : 'expected webhook, webhookFile or webhookVariable, and events',
+    },
+  )
+  .refine(
+    ({ webhook, webhookFile, webhookVariable }) =>
+      [webhook, webhookFile, webhookVariable].filter((one) => one !== undefined).length <= 1,
+    { error: 'expected one of webhook, webhookFile and webhookVariable, found several' },
+  );
+export type NotifyInFile = z.infer<typeof notify>;
+
 const environment = z.strictObject(
   {
     region: forms.region.optional(),
@@ -76,6 +110,7 @@ const environment = z.strictObject(
     services: z.record(serviceName, serviceDefaults, { error: expectedMap('services by name') }).optional(),
     requires: envName.optional(),
     confirm: oneOf(['person']).optional(),
+    notify: notify.optional(),
   },
   { error: expectedMap('region, topic, bucket and the rest of an environment') },
 );
@@ -90,6 +125,6 @@ export const configuration = z.strictObject(
 );
 
 /** Every key there is, for "did you mean". */
-export const KNOWN_KEYS: readonly string[] = [configuration, environment, serviceDefaults].flatMap((one) =>
-  Object.keys(one.shape),
+export const KNOWN_KEYS: readonly string[] = [configuration, environment, serviceDefaults, notify].flatMap(
+  (one) => Object.keys(one.shape),
 );

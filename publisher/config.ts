@@ -16,8 +16,10 @@ import {
   type FormName,
   forms,
   KNOWN_KEYS,
+  type NotifyInFile,
   type ServiceDefaults,
 } from './config-schema.ts';
+import type { WebhookPlace } from './webhook.ts';
 
 /** One environment as the commands use it: complete, variables applied, paths absolute. */
 export interface Environment {
@@ -37,6 +39,15 @@ export interface Environment {
   requires?: string | undefined;
   /** Who must agree to a deployment. */
   confirm?: 'person' | undefined;
+  /** Who is told what happens. */
+  notify?: Notify | undefined;
+}
+
+export interface Notify {
+  /** A Slack-compatible incoming webhook; its address is a secret. */
+  webhook?: WebhookPlace | undefined;
+  /** The ARN of a topic for whatever else listens. */
+  events?: string | undefined;
 }
 
 export interface ConfigSource {
@@ -97,6 +108,7 @@ export async function loadEnvironment(
     signingKey: key !== undefined ? typed(key) : merged.signingKey && path(merged.signingKey),
     trust: trust ? trust.filter(Boolean).map(typed) : (merged.trust ?? []).map(path),
     services: merged.services ?? {},
+    notify: merged.notify && notifyOf(merged.notify, path),
   };
 }
 
@@ -117,6 +129,19 @@ export async function environmentNames(source: ConfigSource): Promise<string[]> 
   const { environments, mistakes } = readEnvironments(file);
   if (mistakes.length > 0) throw mistaken(file.name, mistakes);
   return Object.keys(environments);
+}
+
+function notifyOf(
+  { webhook, webhookFile, webhookVariable, events }: NotifyInFile,
+  path: (value: string) => string,
+): Notify {
+  const place =
+    webhook !== undefined
+      ? { address: webhook }
+      : webhookFile !== undefined
+        ? { file: path(webhookFile) }
+        : webhookVariable && { variable: webhookVariable };
+  return { webhook: place || undefined, events };
 }
 
 interface Read {
@@ -200,6 +225,12 @@ function crossCheck(
   }
   if (merged.requires === name) add('requires', 'expected another environment, found itself');
   if (!forms.topic.safeParse(merged.topic).success || !forms.region.safeParse(merged.region).success) return;
+  const events = merged.notify?.events;
+  if (events !== undefined && events.split(':')[3] !== merged.region) {
+    add('notify.events', `expected a topic in ${merged.region}, the environment's region, found ${events}`);
+  } else if (events !== undefined && events === merged.topic) {
+    add('notify.events', 'expected a topic of its own, found that of the announcements: agents listen there');
+  }
   const [, , , region, , topic] = merged.topic?.split(':') ?? [];
   if (region !== merged.region) {
     add('topic', `expected a topic in ${merged.region}, the environment's region, found one in ${region}`);

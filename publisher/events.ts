@@ -18,6 +18,9 @@ export type PublisherEvent =
       sequence: number;
       issuedBy: string;
       reason: string | undefined;
+      strategy?: 'all' | 'rolling' | undefined;
+      /** Whether somebody goes on with it, or only looks; it begins here when left out. */
+      how?: 'resumed' | 'watched' | undefined;
       /** The instances known to the record, with what they run. */
       expected: readonly InstanceRecord[];
     }
@@ -47,6 +50,14 @@ export type PublisherEvent =
       /** What a person types to go on. */
       command: string;
     }
+  /** Somebody paused a service, or the environment, or lifted that; its own answer says it to whoever did. */
+  | {
+      type: 'pause';
+      at: number;
+      service: string | undefined;
+      paused: boolean;
+      reason: string | undefined;
+    }
   /** How far an upload is. */
   | { type: 'progress'; at: number; what: string; done: number; total: number } // bytes
   | {
@@ -62,6 +73,8 @@ export type PublisherEvent =
       text: string;
       /** From the announcement to the last ending, ms. */
       tookMs: number;
+      /** It was not decided by this command. */
+      shown?: true | undefined;
     };
 
 /** DESIGN: "Exit codes". */

@@ -36,6 +36,7 @@ import { createTable } from './render/table.ts';
 import { coloured, oneLine, type Paint, plain } from './render/text.ts';
 import { openSession, type Session } from './session.ts';
 import { strategyOf } from './strategy.ts';
+import { openTelling } from './telling.ts';
 
 /** Composition root of trigger-deploy: the only file that reads the environment, signals and exit codes. */
 
@@ -91,7 +92,10 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   // However the program ends, the terminal's cursor comes back.
   process.once('exit', () => renderer.close());
   const { detach, stop } = listenForInterrupts(invocation);
-  const emit = (event: PublisherEvent) => renderer.event(event);
+  const listeners = [(event: PublisherEvent) => renderer.event(event)];
+  const emit = (event: PublisherEvent) => {
+    for (const hear of listeners) hear(event);
+  };
   const options = { signal: stop, emit, environment: process.env, load };
   if (invocation.verb === 'status' && invocation.all) {
     const environments = await environmentNames(source);
@@ -105,10 +109,18 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   const wanted = { name: environmentOf(invocation), orHome: invocation.verb === 'push' };
   const env = await loadEnvironment(source, wanted);
   const session = await openSession(env, options);
+  const telling = openTelling(session, process.env);
+  listeners.push(telling.hear);
+  let thrown: unknown;
   try {
     return await command(session, invocation, { format, renderer, detach });
+  } catch (error) {
+    thrown = error;
+    throw error;
   } finally {
+    const untold = await telling.close(thrown);
     renderer.close();
+    if (untold !== undefined) complain([`warning: ${untold}`]);
     session.close();
   }
 }

@@ -123,8 +123,8 @@ export const isFinal = (record: DeploymentRecord) =>
 export const isRollBackDue = (record: DeploymentRecord) =>
   record.rollBackTo !== undefined && record.rolledBackBy === undefined;
 
-/** What a settled record says, for whoever shows it. */
-export function settledEvent(session: Session, record: DeploymentRecord): PublisherEvent {
+/** What a settled record says, for whoever shows it; `shown` when it was not settled just now. */
+export function settledEvent(session: Session, record: DeploymentRecord, shown?: true): PublisherEvent {
   return {
     type: 'settled',
     at: session.clock.now(),
@@ -135,6 +135,7 @@ export function settledEvent(session: Session, record: DeploymentRecord): Publis
     silent: record.silent ?? [],
     text: record.outcome ?? 'not settled',
     tookMs: record.tookMs ?? 0,
+    shown,
   };
 }
 

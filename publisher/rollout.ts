@@ -146,11 +146,13 @@ export function emitStarted(
   session: Session,
   record: DeploymentRecord,
   expected: readonly InstanceRecord[],
+  how?: 'resumed' | 'watched',
 ): void {
-  const { deployment, env, service, version, previous, action, sequence, issuedBy, reason } = record;
+  const { deployment, env, service, version, previous, action, sequence, issuedBy, reason, strategy } =
+    record;
   const at = Date.parse(record.announcedAt);
   const what = { deployment, env, service, version, previous, action, sequence, issuedBy, reason };
-  session.emit({ type: 'started', at, ...what, expected });
+  session.emit({ type: 'started', at, ...what, strategy, how, expected });
 }
 
 async function send(

@@ -58,6 +58,7 @@ async function change(
   const at = new Date(session.clock.now()).toISOString();
   const by = session.who;
   const changed = await pauses.write(service, { paused, by, at, ...(reason && { reason }) });
+  if (changed) session.emit({ type: 'pause', at: Date.parse(at), service, paused, reason });
   const services = service === undefined ? await deployments.services() : [service];
   const now = await inParallel(services, WRITES, async (name) => {
     const pause = await pauses.of(name);

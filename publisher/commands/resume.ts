@@ -52,7 +52,7 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     };
     const again = await deployments.update(stored, { policy, status: 'announced' });
     const expected = instances.filter((one) => again.value.expected.includes(one.instance));
-    emitStarted(session, again.value, expected);
+    emitStarted(session, again.value, expected, 'resumed');
     return await driveWaves(session, lock, again, { policy, detach, ask: options.ask });
   } finally {
     await lock.release();

@@ -39,6 +39,7 @@ export async function watch(session: Session, options: WatchOptions): Promise<Ex
     session,
     record,
     instances.filter((one) => record.expected.includes(one.instance)),
+    'watched',
   );
   const progress = openProgress(session, record, () => session.clock.now() - Date.parse(record.announcedAt));
   const read = deployments.reportReader(service, record.deployment);
@@ -149,8 +150,9 @@ async function settleHere(stage: Stage, lock: Lock, service: string): Promise<Ex
   ]);
   for (const report of reports) progress.hear(report);
   const overtaken = newest !== undefined && newest.value.deployment !== options.deployment;
-  const settled = isFinal(stored.value) ? stored : await settleNow(stage, stored, overtaken);
-  session.emit(settledEvent(session, settled.value));
+  const over = isFinal(stored.value);
+  const settled = over ? stored : await settleNow(stage, stored, overtaken);
+  session.emit(settledEvent(session, settled.value, over || undefined));
   if (overtaken) return settled.value.exitCode ?? 3;
   return await rollBackIfDue(session, lock, settled, { wait: true, detach: options.detach });
 }
@@ -177,7 +179,7 @@ async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode>
       return await underLock(stage, stored, verdictOn(record, stage.progress.reports));
     }
   }
-  session.emit(settledEvent(session, record));
+  session.emit(settledEvent(session, record, true));
   return record.exitCode ?? 3;
 }
 
@@ -192,6 +194,7 @@ function unsettled(session: Session, record: DeploymentRecord, settlement: Settl
     silent: settlement.silent,
     text: `${settlement.text}; not settled here, another publisher holds the lock`,
     tookMs: 0,
+    shown: true,
   });
   return settlement.exitCode;
 }
@@ -203,7 +206,7 @@ function undrivenNow(session: Session, record: DeploymentRecord, progress: Progr
   const { counts, silent } = settlement;
   session.emit({
     ...{ type: 'settled', at: session.clock.now(), deployment: record.deployment },
-    ...{ outcome: 'timed-out', exitCode: 3, counts, silent, text, tookMs: 0 },
+    ...{ outcome: 'timed-out', exitCode: 3, counts, silent, text, tookMs: 0, shown: true },
   });
   return 3;
 }

@@ -4,7 +4,11 @@ import type { Renderer } from '../events.ts';
 /** One JSON object an event, a line each. */
 export function createJson(write: (text: string) => void): Renderer {
   return {
-    event: ({ at, ...rest }) => write(`${jsonLine({ time: new Date(at).toISOString(), ...rest })}\n`),
+    event({ at, ...rest }) {
+      // The command's own answer says it.
+      if (rest.type === 'pause') return;
+      write(`${jsonLine({ time: new Date(at).toISOString(), ...rest })}\n`);
+    },
     close() {},
   };
 }

@@ -49,6 +49,8 @@ function linesOf(event: PublisherEvent, before: Before): string[] {
     case 'wave':
     case 'waiting':
       return [`${time} ${before.service} ${stageWords(event)}`];
+    case 'pause':
+      return [];
     case 'progress': {
       const tenth = tenthOf(event);
       if (tenth === 0 || tenth === before.tenths.get(event.what)) return [];

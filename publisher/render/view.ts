@@ -56,6 +56,7 @@ export function after(view: View, event: PublisherEvent): View {
       return { ...view, settled: event, rows: new Map(rows.map((row) => [row.instance, row])) };
     }
     case 'note':
+    case 'pause':
     case 'wave':
     case 'waiting':
       return view;

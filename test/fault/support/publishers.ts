@@ -19,11 +19,18 @@ export interface Publisher extends Program {
 
 let started = 0;
 
+interface Circumstances {
+  clockOffsetMs?: number;
+  who?: string;
+  /** The working and home directory of another machine; the config is copied there. */
+  elsewhere?: string;
+}
+
 /** `trigger-deploy …`, with publisher-clock.ts loaded. */
 export function startPublisher(
   fleet: Fleet,
   args: readonly string[],
-  { clockOffsetMs = 0, who }: { clockOffsetMs?: number; who?: string } = {},
+  { clockOffsetMs = 0, who, elsewhere }: Circumstances = {},
 ): Publisher {
   started += 1;
   const key = `publisher-${started}`;
@@ -35,7 +42,7 @@ export function startPublisher(
     ...(who === undefined ? {} : { JENKINS_URL: 'https://ci', JOB_NAME: who, BUILD_NUMBER: '7' }),
   };
   const argv = ['--import', import.meta.resolve('./publisher-clock.ts'), PUBLISHER, ...args, '--env', ENV];
-  const program = fleet.start(argv, { env, cwd: fleet.publisherDir });
+  const program = fleet.start(argv, { env, cwd: elsewhere ?? fleet.publisherDir });
   return {
     ...program,
     asked: () => fleet.cloud.requests.filter(({ accessKeyId }) => accessKeyId === key),
@@ -88,6 +95,26 @@ export function putBackLock({ cloud }: Fleet, service: string, ms: number): void
   cloud.object(BUCKET, keys.lock(ENV, service))?.lastModified.setTime(Date.now() - ms);
 }
 
+/** A publisher that is killed by SIGKILL once `when` is so; asked whenever a request comes or is answered. */
+export async function killedOnce(
+  fleet: Fleet,
+  args: readonly string[],
+  when: () => boolean,
+): Promise<Finished> {
+  const publisher = startPublisher(fleet, args);
+  const over = new AbortController();
+  fleet.cloud
+    .until((first) => {
+      if (first !== fleet.cloud.requests[0] || !when()) return false;
+      publisher.process.kill('SIGKILL');
+      return true;
+    }, over.signal)
+    .catch(() => undefined);
+  const finished = await publisher.finished;
+  over.abort();
+  return finished;
+}
+
 /** Without the renewals of the lock, of which there are as many as this machine is slow: its taking and its release stay. */
 function withoutBeats({ cloud }: Fleet, asked: readonly RequestRecord[]): RequestRecord[] {
   const isLock = ({ operation, key }: RequestRecord) =>
@@ -106,7 +133,7 @@ export async function comingLater(
   fleet: Fleet,
   service: string,
   args: readonly string[],
-  options?: { clockOffsetMs: number },
+  options?: Circumstances,
 ): Promise<Finished> {
   putBackLock(fleet, service, 2 * 61_000);
   const publisher = startPublisher(fleet, args, options);
@@ -158,13 +185,14 @@ export async function tapTopic(fleet: Fleet): Promise<void> {
 }
 const TAP = 'tap';
 
-/** What was announced as a deployment of this service, in order. */
+/** What was announced as a deployment of this service, or with `kind` as that, in order. */
 export function announcements(
   { cloud }: Fleet,
   service: string,
+  kind = 'deploy',
 ): { deployment: string; sequence: number; version: string }[] {
   return cloud
     .messages(TAP)
     .map((jws) => JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString('utf8')))
-    .filter((said) => said.kind === 'deploy' && said.service === service);
+    .filter((said) => said.kind === kind && said.service === service);
 }

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keys } from '../../shared/names.ts';
+import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet.ts';
+import { proved } from '../support/reliability.ts';
+import { lockOf, startPublisher } from './support/publishers.ts';
+import { addServices, type Service } from './support/services.ts';
+import { ask } from './support/settled.ts';
+import { openSetup } from './support/setup.ts';
+
+/** Real publishers in the line of one service: one deploys, two wait behind it, and one of those is killed. */
+
+const NAME = 'payments';
+let fleet: Fleet;
+let service: Service;
+
+beforeAll(async () => {
+  fleet = await startFleet();
+  ({ [NAME]: service } = await addServices(fleet, 'i-0a1', { [NAME]: { watch: '0s' } }));
+  const setup = await openSetup(fleet);
+  await setup.deployed(NAME, '1.0.0');
+  for (const version of ['1.1.0', '1.2.0', '1.3.0']) await setup.pushed(NAME, version);
+  setup.close();
+});
+afterAll(() => fleet?.stop());
+
+const waiting = (): { who: string; version: string }[] => {
+  const stored = fleet.cloud.object(BUCKET, keys.line(ENV, NAME));
+  return JSON.parse(stored?.body.toString() ?? '{"waiting":[]}').waiting;
+};
+const says = (words: string) => (line: string) => line.includes(words);
+
+test('whoever waits behind a publisher that was killed goes on, and no sooner than it is surely dead', async () => {
+  const first = startPublisher(fleet, [NAME, '1.1.0', '--strategy', 'rolling', '--confirm'], {
+    who: 'first',
+  });
+  await first.line(says('waiting for a person'));
+  const killed = startPublisher(fleet, [NAME, '1.2.0', '--queue'], { who: 'killed' });
+  await killed.line(says('place 1 of 1 in the line for payments; jenkins first#7 changes it now'));
+  const next = startPublisher(fleet, [NAME, '1.3.0', '--queue'], { who: 'next' });
+  const place = 'place 2 of 2 in the line for payments; ahead: jenkins killed#7 (deploy 1.2.0';
+  await next.line(says(place));
+  expect(waiting().map(({ version }) => version)).toEqual(['1.2.0', '1.3.0']);
+
+  killed.process.kill('SIGKILL');
+  await killed.finished;
+  const { deployment = '' } = lockOf(fleet, NAME)?.owner ?? {};
+  const confirmed = await startPublisher(fleet, ['confirm', deployment]).finished;
+  expect(confirmed, confirmed.stderr).toMatchObject({ code: 0 });
+  expect(await first.finished).toMatchObject({ code: 0 });
+  expect((await ask(service))?.version).toBe('1.1.0');
+
+  // Nobody holds the lock any more, and still it waits: who is ahead may be alive.
+  await next.line((line) => line.includes(place) && !line.includes('changes it now'));
+  expect(lockOf(fleet, NAME)?.owner).toBeNull();
+  const refused = await startPublisher(fleet, [NAME, '1.0.0']).finished;
+  expect(refused).toMatchObject({
+    code: 4,
+    stderr: expect.stringContaining('others wait to change payments'),
+  });
+
+  next.process.kill('SIGUSR2');
+  const finished = await next.finished;
+  expect(finished, finished.stdout + finished.stderr).toMatchObject({ code: 0 });
+  expect((await ask(service))?.version).toBe('1.3.0');
+  expect(waiting()).toEqual([]);
+  expect(lockOf(fleet, NAME)?.owner).toBeNull();
+  proved('two-publishers', 'two in the line, the one ahead killed: the other deployed');
+});
