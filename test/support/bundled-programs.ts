@@ -23,6 +23,7 @@ export async function setup(): Promise<void> {
   const [failure] = (await Promise.allSettled(bundles)).filter((one) => one.status === 'rejected');
   // One program that cannot be bundled fails the tests that start it, from source; the others run.
   if (failure === undefined) process.env.TRIGGER_DEPLOY_PROGRAMS = directory;
+  process.env.NODE_COMPILE_CACHE = join(directory, 'compiled');
 }
 
 export async function teardown(): Promise<void> {

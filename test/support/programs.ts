@@ -43,9 +43,10 @@ export interface ProgramOptions {
 /** Starts `argv` under this Node, with no environment but `env` and what finds the system's programs. */
 export function startProgram(argv: readonly string[], options: ProgramOptions): Program {
   const output = options.shown ? 'inherit' : 'pipe';
+  const { PATH = '', NODE_COMPILE_CACHE } = process.env;
   const child = spawn(process.execPath, [...argv], {
     cwd: options.cwd,
-    env: { PATH: process.env.PATH ?? '', HOME: options.cwd, ...options.env },
+    env: { PATH, HOME: options.cwd, ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }), ...options.env },
     stdio: ['ignore', output, output],
     detached: options.ownGroup ?? false,
   });
