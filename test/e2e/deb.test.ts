@@ -120,14 +120,18 @@ test('while somebody else has the dpkg lock the deployment waits, and says for w
   const slow = await buildDeb(`${site.dir}/repacks`, {
     name: 'slow-upgrade',
     version: '1',
-    scripts: { postinst: 'echo begun >/run/slow-upgrade; sleep 5' },
+    scripts: {
+      postinst: 'echo begun >/run/slow-upgrade; until [ -e /run/slow-upgrade-may-end ]; do sleep 0.1; done',
+    },
   });
   await copyFile(slow, a.seen('/root/slow.deb'));
   await a.ok(['systemd-run', '--quiet', 'dpkg', '-i', '/root/slow.deb']);
   await expect.poll(() => a.read('/run/slow-upgrade')).toBe('begun\n');
-  const result = await publisher('lighttpd', '1.4.69-2', '--output', 'json');
+  const deploying = site.fleet.startPublisher('lighttpd', '1.4.69-2', '--env', 'dev', '--output', 'json');
+  await deploying.line((line) => /waiting for the dpkg lock, held by process \d+/.test(line));
+  await a.write('/run/slow-upgrade-may-end', '');
+  const result = await deploying.finished;
   expect(result, said(result)).toMatchObject({ code: 0 });
-  expect(result.stdout).toMatch(/waiting for the dpkg lock, held by process \d+/);
   await expectEverywhere('1.4.69-2');
   proved('dpkg', 'the lock held by another dpkg: waited for, then installed');
 });

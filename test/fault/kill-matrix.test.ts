@@ -7,7 +7,7 @@ import { openStage, type Stage } from './support/kill-stage.ts';
 
 const LANES = 4;
 /** Each scenario and recovery with one type of package, the types in turn; of their points, this one in so many. */
-const ONE_IN = 41;
+const ONE_IN = 121;
 /** Two dozen seconds on two idle cores; here others may be at work. */
 const PATIENCE_MS = 240_000;
 

@@ -6,7 +6,7 @@ import { type Besieged, startBesieged } from './support/besieged.ts';
 import { currentOf } from './support/by-hand.ts';
 import { alteredEverywhere } from './support/hostile.ts';
 
-/** One announcement, with each of its bits flipped, and each of its bytes left out or doubled. */
+/** One announcement, with each of its bytes altered by a bit, left out, or doubled. */
 
 const WAVE = 1000;
 
@@ -17,17 +17,17 @@ beforeAll(async () => {
 });
 afterAll(() => siege?.world.stop());
 
-test('of all that one flipped bit, one byte less or one byte more can make of it, only itself is accepted', async () => {
+test('of all that one flipped bit at any byte, one byte less or one byte more can make of it, only itself is accepted', async () => {
   const good = forge({ key: siege.key, payload: siege.valid() });
   const altered = alteredEverywhere(good);
   const written = siege.written();
   for (let at = 0; at < altered.length; at += WAVE) await siege.send(altered.slice(at, at + WAVE));
-  expect(siege.refused()).toBe(10 * good.length);
+  expect(siege.refused()).toBe(3 * good.length);
   expect(siege.written()).toBe(written);
   expect(await currentOf(siege.instance)).toBe('1.0.0');
   const ended = nextLogged(siege.instance, ({ msg }) => msg === 'succeeded');
   await siege.send([good]);
   await ended;
   expect(await currentOf(siege.instance)).toBe('1.1.0');
-  proved('forged', `${altered.length} alterations of one announcement, each bit among them: all refused`);
+  proved('forged', `${altered.length} alterations of one announcement, at each of its bytes: all refused`);
 });

@@ -124,13 +124,11 @@ export function alteredOnce(text: string, seed: number): string[] {
   });
 }
 
-/** The text with each single bit flipped, each character left out, and each one doubled. */
+/** The text with each character altered by one bit (the eight in turn), left out, and doubled. */
 export function alteredEverywhere(text: string): string[] {
   return [...text].flatMap((character, at) => {
     const [before, after] = [text.slice(0, at), text.slice(at + 1)];
-    const flipped = Array.from({ length: 8 }, (_, bit) =>
-      String.fromCharCode(character.charCodeAt(0) ^ (1 << bit)),
-    );
-    return [...flipped, '', character + character].map((other) => before + other + after);
+    const flipped = String.fromCharCode(character.charCodeAt(0) ^ (1 << (at % 8)));
+    return [flipped, '', character + character].map((other) => before + other + after);
   });
 }
