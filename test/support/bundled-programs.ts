@@ -27,5 +27,6 @@ export async function setup(): Promise<void> {
 }
 
 export async function teardown(): Promise<void> {
-  await rm(directory, { recursive: true, force: true });
+  // A program that was ended just now may still write what it has compiled.
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 });
 }

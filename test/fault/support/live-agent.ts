@@ -228,8 +228,9 @@ function jumpingClock(now: () => number): { clock: Clock; putForward: (ms: numbe
   };
 }
 
-/** Whether it is at rest: done, or prepared and waiting to be told to go on. */
-function isSettled({ active, waiting, outbox }: ServiceState): boolean {
-  const held = active === null || (active.order.hold && active.state === 'prepared');
-  return held && waiting === null && outbox.length === 0;
+/** Whether it is at rest: done, or prepared and waiting to be told to go on. What was cancelled is about to end. */
+function isSettled({ active, waiting, outbox, tombstones }: ServiceState): boolean {
+  const isHeld = active?.order.hold === true && active.state === 'prepared';
+  const isCancelled = active !== null && tombstones.includes(active.order.deployment);
+  return (active === null || (isHeld && !isCancelled)) && waiting === null && outbox.length === 0;
 }
