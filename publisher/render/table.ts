@@ -82,7 +82,8 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
 
   return {
     event(event: PublisherEvent) {
-      if (closed) return;
+      // A pause is told by the command's own answer.
+      if (closed || event.type === 'pause') return;
       const said = spoken(event);
       if (said !== undefined) {
         terminal.write(`${rewind()}${said}\n`);

@@ -8,6 +8,7 @@ import {
   SetQueueAttributesCommand,
 } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { cancel } from '../../../publisher/commands/cancel.ts';
 import { type DeployOptions, deploy } from '../../../publisher/commands/deploy.ts';
 import { pause, unpause } from '../../../publisher/commands/pause.ts';
 import { resume } from '../../../publisher/commands/resume.ts';
@@ -171,6 +172,24 @@ describe('people are told', () => {
     expect(types.map(({ type }) => type)).toEqual(['started', 'waiting', 'left', 'resumed', 'left']);
   });
 
+  it('of a deployment that somebody called off, and of one whose end another publisher found out', async () => {
+    const notify = await openWebhook();
+    const gate = { name: 'rolling', batch: { count: 1 }, gate: 'person' } as const;
+    const strategy: Strategy = { ...gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
+    const deploying = tell(notify, (session) => deploy(session, { ...options('1.0.0'), strategy }));
+    const waiting = await webhook.text((text) => text.includes('stands prepared and waits for a person'));
+    await cancel(await stage.open(), { deployment: new RegExp(ID).exec(waiting)?.[0] ?? '' });
+    await deploying;
+    expect(webhook.texts.at(-1)).toMatch(/^– payments \S+ → 1\.0\.0 in dev cancelled: .*cancelled by /);
+
+    await tell(notify, (session) => deploy(session, { ...options('1.0.0'), wait: false }));
+    const left = webhook.texts.at(-1) ?? '';
+    expect(left).toMatch(/^⚠ .* left alone: .*; trigger-deploy watch /);
+    const deployment = new RegExp(ID).exec(left)?.[0] ?? '';
+    await tell(notify, (session) => watch(session, { deployment, timeoutMs: 10_000, detach: never() }));
+    expect(webhook.texts.at(-1)).toMatch(/^✓ payments \S+ → 1\.0\.0 in dev succeeded: /);
+  });
+
   it('of what its publisher ended with', async () => {
     const notify = await openWebhook();
     await tell(notify, async (session) => {
@@ -304,6 +323,19 @@ describe('the address of the webhook', () => {
     expect(untold).toContain(words);
     expect(untold).not.toContain('S3CRET');
   });
+});
+
+it('where some instances took what failed on others, of the failure and of the way back', async () => {
+  const notify = await openWebhook();
+  const other = await stage.agent('i-2', undefined, '1.1.0');
+  await tell(notify, (session) => deploy(session, options('1.2.0')));
+  expect(texts()).toEqual([
+    expect.stringMatching(/ 1\.2\.0 in dev started by /),
+    expect.stringMatching(/^✗ .* failed: 1 of 2 succeeded, .*; rolling back to \S+ /),
+    expect.stringMatching(/ in dev \(rollback\) started by .*: 1\.2\.0 \(ID\) failed · ID$/),
+    expect.stringMatching(/^↺ .* in dev \(rollback\) rolled back: 2 of 2 succeeded/),
+  ]);
+  await other.leave();
 });
 
 it('an events topic that is not there is one warning', async () => {
