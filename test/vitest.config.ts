@@ -19,7 +19,7 @@ export default defineConfig({
           testTimeout: 30_000,
           expect: patient,
           // Vitest leaves a core free; these wait often enough.
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {
@@ -29,8 +29,8 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Each file starts real agents and a cloud of its own; two cores carry three files side by side.
-          maxWorkers: 3,
+          // Each file starts real agents and a cloud of its own; two cores carry four files side by side.
+          maxWorkers: 4,
         },
       },
       {
@@ -41,7 +41,7 @@ export default defineConfig({
           exclude: ['**/*.long.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {

@@ -4,7 +4,7 @@ import { RECORD_NAME } from '../../agent/host/release-record.ts';
 import { chance } from '../fault/support/hostile.ts';
 import { type RecordWatch, watchRecord } from '../fault/support/record-watch.ts';
 import type { Finished } from '../support/programs.ts';
-import { parseEvent } from '../support/publisher-events.ts';
+import { eventsOf } from '../support/publisher-events.ts';
 import { proved } from '../support/reliability.ts';
 import { DEBIANS, dpkgState, keepsItsConf, lighttpd, lighttpdVersion, repack } from './support/lighttpd.ts';
 import { ledger, payments, versionOf, writeLedger } from './support/services.ts';
@@ -130,7 +130,8 @@ test(`${POWER_OFFS} power-offs leave a whole version running each time, and one 
     const service = SERVICES[round % SERVICES.length] as Service;
     const isBad = below(3) === 0;
     const other = GOOD[service].find((version) => version !== runs[service]) ?? '';
-    const { code, stdout } = await stormyDeploy(service, isBad ? BAD[service] : other);
+    const result = await stormyDeploy(service, isBad ? BAD[service] : other);
+    const { code, stdout } = result;
     if (!isBad) {
       runs[service] = other;
       wereGood[service].add(other);
@@ -139,7 +140,7 @@ test(`${POWER_OFFS} power-offs leave a whole version running each time, and one 
     expect([isBad ? 1 : 0, 3], `${service} ${isBad ? 'bad' : 'good'}, E2E_SEED=${SEED}\n${stdout}`).toContain(
       code,
     );
-    const { deployment } = parseEvent(stdout.slice(0, stdout.indexOf('\n')));
+    const deployment = eventsOf(result).find(({ type }) => type === 'started')?.deployment;
     for (const host of hosts) {
       const ending = () => endingsOf(site.fleet, host, service).find((one) => one.deployment === deployment);
       await expect
