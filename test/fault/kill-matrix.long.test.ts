@@ -9,7 +9,7 @@ import { openStage, type Stage } from './support/kill-stage.ts';
  */
 
 const LANES = 5;
-const ONE_IN = 13;
+const ONE_IN = 14;
 /** Two or three minutes on two idle cores. */
 const PATIENCE_MS = 30 * 60_000;
 

@@ -6,7 +6,7 @@ import { type Besieged, startBesieged } from './support/besieged.ts';
 import { currentOf } from './support/by-hand.ts';
 import { alteredEverywhere } from './support/hostile.ts';
 
-/** One announcement, with each of its bytes altered by a bit, left out, or doubled. */
+/** One announcement, with each of its bytes altered by a bit, and some left out or doubled. */
 
 const WAVE = 1000;
 
@@ -22,7 +22,7 @@ test('of all that one flipped bit at any byte, one byte less or one byte more ca
   const altered = alteredEverywhere(good);
   const written = siege.written();
   for (let at = 0; at < altered.length; at += WAVE) await siege.send(altered.slice(at, at + WAVE));
-  expect(siege.refused()).toBe(3 * good.length);
+  expect(siege.refused()).toBe(altered.length);
   expect(siege.written()).toBe(written);
   expect(await currentOf(siege.instance)).toBe('1.0.0');
   const ended = nextLogged(siege.instance, ({ msg }) => msg === 'succeeded');

@@ -6,7 +6,7 @@ import { DEPLOYMENTS, life, live } from './support/order-life.ts';
 
 /** As message-faults-order.test.ts, and each time other lives: a failure names its seed. */
 
-const LIVES = 30;
+const LIVES = 15;
 
 let world: LiveWorld;
 

@@ -119,3 +119,6 @@ async function fetchLighttpd(directory: string): Promise<void> {
     await download();
   });
 }
+
+// Made beforehand, while there is something else to do.
+if (import.meta.main) await debian((line) => process.stdout.write(`${line}\n`));

@@ -124,11 +124,12 @@ export function alteredOnce(text: string, seed: number): string[] {
   });
 }
 
-/** The text with each character altered by one bit (the eight in turn), left out, and doubled. */
+/** The text with each character altered by one bit (the eight in turn), and every eighth left out, or doubled. */
 export function alteredEverywhere(text: string): string[] {
   return [...text].flatMap((character, at) => {
     const [before, after] = [text.slice(0, at), text.slice(at + 1)];
     const flipped = String.fromCharCode(character.charCodeAt(0) ^ (1 << (at % 8)));
-    return [flipped, '', character + character].map((other) => before + other + after);
+    const others = at % 8 === 0 ? [flipped, '', character + character] : [flipped];
+    return others.map((other) => before + other + after);
   });
 }
