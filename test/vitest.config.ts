@@ -18,8 +18,9 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 30_000,
           expect: patient,
-          // Vitest leaves a core free; these wait often enough.
-          maxWorkers: 4,
+          // Vitest leaves a core free; these wait often enough. A file leaves nothing behind that the next could meet.
+          maxWorkers: 3,
+          isolate: false,
         },
       },
       {
@@ -29,8 +30,8 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Each file starts real agents and a cloud of its own; two cores carry four files side by side.
-          maxWorkers: 4,
+          // Each file starts real agents and a cloud of its own; two cores carry three files side by side.
+          maxWorkers: 3,
         },
       },
       {
@@ -41,7 +42,7 @@ export default defineConfig({
           exclude: ['**/*.long.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          maxWorkers: 4,
+          maxWorkers: 3,
         },
       },
       {

@@ -95,7 +95,7 @@ export async function watch(run: Run): Promise<void> {
     const now = await manager.status(run.signal);
     if (!now.active) throw watchFailed(`the service went down: ${now.summary}`);
     if (now.mainPid !== before.mainPid) {
-      throw watchFailed(`its process changed from ${before.mainPid} to ${now.mainPid}`);
+      throw watchFailed(`its process changed from ${before.mainPid ?? 'none'} to ${now.mainPid ?? 'none'}`);
     }
     if (now.restarts > before.restarts)
       throw watchFailed(`it was restarted ${now.restarts - before.restarts} times`);
