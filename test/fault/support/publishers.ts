@@ -73,20 +73,10 @@ export async function killedAt(
   args: readonly string[],
   counts: Counted = isWrite,
 ): Promise<Killed> {
-  const { cloud } = fleet;
   const publisher = startPublisher(fleet, args);
-  const over = new AbortController();
-  cloud
-    .until((first) => {
-      // Asked with every request whenever anything changes; once per change is enough.
-      if (first !== cloud.requests[0]) return false;
-      if (withoutBeats(fleet, publisher.asked().filter(counts)).length < n) return false;
-      publisher.process.kill('SIGKILL');
-      return true;
-    }, over.signal)
-    .catch(() => undefined);
-  const finished = await publisher.finished;
-  over.abort();
+  const finished = await killed(fleet, publisher, () => {
+    return withoutBeats(fleet, publisher.asked().filter(counts)).length >= n;
+  });
   return { asked: publisher.asked(), lived: finished.code !== null, finished };
 }
 
@@ -101,11 +91,15 @@ export async function killedOnce(
   args: readonly string[],
   when: () => boolean,
 ): Promise<Finished> {
-  const publisher = startPublisher(fleet, args);
+  return await killed(fleet, startPublisher(fleet, args), when);
+}
+
+async function killed({ cloud }: Fleet, publisher: Publisher, when: () => boolean): Promise<Finished> {
   const over = new AbortController();
-  fleet.cloud
+  cloud
     .until((first) => {
-      if (first !== fleet.cloud.requests[0] || !when()) return false;
+      // Asked with every request whenever anything changes; once per change is enough.
+      if (first !== cloud.requests[0] || !when()) return false;
       publisher.process.kill('SIGKILL');
       return true;
     }, over.signal)
