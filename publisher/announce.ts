@@ -3,6 +3,7 @@ import { type Announcement, announcement, LONGEST_EXPIRY_MS } from '../shared/an
 import { awsError } from '../shared/aws.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { newUlid } from '../shared/names.ts';
+import { note } from './events.ts';
 import type { Session } from './session.ts';
 
 type Stamp = 'v' | 'env' | 'issuedAt' | 'expiresAt' | 'issuedBy';
@@ -62,6 +63,6 @@ export async function announceConverge(session: Session, service: string): Promi
   } catch (error) {
     const { message } = awsError(error, 'announce the new desired state');
     const text = `${message}; the agents find it by themselves within minutes`;
-    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    note(session, text, 'warning');
   }
 }

@@ -1,6 +1,7 @@
 import { type Decision, type DecisionKind, decision } from '../shared/decision.ts';
 import { isCode } from '../shared/errors.ts';
 import { keys } from '../shared/names.ts';
+import { note } from './events.ts';
 import { nonce } from './objects.ts';
 import type { Session } from './session.ts';
 import { verifyStored } from './stored-document.ts';
@@ -68,5 +69,5 @@ async function readDecision(
 }
 
 function warn(session: Session, text: string): void {
-  session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+  note(session, text, 'warning');
 }

@@ -87,3 +87,12 @@ export interface Renderer {
   /** Leaves the terminal as it was found; nothing is drawn afterwards. */
   close(): void;
 }
+
+/** What is worth a line beside the events that a program waits for. */
+export function note(
+  to: { emit: (event: PublisherEvent) => void; clock: { now(): number } },
+  text: string,
+  level: 'info' | 'warning' = 'info',
+): void {
+  to.emit({ type: 'note', at: to.clock.now(), level, text });
+}

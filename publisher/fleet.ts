@@ -10,6 +10,7 @@ import { newUlid, replyQueueName } from '../shared/names.ts';
 import { type Reply, type RollCallAnswer, reply } from '../shared/report.ts';
 import { backoffMs } from '../shared/retry.ts';
 import { announce, dates } from './announce.ts';
+import { note } from './events.ts';
 import type { Session } from './session.ts';
 
 /** Receives under way at a time: a thousand agents answer at once. */
@@ -39,7 +40,7 @@ export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
   const warn = (about: string, text: string) => {
     if (warned.has(about)) return;
     warned.add(about);
-    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    note(session, text, 'warning');
   };
 
   async function receive(take: (reply: Reply) => void, signal: AbortSignal): Promise<void> {

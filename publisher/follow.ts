@@ -1,6 +1,7 @@
 import { messageOf } from '../shared/errors.ts';
 import { cleanTail, isEnding, type Report } from '../shared/report.ts';
 import type { DeploymentRecord, ReportReader } from './deployments.ts';
+import { note } from './events.ts';
 import type { ReplyQueue } from './fleet.ts';
 import type { Session } from './session.ts';
 import { type Settlement, settle } from './settle.ts';
@@ -162,7 +163,7 @@ function recordLook(session: Session, { progress, read }: Following): () => Prom
     } catch (error) {
       if (!failing) {
         const text = `the record cannot be read, trying on: ${messageOf(error)}`;
-        session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+        note(session, text, 'warning');
       }
       failing = true;
     }

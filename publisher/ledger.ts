@@ -3,7 +3,7 @@ import type { Signer, Verifier } from '../shared/signing.ts';
 import type { Environment } from './config.ts';
 import { type Deployments, openDeployments } from './deployments.ts';
 import { type DesiredStates, openDesiredStates } from './desired-state.ts';
-import type { PublisherEvent } from './events.ts';
+import { note, type PublisherEvent } from './events.ts';
 import { type Locks, openLocks } from './lock.ts';
 import { type Objects, openObjects } from './objects.ts';
 import { forAgents, openPauses, type Pauses } from './pauses.ts';
@@ -36,7 +36,7 @@ export function openLedger(options: LedgerOptions): Ledger {
   const env = options.env.name;
   const now = () => clock.now();
   const objects = openObjects(options.aws, options.env.bucket);
-  const warn = (text: string) => emit({ type: 'note', at: now(), level: 'warning', text });
+  const warn = (text: string) => note({ emit, clock }, text, 'warning');
   const pauses = openPauses({ env, objects, signer, verifier });
   const pauseOf = async (service: string) => forAgents(await pauses.of(service));
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isCode, messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { keys, newUlid, ulid } from '../shared/names.ts';
 import { formatMs } from '../shared/retry.ts';
-import type { PublisherEvent } from './events.ts';
+import { note, type PublisherEvent } from './events.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import type { Clock, Origin } from './session.ts';
 
@@ -111,12 +111,11 @@ export function openLocks(context: LockContext): Locks {
 
   async function watchUntilDead(wanted: Wanted, found: LockOwner): Promise<void> {
     if (seenUnchangedMs(wanted.service) >= STALE_MS) return;
-    context.emit({
-      type: 'note',
-      at: clock.now(),
-      level: 'warning',
-      text: `the lock of ${wanted.service} is held by ${found.who} (${found.command} ${found.deployment}) since ${found.since}, who gives no sign of life; watching it for ${formatMs(STALE_MS)} before taking it over`,
-    });
+    note(
+      context,
+      `the lock of ${wanted.service} is held by ${found.who} (${found.command} ${found.deployment}) since ${found.since}, who gives no sign of life; watching it for ${formatMs(STALE_MS)} before taking it over`,
+      'warning',
+    );
     for (;;) {
       await clock.sleep(WATCH_MS, wanted.signal);
       const stored = await see(wanted.service);
@@ -230,7 +229,8 @@ function hold(context: LockContext, key: string, first: HeldDocument, firstEtag:
         warned = false;
       } catch (error) {
         if (done.signal.aborted || lost.signal.aborted) return;
-        if (!warned) note(context, `the lock could not be renewed, trying on: ${messageOf(error)}`);
+        if (!warned)
+          note(context, `the lock could not be renewed, trying on: ${messageOf(error)}`, 'warning');
         warned = true;
       }
     }
@@ -257,14 +257,11 @@ function hold(context: LockContext, key: string, first: HeldDocument, firstEtag:
         note(
           context,
           `the lock could not be released (${messageOf(error)}); it frees itself after ${formatMs(STALE_MS)}`,
+          'warning',
         );
       }
     },
   };
-}
-
-function note(context: LockContext, text: string): void {
-  context.emit({ type: 'note', at: context.clock.now(), level: 'warning', text });
 }
 
 function locked(service: string, found: LockOwner, now: number): TriggerDeployError {

@@ -1,6 +1,7 @@
 import { isCode, messageOf } from '../shared/errors.ts';
 import { newUlid } from '../shared/names.ts';
 import { formatMs } from '../shared/retry.ts';
+import { note } from './events.ts';
 import { aheadOf, beat, join, type Line, leave, type Waiting } from './line.ts';
 import { HEARTBEAT_MS, STALE_MS } from './lock.ts';
 import type { Ticket } from './rollout.ts';
@@ -173,8 +174,4 @@ export function namesOf(session: Session, line: Line): string {
   const shown = line.slice(0, 5).map((one) => nameOf(session, one));
   const more = line.length > 5 ? [`${line.length - 5} more`] : [];
   return [...shown, ...more].join(', ');
-}
-
-export function note(session: Session, text: string, level: 'info' | 'warning' = 'info'): void {
-  session.emit({ type: 'note', at: session.clock.now(), level, text });
 }

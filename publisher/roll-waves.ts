@@ -2,7 +2,7 @@ import { messageOf } from '../shared/errors.ts';
 import { announce, dates } from './announce.ts';
 import { type Decisions, decide, readDecisions } from './decisions.ts';
 import type { DeploymentRecord, Rolling, StoredDeployment } from './deployments.ts';
-import type { ExitCode } from './events.ts';
+import { type ExitCode, note } from './events.ts';
 import { openReplyQueue, type ReplyQueue, rollCall } from './fleet.ts';
 import { openProgress, type Progress } from './follow.ts';
 import type { Lock } from './lock.ts';
@@ -110,7 +110,7 @@ async function driveToItsEnd(stage: Stage, first: StoredDeployment): Promise<Sto
     if (abort.aborted) throw abort.reason;
     if (conduct.detach.aborted) return undefined;
     const text = `nobody drives ${deployment} now: trigger-deploy resume ${deployment} --env ${session.env.name} goes on`;
-    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    note(session, text, 'warning');
     throw error;
   } finally {
     over.abort();
@@ -229,7 +229,7 @@ function tellOfPause(
   const text = now
     ? `${pauseText(session, service, now)}; nobody else is told to switch until it is lifted`
     : 'no longer paused: it goes on';
-  session.emit({ type: 'note', at: session.clock.now(), level: now ? 'warning' : 'info', text });
+  note(session, text, now ? 'warning' : 'info');
 }
 
 const isAwaiting = ({ rolling }: DeploymentRecord) =>
@@ -298,7 +298,7 @@ function tell(session: Session, record: DeploymentRecord, before: Rolling, now: 
   if (now.confirmed !== undefined && before.confirmed === undefined) {
     const { by } = now.confirmed;
     const text = by === 'time' ? 'nothing failed in the meantime: it goes on' : `confirmed by ${by}`;
-    session.emit({ type: 'note', at, level: 'info', text });
+    note(session, text);
   }
   return false;
 }
@@ -310,7 +310,7 @@ function ask({ session, conduct }: Stage, record: DeploymentRecord, hearing: Hea
   const answered = conduct.ask?.(ended.signal);
   if (answered) {
     const text = 'y goes on, n goes back; Ctrl-C leaves it waiting';
-    session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+    note(session, text);
   }
   answered
     ?.then(async (yes) => {
@@ -321,7 +321,7 @@ function ask({ session, conduct }: Stage, record: DeploymentRecord, hearing: Hea
       // Closed, or decided from elsewhere meanwhile.
       if (ended.signal.aborted || hearing.stop.aborted) return;
       const text = `the answer could not be written down: ${messageOf(error)}`;
-      session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+      note(session, text, 'warning');
     });
   return ended;
 }
@@ -343,6 +343,6 @@ async function unwellOf(
 
 function leave(session: Session, { deployment, env }: DeploymentRecord): ExitCode {
   const text = `detached: the wave under way goes on, and no other begins; trigger-deploy resume ${deployment} --env ${env} goes on`;
-  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  note(session, text);
   return DETACHED;
 }

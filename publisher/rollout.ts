@@ -4,7 +4,7 @@ import { newUlid } from '../shared/names.ts';
 import type { InstanceRecord } from '../shared/report.ts';
 import { announce, dates } from './announce.ts';
 import type { DeploymentRecord, Policy, Rolling, StoredDeployment } from './deployments.ts';
-import type { ExitCode } from './events.ts';
+import { type ExitCode, note } from './events.ts';
 import { openReplyQueue, type ReplyQueue } from './fleet.ts';
 import { follow, openProgress } from './follow.ts';
 import type { Lock } from './lock.ts';
@@ -219,7 +219,7 @@ async function followToEnd(
 
 function leave(session: Session, record: DeploymentRecord, why: string, code: ExitCode): ExitCode {
   const text = `${why}: trigger-deploy watch ${record.deployment} --env ${record.env} follows it`;
-  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  note(session, text);
   return code;
 }
 

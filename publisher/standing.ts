@@ -1,5 +1,6 @@
 import type { Desired } from '../shared/desired.ts';
 import type { DeploymentRecord, StoredDeployment } from './deployments.ts';
+import { note } from './events.ts';
 import { openProgress } from './follow.ts';
 import { isFinal, lastEndingMs, recordOutcome, verdictOn } from './outcome.ts';
 import type { Session } from './session.ts';
@@ -48,6 +49,6 @@ async function settleLeftover(session: Session, stored: StoredDeployment): Promi
   const tookMs = () => lastEndingMs(record, said);
   const settled = await recordOutcome(session, stored, outcome, { reports: progress.reports, tookMs });
   const text = `${record.action} ${record.deployment} of ${record.version} was left unsettled: ${settled.value.outcome}`;
-  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  note(session, text);
   return settled.value;
 }

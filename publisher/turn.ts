@@ -1,9 +1,10 @@
 import { isCode, TriggerDeployError } from '../shared/errors.ts';
 import { newUlid } from '../shared/names.ts';
 import { formatMs } from '../shared/retry.ts';
+import { note } from './events.ts';
 import { type Lock, STALE_MS } from './lock.ts';
 import { type Pause, pauseText } from './pauses.ts';
-import { LOOK_MS, namesOf, note, type Place, type TurnWanted, throughTheLine } from './queueing.ts';
+import { LOOK_MS, namesOf, type Place, type TurnWanted, throughTheLine } from './queueing.ts';
 import type { Ticket } from './rollout.ts';
 import type { Session } from './session.ts';
 import { openLine } from './waiting-line.ts';

@@ -1,6 +1,7 @@
 import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import { announceConverge } from '../announce.ts';
+import { note } from '../events.ts';
 import { inParallel } from '../parallel.ts';
 import { forAgents, type Pause, pauseText } from '../pauses.ts';
 import type { Session } from '../session.ts';
@@ -85,7 +86,7 @@ async function tellAgents(session: Session, service: string, pause: Desired['pau
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
     const text = `the agents of ${service} were not told: ${messageOf(error)}`;
-    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    note(session, text, 'warning');
     return false;
   }
   await announceConverge(session, service);

@@ -2,7 +2,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { type Manifest, sameArtifacts } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { storedBytes } from '../download.ts';
-import type { ExitCode } from '../events.ts';
+import { type ExitCode, note } from '../events.ts';
 import { describeConfigs, partOf } from '../package-files.ts';
 import { checkRequired, packageOf, provenIn } from '../proof.ts';
 import { publish } from '../publish.ts';
@@ -71,7 +71,7 @@ async function bring(
   });
   const done = changed ? `is brought from ${source.env.name} to` : 'is there already, the same package, in';
   const text = `${service} ${version} ${done} ${session.env.name}`;
-  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  note(session, text);
   return manifest;
 }
 

@@ -1,6 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { DeploymentRecord } from '../deployments.ts';
-import type { ExitCode } from '../events.ts';
+import { type ExitCode, note } from '../events.ts';
 import type { Queueing } from '../queueing.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
 import { type Change, rollOut } from '../rollout.ts';
@@ -86,7 +86,7 @@ function repeated(
 ): Change {
   const { service, version, artifacts, previous, rollbackOf, deployment } = last;
   const text = `repeating the rollback to ${version} (${deployment}), whose publisher did not see its end; another rollback goes further`;
-  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  note(session, text);
   return { service, version, artifacts, action: 'rollback', previous, before, reason, rollbackOf };
 }
 

@@ -1,6 +1,7 @@
 import { isCode } from '../../shared/errors.ts';
 import type { Report } from '../../shared/report.ts';
 import { type Decisions, readDecisions } from '../decisions.ts';
+import { note } from '../events.ts';
 import { localDeployment, type PastDeployment } from '../local-deployments.ts';
 import type { Session } from '../session.ts';
 
@@ -42,7 +43,7 @@ async function decisionsOn(session: Session, service: string, id: string): Promi
   } catch (error) {
     if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
     const text = `who confirmed or cancelled it cannot be verified: ${error.message}`;
-    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    note(session, text, 'warning');
     return {};
   }
 }

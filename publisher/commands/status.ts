@@ -1,6 +1,7 @@
 import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
+import { note } from '../events.ts';
 import { rollCall } from '../fleet.ts';
 import { inParallel } from '../parallel.ts';
 import type { Pause } from '../pauses.ts';
@@ -97,7 +98,7 @@ async function pauseOf(session: Session, service: string): Promise<Pause | undef
   } catch (error) {
     if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
     const text = `whether ${service} is paused is not known: ${error.message}`;
-    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    note(session, text, 'warning');
     return undefined;
   }
 }
@@ -113,7 +114,7 @@ async function ask(
   } catch (error) {
     if (session.signal.aborted || isCode(error, 'AWS_UNREACHABLE', 'INTERNAL')) throw error;
     const text = `nobody was asked, this is what the record holds: ${messageOf(error)}`;
-    session.emit({ type: 'note', at: session.clock.now(), level: 'warning', text });
+    note(session, text, 'warning');
     return [];
   }
 }

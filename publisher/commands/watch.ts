@@ -1,6 +1,6 @@
 import { isCode } from '../../shared/errors.ts';
 import type { DeploymentRecord, ReportReader, StoredDeployment } from '../deployments.ts';
-import type { ExitCode } from '../events.ts';
+import { type ExitCode, note } from '../events.ts';
 import { follow, openProgress, type Progress } from '../follow.ts';
 import type { Lock } from '../lock.ts';
 import { isFinal, isRollBackDue, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
@@ -213,6 +213,6 @@ function undrivenNow(session: Session, record: DeploymentRecord, progress: Progr
 
 function detached(session: Session, record: DeploymentRecord): ExitCode {
   const text = `no longer watched: trigger-deploy watch ${record.deployment} --env ${record.env} follows it again`;
-  session.emit({ type: 'note', at: session.clock.now(), level: 'info', text });
+  note(session, text);
   return DETACHED;
 }
