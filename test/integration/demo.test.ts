@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { killMarked, markedProcesses } from '../support/marked-processes.ts';
+import { commandLineOf, killMarked, markedProcesses } from '../support/marked-processes.ts';
 import { type Program, startProgram } from '../support/programs.ts';
 
 /** `npm run demo`: what it shows, that what it offers works, and that nothing of it stays, however it ends. */
@@ -105,10 +105,9 @@ test.each([
 test('a step that fails is named, and leaves nothing behind', async () => {
   startDemo();
   await printed(' starting 1.0.0');
-  for (const pid of markedProcesses(dir)) {
-    const argv = await readFile(`/proc/${pid}/cmdline`, 'utf8');
-    if (argv.includes('1.0.0\0--env')) process.kill(pid, 'SIGKILL');
-  }
+  const deploying = markedProcesses(dir).find((pid) => commandLineOf(pid).includes('payments 1.0.0 --env'));
+  if (deploying === undefined) throw new Error('nothing deploys 1.0.0');
+  process.kill(deploying, 'SIGKILL');
   const { code, stderr } = await demo.finished;
   expect(code).toBe(1);
   expect(stderr).toContain(

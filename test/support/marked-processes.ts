@@ -27,6 +27,11 @@ export function markedProcesses(dir: string): number[] {
     });
 }
 
+/** What `pid` was started with, words parted by spaces: nothing of it when it has ended meanwhile. */
+export function commandLineOf(pid: number): string {
+  return readOf(pid, 'cmdline').replaceAll('\0', ' ').trim();
+}
+
 /** KILL to every one of them, and to what they start meanwhile, until there is none. */
 export async function killMarked(dir: string): Promise<void> {
   for (let waited = 0; ; waited += 10) {
@@ -46,13 +51,17 @@ export async function killMarked(dir: string): Promise<void> {
 
 /** A zombie has no environment any more. */
 function markAt(pid: number): string | undefined {
-  let environ: string;
-  try {
-    environ = readFileSync(`/proc/${pid}/environ`, 'utf8');
-  } catch {
-    // It has ended, or is another user's.
-    return undefined;
-  }
-  const entry = environ.split('\0').find((one) => one.startsWith(`${MARK}=`));
+  const entry = readOf(pid, 'environ')
+    .split('\0')
+    .find((one) => one.startsWith(`${MARK}=`));
   return entry?.slice(MARK.length + 1);
+}
+
+/** Empty for a process that has ended, which it may do at any moment, or is another user's. */
+function readOf(pid: number, name: 'environ' | 'cmdline'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
 }

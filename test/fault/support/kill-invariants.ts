@@ -6,7 +6,7 @@ import { readJournal } from '../../../agent/host/journal.ts';
 import { readRecord } from '../../../agent/host/release-record.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { type Ending, isEnding, type Report } from '../../../shared/report.ts';
-import { markedProcesses } from '../../support/marked-processes.ts';
+import { commandLineOf, markedProcesses } from '../../support/marked-processes.ts';
 import { chainProblems, hookProblems, journaledOf } from './kill-history.ts';
 import { type Event, type PackageKind, SERVICE } from './kill-plan.ts';
 import type { Scenario } from './kill-scenarios.ts';
@@ -94,8 +94,7 @@ async function serviceProblems(
   if (answer !== current) problems.push(`current is ${current}, and what answers is ${answer}`);
   const processes = markedProcesses(dir);
   if (processes.length !== (current === null ? 0 : 1)) {
-    const lines = processes.map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '));
-    problems.push(`${processes.length} processes are left: ${lines.join('; ')}`);
+    problems.push(`${processes.length} processes are left: ${processes.map(commandLineOf).join('; ')}`);
   }
   return problems;
 }
