@@ -1,8 +1,8 @@
-import { Readable } from 'node:stream';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { awsError, awsErrorName, awsStatus } from '../shared/aws.ts';
+import { bodyChunks } from '../shared/body.ts';
 import { isCode, TriggerDeployError } from '../shared/errors.ts';
-import { backoffMs, formatMs } from '../shared/retry.ts';
+import { backoffMs } from '../shared/retry.ts';
 import type { Clock } from './session.ts';
 
 export interface DownloadOptions {
@@ -48,28 +48,8 @@ async function* bytesFrom(options: DownloadOptions, start: number): AsyncGenerat
   const { s3, bucket, key, signal, stallMs = STALL_MS } = options;
   const range = start > 0 ? { Range: `bytes=${start}-` } : {};
   const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...range });
-  const { Body, ContentRange } = await s3.send(command, { abortSignal: signal });
-  if (!(Body instanceof Readable)) throw new Error('AWS answered without a body');
-  const stop = () => Body.destroy(signal.reason);
-  signal.addEventListener('abort', stop, { once: true });
-  const watch = () =>
-    setTimeout(() => Body.destroy(new Error(`no byte came for ${formatMs(stallMs)}`)), stallMs);
-  let timer = watch();
-  try {
-    if (start > 0 && !ContentRange?.startsWith(`bytes ${start}-`)) {
-      throw new Error(`asked for the bytes from ${start}, got ${ContentRange ?? 'all'}`);
-    }
-    for await (const chunk of Body) {
-      // Time that the reader takes is no stall.
-      clearTimeout(timer);
-      yield chunk as Buffer;
-      timer = watch();
-    }
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', stop);
-    Body.destroy();
-  }
+  const answer = await s3.send(command, { abortSignal: signal });
+  yield* bodyChunks(answer, { signal, stallMs, start });
 }
 
 function failureOf(error: unknown, where: string): TriggerDeployError {

@@ -1,10 +1,9 @@
-import { addAbortSignal, Readable } from 'node:stream';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { type Aws, awsError, awsStatus } from '../../shared/aws.ts';
+import { bodyChunks } from '../../shared/body.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { manifest } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
-import { formatMs } from '../../shared/retry.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { ArtifactStore, DesiredStore, ManifestStore } from '../deploy/ports.ts';
 import { type Finding, finding, isNamed } from './call.ts';
@@ -37,14 +36,10 @@ export function createArtifactStore({ aws, bucket, stallMs = STALL_MS }: StoreOp
       };
       const command = new GetObjectCommand({ ...place, Range: `bytes=${start}-${end - 1}` });
       try {
-        const { Body, ContentRange } = await aws.s3.send(command, { abortSignal: signal });
-        const body = readable(Body);
-        // Something between us and S3 may ignore the range and begin at 0.
-        if (start > 0 && !ContentRange?.startsWith(`bytes ${start}-`)) {
-          body.destroy();
-          throw new Error(`asked for the bytes from ${start}, got ${ContentRange ?? 'all'}`);
-        }
-        return chunks(body, { signal, stallMs, failure: (error) => downloadError(error, what, place) });
+        const answer = await aws.s3.send(command, { abortSignal: signal });
+        return explained(bodyChunks(answer, { signal, stallMs, start }), (error) =>
+          signal.aborted ? error : downloadError(error, what, place),
+        );
       } catch (error) {
         signal.throwIfAborted();
         throw downloadError(error, what, place);
@@ -116,18 +111,17 @@ async function readDocument(
   });
   signal.throwIfAborted();
   try {
-    const { Body, ETag = '' } = await aws.s3.send(command, { abortSignal: signal });
-    const failure = (error: unknown) => awsError(error, doing);
+    const answer = await aws.s3.send(command, { abortSignal: signal });
     const parts: Uint8Array[] = [];
     let size = 0;
-    for await (const part of chunks(readable(Body), { signal, stallMs, failure })) {
+    for await (const part of bodyChunks(answer, { signal, stallMs })) {
       size += part.length;
       if (size > DOCUMENT_LIMIT) {
         throw new TriggerDeployError('DOCUMENT_INVALID', `cannot ${doing}: it is larger than 1 MiB`);
       }
       parts.push(part);
     }
-    return { text: Buffer.concat(parts).toString('utf8'), etag: ETag };
+    return { text: Buffer.concat(parts).toString('utf8'), etag: answer.ETag ?? '' };
   } catch (error) {
     signal.throwIfAborted();
     if (awsStatus(error) === 304) return 'unchanged';
@@ -175,39 +169,10 @@ export async function probeBucket(
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
-function readable(body: unknown): Readable {
-  if (body instanceof Readable) return body;
-  throw new Error('AWS answered without a body');
-}
-
-/**
- * The body's chunks. It is destroyed at the end, however that comes: read to its end, left early, aborted (the
- * signal's reason is thrown), broken or stalled (`failure` makes the error). Time that the reader takes is no stall.
- */
-function chunks(
-  body: Readable,
-  options: { signal: AbortSignal; stallMs: number; failure: (error: unknown) => Error },
-): AsyncIterable<Uint8Array> {
-  const { signal, stallMs, failure } = options;
-  // Here and not below, which runs only once someone reads. The SDK promises it for the headers only.
-  addAbortSignal(signal, body);
-  async function* read(): AsyncGenerator<Uint8Array> {
-    const watch = () =>
-      setTimeout(() => body.destroy(new Error(`no byte came for ${formatMs(stallMs)}`)), stallMs);
-    let timer = watch();
-    try {
-      for await (const chunk of body) {
-        clearTimeout(timer);
-        yield chunk;
-        timer = watch();
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      throw failure(error);
-    } finally {
-      clearTimeout(timer);
-      body.destroy();
-    }
+async function* explained(chunks: AsyncIterable<Uint8Array>, explain: (error: unknown) => unknown) {
+  try {
+    yield* chunks;
+  } catch (error) {
+    throw explain(error);
   }
-  return read();
 }
