@@ -5,13 +5,12 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Journal } from '../../agent/deploy/ports.ts';
 import { type ServiceState, serviceState } from '../../agent/deploy/state.ts';
-import { openWorker } from '../../agent/deploy/worker.ts';
 import { createCommandManager } from '../../agent/host/command.ts';
 import { createJournal } from '../../agent/host/journal.ts';
 import { openCommands } from '../../agent/host/leftovers.ts';
 import { findProcess } from '../../agent/host/processes.ts';
-import { silentLog } from '../../shared/log.ts';
-import { createFakePorts, createModel, IDENTITY, orderOf, serviceConfig } from '../support/fake-ports.ts';
+import { live } from '../support/agent-life.ts';
+import { createFakePorts, createModel, orderOf, serviceConfig } from '../support/fake-ports.ts';
 import { proved } from '../support/reliability.ts';
 import { calm, systemClock } from '../unit/agent/host/fixtures/clock.ts';
 import { quickDirectory } from './support/disk-recording.ts';
@@ -46,27 +45,17 @@ async function realJournal(path: string, count: number) {
   const states: ServiceState[] = [];
   const journal = createJournal({ path, parse });
   const ports = createFakePorts(createModel());
-  const delivered = Promise.withResolvers<void>();
   const recording: Journal = {
     load: journal.load,
     async append(state) {
       await journal.append(state);
       states.push(state);
-      if (state.running && state.outbox.length === 0) delivered.resolve();
     },
   };
-  const stopping = new AbortController();
-  const worker = await openWorker({
-    service: serviceConfig(),
-    ports: { ...ports, journal: recording },
-    identity: IDENTITY,
-    log: silentLog(),
-  });
-  await worker.accept(orderOf('1.0.0'));
-  const running = worker.run(stopping.signal);
-  await delivered.promise;
-  stopping.abort();
-  await running;
+  const life = await live(createModel(), serviceConfig(), { ...ports, journal: recording });
+  await life.worker.accept(orderOf('1.0.0'));
+  await life.reached(() => states.at(-1)?.running != null && states.at(-1)?.outbox.length === 0);
+  await life.stop();
   const lines = (await readFile(path)).toString('latin1').split('\n').slice(0, -1).slice(-count);
   const bytes = Buffer.from(`${lines.join('\n')}\n`, 'latin1');
   let end = 0;

@@ -1,13 +1,13 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LocalOrder } from '../../../agent/deploy/local.ts';
-import { openWorker, type ServiceWorker } from '../../../agent/deploy/worker.ts';
+import type { ServiceWorker } from '../../../agent/deploy/worker.ts';
 import { takeLocalOrders } from '../../../agent/local.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { newUlid } from '../../../shared/names.ts';
+import { live } from '../../support/agent-life.ts';
 import {
   artifactsOf,
   createFakePorts,
-  IDENTITY,
   type Model,
   modelRunning,
   orderOf,
@@ -15,11 +15,6 @@ import {
 } from '../../support/fake-ports.ts';
 
 /** The worker and its steps over an instance in memory, and a spool in memory. */
-
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
 
 interface World {
   model: Model;
@@ -31,7 +26,7 @@ interface World {
 
 async function world(model: Model): Promise<World> {
   const ports = createFakePorts(model);
-  const worker = await openWorker({ service: serviceConfig(), ports, identity: IDENTITY, log: silentLog() });
+  const { worker } = await live(model, serviceConfig(), ports);
   const stopping = new AbortController();
   const spool = new Map<string, LocalOrder>();
   const local = {
@@ -40,10 +35,10 @@ async function world(model: Model): Promise<World> {
     changed: async (ms: number, signal: AbortSignal) => ports.clock.sleep(Math.min(ms, 5), signal),
   };
   const parts = { local, workers: new Map([['payments', worker]]), clock: ports.clock, log: silentLog() };
-  const running = Promise.all([worker.run(stopping.signal), takeLocalOrders(parts, stopping.signal)]);
-  ends.push(async () => {
+  const taking = takeLocalOrders(parts, stopping.signal);
+  onTestFinished(async () => {
     stopping.abort(new Error('over'));
-    await running;
+    await taking;
   });
   return {
     model,

@@ -164,7 +164,7 @@ describe('a body', () => {
       answer = response;
     });
     const body = await store.read(ask(0, 10, stop.signal));
-    await vi.waitUntil(() => answer !== undefined);
+    await expect.poll(() => answer).toBeDefined();
     const closed = once(answer as ServerResponse, 'close');
     stop.abort('superseded');
     await closed;

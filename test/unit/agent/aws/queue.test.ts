@@ -157,11 +157,12 @@ describe('receive', () => {
     try {
       const receiving = rejection(queue.receive(NEVER));
       for (let attempt = 1; attempt <= 4; attempt += 1) {
-        await vi.waitUntil(async () => {
+        const isAsked = async () => {
           // The SDK's pauses between its tries.
           if (attempt > 1) await vi.advanceTimersByTimeAsync(10);
           return asked.mock.calls.length === attempt;
-        });
+        };
+        await vi.waitUntil(isAsked, { timeout: 10_000 });
         await vi.advanceTimersByTimeAsync(30_000);
       }
       expect(await receiving).toMatchObject({

@@ -1,12 +1,9 @@
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Change } from '../../../../agent/deploy/ports.ts';
-import { openWorker } from '../../../../agent/deploy/worker.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
-import { silentLog } from '../../../../shared/log.ts';
-import { isEnding } from '../../../../shared/report.ts';
+import { live } from '../../../support/agent-life.ts';
 import {
   createFakePorts,
-  IDENTITY,
   type Model,
   modelRunning,
   orderOf,
@@ -42,20 +39,10 @@ async function deploy(
       model.running = { version: to, pid: 7, invocation: `script-${to}` };
     }
   };
-  const worker = await openWorker({ service: serviceConfig(), ports, identity: IDENTITY, log: silentLog() });
-  const stopping = new AbortController();
-  const running = worker.run(stopping.signal);
-  onTestFinished(async () => {
-    stopping.abort(new TriggerDeployError('INTERRUPTED', 'the test is over'));
-    await running;
-  });
+  const life = await live(model, serviceConfig(), ports);
   const order = orderOf(version);
-  await worker.accept(order);
-  const ending = await vi.waitFor(() => {
-    const found = model.delivered.find((one) => one.deployment === order.deployment && isEnding(one.state));
-    if (!found) throw new Error('no ending yet');
-    return found;
-  });
+  await life.worker.accept(order);
+  const ending = await life.ending(order.deployment);
   return { ending, changes };
 }
 

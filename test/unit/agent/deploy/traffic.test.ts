@@ -1,8 +1,7 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import type { ServiceConfig } from '../../../../agent/deploy/ports.ts';
-import { openWorker, type ServiceWorker } from '../../../../agent/deploy/worker.ts';
-import { TriggerDeployError } from '../../../../shared/errors.ts';
+import { describe, expect, test } from 'vitest';
+import { openWorker } from '../../../../agent/deploy/worker.ts';
 import { silentLog } from '../../../../shared/log.ts';
+import { live } from '../../../support/agent-life.ts';
 import {
   createFakePorts,
   hook,
@@ -18,46 +17,19 @@ import {
 const HOOKS = { beforeStop: [hook('/drain')], afterStart: [hook('/undrain')] };
 const GROUP = 'group-1';
 
-const ends: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
-
 function balanced(): Model {
   const model = modelRunning('1.0.0');
   model.groups = new Set([GROUP]);
   return model;
 }
 
-/** One life of the agent. */
-async function live(model: Model, service: ServiceConfig = serviceConfig({ hooks: HOOKS })) {
-  const worker = await openWorker({
-    service,
-    ports: createFakePorts(model),
-    identity: IDENTITY,
-    log: silentLog(),
-  });
-  const stopping = new AbortController();
-  const running = worker.run(stopping.signal);
-  const stop = async () => {
-    stopping.abort(new TriggerDeployError('INTERRUPTED', 'stopped'));
-    await running;
-  };
-  ends.push(stop);
-  return { worker, stop };
-}
+const drained = serviceConfig({ hooks: HOOKS });
 
-const endingOf = async (worker: ServiceWorker, deployment: string) => {
-  const find = () => worker.state().endings.find(({ report }) => report.deployment === deployment)?.report;
-  await expect.poll(find, { interval: 5 }).toBeDefined();
-  return find();
-};
-
-async function deployed(model: Model, version: string, service?: ServiceConfig) {
-  const { worker } = await live(model, service);
+async function deployed(model: Model, version: string, service = drained) {
+  const { worker, ending } = await live(model, service);
   const order = orderOf(version);
   await worker.accept(order);
-  return { worker, ending: await endingOf(worker, order.deployment) };
+  return { worker, ending: await ending(order.deployment) };
 }
 
 /** A life that is over, as by SIGKILL, at the `call` that fits: nothing that it does comes to anything any more. */
@@ -72,8 +44,7 @@ async function killedAt(model: Model, call: string, version: string): Promise<st
     }
     if (isDead) await new Promise(() => {});
   };
-  const service = serviceConfig({ hooks: HOOKS });
-  const worker = await openWorker({ service, ports, identity: IDENTITY, log: silentLog() });
+  const worker = await openWorker({ service: drained, ports, identity: IDENTITY, log: silentLog() });
   void worker.run(new AbortController().signal);
   const order = orderOf(version);
   await worker.accept(order);
@@ -191,12 +162,14 @@ describe('a deployment that cannot drain', () => {
 test('what is broken stays out of traffic until a version is well there', async () => {
   const model = balanced();
   model.unhealthy.add('1.0.0').add('1.1.0');
-  const { ending, worker } = await deployed(model, '1.1.0');
-  expect(ending).toMatchObject({ state: 'broken' });
+  const { worker, ending } = await live(model, drained);
+  const broken = orderOf('1.1.0');
+  await worker.accept(broken);
+  expect(await ending(broken.deployment)).toMatchObject({ state: 'broken' });
   expect(worker.state().outOfTraffic).toEqual({ groups: [GROUP], well: false });
   const mended = orderOf('1.2.0');
   await worker.accept(mended);
-  expect(await endingOf(worker, mended.deployment)).toMatchObject({ state: 'succeeded' });
+  expect(await ending(mended.deployment)).toMatchObject({ state: 'succeeded' });
   expect(model.groups).toEqual(new Set([GROUP]));
   expect(worker.state().outOfTraffic).toBeNull();
 });
@@ -213,8 +186,8 @@ test.each([
 ])('an agent killed %s brings the instance back into traffic, after the check', async (_title, call) => {
   const model = balanced();
   const deployment = await killedAt(model, call, '1.1.0');
-  const { worker } = await live(model);
-  expect(await endingOf(worker, deployment)).toMatchObject({ state: 'succeeded' });
+  const { worker, ending } = await live(model, drained);
+  expect(await ending(deployment)).toMatchObject({ state: 'succeeded' });
   expect(model.groups).toEqual(new Set([GROUP]));
   expect(worker.state().outOfTraffic).toBeNull();
   expect(model.course.slice(-1)).toEqual(['healthy']);

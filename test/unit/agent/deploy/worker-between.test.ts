@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import type { DesiredReader } from '../../../../agent/deploy/converge.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
 import type { Desired } from '../../../../shared/desired.ts';
-import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { silentLog } from '../../../../shared/log.ts';
+import { live } from '../../../support/agent-life.ts';
 import {
   createFakePorts,
   hook,
@@ -16,8 +16,11 @@ import {
 
 /** What comes between a look and what is made of it, and between two lives of the agent. */
 
-const open = (model: Model, service = serviceConfig()) =>
-  openWorker({ service, ports: createFakePorts(model), identity: IDENTITY, log: silentLog() });
+const open = (model: Model) =>
+  openWorker({
+    ...{ service: serviceConfig(), ports: createFakePorts(model) },
+    ...{ identity: IDENTITY, log: silentLog() },
+  });
 
 function desiring(version: string): { reader: DesiredReader; deployment: string; order: Desired } {
   const { deployment, sequence, artifacts } = orderOf(version);
@@ -59,35 +62,20 @@ test('an agent killed while it gives traffic back turns back again and does not 
     if (state.active === null && state.endings.length > 0) throw new Error('killed');
     await append(state);
   };
-  const first = await openWorker({
-    service: serviceConfig({ hooks }),
-    ports,
-    identity: IDENTITY,
-    log: silentLog(),
-  });
-  const order = orderOf('1.1.0');
-  await first.accept(order);
-  const stopping = new AbortController();
+  const first = await live(model, serviceConfig({ hooks }), ports);
   const gaveBack = Promise.withResolvers<void>();
   model.before = (call) => {
     if (call === 'hook /undrain') gaveBack.resolve();
   };
-  const running = first.run(stopping.signal);
+  const order = orderOf('1.1.0');
+  await first.worker.accept(order);
   await gaveBack.promise;
-  stopping.abort(new TriggerDeployError('INTERRUPTED', 'killed'));
-  await running;
+  await first.stop();
 
   model.failingHooks.clear();
-  const second = await open(model, serviceConfig({ hooks }));
-  const over = Promise.withResolvers<void>();
-  const ending = new AbortController();
-  model.before = (call) => {
-    if (call === 'prune' && second.state().endings.length > 0) over.resolve();
-  };
-  const again = second.run(ending.signal);
-  await over.promise;
-  ending.abort(new TriggerDeployError('INTERRUPTED', 'over'));
-  await again;
-  expect(second.state().endings.map(({ report }) => report.state)).toEqual(['failed']);
+  const second = await live(model, serviceConfig({ hooks }));
+  expect(await second.ending(order.deployment)).toMatchObject({ state: 'failed' });
+  await second.stop();
+  expect(second.worker.state().endings).toHaveLength(1);
   expect(model).toMatchObject({ current: '1.0.0', starts: [] });
 });

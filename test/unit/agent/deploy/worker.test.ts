@@ -1,16 +1,12 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import type { ServiceConfig } from '../../../../agent/deploy/ports.ts';
-import { openWorker, type ServiceWorker } from '../../../../agent/deploy/worker.ts';
+import { describe, expect, test } from 'vitest';
 import type { Desired } from '../../../../shared/desired.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
-import { silentLog } from '../../../../shared/log.ts';
 import { newUlid } from '../../../../shared/names.ts';
-import { isEnding, type Report } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/report.ts';
+import { live } from '../../../support/agent-life.ts';
 import {
-  createFakePorts,
   createModel,
   hook,
-  IDENTITY,
   type Model,
   modelRunning,
   orderOf,
@@ -18,76 +14,6 @@ import {
 } from '../../../support/fake-ports.ts';
 
 /** The steps, their order and the decisions between them, over an instance in memory. */
-
-const lives: { stop(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const life of lives.splice(0)) await life.stop();
-});
-
-interface Life {
-  worker: ServiceWorker;
-  /** The ending reported for this deployment. */
-  ending(deployment: string): Promise<Report>;
-  reached(which: (reports: Report[]) => boolean): Promise<void>;
-  stop(): Promise<void>;
-}
-
-/** One life of the agent over `model`, from its start to `stop`. */
-async function live(model: Model, service: ServiceConfig = serviceConfig()): Promise<Life> {
-  const ports = createFakePorts(model);
-  const changed = new Set<() => void>();
-  const said = () => [...model.progress.filter((reply) => reply.kind === 'report'), ...model.delivered];
-  const notify = () => {
-    for (const look of changed) look();
-  };
-  const { progress, deliver } = ports.reporter;
-  ports.reporter.progress = (reply, replyTo) => {
-    progress(reply, replyTo);
-    notify();
-  };
-  ports.reporter.deliver = async (report, replyTo, signal) => {
-    await deliver(report, replyTo, signal);
-    notify();
-  };
-  const { putInstance } = ports.reporter;
-  ports.reporter.putInstance = async (record, signal) => {
-    await putInstance(record, signal);
-    notify();
-  };
-  const { append } = ports.journal;
-  ports.journal.append = async (state) => {
-    await append(state);
-    notify();
-  };
-  const reached = async (which: (reports: Report[]) => boolean) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const look = () => {
-      if (which(said())) resolve();
-    };
-    changed.add(look);
-    look();
-    await promise;
-    changed.delete(look);
-  };
-  const worker = await openWorker({ service, ports, identity: IDENTITY, log: silentLog() });
-  const stopping = new AbortController();
-  const running = worker.run(stopping.signal);
-  const life: Life = {
-    worker,
-    reached,
-    async ending(deployment) {
-      const find = () => model.delivered.find((one) => one.deployment === deployment && isEnding(one.state));
-      await reached(() => find() !== undefined);
-      return find() as Report;
-    },
-    async stop() {
-      stopping.abort(new TriggerDeployError('INTERRUPTED', 'stopped'));
-      await running;
-    },
-  };
-  lives.push(life);
-  return life;
-}
 
 const statesOf = (model: Model, deployment: string) => {
   const states = [...model.progress, ...model.delivered]

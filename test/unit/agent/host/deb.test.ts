@@ -116,7 +116,7 @@ test('somebody else’s lock is waited for while the service runs, and given up 
   expect(world.stops).toBe(0);
   expect(notes).toContain(`waiting for the dpkg lock, held by process ${holder.pid}`);
   const later = world.create({ lockTimeout: 20_000 }).switchTo('1.0', change({ attempt: 2 }));
-  await vi.waitFor(() => expect(notes.length).toBeGreaterThan(2));
+  await expect.poll(() => notes.length, { interval: 10 }).toBeGreaterThan(2);
   holder.kill('SIGKILL');
   await later;
   expect(await deb.current()).toBe('1.0');
