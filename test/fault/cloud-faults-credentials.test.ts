@@ -11,6 +11,7 @@ import { type InstanceMetadata, startInstanceMetadata } from './support/instance
 /** The credentials of an instance's role, as they come from its metadata: they end, change, or cannot be had. */
 
 const OLD = 'ASIATHEFIRST';
+const NEWEST = 'ASIATHELAST';
 
 let metadata: InstanceMetadata;
 let proxy: Awaited<ReturnType<typeof startFaultProxy>>;
@@ -22,7 +23,7 @@ beforeAll(async () => {
   fleet = await startFleet({ agentEnv: () => ({ ...metadata.env, AWS_ENDPOINT_URL: proxy.endpoint }) });
   proxy = await startFaultProxy(fleet.cloud.endpoint);
   instance = await fleet.addInstance('i-0a1', cheapServices);
-  for (const version of ['1.0.0', '1.1.0', '1.2.0']) await push(fleet, version);
+  for (const version of ['1.0.0', '1.1.0', '1.2.0', '1.3.0']) await push(fleet, version);
   await deploy(fleet, '1.0.0');
 });
 afterAll(async () => {
@@ -34,12 +35,17 @@ afterAll(async () => {
 const keysUsed = () =>
   new Set(fleet.cloud.requests.map(({ accessKeyId }) => accessKeyId).filter((key) => key !== 'publisher'));
 
-test('credentials that expire before the metadata have new ones are refused, and taken over once they are there', async () => {
-  expect(keysUsed()).toEqual(new Set([OLD]));
-  fleet.cloud.expireCredentials(OLD);
+/** `accessKeyId` is refused from now on; resolves once the agent has said so. */
+async function refused(accessKeyId: string): Promise<void> {
+  fleet.cloud.expireCredentials(accessKeyId);
   const denied = nextLogged(instance, ({ err }) => err?.code === 'AWS_DENIED');
   proxy.hangUp();
   expect((await denied).err?.message).toContain('ExpiredToken');
+}
+
+test('credentials that expire before the metadata have new ones are refused, and taken over once they are there', async () => {
+  expect(keysUsed()).toEqual(new Set([OLD]));
+  await refused(OLD);
   metadata.rotate(instanceKey(instance.id));
   await deploy(fleet, '1.1.0');
   expect(await currentOf(instance)).toBe('1.1.0');
@@ -52,5 +58,13 @@ test('without metadata the credentials that were had serve on', async () => {
   await deploy(fleet, '1.2.0');
   expect(await currentOf(instance)).toBe('1.2.0');
   expect(metadata.asked()).toBe(asked);
-  proved('outage', "a role's credentials expired and renewed, then no metadata: deployed each time");
+});
+
+test('credentials that are refused while there is no metadata are taken over once it is back', async () => {
+  await refused(instanceKey(instance.id));
+  metadata.rotate(NEWEST);
+  await metadata.start();
+  await deploy(fleet, '1.3.0');
+  expect(await currentOf(instance)).toBe('1.3.0');
+  proved('outage', "a role's credentials expired and renewed, no metadata, both at once: deployed each time");
 });

@@ -10,7 +10,10 @@ export interface InstanceMetadata {
   rotate(accessKeyId: string): void;
   /** How often the credentials were asked for. */
   asked(): number;
+  /** Nobody answers any more. */
   stop(): Promise<void>;
+  /** Answers again, on the same port. */
+  start(): Promise<void>;
 }
 
 /** The SDK asks again once credentials have less than five minutes to live: it asks for these each time. */
@@ -35,8 +38,11 @@ export async function startInstanceMetadata(first: string): Promise<InstanceMeta
       response.end(JSON.stringify(credentials()));
     } else response.writeHead(404).end();
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  await listen(0);
   const { port } = server.address() as AddressInfo;
   return {
     env: {
@@ -56,5 +62,6 @@ export async function startInstanceMetadata(first: string): Promise<InstanceMeta
       server.closeAllConnections();
       await closed;
     },
+    start: () => listen(port),
   };
 }
