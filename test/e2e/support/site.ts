@@ -36,6 +36,8 @@ export interface HostOptions {
   image?: string;
   /** Takes over the ports, for a service that is the same. */
   like?: Host;
+  /** Where it finds AWS, when not at the embedded cloud itself. */
+  endpoint?: string;
 }
 
 export interface Site {
@@ -60,7 +62,7 @@ export async function openSite(): Promise<Site> {
         layers: options.bare ? [root] : [agentLayer, root],
         ...(options.image && { image: options.image }),
       });
-      const host = hostOf(machine, fleet, await somePorts(options.like));
+      const host = hostOf(machine, fleet, { ...options, portAt: await somePorts(options.like) });
       hosts.push(host);
       return host;
     },
@@ -83,10 +85,18 @@ async function somePorts(like: Host | undefined): Promise<(index: number, servic
   };
 }
 
-function hostOf(machine: Machine, fleet: Fleet, portAt: (index: number, service: string) => number): Host {
+function hostOf(
+  machine: Machine,
+  fleet: Fleet,
+  { portAt, endpoint }: HostOptions & { portAt: (index: number, service: string) => number },
+): Host {
   const services: string[] = [];
   const queue = agentQueueName(ENV, machine.id);
   const { requests } = fleet.cloud;
+  const environment = Object.entries({
+    ...fleet.cloud.env(`session-${machine.id}`),
+    ...(endpoint !== undefined && { AWS_ENDPOINT_URL: endpoint }),
+  });
   const host: Host = Object.assign(machine, {
     port(service: string) {
       if (!services.includes(service)) services.push(service);
@@ -96,7 +106,6 @@ function hostOf(machine: Machine, fleet: Fleet, portAt: (index: number, service:
     async configure(wanted: Record<string, ServiceYaml>, settings: Record<string, unknown> = {}) {
       const key = await readFile(join(fleet.dir, 'keys', 'ci.pub.json'), 'utf8');
       await host.write('/etc/trigger-deploy/keys/ci.pub.json', key);
-      const environment = Object.entries(fleet.cloud.env(`session-${host.id}`));
       await host.write(
         '/etc/default/trigger-deploy-agent',
         environment.map(([name, value]) => `${name}=${value}\n`).join(''),
@@ -132,11 +141,7 @@ function hostOf(machine: Machine, fleet: Fleet, portAt: (index: number, service:
     },
 
     agent: (...args: string[]) =>
-      host.run([
-        ...['env', ...Object.entries(fleet.cloud.env(`session-${host.id}`)).map((pair) => pair.join('='))],
-        'trigger-deploy-agent',
-        ...args,
-      ]),
+      host.run([...['env', ...environment.map((pair) => pair.join('='))], 'trigger-deploy-agent', ...args]),
 
     async journal(unit = AGENT_UNIT) {
       const text = await host.ok(['journalctl', '-u', unit, '-o', 'cat', '--no-pager', '-q', '--all']);
