@@ -165,8 +165,10 @@ describe('the silent', () => {
     const session = await stage.open(clock);
     expect(await clock.during(deploy(session, options()))).toBe(3);
     expect(settled(session.events)).toMatchObject([{ outcome: 'timed-out', silent: ['i-dead'] }]);
-    expect(clock.monotonic()).toBeGreaterThanOrEqual(15_000);
-    expect(clock.monotonic()).toBeLessThan(30_000);
+    const [started] = session.events.filter(({ type }) => type === 'started');
+    const tookMs = (settled(session.events)[0]?.at ?? 0) - (started?.at ?? 0);
+    expect(tookMs).toBeGreaterThanOrEqual(15_000);
+    expect(tookMs).toBeLessThan(60_000);
     expect(await desired()).toMatchObject({ version: '1.1.0' });
   });
 

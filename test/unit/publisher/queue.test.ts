@@ -58,6 +58,11 @@ const versions = async () => {
 
 describe('the line', () => {
   it('is first come, first served, says the place and who is ahead, and is empty afterwards', async () => {
+    const seen = Promise.withResolvers<void>();
+    await stage.agent('i-2', async ({ version }) => {
+      if (version === '1.0.0') await seen.promise;
+      return ['accepted', 'succeeded'];
+    });
     const release = await held();
     const first = await queued('1.0.0');
     const second = await queued('1.1.0');
@@ -67,8 +72,11 @@ describe('the line', () => {
         /place 2 of 2 in the line for payments; ahead: \S+ \(deploy 1\.0\.0, for .*\); \S+ changes it now \(deploy 01/,
       );
     await release();
+    await expect
+      .poll(() => notes(second.session.events).join('\n'))
+      .toContain('place 1 of 1 in the line for payments');
+    seen.resolve();
     await Promise.all([first.done, second.done]);
-    expect(notes(second.session.events).join('\n')).toContain('place 1 of 1 in the line for payments');
     expect(await versions()).toEqual(['1.0.0', '1.1.0']);
     expect(waiting()).toEqual([]);
     const newest = (await second.session.ledger.deployments.newest('payments'))?.value;

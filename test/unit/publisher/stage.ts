@@ -43,9 +43,25 @@ interface StageOptions extends CloudOptions {
   change?: Partial<Environment>;
 }
 
+/** The clouds of the stages that are open. */
+const clouds = new Set<Cloud>();
+
+/** An answer that takes longer is held back by a test, ms. */
+const HELD_MS = 1000;
+
+/** Whether one of them is being asked for something that it answers at once. */
+const isAsked = () =>
+  [...clouds].some(({ requests }) =>
+    requests.some(
+      ({ operation, status, at }) =>
+        status === undefined && operation !== 'ReceiveMessage' && Date.now() - at < HELD_MS,
+    ),
+  );
+
 export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const { name = 'dev', within } = options;
   const cloud = within?.cloud ?? (await startCloud(options));
+  clouds.add(cloud);
   const directory = await mkdtemp(join(tmpdir(), 'publisher-'));
   const signingKey = join(directory, 'ci.key.json');
   await writeFile(signingKey, JSON.stringify((await generateKeys()).privateJwk));
@@ -109,7 +125,10 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     async close() {
       for (const agent of agents) await agent.leave();
       for (const session of sessions) session.close();
-      if (within === undefined) await cloud.stop();
+      if (within === undefined) {
+        clouds.delete(cloud);
+        await cloud.stop();
+      }
       await rm(directory, { recursive: true });
     },
   };
@@ -143,7 +162,10 @@ export class HandClock implements Clock {
     }
   }
 
-  /** Moves on by `step` ms at a time until `work` is done; between two steps the cloud can answer. */
+  /**
+   * Moves on by `step` ms at a time until `work` is done. Between two steps the cloud answers what it was asked, and
+   * there are steps only while somebody sleeps: on a slow machine no more of this time passes.
+   */
   async during<T>(work: Promise<T>, step: number | (() => number) = 500): Promise<T> {
     let done = false;
     const end = () => {
@@ -151,8 +173,9 @@ export class HandClock implements Clock {
     };
     work.then(end, end);
     while (!done) {
-      await wait(5);
-      this.advance(typeof step === 'number' ? step : step());
+      do await wait(5);
+      while (isAsked());
+      if (this.#sleepers.size > 0) this.advance(typeof step === 'number' ? step : step());
     }
     return await work;
   }
