@@ -194,6 +194,7 @@ async function wire(options: Options): Promise<Wiring> {
     identify: (signal) => identify(config, signal),
     queueOf: (instance) =>
       createAgentQueue({ aws, env: config.env, instance, topic: config.topic, log: silentLog() }),
+    putInstance: createReporter({ aws, bucket: config.bucket, log: silentLog() }).putInstance,
     probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
     packageOf: (name) => createPackage(name, serviceOf(name), { store, manifests: manifestsOf(config, aws) }),
     managerOf: (name) => createManager(serviceOf(name), clock),

@@ -281,7 +281,7 @@ export function openDeployments(
       const records = await inParallel(listed, READS, ({ key }) =>
         ownWords(key, instanceRecord, (said) => key === keys.instance(env, service, said.instance)),
       );
-      return records.filter((record) => record !== undefined);
+      return records.filter((record) => record !== undefined).filter(({ leftAt }) => leftAt === undefined);
     },
     services,
   };

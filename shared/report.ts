@@ -110,6 +110,8 @@ export const instanceRecord = z.looseObject({
   /** What the instance is marked with: `stack: pr-1234`. */
   tags: z.record(z.string().max(TAG_LIMITS.key), z.string().max(TAG_LIMITS.value)).optional(),
   at: z.iso.datetime(),
+  /** When it left the environment: from then on it does not count, until its agent says otherwise. */
+  leftAt: z.iso.datetime().optional(),
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;
 

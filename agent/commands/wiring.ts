@@ -1,4 +1,5 @@
 import type { Artifact } from '../../shared/manifest.ts';
+import type { InstanceRecord } from '../../shared/report.ts';
 import type { AgentConfig } from '../config.ts';
 import type { LocalOrder } from '../deploy/local.ts';
 import type { HealthProbe, Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
@@ -12,6 +13,8 @@ export interface Wiring {
   keys(): Promise<readonly string[]>;
   identify(signal: AbortSignal): Promise<Identity>;
   queueOf(instance: string): OwnQueue;
+  /** Puts the instance record of a service. */
+  putInstance(record: InstanceRecord, signal: AbortSignal): Promise<void>;
   /** Whether artifacts can be read and the record written. */
   probeBucket(signal: AbortSignal): Promise<readonly Finding[]>;
   /** Whether the load balancer's groups of a service can be seen; none without a load balancer. */

@@ -3,7 +3,7 @@ import { proved } from '../support/reliability.ts';
 import { allCases, EVERYTHING, playAll, titleOf } from './support/kill-matrix.ts';
 import { openStage, type Stage } from './support/kill-stage.ts';
 
-/** A spread sample of the kill matrix; kill-matrix.long.test.ts has the whole. */
+/** A spread sample of the kill matrix, the same each time; kill-matrix.long.test.ts has more of it. */
 
 const LANES = 4;
 /** Of all scenarios and recoveries this one in so many, and of their points. */

@@ -154,11 +154,20 @@ test('the publishers left no reply queue behind', () => {
   expect(fleet.cloud.queues().filter((name) => name.includes('-reply-'))).toEqual([]);
 });
 
-test('leave takes queue and subscription away, and the service runs on', async () => {
+test('leave takes queue and subscription away, no deployment waits for it, and the service runs on', async () => {
   const [first] = instances as [Instance];
   await fleet.stopAgent(first);
   const result = await fleet.runAgentCommand(first, 'leave');
   expect(result, result.stderr).toMatchObject({ code: 0 });
   expect(fleet.cloud.queues()).not.toContain(`trigger-deploy-dev-${first.id}`);
+  const { code, stdout } = await fleet.publisher('payments', '1.1.0', '--env', 'dev');
+  expect(code, stdout).toBe(0);
+  expect(stdout).not.toContain(first.id);
   expect((await fleet.ask(first))?.version).toBe('1.0.0');
+});
+
+test('an agent that is started again after leave is back, on what should run', async () => {
+  const [first] = instances as [Instance];
+  await fleet.startAgent(first);
+  await expect.poll(async () => (await fleet.ask(first))?.version).toBe('1.1.0');
 });
