@@ -106,15 +106,18 @@ async function expectInvariants(host: Host, service: Service, runs: string): Pro
     .toMatchObject({ version: runs, undelivered: 0, unit: 'active (running)' });
   for (const each of SERVICES) {
     if (each === 'lighttpd') {
-      const version = (await lighttpdVersion(host)) ?? 'nothing';
-      expect(await dpkgState(host)).toBe(`install ok installed ${version}`);
+      await expect
+        .poll(() => lighttpdVersion(host))
+        .toBe((await dpkgState(host)).replace('install ok installed ', ''));
     } else {
       const record = JSON.parse((await host.read(`/opt/${each}/current/${RECORD_NAME}`)) ?? '{}');
       await expect.poll(() => versionOf(host, each)).toBe(record.version);
     }
     for (const good of wereGood[each]) expect(await host.read(releaseRecord(each, good)), good).toBeDefined();
   }
-  expect(service === 'lighttpd' ? await lighttpdVersion(host) : await versionOf(host, service)).toBe(runs);
+  await expect
+    .poll(() => (service === 'lighttpd' ? lighttpdVersion(host) : versionOf(host, service)))
+    .toBe(runs);
   expect(await keepsItsConf(host)).toBe(true);
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { agentQueueName } from '../../shared/names.ts';
+import { agentQueueName, keys } from '../../shared/names.ts';
 import { logOf, nextLogged } from '../support/agent-log.ts';
 import { instanceKey } from '../support/cloud-sqs.ts';
 import { deploy, push } from '../support/commands.ts';
@@ -37,11 +37,17 @@ test('a queue deleted under the agent is made again, subscribed, and what was an
   await deleteQueueOf(cloud, instance.id);
   world.proxy.hangUp();
   await creating.reached(1);
+  // Nor does it hear of anything by looking at the desired state by itself, before it has a queue again.
+  const looking = world.proxy.meet(
+    { kind: 'hold' },
+    ({ operation, key }) => operation === 'GetObject' && key === keys.desired(ENV, 'payments'),
+  );
   expect(cloud.queues()).not.toContain(queue);
   expect(await publisher('payments', '1.1.0', '--env', 'dev', '--no-wait')).toMatchObject({ code: 0 });
   expect(await currentOf(instance)).toBe('1.0.0');
   const done = nextSucceeded(instance, '1.1.0');
   creating.lift();
+  looking.lift();
   await done;
   const happened = [
     'queue created',

@@ -170,7 +170,7 @@ test('a deployment that has begun ends well on a full state directory', async ()
 test('a version that fails while the state directory is full is rolled back', async () => {
   const { fleet, service, instance, disk, watch } = await instanceOn(
     { small: 'state', options: 'size=2m' },
-    { check: { deadline: '3s' } },
+    { check: { deadline: '10s' } },
   );
   await push(service, '2.0.0', { healthStatus: 500 });
   await push(service, '3.0.0');

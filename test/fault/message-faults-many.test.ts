@@ -56,9 +56,9 @@ test('of fifty announcements at once none is lost: the newest is deployed, the o
       .flatMap(({ decision }) => decision ?? []),
   ).toEqual(Array(MANY).fill('repeat'));
   expect(endings()).toEqual(expected);
-  expect(distinctEndings(cloud.messages(replyTo))).toEqual(
-    new Map(said.map(({ deployment }, at) => [deployment, [expected[at]]])),
-  );
+  await expect
+    .poll(() => distinctEndings(cloud.messages(replyTo)))
+    .toEqual(new Map(said.map(({ deployment }, at) => [deployment, [expected[at]]])));
   proved('many', `${MANY} announcements at once, then all of them again: 1 deployed, ${MANY - 1} superseded`);
   proved('duplicate', `${MANY} announcements replayed in reverse: no second ending`);
 });

@@ -34,7 +34,7 @@ beforeAll(async () => {
     payments: { hooks, manager },
     watched: { hooks, manager, watch: '4s' },
     impatient: { hooks, manager, hookTimeout: '5s' },
-    undone: { hooks, manager, check: { deadline: '5s' } },
+    undone: { hooks, manager, check: { deadline: '10s' } },
   });
   ({ payments } = services);
   await mkdir(services.undone.dir, { mode: 0o755 });

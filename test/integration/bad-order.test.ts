@@ -136,6 +136,9 @@ test('an announcement that is replayed to an instance that came later is superse
 });
 
 test('of two announcements that arrive in the wrong order the newer is deployed, and the older is superseded', async () => {
+  // For a minute after its start it does not look at the desired state by itself.
+  await fleet.stopAgent(instance);
+  await fleet.startAgent(instance);
   const queue = agentQueueName(ENV, instance.id);
   fleet.cloud.deliveries.hold((delivery) => delivery.queue === queue);
   for (const version of ['1.2.0', '1.3.0']) {

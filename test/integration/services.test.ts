@@ -30,7 +30,7 @@ beforeAll(async () => {
           String(one.port),
         ]),
         checks: [
-          { http: { url, body: '"version":"{version}"', deadline: '3s' } },
+          { http: { url, body: '"version":"{version}"', deadline: '20s' } },
           { tcp: { port: one.port } },
           { command: { run: ['/bin/sh', '-c', 'test "$TD_SERVICE" = payments'] } },
         ],

@@ -48,9 +48,9 @@ export async function askDuring(
 }
 
 /** By a connection of its own, as a new client would: a kept one would hide what a restart cuts off. */
-export function askVersion(port: number): Promise<string | undefined> {
+export function askVersion(port: number, patienceMs = PATIENCE_MS): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const signal = AbortSignal.timeout(patienceMs);
     const request = get({ host: '127.0.0.1', port, agent: false, signal }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (text: string) => {

@@ -2,7 +2,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { askDuring, askVersion, tallyText } from './demo-client.ts';
-import { ENV, type Fleet } from './fleet.ts';
+import { ENV, type Fleet, type Instance, sampleService } from './fleet.ts';
 import { AGENT, PUBLISHER } from './programs.ts';
 import { type Behaviour, packSampleService } from './sample-service/package.ts';
 
@@ -11,6 +11,7 @@ import { type Behaviour, packSampleService } from './sample-service/package.ts';
 const INSTANCES = ['i-0990aabb', 'i-0a1b2c3d', 'i-0d3e4f5a'];
 /** No command of the demo takes a fifth of this. */
 const COMMAND_WITHIN_MS = 60_000;
+const ANSWERS_WITHIN_MS = 10_000;
 
 export class DemoFailure extends Error {}
 
@@ -93,7 +94,8 @@ export function agentLogs({ instances }: Fleet): string {
 
 async function startInstances({ fleet, signal }: Stage): Promise<void> {
   say(`\n  the cloud   SNS, SQS and S3, embedded, on ${fleet.cloud.endpoint}`);
-  const started = await Promise.all(INSTANCES.map((id) => fleet.addInstance(id)));
+  const service = (instance: Instance) => ({ payments: sampleService(instance, {}, '5s') });
+  const started = await Promise.all(INSTANCES.map((id) => fleet.addInstance(id, service)));
   signal.throwIfAborted();
   for (const { id, agent, port } of started) {
     say(`  ${id}  an agent, process ${agent?.process.pid}, with payments to run on http://127.0.0.1:${port}`);
@@ -113,7 +115,7 @@ async function deploy(
 ): Promise<void> {
   await type(stage, ['payments', version, '--env', ENV], expected.exitCode);
   for (const { id, port } of stage.fleet.instances) {
-    const found = await askVersion(port);
+    const found = await askVersion(port, ANSWERS_WITHIN_MS);
     if (found === expected.runsThen) continue;
     throw new DemoFailure(`${id} answers as ${found ?? 'nobody'}, expected was ${expected.runsThen}`);
   }

@@ -1,5 +1,4 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { type Cloud, type CloudOptions, startCloud } from './cloud.ts';
 import { killMarked, markOf } from './marked-processes.ts';
+import { freePort } from './ports.ts';
 import {
   AGENT,
   type Finished,
@@ -98,8 +98,8 @@ export function controlManager(dir: string, program: readonly string[]): Service
   };
 }
 
-/** `payments` as the sample service under the `command` manager. */
-export function sampleService(instance: Instance, overrides: ServiceYaml = {}): ServiceYaml {
+/** `payments` as the sample service under the `command` manager; a version that is not healthy by the `deadline` is a bad one. */
+export function sampleService(instance: Instance, overrides: ServiceYaml = {}, deadline = '8s'): ServiceYaml {
   const dir = join(instance.dir, 'payments');
   const server = [process.execPath, join(dir, 'current', 'server.mjs'), String(instance.port)];
   return {
@@ -111,7 +111,7 @@ export function sampleService(instance: Instance, overrides: ServiceYaml = {}): 
           url: `http://127.0.0.1:${instance.port}/health`,
           body: '"version":"{version}"',
           successes: 2,
-          deadline: '3s',
+          deadline,
         },
       },
     ],
@@ -258,7 +258,7 @@ async function furnish(
     async ask(instance, path = '/') {
       try {
         const answer = await fetch(`http://127.0.0.1:${instance.port}${path}`, {
-          signal: AbortSignal.timeout(2000),
+          signal: AbortSignal.timeout(10_000),
         });
         const { version } = (await answer.json()) as { version: string };
         return { status: answer.status, version };
@@ -282,15 +282,4 @@ async function endAll(dir: string, programs: ReadonlySet<Program>, cloud: Cloud 
   await killMarked(dir);
   await cloud?.stop();
   await rm(dir, { recursive: true, force: true, maxRetries: 3 });
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer().listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    const port = typeof address === 'object' && address ? address.port : 0;
-    server.close(() => resolve(port));
-  });
-  return await promise;
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../../shared/errors.ts';
-import { freePort } from './fleet.ts';
+import { freePort } from './ports.ts';
 
 /**
  * A real haproxy (Debian's package) in front of some servers. It neither retries nor checks anybody's health: that a
@@ -25,7 +25,7 @@ export interface Haproxy {
 const SERVER_HOOK = fileURLToPath(new URL('haproxy-server.mjs', import.meta.url));
 const BACKEND = 'payments';
 /** ms */
-const UP_WITHIN = 5000;
+const UP_WITHIN = 20_000;
 
 export function haproxyIn(dir: string): Haproxy {
   const socket = join(dir, 'haproxy.sock');

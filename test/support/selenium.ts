@@ -34,9 +34,9 @@ export function seleniumService(instance: Instance, java: string): ServiceYaml {
     package: { type: 'jar', dir },
     manager: {
       ...controlManager(dir, [java, '-jar', 'current/selenium.jar', '-port', String(instance.port)]),
-      startTimeout: '5s',
+      startTimeout: '20s',
     },
-    checks: [{ http: { url, body: '"version": "{version}"', successes: 2, deadline: '20s' } }],
+    checks: [{ http: { url, body: '"version": "{version}"', successes: 2, deadline: '60s' } }],
     watch: '1s',
   };
 }

@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { inject } from 'vitest';
 import type { ServiceYaml } from '../../support/fleet.ts';
 import { get } from './services.ts';
@@ -9,7 +10,7 @@ import type { Host } from './site.ts';
 /** A server package that nobody here made: lighttpd as Debian has it, and repacks of it that misbehave. */
 
 /** Debian's own, as `inject('e2e').lighttpd` has it. */
-export const DEBIANS = '1.4.69-1';
+export const [, DEBIANS = ''] = basename(inject('e2e').lighttpd).split('_');
 const CONF = '/etc/lighttpd/lighttpd.conf';
 const PAGE = 'usr/share/lighttpd/index.html';
 /** Where the maintainer scripts of a slow repack say how far they are. */
@@ -43,7 +44,7 @@ export async function repack(dir: string, { version, postinst, depends, slow }: 
     edit(join(tree, 'DEBIAN', script), (old) => old.replace('\n', `\n${text}\n`));
   if (postinst !== undefined) await begin('postinst', postinst);
   if (slow) {
-    const stage = (name: string) => `echo "${name} $1" >>${STAGE}\nsleep 2`;
+    const stage = (name: string) => `echo "${name} $1" >>${STAGE}\nsleep 4`;
     await begin('preinst', stage('preinst'));
     await begin('postinst', stage('postinst'));
     await writeFile(join(tree, BIG), '');
@@ -103,6 +104,6 @@ export async function stages(host: Host): Promise<string[]> {
   return ((await host.read(STAGE)) ?? '').split('\n').filter(Boolean);
 }
 
-export async function isUnpacking(host: Host): Promise<boolean> {
-  return (await host.read(`/${BIG}.dpkg-new`)) !== undefined;
+export function isUnpacking(host: Host): boolean {
+  return existsSync(host.seen(`/${BIG}.dpkg-new`));
 }

@@ -79,7 +79,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
 
   for (const each of ['root', 'work']) await mkdir(join(dir, each), { recursive: true });
   if (options.image === undefined) await mkdir(disk);
-  else await commandLine(['cp', '-a', options.image, disk]);
+  else await copyDisk(options.image, disk);
 
   const pidOne = () => {
     if (init === undefined) throw new Error(`${id} is off`);
@@ -102,7 +102,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     }
     nspawn = undefined;
     init = undefined;
-    for (const group of CGROUPS) removeCgroup(join(group, name));
+    for (const group of CGROUPS) await removeCgroup(join(group, name));
   }
 
   const consoleTail = () => readFileSync(join(dir, 'console.log'), 'utf8').slice(-2000);
@@ -145,8 +145,13 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     },
 
     async powerOff() {
-      if (init !== undefined) process.kill(init, 'SIGKILL');
-      else nspawn?.kill('SIGKILL');
+      try {
+        if (init !== undefined) process.kill(init, 'SIGKILL');
+        else nspawn?.kill('SIGKILL');
+      } catch (error) {
+        // It went down by itself just now.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
       await ended();
     },
 
@@ -195,6 +200,15 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   return machine;
 }
 
+/** As it lies there; of a machine that is on, without what goes away meanwhile. */
+async function copyDisk(from: string, to: string): Promise<void> {
+  const signal = AbortSignal.timeout(END_WITHIN_MS);
+  const { exitCode, output } = await runCommand(['cp', '-a', from, to], { signal, timeout: END_WITHIN_MS });
+  const problems = output.split('\n').filter((line) => line && !/: No such file or directory$/.test(line));
+  if (exitCode !== 0 && problems.length > 0)
+    throw new Error(`${from} cannot be copied: ${problems.join('\n')}`);
+}
+
 /** unshare → systemd-nspawn → PID 1 of the instance. */
 function pidOneOf({ pid }: ChildProcess): number | undefined {
   const [nspawn] = childrenOf(pid);
@@ -219,11 +233,19 @@ function nameOf(pid: number): string | undefined {
   }
 }
 
-/** Children first: a cgroup is removed only when nothing is left in it. */
-function removeCgroup(path: string): void {
+/** Children first: a cgroup is removed only when nothing is left in it, and the kernel takes its time over the last. */
+async function removeCgroup(path: string): Promise<void> {
   if (!existsSync(path)) return;
   for (const entry of readdirSync(path, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeCgroup(join(path, entry.name));
+    if (entry.isDirectory()) await removeCgroup(join(path, entry.name));
   }
-  rmdirSync(path);
+  for (let waited = 0; ; waited += 20) {
+    try {
+      rmdirSync(path);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || waited > END_WITHIN_MS) throw error;
+      await sleep(20);
+    }
+  }
 }

@@ -105,7 +105,7 @@ export async function versionOf(host: Host, service: Named): Promise<string | un
 
 export async function get(url: string): Promise<string | undefined> {
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
     return answer.ok ? await answer.text() : undefined;
   } catch {
     return undefined;

@@ -1,6 +1,5 @@
 import { existsSync, watch } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { keys } from '../../../shared/names.ts';
@@ -13,6 +12,7 @@ import {
   type Instance,
   type ServiceYaml,
 } from '../../support/fleet.ts';
+import { freePort } from '../../support/ports.ts';
 import type { Finished } from '../../support/programs.ts';
 import { eventsOf } from '../../support/publisher-events.ts';
 import { type Behaviour, packSampleService } from '../../support/sample-service/package.ts';
@@ -49,7 +49,7 @@ export async function addServices<Name extends string>(
 ): Promise<Record<Name, Service>> {
   const names = Object.keys(wanted) as Name[];
   const ports = new Map<string, number>();
-  for (const name of names) ports.set(name, await quietPort(new Set(ports.values())));
+  for (const name of names) ports.set(name, await freePort());
   const dirOf = (root: string, name: string) => join(root, name);
   const yaml = (name: Name, root: Instance) =>
     yamlOf(dirOf(root.dir, name), ports.get(name) ?? 0, wanted[name]);
@@ -93,22 +93,6 @@ function yamlOf(dir: string, port: number, settings: Settings): ServiceYaml {
     watch: settings.watch ?? '300ms',
     hooks: { beforeStop: hooks(settings.hooks?.beforeStop), afterStart: hooks(settings.hooks?.afterStart) },
   };
-}
-
-/** Below the range from which the kernel takes ports for outgoing connections, of which there are many here. */
-async function quietPort(taken: ReadonlySet<number>): Promise<number> {
-  for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 15_000);
-    if (!taken.has(port) && (await isFree(port))) return port;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const server = createServer();
-  server.once('error', () => resolve(false));
-  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  return promise;
 }
 
 /** @throws when the push does not succeed. */

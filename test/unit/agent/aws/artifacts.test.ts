@@ -136,11 +136,11 @@ describe('a body', () => {
 
   test('whose reader is slow has not stalled', async () => {
     const { promise: begun, resolve } = Promise.withResolvers<ServerResponse>();
-    const store = await half(resolve, 60);
+    const store = await half(resolve, 1000);
     const got: string[] = [];
     for await (const part of await store.read(ask(0, 10))) {
       got.push(Buffer.from(part).toString());
-      await sleep(150);
+      await sleep(1200);
       (await begun).end('56789');
     }
     expect(got).toEqual(['01234', '56789']);

@@ -110,7 +110,7 @@ test('a service that cannot be stopped, and has no pid file to kill it by, is a 
     stop: sh('echo refused; exit 1'),
     status: sh('exit 0'),
     pidFile: undefined,
-    stopTimeout: 200,
+    stopTimeout: 1500,
   });
   await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', detail: 'refused\n' });
 });

@@ -7,11 +7,15 @@ import { calm } from './fixtures/clock.ts';
 import { debian } from './fixtures/debian.ts';
 
 const VERSION = 'usr/share/edge-proxy/version';
-/** A maintainer script that says where it is and waits there, the first time it runs. */
+/** A maintainer script that says where it is and waits there until it may go on, the first time it runs. */
 const waitsOnce = (root: string, name: string) =>
-  `if [ ! -e ${root}/${name} ]; then touch ${root}/${name}; sleep 1; fi; echo ${name} >> ${root}/ran`;
+  `if [ ! -e ${root}/${name} ]; then
+     touch ${root}/${name}
+     while [ ! -e ${root}/${name}-may-go-on ]; do sleep 0.05; done
+   fi
+   echo ${name} >> ${root}/ran`;
 const touched = (path: string) =>
-  vi.waitFor(async () => await readFile(path), { timeout: 10_000, interval: 10 });
+  vi.waitFor(async () => await readFile(path), { timeout: 20_000, interval: 10 });
 
 test('what dpkg has is current, without its epoch, and nothing else says so', async () => {
   const { deb, prepare, change, state, file } = await debian();
@@ -115,8 +119,9 @@ test('somebody else’s lock is waited for while the service runs, and given up 
   });
   expect(world.stops).toBe(0);
   expect(notes).toContain(`waiting for the dpkg lock, held by process ${holder.pid}`);
+  const noted = notes.length;
   const later = world.create({ lockTimeout: 20_000 }).switchTo('1.0', change({ attempt: 2 }));
-  await expect.poll(() => notes.length, { interval: 10 }).toBeGreaterThan(2);
+  await expect.poll(() => notes.length, { interval: 10, timeout: 20_000 }).toBeGreaterThan(noted);
   holder.kill('SIGKILL');
   await later;
   expect(await deb.current()).toBe('1.0');
@@ -131,6 +136,7 @@ test('an installation goes on without its agent, and the next one waits for it a
   await touched(join(root, 'configuring'));
   stopping.abort(new Error('the agent stops'));
   await expect(cut).rejects.toThrow('the agent stops');
+  await writeFile(join(root, 'configuring-may-go-on'), '');
   await create().switchTo('1.0', change({ attempt: 2 }));
   expect(await deb.current()).toBe('1.0');
   expect(await file('../ran')).toBe('configuring\n');
