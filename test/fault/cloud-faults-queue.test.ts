@@ -18,7 +18,7 @@ let world: FaultWorld;
 let instance: Instance;
 
 beforeAll(async () => {
-  // The time for which a deleted queue's name stays taken is waited out in cloud-faults.long.test.ts.
+  // The time for which a deleted queue's name stays taken is waited out in cloud-faults-queue.long.test.ts.
   world = await startFaultWorld({ queueRecreationMs: 0 });
   instance = await world.addInstance('i-0a1', cheapServices);
   for (const version of ['1.0.0', '1.1.0', '1.2.0']) await push(world.fleet, version);
