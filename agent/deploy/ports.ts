@@ -127,6 +127,8 @@ export interface ServiceStatus {
   invocation: string | null;
   /** For a person: `active (running)`. */
   summary: string;
+  /** What is wrong beyond that, and how to mend it: a pid file that cannot be believed. */
+  trouble?: { problem: string; hint: string } | undefined;
 }
 
 export interface ServiceManager {
