@@ -8,6 +8,7 @@ import type { Clock, Identity, Reporter } from './deploy/ports.ts';
 import type { ServiceWorker } from './deploy/worker.ts';
 import { type LocalOrders, takeLocalOrders } from './local.ts';
 import { repeatedly } from './repeatedly.ts';
+import { feedWatchdog } from './watchdog.ts';
 
 /** The loop: receive → admit → journal → delete → deploy → report. */
 
@@ -84,7 +85,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     }),
     receiver.run(stopping),
     takeLocalOrders(parts, stopping),
-    beat(parts, receiver, stopping),
+    feedWatchdog(parts, () => receiver.lastRound, stopping),
   ]).finally(() => stopped.abort());
 }
 
@@ -295,22 +296,5 @@ class Receiver {
       { code: error.code, refused: this.#refused, ...(deployment === undefined ? {} : { deployment }) },
       `announcement refused: ${error.message}`,
     );
-  }
-}
-
-/** The watchdog is fed only while the loop goes round: a poll lasts 20 s, a back-off a minute at most. */
-const STUCK_AFTER = 5 * 60 * 1000;
-
-async function beat(
-  { notifier, clock, log }: AgentParts,
-  receiver: Receiver,
-  stopping: AbortSignal,
-): Promise<void> {
-  const every = notifier.watchdogMs === undefined ? undefined : notifier.watchdogMs / 3;
-  if (every === undefined) return;
-  while (!stopping.aborted) {
-    if (clock.monotonic() - receiver.lastRound < STUCK_AFTER) notifier.watchdog();
-    else log.fatal('the loop makes no progress: the watchdog is fed no more');
-    await clock.sleep(every, stopping).catch(() => undefined);
   }
 }
