@@ -127,7 +127,7 @@ export interface ServiceStatus {
   invocation: string | null;
   /** For a person: `active (running)`. */
   summary: string;
-  /** What is wrong beyond that, and how to mend it: a pid file that cannot be believed. */
+  /** What is wrong beyond that, and how to mend it: a unit that is masked, a pid file that cannot be believed. */
   trouble?: { problem: string; hint: string } | undefined;
 }
 
