@@ -1,6 +1,7 @@
 import { announcement as announcementSchema } from '../shared/announcement.ts';
 import { isCode, messageOf, TriggerDeployError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { deadline } from '../shared/retry.ts';
 import type { Verifier } from '../shared/signing.ts';
 import { admit, type Decision } from './admit.ts';
 import type { DesiredReader } from './deploy/converge.ts';
@@ -8,6 +9,7 @@ import type { Clock, Identity, Reporter } from './deploy/ports.ts';
 import type { ServiceWorker } from './deploy/worker.ts';
 import { type LocalOrders, takeLocalOrders } from './local.ts';
 import { repeatedly } from './repeatedly.ts';
+import { feedWatchdog } from './watchdog.ts';
 
 /** The loop: receive → admit → journal → delete → deploy → report. */
 
@@ -23,7 +25,7 @@ export interface Inbox {
   /** Repeats the identical Subscribe, which heals a lost one. */
   resubscribe(signal: AbortSignal): Promise<void>;
   receive(signal: AbortSignal): Promise<Message[]>;
-  delete(message: Message): Promise<void>;
+  delete(message: Message, signal: AbortSignal): Promise<void>;
 }
 
 /** What systemd is told. */
@@ -57,8 +59,10 @@ const RESUBSCRIBE_AGAIN_AFTER = 60 * 1000;
 const CONVERGE_EVERY = 5 * 60 * 1000;
 const RECORD_EVERY = 5 * 60 * 1000;
 const CONVERGE_AGAIN_AFTER = 60 * 1000;
+const DELETE_WITHIN = 10 * 1000;
 const STOP_EXTENDED_EVERY = 10 * 1000;
 const STOP_EXTENDED_BY = 60 * 1000;
+const NEVER = new AbortController().signal;
 
 /**
  * Runs until `stopping` aborts, then lets every deployment checkpoint. Ready before any unit is started and
@@ -84,7 +88,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     }),
     receiver.run(stopping),
     takeLocalOrders(parts, stopping),
-    beat(parts, receiver, stopping),
+    feedWatchdog(parts, () => receiver.lastRound, stopping),
   ]).finally(() => stopped.abort());
 }
 
@@ -162,7 +166,9 @@ class Receiver {
       try {
         for (const message of await inbox.receive(signal)) {
           this.lastRound = clock.monotonic();
-          await this.#handle(message);
+          const isDone = await this.#handle(message);
+          // What is left comes again: a stop must not wait for each of them.
+          if (!isDone && signal.aborted) break;
         }
       } catch (error) {
         if (isQueueGone(error)) resubscribeAt = undefined;
@@ -192,25 +198,28 @@ class Receiver {
     );
   }
 
-  /** Journal first, then delete: a message whose effect could not be recorded comes back by itself. */
-  async #handle(message: Message): Promise<void> {
+  /** Journal first, then delete: a message whose effect could not be recorded comes back by itself. Whether it is gone. */
+  async #handle(message: Message): Promise<boolean> {
     const { log, inbox } = this.#parts;
     try {
       await this.#act(message.body);
     } catch (error) {
       if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) {
         log.error({ err: error }, 'an announcement could not be recorded: it will come again');
-        return;
+        return false;
       }
       this.#refuse(error);
     }
+    using limit = deadline(DELETE_WITHIN, NEVER, 'deleting a message');
     try {
-      await inbox.delete(message);
+      await inbox.delete(message, limit.signal);
+      return true;
     } catch (error) {
       log.warn(
         { err: error },
         'a message could not be deleted: it will come again, and be answered the same',
       );
+      return false;
     }
   }
 
@@ -295,22 +304,5 @@ class Receiver {
       { code: error.code, refused: this.#refused, ...(deployment === undefined ? {} : { deployment }) },
       `announcement refused: ${error.message}`,
     );
-  }
-}
-
-/** The watchdog is fed only while the loop goes round: a poll lasts 20 s, a back-off a minute at most. */
-const STUCK_AFTER = 5 * 60 * 1000;
-
-async function beat(
-  { notifier, clock, log }: AgentParts,
-  receiver: Receiver,
-  stopping: AbortSignal,
-): Promise<void> {
-  const every = notifier.watchdogMs === undefined ? undefined : notifier.watchdogMs / 3;
-  if (every === undefined) return;
-  while (!stopping.aborted) {
-    if (clock.monotonic() - receiver.lastRound < STUCK_AFTER) notifier.watchdog();
-    else log.fatal('the loop makes no progress: the watchdog is fed no more');
-    await clock.sleep(every, stopping).catch(() => undefined);
   }
 }

@@ -6,11 +6,10 @@ import { hideBin } from 'yargs/helpers';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Aws, createAws } from '../shared/aws.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
-import { createLog, type Log, type LogFormat, silentLog } from '../shared/log.ts';
+import { createLog, type LogFormat, silentLog } from '../shared/log.ts';
 import { MOST_TAGS } from '../shared/report.ts';
-import { retry } from '../shared/retry.ts';
 import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
-import { type Notifier, runAgent } from './agent.ts';
+import { runAgent } from './agent.ts';
 import {
   createArtifactStore,
   createDesiredStore,
@@ -68,6 +67,7 @@ import { createSelfUpdate, type SelfUpdate } from './host/self-update.ts';
 import { withSpooled } from './host/spooled-artifacts.ts';
 import { placesOf } from './host/staging.ts';
 import { createSystemdManager } from './host/systemd.ts';
+import { identifyPatiently } from './identify.ts';
 import { createReach, type Reach } from './reach.ts';
 
 /** Composition root of trigger-deploy-agent: the only file that reads the environment, signals and exit codes. */
@@ -97,9 +97,15 @@ async function run(options: Options): Promise<void> {
   }
   const verifier = await loadVerifier(config);
   const notifier = createNotifier(process.env);
-  const identity = await identifyPatiently(config, notifier, log, stopping.signal);
   const aws = createAws(config);
   const clock = createClock(aws);
+  const waiting = { notifier, clock, log };
+  const identity = await identifyPatiently((signal) => identify(config, signal), waiting, stopping.signal);
+  if (!identity) {
+    aws.close();
+    log.info('stopped');
+    return;
+  }
   const agentLog = log.child({ instance: identity.instance, env: config.env });
   const reach = createReach();
   const replies = createReporter({ aws, bucket: config.bucket, log: agentLog });
@@ -242,27 +248,6 @@ async function identify(config: AgentConfig, signal: AbortSignal): Promise<Ident
 /** Those of the config first; as many as a record holds. */
 function tagsOf(metadata: Record<string, string>, config: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries({ ...config, ...metadata, ...config }).slice(0, MOST_TAGS));
-}
-
-/** Without metadata the agent waits, ready: what is ordered after it must boot, and a restart would not help. */
-async function identifyPatiently(
-  config: AgentConfig,
-  notifier: Notifier,
-  log: Log,
-  signal: AbortSignal,
-): Promise<Identity> {
-  return await retry(() => identify(config, signal), {
-    attempts: Number.POSITIVE_INFINITY,
-    first: 1000,
-    longest: 60_000,
-    signal,
-    retryable: (error) => {
-      log.error({ err: error }, 'waiting for the instance metadata');
-      void notifier.ready();
-      notifier.status('waiting for the instance metadata');
-      return true;
-    },
-  });
 }
 
 function createClock(aws: Aws): Clock {

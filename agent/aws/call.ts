@@ -13,16 +13,12 @@ export interface Finding {
  * Runs a call to AWS. Once `signal` is aborted its reason is thrown, else a failure becomes one of our errors.
  * `doing` completes "cannot …".
  */
-export async function call<T>(
-  doing: string,
-  signal: AbortSignal | undefined,
-  work: () => Promise<T>,
-): Promise<T> {
-  signal?.throwIfAborted();
+export async function call<T>(doing: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
   try {
     return await work();
   } catch (error) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     throw awsError(error, doing);
   }
 }

@@ -39,7 +39,7 @@ export interface AgentQueue {
    */
   receive(signal: AbortSignal): Promise<QueueMessage[]>;
   /** Journal first: once it is deleted, it never comes again. */
-  delete(message: Pick<QueueMessage, 'receiptHandle'>): Promise<void>;
+  delete(message: Pick<QueueMessage, 'receiptHandle'>, signal: AbortSignal): Promise<void>;
   /** The identical Subscribe: does nothing where the subscription stands, and heals a lost one. */
   resubscribe(signal: AbortSignal): Promise<void>;
   /** Takes the subscription and the queue away, with whatever is in it; both may be gone already. */
@@ -122,11 +122,9 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     }
   }
 
-  async function urlOf(signal: AbortSignal | undefined): Promise<string> {
+  async function urlOf(abortSignal: AbortSignal): Promise<string> {
     if (knownUrl === undefined) {
-      const { QueueUrl } = await aws.sqs.send(new GetQueueUrlCommand({ QueueName: name }), {
-        ...(signal && { abortSignal: signal }),
-      });
+      const { QueueUrl } = await aws.sqs.send(new GetQueueUrlCommand({ QueueName: name }), { abortSignal });
       knownUrl = QueueUrl ?? '';
     }
     return knownUrl;
@@ -229,10 +227,10 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
   return {
     ensure,
     receive,
-    async delete({ receiptHandle }) {
-      await call(`delete a message from the queue ${name}`, undefined, async () => {
-        const command = { QueueUrl: await urlOf(undefined), ReceiptHandle: receiptHandle };
-        await aws.sqs.send(new DeleteMessageCommand(command));
+    async delete({ receiptHandle }, signal) {
+      await call(`delete a message from the queue ${name}`, signal, async () => {
+        const command = { QueueUrl: await urlOf(signal), ReceiptHandle: receiptHandle };
+        await aws.sqs.send(new DeleteMessageCommand(command), { abortSignal: signal });
       });
     },
     async resubscribe(signal) {

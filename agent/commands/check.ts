@@ -32,7 +32,10 @@ export async function check(wiring: Wiring): Promise<Finding[]> {
     ...(await look('bucket', () => wiring.probeBucket(signal))),
   ];
   for (const [name, { traffic }] of Object.entries(config.services)) {
-    findings.push(...(await look(`service ${name}`, () => inspectService(wiring, name, signal))));
+    findings.push(...(await look(`service ${name}`, () => inspectService(wiring, name))));
+    const asked = () => inspectStatus(wiring, name, signal);
+    const hint = 'it is asked by `manager:` of the service: correct that in the config';
+    findings.push(...(await look(`service ${name}`, asked, hint)));
     if (!traffic) continue;
     findings.push(
       ...(await look(`traffic of ${name}`, async () => {
@@ -44,40 +47,37 @@ export async function check(wiring: Wiring): Promise<Finding[]> {
   return findings;
 }
 
-async function inspectService(wiring: Wiring, name: string, signal: AbortSignal): Promise<Finding[]> {
-  const service = wiring.config.services[name];
-  if (!service) throw new Error(`${name} is not in the config`);
+async function inspectService(wiring: Wiring, name: string): Promise<Finding[]> {
   const problems = await wiring.inspect(name);
-  const paths = problems.map(({ problem, hint }) => ({
-    ok: false,
-    what: `service ${name}: ${problem}`,
-    hint,
-  }));
-  const { summary } = await wiring.managerOf(name).status(signal);
-  const unit = service.manager.type === 'systemd' ? `unit ${service.manager.unit}` : 'status command';
-  return [
-    ...(paths.length > 0 ? paths : [{ ok: true, what: `service ${name}: ${service.package.dir}` }]),
-    unitFinding(`service ${name}: ${unit}`, summary, service.package.type),
-  ];
+  if (problems.length === 0) {
+    return [{ ok: true, what: `service ${name}: ${wiring.config.services[name]?.package.dir}` }];
+  }
+  return problems.map(({ problem, hint }) => ({ ok: false, what: `service ${name}: ${problem}`, hint }));
 }
 
-function unitFinding(unit: string, summary: string, packageType: string): Finding {
-  if (!summary.includes('not-found')) return { ok: true, what: `${unit}: ${summary}` };
-  if (packageType === 'deb') return { ok: true, what: `${unit} comes with its package` };
-  return {
-    ok: false,
-    what: `${unit} does not exist`,
-    hint: 'install the unit, then systemctl daemon-reload',
-  };
+/** Apart from what its place is like: a status that cannot be had must not hide that. */
+async function inspectStatus(wiring: Wiring, name: string, signal: AbortSignal): Promise<Finding[]> {
+  const service = wiring.config.services[name];
+  const { summary, trouble } = await wiring.managerOf(name).status(signal);
+  const what = service?.manager.type === 'systemd' ? `unit ${service.manager.unit}` : 'status command';
+  if (!trouble) return [{ ok: true, what: `service ${name}: ${what}: ${summary}` }];
+  if (service?.package.type === 'deb' && summary === 'not-found') {
+    return [{ ok: true, what: `service ${name}: ${what} comes with its package` }];
+  }
+  return [{ ok: false, what: `service ${name}: ${trouble.problem}`, hint: trouble.hint }];
 }
 
 /** Does `probe` and turns what it throws into a finding: no probe keeps the others from being made. */
-async function look(what: string, probe: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
+async function look(
+  what: string,
+  probe: () => Promise<readonly Finding[]>,
+  hint?: string,
+): Promise<readonly Finding[]> {
   try {
     return await probe();
   } catch (thrown) {
     const error = asTriggerDeployError(thrown);
-    return [{ ok: false, what: `${what}: ${error.message}`, hint: error.hint }];
+    return [{ ok: false, what: `${what}: ${error.message}`, hint: error.hint ?? hint }];
   }
 }
 

@@ -127,6 +127,8 @@ export interface ServiceStatus {
   invocation: string | null;
   /** For a person: `active (running)`. */
   summary: string;
+  /** What is wrong beyond that, and how to mend it: a unit that is masked, a pid file that cannot be believed. */
+  trouble?: { problem: string; hint: string } | undefined;
 }
 
 export interface ServiceManager {
@@ -197,8 +199,15 @@ export interface Traffic {
 
 /** The durable memory of one service: the last state appended is the one loaded. */
 export interface Journal {
-  /** Never throws for what the file holds: unreadable parts are set aside and named in `quarantined`. */
-  load(): Promise<{ state: ServiceState | undefined; quarantined: string | undefined }>;
+  /**
+   * Never throws for what the file holds: unreadable parts are set aside and named in `quarantined`. `emptied`
+   * names a file that is there and holds nothing; one that is not there is a first start.
+   */
+  load(): Promise<{
+    state: ServiceState | undefined;
+    quarantined: string | undefined;
+    emptied?: string | undefined;
+  }>;
   /** On disk (fsync) when it resolves. */
   append(state: ServiceState): Promise<void>;
 }

@@ -7,8 +7,9 @@ import type { Run } from './run.ts';
 export async function start(run: Run): Promise<void> {
   await run.move({ state: 'starting' });
   if (await startedSinceSwitch(run)) return;
-  const status = await run.ports.manager.restart(run.signal);
-  run.log.info({ pid: status.mainPid, unit: status.summary }, 'started');
+  const { mainPid, summary, trouble } = await run.ports.manager.restart(run.signal);
+  run.log.info({ pid: mainPid, unit: summary }, 'started');
+  if (trouble) run.log.warn({ hint: trouble.hint }, trouble.problem);
 }
 
 /** Whether the unit runs, and was started since the invocation before the switch was recorded. */

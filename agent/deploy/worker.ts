@@ -229,9 +229,12 @@ async function stateOnDisk(
   { service, ports, identity }: { service: ServiceConfig; ports: Ports; identity: Identity },
   log: Log,
 ): Promise<ServiceState> {
-  const { state: loaded, quarantined } = await ports.journal.load();
+  const { state: loaded, quarantined, emptied } = await ports.journal.load();
   if (quarantined !== undefined) {
     log.error({ quarantined }, 'a part of the journal could not be read and was set aside');
+  }
+  if (emptied !== undefined) {
+    log.error({ journal: emptied }, 'the journal was emptied: it begins anew, and knows nothing of the past');
   }
   const here = { instance: identity.instance, service: service.name };
   const { state, cloned } = stateAtStart(loaded, here);

@@ -3,9 +3,9 @@ import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { cleanTail, DETAIL_LIMIT } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { Clock, ServiceManager, ServiceStatus } from '../deploy/ports.ts';
-import { openNoFollow, readNoFollow, readRange } from './files.ts';
+import { openNoFollow, readRange } from './files.ts';
 import { type Commands, UNNOTED } from './leftovers.ts';
-import { findProcess, type LiveProcess } from './processes.ts';
+import { killNamed, readPidFile, stillRuns } from './pid-file.ts';
 import type { RunCommand, RunResult } from './run.ts';
 
 /**
@@ -59,7 +59,8 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     const { exitCode, timedOut } = await ask(options.status, STATUS_TIMEOUT_MS, signal);
     const active = exitCode === 0 && !timedOut;
     // What a pid file says of a service that does not run may long be somebody else's pid.
-    const live = active && pidFile !== undefined ? await liveProcess(pidFile) : undefined;
+    const named = active && pidFile !== undefined ? await readPidFile(pidFile) : undefined;
+    const live = named?.process;
     const said = timedOut ? `no status within ${formatMs(STATUS_TIMEOUT_MS)}` : `status exit ${exitCode}`;
     return {
       active,
@@ -68,6 +69,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
       restarts: 0,
       invocation: live ? `${live.pid}-${live.startTime}` : null,
       summary: active ? 'active' : `inactive (${said})`,
+      ...(named?.refusal && { trouble: named.refusal }),
     };
   }
 
@@ -102,15 +104,19 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
 
   async function end(signal: AbortSignal): Promise<void> {
     if (!(await status(signal)).active) return;
-    const before = pidFile === undefined ? undefined : await liveProcess(pidFile);
+    const named = pidFile === undefined ? undefined : await readPidFile(pidFile);
+    const before = named?.refusal ? undefined : named?.process;
     const isDown = async ({ active }: ServiceStatus) => !active && !(before && (await stillRuns(before)));
     const deadline = clock.monotonic() + stopTimeout;
     const { output } = await run(options.stop, stopTimeout, signal);
     const left = Math.max(0, deadline - clock.monotonic());
     if ((await poll(isDown, left, signal)).inTime) return;
     const late = `still running ${formatMs(stopTimeout)} after ${options.stop[0]}`;
-    if (!before) throw failed('STOP', late, output);
-    await kill(before);
+    if (named?.refusal) {
+      throw failed('STOP', `${late}, and not killed: ${named.refusal.problem}`, output, named.refusal.hint);
+    }
+    if (!named || !before) throw failed('STOP', late, output);
+    await killNamed(named);
     const { now, inTime } = await poll(isDown, AFTER_KILL_MS, signal);
     if (!inTime) throw failed('STOP', `${late} and a KILL: ${now.summary}`, output);
   }
@@ -154,8 +160,8 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
       } catch (error) {
         signal.throwIfAborted();
         if (isCode(error, 'START_FAILED')) throw error;
-        const detail = isCode(error) ? error.detail : undefined;
-        throw new TriggerDeployError('START_FAILED', messageOf(error), { cause: error, detail });
+        const { detail, hint } = isCode(error) ? error : {};
+        throw new TriggerDeployError('START_FAILED', messageOf(error), { cause: error, detail, hint });
       }
     },
 
@@ -176,28 +182,6 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   };
 }
 
-/** The process a pid file names, if it lives. */
-async function liveProcess(pidFile: string): Promise<LiveProcess | undefined> {
-  const text = (await readNoFollow(pidFile, 64).catch(() => undefined))?.toString('utf8').trim() ?? '';
-  if (!/^[1-9]\d{0,9}$/.test(text)) return undefined;
-  return findProcess(Number(text));
-}
-
-/** That very process, and not another that got its pid. */
-async function stillRuns({ pid, startTime }: LiveProcess): Promise<boolean> {
-  return (await findProcess(pid))?.startTime === startTime;
-}
-
-async function kill(target: LiveProcess): Promise<void> {
-  if (!(await stillRuns(target))) return;
-  try {
-    // A daemon's workers are of its group: left alone they would keep the port from whoever starts next.
-    process.kill(target.group === target.pid ? -target.pid : target.pid, 'SIGKILL');
-  } catch {
-    // It ended by itself in between.
-  }
-}
-
 /** A signal that aborts `ms` after `parent` does, with its reason. */
 function abortingLater(parent: AbortSignal, ms: number): { signal: AbortSignal } & Disposable {
   const controller = new AbortController();
@@ -215,8 +199,8 @@ function abortingLater(parent: AbortSignal, ms: number): { signal: AbortSignal }
   };
 }
 
-function failed(which: 'START' | 'STOP', message: string, detail: string): TriggerDeployError {
-  return new TriggerDeployError(`${which}_FAILED`, message, { detail });
+function failed(which: 'START' | 'STOP', message: string, detail: string, hint?: string): TriggerDeployError {
+  return new TriggerDeployError(`${which}_FAILED`, message, { detail, hint });
 }
 
 function exitOf(exitCode: number | null): string {

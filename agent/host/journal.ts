@@ -55,7 +55,8 @@ export function createJournal({
     if (content.whole && !bad) {
       // A killed agent may have written it and never synced it; what is acted on must not be forgotten.
       replaceNext = state === undefined || !(await settled());
-      return { state, quarantined: undefined };
+      // No write of ours leaves it without a line.
+      return { state, quarantined: undefined, ...(state === undefined && { emptied: path }) };
     }
     const quarantined = await setAside(content.bytes);
     // A full disk must not keep the agent from starting: then the next append repairs the file.

@@ -34,6 +34,22 @@ function parseStat(pid: number, stat: string): LiveProcess | undefined {
   return { pid, group: Number(group), startTime };
 }
 
+/** The real and the saved user of a process: proc_pid_status(5). Undefined once it is gone. */
+export async function usersOf(pid: number): Promise<{ real: number; saved: number } | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const [, real, saved] = /^Uid:\t(\d+)\t\d+\t(\d+)\t/m.exec(status) ?? [];
+  return real === undefined || saved === undefined ? undefined : { real: Number(real), saved: Number(saved) };
+}
+
+/** Who runs in the process group. */
+export async function membersOf(group: number): Promise<number[]> {
+  const members: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (/^\d+$/.test(name) && (await findProcess(Number(name)))?.group === group) members.push(Number(name));
+  }
+  return members;
+}
+
 /** Whether anyone still runs in the process group. */
 export async function groupLives(group: number): Promise<boolean> {
   // Zombies answer to signals, too: only where there is an answer is it worth to look closer.

@@ -78,7 +78,7 @@ export function parseShow(text: string): UnitState {
   };
 }
 
-export function statusOf(state: UnitState): ServiceStatus {
+export function statusOf(unit: string, state: UnitState): ServiceStatus {
   return {
     active: state.active === 'active',
     failed: state.active === 'failed',
@@ -86,6 +86,19 @@ export function statusOf(state: UnitState): ServiceStatus {
     restarts: state.restarts,
     invocation: state.invocation,
     summary: state.load === 'loaded' ? `${state.active} (${state.sub})` : state.load,
+    ...(state.load !== 'loaded' && { trouble: loadTrouble(unit, state.load) }),
+  };
+}
+
+/** What is wrong with a unit that is not `loaded`, and how it becomes one that can be started. */
+function loadTrouble(unit: string, load: string): { problem: string; hint: string } {
+  if (load === 'not-found') {
+    return { problem: `${unit} does not exist`, hint: 'install the unit, then systemctl daemon-reload' };
+  }
+  if (load === 'masked') return { problem: `${unit} is masked`, hint: `systemctl unmask ${unit}` };
+  return {
+    problem: `${unit} cannot be loaded: ${load}`,
+    hint: `systemctl status ${unit} says why; once it is mended: systemctl daemon-reload`,
   };
 }
 
@@ -158,9 +171,8 @@ export function createSystemdManager(options: {
   async function tryRestart(since: number, signal: AbortSignal): Promise<ServiceStatus> {
     const before = await show(signal);
     if (before.load !== 'loaded') {
-      throw startFailed(`${unit} is ${before.load}`, {
-        hint: `systemctl status ${unit}; after a change of unit files: systemctl daemon-reload`,
-      });
+      const { problem, hint } = loadTrouble(unit, before.load);
+      throw startFailed(problem, { hint });
     }
     // Refused for a unit that is not loaded any more (garbage-collected): then there is nothing to reset.
     await call(argvFor.resetFailed(unit), signal);
@@ -181,7 +193,7 @@ export function createSystemdManager(options: {
       stopTimeout + startTimeout,
       signal,
     );
-    if (inTime && verdictOf(before, state) === 'started') return statusOf(state);
+    if (inTime && verdictOf(before, state) === 'started') return statusOf(unit, state);
     const how = `${state.active} (${state.sub}), result ${state.result}`;
     const detail = await logTail(since, signal);
     if (inTime) throw startFailed(`${unit} did not start: ${how}`, { detail });
@@ -205,7 +217,7 @@ export function createSystemdManager(options: {
 
   return {
     async status(signal) {
-      return statusOf(await show(signal));
+      return statusOf(unit, await show(signal));
     },
 
     async restart(signal) {

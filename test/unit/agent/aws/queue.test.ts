@@ -136,8 +136,24 @@ describe('receive', () => {
     await publish('two');
     const [two] = await queue.receive(NEVER);
     expect([one?.body, two?.body]).toEqual(['one', 'two']);
-    await queue.delete({ receiptHandle: one?.receiptHandle ?? '' });
+    await queue.delete({ receiptHandle: one?.receiptHandle ?? '' }, NEVER);
     expect(cloud.messages(QUEUE)).toEqual(['two']);
+  });
+
+  test('a delete that AWS does not answer ends with its signal', async () => {
+    const asked = Promise.withResolvers<void>();
+    const aws = await fakeAws(({ headers }, response) => {
+      const isDelete = String(headers['x-amz-target']).endsWith('DeleteMessage');
+      if (isDelete) asked.resolve();
+      else response.end(JSON.stringify({ QueueUrl: 'http://127.0.0.1:1/queue' }));
+    });
+    const topic = 'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev';
+    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog() });
+    const limit = new AbortController();
+    const deleting = rejection(queue.delete({ receiptHandle: 'one' }, limit.signal));
+    await asked.promise;
+    limit.abort('too late');
+    expect(await deleting).toBe('too late');
   });
 
   test('an agent that restarts receives without setting anything up', async () => {

@@ -1,15 +1,22 @@
 import { spawn } from 'node:child_process';
 import { appendFile, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createCommandManager } from '../../../../agent/host/command.ts';
-import { calm, systemClock } from './fixtures/clock.ts';
+import { calm, sleepingClock, systemClock } from './fixtures/clock.ts';
 import { ended, runs } from './fixtures/processes.ts';
 import { temporaryDirectory } from './fixtures/temporary.ts';
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
 /** Running, and not merely waiting to be reaped. */
 const alive = (pid: string) => `grep -q '^State:.[^ZX]' /proc/$(cat ${pid})/status 2>/dev/null || exit 1`;
+
+/** What this process would kill, and does not. */
+function noKills() {
+  const kills = vi.spyOn(process, 'kill').mockReturnValue(true);
+  onTestFinished(() => kills.mockRestore());
+  return kills;
+}
 
 /** A real daemon of its own session, run by commands, with a pid file and a log. */
 async function daemon(
@@ -103,6 +110,37 @@ test('a service that ignores TERM is killed at the stop timeout', async () => {
   await service.stop(calm);
   await ended(mainPid ?? 0);
   expect(await service.status(calm)).toMatchObject({ active: false });
+});
+
+test('a service whose pid file names pid 1 is stopped by its status alone, and says what is wrong', async () => {
+  const kills = noKills();
+  const up = join(await temporaryDirectory(), 'up');
+  const inNamespace = { stop: sh(`rm ${up}`), status: sh(`test -e ${up}`), clock: sleepingClock() };
+  const { service, pid } = await daemon('', inNamespace);
+  await writeFile(up, '');
+  await writeFile(pid, '1\n');
+  expect(await service.status(calm)).toMatchObject({
+    ...{ active: true, mainPid: null, invocation: null },
+    trouble: { problem: `${pid} names pid 1, which is no service's` },
+  });
+  await service.stop(calm);
+  expect((await service.status(calm)).trouble).toBeUndefined();
+  expect(kills).not.toHaveBeenCalled();
+});
+
+test('a service that cannot be stopped, and whose pid file is not to be believed, is a failed stop that says why', async () => {
+  const kills = noKills();
+  const clock = sleepingClock();
+  const { service, pid } = await daemon('', { stop: sh('exit 1'), status: sh('exit 0'), clock });
+  await writeFile(pid, '1');
+  const why = `${pid} names pid 1, which is no service's`;
+  const told = {
+    message: `still running 2.0 s after /bin/sh, and not killed: ${why}`,
+    hint: expect.stringContaining('leave `pidFile` out'),
+  };
+  await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', ...told });
+  await expect(service.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED', ...told });
+  expect(kills).not.toHaveBeenCalled();
 });
 
 test('a service that cannot be stopped, and has no pid file to kill it by, is a failed stop', async () => {

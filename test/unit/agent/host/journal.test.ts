@@ -39,6 +39,19 @@ test('nothing is loaded where nothing was written', async () => {
   expect(await (await journal()).open().load()).toEqual({ state: undefined, quarantined: undefined });
 });
 
+test('a journal that is there and holds nothing is named, until something is appended', async () => {
+  for (const content of ['', '\n', '\n'.repeat(5000)]) {
+    const { path, open } = await journal();
+    await writeFile(path, content);
+    const log = open();
+    for (let times = 0; times < 2; times += 1) {
+      expect(await log.load()).toEqual({ state: undefined, quarantined: undefined, emptied: path });
+    }
+    await log.append(stateAt(1));
+    expect(await open().load()).toEqual({ state: stateAt(1), quarantined: undefined });
+  }
+});
+
 test('the last state appended is the one loaded, by another journal, too', async () => {
   const { path, reopen } = await written(3);
   expect(await reopen().load()).toEqual({ state: stateAt(3), quarantined: undefined });

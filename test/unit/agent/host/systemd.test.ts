@@ -81,13 +81,31 @@ test('what systemctl shows is understood, in any order and with unknown properti
 });
 
 test('a status says active or failed, and a unit that is not there is called so', () => {
-  expect(statusOf(parseShow(shown({})))).toMatchObject({
+  expect(statusOf('pay.service', parseShow(shown({})))).toMatchObject({
     active: true,
     failed: false,
     summary: 'active (running)',
   });
-  expect(statusOf(parseShow(shown(FAILED)))).toMatchObject({ active: false, failed: true });
-  expect(statusOf(parseShow(shown({ ...DEAD, LoadState: 'not-found' }))).summary).toBe('not-found');
+  expect(statusOf('pay.service', parseShow(shown(FAILED)))).toMatchObject({ active: false, failed: true });
+  expect(statusOf('pay.service', parseShow(shown({ ...DEAD, LoadState: 'not-found' }))).summary).toBe(
+    'not-found',
+  );
+});
+
+test('a unit that is not loaded is in trouble, and so is nothing else', () => {
+  const troubleOf = (fields: Record<string, string | number>) =>
+    statusOf('pay.service', parseShow(shown(fields))).trouble;
+  expect([troubleOf({}), troubleOf(DEAD), troubleOf(FAILED)]).toEqual([undefined, undefined, undefined]);
+  expect(troubleOf({ ...DEAD, LoadState: 'masked' })).toEqual({
+    problem: 'pay.service is masked',
+    hint: 'systemctl unmask pay.service',
+  });
+  for (const load of ['bad-setting', 'error', 'merged']) {
+    expect(troubleOf({ ...DEAD, LoadState: load })).toEqual({
+      problem: `pay.service cannot be loaded: ${load}`,
+      hint: 'systemctl status pay.service says why; once it is mended: systemctl daemon-reload',
+    });
+  }
 });
 
 test.each([
@@ -142,7 +160,7 @@ test('a unit that does not exist is not restarted', async () => {
   const { unit, acts } = await manager([shown({ ...DEAD, LoadState: 'not-found' })]);
   await expect(unit.restart(calm)).rejects.toMatchObject({
     code: 'START_FAILED',
-    message: 'pay.service is not-found',
+    message: 'pay.service does not exist',
   });
   expect(await acts()).toEqual([]);
 });
