@@ -154,6 +154,18 @@ export function queued(state: ServiceState, next: Order): ServiceState {
   return { ...state, waiting: next };
 }
 
+/** The order of this deployment, if it is active or waits. */
+export function underWay({ active, waiting }: ServiceState, deployment: string): Order | undefined {
+  return [active?.order, waiting].find((order) => order?.deployment === deployment) ?? undefined;
+}
+
+/** The order that is active or waits, changed by `patch`; any other leaves the state as it is. */
+export function withOrder(state: ServiceState, deployment: string, patch: Partial<Order>): ServiceState {
+  const { active, waiting } = state;
+  if (active?.order.deployment === deployment) return moved(state, { order: { ...active.order, ...patch } });
+  return waiting?.deployment === deployment ? queued(state, { ...waiting, ...patch }) : state;
+}
+
 /** The waiting order becomes the active deployment. */
 export function begun(state: ServiceState, context: { bootId: string; now: number }): ServiceState {
   const next = state.waiting;

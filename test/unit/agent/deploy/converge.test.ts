@@ -5,6 +5,7 @@ import {
   begun,
   finished,
   initialState,
+  moved,
   queued,
   raised,
   type ServiceState,
@@ -139,6 +140,58 @@ describe('the desired state', () => {
     ['paused, on one made from an image with a release', fresh, PAUSED, '1.0', 'paused by ann'],
   ])('%s asks nothing', (_, state, want, current, why) => {
     expect(orderFromDesired(state, want, current)).toBe(why);
+  });
+});
+
+describe('what stands prepared', () => {
+  const HELD = { ...ORDER, hold: true };
+  const prepared = (from = running(6), order = HELD) =>
+    moved(begun(queued(from, order), { bootId: 'b', now: 0 }), { state: 'prepared' });
+  const OLDER: Desired = { ...WANT, sequence: 6, deployment: newUlid(6), version: '1.0' };
+  const NEWER: Desired = { ...WANT, sequence: 8, deployment: newUlid(8), version: '1.0', action: 'rollback' };
+
+  test.each<[string, ServiceState, Desired, string | null]>([
+    ['goes on', prepared(), WANT, '1.0'],
+    ['goes on where nothing runs', prepared(fresh), WANT, null],
+    ['goes on where nothing runs, though it is paused', prepared(fresh), PAUSED, null],
+    [
+      'goes on though something newer, for others, was heard of',
+      raised(prepared(), 9, newUlid(9)),
+      WANT,
+      '1.0',
+    ],
+    ['goes on before it stands', begun(queued(running(6), HELD), { bootId: 'b', now: 0 }), WANT, '1.0'],
+    [
+      'goes on while it waits for another to end',
+      queued(prepared(running(5), orderOf('1.0')), HELD),
+      WANT,
+      '1.0',
+    ],
+  ])('%s once the desired state is its deployment', (_, state, want, current) => {
+    expect(orderFromDesired(state, want, current)).toEqual({ ...HELD, hold: false });
+  });
+
+  test.each<[string, ServiceState, Desired, string]>([
+    ['for a desired state that is older', prepared(), OLDER, 'a deployment stands prepared'],
+    [
+      'for an older one that never came here either',
+      prepared(running(5)),
+      OLDER,
+      'a deployment stands prepared',
+    ],
+    ['for a pause', prepared(), PAUSED, 'paused by ann'],
+    ['for a pin', { ...prepared(), pinned: { since: SINCE, version: '1.0' } }, WANT, 'pinned to 1.0'],
+    ['once it was cancelled', tombstoned(prepared(), HELD.deployment), WANT, 'it was cancelled here'],
+  ])('does not go on %s', (_, state, want, why) => {
+    expect(orderFromDesired(state, want, '1.0')).toBe(why);
+  });
+
+  test('gives way to the rollback of its rollout, which is newer', () => {
+    expect(orderFromDesired(prepared(), NEWER, '1.0')).toMatchObject({ sequence: 8, source: 'desired' });
+  });
+
+  test('and was told to go on is under way', () => {
+    expect(orderFromDesired(prepared(running(6), ORDER), WANT, '1.0')).toBe('a deployment is under way');
   });
 });
 

@@ -559,6 +559,21 @@ describe('converging', () => {
     expect(await life.ending(desired.deployment)).toMatchObject({ state: 'succeeded' });
   });
 
+  test('goes on with what was prepared here late, once its rollout has passed without it', async () => {
+    const model = modelRunning('1.0.0');
+    const life = await live(model);
+    const held = orderOf('1.1.0', { hold: true });
+    await life.worker.accept(held);
+    await life.reached((reports) => reports.some((report) => report.state === 'prepared'));
+    const { desired, reader } = wants('1.1.0', held.sequence, held.deployment);
+    await Promise.all([life.worker.converge(reader, NEVER), life.worker.converge(reader, NEVER)]);
+    expect(await life.ending(desired.deployment)).toMatchObject({ state: 'succeeded', previous: '1.0.0' });
+    await life.reached(() => life.worker.state().outbox.length === 0);
+    expect(endings(model, desired.deployment)).toHaveLength(1);
+    expect(model).toMatchObject({ starts: ['1.1.0'], downloads: ['1.1.0'] });
+    expect(life.worker.state()).toMatchObject({ running: { sequence: held.sequence }, waiting: null });
+  });
+
   test('on what was rejected here as expired brings the version, and no second ending', async () => {
     const model = createModel();
     const life = await live(model);
