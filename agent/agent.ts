@@ -108,13 +108,17 @@ const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
 async function keepRecords(parts: AgentParts, stopping: AbortSignal): Promise<void> {
   const told = new Map<string, string>();
   await repeatedly(parts, stopping, 'the instance record', async (signal) => {
-    for (const [service, worker] of parts.workers) {
-      const record = await worker.record(signal);
-      const said = JSON.stringify({ ...record, at: undefined });
-      if (told.get(service) === said) continue;
-      await parts.reporter.putInstance(record, signal);
-      told.set(service, said);
-    }
+    const results = await Promise.allSettled(
+      [...parts.workers].map(async ([service, worker]) => {
+        const record = await worker.record(signal);
+        const said = JSON.stringify({ ...record, at: undefined });
+        if (told.get(service) === said) return;
+        await parts.reporter.putInstance(record, signal);
+        told.set(service, said);
+      }),
+    );
+    const [failure] = reasonsOf(results);
+    if (failure !== undefined) throw failure;
     return withJitter(RECORD_EVERY);
   });
 }
@@ -123,15 +127,16 @@ async function convergeAll({ workers, desired, log }: AgentParts, signal: AbortS
   const results = await Promise.allSettled(
     [...workers.values()].map((worker) => worker.converge(desired, signal)),
   );
-  const reasons = results.flatMap((result) =>
-    result.status === 'rejected' ? [result.reason as unknown] : [],
-  );
+  const reasons = reasonsOf(results);
   // What cannot be trusted is no reason to ask more often.
   const untrusted = reasons.filter((reason) => isCode(reason, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID'));
   for (const err of untrusted) log.error({ err }, 'a desired state is not to be trusted: nothing changes');
   const [failure] = reasons.filter((reason) => !untrusted.includes(reason as never));
   if (failure !== undefined) throw failure;
 }
+
+const reasonsOf = (results: readonly PromiseSettledResult<void>[]): unknown[] =>
+  results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
 
 class Receiver {
   readonly #parts: AgentParts;

@@ -3,8 +3,9 @@ import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
 import { backoffMs } from '../../shared/retry.ts';
 import { type DesiredReader, orderFromDesired } from './converge.ts';
+import { createLook } from './look.ts';
 import { createOutbox } from './outbox.ts';
-import { cancelled, createPerformer, look, supersededBy } from './performer.ts';
+import { cancelled, createPerformer, supersededBy } from './performer.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
 import { stateAtStart } from './recover.ts';
 import { neverBegan, reportOf, standingReport } from './reports.ts';
@@ -62,7 +63,9 @@ export async function openWorker(context: {
   const log = context.log.child({ service: service.name });
   const cell = createStateCell(await stateOnDisk(context, log), journal);
   const outbox = createOutbox(cell, ports, log);
-  const performer = createPerformer({ service, ports, identity, log, cell, onEnding: () => outbox.wake() });
+  const look = createLook({ ports, identity, log, cell });
+  const onEnding = () => outbox.wake();
+  const performer = createPerformer({ service, ports, identity, log, cell, look, onEnding });
   let wake = Promise.withResolvers<void>();
 
   async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
@@ -183,7 +186,7 @@ export async function openWorker(context: {
       if (!isHere) hasTaken(order);
     },
 
-    record: (signal) => look({ ports, identity, cell }, signal),
+    record: look,
 
     async run(stopping) {
       const delivering = outbox.run(stopping);
