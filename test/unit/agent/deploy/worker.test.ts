@@ -469,13 +469,40 @@ describe('an agent that is stopped', () => {
 
   test('in good order, however often, does not count against the deployment', async () => {
     const model = modelRunning('1.0.0');
+    const order = orderOf('1.1.0');
+    for (let i = 0; i < 8; i += 1) {
+      const there = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      model.before = async (call) => {
+        if (call !== 'probe') return;
+        there.resolve();
+        await goOn.promise;
+      };
+      const life = await live(model);
+      if (i === 0) await life.worker.accept(order);
+      await there.promise;
+      const stopped = life.stop();
+      goOn.resolve();
+      await stopped;
+    }
+    model.before = () => undefined;
+    const last = await live(model);
+    expect(await last.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
+  });
+
+  test('while its deployment stands prepared, however often, finds it so', async () => {
+    const model = modelRunning('1.0.0');
     const order = orderOf('1.1.0', { hold: true });
     let life = await live(model);
     await life.worker.accept(order);
     await life.reached((reports) => reports.some((report) => report.state === 'prepared'));
     for (let i = 0; i < 8; i += 1) {
       await life.stop();
+      const lines = model.journal.length;
       life = await live(model);
+      await life.reached(() => model.journal.length > lines);
+      // Taken up, and at rest again: there is no run that could mark a checkpoint.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     await life.worker.proceed(order.deployment, undefined);
     expect(await life.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
