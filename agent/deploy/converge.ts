@@ -2,7 +2,7 @@ import { type Desired, desired as desiredSchema } from '../../shared/desired.ts'
 import { bareArtifact } from '../../shared/manifest.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { DesiredStore } from './ports.ts';
-import { hasEnded, type Order, type ServiceState, underWay } from './state.ts';
+import { brokenBy, hasEnded, type Order, type ServiceState, underWay } from './state.ts';
 
 /**
  * Bringing an instance up to date by itself: the one that booted after the announcement, or slept through
@@ -46,8 +46,7 @@ export function orderFromDesired(state: ServiceState, want: Desired, current: st
   if (state.failures.some((failure) => failure.deployment === want.deployment))
     return 'it failed here before';
   if (state.tombstones.includes(want.deployment)) return 'it was cancelled here';
-  const last = state.endings.at(-1)?.report;
-  if (!state.running && last?.state === 'broken' && want.sequence <= last.sequence) {
+  if (want.sequence <= (brokenBy(state)?.sequence ?? 0)) {
     return 'it is broken, and needs a person or a newer deployment';
   }
   // A pause never keeps an instance that runs nothing from coming up.

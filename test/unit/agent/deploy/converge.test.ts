@@ -6,15 +6,17 @@ import {
   finished,
   initialState,
   moved,
+  type Order,
   queued,
   raised,
   type ServiceState,
   tombstoned,
+  withEnding,
 } from '../../../../agent/deploy/state.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
-import type { Ending } from '../../../../shared/report.ts';
+import type { Ending, Report } from '../../../../shared/report.ts';
 import { trustNone, type Verifier } from '../../../../shared/signing.ts';
 import { artifactsOf, orderOf } from '../../../support/fake-ports.ts';
 
@@ -37,21 +39,12 @@ const PAUSED: Desired = { ...WANT, pause: { by: 'ann', since: SINCE, reason: 'an
 const fresh = initialState('i-1', 'payments');
 const running = (sequence: number): ServiceState => ({ ...fresh, running: { version: '1.0', sequence } });
 const ORDER = orderOf('1.1', { deployment: WANT.deployment, sequence: WANT.sequence });
+const reportOf = ({ deployment, sequence, version }: Order, ending: Ending): Report => ({
+  ...{ kind: 'report', v: 1, env: 'dev', service: 'payments', instance: 'i-1', n: 1, at: SINCE },
+  ...{ deployment, sequence, version, state: ending, timings: {} },
+});
 const endedBy = (ending: Ending, order = ORDER, from = running(6)): ServiceState =>
-  finished(begun(queued(from, order), { bootId: 'b', now: 0 }), ending, {
-    kind: 'report',
-    v: 1,
-    deployment: order.deployment,
-    env: 'dev',
-    service: 'payments',
-    instance: 'i-1',
-    sequence: order.sequence,
-    n: 1,
-    at: SINCE,
-    state: ending,
-    version: order.version,
-    timings: {},
-  });
+  finished(begun(queued(from, order), { bootId: 'b', now: 0 }), ending, reportOf(order, ending));
 
 describe('the desired state', () => {
   test('above what runs is an order of its own source, that holds for nobody', () => {
@@ -135,6 +128,17 @@ describe('the desired state', () => {
       WANT,
       '1.0',
       'it was cancelled here',
+    ],
+    [
+      'below what broke the service here, whatever was refused since',
+      withEnding(
+        endedBy('broken', orderOf('1.2', { sequence: 8 })),
+        reportOf(orderOf('1.3', { sequence: 5 }), 'superseded'),
+        undefined,
+      ),
+      WANT,
+      '1.0',
+      'it is broken, and needs a person or a newer deployment',
     ],
     ['paused, on an instance that runs something', running(6), PAUSED, '1.0', 'paused by ann'],
     ['paused, on one made from an image with a release', fresh, PAUSED, '1.0', 'paused by ann'],

@@ -638,6 +638,13 @@ describe('converging', () => {
     await life.worker.converge(wants('1.0.0', order.sequence - 1).reader, NEVER);
     expect(life.worker.state()).toMatchObject({ waiting: null, active: null });
     expect(model.starts).toHaveLength(starts);
+    await life.reached(() => model.records.at(-1)?.state === 'broken');
+    const stale = orderOf('0.9.0', { sequence: order.sequence - 2 });
+    const why = { code: 'SUPERSEDED', message: 'older than what was seen' } as const;
+    await life.worker.refuse(stale, 'superseded', why);
+    await life.worker.converge(wants('1.0.0', order.sequence - 1).reader, NEVER);
+    expect(life.worker.state()).toMatchObject({ waiting: null, active: null });
+    expect(await life.worker.record(NEVER)).toMatchObject({ state: 'broken' });
     const newer = wants('1.2.0', order.sequence + 1);
     await life.worker.converge(newer.reader, NEVER);
     expect(await life.ending(newer.desired.deployment)).toMatchObject({ state: 'succeeded' });
