@@ -1,6 +1,7 @@
 import { announcement as announcementSchema } from '../shared/announcement.ts';
 import { isCode, messageOf, TriggerDeployError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { deadline } from '../shared/retry.ts';
 import type { Verifier } from '../shared/signing.ts';
 import { admit, type Decision } from './admit.ts';
 import type { DesiredReader } from './deploy/converge.ts';
@@ -57,6 +58,7 @@ const RESUBSCRIBE_AGAIN_AFTER = 60 * 1000;
 const CONVERGE_EVERY = 5 * 60 * 1000;
 const RECORD_EVERY = 5 * 60 * 1000;
 const CONVERGE_AGAIN_AFTER = 60 * 1000;
+const CONVERGE_WITHIN = 30 * 1000;
 const STOP_EXTENDED_EVERY = 10 * 1000;
 const STOP_EXTENDED_BY = 60 * 1000;
 
@@ -143,6 +145,7 @@ class Receiver {
   /** When the loop last went round, on the monotonic clock, ms. */
   lastRound: number;
   #refused = 0;
+  #caughtUp = Promise.resolve();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -159,7 +162,7 @@ class Receiver {
         await inbox.ensure(signal);
         resubscribeAt = clock.monotonic() + RESUBSCRIBE_EVERY;
         this.#parts.log.info('subscribed, waiting for announcements');
-        await this.#catchUp(signal);
+        this.#catchUp(signal);
       } else if (clock.monotonic() > resubscribeAt) {
         const subscribed = await this.#resubscribe(signal);
         resubscribeAt = clock.monotonic() + (subscribed ? RESUBSCRIBE_EVERY : RESUBSCRIBE_AGAIN_AFTER);
@@ -175,6 +178,7 @@ class Receiver {
       }
       return 0;
     });
+    await this.#caughtUp;
   }
 
   /** SNS may be away, or the topic, while the queue still holds announcements: they do not wait for it. */
@@ -186,15 +190,21 @@ class Receiver {
       this.#parts.log.warn({ err: error }, `the subscription could not be renewed: ${messageOf(error)}`);
       return false;
     }
-    await this.#catchUp(signal);
+    this.#catchUp(signal);
     return true;
   }
 
-  /** What was announced while the queue, or its subscription, was not there is in the desired state. */
-  async #catchUp(signal: AbortSignal): Promise<void> {
-    await convergeAll(this.#parts, signal).catch((error) =>
-      this.#parts.log.warn({ err: error }, 'the desired state could not be read'),
-    );
+  /**
+   * What was announced while the queue, or its subscription, was not there is in the desired state. It is read in the
+   * background: a slow S3 must not keep what the queue holds waiting.
+   */
+  #catchUp(signal: AbortSignal): void {
+    const within = deadline(CONVERGE_WITHIN, signal, 'reading the desired state');
+    this.#caughtUp = convergeAll(this.#parts, within.signal)
+      .catch((error) => {
+        if (!signal.aborted) this.#parts.log.warn({ err: error }, 'the desired state could not be read');
+      })
+      .finally(() => within[Symbol.dispose]());
   }
 
   /** Journal first, then delete: a message whose effect could not be recorded comes back by itself. */
@@ -263,7 +273,7 @@ class Receiver {
       case 'converge':
         // In the background: a slow S3 must not keep the next announcement waiting.
         void worker
-          .converge(this.#parts.desired, AbortSignal.timeout(30_000))
+          .converge(this.#parts.desired, AbortSignal.timeout(CONVERGE_WITHIN))
           .catch((error) => this.#parts.log.warn({ err: error }, 'converging failed'));
         return;
       default:

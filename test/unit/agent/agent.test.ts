@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import pino from 'pino';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type Message, type Notifier, runAgent } from '../../../agent/agent.ts';
 import type { DesiredReader } from '../../../agent/deploy/converge.ts';
 import type { Reporter } from '../../../agent/deploy/ports.ts';
@@ -20,6 +21,7 @@ interface World {
   records: Map<string, InstanceRecord>;
   /** The answers to a roll call for all services. */
   rollCall(): Promise<Reply>;
+  stop(): Promise<void>;
 }
 
 interface Fittings {
@@ -90,11 +92,13 @@ async function agentWith({ services, desired, putInstance }: Fittings): Promise<
     },
     stopping.signal,
   );
-  onTestFinished(async () => {
+  const stop = async () => {
     stopping.abort(new TriggerDeployError('INTERRUPTED', 'stopped'));
     await running;
-  });
+  };
+  onTestFinished(stop);
   return {
+    stop,
     logged,
     records,
     async rollCall() {
@@ -154,4 +158,22 @@ test('a record that cannot be written does not keep the others from theirs', asy
   });
   await expect.poll(() => [...world.records.keys()]).toEqual(['payments']);
   await expect.poll(() => world.logged).toContain('warn the instance record failed: cannot write the record');
+});
+
+test('an S3 that does not answer keeps no announcement waiting, and the stop neither', async () => {
+  const asked = vi.fn();
+  const world = await agentWith({
+    services: { payments: () => '1.0.0' },
+    desired: {
+      async read(service, signal) {
+        asked(service);
+        await once(signal, 'abort');
+        throw signal.reason;
+      },
+    },
+  });
+  await expect.poll(() => asked.mock.calls.length).toBeGreaterThan(1);
+  expect(await world.rollCall()).toMatchObject({ services: [{ service: 'payments', version: '1.0.0' }] });
+  await world.stop();
+  expect(world.logged).not.toContain('warn the desired state could not be read');
 });
