@@ -60,6 +60,7 @@ const CONVERGE_EVERY = 5 * 60 * 1000;
 const RECORD_EVERY = 5 * 60 * 1000;
 const CONVERGE_AGAIN_AFTER = 60 * 1000;
 const DELETE_WITHIN = 10 * 1000;
+const CONVERGE_WITHIN = 30 * 1000;
 const STOP_EXTENDED_EVERY = 10 * 1000;
 const STOP_EXTENDED_BY = 60 * 1000;
 const NEVER = new AbortController().signal;
@@ -112,13 +113,17 @@ const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
 async function keepRecords(parts: AgentParts, stopping: AbortSignal): Promise<void> {
   const told = new Map<string, string>();
   await repeatedly(parts, stopping, 'the instance record', async (signal) => {
-    for (const [service, worker] of parts.workers) {
-      const record = await worker.record(signal);
-      const said = JSON.stringify({ ...record, at: undefined });
-      if (told.get(service) === said) continue;
-      await parts.reporter.putInstance(record, signal);
-      told.set(service, said);
-    }
+    const results = await Promise.allSettled(
+      [...parts.workers].map(async ([service, worker]) => {
+        const record = await worker.record(signal);
+        const said = JSON.stringify({ ...record, at: undefined });
+        if (told.get(service) === said) return;
+        await parts.reporter.putInstance(record, signal);
+        told.set(service, said);
+      }),
+    );
+    const [failure] = reasonsOf(results);
+    if (failure !== undefined) throw failure;
     return withJitter(RECORD_EVERY);
   });
 }
@@ -127,9 +132,7 @@ async function convergeAll({ workers, desired, log }: AgentParts, signal: AbortS
   const results = await Promise.allSettled(
     [...workers.values()].map((worker) => worker.converge(desired, signal)),
   );
-  const reasons = results.flatMap((result) =>
-    result.status === 'rejected' ? [result.reason as unknown] : [],
-  );
+  const reasons = reasonsOf(results);
   // What cannot be trusted is no reason to ask more often.
   const untrusted = reasons.filter((reason) => isCode(reason, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID'));
   for (const err of untrusted) log.error({ err }, 'a desired state is not to be trusted: nothing changes');
@@ -137,11 +140,15 @@ async function convergeAll({ workers, desired, log }: AgentParts, signal: AbortS
   if (failure !== undefined) throw failure;
 }
 
+const reasonsOf = (results: readonly PromiseSettledResult<void>[]): unknown[] =>
+  results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+
 class Receiver {
   readonly #parts: AgentParts;
   /** When the loop last went round, on the monotonic clock, ms. */
   lastRound: number;
   #refused = 0;
+  #caughtUp = Promise.resolve();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -158,7 +165,7 @@ class Receiver {
         await inbox.ensure(signal);
         resubscribeAt = clock.monotonic() + RESUBSCRIBE_EVERY;
         this.#parts.log.info('subscribed, waiting for announcements');
-        await this.#catchUp(signal);
+        this.#catchUp(signal);
       } else if (clock.monotonic() > resubscribeAt) {
         const subscribed = await this.#resubscribe(signal);
         resubscribeAt = clock.monotonic() + (subscribed ? RESUBSCRIBE_EVERY : RESUBSCRIBE_AGAIN_AFTER);
@@ -176,6 +183,7 @@ class Receiver {
       }
       return 0;
     });
+    await this.#caughtUp;
   }
 
   /** SNS may be away, or the topic, while the queue still holds announcements: they do not wait for it. */
@@ -187,15 +195,21 @@ class Receiver {
       this.#parts.log.warn({ err: error }, `the subscription could not be renewed: ${messageOf(error)}`);
       return false;
     }
-    await this.#catchUp(signal);
+    this.#catchUp(signal);
     return true;
   }
 
-  /** What was announced while the queue, or its subscription, was not there is in the desired state. */
-  async #catchUp(signal: AbortSignal): Promise<void> {
-    await convergeAll(this.#parts, signal).catch((error) =>
-      this.#parts.log.warn({ err: error }, 'the desired state could not be read'),
-    );
+  /**
+   * What was announced while the queue, or its subscription, was not there is in the desired state. It is read in the
+   * background: a slow S3 must not keep what the queue holds waiting.
+   */
+  #catchUp(signal: AbortSignal): void {
+    const within = deadline(CONVERGE_WITHIN, signal, 'reading the desired state');
+    this.#caughtUp = convergeAll(this.#parts, within.signal)
+      .catch((error) => {
+        if (!signal.aborted) this.#parts.log.warn({ err: error }, 'the desired state could not be read');
+      })
+      .finally(() => within[Symbol.dispose]());
   }
 
   /** Journal first, then delete: a message whose effect could not be recorded comes back by itself. Whether it is gone. */
@@ -267,7 +281,7 @@ class Receiver {
       case 'converge':
         // In the background: a slow S3 must not keep the next announcement waiting.
         void worker
-          .converge(this.#parts.desired, AbortSignal.timeout(30_000))
+          .converge(this.#parts.desired, AbortSignal.timeout(CONVERGE_WITHIN))
           .catch((error) => this.#parts.log.warn({ err: error }, 'converging failed'));
         return;
       default:

@@ -4,12 +4,15 @@ import { bodyChunks } from '../../shared/body.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { manifest } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
+import { deadline } from '../../shared/retry.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { ArtifactStore, DesiredStore, ManifestStore } from '../deploy/ports.ts';
 import { type Finding, finding, isNamed } from './call.ts';
 
 /** A body that brings no byte for this long is dead, ms. */
 const STALL_MS = 15_000;
+/** A signed document that is not here by then is none: one that comes in drips never stalls. ms */
+const DOCUMENT_MS = 60_000;
 /** A signed document is a few KiB; more than this is not one, bytes. */
 const DOCUMENT_LIMIT = 1024 * 1024;
 /** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 where it would answer 404. */
@@ -21,6 +24,8 @@ export interface StoreOptions {
   bucket: string;
   /** For tests, ms. */
   stallMs?: number;
+  /** For tests, ms. */
+  documentMs?: number;
 }
 
 /** The artifacts of the environment's bucket. */
@@ -100,16 +105,18 @@ export function createManifestStore(options: StoreOptions & { verifier: Verifier
 }
 
 async function readDocument(
-  { aws, bucket, stallMs = STALL_MS }: StoreOptions,
+  { aws, bucket, stallMs = STALL_MS, documentMs = DOCUMENT_MS }: StoreOptions,
   request: { key: string; doing: string; knownEtag: string | undefined; signal: AbortSignal },
 ): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'> {
-  const { key, doing, knownEtag, signal } = request;
+  const { key, doing, knownEtag } = request;
+  request.signal.throwIfAborted();
+  using within = deadline(documentMs, request.signal, doing);
+  const { signal } = within;
   const command = new GetObjectCommand({
     Bucket: bucket,
     Key: key,
     ...(knownEtag !== undefined && { IfNoneMatch: knownEtag }),
   });
-  signal.throwIfAborted();
   try {
     const answer = await aws.s3.send(command, { abortSignal: signal });
     const parts: Uint8Array[] = [];

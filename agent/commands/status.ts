@@ -1,7 +1,7 @@
 import { asTriggerDeployError, messageOf } from '../../shared/errors.ts';
 import { agentQueueName } from '../../shared/names.ts';
 import type { Identity } from '../deploy/ports.ts';
-import type { ServiceState } from '../deploy/state.ts';
+import { brokenBy, type ServiceState } from '../deploy/state.ts';
 import type { Wiring } from './wiring.ts';
 
 /**
@@ -153,7 +153,10 @@ export function statusRow(
   },
 ): Omit<ServiceStatusRow, 'trouble'> {
   const { state, version, unit, checks, known } = found;
-  const last = state?.endings.at(-1)?.report;
+  const broken = state && brokenBy(state);
+  const last = state?.endings.findLast(
+    ({ report }) => !broken || (report.deployment === broken.deployment && report.state === 'broken'),
+  )?.report;
   const active = state?.active;
   const error = active ? active.error : last?.error;
   const previous = state?.previousGood ?? null;
@@ -162,8 +165,8 @@ export function statusRow(
     version,
     unit,
     checks,
-    lastDeployment: active?.order.deployment ?? last?.deployment ?? null,
-    state: active?.state ?? last?.state ?? null,
+    lastDeployment: active?.order.deployment ?? broken?.deployment ?? last?.deployment ?? null,
+    state: active?.state ?? (broken ? 'broken' : last?.state) ?? null,
     error: error ? { code: error.code, message: error.message } : null,
     at: active ? new Date(active.startedAt).toISOString() : (last?.at ?? null),
     previous: previous !== null && previous !== version && known.has(previous) ? previous : null,

@@ -1,9 +1,10 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { type RunResult, runDeployment } from './deployment.ts';
+import type { Look } from './look.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
 import { takenUpAgain } from './recover.ts';
-import { endingReport, instanceRecordOf, reportErrorOf } from './reports.ts';
+import { endingReport, reportErrorOf } from './reports.ts';
 import { createRun, type Run } from './run.ts';
 import { beforeSwitch, begun, finished, moved, type Order, precious } from './state.ts';
 import type { StateCell } from './state-cell.ts';
@@ -27,10 +28,11 @@ export function createPerformer(context: {
   identity: Identity;
   log: Log;
   cell: StateCell;
+  look: Look;
   /** An ending is in the outbox. */
   onEnding: () => void;
 }): Performer {
-  const { service, ports, identity, log, cell } = context;
+  const { service, ports, identity, log, cell, look } = context;
   let givenUp = new AbortController();
 
   async function next(stopping: AbortSignal): Promise<boolean> {
@@ -146,26 +148,13 @@ export function createPerformer(context: {
       run.log.warn({ err: error }, 'old releases could not be removed');
     }
     try {
-      await ports.reporter.putInstance(await look(context, run.stopping), run.stopping);
+      await ports.reporter.putInstance(await look(run.stopping), run.stopping);
     } catch (error) {
       run.log.warn({ err: error }, 'the instance record could not be written: the next change or start does');
     }
   }
 
   return { next, takeUpAgain, giveUp: (why) => givenUp.abort(why) };
-}
-
-/** What this instance runs of the service, looked up now. */
-export async function look(
-  { ports, identity, cell }: { ports: Ports; identity: Identity; cell: StateCell },
-  signal: AbortSignal,
-) {
-  const version = await ports.package.current();
-  const active = await ports.manager.status(signal).then(
-    (status) => status.active,
-    () => undefined,
-  );
-  return instanceRecordOf(identity, cell.read(), { version, active }, ports.clock.now());
 }
 
 export function cancelled(): TriggerDeployError {

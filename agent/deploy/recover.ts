@@ -30,8 +30,10 @@ export function stateAtStart(
 /** The active deployment, ready to be taken up again after the agent, or the machine, went away in it. */
 export function takenUpAgain(state: ServiceState, bootId: string): ServiceState {
   if (!state.active) return state;
-  const { recoveries, n, checkpointed } = state.active;
-  const counted = checkpointed ? recoveries : recoveries + 1;
+  const { order, recoveries, n, checkpointed } = state.active;
+  // What waits to be told to go on takes nothing down, however long it waits.
+  const waits = order.hold && state.active.state === 'prepared';
+  const counted = checkpointed || waits ? recoveries : recoveries + 1;
   const again: Partial<Active> = { recoveries: counted, n: n + N_GAP, checkpointed: false };
   if (state.active.bootId === bootId) return moved(state, again);
   return moved(state, { ...again, ...afterBoot(state.active, bootId) });

@@ -8,7 +8,7 @@ import {
   type Step,
 } from '../../shared/report.ts';
 import type { Identity } from './ports.ts';
-import type { Active, Order, ServiceState } from './state.ts';
+import { type Active, brokenBy, type Order, type ServiceState } from './state.ts';
 
 /** What this instance says of a service, built from what it knows. Pure. */
 
@@ -99,7 +99,7 @@ export function instanceRecordOf(
   found: { version: string | null; active: boolean | undefined },
   now: number,
 ): InstanceRecord {
-  const last = state.active?.state ?? state.endings.at(-1)?.report.state;
+  const last = brokenBy(state) ? 'broken' : state.endings.at(-1)?.report.state;
   const deployment = state.active?.order.deployment ?? state.running?.deployment;
   return {
     v: 1,
@@ -110,7 +110,7 @@ export function instanceRecordOf(
     version: found.version,
     sequence: state.running?.sequence ?? 0,
     ...defined('deployment', deployment),
-    ...defined('state', last),
+    ...defined('state', state.active?.state ?? last),
     ...defined('active', found.active),
     pinned: state.pinned !== null,
     ...defined(

@@ -89,6 +89,8 @@ export const serviceState = z.looseObject({
   seen: z.object({ sequence: z.int(), deployment: ulid }).nullable(),
   /** What was last committed here; null before the first success and after `broken`. */
   running: z.object({ version: versionName, sequence: z.int(), deployment: ulid.optional() }).nullable(),
+  /** What left nothing here that is known to be well, until something is; absent where an older agent wrote it. */
+  broken: z.object({ sequence: z.int(), deployment: ulid }).nullable().optional(),
   /** The release before the running one. */
   previousGood: versionName.nullable(),
   /** Deployments that failed here: converging never tries them again, and a retry installs anew. */
@@ -119,6 +121,9 @@ const KEEP = { failures: 20, tombstones: 50, endings: 20, over: 200, outbox: 200
 
 /** Codes of failures that another try may well not meet. */
 const PASSING: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE']);
+
+/** Endings after which the service is not what it was before. */
+const CHANGING: ReadonlySet<string> = new Set<Ending>(['succeeded', 'rolled-back', 'broken']);
 
 const newest = <T>(list: readonly T[], most: number): T[] => list.slice(Math.max(0, list.length - most));
 
@@ -152,6 +157,18 @@ export function raised(state: ServiceState, sequence: number, deployment: string
 /** `next` takes the one waiting place. */
 export function queued(state: ServiceState, next: Order): ServiceState {
   return { ...state, waiting: next };
+}
+
+/** The order of this deployment, if it is active or waits. */
+export function underWay({ active, waiting }: ServiceState, deployment: string): Order | undefined {
+  return [active?.order, waiting].find((order) => order?.deployment === deployment) ?? undefined;
+}
+
+/** The order that is active or waits, changed by `patch`; any other leaves the state as it is. */
+export function withOrder(state: ServiceState, deployment: string, patch: Partial<Order>): ServiceState {
+  const { active, waiting } = state;
+  if (active?.order.deployment === deployment) return moved(state, { order: { ...active.order, ...patch } });
+  return waiting?.deployment === deployment ? queued(state, { ...waiting, ...patch }) : state;
 }
 
 /** The waiting order becomes the active deployment. */
@@ -197,6 +214,7 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
       return {
         ...next,
         running: { version, sequence, deployment },
+        broken: null,
         previousGood:
           state.running && state.running.version !== version ? state.running.version : state.previousGood,
         failures: state.failures.filter((failure) => failure.version !== version),
@@ -206,6 +224,7 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
       return {
         ...next,
         running: null,
+        broken: { sequence, deployment },
         // What ran last is the one thing a person may want back.
         previousGood: state.running?.version ?? state.previousGood,
         failures: withFailure(state, sequence, deployment, version),
@@ -215,7 +234,7 @@ export function finished(state: ServiceState, ending: Ending, last: Report): Ser
       if (last.error && PASSING.has(last.error.code)) return next;
       return { ...next, failures: withFailure(state, sequence, deployment, version) };
     case 'rolled-back':
-      return { ...next, failures: withFailure(state, sequence, deployment, version) };
+      return { ...next, broken: null, failures: withFailure(state, sequence, deployment, version) };
     case 'superseded':
     case 'cancelled':
     case 'rejected':
@@ -293,6 +312,18 @@ export function endingOf(
 /** Whether it had its one ending here: nothing that is heard of it again gives it another. */
 export function hasEnded(state: ServiceState, deployment: string): boolean {
   return state.over.includes(deployment) || endingOf(state, deployment) !== undefined;
+}
+
+/** The deployment that broke the service, null where it is well. What was refused, or changed nothing, mends nothing. */
+export function brokenBy({
+  running,
+  broken,
+  endings,
+}: ServiceState): NonNullable<ServiceState['broken']> | null {
+  if (running) return null;
+  if (broken !== undefined) return broken;
+  const last = endings.findLast(({ report }) => CHANGING.has(report.state))?.report;
+  return last?.state === 'broken' ? { sequence: last.sequence, deployment: last.deployment } : null;
 }
 
 /** Releases that must outlive any pruning. */

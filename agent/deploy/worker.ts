@@ -3,21 +3,23 @@ import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
 import { backoffMs } from '../../shared/retry.ts';
 import { type DesiredReader, orderFromDesired } from './converge.ts';
+import { createLook } from './look.ts';
 import { createOutbox } from './outbox.ts';
-import { cancelled, createPerformer, look, supersededBy } from './performer.ts';
+import { cancelled, createPerformer, supersededBy } from './performer.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
 import { stateAtStart } from './recover.ts';
 import { neverBegan, reportOf, standingReport } from './reports.ts';
 import {
   beforeSwitch,
   hasEnded,
-  moved,
   type Order,
   queued,
   raised,
   type ServiceState,
   tombstoned,
+  underWay,
   withEnding,
+  withOrder,
   withOutgoing,
 } from './state.ts';
 import { createStateCell } from './state-cell.ts';
@@ -61,7 +63,9 @@ export async function openWorker(context: {
   const log = context.log.child({ service: service.name });
   const cell = createStateCell(await stateOnDisk(context, log), journal);
   const outbox = createOutbox(cell, ports, log);
-  const performer = createPerformer({ service, ports, identity, log, cell, onEnding: () => outbox.wake() });
+  const look = createLook({ ports, identity, log, cell });
+  const onEnding = () => outbox.wake();
+  const performer = createPerformer({ service, ports, identity, log, cell, look, onEnding });
   let wake = Promise.withResolvers<void>();
 
   async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
@@ -124,12 +128,7 @@ export async function openWorker(context: {
     },
 
     async proceed(deployment, replyTo) {
-      const release = (order: Order): Order => ({ ...order, hold: false, ...(replyTo && { replyTo }) });
-      await update((state) => {
-        const { active, waiting } = state;
-        if (active?.order.deployment === deployment) return moved(state, { order: release(active.order) });
-        return waiting?.deployment === deployment ? queued(state, release(waiting)) : state;
-      });
+      await update((state) => withOrder(state, deployment, { hold: false, ...(replyTo && { replyTo }) }));
     },
 
     async cancel(deployment) {
@@ -152,13 +151,9 @@ export async function openWorker(context: {
     },
 
     async repeat(deployment, replyTo) {
-      const askedFor = (order: Order): Order => ({ ...order, ...(replyTo && { replyTo }) });
-      const { active, waiting, endings } = await update((state) => {
-        if (!replyTo) return state;
-        const { active, waiting } = state;
-        if (active?.order.deployment === deployment) return moved(state, { order: askedFor(active.order) });
-        return waiting?.deployment === deployment ? queued(state, askedFor(waiting)) : state;
-      });
+      const { active, waiting, endings } = await update((state) =>
+        replyTo ? withOrder(state, deployment, { replyTo }) : state,
+      );
       const ending = endings.findLast((entry) => entry.report.deployment === deployment);
       if (ending) reporter.progress(ending.report, replyTo ?? ending.replyTo);
       else if (active?.order.deployment === deployment) {
@@ -178,17 +173,20 @@ export async function openWorker(context: {
       const current = await ports.package.current();
       const desired = { desired: want.version, sequence: want.sequence };
       let order = 'not looked at' as Order | string;
+      let isHere = false;
       // Judged within the change: an announcement, or another look at the desired state, may have come between.
       await update((state) => {
         order = orderFromDesired(state, want, current);
-        return typeof order === 'string' ? state : taken(state, order);
+        if (typeof order === 'string') return state;
+        isHere = underWay(state, order.deployment) !== undefined;
+        return isHere ? withOrder(state, order.deployment, { hold: false }) : taken(state, order);
       });
       if (typeof order === 'string') return log.debug(desired, `nothing to converge: ${order}`);
-      log.info(desired, 'converging on the desired state');
-      hasTaken(order);
+      log.info(desired, `converging on the desired state${isHere ? ', which is prepared here' : ''}`);
+      if (!isHere) hasTaken(order);
     },
 
-    record: (signal) => look({ ports, identity, cell }, signal),
+    record: look,
 
     async run(stopping) {
       const delivering = outbox.run(stopping);
@@ -220,8 +218,7 @@ export async function openWorker(context: {
 }
 
 function isKnown(state: ServiceState, deployment: string): boolean {
-  const underWay = [state.active?.order, state.waiting];
-  return hasEnded(state, deployment) || underWay.some((order) => order?.deployment === deployment);
+  return hasEnded(state, deployment) || underWay(state, deployment) !== undefined;
 }
 
 /** What the journal holds, as far as it is this instance's. */

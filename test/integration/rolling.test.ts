@@ -2,8 +2,18 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { agentQueueName, keys } from '../../shared/names.ts';
+import {
+  announceByHand,
+  announcementOf,
+  type Fields,
+  forge,
+  payloadOf,
+  storedText,
+  trustedKey,
+} from '../support/announcements.ts';
 import { deploy, push } from '../support/commands.ts';
-import { BUCKET, type Fleet, type Instance, sampleService, startFleet } from '../support/fleet.ts';
+import { BUCKET, ENV, type Fleet, type Instance, sampleService, startFleet } from '../support/fleet.ts';
 import { type Program, PUBLISHER } from '../support/programs.ts';
 import { type EventLine, eventsOf } from '../support/publisher-events.ts';
 import { startWebhook, type Webhook } from '../support/webhook.ts';
@@ -163,4 +173,31 @@ test('people were told of all of it in its order, and the address of the webhook
   for (const key of fleet.cloud.objects(BUCKET, 'state/')) {
     expect(fleet.cloud.object(BUCKET, key)?.body.toString(), key).not.toContain(webhook.secret);
   }
+});
+
+test('an agent that was away while all prepared, and was passed over, ends on the new version by itself', async () => {
+  const late = instances[2] as Instance;
+  const key = await trustedKey(fleet);
+  const desiredKey = keys.desired(ENV, 'payments');
+  const before = payloadOf(storedText(fleet, desiredKey));
+  const sequence = Number(before.sequence) + 100;
+  const prepare = announcementOf(fleet, '1.3.0', { kind: 'prepare', sequence, targets: [late.id] });
+  const text = forge({ key, payload: prepare });
+
+  await fleet.stopAgent(late);
+  const heard = announceByHand(fleet, late, text);
+  await expect.poll(() => fleet.cloud.messages(agentQueueName(ENV, late.id))).toContain(text);
+  await fleet.startAgent(late);
+  await late.agent?.line((line) => line.includes('"msg":"prepared"'));
+  await heard;
+  expect(await fleet.ask(late)).toEqual({ status: 200, version: '1.1.0' });
+
+  const { deployment, version, artifacts } = prepare;
+  const desired: Fields = { ...before, deployment, sequence, version, artifacts, nonce: 'passed over' };
+  const document = forge({ key, payload: desired, header: { typ: 'td-desired+jws' } });
+  fleet.cloud.putObject(BUCKET, desiredKey, document);
+  const converge = { ...announcementOf(fleet, '1.3.0'), kind: 'converge' };
+  await announceByHand(fleet, late, forge({ key, payload: converge }));
+  await late.agent?.line((line) => line.includes('"msg":"succeeded"'));
+  expect(await fleet.ask(late)).toEqual({ status: 200, version: '1.3.0' });
 });

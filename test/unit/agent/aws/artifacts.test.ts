@@ -242,6 +242,23 @@ describe('the desired state', () => {
     });
   });
 
+  test('that comes in drips is given up in time, and the connection closed', async () => {
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const aws = await fakeAws((_request, response) => {
+      const drip = setInterval(() => response.write('x'), 20);
+      response.once('close', () => {
+        clearInterval(drip);
+        resolve();
+      });
+    });
+    const store = createDesiredStore({ aws, bucket: BUCKET, env: 'dev', documentMs: 300 });
+    expect(await rejection(store.read('payments', undefined, NEVER))).toMatchObject({
+      code: 'TIMEOUT',
+      message: 'read the desired state of payments in dev took longer than 300 ms',
+    });
+    await closed;
+  });
+
   test('ends when it is aborted, with the reason given', async () => {
     const stop = new AbortController();
     const aws = await fakeAws((_request, response) => {

@@ -3,6 +3,7 @@ import { type InstanceStatus, type ServiceStatusRow, statusRow } from '../../../
 import { formatStatus } from '../../../../agent/commands/status-table.ts';
 import {
   begun,
+  finished,
   initialState,
   moved,
   queued,
@@ -100,6 +101,23 @@ describe('the status of a service', () => {
     expect(statusRow('payments', found(state)).error).toEqual({
       code: 'CHECK_FAILED',
       message: 'GET /health answered 500',
+    });
+  });
+
+  test('stays that of the deployment that broke it, whatever was refused since', () => {
+    const error = { code: 'CHECK_FAILED', message: 'the rollback failed too' };
+    const last: Report = { ...ENDED, state: 'broken', error };
+    const broken = finished(
+      begun(queued(EMPTY, { ...ORDER, deployment: ENDED.deployment }), { bootId: 'b', now: 0 }),
+      'broken',
+      last,
+    );
+    const refused: Report = { ...ENDED, deployment: '01JDB2Z3Y4X5W6V7T8S9R0QPNN', state: 'superseded' };
+    expect(statusRow('payments', found(withEnding(broken, refused, undefined)))).toMatchObject({
+      lastDeployment: ENDED.deployment,
+      state: 'broken',
+      error,
+      at: ENDED.at,
     });
   });
 

@@ -5,15 +5,18 @@ import {
   begun,
   finished,
   initialState,
+  moved,
+  type Order,
   queued,
   raised,
   type ServiceState,
   tombstoned,
+  withEnding,
 } from '../../../../agent/deploy/state.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
-import type { Ending } from '../../../../shared/report.ts';
+import type { Ending, Report } from '../../../../shared/report.ts';
 import { trustNone, type Verifier } from '../../../../shared/signing.ts';
 import { artifactsOf, orderOf } from '../../../support/fake-ports.ts';
 
@@ -36,21 +39,12 @@ const PAUSED: Desired = { ...WANT, pause: { by: 'ann', since: SINCE, reason: 'an
 const fresh = initialState('i-1', 'payments');
 const running = (sequence: number): ServiceState => ({ ...fresh, running: { version: '1.0', sequence } });
 const ORDER = orderOf('1.1', { deployment: WANT.deployment, sequence: WANT.sequence });
+const reportOf = ({ deployment, sequence, version }: Order, ending: Ending): Report => ({
+  ...{ kind: 'report', v: 1, env: 'dev', service: 'payments', instance: 'i-1', n: 1, at: SINCE },
+  ...{ deployment, sequence, version, state: ending, timings: {} },
+});
 const endedBy = (ending: Ending, order = ORDER, from = running(6)): ServiceState =>
-  finished(begun(queued(from, order), { bootId: 'b', now: 0 }), ending, {
-    kind: 'report',
-    v: 1,
-    deployment: order.deployment,
-    env: 'dev',
-    service: 'payments',
-    instance: 'i-1',
-    sequence: order.sequence,
-    n: 1,
-    at: SINCE,
-    state: ending,
-    version: order.version,
-    timings: {},
-  });
+  finished(begun(queued(from, order), { bootId: 'b', now: 0 }), ending, reportOf(order, ending));
 
 describe('the desired state', () => {
   test('above what runs is an order of its own source, that holds for nobody', () => {
@@ -135,10 +129,73 @@ describe('the desired state', () => {
       '1.0',
       'it was cancelled here',
     ],
+    [
+      'below what broke the service here, whatever was refused since',
+      withEnding(
+        endedBy('broken', orderOf('1.2', { sequence: 8 })),
+        reportOf(orderOf('1.3', { sequence: 5 }), 'superseded'),
+        undefined,
+      ),
+      WANT,
+      '1.0',
+      'it is broken, and needs a person or a newer deployment',
+    ],
     ['paused, on an instance that runs something', running(6), PAUSED, '1.0', 'paused by ann'],
     ['paused, on one made from an image with a release', fresh, PAUSED, '1.0', 'paused by ann'],
   ])('%s asks nothing', (_, state, want, current, why) => {
     expect(orderFromDesired(state, want, current)).toBe(why);
+  });
+});
+
+describe('what stands prepared', () => {
+  const HELD = { ...ORDER, hold: true };
+  const prepared = (from = running(6), order = HELD) =>
+    moved(begun(queued(from, order), { bootId: 'b', now: 0 }), { state: 'prepared' });
+  const OLDER: Desired = { ...WANT, sequence: 6, deployment: newUlid(6), version: '1.0' };
+  const NEWER: Desired = { ...WANT, sequence: 8, deployment: newUlid(8), version: '1.0', action: 'rollback' };
+
+  test.each<[string, ServiceState, Desired, string | null]>([
+    ['goes on', prepared(), WANT, '1.0'],
+    ['goes on where nothing runs', prepared(fresh), WANT, null],
+    ['goes on where nothing runs, though it is paused', prepared(fresh), PAUSED, null],
+    [
+      'goes on though something newer, for others, was heard of',
+      raised(prepared(), 9, newUlid(9)),
+      WANT,
+      '1.0',
+    ],
+    ['goes on before it stands', begun(queued(running(6), HELD), { bootId: 'b', now: 0 }), WANT, '1.0'],
+    [
+      'goes on while it waits for another to end',
+      queued(prepared(running(5), orderOf('1.0')), HELD),
+      WANT,
+      '1.0',
+    ],
+  ])('%s once the desired state is its deployment', (_, state, want, current) => {
+    expect(orderFromDesired(state, want, current)).toEqual({ ...HELD, hold: false });
+  });
+
+  test.each<[string, ServiceState, Desired, string]>([
+    ['for a desired state that is older', prepared(), OLDER, 'a deployment stands prepared'],
+    [
+      'for an older one that never came here either',
+      prepared(running(5)),
+      OLDER,
+      'a deployment stands prepared',
+    ],
+    ['for a pause', prepared(), PAUSED, 'paused by ann'],
+    ['for a pin', { ...prepared(), pinned: { since: SINCE, version: '1.0' } }, WANT, 'pinned to 1.0'],
+    ['once it was cancelled', tombstoned(prepared(), HELD.deployment), WANT, 'it was cancelled here'],
+  ])('does not go on %s', (_, state, want, why) => {
+    expect(orderFromDesired(state, want, '1.0')).toBe(why);
+  });
+
+  test('gives way to the rollback of its rollout, which is newer', () => {
+    expect(orderFromDesired(prepared(), NEWER, '1.0')).toMatchObject({ sequence: 8, source: 'desired' });
+  });
+
+  test('and was told to go on is under way', () => {
+    expect(orderFromDesired(prepared(running(6), ORDER), WANT, '1.0')).toBe('a deployment is under way');
   });
 });
 

@@ -110,6 +110,23 @@ describe('a deployment that is taken up again', () => {
     expect({ ...takenUpAgain(before, 'boot-2'), active: null }).toEqual({ ...before, active: null });
   });
 
+  const held = (patch: Partial<Active>) =>
+    moved(begun(queued(idle, orderOf('1.1', { hold: true })), { bootId: 'boot-1', now: 0 }), patch);
+
+  test('counts for nothing while it stands prepared and waits to be told to go on', () => {
+    let state = held({ state: 'prepared', recoveries: 2 });
+    for (let i = 0; i < 3 * MOST_RECOVERIES; i += 1) state = takenUpAgain(state, `boot-${i}`);
+    expect(state.active).toMatchObject({ recoveries: 2, state: 'prepared', bootId: 'boot-14' });
+  });
+
+  test.each(['accepted', 'preparing'] as const)('counts while what is to stand prepared is %s', (state) => {
+    expect(activeAfter(held({ state }), 'boot-1').recoveries).toBe(1);
+  });
+
+  test('counts once what stood prepared was told to go on', () => {
+    expect(activeAfter(under({ state: 'prepared' }), 'boot-1').recoveries).toBe(1);
+  });
+
   test('is exhausted once it was taken up more often than allowed, and not before', () => {
     let state = under();
     for (let i = 0; i < MOST_RECOVERIES; i += 1) state = takenUpAgain(state, `boot-${i}`);

@@ -4,6 +4,7 @@ import {
   type Active,
   beforeSwitch,
   begun,
+  brokenBy,
   delivered,
   endingOf,
   finished,
@@ -230,6 +231,57 @@ describe('an ending', () => {
     const state = endedBy('broken', ORDER, endedBy('succeeded', orderOf('1.0')));
     expect(state.running).toBeNull();
     expect(state.failures).toHaveLength(1);
+  });
+
+  describe('broken', () => {
+    const broken = endedBy('broken', ORDER, endedBy('succeeded', orderOf('1.0', { sequence: 6 })));
+    const BY = { sequence: 7, deployment: ORDER.deployment };
+    const next = orderOf('1.2', { sequence: 8 });
+
+    test.each<[string, ServiceState]>([
+      ['by itself', broken],
+      ...(['rejected', 'superseded', 'cancelled'] as const).map((ending): [string, ServiceState] => [
+        `though another ended ${ending} before it began`,
+        withEnding(broken, reportOf(next, ending, 1), undefined),
+      ]),
+      ...(['failed', 'superseded', 'cancelled'] as const).map((ending): [string, ServiceState] => [
+        `though another ended ${ending} with nothing changed`,
+        endedBy(ending, next, broken),
+      ]),
+      [
+        'though more ended since than are remembered',
+        IDS.reduce(
+          (now, deployment) => withEnding(now, reportOf({ ...next, deployment }, 'superseded', 1), undefined),
+          broken,
+        ),
+      ],
+      ['though its one ending was told before', endedBy('broken', { ...ORDER, quiet: true })],
+    ])('stays so %s', (_, state) => {
+      expect(brokenBy(state)).toEqual(BY);
+    });
+
+    test('is another after the next one that breaks it', () => {
+      const again = endedBy('broken', next, broken);
+      expect(brokenBy(again)).toEqual({ sequence: 8, deployment: next.deployment });
+    });
+
+    test.each(['succeeded', 'rolled-back'] as const)('is over once another %s', (ending) => {
+      expect(brokenBy(endedBy(ending, next, broken))).toBeNull();
+      expect(brokenBy(endedBy('failed', orderOf('1.3'), endedBy(ending, next, broken)))).toBeNull();
+    });
+
+    test('was nothing that failed or went back', () => {
+      for (const ending of ENDINGS.filter((one) => one !== 'broken'))
+        expect(brokenBy(endedBy(ending))).toBeNull();
+      expect(brokenBy(EMPTY)).toBeNull();
+    });
+
+    test('is told from the endings of a journal that an older agent wrote', () => {
+      const { broken: _, ...older } = broken;
+      expect(brokenBy(older)).toEqual(BY);
+      expect(brokenBy(withEnding(older, reportOf(next, 'superseded', 1), undefined))).toEqual(BY);
+      expect(brokenBy({ ...older, running: { version: '1.1', sequence: 9 } })).toBeNull();
+    });
   });
 
   test.each(['superseded', 'cancelled', 'rejected'] as const)('%s is no failure of the version', (ending) => {

@@ -469,13 +469,40 @@ describe('an agent that is stopped', () => {
 
   test('in good order, however often, does not count against the deployment', async () => {
     const model = modelRunning('1.0.0');
+    const order = orderOf('1.1.0');
+    for (let i = 0; i < 8; i += 1) {
+      const there = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      model.before = async (call) => {
+        if (call !== 'probe') return;
+        there.resolve();
+        await goOn.promise;
+      };
+      const life = await live(model);
+      if (i === 0) await life.worker.accept(order);
+      await there.promise;
+      const stopped = life.stop();
+      goOn.resolve();
+      await stopped;
+    }
+    model.before = () => undefined;
+    const last = await live(model);
+    expect(await last.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
+  });
+
+  test('while its deployment stands prepared, however often, finds it so', async () => {
+    const model = modelRunning('1.0.0');
     const order = orderOf('1.1.0', { hold: true });
     let life = await live(model);
     await life.worker.accept(order);
     await life.reached((reports) => reports.some((report) => report.state === 'prepared'));
     for (let i = 0; i < 8; i += 1) {
       await life.stop();
+      const lines = model.journal.length;
       life = await live(model);
+      await life.reached(() => model.journal.length > lines);
+      // Taken up, and at rest again: there is no run that could mark a checkpoint.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     await life.worker.proceed(order.deployment, undefined);
     expect(await life.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
@@ -559,6 +586,21 @@ describe('converging', () => {
     expect(await life.ending(desired.deployment)).toMatchObject({ state: 'succeeded' });
   });
 
+  test('goes on with what was prepared here late, once its rollout has passed without it', async () => {
+    const model = modelRunning('1.0.0');
+    const life = await live(model);
+    const held = orderOf('1.1.0', { hold: true });
+    await life.worker.accept(held);
+    await life.reached((reports) => reports.some((report) => report.state === 'prepared'));
+    const { desired, reader } = wants('1.1.0', held.sequence, held.deployment);
+    await Promise.all([life.worker.converge(reader, NEVER), life.worker.converge(reader, NEVER)]);
+    expect(await life.ending(desired.deployment)).toMatchObject({ state: 'succeeded', previous: '1.0.0' });
+    await life.reached(() => life.worker.state().outbox.length === 0);
+    expect(endings(model, desired.deployment)).toHaveLength(1);
+    expect(model).toMatchObject({ starts: ['1.1.0'], downloads: ['1.1.0'] });
+    expect(life.worker.state()).toMatchObject({ running: { sequence: held.sequence }, waiting: null });
+  });
+
   test('on what was rejected here as expired brings the version, and no second ending', async () => {
     const model = createModel();
     const life = await live(model);
@@ -596,6 +638,13 @@ describe('converging', () => {
     await life.worker.converge(wants('1.0.0', order.sequence - 1).reader, NEVER);
     expect(life.worker.state()).toMatchObject({ waiting: null, active: null });
     expect(model.starts).toHaveLength(starts);
+    await life.reached(() => model.records.at(-1)?.state === 'broken');
+    const stale = orderOf('0.9.0', { sequence: order.sequence - 2 });
+    const why = { code: 'SUPERSEDED', message: 'older than what was seen' } as const;
+    await life.worker.refuse(stale, 'superseded', why);
+    await life.worker.converge(wants('1.0.0', order.sequence - 1).reader, NEVER);
+    expect(life.worker.state()).toMatchObject({ waiting: null, active: null });
+    expect(await life.worker.record(NEVER)).toMatchObject({ state: 'broken' });
     const newer = wants('1.2.0', order.sequence + 1);
     await life.worker.converge(newer.reader, NEVER);
     expect(await life.ending(newer.desired.deployment)).toMatchObject({ state: 'succeeded' });
