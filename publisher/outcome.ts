@@ -123,6 +123,14 @@ export const isFinal = (record: DeploymentRecord) =>
 export const isRollBackDue = (record: DeploymentRecord) =>
   record.rollBackTo !== undefined && record.rolledBackBy === undefined;
 
+/** Whether it must be undone by a rollback that its publisher did not see the end of; `newest` is the service's newest. */
+export function isRollBackLeft(record: DeploymentRecord, newest: DeploymentRecord): boolean {
+  if (newest.deployment === record.deployment) return isRollBackDue(record);
+  if (record.rollBackTo === undefined || newest.rollbackOf !== record.deployment) return false;
+  // What AWS refused to announce is called failed, and was never settled.
+  return !isFinal(newest) || newest.settledAt === undefined;
+}
+
 /** What a settled record says, for whoever shows it; `shown` when it was not settled just now. */
 export function settledEvent(session: Session, record: DeploymentRecord, shown?: true): PublisherEvent {
   return {

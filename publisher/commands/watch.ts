@@ -3,8 +3,8 @@ import type { DeploymentRecord, ReportReader, StoredDeployment } from '../deploy
 import { type ExitCode, note } from '../events.ts';
 import { follow, openProgress, type Progress } from '../follow.ts';
 import type { Lock } from '../lock.ts';
-import { isFinal, isRollBackDue, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
-import { DETACHED, emitStarted, rollBackIfDue } from '../rollout.ts';
+import { isFinal, isRollBackLeft, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
+import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import type { Settlement } from '../settle.ts';
 import { takeLock } from '../turn.ts';
@@ -102,7 +102,7 @@ async function settleWhenFree(
   stored: StoredDeployment,
   settlement: Settlement,
 ): Promise<ExitCode> {
-  const { session, options } = stage;
+  const { session } = stage;
   const { service, deployment } = stored.value;
   for (let latest = stored; ; latest = await reread(session, latest)) {
     if (isFinal(latest.value)) return await finish(stage, latest);
@@ -110,14 +110,18 @@ async function settleWhenFree(
     const publisherLives = lock.state === 'held' && lock.owner?.deployment === deployment;
     if (!publisherLives) return await underLock(stage, latest, settlement);
     if (session.clock.monotonic() >= stage.until) return unsettled(session, latest.value, settlement);
-    const signal = AbortSignal.any([session.signal, options.detach]);
-    try {
-      await session.clock.sleep(POLL_MS, signal);
-    } catch (error) {
-      if (options.detach.aborted) return detached(session, latest.value);
-      throw error;
-    }
+    if (await isDetached(stage)) return detached(session, latest.value);
   }
+}
+
+/** Waits until the record is worth another look; true when Ctrl-C came first. */
+async function isDetached({ session, options: { detach } }: Stage): Promise<boolean> {
+  try {
+    await session.clock.sleep(POLL_MS, AbortSignal.any([session.signal, detach]));
+  } catch (error) {
+    if (!detach.aborted) throw error;
+  }
+  return detach.aborted;
 }
 
 /** Another deployment's lock means that this one's outcome is no longer ours to write: it is only shown. */
@@ -128,7 +132,11 @@ async function underLock(stage: Stage, stored: StoredDeployment, settlement: Set
   try {
     lock = await takeLock(session, { service, command: 'watch', deployment, detach: options.detach });
   } catch (error) {
-    if (isCode(error, 'LOCKED')) return unsettled(session, stored.value, settlement);
+    if (isCode(error, 'LOCKED')) {
+      return isFinal(stored.value)
+        ? shown(session, stored.value)
+        : unsettled(session, stored.value, settlement);
+    }
     if (isCode(error, 'CANCELLED')) return detached(session, stored.value);
     throw error;
   }
@@ -153,8 +161,12 @@ async function settleHere(stage: Stage, lock: Lock, service: string): Promise<Ex
   const over = isFinal(stored.value);
   const settled = over ? stored : await settleNow(stage, stored, overtaken);
   session.emit(settledEvent(session, settled.value, over || undefined));
-  if (overtaken) return settled.value.exitCode ?? 3;
-  return await rollBackIfDue(session, lock, settled, { wait: true, detach: options.detach });
+  const onwards = { wait: true, detach: options.detach };
+  if (!overtaken) return await rollBackIfDue(session, lock, settled, onwards);
+  if (isRollBackLeft(settled.value, newest.value)) {
+    return await repeatRollBack(session, lock, settled, newest, onwards);
+  }
+  return settled.value.exitCode ?? 3;
 }
 
 async function settleNow(
@@ -167,18 +179,31 @@ async function settleNow(
   return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);
 }
 
-/** Over: shown as it stands; a rollback that its publisher did not live to begin is begun now. */
+/**
+ * Over: shown as it stands. A rollback that its publisher did not live to begin is begun now, one that it did not see the
+ * end of is announced again; while that publisher may live it is waited for.
+ */
 async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode> {
   const { session } = stage;
-  const record = stored.value;
-  if (isRollBackDue(record)) {
-    const newest = await session.ledger.deployments.newest(record.service);
-    const lock = await session.ledger.locks.look(record.service);
-    const free = lock.state !== 'held';
-    if (free && newest?.value.deployment === record.deployment) {
-      return await underLock(stage, stored, verdictOn(record, stage.progress.reports));
+  const { deployments, locks } = session.ledger;
+  const { service, rollBackTo } = stored.value;
+  let told = false;
+  for (let latest = stored; rollBackTo !== undefined; latest = await reread(session, latest)) {
+    const newest = (await deployments.newest(service))?.value;
+    if (newest === undefined || !isRollBackLeft(latest.value, newest)) return shown(session, latest.value);
+    const { state, owner } = await locks.look(service);
+    if (state !== 'held') {
+      return await underLock(stage, latest, verdictOn(latest.value, stage.progress.reports));
     }
+    if (!told) note(session, `it failed; ${owner?.who} rolls back to ${rollBackTo}, which is waited for`);
+    told = true;
+    if (session.clock.monotonic() >= stage.until) return shown(session, latest.value);
+    if (await isDetached(stage)) return detached(session, latest.value);
   }
+  return shown(session, stored.value);
+}
+
+function shown(session: Session, record: DeploymentRecord): ExitCode {
   session.emit(settledEvent(session, record, true));
   return record.exitCode ?? 3;
 }
