@@ -20,6 +20,7 @@ import {
 } from './rollout.ts';
 import type { Session } from './session.ts';
 import type { Settlement } from './settle.ts';
+import { whenCalledOff } from './way-back.ts';
 
 /** Drives a deployment in waves: does what `rolling.ts` says comes next, until it says that it has ended. */
 
@@ -309,7 +310,7 @@ function ask({ session, conduct }: Stage, record: DeploymentRecord, hearing: Hea
   const { service, deployment } = record;
   const answered = conduct.ask?.(ended.signal);
   if (answered) {
-    const text = 'y goes on, n goes back; Ctrl-C leaves it waiting';
+    const text = `y goes on, n calls it off: ${whenCalledOff(record)}; Ctrl-C leaves it waiting`;
     note(session, text);
   }
   answered

@@ -1,11 +1,10 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
 import { isRollBackLeft } from '../outcome.ts';
 import { driveWaves, type WavesConduct } from '../roll-waves.ts';
 import { emitStarted } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { takeLock } from '../turn.ts';
-import { refuseIfOver } from './confirm.ts';
+import { refuseIfOver, refuseIfOvertaken } from './confirm.ts';
 import { watch } from './watch.ts';
 
 export interface ResumeOptions {
@@ -37,19 +36,12 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
   await session.signer();
   const lock = await takeLock(session, { service, command: 'resume', deployment, detach });
   try {
-    const [stored, newest, instances] = await Promise.all([
+    const [stored, instances] = await Promise.all([
       deployments.read(service, deployment),
-      deployments.newest(service),
       deployments.instances(service),
     ]);
     refuseIfOver(stored.value);
-    if (newest !== undefined && newest.value.deployment !== deployment) {
-      throw new TriggerDeployError(
-        'NOT_UNDER_WAY',
-        `${newest.value.action} ${newest.value.deployment} of ${newest.value.version} has begun since`,
-        { hint: `deploy ${stored.value.version} anew if it is still wanted` },
-      );
-    }
+    await refuseIfOvertaken(session, stored.value);
     const policy = {
       ...stored.value.policy,
       timeoutMs: options.timeoutMs,

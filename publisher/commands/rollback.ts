@@ -1,12 +1,14 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { DeploymentRecord } from '../deployments.ts';
 import { type ExitCode, note } from '../events.ts';
+import { isFinal } from '../outcome.ts';
 import type { Queueing } from '../queueing.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
 import { type Change, rollOut } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { standingBefore } from '../standing.ts';
 import { refuseIfDetached, takeTurn } from '../turn.ts';
+import { whenCalledOff } from '../way-back.ts';
 import { conductOf } from './deploy.ts';
 
 export interface RollbackOptions {
@@ -40,6 +42,8 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   const { to: version, reason, queueing, despitePause } = options;
   const ticket = await takeTurn(session, {
     ...{ service, version, command: 'rollback', reason, queueing, despitePause, detach },
+  }).catch(async (error: unknown) => {
+    throw (await lockedByRollout(session, service, error)) ?? error;
   });
   try {
     const change = await planned(session, options);
@@ -49,6 +53,21 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   } finally {
     await ticket.lock.release();
   }
+}
+
+/** While a rollout is driven its lock is held until its end: it is called off, and goes back by itself. */
+async function lockedByRollout(
+  session: Session,
+  service: string,
+  error: unknown,
+): Promise<TriggerDeployError | undefined> {
+  if (!isCode(error, 'LOCKED')) return undefined;
+  const { locks, deployments } = session.ledger;
+  const [{ owner }, newest] = await Promise.all([locks.look(service), deployments.newest(service)]);
+  const under = newest?.value;
+  if (!under?.rolling || isFinal(under) || owner?.deployment !== under.deployment) return undefined;
+  const call = `trigger-deploy cancel ${under.deployment} --env ${under.env} calls it off: ${whenCalledOff(under)}`;
+  return new TriggerDeployError('LOCKED', error.message, { cause: error, hint: `${call}; ${error.hint}` });
 }
 
 async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Change> {
