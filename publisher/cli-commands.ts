@@ -273,10 +273,7 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
         command
           .positional('deployment', positional('Its id'))
           .option('reason', string('Why, for the history'))
-          .example(
-            '$0 cancel 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev',
-            'in waves, what has switched goes back',
-          ),
+          .example('$0 cancel 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'in waves, what has switched goes back'),
       () => choose('cancel'),
     )
     .command(

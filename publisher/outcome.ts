@@ -107,12 +107,19 @@ function resultsOf(
   );
 }
 
-/** The verdict by what is there, with nothing more waited for, on what its publisher has left. */
-export function verdictOn(record: DeploymentRecord, reports: ReadonlyMap<string, Report>): Settlement {
+/**
+ * The verdict by what is there, with nothing more waited for, on what its publisher has left; of a rollout in waves also
+ * by who called it off.
+ */
+export function verdictOn(
+  record: DeploymentRecord,
+  reports: ReadonlyMap<string, Report>,
+  cancelledBy?: string,
+): Settlement {
   const { rolling } = record;
   return rolling === undefined
     ? settleFinally(record, reports)
-    : leftStanding({ ...record, rolling }, reports);
+    : leftStanding({ ...record, rolling }, reports, cancelledBy);
 }
 
 /** Whether its outcome stands: a timed-out one may still come to another. */

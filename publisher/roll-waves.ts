@@ -263,8 +263,8 @@ async function announcePhase(
 }
 
 /** What stands prepared is let go: nobody will tell it to switch. Of one that may go on it stays prepared. */
-async function callOff(
-  { session }: Stage,
+export async function callOff(
+  { session }: Pick<Stage, 'session'>,
   { service, deployment, sequence }: DeploymentRecord,
   { outcome, rollBack }: Settlement,
 ): Promise<void> {

@@ -212,11 +212,18 @@ function settlementOf(
   return { ...facing, outcome, exitCode, moveDesired: false, rollBack: goesBack, text };
 }
 
-/** The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has passed. */
-export function leftStanding(record: RollingRecord, reports: ReadonlyMap<string, Report>): Settlement {
+/** The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has passed, and nobody called it off. */
+export function leftStanding(
+  record: RollingRecord,
+  reports: ReadonlyMap<string, Report>,
+  cancelledBy?: string,
+): Settlement {
   const { waves, preparedAt } = record.rolling;
   const passed = waves.filter((wave) => wave.passedAt !== undefined).length;
   const facts = { now: 0, reports, sinceAnnounced: undefined };
+  if (cancelledBy !== undefined) {
+    return settlementOf(record, facts, 'cancelled', `cancelled by ${cancelledBy}`);
+  }
   const done = preparedAt !== undefined && passed === waves.length;
   return done
     ? settlementOf(record, facts, 'succeeded', '')

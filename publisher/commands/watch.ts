@@ -1,9 +1,11 @@
 import { isCode } from '../../shared/errors.ts';
+import { cancelledBy } from '../decisions.ts';
 import type { DeploymentRecord, ReportReader, StoredDeployment } from '../deployments.ts';
 import { type ExitCode, note } from '../events.ts';
 import { follow, openProgress, type Progress } from '../follow.ts';
 import type { Lock } from '../lock.ts';
 import { isFinal, isRollBackLeft, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
+import { callOff } from '../roll-waves.ts';
 import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import type { Settlement } from '../settle.ts';
@@ -84,7 +86,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
     abort: session.signal,
   });
   if (isFinal(latest.value)) return await finish(stage, latest);
-  if (undriven) return undrivenNow(session, latest.value, progress);
+  if (undriven) return await undrivenNow(stage, latest);
   if (settlement === undefined) return detached(session, record);
   return await settleWhenFree(stage, latest, settlement);
 }
@@ -174,7 +176,9 @@ async function settleNow(
   stored: StoredDeployment,
   overtaken: boolean,
 ): Promise<StoredDeployment> {
-  const settlement = verdictOn(stored.value, progress.reports);
+  const by = await cancelledBy(session, stored.value);
+  const settlement = verdictOn(stored.value, progress.reports, by);
+  if (by !== undefined) await callOff({ session }, stored.value, settlement);
   const tookMs = () => lastEndingMs(stored.value, progress.reports.values());
   return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);
 }
@@ -224,9 +228,13 @@ function unsettled(session: Session, record: DeploymentRecord, settlement: Settl
   return settlement.exitCode;
 }
 
-/** Its publisher died, or was detached: how it stands, and who may go on. */
-function undrivenNow(session: Session, record: DeploymentRecord, progress: Progress): ExitCode {
-  const settlement = verdictOn(record, progress.reports);
+/** Its publisher died, or was detached: settled where somebody called it off, else how it stands, and who may go on. */
+async function undrivenNow(stage: Stage, stored: StoredDeployment): Promise<ExitCode> {
+  const { session, progress } = stage;
+  const record = stored.value;
+  const by = await cancelledBy(session, record);
+  const settlement = verdictOn(record, progress.reports, by);
+  if (by !== undefined) return await underLock(stage, stored, settlement);
   const text = `${settlement.text}; nobody drives it: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   const { counts, silent } = settlement;
   session.emit({

@@ -4,7 +4,9 @@ import { confirm } from '../../../publisher/commands/confirm.ts';
 import { type DeployOptions, deploy } from '../../../publisher/commands/deploy.ts';
 import { restart } from '../../../publisher/commands/restart.ts';
 import { rollback } from '../../../publisher/commands/rollback.ts';
+import { watch } from '../../../publisher/commands/watch.ts';
 import type { Strategy } from '../../../publisher/strategy.ts';
+import { keys } from '../../../shared/names.ts';
 import type { State } from '../../../shared/report.ts';
 import type { FakeAgent } from './fake-agent.ts';
 import { never, notes, openStage, type Stage } from './stage.ts';
@@ -151,6 +153,39 @@ describe('a rollout that nobody drives', () => {
     expect(await deploying).toBe(3);
     return (await newest())?.deployment ?? '';
   }
+  const watching = (deployment: string) => ({ deployment, timeoutMs: 60_000, detach: never() });
+
+  it('is settled by watch once it is called off, and what has switched goes back', async () => {
+    const id = await left();
+    const { text } = await cancel(await stage.open(), { deployment: id });
+    expect(text).toBe(
+      `nobody drives it: trigger-deploy watch ${id} --env dev settles it; what has switched goes back to 1.0.0`,
+    );
+    expect(await watch(await stage.open(), watching(id))).toBe(1);
+    const [undoing, cancelled] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    expect(cancelled).toMatchObject({ deployment: id, status: 'cancelled', rollBackTo: '1.0.0' });
+    expect(undoing).toMatchObject({ action: 'rollback', rollbackOf: id, status: 'succeeded' });
+    expect(await desired()).toBe('1.0.0');
+    expect(stage.json(keys.lock('dev', 'payments'))?.owner).toBeNull();
+  }, 30_000);
+
+  it('and does not go back is settled so, and whoever stands prepared is let go', async () => {
+    const id = await left({ onFailure: 'stop' });
+    await cancel(await stage.open(), { deployment: id });
+    expect(await watch(await stage.open(), watching(id))).toBe(1);
+    expect(await newest()).toMatchObject({ deployment: id, status: 'cancelled', exitCode: 1 });
+    await until(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'));
+  }, 30_000);
+
+  it('is settled so by the next deployment, too', async () => {
+    const id = await left();
+    await cancel(await stage.open(), { deployment: id });
+    expect(await deploy(await stage.open(), options({ version: '1.0.0', strategy: { name: 'all' } }))).toBe(
+      0,
+    );
+    const { value } = await (await stage.open()).ledger.deployments.read('payments', id);
+    expect(value).toMatchObject({ status: 'cancelled', exitCode: 1 });
+  }, 30_000);
 
   it('is not called off once another deployment has taken its place', async () => {
     const id = await left();
