@@ -220,7 +220,7 @@ function beginsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   return begun(step.rolling.waves) > begun(rolling?.waves ?? []);
 }
 
-function tellOfPause(
+export function tellOfPause(
   session: Session,
   service: string,
   before: Pause | undefined,
@@ -233,7 +233,8 @@ function tellOfPause(
   note(session, text, now ? 'warning' : 'info');
 }
 
-const isAwaiting = ({ rolling }: DeploymentRecord) =>
+/** Whether it waits at its gate. */
+export const isAwaiting = ({ rolling }: DeploymentRecord) =>
   rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
 
 /** Whether it has answered this phase. */
@@ -273,25 +274,15 @@ export async function callOff(
 }
 
 /** Says what has changed in the record; true when a phase is to be announced next. */
-function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): boolean {
+export function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): boolean {
   const at = session.clock.now();
   const { deployment, env } = record;
   const of = now.waves.length;
-  const begun = now.waves.findIndex((wave, i) => wave.announcedAt && !before.waves[i]?.announcedAt);
-  const wave = now.waves[begun];
-  if (wave) {
-    session.emit({
-      type: 'wave',
-      at,
-      deployment,
-      wave: begun + 1,
-      of,
-      kind: wave.kind,
-      instances: wave.instances,
-    });
-    return true;
+  const begun = now.waves.map((wave, i) => wave.announcedAt && !before.waves[i]?.announcedAt);
+  for (const [i, { kind, instances }] of now.waves.entries()) {
+    if (begun[i]) session.emit({ type: 'wave', at, deployment, wave: i + 1, of, kind, instances });
   }
-  if (now.awaitingSince !== undefined && before.awaitingSince === undefined) {
+  if (now.awaitingSince !== undefined && now.confirmed === undefined && before.awaitingSince === undefined) {
     const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
     const command = `trigger-deploy confirm ${deployment} --env ${env}`;
     session.emit({ type: 'waiting', at, deployment, after: gateBefore(now) ?? 0, until, command });
@@ -301,7 +292,7 @@ function tell(session: Session, record: DeploymentRecord, before: Rolling, now: 
     const text = by === 'time' ? 'nothing failed in the meantime: it goes on' : `confirmed by ${by}`;
     note(session, text);
   }
-  return false;
+  return begun.some(Boolean);
 }
 
 /** Asks at the terminal, once; the answer is written down as one from elsewhere would be. */

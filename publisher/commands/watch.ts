@@ -10,6 +10,7 @@ import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout
 import type { Session } from '../session.ts';
 import type { Settlement } from '../settle.ts';
 import { takeLock } from '../turn.ts';
+import { openStages, type Stages, whatItWaitsFor } from '../watched-stages.ts';
 
 export interface WatchOptions {
   /** The deployment's id. */
@@ -45,7 +46,8 @@ export async function watch(session: Session, options: WatchOptions): Promise<Ex
   );
   const progress = openProgress(session, record, () => session.clock.now() - Date.parse(record.announcedAt));
   const read = deployments.reportReader(service, record.deployment);
-  const stage = { session, options, progress, read, until: session.clock.monotonic() + options.timeoutMs };
+  const until = session.clock.monotonic() + options.timeoutMs;
+  const stage = { session, options, progress, read, until, stages: openStages(session) };
   for (const report of await read()) progress.hear(report);
   return isFinal(record) ? await finish(stage, stored) : await followRecord(stage, stored);
 }
@@ -55,6 +57,7 @@ interface Stage {
   options: WatchOptions;
   progress: Progress;
   read: ReportReader;
+  stages: Stages;
   /** When the watching ends, on the monotonic clock. */
   until: number;
 }
@@ -68,6 +71,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
   const record = { ...first.value, policy: { ...first.value.policy, timeoutMs } };
   let latest = first;
   let undriven = false;
+  await stage.stages.see(first.value);
   const settlement = await follow(session, {
     record,
     progress,
@@ -77,7 +81,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
     async enough() {
       // Looking at the lock from the beginning shortens the wait for a dead publisher's.
       const lock = await session.ledger.locks.look(record.service).catch(() => undefined);
-      latest = await reread(session, latest);
+      latest = await reread(stage, latest);
       // What goes in waves goes nowhere without its publisher, and is not for a watch to drive.
       undriven = record.rolling !== undefined && lock !== undefined && lock.state !== 'held';
       return isFinal(latest.value) || undriven;
@@ -91,11 +95,12 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
   return await settleWhenFree(stage, latest, settlement);
 }
 
-/** What cannot be read now is as it was. */
-async function reread(session: Session, stored: StoredDeployment): Promise<StoredDeployment> {
-  return await session.ledger.deployments
-    .read(stored.value.service, stored.value.deployment)
-    .catch(() => stored);
+/** What cannot be read now is as it was; what is new is told. */
+async function reread({ session, stages }: Stage, stored: StoredDeployment): Promise<StoredDeployment> {
+  const { service, deployment } = stored.value;
+  const latest = await session.ledger.deployments.read(service, deployment).catch(() => stored);
+  await stages.see(latest.value);
+  return latest;
 }
 
 /** All have ended, or the time is up: leaves the settling to a publisher that lives, else settles. */
@@ -106,12 +111,14 @@ async function settleWhenFree(
 ): Promise<ExitCode> {
   const { session } = stage;
   const { service, deployment } = stored.value;
-  for (let latest = stored; ; latest = await reread(session, latest)) {
+  for (let latest = stored; ; latest = await reread(stage, latest)) {
     if (isFinal(latest.value)) return await finish(stage, latest);
     const lock = await session.ledger.locks.look(service);
-    const publisherLives = lock.state === 'held' && lock.owner?.deployment === deployment;
-    if (!publisherLives) return await underLock(stage, latest, settlement);
-    if (session.clock.monotonic() >= stage.until) return unsettled(session, latest.value, settlement);
+    const lives = lock.state === 'held' && lock.owner?.deployment === deployment ? lock.owner : undefined;
+    if (lives === undefined) return await underLock(stage, latest, settlement);
+    if (session.clock.monotonic() >= stage.until) {
+      return unsettled(session, latest.value, settlement, whatItWaitsFor(latest.value, lives.who));
+    }
     if (await isDetached(stage)) return detached(session, latest.value);
   }
 }
@@ -192,7 +199,7 @@ async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode>
   const { deployments, locks } = session.ledger;
   const { service, rollBackTo } = stored.value;
   let told = false;
-  for (let latest = stored; rollBackTo !== undefined; latest = await reread(session, latest)) {
+  for (let latest = stored; rollBackTo !== undefined; latest = await reread(stage, latest)) {
     const newest = (await deployments.newest(service))?.value;
     if (newest === undefined || !isRollBackLeft(latest.value, newest)) return shown(session, latest.value);
     const { state, owner } = await locks.look(service);
@@ -212,7 +219,12 @@ function shown(session: Session, record: DeploymentRecord): ExitCode {
   return record.exitCode ?? 3;
 }
 
-function unsettled(session: Session, record: DeploymentRecord, settlement: Settlement): ExitCode {
+function unsettled(
+  session: Session,
+  record: DeploymentRecord,
+  settlement: Settlement,
+  why = 'not settled here, another publisher holds the lock',
+): ExitCode {
   session.emit({
     type: 'settled',
     at: session.clock.now(),
@@ -221,7 +233,7 @@ function unsettled(session: Session, record: DeploymentRecord, settlement: Settl
     exitCode: settlement.exitCode,
     counts: settlement.counts,
     silent: settlement.silent,
-    text: `${settlement.text}; not settled here, another publisher holds the lock`,
+    text: `${settlement.text}; ${why}`,
     tookMs: 0,
     shown: true,
   });
