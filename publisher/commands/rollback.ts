@@ -2,6 +2,7 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { DeploymentRecord } from '../deployments.ts';
 import { type ExitCode, note } from '../events.ts';
 import { isFinal } from '../outcome.ts';
+import { checkReturn } from '../proof.ts';
 import type { Queueing } from '../queueing.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
 import { type Change, rollOut } from '../rollout.ts';
@@ -33,7 +34,8 @@ const HISTORY = 50;
 /**
  * `trigger-deploy rollback`: a new deployment of an older version. The desired state says so before anything
  * is announced, so that an instance that misses the announcement comes to it as well.
- * @throws NOTHING_TO_ROLL_BACK_TO, and as `deploy`.
+ * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN for a version that never ran here, where a deployment of it would be refused or
+ * wait for a person; and as `deploy`.
  */
 export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
   const { service, detach } = options;
@@ -79,7 +81,9 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
   }
   const version = to ?? rollbackTarget(desired, history);
   if (version === undefined) throw nothingToReturnTo(service, desired?.version);
-  const { artifacts } = await versions.readManifest(service, version);
+  const manifest = await versions.readManifest(service, version);
+  if (to !== undefined) await checkReturn(session, manifest, desired);
+  const { artifacts } = manifest;
   const stray = strayVersion(desired, last);
   return {
     service,
