@@ -212,7 +212,10 @@ function settlementOf(
   return { ...facing, outcome, exitCode, moveDesired: false, rollBack: goesBack, text };
 }
 
-/** The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has passed, and nobody called it off. */
+/**
+ * The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has
+ * passed, and nobody called it off.
+ */
 export function leftStanding(
   record: RollingRecord,
   reports: ReadonlyMap<string, Report>,

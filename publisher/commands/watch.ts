@@ -206,7 +206,7 @@ async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode>
     if (state !== 'held') {
       return await underLock(stage, latest, verdictOn(latest.value, stage.progress.reports));
     }
-    if (!told) note(session, `it failed; ${owner?.who} rolls back to ${rollBackTo}, which is waited for`);
+    if (!told) note(session, `${owner?.who} rolls back to ${rollBackTo}: waiting for the end of it`);
     told = true;
     if (session.clock.monotonic() >= stage.until) return shown(session, latest.value);
     if (await isDetached(stage)) return detached(session, latest.value);
