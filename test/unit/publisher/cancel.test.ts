@@ -36,7 +36,7 @@ beforeEach(async () => {
   );
   const first = options({ version: '1.0.0', strategy: { name: 'all' } });
   expect(await deploy(await stage.open(), first)).toBe(0);
-});
+}, 60_000);
 afterEach(async () => {
   ending.resolve();
   await stage.close();
@@ -48,7 +48,7 @@ const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
 });
 const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value.version;
 const newest = async () => (await (await stage.open()).ledger.deployments.newest('payments'))?.value;
-const until = (look: () => unknown) => expect.poll(look, { timeout: 10_000 }).toBeTruthy();
+const until = (look: () => unknown) => expect.poll(look, { timeout: 20_000 }).toBeTruthy();
 /** How many were told to switch to 1.1.0. */
 const told = () =>
   agents.filter((agent) =>
@@ -57,7 +57,7 @@ const told = () =>
     ),
   ).length;
 
-describe('a gate', () => {
+describe('a gate', { timeout: 60_000 }, () => {
   it('is shut by cancel, from anywhere: the canary goes back, and nobody else switches', async () => {
     const session = await stage.open();
     const deploying = deploy(session, options({ strategy: person }));
@@ -107,7 +107,7 @@ describe('a gate', () => {
       /what has switched stays \(--on-failure stop\); the desired state stays 1\.0\.0$/,
     );
     await expect
-      .poll(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'), { timeout: 10_000 })
+      .poll(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'), { timeout: 20_000 })
       .toBe(true);
   });
 
@@ -139,7 +139,7 @@ describe('a rollout under way', () => {
     );
     expect(back).toHaveLength(3);
     expect(await desired()).toBe('1.0.0');
-  }, 30_000);
+  }, 60_000);
 });
 
 describe('a rollout that nobody drives', () => {
@@ -167,7 +167,7 @@ describe('a rollout that nobody drives', () => {
     expect(undoing).toMatchObject({ action: 'rollback', rollbackOf: id, status: 'succeeded' });
     expect(await desired()).toBe('1.0.0');
     expect(stage.json(keys.lock('dev', 'payments'))?.owner).toBeNull();
-  }, 30_000);
+  }, 60_000);
 
   it('and does not go back is settled so, and whoever stands prepared is let go', async () => {
     const id = await left({ onFailure: 'stop' });
@@ -175,7 +175,7 @@ describe('a rollout that nobody drives', () => {
     expect(await watch(await stage.open(), watching(id))).toBe(1);
     expect(await newest()).toMatchObject({ deployment: id, status: 'cancelled', exitCode: 1 });
     await until(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'));
-  }, 30_000);
+  }, 60_000);
 
   it('is settled so by the next deployment, too', async () => {
     const id = await left();
@@ -185,7 +185,7 @@ describe('a rollout that nobody drives', () => {
     );
     const { value } = await (await stage.open()).ledger.deployments.read('payments', id);
     expect(value).toMatchObject({ status: 'cancelled', exitCode: 1 });
-  }, 30_000);
+  }, 60_000);
 
   it('is not called off once another deployment has taken its place', async () => {
     const id = await left();
@@ -196,7 +196,7 @@ describe('a rollout that nobody drives', () => {
       code: 'NOT_UNDER_WAY',
       message: expect.stringContaining('has begun since'),
     });
-  }, 30_000);
+  }, 60_000);
 });
 
 it('what goes to everybody at once is not called off any more when one has switched', async () => {
@@ -211,4 +211,4 @@ it('what goes to everybody at once is not called off any more when one has switc
   });
   ending.resolve();
   expect(await deploying).toBe(0);
-}, 30_000);
+}, 60_000);

@@ -39,7 +39,7 @@ describe('a rollback to a version that is named', () => {
     for (const version of ['1.0.0', '1.1.0', '1.2.0']) {
       expect(await deploy(await prd.open(), options(version))).toBe(0);
     }
-  });
+  }, 60_000);
 
   it('goes to what ran here, however long ago, whatever the environment demands', async () => {
     const session = await demanding({ requires: 'dev', confirm: 'person' });
@@ -47,7 +47,7 @@ describe('a rollback to a version that is named', () => {
       expect(await rollback(session, back(version))).toBe(0);
       expect(await desired()).toBe(version);
     }
-  }, 30_000);
+  }, 60_000);
 
   it('needs the proof that a deployment needs, where it never ran', async () => {
     await expect(rollback(await demanding({ requires: 'dev' }), back('2.0.0'))).rejects.toMatchObject({
@@ -62,7 +62,7 @@ describe('a rollback to a version that is named', () => {
     expect(await deploy(await dev.open(), options('2.0.0'))).toBe(0);
     expect(await rollback(await demanding({ requires: 'dev' }), back('2.0.0'))).toBe(0);
     expect(await desired()).toBe('2.0.0');
-  }, 30_000);
+  }, 60_000);
 
   it('is no way past the person who confirms what is new', async () => {
     await expect(rollback(await demanding({ confirm: 'person' }), back('2.0.0'))).rejects.toMatchObject({
@@ -72,7 +72,7 @@ describe('a rollback to a version that is named', () => {
     });
     expect(await desired()).toBe('1.2.0');
     expect(await rollback(await prd.open(), back('2.0.0'))).toBe(0);
-  }, 30_000);
+  }, 60_000);
 });
 
 describe('a first version, before any instance is known', () => {
@@ -91,7 +91,7 @@ describe('a first version, before any instance is known', () => {
     expect(await desired()).toBeUndefined();
     expect(await deployments()).toEqual([]);
     expect(prd.json(keys.lock('prd', 'payments'))?.owner).toBeNull();
-  }, 30_000);
+  }, 60_000);
 
   it('is set once the person at the terminal says yes, and left alone at no', async () => {
     const refused = await first(async () => false);
@@ -105,5 +105,5 @@ describe('a first version, before any instance is known', () => {
     }, clock);
     expect(await clock.during(asked.deploying)).toBe(3);
     expect(await desired()).toBe('1.0.0');
-  }, 30_000);
+  }, 60_000);
 });

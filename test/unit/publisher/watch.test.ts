@@ -49,7 +49,7 @@ const reached = () =>
       () =>
         agents.every((agent) => agent.heard.some((said) => 'version' in said && said.version === '1.1.0')),
       {
-        timeout: 10_000,
+        timeout: 20_000,
       },
     )
     .toBe(true);
@@ -219,7 +219,7 @@ describe.each([
     await expect(resume(session, watching(left.value.rollbackOf))).rejects.toMatchObject({
       code: 'NOT_UNDER_WAY',
     });
-  }, 30_000);
+  }, 60_000);
 });
 
 it('a rollback whose publisher lives is waited for, and not announced again', async () => {
@@ -229,14 +229,14 @@ it('a rollback whose publisher lives is waited for, and not announced again', as
   // It takes its time over the announcement.
   stage.cloud.fail('unavailable', (asked) => asked.operation === 'Publish', 2);
   finish.resolve('rolled-back');
-  await expect.poll(async () => (await newest()).action, { timeout: 10_000 }).toBe('rollback');
+  await expect.poll(async () => (await newest()).action, { timeout: 20_000 }).toBe('rollback');
   const session = await stage.open();
   expect(await watch(session, watching(failed))).toBe(1);
   expect(await newest()).toMatchObject({ action: 'rollback', status: 'succeeded' });
   expect(await running).toBe(1);
   for (const agent of agents) expect(agent.heard.filter((said) => said.kind === 'deploy')).toHaveLength(3);
   expect(session.events.filter((event) => event.type === 'settled')).toHaveLength(1);
-}, 30_000);
+}, 60_000);
 
 it('Ctrl-C ends the watching and nothing else', async () => {
   const id = await detached();

@@ -29,12 +29,13 @@ beforeEach(async () => {
   expect(await deploy(await stage.open(), first)).toBe(0);
   driver = await stage.open();
   deploying = deploy(driver, options({}));
+  deploying.catch(() => undefined);
   await until(() => driver.events.some((event) => event.type === 'waiting'));
   id = (await driver.ledger.deployments.newest('payments'))?.value.deployment ?? '';
-});
+}, 60_000);
 afterEach(async () => await stage.close());
 
-const until = (look: () => unknown) => expect.poll(look, { timeout: 10_000 }).toBeTruthy();
+const until = (look: () => unknown) => expect.poll(look, { timeout: 20_000 }).toBeTruthy();
 const goOn = async () => {
   await confirm(await stage.open(), { deployment: id });
   expect(await deploying).toBe(0);
@@ -62,7 +63,7 @@ it('a watch shows the waves, the gate with the command that opens it, the pause,
   const seen = stages().filter(({ type }) => type === 'wave');
   expect(seen.slice(0, 2)).toMatchObject(driven.slice(0, 2).map(({ at: _, ...wave }) => wave));
   expect(notes(session.events).join()).toContain('confirmed by ');
-}, 40_000);
+}, 60_000);
 
 it('a watch whose time is up says that it waits for a person, and how that goes', async () => {
   const clock = new HandClock();
@@ -74,7 +75,7 @@ it('a watch whose time is up says that it waits for a person, and how that goes'
     text: expect.stringMatching(new RegExp(`; waits for a person: trigger-deploy confirm ${id} --env dev$`)),
   });
   await goOn();
-}, 40_000);
+}, 60_000);
 
 it('a watch tells nobody of the gate: its driver has', async () => {
   const session = await stage.open();
@@ -92,4 +93,4 @@ it('a watch tells nobody of the gate: its driver has', async () => {
     'waiting',
     'succeeded',
   ]);
-}, 40_000);
+}, 60_000);
