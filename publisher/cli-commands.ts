@@ -268,15 +268,12 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
     )
     .command(
       USAGE.cancel,
-      'Call a deployment off before anything has switched',
+      'Call a deployment off: in waves until it is over, else before anything has switched',
       (command) =>
         command
           .positional('deployment', positional('Its id'))
           .option('reason', string('Why, for the history'))
-          .example(
-            '$0 cancel 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev',
-            'afterwards it is rollback that undoes it',
-          ),
+          .example('$0 cancel 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'in waves, what has switched goes back'),
       () => choose('cancel'),
     )
     .command(

@@ -1,6 +1,7 @@
 import { type Decision, type DecisionKind, decision } from '../shared/decision.ts';
 import { isCode } from '../shared/errors.ts';
 import { keys } from '../shared/names.ts';
+import type { DeploymentRecord } from './deployments.ts';
 import { note } from './events.ts';
 import { nonce } from './objects.ts';
 import type { Session } from './session.ts';
@@ -20,6 +21,12 @@ export async function readDecisions(session: Session, service: string, id: strin
     readDecision(session, service, id, 'cancel'),
   ]);
   return { confirm, cancel };
+}
+
+/** Who called a rollout in waves off; what goes to everybody at once settles by what its instances say alone. */
+export async function cancelledBy(session: Session, record: DeploymentRecord): Promise<string | undefined> {
+  if (record.rolling === undefined) return undefined;
+  return (await readDecision(session, record.service, record.deployment, 'cancel'))?.by;
 }
 
 /** Writes it, unless somebody has decided so before. @returns what stands. */

@@ -198,26 +198,45 @@ function hold(context: LockContext, key: string, first: HeldDocument, firstEtag:
   const done = new AbortController();
   let mine = first;
   let etag = firstEtag;
+  /** The nonces of writes that had no answer: one of them may be what is stored. */
+  const unanswered = new Set<string>();
   // One write at a time: each names the ETag of the one before.
   let last: Promise<unknown> = Promise.resolve();
 
   function write(change: (held: HeldDocument) => LockDocument): Promise<void> {
     const next = last.then(async () => {
       lost.signal.throwIfAborted();
-      const now = new Date(clock.now()).toISOString();
-      const body = { ...change({ ...mine, owner: { ...mine.owner, beat: now } }), nonce: nonce() };
-      try {
-        etag = await objects.putIf(key, JSON.stringify(body), etag);
-      } catch (error) {
-        if (!isCode(error, 'CONDITION_FAILED')) throw error;
-        const taker = (await objects.readJson(key, lockDocument))?.value.owner;
-        lost.abort(fenced(taker ?? undefined));
-        throw lost.signal.reason;
+      for (;;) {
+        const now = new Date(clock.now()).toISOString();
+        const body = { ...change({ ...mine, owner: { ...mine.owner, beat: now } }), nonce: nonce() };
+        unanswered.add(body.nonce);
+        try {
+          etag = await objects.putIf(key, JSON.stringify(body), etag);
+        } catch (error) {
+          if (!isCode(error, 'CONDITION_FAILED')) throw error;
+          await takeUpOwn();
+          continue;
+        }
+        unanswered.clear();
+        if (body.owner !== null) mine = { ...body, owner: body.owner };
+        return;
       }
-      if (body.owner !== null) mine = { ...body, owner: body.owner };
     });
     last = next.catch(() => undefined);
     return next;
+  }
+
+  /** Goes on from what is stored if that is a write of this owner whose answer was lost. @throws FENCED else. */
+  async function takeUpOwn(): Promise<void> {
+    const stored = await objects.readJson(key, lockDocument);
+    const found = stored?.value.owner;
+    if (stored === undefined || !found || !unanswered.has(stored.value.nonce)) {
+      lost.abort(fenced(found ?? undefined));
+      throw lost.signal.reason;
+    }
+    mine = { ...stored.value, owner: found };
+    etag = stored.etag;
+    unanswered.clear();
   }
 
   async function beat(): Promise<void> {

@@ -133,7 +133,8 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
         case 'started':
           return begun(event);
         case 'waiting': {
-          if (current === undefined) return undefined;
+          // Its driver has told it.
+          if (current === undefined || current.how === 'watched') return undefined;
           const { at, after, until, command } = event;
           const time = until === undefined ? {} : { until: new Date(until).toISOString() };
           return { type: 'waiting', ...aboutIt(at, current), after, command, ...time };

@@ -107,12 +107,19 @@ function resultsOf(
   );
 }
 
-/** The verdict by what is there, with nothing more waited for, on what its publisher has left. */
-export function verdictOn(record: DeploymentRecord, reports: ReadonlyMap<string, Report>): Settlement {
+/**
+ * The verdict by what is there, with nothing more waited for, on what its publisher has left; of a rollout in waves also
+ * by who called it off.
+ */
+export function verdictOn(
+  record: DeploymentRecord,
+  reports: ReadonlyMap<string, Report>,
+  cancelledBy?: string,
+): Settlement {
   const { rolling } = record;
   return rolling === undefined
     ? settleFinally(record, reports)
-    : leftStanding({ ...record, rolling }, reports);
+    : leftStanding({ ...record, rolling }, reports, cancelledBy);
 }
 
 /** Whether its outcome stands: a timed-out one may still come to another. */
@@ -122,6 +129,14 @@ export const isFinal = (record: DeploymentRecord) =>
 /** Whether it failed and the deployment that undoes it has not begun: its publisher died in between. */
 export const isRollBackDue = (record: DeploymentRecord) =>
   record.rollBackTo !== undefined && record.rolledBackBy === undefined;
+
+/** Whether it must be undone by a rollback that its publisher did not see the end of; `newest` is the service's newest. */
+export function isRollBackLeft(record: DeploymentRecord, newest: DeploymentRecord): boolean {
+  if (newest.deployment === record.deployment) return isRollBackDue(record);
+  if (record.rollBackTo === undefined || newest.rollbackOf !== record.deployment) return false;
+  // What AWS refused to announce is called failed, and was never settled.
+  return !isFinal(newest) || newest.settledAt === undefined;
+}
 
 /** What a settled record says, for whoever shows it; `shown` when it was not settled just now. */
 export function settledEvent(session: Session, record: DeploymentRecord, shown?: true): PublisherEvent {

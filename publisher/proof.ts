@@ -1,3 +1,4 @@
+import type { Desired } from '../shared/desired.ts';
 import { isCode, TriggerDeployError } from '../shared/errors.ts';
 import type { Artifact, Manifest } from '../shared/manifest.ts';
 import type { DeploymentRecord } from './deployments.ts';
@@ -80,6 +81,30 @@ export async function checkRequired(session: Session, wanted: Manifest): Promise
   );
 }
 
+/**
+ * Lets a rollback to a version pass that was named: what ran here has its proof. What never did is as new here as what
+ * is deployed, so it has to be proven where that has, and to be confirmed where that is.
+ * @throws NOT_PROVEN.
+ */
+export async function checkReturn(
+  session: Session,
+  wanted: Manifest,
+  desired: Desired | undefined,
+): Promise<void> {
+  const { name, requires, confirm } = session.env;
+  const { service, version, artifacts } = wanted;
+  if (requires === undefined && confirm !== 'person') return;
+  if (version === desired?.version || version === desired?.previous) return;
+  if (await hasSucceeded(session, wanted, packageOf(artifacts).sha256)) return;
+  await checkRequired(session, wanted);
+  if (confirm !== 'person') return;
+  throw new TriggerDeployError(
+    'NOT_PROVEN',
+    `${service} ${version} never ran in ${name}, where a person confirms what is new`,
+    { hint: `trigger-deploy ${service} ${version} --env ${name} deploys it, and waits for a person` },
+  );
+}
+
 async function manifestOf(session: Session, service: string, version: string): Promise<Manifest> {
   try {
     return await session.ledger.versions.readManifest(service, version);
@@ -95,7 +120,7 @@ async function hasSucceeded(
   { service, version, pushedAt }: Manifest,
   sha256: string,
   /** The deployment that set the desired state: mostly it is the proof. */
-  brought: string | undefined,
+  brought?: string,
 ): Promise<boolean> {
   const wanted = (past: Past) => isProof(past, version, sha256);
   if (brought !== undefined) {

@@ -20,6 +20,7 @@ import {
 } from './rollout.ts';
 import type { Session } from './session.ts';
 import type { Settlement } from './settle.ts';
+import { whenCalledOff } from './way-back.ts';
 
 /** Drives a deployment in waves: does what `rolling.ts` says comes next, until it says that it has ended. */
 
@@ -219,7 +220,7 @@ function beginsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   return begun(step.rolling.waves) > begun(rolling?.waves ?? []);
 }
 
-function tellOfPause(
+export function tellOfPause(
   session: Session,
   service: string,
   before: Pause | undefined,
@@ -232,7 +233,8 @@ function tellOfPause(
   note(session, text, now ? 'warning' : 'info');
 }
 
-const isAwaiting = ({ rolling }: DeploymentRecord) =>
+/** Whether it waits at its gate. */
+export const isAwaiting = ({ rolling }: DeploymentRecord) =>
   rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
 
 /** Whether it has answered this phase. */
@@ -262,8 +264,8 @@ async function announcePhase(
 }
 
 /** What stands prepared is let go: nobody will tell it to switch. Of one that may go on it stays prepared. */
-async function callOff(
-  { session }: Stage,
+export async function callOff(
+  { session }: Pick<Stage, 'session'>,
   { service, deployment, sequence }: DeploymentRecord,
   { outcome, rollBack }: Settlement,
 ): Promise<void> {
@@ -272,25 +274,15 @@ async function callOff(
 }
 
 /** Says what has changed in the record; true when a phase is to be announced next. */
-function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): boolean {
+export function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): boolean {
   const at = session.clock.now();
   const { deployment, env } = record;
   const of = now.waves.length;
-  const begun = now.waves.findIndex((wave, i) => wave.announcedAt && !before.waves[i]?.announcedAt);
-  const wave = now.waves[begun];
-  if (wave) {
-    session.emit({
-      type: 'wave',
-      at,
-      deployment,
-      wave: begun + 1,
-      of,
-      kind: wave.kind,
-      instances: wave.instances,
-    });
-    return true;
+  const begun = now.waves.map((wave, i) => wave.announcedAt && !before.waves[i]?.announcedAt);
+  for (const [i, { kind, instances }] of now.waves.entries()) {
+    if (begun[i]) session.emit({ type: 'wave', at, deployment, wave: i + 1, of, kind, instances });
   }
-  if (now.awaitingSince !== undefined && before.awaitingSince === undefined) {
+  if (now.awaitingSince !== undefined && now.confirmed === undefined && before.awaitingSince === undefined) {
     const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
     const command = `trigger-deploy confirm ${deployment} --env ${env}`;
     session.emit({ type: 'waiting', at, deployment, after: gateBefore(now) ?? 0, until, command });
@@ -300,7 +292,7 @@ function tell(session: Session, record: DeploymentRecord, before: Rolling, now: 
     const text = by === 'time' ? 'nothing failed in the meantime: it goes on' : `confirmed by ${by}`;
     note(session, text);
   }
-  return false;
+  return begun.some(Boolean);
 }
 
 /** Asks at the terminal, once; the answer is written down as one from elsewhere would be. */
@@ -309,7 +301,7 @@ function ask({ session, conduct }: Stage, record: DeploymentRecord, hearing: Hea
   const { service, deployment } = record;
   const answered = conduct.ask?.(ended.signal);
   if (answered) {
-    const text = 'y goes on, n goes back; Ctrl-C leaves it waiting';
+    const text = `y goes on, n calls it off: ${whenCalledOff(record)}; Ctrl-C leaves it waiting`;
     note(session, text);
   }
   answered

@@ -1,6 +1,7 @@
 import { isEnding, ORDER_OF_STATES, type Report } from '../shared/report.ts';
 import type { DeploymentRecord, Rolling } from './deployments.ts';
 import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
+import { whenCalledOff, whyNoWayBack } from './way-back.ts';
 
 /**
  * A deployment in waves: what comes next, by the record and what the instances said. Pure, so that a publisher on
@@ -189,7 +190,7 @@ function settlementOf(
   outcome: Settlement['outcome'],
   why: string,
 ): Settlement {
-  const { rolling, policy } = record;
+  const { rolling } = record;
   const tally = tallyOf(record.expected, facts.reports);
   const told = rolling.waves.filter((wave) => wave.announcedAt).flatMap((wave) => wave.instances);
   const [first] = tally.failures;
@@ -200,23 +201,32 @@ function settlementOf(
     const exitCode = failures ? 1 : 0;
     return { ...facing, outcome, exitCode, moveDesired: true, rollBack: false, text: tally.text };
   }
-  const text = [tally.text + (outcome === 'failed' ? reason : ''), why].filter(Boolean).join('; ');
   const undo = told.some((instance) => {
     const state = facts.reports.get(instance)?.state;
     return state === undefined || state === 'succeeded' || state === 'broken' || !isEnding(state);
   });
-  const canGoBack =
-    record.action === 'deploy' && record.previous !== null && record.previous !== record.version;
-  const goesBack = outcome !== 'timed-out' && policy.onFailure === 'rollback' && undo && canGoBack;
+  const goesBack = outcome !== 'timed-out' && undo && whyNoWayBack(record) === undefined;
+  const stays = outcome === 'cancelled' && undo && !goesBack && whenCalledOff(record);
+  const text = [tally.text + (outcome === 'failed' ? reason : ''), why, stays].filter(Boolean).join('; ');
   const exitCode = outcome === 'timed-out' ? 3 : 1;
   return { ...facing, outcome, exitCode, moveDesired: false, rollBack: goesBack, text };
 }
 
-/** The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has passed. */
-export function leftStanding(record: RollingRecord, reports: ReadonlyMap<string, Report>): Settlement {
+/**
+ * The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has
+ * passed, and nobody called it off.
+ */
+export function leftStanding(
+  record: RollingRecord,
+  reports: ReadonlyMap<string, Report>,
+  cancelledBy?: string,
+): Settlement {
   const { waves, preparedAt } = record.rolling;
   const passed = waves.filter((wave) => wave.passedAt !== undefined).length;
   const facts = { now: 0, reports, sinceAnnounced: undefined };
+  if (cancelledBy !== undefined) {
+    return settlementOf(record, facts, 'cancelled', `cancelled by ${cancelledBy}`);
+  }
   const done = preparedAt !== undefined && passed === waves.length;
   return done
     ? settlementOf(record, facts, 'succeeded', '')

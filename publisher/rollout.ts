@@ -67,18 +67,18 @@ export async function rollOut(
   change: Change,
   conduct: Conduct,
 ): Promise<ExitCode> {
-  const written = await writeRecord(session, ticket, change, conduct);
-  return await drive(session, ticket, written, change, conduct);
+  const { stored, instances } = await writeRecord(session, ticket, change, conduct);
+  emitStarted(session, stored.value, instances);
+  return await drive(session, ticket, stored, change, conduct);
 }
 
 async function drive(
   session: Session,
   ticket: Ticket,
-  { stored, instances }: Written,
-  change: Change,
+  stored: StoredDeployment,
+  change: Pick<Change, 'before'>,
   conduct: Conduct,
 ): Promise<ExitCode> {
-  emitStarted(session, stored.value, instances);
   const replies = await recordingFailure(session, stored, async () => {
     if (conduct.desiredFirst && movesDesired(stored.value))
       await writeDesired(session, stored.value, change.before);
@@ -94,7 +94,7 @@ async function drive(
   }
 }
 
-export interface Written {
+interface Written {
   stored: StoredDeployment;
   instances: InstanceRecord[];
 }
@@ -252,11 +252,48 @@ export async function rollBackIfDue(
   };
   const policy: Policy = { ...undone.policy, onFailure: 'stop' };
   const onwards: Conduct = { ...conduct, desiredFirst: true, policy };
-  const written = await writeRecord(session, ticket, change, onwards);
-  // Only now: a publisher that dies before has left a rollback that is still due.
+  const { stored, instances } = await writeRecord(session, ticket, change, onwards);
   await session.ledger.deployments.update(settled, { rolledBackBy: deployment });
-  await drive(session, ticket, written, change, onwards);
+  emitStarted(session, stored.value, instances);
+  await drive(session, ticket, stored, change, onwards);
   return exitCode;
+}
+
+/**
+ * The rollback of `undone` that its publisher did not see the end of, or did not live to announce: all of it again,
+ * under the lock and its own id, which to agents that have heard of it is a duplicate. Returns the exit code of the
+ * deployment that was asked for.
+ */
+export async function repeatRollBack(
+  session: Session,
+  lock: Lock,
+  undone: StoredDeployment,
+  left: StoredDeployment,
+  conduct: Pick<Conduct, 'wait' | 'detach'>,
+): Promise<ExitCode> {
+  const { deployments } = session.ledger;
+  const { deployment, sequence, service, policy } = left.value;
+  // For whoever looks at the lock; the sequence stays that of the rollback.
+  await lock.next(deployment);
+  if (undone.value.rolledBackBy === undefined) {
+    await deployments.update(undone, { rolledBackBy: deployment });
+  }
+  const { issuedAt, expiresAt } = dates(session, policy.timeoutMs);
+  const again = { announcedAt: issuedAt, expiresAt, status: 'announced', outcome: undefined } as const;
+  const [stored, instances] = await Promise.all([
+    deployments.update(left, again),
+    deployments.instances(service),
+  ]);
+  const expected = instances.filter((one) => left.value.expected.includes(one.instance));
+  emitStarted(session, stored.value, expected, 'resumed');
+  await drive(
+    session,
+    { deployment, sequence, lock },
+    stored,
+    {},
+    { ...conduct, desiredFirst: true, policy },
+  );
+  return undone.value.exitCode ?? 1;
 }
 
 /** From the desired state where it names that version, else from the manifest. */

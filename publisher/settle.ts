@@ -1,5 +1,6 @@
 import { type Ending, isEnding, type Report } from '../shared/report.ts';
 import type { DeploymentRecord } from './deployments.ts';
+import { whyNoWayBack } from './way-back.ts';
 
 /**
  * Settling: what a deployment's record amounts to. Pure, so that the publisher, a `watch` and the next deploy
@@ -156,9 +157,7 @@ function isOpen({ policy }: SettleRecord, fleet: Fleet, elapsedMs: number): bool
  * desired state that names it already) and something to return to.
  */
 function wantsRollBack(record: SettleRecord, fleet: Fleet): boolean {
-  const { policy, action, previous, version } = record;
-  if (policy.onFailure !== 'rollback' || action !== 'deploy') return false;
-  if (previous === null || previous === version) return false;
+  if (whyNoWayBack(record) !== undefined) return false;
   if (record.desiredFirst) return true;
   const broken = fleet.failures.some((report) => report.state === 'broken');
   return fleet.succeeded.length > 0 || broken || fleet.unfinished.length > 0;

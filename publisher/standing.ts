@@ -1,4 +1,5 @@
 import type { Desired } from '../shared/desired.ts';
+import { cancelledBy } from './decisions.ts';
 import type { DeploymentRecord, StoredDeployment } from './deployments.ts';
 import { note } from './events.ts';
 import { openProgress } from './follow.ts';
@@ -43,7 +44,7 @@ async function settleLeftover(session: Session, stored: StoredDeployment): Promi
   const said = await session.ledger.deployments.reports(record.service, record.deployment);
   const progress = openProgress({ ...session, emit: () => undefined }, record, () => 0);
   for (const report of said) progress.hear(report);
-  const settlement = verdictOn(record, progress.reports);
+  const settlement = verdictOn(record, progress.reports, await cancelledBy(session, record));
   if (settlement.outcome === record.status) return record;
   const outcome = { ...settlement, rollBack: false };
   const tookMs = () => lastEndingMs(record, said);

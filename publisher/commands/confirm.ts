@@ -1,5 +1,5 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { decide } from '../decisions.ts';
+import { decide, readDecisions } from '../decisions.ts';
 import type { DeploymentRecord } from '../deployments.ts';
 import { isFinal } from '../outcome.ts';
 import { gateBefore } from '../rolling.ts';
@@ -17,7 +17,7 @@ export interface DecisionAnswer {
 
 /**
  * `trigger-deploy confirm ID`: opens the gate of a deployment in waves. Whoever drives it goes on within seconds.
- * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it is over or has no gate to open.
+ * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it is over or called off, or has no gate to open.
  */
 export async function confirm(
   session: Session,
@@ -33,6 +33,12 @@ export async function confirm(
       hint: `trigger-deploy show ${record.deployment} --env ${record.env}`,
     });
   }
+  const { cancel } = await readDecisions(session, service, record.deployment);
+  if (cancel) {
+    throw new TriggerDeployError('NOT_UNDER_WAY', `${cancel.by} has called ${record.deployment} off`, {
+      hint: `trigger-deploy watch ${record.deployment} --env ${record.env}`,
+    });
+  }
   const decision = await decide(session, service, record.deployment, 'confirm', options.reason);
   const { state, owner } = await locks.look(service);
   const driven = state === 'held' && owner?.deployment === record.deployment;
@@ -41,6 +47,17 @@ export async function confirm(
     : `nobody drives it now: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   const { by, at } = decision;
   return { type: 'decided', decision: 'confirm', deployment: record, by, at, text };
+}
+
+/** @throws NOT_UNDER_WAY once another deployment has taken its place. */
+export async function refuseIfOvertaken(session: Session, record: DeploymentRecord): Promise<void> {
+  const newest = (await session.ledger.deployments.newest(record.service))?.value;
+  if (newest === undefined || newest.deployment === record.deployment) return;
+  throw new TriggerDeployError(
+    'NOT_UNDER_WAY',
+    `${newest.action} ${newest.deployment} of ${newest.version} has begun since`,
+    { hint: `deploy ${record.version} anew if it is still wanted` },
+  );
 }
 
 export function refuseIfOver(record: DeploymentRecord): void {

@@ -1,5 +1,6 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Manifest } from '../../shared/manifest.ts';
-import type { ExitCode } from '../events.ts';
+import { type ExitCode, note } from '../events.ts';
 import { isSelective, membersOf, type Selection } from '../members.ts';
 import type { Size } from '../plan.ts';
 import { checkRequired } from '../proof.ts';
@@ -86,6 +87,7 @@ export async function goOut(
       ? await membersOf(session, change.service, options)
       : await session.ledger.deployments.instances(change.service);
   refuseIfDetached(detach);
+  if (members.length === 0) await confirmedBeforehand(session, ticket, change, options);
   const conduct = conductOf(options, mostFailures(maxFailures, members.length), !wait);
   const aimed = selective ? { ...change, targets: members.map((one) => one.instance) } : change;
   // Nobody is there: then a version is set before the first instance, and there are no waves of nobody.
@@ -97,6 +99,36 @@ export async function goOut(
     { ...conduct, ask: options.ask },
     rollingFor(members, strategy),
   );
+}
+
+/**
+ * With nobody there, there is no gate to wait at: where every deployment needs a person, one is asked before anything
+ * is written. @throws INSTANCE_NOT_FOUND where nobody can be asked; CANCELLED when the answer is no.
+ */
+async function confirmedBeforehand(
+  session: Session,
+  { lock }: Ticket,
+  { service, version, action }: Change,
+  { ask, detach }: Going,
+): Promise<void> {
+  const { name, confirm } = session.env;
+  if (confirm !== 'person' || action !== 'deploy') return;
+  const none = `no instance of ${service} is known in ${name}`;
+  if (ask === undefined) {
+    throw new TriggerDeployError(
+      'INSTANCE_NOT_FOUND',
+      `${none}, and a person has to confirm what it will run`,
+      {
+        hint: 'start an instance first, or deploy from a terminal, where you are asked',
+      },
+    );
+  }
+  note(session, `${none}; the first will run ${version}: y sets the desired state, n leaves it as it is`);
+  const yes = await ask(AbortSignal.any([session.signal, detach, lock.lost])).catch((error: unknown) => {
+    refuseIfDetached(detach);
+    throw error;
+  });
+  if (!yes) throw new TriggerDeployError('CANCELLED', 'not confirmed, and nothing was changed');
 }
 
 export function conductOf(

@@ -1,10 +1,10 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
+import { isRollBackLeft } from '../outcome.ts';
 import { driveWaves, type WavesConduct } from '../roll-waves.ts';
 import { emitStarted } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { takeLock } from '../turn.ts';
-import { refuseIfOver } from './confirm.ts';
+import { refuseIfOver, refuseIfOvertaken } from './confirm.ts';
 import { watch } from './watch.ts';
 
 export interface ResumeOptions {
@@ -19,32 +19,29 @@ export interface ResumeOptions {
 
 /**
  * `trigger-deploy resume ID`: goes on with a deployment in waves, from the record, on whatever machine. One that goes
- * to everybody at once needs no driving: it is watched, and settled.
+ * to everybody at once needs no driving: it is watched, and settled. Of one that failed the rollback is gone on with.
  * @throws LOCKED while somebody drives it; NOT_UNDER_WAY when it is over, or a newer deployment has begun.
  */
 export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {
   const { deployments } = session.ledger;
   const { deployment, detach } = options;
   const service = await deployments.find(deployment);
-  const found = await deployments.read(service, deployment);
+  const [found, last] = await Promise.all([
+    deployments.read(service, deployment),
+    deployments.newest(service),
+  ]);
+  if (last && isRollBackLeft(found.value, last.value)) return await watch(session, options);
   refuseIfOver(found.value);
   if (found.value.rolling === undefined) return await watch(session, options);
   await session.signer();
   const lock = await takeLock(session, { service, command: 'resume', deployment, detach });
   try {
-    const [stored, newest, instances] = await Promise.all([
+    const [stored, instances] = await Promise.all([
       deployments.read(service, deployment),
-      deployments.newest(service),
       deployments.instances(service),
     ]);
     refuseIfOver(stored.value);
-    if (newest !== undefined && newest.value.deployment !== deployment) {
-      throw new TriggerDeployError(
-        'NOT_UNDER_WAY',
-        `${newest.value.action} ${newest.value.deployment} of ${newest.value.version} has begun since`,
-        { hint: `deploy ${stored.value.version} anew if it is still wanted` },
-      );
-    }
+    await refuseIfOvertaken(session, stored.value);
     const policy = {
       ...stored.value.policy,
       timeoutMs: options.timeoutMs,

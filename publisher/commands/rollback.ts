@@ -1,12 +1,15 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { DeploymentRecord } from '../deployments.ts';
 import { type ExitCode, note } from '../events.ts';
+import { isFinal } from '../outcome.ts';
+import { checkReturn } from '../proof.ts';
 import type { Queueing } from '../queueing.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
 import { type Change, rollOut } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import { standingBefore } from '../standing.ts';
 import { refuseIfDetached, takeTurn } from '../turn.ts';
+import { whenCalledOff } from '../way-back.ts';
 import { conductOf } from './deploy.ts';
 
 export interface RollbackOptions {
@@ -31,7 +34,8 @@ const HISTORY = 50;
 /**
  * `trigger-deploy rollback`: a new deployment of an older version. The desired state says so before anything
  * is announced, so that an instance that misses the announcement comes to it as well.
- * @throws NOTHING_TO_ROLL_BACK_TO, and as `deploy`.
+ * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN for a version that never ran here, where a deployment of it would be refused or
+ * wait for a person; and as `deploy`.
  */
 export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
   const { service, detach } = options;
@@ -40,6 +44,8 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   const { to: version, reason, queueing, despitePause } = options;
   const ticket = await takeTurn(session, {
     ...{ service, version, command: 'rollback', reason, queueing, despitePause, detach },
+  }).catch(async (error: unknown) => {
+    throw (await lockedByRollout(session, service, error)) ?? error;
   });
   try {
     const change = await planned(session, options);
@@ -51,6 +57,21 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   }
 }
 
+/** While a rollout is driven its lock is held until its end: it is called off, and goes back by itself. */
+async function lockedByRollout(
+  session: Session,
+  service: string,
+  error: unknown,
+): Promise<TriggerDeployError | undefined> {
+  if (!isCode(error, 'LOCKED')) return undefined;
+  const { locks, deployments } = session.ledger;
+  const [{ owner }, newest] = await Promise.all([locks.look(service), deployments.newest(service)]);
+  const under = newest?.value;
+  if (!under?.rolling || isFinal(under) || owner?.deployment !== under.deployment) return undefined;
+  const call = `trigger-deploy cancel ${under.deployment} --env ${under.env} calls it off: ${whenCalledOff(under)}`;
+  return new TriggerDeployError('LOCKED', error.message, { cause: error, hint: `${call}; ${error.hint}` });
+}
+
 async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Change> {
   const { deployments, versions } = session.ledger;
   const { desired, last, leftover } = await standingBefore(session, service);
@@ -60,7 +81,9 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
   }
   const version = to ?? rollbackTarget(desired, history);
   if (version === undefined) throw nothingToReturnTo(service, desired?.version);
-  const { artifacts } = await versions.readManifest(service, version);
+  const manifest = await versions.readManifest(service, version);
+  if (to !== undefined) await checkReturn(session, manifest, desired);
+  const { artifacts } = manifest;
   const stray = strayVersion(desired, last);
   return {
     service,

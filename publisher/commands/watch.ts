@@ -1,13 +1,16 @@
 import { isCode } from '../../shared/errors.ts';
+import { cancelledBy } from '../decisions.ts';
 import type { DeploymentRecord, ReportReader, StoredDeployment } from '../deployments.ts';
 import { type ExitCode, note } from '../events.ts';
 import { follow, openProgress, type Progress } from '../follow.ts';
 import type { Lock } from '../lock.ts';
-import { isFinal, isRollBackDue, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
-import { DETACHED, emitStarted, rollBackIfDue } from '../rollout.ts';
+import { isFinal, isRollBackLeft, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
+import { callOff } from '../roll-waves.ts';
+import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import type { Settlement } from '../settle.ts';
 import { takeLock } from '../turn.ts';
+import { openStages, type Stages, whatItWaitsFor } from '../watched-stages.ts';
 
 export interface WatchOptions {
   /** The deployment's id. */
@@ -43,7 +46,8 @@ export async function watch(session: Session, options: WatchOptions): Promise<Ex
   );
   const progress = openProgress(session, record, () => session.clock.now() - Date.parse(record.announcedAt));
   const read = deployments.reportReader(service, record.deployment);
-  const stage = { session, options, progress, read, until: session.clock.monotonic() + options.timeoutMs };
+  const until = session.clock.monotonic() + options.timeoutMs;
+  const stage = { session, options, progress, read, until, stages: openStages(session) };
   for (const report of await read()) progress.hear(report);
   return isFinal(record) ? await finish(stage, stored) : await followRecord(stage, stored);
 }
@@ -53,6 +57,7 @@ interface Stage {
   options: WatchOptions;
   progress: Progress;
   read: ReportReader;
+  stages: Stages;
   /** When the watching ends, on the monotonic clock. */
   until: number;
 }
@@ -66,6 +71,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
   const record = { ...first.value, policy: { ...first.value.policy, timeoutMs } };
   let latest = first;
   let undriven = false;
+  await stage.stages.see(first.value);
   const settlement = await follow(session, {
     record,
     progress,
@@ -75,7 +81,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
     async enough() {
       // Looking at the lock from the beginning shortens the wait for a dead publisher's.
       const lock = await session.ledger.locks.look(record.service).catch(() => undefined);
-      latest = await reread(session, latest);
+      latest = await reread(stage, latest);
       // What goes in waves goes nowhere without its publisher, and is not for a watch to drive.
       undriven = record.rolling !== undefined && lock !== undefined && lock.state !== 'held';
       return isFinal(latest.value) || undriven;
@@ -84,16 +90,17 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
     abort: session.signal,
   });
   if (isFinal(latest.value)) return await finish(stage, latest);
-  if (undriven) return undrivenNow(session, latest.value, progress);
+  if (undriven) return await undrivenNow(stage, latest);
   if (settlement === undefined) return detached(session, record);
   return await settleWhenFree(stage, latest, settlement);
 }
 
-/** What cannot be read now is as it was. */
-async function reread(session: Session, stored: StoredDeployment): Promise<StoredDeployment> {
-  return await session.ledger.deployments
-    .read(stored.value.service, stored.value.deployment)
-    .catch(() => stored);
+/** What cannot be read now is as it was; what is new is told. */
+async function reread({ session, stages }: Stage, stored: StoredDeployment): Promise<StoredDeployment> {
+  const { service, deployment } = stored.value;
+  const latest = await session.ledger.deployments.read(service, deployment).catch(() => stored);
+  await stages.see(latest.value);
+  return latest;
 }
 
 /** All have ended, or the time is up: leaves the settling to a publisher that lives, else settles. */
@@ -102,22 +109,28 @@ async function settleWhenFree(
   stored: StoredDeployment,
   settlement: Settlement,
 ): Promise<ExitCode> {
-  const { session, options } = stage;
+  const { session } = stage;
   const { service, deployment } = stored.value;
-  for (let latest = stored; ; latest = await reread(session, latest)) {
+  for (let latest = stored; ; latest = await reread(stage, latest)) {
     if (isFinal(latest.value)) return await finish(stage, latest);
     const lock = await session.ledger.locks.look(service);
-    const publisherLives = lock.state === 'held' && lock.owner?.deployment === deployment;
-    if (!publisherLives) return await underLock(stage, latest, settlement);
-    if (session.clock.monotonic() >= stage.until) return unsettled(session, latest.value, settlement);
-    const signal = AbortSignal.any([session.signal, options.detach]);
-    try {
-      await session.clock.sleep(POLL_MS, signal);
-    } catch (error) {
-      if (options.detach.aborted) return detached(session, latest.value);
-      throw error;
+    const lives = lock.state === 'held' && lock.owner?.deployment === deployment ? lock.owner : undefined;
+    if (lives === undefined) return await underLock(stage, latest, settlement);
+    if (session.clock.monotonic() >= stage.until) {
+      return unsettled(session, latest.value, settlement, whatItWaitsFor(latest.value, lives.who));
     }
+    if (await isDetached(stage)) return detached(session, latest.value);
   }
+}
+
+/** Waits until the record is worth another look; true when Ctrl-C came first. */
+async function isDetached({ session, options: { detach } }: Stage): Promise<boolean> {
+  try {
+    await session.clock.sleep(POLL_MS, AbortSignal.any([session.signal, detach]));
+  } catch (error) {
+    if (!detach.aborted) throw error;
+  }
+  return detach.aborted;
 }
 
 /** Another deployment's lock means that this one's outcome is no longer ours to write: it is only shown. */
@@ -128,7 +141,11 @@ async function underLock(stage: Stage, stored: StoredDeployment, settlement: Set
   try {
     lock = await takeLock(session, { service, command: 'watch', deployment, detach: options.detach });
   } catch (error) {
-    if (isCode(error, 'LOCKED')) return unsettled(session, stored.value, settlement);
+    if (isCode(error, 'LOCKED')) {
+      return isFinal(stored.value)
+        ? shown(session, stored.value)
+        : unsettled(session, stored.value, settlement);
+    }
     if (isCode(error, 'CANCELLED')) return detached(session, stored.value);
     throw error;
   }
@@ -153,8 +170,12 @@ async function settleHere(stage: Stage, lock: Lock, service: string): Promise<Ex
   const over = isFinal(stored.value);
   const settled = over ? stored : await settleNow(stage, stored, overtaken);
   session.emit(settledEvent(session, settled.value, over || undefined));
-  if (overtaken) return settled.value.exitCode ?? 3;
-  return await rollBackIfDue(session, lock, settled, { wait: true, detach: options.detach });
+  const onwards = { wait: true, detach: options.detach };
+  if (!overtaken) return await rollBackIfDue(session, lock, settled, onwards);
+  if (isRollBackLeft(settled.value, newest.value)) {
+    return await repeatRollBack(session, lock, settled, newest, onwards);
+  }
+  return settled.value.exitCode ?? 3;
 }
 
 async function settleNow(
@@ -162,28 +183,48 @@ async function settleNow(
   stored: StoredDeployment,
   overtaken: boolean,
 ): Promise<StoredDeployment> {
-  const settlement = verdictOn(stored.value, progress.reports);
+  const by = await cancelledBy(session, stored.value);
+  const settlement = verdictOn(stored.value, progress.reports, by);
+  if (by !== undefined) await callOff({ session }, stored.value, settlement);
   const tookMs = () => lastEndingMs(stored.value, progress.reports.values());
   return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);
 }
 
-/** Over: shown as it stands; a rollback that its publisher did not live to begin is begun now. */
+/**
+ * Over: shown as it stands. A rollback that its publisher did not live to begin is begun now, one that it did not see the
+ * end of is announced again; while that publisher may live it is waited for.
+ */
 async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode> {
   const { session } = stage;
-  const record = stored.value;
-  if (isRollBackDue(record)) {
-    const newest = await session.ledger.deployments.newest(record.service);
-    const lock = await session.ledger.locks.look(record.service);
-    const free = lock.state !== 'held';
-    if (free && newest?.value.deployment === record.deployment) {
-      return await underLock(stage, stored, verdictOn(record, stage.progress.reports));
+  const { deployments, locks } = session.ledger;
+  const { service, rollBackTo } = stored.value;
+  let told = false;
+  for (let latest = stored; rollBackTo !== undefined; latest = await reread(stage, latest)) {
+    const newest = (await deployments.newest(service))?.value;
+    if (newest === undefined || !isRollBackLeft(latest.value, newest)) return shown(session, latest.value);
+    const { state, owner } = await locks.look(service);
+    if (state !== 'held') {
+      return await underLock(stage, latest, verdictOn(latest.value, stage.progress.reports));
     }
+    if (!told) note(session, `${owner?.who} rolls back to ${rollBackTo}: waiting for the end of it`);
+    told = true;
+    if (session.clock.monotonic() >= stage.until) return shown(session, latest.value);
+    if (await isDetached(stage)) return detached(session, latest.value);
   }
+  return shown(session, stored.value);
+}
+
+function shown(session: Session, record: DeploymentRecord): ExitCode {
   session.emit(settledEvent(session, record, true));
   return record.exitCode ?? 3;
 }
 
-function unsettled(session: Session, record: DeploymentRecord, settlement: Settlement): ExitCode {
+function unsettled(
+  session: Session,
+  record: DeploymentRecord,
+  settlement: Settlement,
+  why = 'not settled here, another publisher holds the lock',
+): ExitCode {
   session.emit({
     type: 'settled',
     at: session.clock.now(),
@@ -192,16 +233,20 @@ function unsettled(session: Session, record: DeploymentRecord, settlement: Settl
     exitCode: settlement.exitCode,
     counts: settlement.counts,
     silent: settlement.silent,
-    text: `${settlement.text}; not settled here, another publisher holds the lock`,
+    text: `${settlement.text}; ${why}`,
     tookMs: 0,
     shown: true,
   });
   return settlement.exitCode;
 }
 
-/** Its publisher died, or was detached: how it stands, and who may go on. */
-function undrivenNow(session: Session, record: DeploymentRecord, progress: Progress): ExitCode {
-  const settlement = verdictOn(record, progress.reports);
+/** Its publisher died, or was detached: settled where somebody called it off, else how it stands, and who may go on. */
+async function undrivenNow(stage: Stage, stored: StoredDeployment): Promise<ExitCode> {
+  const { session, progress } = stage;
+  const record = stored.value;
+  const by = await cancelledBy(session, record);
+  const settlement = verdictOn(record, progress.reports, by);
+  if (by !== undefined) return await underLock(stage, stored, settlement);
   const text = `${settlement.text}; nobody drives it: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   const { counts, silent } = settlement;
   session.emit({

@@ -38,6 +38,7 @@ export function showTable(answer: ShowAnswer, page: Page): string[] {
 function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undefined][] {
   const { from, settledAt, targets, promotedFrom } = deployment;
   const who = `${from.user}@${from.host}`;
+  const waiting = waitingFor(deployment, decisions);
   return [
     ['announced', localTime(Date.parse(deployment.announcedAt))],
     ['settled', settledAt && localTime(Date.parse(settledAt))],
@@ -52,6 +53,10 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['only', targets?.join(', ')],
     ['sequence', String(deployment.sequence)],
     ['confirmed', confirmedText(deployment.rolling, decisions)],
+    [
+      'waiting',
+      waiting && `since ${localTime(Date.parse(deployment.rolling?.awaitingSince ?? ''))} ${waiting}`,
+    ],
     ['cancelled', decisions.cancel && decisionText(decisions.cancel)],
     ['outcome', deployment.outcome],
     ['rollback of', deployment.rollbackOf],
@@ -85,6 +90,18 @@ function confirmedText(
   if (went?.by === 'time') return `by itself at ${localTime(Date.parse(went.at))}, as nothing had failed`;
   if (confirm) return decisionText(confirm);
   return went && decisionText(went);
+}
+
+/** At its gate, as the record has it; whether anybody drives it, `watch` says. */
+function waitingFor(
+  { deployment, env, status, rolling }: PastDeployment,
+  { confirm, cancel }: ShowAnswer['decisions'],
+): string | undefined {
+  if (rolling?.awaitingSince === undefined || rolling.confirmed || confirm || cancel) return undefined;
+  if (status !== 'announced' && status !== 'timed-out') return undefined;
+  const until = localTime(Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0));
+  const whom = rolling.gate === 'time' ? `a person, until ${until} if nothing fails` : 'a person';
+  return `for ${whom}: trigger-deploy confirm ${deployment} --env ${env}`;
 }
 
 function waitedText({ line }: PastDeployment): string | undefined {
@@ -209,9 +226,11 @@ export function showLines(answer: ShowAnswer): string[] {
     const when = wave.announcedAt ?? 'not begun';
     return `${when} ${service} ${id} wave ${i + 1} of ${rolling.waves.length} ${wave.kind} ${wave.instances.join(' ')} ${took}`.trimEnd();
   });
+  const waiting = waitingFor(deployment, decisions);
   return [
     `${announcedAt} ${service} ${id} ${deployment.action} ${changeText(deployment)} ${status}${promoted} by ${fromText(deployment)}${build}${reason}${outcome}`,
     ...said,
+    ...(waiting === undefined ? [] : [`${rolling?.awaitingSince} ${service} ${id} waiting ${waiting}`]),
     ...(went ?? []),
     ...reports.flatMap((report) => {
       const unfinished = isEnding(report.state) ? '' : ' not ended';

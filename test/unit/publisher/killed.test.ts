@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DeployOptions, deploy } from '../../../publisher/commands/deploy.ts';
+import { resume } from '../../../publisher/commands/resume.ts';
 import { rollback } from '../../../publisher/commands/rollback.ts';
 import { watch } from '../../../publisher/commands/watch.ts';
 import type { PublisherEvent } from '../../../publisher/events.ts';
@@ -72,9 +73,9 @@ function pace(events: readonly PublisherEvent[], known = 0): () => number {
   return () => (events.filter((event) => event.type === 'started').length > known ? 250 : 5000);
 }
 
-/** A watch begins with the deployment it follows; only a rollback after it needs time. */
-const laterWatch = (deployment: string) =>
-  later((session) => watch(session, { deployment, timeoutMs: 10 * STALE_MS, detach: never() }), 1);
+/** Both begin with the deployment they follow; only a rollback after it needs time. */
+const laterWatch = (deployment: string, go: typeof watch | typeof resume = watch) =>
+  later((session) => go(session, { deployment, timeoutMs: 10 * STALE_MS, detach: never() }), 1);
 
 /** So many stories side by side: they mostly wait. */
 const BATCH = 8;
@@ -128,8 +129,10 @@ describe('killed at any request', () => {
     expect(settled).toBeGreaterThan(3);
   }, 120_000);
 
-  it('of a deploy that fails: a watch, or a rollback, brings everyone back', async () => {
+  it('of a deploy that fails: a watch, a resume, or a rollback brings everyone back', async () => {
     const runs = new Map<string, string>();
+    /** Deaths after the verdict, before the end of the rollback. */
+    let undone = 0;
     for (const instance of ['i-1', 'i-2']) {
       const script: Script = ({ service, version }) => {
         if (version === '1.1.0' && instance === 'i-2') return ['accepted', 'rolled-back'];
@@ -144,9 +147,17 @@ describe('killed at any request', () => {
       expect(await deploy(await stage.open(), { ...options(service, '1.0.0'), wait: false })).toBe(0);
       await expect.poll(() => runs.get(`${service} i-1`)).toBe('1.0.0');
       const lived = await dying(n, (session) => deploy(session, options(service, '1.1.0')));
-      const record = await newest(service);
-      if (record?.version === '1.1.0' && n % 2 === 0) await laterWatch(record.deployment);
-      if (runs.get(`${service} i-1`) !== '1.0.0' || n % 2 === 1) {
+      const records = await (await stage.open()).ledger.deployments.list(service, 5);
+      const failed = records.find((record) => record.version === '1.1.0');
+      const left = records[0]?.status !== 'succeeded';
+      if (failed?.status === 'failed' && left) undone += 1;
+      const heard = agents[0]?.heard.some(
+        (said) => 'version' in said && said.deployment === failed?.deployment,
+      );
+      // What is over has nothing to resume.
+      const goOn = n % 3 === 0 ? watch : n % 3 === 1 && left ? resume : undefined;
+      if (failed && goOn) expect(await laterWatch(failed.deployment, goOn)).toBe(heard ? 1 : 3);
+      else {
         const back = { service, wait: true, timeoutMs: 30_000, allowMissing: 0, detach: never() };
         expect(await later((session) => rollback(session, { ...back, to: '1.0.0' }))).toBe(0);
       }
@@ -154,5 +165,6 @@ describe('killed at any request', () => {
       expect(await desired(service)).toMatchObject({ version: '1.0.0' });
       return lived;
     });
-  }, 120_000);
+    expect(undone).toBeGreaterThan(3);
+  }, 300_000);
 });

@@ -194,4 +194,38 @@ describe('holding the lock', () => {
     expect(lock.lost.aborted).toBe(false);
     await lock.release();
   }, 30_000);
+
+  it('is not lost by a beat that was stored and whose answer was lost: it goes on from there', async () => {
+    const clock = new HandClock();
+    const session = await stage.open(clock);
+    const lock = await session.ledger.locks.take(wanted());
+    const beats = (asked: { operation: string; key?: string }) =>
+      asked.operation === 'PutObject' && asked.key === KEY;
+    stage.cloud.fail('answer-lost', beats);
+    stage.cloud.fail('unavailable', beats, 3);
+    clock.advance(HEARTBEAT_MS);
+    await expect.poll(() => notes(session.events), { timeout: 20_000 }).toHaveLength(1);
+    const before = stage.cloud.object(stage.bucket, KEY)?.etag;
+    clock.advance(HEARTBEAT_MS);
+    await expect
+      .poll(() => stage.cloud.object(stage.bucket, KEY)?.etag, { timeout: 10_000 })
+      .not.toBe(before);
+    expect(lock.lost.aborted).toBe(false);
+    expect(await lock.next(newUlid(Date.now()))).toBe(2);
+    await lock.release();
+    expect(stored()).toMatchObject({ sequence: 2, owner: null });
+  }, 40_000);
+
+  it('is not lost by a next sequence whose answer was lost: the one after it is taken', async () => {
+    const lock = await (await stage.open()).ledger.locks.take(wanted());
+    const writes = (asked: { operation: string; key?: string }) =>
+      asked.operation === 'PutObject' && asked.key === KEY;
+    stage.cloud.fail('answer-lost', writes);
+    stage.cloud.fail('unavailable', writes, 3);
+    await expect(lock.next(newUlid(Date.now()))).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
+    expect(stored().sequence).toBe(2);
+    expect(await lock.next(newUlid(Date.now()))).toBe(3);
+    await lock.release();
+    expect(stored()).toMatchObject({ sequence: 3, owner: null });
+  }, 40_000);
 });

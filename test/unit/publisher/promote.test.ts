@@ -256,7 +256,7 @@ describe('what has not succeeded in --from is not promoted', { timeout: PATIENCE
 });
 
 describe('an environment that requires another', { timeout: PATIENCE }, () => {
-  it('refuses a version that has not succeeded there, and says what to do; a rollback is not refused', async () => {
+  it('refuses a version that has not succeeded there, and says what to do; a rollback to what ran here is not refused', async () => {
     const files = [await file('payments.jar', 'jar')];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     await stg.agent('i-stg');
@@ -272,6 +272,8 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     const pushed = { ...wish, files, configs: [] };
     expect(await refusal(pushAndDeploy(await requiring(), pushed, () => undefined))).toMatchObject(error);
     expect(await (await stg.open()).ledger.deployments.list('payments', 5)).toEqual([]);
+    expect(await refusal(rollback(await requiring(), { ...wish, to: '1.0.0' }))).toMatchObject(error);
+    expect(await deploy(await stg.open(), wish)).toBe(0);
     expect(await rollback(await requiring(), { ...wish, to: '1.0.0' })).toBe(0);
   });
 

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cancel } from '../../../publisher/commands/cancel.ts';
 import { confirm } from '../../../publisher/commands/confirm.ts';
 import { type DeployOptions, deploy } from '../../../publisher/commands/deploy.ts';
 import { plan } from '../../../publisher/commands/plan.ts';
@@ -170,21 +169,6 @@ describe('a gate after the canary', () => {
     const [rollback, cancelled] = await (await stage.open()).ledger.deployments.list('payments', 2);
     expect(cancelled).toMatchObject({ status: 'cancelled' });
     expect(rollback).toMatchObject({ action: 'rollback', version: '1.0.0', status: 'succeeded' });
-  });
-
-  it('is not for cancel once the canary has switched', async () => {
-    await fleet();
-    const detach = new AbortController();
-    const session = await stage.open();
-    const deploying = deploy(session, options({ strategy: person, detach: detach.signal }));
-    await until(() => session.events.find((event) => event.type === 'waiting'));
-    const id = (await newest())?.deployment ?? '';
-    await expect(cancel(await stage.open(), { deployment: id })).rejects.toMatchObject({
-      code: 'NOT_UNDER_WAY',
-      hint: expect.stringContaining('rollback'),
-    });
-    detach.abort();
-    expect(await deploying).toBe(3);
   });
 });
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DeployOptions, deploy } from '../../../publisher/commands/deploy.ts';
+import { resume } from '../../../publisher/commands/resume.ts';
 import { watch } from '../../../publisher/commands/watch.ts';
 import type { DeploymentRecord } from '../../../publisher/deployments.ts';
 import { STALE_MS } from '../../../publisher/lock.ts';
@@ -41,6 +42,17 @@ const watching = (deployment: string, timeoutMs = 60_000) => ({ deployment, time
 const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value;
 const newest = async () =>
   (await (await stage.open()).ledger.deployments.newest('payments'))?.value as DeploymentRecord;
+/** 1.1.0 was announced, and heard. */
+const reached = () =>
+  expect
+    .poll(
+      () =>
+        agents.every((agent) => agent.heard.some((said) => 'version' in said && said.version === '1.1.0')),
+      {
+        timeout: 20_000,
+      },
+    )
+    .toBe(true);
 const lockOwner = () => stage.json(keys.lock('dev', 'payments'))?.owner;
 
 /** 1.1.0 is announced and its publisher has detached. */
@@ -175,6 +187,56 @@ it('a rollback that its publisher did not live to begin is begun by the watch', 
   expect(await newest()).toMatchObject({ action: 'rollback', status: 'succeeded' });
   expect(await desired()).toMatchObject({ version: '1.0.0', sequence: (await newest()).sequence });
 });
+
+describe.each([
+  { how: 'perhaps', go: watch, recorded: {} },
+  { how: 'perhaps', go: resume, recorded: {} },
+  { how: 'surely', go: watch, recorded: { status: 'failed', exitCode: 1, outcome: 'not announced: denied' } },
+] as const)('a rollback that AWS $how did not take', ({ go, recorded }) => {
+  it(`is announced again by ${go.name}, and settled`, async () => {
+    const running = deploy(await stage.open(), options());
+    const { promise: refused, resolve } = Promise.withResolvers<unknown>();
+    running.catch(resolve);
+    await reached();
+    stage.cloud.fail('unavailable', (asked) => asked.operation === 'Publish', 4);
+    finish.resolve('rolled-back');
+    expect(await refused).toMatchObject({ code: 'AWS_UNREACHABLE' });
+    const session = await stage.open();
+    const left = await session.ledger.deployments.newest('payments');
+    if (left?.value.rollbackOf === undefined) throw new Error('no rollback');
+    await session.ledger.deployments.update(left, recorded);
+    expect(await go(session, watching(left.value.rollbackOf))).toBe(1);
+    const { deployment, sequence } = left.value;
+    expect(await newest()).toMatchObject({
+      deployment,
+      sequence,
+      status: 'succeeded',
+      counts: { succeeded: 2 },
+    });
+    expect(await desired()).toMatchObject({ version: '1.0.0', deployment });
+    for (const agent of agents) expect(agent.heard.at(-1)).toMatchObject({ deployment, sequence });
+    expect(lockOwner()).toBeNull();
+    await expect(resume(session, watching(left.value.rollbackOf))).rejects.toMatchObject({
+      code: 'NOT_UNDER_WAY',
+    });
+  }, 60_000);
+});
+
+it('a rollback whose publisher lives is waited for, and not announced again', async () => {
+  const running = deploy(await stage.open(), options());
+  await reached();
+  const failed = (await newest()).deployment;
+  // It takes its time over the announcement.
+  stage.cloud.fail('unavailable', (asked) => asked.operation === 'Publish', 2);
+  finish.resolve('rolled-back');
+  await expect.poll(async () => (await newest()).action, { timeout: 20_000 }).toBe('rollback');
+  const session = await stage.open();
+  expect(await watch(session, watching(failed))).toBe(1);
+  expect(await newest()).toMatchObject({ action: 'rollback', status: 'succeeded' });
+  expect(await running).toBe(1);
+  for (const agent of agents) expect(agent.heard.filter((said) => said.kind === 'deploy')).toHaveLength(3);
+  expect(session.events.filter((event) => event.type === 'settled')).toHaveLength(1);
+}, 60_000);
 
 it('Ctrl-C ends the watching and nothing else', async () => {
   const id = await detached();

@@ -57,6 +57,19 @@ const answer: ShowAnswer = {
 };
 
 describe('show', () => {
+  it('of one that stands at its gate tells since when it waits, and how it goes on', () => {
+    const { confirmed: _, ...rolling } = deployment.rolling ?? { waves: [] };
+    const { outcome: __, settledAt: ___, ...open } = deployment;
+    const standing = { ...open, rolling, status: 'announced' } as PastDeployment;
+    const waits = { ...answer, deployment: standing, decisions: {} };
+    const confirm = `for a person: trigger-deploy confirm ${ID} --env prd`;
+    const since = showTable(waits, page).find((line) => line.includes('waiting'));
+    expect(since).toMatch(/waiting +since 2026-11-21 08:14:10 for a person/);
+    expect(since).toContain(confirm);
+    expect(showLines(waits)).toContain(`${at(10)} payments ${ID} waiting ${confirm}`);
+    expect(showTable(answer, page).join()).not.toContain('waiting');
+  });
+
   it('tells who, when, from where, why, in which waves, where, how long each step took, and what failed', () => {
     expect(showTable(answer, page)).toEqual([
       `payments 1.4.1 → 1.4.2 in prd · ${ID}`,
