@@ -148,7 +148,7 @@ async function walk(
   const { session } = stage;
   const { clock } = session;
   let stored = first;
-  /** On the monotonic clock: when this publisher announced the phase under way, and when it last did. */
+  /** The phase under way, once this publisher has announced it: when, and when last, on the monotonic clock. */
   let announced: { phase: Phase; targets: readonly string[]; first: number; last: number } | undefined;
   let unwell: string[] | undefined;
   let asking: AbortController | undefined;
@@ -178,7 +178,9 @@ async function walk(
         case 'record': {
           const before = rollingOf(stored.value).rolling;
           stored = await session.ledger.deployments.update(stored, { rolling: step.rolling });
-          if (tell(session, stored.value, before, step.rolling)) announced = undefined;
+          tell(session, stored.value, before, step.rolling);
+          // Nothing that is recorded leaves the phase under way: it has passed, or the next one begins.
+          announced = undefined;
           break;
         }
         case 'announce': {
@@ -192,7 +194,7 @@ async function walk(
           break;
         case 'wait':
           if (isAwaiting(stored.value)) asking ??= ask(stage, stored.value, hearing);
-          if (announced && clock.monotonic() - announced.last >= REPEAT_MS) {
+          if (announced && !heard.pause && clock.monotonic() - announced.last >= REPEAT_MS) {
             const { phase, targets } = announced;
             const unheard = targets.filter((instance) => !hasMovedOn(progress, instance, phase));
             if (unheard.length > 0) await announcePhase(stage, stored.value, phase, unheard);
@@ -271,8 +273,8 @@ async function callOff(
   await announce(session, { kind: 'cancel', deployment, service, sequence }, dates(session, 60_000));
 }
 
-/** Says what has changed in the record; true when a phase is to be announced next. */
-function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): boolean {
+/** Says what has changed in the record. */
+function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): void {
   const at = session.clock.now();
   const { deployment, env } = record;
   const of = now.waves.length;
@@ -288,7 +290,6 @@ function tell(session: Session, record: DeploymentRecord, before: Rolling, now: 
       kind: wave.kind,
       instances: wave.instances,
     });
-    return true;
   }
   if (now.awaitingSince !== undefined && before.awaitingSince === undefined) {
     const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
@@ -300,7 +301,6 @@ function tell(session: Session, record: DeploymentRecord, before: Rolling, now: 
     const text = by === 'time' ? 'nothing failed in the meantime: it goes on' : `confirmed by ${by}`;
     note(session, text);
   }
-  return false;
 }
 
 /** Asks at the terminal, once; the answer is written down as one from elsewhere would be. */

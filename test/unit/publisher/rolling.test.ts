@@ -136,12 +136,7 @@ function play(given: World) {
       case 'end':
         return { settlement: step.settlement, told, states, truth, record };
       case 'record':
-        if (
-          step.rolling.waves.filter((wave) => wave.announcedAt).length !==
-          record.rolling.waves.filter((wave) => wave.announcedAt).length
-        ) {
-          announcedAt = undefined;
-        }
+        announcedAt = undefined;
         record.rolling = step.rolling;
         states.push(structuredClone(step.rolling));
         break;
