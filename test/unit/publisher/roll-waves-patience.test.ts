@@ -5,7 +5,9 @@ import { pause, unpause } from '../../../publisher/commands/pause.ts';
 import type { PublisherEvent } from '../../../publisher/events.ts';
 import type { Strategy } from '../../../publisher/strategy.ts';
 import { keys } from '../../../shared/names.ts';
-import { HandClock, never, openStage, type Stage } from './stage.ts';
+import type { Fault } from '../../support/cloud-faults.ts';
+import type { RequestRecord } from '../../support/cloud-requests.ts';
+import { HandClock, never, notes, openStage, type Stage } from './stage.ts';
 
 /** What a publisher that drives waves does while it has to wait: for people, for the silent, for AWS. */
 
@@ -37,12 +39,12 @@ function silent(instance: string): void {
   const key = keys.instance('dev', 'payments', instance);
   stage.cloud.putObject(stage.bucket, key, JSON.stringify({ ...record, instance }));
 }
-async function until(look: () => unknown): Promise<void> {
+async function until(look: () => unknown, step = 200): Promise<void> {
   await clock.during(
     (async () => {
       while (!(await look())) await clock.sleep(100, never());
     })(),
-    50,
+    step,
   );
 }
 const passes = (ms: number) => clock.during(clock.sleep(ms, never()));
@@ -58,7 +60,7 @@ it('whoever was passed over as missing is not told again while it waits at the g
   await passes(60_000);
   expect(announced()).toBe(before);
   await confirm(await stage.open(), { deployment: (await newest())?.deployment ?? '' });
-  expect(await clock.during(deploying)).toBe(0);
+  expect(await clock.during(deploying, 200)).toBe(0);
   expect((await newest())?.rolling?.missing).toEqual(['i-4']);
 });
 
@@ -67,14 +69,64 @@ it('whoever has not switched yet is told again, but not while it is paused', asy
   const orders = () => deaf.heard.filter(({ kind }) => kind === 'deploy');
   const session = await stage.open(clock);
   const deploying = deploy(session, options({ canary: { count: 4 } }));
-  await until(() => has(session.events, 'wave'));
+  await until(() => has(session.events, 'wave'), 50);
   const told = clock.monotonic();
-  await until(() => orders().length > 0);
+  await until(() => orders().length > 0, 50);
   await pause(await stage.open(), { service: 'payments', reason: 'incident' });
-  await until(() => has(session.events, 'note', 'incident'));
+  await until(() => has(session.events, 'note', 'incident'), 50);
   await passes(told + 9000 - clock.monotonic());
   expect(orders()).toHaveLength(1);
   await unpause(await stage.open(), { service: 'payments' });
-  await until(() => orders().length > 1);
+  await until(() => orders().length > 1, 50);
   expect(await clock.during(deploying)).toBe(3);
 });
+
+type Which = (request: RequestRecord) => boolean;
+const isRead: Which = ({ service, operation }) => service === 's3' && /^(Get|List)/.test(operation);
+const isRecord: Which = ({ operation, key }) =>
+  operation === 'PutObject' && (key ?? '').endsWith('/deployment.json');
+/** The write of the verdict: all waves have passed before it. */
+const isVerdict: Which = (request) => {
+  const stored = isRecord(request) ? stage.json(request.key ?? '') : undefined;
+  const { waves } = (stored?.rolling ?? { waves: [{}] }) as { waves: { passedAt?: string }[] };
+  return waves.every(({ passedAt }) => passedAt !== undefined);
+};
+
+// The SDK tries four times; what is read is read by two at a time.
+it.each<[string, Fault, Which, number]>([
+  ['what it reads', 'unavailable', isRead, 12],
+  ['what it writes', 'unavailable', isRecord, 6],
+  ['the answer to what it writes', 'answer-lost', isRecord, 6],
+  ['the verdict', 'unavailable', isVerdict, 6],
+  ['the answer to the verdict', 'answer-lost', isVerdict, 6],
+  ['what it announces', 'unavailable', ({ operation }) => operation === 'Publish', 6],
+])(
+  'once a wave has begun it tries on while AWS withholds %s, and ends well',
+  async (_title, fault, which, times) => {
+    const session = await stage.open();
+    const emit = (event: PublisherEvent) => {
+      session.emit(event);
+      if (event.type === 'wave' && event.wave === 1) stage.cloud.fail(fault, which, times);
+    };
+    expect(await deploy({ ...session, emit }, options({}))).toBe(0);
+    expect(notes(session.events).filter((text) => text.includes('trying on, for 1 min'))).not.toEqual([]);
+    expect(session.events.filter(({ type }) => type === 'wave')).toHaveLength(2);
+    expect(session.events.filter(({ type }) => type === 'settled')).toHaveLength(1);
+    const record = await newest();
+    expect(record).toMatchObject({ status: 'succeeded', exitCode: 0 });
+    expect(record?.rolling?.waves.every(({ passedAt }) => passedAt)).toBe(true);
+  },
+  60_000,
+);
+
+it('gives up after the time a wave may take, and says who may go on', async () => {
+  const session = await stage.open(clock);
+  const emit = (event: PublisherEvent) => {
+    session.emit(event);
+    if (event.type === 'wave') stage.cloud.fail('unavailable', isRecord, 10_000);
+  };
+  const deploying = deploy({ ...session, emit }, options({}));
+  deploying.catch(() => undefined);
+  await expect(clock.during(deploying)).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
+  expect(notes(session.events).at(-1)).toContain('nobody drives');
+}, 60_000);
