@@ -205,7 +205,7 @@ async function walk(
           if (unheard.length > 0) await announcePhase(stage, stored.value, phase, unheard);
           announced.last = clock.monotonic();
         }
-        await Promise.race([progress.news(), clock.sleep(TICK_MS, stop).catch(() => undefined)]);
+        await progress.newsOr(clock.sleep(TICK_MS, stop).catch(() => undefined));
     }
     return undefined;
   };
