@@ -242,6 +242,18 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
     });
   });
 
+  test('waits for time only behind a canary, and before somebody else', () => {
+    check((given) => {
+      const { states } = play(given);
+      if (given.gate !== 'time') return;
+      const [waiting] = states.filter(({ awaitingSince }) => awaitingSince !== undefined);
+      if (waiting === undefined) return;
+      expect(waiting.waves[0]?.kind).toBe('canary');
+      expect(waiting.waves.length).toBeGreaterThan(1);
+      expect(waiting.waves[0]?.passedAt).toBeDefined();
+    });
+  });
+
   test('goes through its gate only once, and never past a canary that does not run well any more', () => {
     check((given) => {
       const { settlement, told, record, truth } = play(given);
