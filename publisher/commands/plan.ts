@@ -1,5 +1,5 @@
 import type { InstanceRecord } from '../../shared/report.ts';
-import { membersOf, type Selection } from '../members.ts';
+import { commonVersion, isSelective, membersOf, type Selection } from '../members.ts';
 import { planWaves, type Size } from '../plan.ts';
 import { checkRequired } from '../proof.ts';
 import type { Session } from '../session.ts';
@@ -52,7 +52,9 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
   const { strategy, waves } = staged(members, options.strategy);
   return {
     ...{ type: 'plan', env: session.env.name, service, version, strategy, onFailure },
-    previous: versionToReturnTo({ desired: desired?.value, last: last?.value }),
+    previous: isSelective(options)
+      ? commonVersion(members)
+      : versionToReturnTo({ desired: desired?.value, last: last?.value }),
     maxFailures: mostFailures(maxFailures, members.length),
     waves: waves.map(({ kind, instances }) => ({
       kind,
