@@ -22,7 +22,7 @@ import {
 import type { Session } from './session.ts';
 import type { Settlement } from './settle.ts';
 import { announcePhase, type Caller, callOff, unwellOf } from './wave-calls.ts';
-import { tell, tellOfPause } from './wave-words.ts';
+import { isAwaiting, tell, tellOfPause } from './wave-words.ts';
 
 /** Drives a deployment in waves: does what `rolling.ts` says comes next, until it says that it has ended. */
 
@@ -252,9 +252,6 @@ function beginsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   const begun = (waves: Rolling['waves']) => waves.filter((wave) => wave.announcedAt).length;
   return begun(step.rolling.waves) > begun(rolling?.waves ?? []);
 }
-
-const isAwaiting = ({ rolling }: DeploymentRecord) =>
-  rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
 
 /** Whether it has answered this phase. */
 function hasMovedOn({ reports }: Progress, instance: string, phase: Phase): boolean {

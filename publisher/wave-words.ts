@@ -6,25 +6,20 @@ import type { Session } from './session.ts';
 
 /** What people are told of a rollout in waves: of its steps, and of a pause that it meets. */
 
+/** Whether it waits at its gate. */
+export const isAwaiting = ({ rolling }: DeploymentRecord) =>
+  rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
+
 /** Says what has changed in the record. */
 export function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): void {
   const at = session.clock.now();
   const { deployment, env } = record;
   const of = now.waves.length;
-  const begun = now.waves.findIndex((wave, i) => wave.announcedAt && !before.waves[i]?.announcedAt);
-  const wave = now.waves[begun];
-  if (wave) {
-    session.emit({
-      type: 'wave',
-      at,
-      deployment,
-      wave: begun + 1,
-      of,
-      kind: wave.kind,
-      instances: wave.instances,
-    });
+  for (const [i, { kind, instances, announcedAt }] of now.waves.entries()) {
+    if (announcedAt === undefined || before.waves[i]?.announcedAt !== undefined) continue;
+    session.emit({ type: 'wave', at, deployment, wave: i + 1, of, kind, instances });
   }
-  if (now.awaitingSince !== undefined && before.awaitingSince === undefined) {
+  if (now.awaitingSince !== undefined && now.confirmed === undefined && before.awaitingSince === undefined) {
     const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
     const command = `trigger-deploy confirm ${deployment} --env ${env}`;
     session.emit({ type: 'waiting', at, deployment, after: gateBefore(now) ?? 0, until, command });
