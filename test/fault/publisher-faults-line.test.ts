@@ -82,4 +82,4 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
   expect(waiting()).toEqual([]);
   expect(lockOf(fleet, NAME)?.owner).toBeNull();
   proved('two-publishers', 'two in the line, the one ahead killed: the other deployed');
-});
+}, 180_000);
