@@ -31,7 +31,8 @@ const share = z.custom<number | string>(
   (value) => (Number.isInteger(value) && Number(value) > 0) || /^([1-9]\d?|100)%$/.test(String(value)),
   { error: expected('a number of instances or a share such as 25%') },
 );
-const duration = text('a duration such as 30s or 10m', /^\d+(ms|s|m|h)$/);
+const duration = text('a duration such as 30s or 10m', /^\d{1,9}(ms|s|m|h)$/);
+const someTime = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
 
 const serviceDefaults = z.strictObject(
   {
@@ -45,7 +46,7 @@ const serviceDefaults = z.strictObject(
       .optional(),
     allowMissing: count.optional(),
     onFailure: oneOf(['rollback', 'stop']).optional(),
-    timeout: duration.optional(),
+    timeout: someTime.optional(),
   },
   { error: expectedMap('the defaults of a service') },
 );

@@ -121,7 +121,10 @@ export type ReportReader = () => Promise<Report[]>;
 export interface Deployments {
   /** @throws CONDITION_FAILED when the id is taken. */
   create(record: Omit<DeploymentRecord, 'nonce'>): Promise<StoredDeployment>;
-  /** @throws CONDITION_FAILED when someone else has written it since it was read. */
+  /**
+   * The same change with the same `nonce` may be written again: it then finds itself there.
+   * @throws CONDITION_FAILED when someone else has written it since it was read.
+   */
   update(stored: StoredDeployment, change: Partial<DeploymentRecord>): Promise<StoredDeployment>;
   /** @throws DEPLOYMENT_NOT_FOUND. */
   read(service: string, id: string): Promise<StoredDeployment>;
@@ -243,7 +246,7 @@ export function openDeployments(
       return { value, etag, lastModified: Date.parse(value.announcedAt) };
     },
     async update(stored, change) {
-      const value = deploymentRecord.parse({ ...stored.value, ...change, nonce: nonce() });
+      const value = deploymentRecord.parse({ ...stored.value, nonce: nonce(), ...change });
       const key = keys.deployment(env, value.service, value.deployment);
       const etag = await objects.putIf(key, JSON.stringify(value, null, 2), stored.etag);
       return { value, etag, lastModified: stored.lastModified };

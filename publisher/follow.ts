@@ -16,8 +16,8 @@ export interface Progress {
   hear(report: Report): void;
   /** From the announcement to the last ending heard, ms; 0 when there was none. */
   tookMs(): number;
-  /** Resolves with the next report that is news. */
-  news(): Promise<void>;
+  /** Resolves with the next report that is news, or else as `tick` does; whoever waits for hours leaves nothing behind. */
+  newsOr<T>(tick: Promise<T>): Promise<T | undefined>;
 }
 
 export function openProgress(
@@ -28,7 +28,8 @@ export function openProgress(
 ): Progress {
   const reports = new Map<string, Report>();
   let lastEnding = 0;
-  let next = Promise.withResolvers<void>();
+  // Not a promise of the next news: each race against one that stays open for hours would be kept with it.
+  const waiting = new Set<() => void>();
   return {
     reports,
     hear(said) {
@@ -38,11 +39,19 @@ export function openProgress(
       reports.set(report.instance, report);
       if (isEnding(report.state)) lastEnding = elapsed();
       session.emit({ type: 'report', at: session.clock.now(), report });
-      next.resolve();
-      next = Promise.withResolvers();
+      for (const wake of waiting) wake();
     },
     tookMs: () => lastEnding,
-    news: () => next.promise,
+    async newsOr(tick) {
+      const { promise, resolve } = Promise.withResolvers<undefined>();
+      const wake = () => resolve(undefined);
+      waiting.add(wake);
+      try {
+        return await Promise.race([promise, tick]);
+      } finally {
+        waiting.delete(wake);
+      }
+    },
   };
 }
 
@@ -114,7 +123,7 @@ export async function follow(session: Session, following: Following): Promise<Se
         if (final !== undefined) return final;
       }
       stop.throwIfAborted();
-      const ticked = await Promise.race([progress.news(), tick]);
+      const ticked = await progress.newsOr(tick);
       if (ticked) tick = nextTick(session, stop);
     }
     return undefined;

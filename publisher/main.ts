@@ -187,8 +187,8 @@ async function command(
       return answer([decided], lines, lines);
     }
     case 'resume': {
-      const { deployment, allowMissing, timeout = DEFAULT_TIMEOUT_MS } = invocation;
-      return await resume(session, { deployment, allowMissing, timeoutMs: timeout, ask, detach });
+      const { deployment, allowMissing, timeout: timeoutMs } = invocation;
+      return await resume(session, { deployment, allowMissing, timeoutMs, ask, detach });
     }
     case 'rollback': {
       const { service, to, reason } = invocation;

@@ -38,6 +38,12 @@ export async function membersOf(
   return selected([...all.values()], service, selection);
 }
 
+/** What all of them run; null where that is nothing, or not the same. */
+export function commonVersion(members: readonly Pick<InstanceRecord, 'version'>[]): string | null {
+  const [version, ...others] = new Set(members.map((one) => one.version));
+  return others.length === 0 ? (version ?? null) : null;
+}
+
 /** Pure: those of `all` that were asked for. */
 function selected(
   all: readonly InstanceRecord[],

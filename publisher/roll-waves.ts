@@ -1,14 +1,15 @@
 import { messageOf } from '../shared/errors.ts';
-import { announce, dates } from './announce.ts';
 import { type Decisions, decide, readDecisions } from './decisions.ts';
 import type { DeploymentRecord, Rolling, StoredDeployment } from './deployments.ts';
 import { type ExitCode, note } from './events.ts';
-import { openReplyQueue, type ReplyQueue, rollCall } from './fleet.ts';
+import { openReplyQueue } from './fleet.ts';
 import { openProgress, type Progress } from './follow.ts';
 import type { Lock } from './lock.ts';
+import { nonce } from './objects.ts';
 import { recordOutcome, settledEvent } from './outcome.ts';
-import { type Pause, pauseText } from './pauses.ts';
-import { type Facts, gateBefore, nextStep, type Phase, type Step } from './rolling.ts';
+import { openPatience, type Patience } from './patience.ts';
+import type { Pause } from './pauses.ts';
+import { type Facts, nextStep, type Phase, type Step } from './rolling.ts';
 import {
   type Change,
   type Conduct,
@@ -20,6 +21,8 @@ import {
 } from './rollout.ts';
 import type { Session } from './session.ts';
 import type { Settlement } from './settle.ts';
+import { announcePhase, type Caller, callOff, unwellOf } from './wave-calls.ts';
+import { isAwaiting, tell, tellOfPause } from './wave-words.ts';
 import { whenCalledOff } from './way-back.ts';
 
 /** Drives a deployment in waves: does what `rolling.ts` says comes next, until it says that it has ended. */
@@ -30,8 +33,6 @@ const POLL_MS = 2000;
 const TICK_MS = 250;
 /** Whoever has not answered by then is told once more: a message may be lost, an agent just starting, ms. */
 const REPEAT_MS = 7000;
-/** How long those that have switched have to say how they are, ms. */
-const LOOK_MS = 5000;
 
 export interface WavesConduct extends Pick<Conduct, 'policy' | 'detach'> {
   /** What the person at the terminal says, until `signal` aborts. Absent where nobody sits. */
@@ -76,11 +77,8 @@ export async function driveWaves(
   }
 }
 
-interface Stage {
-  session: Session;
-  lock: Lock;
+interface Stage extends Caller {
   conduct: WavesConduct;
-  replies: ReplyQueue;
 }
 
 async function driveToItsEnd(stage: Stage, first: StoredDeployment): Promise<StoredDeployment | undefined> {
@@ -103,10 +101,10 @@ async function driveToItsEnd(stage: Stage, first: StoredDeployment): Promise<Sto
     if (said.kind === 'report') progress.hear(said);
   }, stop);
   const polling = poll(session, look, stop);
+  const patience = openPatience(session, conduct.policy.timeoutMs, stop);
+  const hearing: Hearing = { progress, heard, look, stop, patience };
   try {
-    const { stored, settlement } = await walk(stage, first, { progress, heard, look, stop });
-    if (settlement.outcome !== 'succeeded') await callOff(stage, stored.value, settlement);
-    return await recordOutcome(session, stored, settlement, progress);
+    return await conclude(stage, await walk(stage, first, hearing), hearing);
   } catch (error) {
     if (abort.aborted) throw abort.reason;
     if (conduct.detach.aborted) return undefined;
@@ -138,21 +136,26 @@ interface Hearing {
   /** Reads the record now. */
   look: () => Promise<void>;
   stop: AbortSignal;
+  patience: Patience;
 }
 
+/** Each turn can be made again: a step is written before it is taken, and told twice it is a duplicate. */
 async function walk(
   stage: Stage,
   first: StoredDeployment,
   hearing: Hearing,
 ): Promise<{ stored: StoredDeployment; settlement: Settlement }> {
-  const { progress, heard, look, stop } = hearing;
+  const { progress, heard, look, stop, patience } = hearing;
   const { session } = stage;
   const { clock } = session;
   let stored = first;
-  /** On the monotonic clock: when this publisher announced the phase under way, and when it last did. */
+  /** The phase under way, once this publisher has announced it: when, and when last, on the monotonic clock. */
   let announced: { phase: Phase; targets: readonly string[]; first: number; last: number } | undefined;
   let unwell: string[] | undefined;
   let asking: AbortController | undefined;
+  let looked = false;
+  /** Being written: without an answer of S3 it may be there, and only the very same finds itself. */
+  let writing: { rolling: Rolling; nonce: string } | undefined;
   const facts = (): Facts => ({
     now: clock.now(),
     reports: progress.reports,
@@ -162,49 +165,80 @@ async function walk(
     paused: heard.pause !== undefined,
     unwell,
   });
-  await look();
+  const turn = async (): Promise<Settlement | undefined> => {
+    stop.throwIfAborted();
+    const step: Step = writing
+      ? { do: 'record', rolling: writing.rolling }
+      : nextStep(rollingOf(stored.value), facts());
+    // Once more by the truth, before a verdict, and before a wave that somebody may have paused.
+    if (!looked && (step.do === 'end' || beginsWave(stored.value, step))) {
+      await look();
+      looked = true;
+      return await turn();
+    }
+    if (step.do === 'end') return step.settlement;
+    looked = false;
+    switch (step.do) {
+      case 'record': {
+        const before = rollingOf(stored.value).rolling;
+        writing ??= { rolling: step.rolling, nonce: nonce() };
+        stored = await session.ledger.deployments.update(stored, writing);
+        writing = undefined;
+        tell(session, stored.value, before, step.rolling);
+        // Nothing that is recorded leaves the phase under way: it has passed, or the next one begins.
+        announced = undefined;
+        break;
+      }
+      case 'announce': {
+        const now = clock.monotonic();
+        await announcePhase(stage, stored.value, step.phase, step.targets);
+        announced = { phase: step.phase, targets: step.targets, first: now, last: now };
+        break;
+      }
+      case 'look':
+        unwell = await unwellOf(session, stored.value, step.at);
+        break;
+      case 'wait':
+        if (isAwaiting(stored.value)) asking ??= ask(stage, stored.value, hearing);
+        if (announced && !heard.pause && clock.monotonic() - announced.last >= REPEAT_MS) {
+          const { phase, targets } = announced;
+          const unheard = targets.filter((instance) => !hasMovedOn(progress, instance, phase));
+          if (unheard.length > 0) await announcePhase(stage, stored.value, phase, unheard);
+          announced.last = clock.monotonic();
+        }
+        await progress.newsOr(clock.sleep(TICK_MS, stop).catch(() => undefined));
+    }
+    return undefined;
+  };
   try {
-    for (let looked = false; ; ) {
-      stop.throwIfAborted();
-      const step = nextStep(rollingOf(stored.value), facts());
-      // Once more by the truth, before a verdict, and before a wave that somebody may have paused.
-      if (!looked && (step.do === 'end' || beginsWave(stored.value, step))) {
-        await look();
-        looked = true;
-        continue;
-      }
-      if (step.do === 'end') return { stored, settlement: step.settlement };
-      looked = false;
-      switch (step.do) {
-        case 'record': {
-          const before = rollingOf(stored.value).rolling;
-          stored = await session.ledger.deployments.update(stored, { rolling: step.rolling });
-          if (tell(session, stored.value, before, step.rolling)) announced = undefined;
-          break;
-        }
-        case 'announce': {
-          const now = clock.monotonic();
-          await announcePhase(stage, stored.value, step.phase, step.targets);
-          announced = { phase: step.phase, targets: step.targets, first: now, last: now };
-          break;
-        }
-        case 'look':
-          unwell = await unwellOf(session, stored.value, step.at);
-          break;
-        case 'wait':
-          if (isAwaiting(stored.value)) asking ??= ask(stage, stored.value, hearing);
-          if (announced && clock.monotonic() - announced.last >= REPEAT_MS) {
-            const { phase, targets } = announced;
-            const unheard = targets.filter((instance) => !hasMovedOn(progress, instance, phase));
-            if (unheard.length > 0) await announcePhase(stage, stored.value, phase, unheard);
-            announced.last = clock.monotonic();
-          }
-          await Promise.race([progress.news(), clock.sleep(TICK_MS, stop).catch(() => undefined)]);
-      }
+    await patience.repeat(look);
+    for (;;) {
+      const settlement = await patience.repeat(turn);
+      if (settlement !== undefined) return { stored, settlement };
     }
   } finally {
     asking?.abort();
   }
+}
+
+/** Writes the verdict down. What it wrote without an answer of S3 it finds there. */
+async function conclude(
+  stage: Stage,
+  { stored, settlement }: { stored: StoredDeployment; settlement: Settlement },
+  { progress, patience }: Hearing,
+): Promise<StoredDeployment> {
+  const { session } = stage;
+  const { service, deployment } = stored.value;
+  if (settlement.outcome !== 'succeeded') {
+    await patience.repeat(() => callOff(stage, stored.value, settlement));
+  }
+  let again = false;
+  return await patience.repeat(async () => {
+    const found = again ? await session.ledger.deployments.read(service, deployment) : stored;
+    again = true;
+    if (found.etag !== stored.etag && found.value.status !== 'announced') return found;
+    return await recordOutcome(session, stored, settlement, progress);
+  });
 }
 
 function rollingOf(record: DeploymentRecord): DeploymentRecord & { rolling: Rolling } {
@@ -220,79 +254,10 @@ function beginsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   return begun(step.rolling.waves) > begun(rolling?.waves ?? []);
 }
 
-export function tellOfPause(
-  session: Session,
-  service: string,
-  before: Pause | undefined,
-  now: Pause | undefined,
-): void {
-  if ((before === undefined) === (now === undefined)) return;
-  const text = now
-    ? `${pauseText(session, service, now)}; nobody else is told to switch until it is lifted`
-    : 'no longer paused: it goes on';
-  note(session, text, now ? 'warning' : 'info');
-}
-
-/** Whether it waits at its gate. */
-export const isAwaiting = ({ rolling }: DeploymentRecord) =>
-  rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
-
 /** Whether it has answered this phase. */
 function hasMovedOn({ reports }: Progress, instance: string, phase: Phase): boolean {
   const state = reports.get(instance)?.state;
   return phase.name === 'prepare' ? state !== undefined : state !== 'prepared' && state !== undefined;
-}
-
-async function announcePhase(
-  { session, lock, replies, conduct }: Stage,
-  record: DeploymentRecord,
-  phase: Phase,
-  targets: readonly string[],
-): Promise<void> {
-  const { deployment, service, version, sequence, action, artifacts, reason } = record;
-  lock.lost.throwIfAborted();
-  await announce(
-    session,
-    {
-      kind: phase.name === 'prepare' ? 'prepare' : 'deploy',
-      ...{ deployment, service, version, sequence, action, artifacts, reason },
-      targets: [...targets],
-      replyTo: replies.name,
-    },
-    dates(session, conduct.policy.timeoutMs),
-  );
-}
-
-/** What stands prepared is let go: nobody will tell it to switch. Of one that may go on it stays prepared. */
-export async function callOff(
-  { session }: Pick<Stage, 'session'>,
-  { service, deployment, sequence }: DeploymentRecord,
-  { outcome, rollBack }: Settlement,
-): Promise<void> {
-  if (outcome === 'timed-out' || rollBack) return;
-  await announce(session, { kind: 'cancel', deployment, service, sequence }, dates(session, 60_000));
-}
-
-/** Says what has changed in the record; true when a phase is to be announced next. */
-export function tell(session: Session, record: DeploymentRecord, before: Rolling, now: Rolling): boolean {
-  const at = session.clock.now();
-  const { deployment, env } = record;
-  const of = now.waves.length;
-  const begun = now.waves.map((wave, i) => wave.announcedAt && !before.waves[i]?.announcedAt);
-  for (const [i, { kind, instances }] of now.waves.entries()) {
-    if (begun[i]) session.emit({ type: 'wave', at, deployment, wave: i + 1, of, kind, instances });
-  }
-  if (now.awaitingSince !== undefined && now.confirmed === undefined && before.awaitingSince === undefined) {
-    const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
-    const command = `trigger-deploy confirm ${deployment} --env ${env}`;
-    session.emit({ type: 'waiting', at, deployment, after: gateBefore(now) ?? 0, until, command });
-  }
-  if (now.confirmed !== undefined && before.confirmed === undefined) {
-    const { by } = now.confirmed;
-    const text = by === 'time' ? 'nothing failed in the meantime: it goes on' : `confirmed by ${by}`;
-    note(session, text);
-  }
-  return begun.some(Boolean);
 }
 
 /** Asks at the terminal, once; the answer is written down as one from elsewhere would be. */
@@ -316,21 +281,6 @@ function ask({ session, conduct }: Stage, record: DeploymentRecord, hearing: Hea
       note(session, text, 'warning');
     });
   return ended;
-}
-
-/** Of those that have switched, who is not there any more, or not on the version, or down. */
-async function unwellOf(
-  session: Session,
-  { service, version }: DeploymentRecord,
-  at: readonly string[],
-): Promise<string[]> {
-  const answers = await rollCall(session, { service, known: at, waitMs: LOOK_MS });
-  return at.filter((instance) => {
-    const said = answers
-      .find((answer) => answer.instance === instance)
-      ?.services.find((one) => one.service === service);
-    return said?.version !== version || said.active === false;
-  });
 }
 
 function leave(session: Session, { deployment, env }: DeploymentRecord): ExitCode {

@@ -59,10 +59,18 @@ export function nextStep(record: RollingRecord, facts: Facts): Step {
   return pass(record, facts, next);
 }
 
-/** Before which wave the gate stands: after the canary where there is one, else before anybody switches. */
-export function gateBefore({ gate, waves }: Pick<Rolling, 'gate' | 'waves'>): number | undefined {
+/**
+ * Before which wave the gate stands: behind the canary; a person's without a canary, or with nobody behind it, before
+ * anybody switches. Time opens nothing there: it would be waited for nothing that could be watched meanwhile.
+ */
+export function gateBefore(rolling: {
+  gate: Rolling['gate'];
+  waves: readonly { kind: string }[];
+}): number | undefined {
+  const { gate, waves } = rolling;
   if (gate === 'none') return undefined;
-  return waves[0]?.kind === 'canary' && waves.length > 1 ? 1 : 0;
+  if (waves[0]?.kind === 'canary' && waves.length > 1) return 1;
+  return gate === 'person' ? 0 : undefined;
 }
 
 /** Whether anybody has been told to switch. */

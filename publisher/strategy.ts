@@ -2,7 +2,8 @@ import { parseDuration } from '../shared/config-file.ts';
 import type { Environment } from './config.ts';
 import type { ServiceDefaults } from './config-schema.ts';
 import type { Rolling } from './deployments.ts';
-import { type Member, parseSize, planWaves, type Size, type WaveSizes } from './plan.ts';
+import { type Member, parseSize, planWaves, type Size, type Wave, type WaveSizes } from './plan.ts';
+import { gateBefore } from './rolling.ts';
 
 /** How a deployment goes out: by the command line, else by the defaults of the service, else by those of the program. */
 
@@ -24,6 +25,8 @@ export type Strategy =
       autoConfirmMs: number | undefined;
       pauseBetweenMs: number;
     } & WaveSizes);
+
+type InWaves = Extract<Strategy, { name: 'rolling' }>;
 
 /** The service by which agents deploy themselves: a bad agent everywhere could not take itself back. */
 const AGENT_SERVICE = 'trigger-deploy-agent';
@@ -80,19 +83,23 @@ function defaultsOf(file: ServiceDefaults | undefined, service: string) {
 }
 
 /** The record of a deployment in waves, before anything of it has happened. */
-export function rollingFor(
-  fleet: readonly Member[],
-  strategy: Extract<Strategy, { name: 'rolling' }>,
-): Rolling {
-  const { gate, autoConfirmMs, pauseBetweenMs } = strategy;
+export function rollingFor(fleet: readonly Member[], strategy: InWaves): Rolling {
+  const waves = planWaves(fleet, strategy);
+  const { gate, autoConfirmMs, pauseBetweenMs } = withItsGate(strategy, waves);
   return {
-    waves: planWaves(fleet, strategy).map((wave) => ({ ...wave })),
+    waves: waves.map((wave) => ({ ...wave })),
     failed: [],
     missing: [],
     gate,
     ...(autoConfirmMs === undefined ? {} : { autoConfirmMs }),
     pauseBetweenMs,
   };
+}
+
+/** As it goes out in these waves: where time has nothing to watch, it says that there is no gate. */
+export function withItsGate(strategy: InWaves, waves: readonly Wave[]): InWaves {
+  if (gateBefore({ gate: strategy.gate, waves }) !== undefined) return strategy;
+  return { ...strategy, gate: 'none', autoConfirmMs: undefined };
 }
 
 /** How many may fail: a share of the fleet is never more than it says. */

@@ -1,8 +1,8 @@
 import type { DeploymentRecord, Rolling } from './deployments.ts';
 import { isFinal } from './outcome.ts';
 import type { Pause } from './pauses.ts';
-import { isAwaiting, tell, tellOfPause } from './roll-waves.ts';
 import type { Session } from './session.ts';
+import { isAwaiting, tell, tellOfPause } from './wave-words.ts';
 
 /** A rollout in waves that somebody else drives, as its record shows it. */
 export interface Stages {

@@ -1,7 +1,8 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Manifest } from '../../shared/manifest.ts';
+import type { InstanceRecord } from '../../shared/report.ts';
 import { type ExitCode, note } from '../events.ts';
-import { isSelective, membersOf, type Selection } from '../members.ts';
+import { commonVersion, isSelective, membersOf, type Selection } from '../members.ts';
 import type { Size } from '../plan.ts';
 import { checkRequired } from '../proof.ts';
 import type { Queueing } from '../queueing.ts';
@@ -89,7 +90,7 @@ export async function goOut(
   refuseIfDetached(detach);
   if (members.length === 0) await confirmedBeforehand(session, ticket, change, options);
   const conduct = conductOf(options, mostFailures(maxFailures, members.length), !wait);
-  const aimed = selective ? { ...change, targets: members.map((one) => one.instance) } : change;
+  const aimed = selective ? aimedAt(session, change, members) : change;
   // Nobody is there: then a version is set before the first instance, and there are no waves of nobody.
   if (!inWaves || members.length === 0) return await rollOut(session, ticket, aimed, conduct);
   return await rollWaves(
@@ -129,6 +130,21 @@ async function confirmedBeforehand(
     throw error;
   });
   if (!yes) throw new TriggerDeployError('CANCELLED', 'not confirmed, and nothing was changed');
+}
+
+/**
+ * For these only. Where it fails they go back to what they ran, which need not be what the desired state says; where
+ * they ran different versions there is no one way back, and each stays as its agent left it.
+ */
+function aimedAt(session: Session, change: Change, members: readonly InstanceRecord[]): Change {
+  const targets = members.map((one) => one.instance);
+  if (change.action !== 'deploy') return { ...change, targets };
+  const versions = new Set(members.map((one) => one.version ?? 'nothing'));
+  if (versions.size > 1) {
+    const text = `these instances run different versions (${[...versions].join(', ')}): one on which it fails goes back by itself, the others are not rolled back`;
+    note(session, text, 'warning');
+  }
+  return { ...change, targets, previous: commonVersion(members) };
 }
 
 export function conductOf(

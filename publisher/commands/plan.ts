@@ -1,9 +1,10 @@
-import { membersOf, type Selection } from '../members.ts';
+import type { InstanceRecord } from '../../shared/report.ts';
+import { commonVersion, isSelective, membersOf, type Selection } from '../members.ts';
 import { planWaves, type Size } from '../plan.ts';
 import { checkRequired } from '../proof.ts';
 import type { Session } from '../session.ts';
 import { versionToReturnTo } from '../standing.ts';
-import { mostFailures, type Strategy } from '../strategy.ts';
+import { mostFailures, type Strategy, withItsGate } from '../strategy.ts';
 
 export interface PlanOptions extends Selection {
   service: string;
@@ -38,7 +39,7 @@ export interface PlanAnswer {
  * @throws as `deploy`, up to the lock.
  */
 export async function plan(session: Session, options: PlanOptions): Promise<PlanAnswer> {
-  const { service, strategy, maxFailures, onFailure } = options;
+  const { service, maxFailures, onFailure } = options;
   const manifest = await session.ledger.versions.resolve(service, options.version);
   await checkRequired(session, manifest);
   const { version } = manifest;
@@ -48,13 +49,12 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
     session.ledger.deployments.newest(service),
   ]);
   const there = new Map(members.map((one) => [one.instance, one]));
-  const waves =
-    strategy.name === 'rolling'
-      ? planWaves(members, strategy)
-      : [{ kind: 'all' as const, instances: members.map((one) => one.instance) }];
+  const { strategy, waves } = staged(members, options.strategy);
   return {
     ...{ type: 'plan', env: session.env.name, service, version, strategy, onFailure },
-    previous: versionToReturnTo({ desired: desired?.value, last: last?.value }),
+    previous: isSelective(options)
+      ? commonVersion(members)
+      : versionToReturnTo({ desired: desired?.value, last: last?.value }),
     maxFailures: mostFailures(maxFailures, members.length),
     waves: waves.map(({ kind, instances }) => ({
       kind,
@@ -65,4 +65,15 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
       })),
     })),
   };
+}
+
+function staged(
+  members: readonly InstanceRecord[],
+  strategy: Strategy,
+): { strategy: Strategy; waves: { kind: 'canary' | 'batch' | 'all'; instances: string[] }[] } {
+  if (strategy.name === 'all') {
+    return { strategy, waves: [{ kind: 'all', instances: members.map((one) => one.instance) }] };
+  }
+  const waves = planWaves(members, strategy);
+  return { strategy: withItsGate(strategy, waves), waves };
 }

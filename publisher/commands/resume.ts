@@ -9,7 +9,8 @@ import { watch } from './watch.ts';
 
 export interface ResumeOptions {
   deployment: string;
-  timeoutMs: number;
+  /** How long a wave may take from now on; as it was, when left out. */
+  timeoutMs?: number | undefined;
   /** How many may be missing from now on; as it was, when left out. */
   allowMissing?: number | undefined;
   ask?: WavesConduct['ask'];
@@ -22,14 +23,15 @@ export interface ResumeOptions {
  * to everybody at once needs no driving: it is watched, and settled. Of one that failed the rollback is gone on with.
  * @throws LOCKED while somebody drives it; NOT_UNDER_WAY when it is over, or a newer deployment has begun.
  */
-export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {
+export async function resume(session: Session, asked: ResumeOptions): Promise<ExitCode> {
   const { deployments } = session.ledger;
-  const { deployment, detach } = options;
+  const { deployment, detach } = asked;
   const service = await deployments.find(deployment);
   const [found, last] = await Promise.all([
     deployments.read(service, deployment),
     deployments.newest(service),
   ]);
+  const options = { ...asked, timeoutMs: asked.timeoutMs ?? found.value.policy.timeoutMs };
   if (last && isRollBackLeft(found.value, last.value)) return await watch(session, options);
   refuseIfOver(found.value);
   if (found.value.rolling === undefined) return await watch(session, options);

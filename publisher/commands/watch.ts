@@ -5,12 +5,12 @@ import { type ExitCode, note } from '../events.ts';
 import { follow, openProgress, type Progress } from '../follow.ts';
 import type { Lock } from '../lock.ts';
 import { isFinal, isRollBackLeft, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
-import { callOff } from '../roll-waves.ts';
 import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout.ts';
 import type { Session } from '../session.ts';
 import type { Settlement } from '../settle.ts';
 import { takeLock } from '../turn.ts';
 import { openStages, type Stages, whatItWaitsFor } from '../watched-stages.ts';
+import { callOff } from '../wave-calls.ts';
 
 export interface WatchOptions {
   /** The deployment's id. */

@@ -27,6 +27,13 @@ const waiting = (): { who: string; version: string }[] => {
   const stored = fleet.cloud.object(BUCKET, keys.line(ENV, NAME));
   return JSON.parse(stored?.body.toString() ?? '{"waiting":[]}').waiting;
 };
+/** A sign of life of whoever waits to bring this version, as it would give one itself. */
+function beat(version: string): void {
+  const key = keys.line(ENV, NAME);
+  const line = JSON.parse(fleet.cloud.object(BUCKET, key)?.body.toString() ?? '{}');
+  for (const one of line.waiting) if (one.version === version) one.beat += 1;
+  fleet.cloud.putObject(BUCKET, key, JSON.stringify(line));
+}
 const says = (words: string) => (line: string) => line.includes(words);
 
 test('whoever waits behind a publisher that was killed goes on, and no sooner than it is surely dead', async () => {
@@ -43,6 +50,8 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
 
   killed.process.kill('SIGKILL');
   await killed.finished;
+  // Its last sign of life is held up: what follows need not be over within a minute.
+  const beating = setInterval(() => beat('1.2.0'), 5000);
   const { deployment = '' } = lockOf(fleet, NAME)?.owner ?? {};
   const confirmed = await startPublisher(fleet, ['confirm', deployment]).finished;
   expect(confirmed, confirmed.stderr).toMatchObject({ code: 0 });
@@ -58,6 +67,14 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
     stderr: expect.stringContaining('others wait to change payments'),
   });
 
+  clearInterval(beating);
+  const looks = () =>
+    next.asked().filter(({ operation, key, status }) => {
+      return operation === 'GetObject' && key === keys.line(ENV, NAME) && status !== undefined;
+    }).length;
+  const looked = looks();
+  // One may have been under way.
+  await expect.poll(looks).toBeGreaterThan(looked + 1);
   next.process.kill('SIGUSR2');
   const finished = await next.finished;
   expect(finished, finished.stdout + finished.stderr).toMatchObject({ code: 0 });
@@ -65,4 +82,4 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
   expect(waiting()).toEqual([]);
   expect(lockOf(fleet, NAME)?.owner).toBeNull();
   proved('two-publishers', 'two in the line, the one ahead killed: the other deployed');
-});
+}, 180_000);

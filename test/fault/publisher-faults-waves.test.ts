@@ -11,8 +11,8 @@ import { proved } from '../support/reliability.ts';
 import {
   announcements,
   comingLater,
+  deadFor,
   killedOnce,
-  putBackLock,
   startPublisher,
   tapTopic,
 } from './support/publishers.ts';
@@ -135,8 +135,8 @@ async function tell(index: number, { version, flags, when, title }: Point): Prom
   const killed = await killedOnce(fleet, [name, version, ...flags], () => when(name, before));
   const { deployment = '' } = recordOf(name) ?? {};
   const dir = await elsewhere(`machine-${index}`);
-  putBackLock(fleet, name, 2 * 61_000);
-  const watched = await startPublisher(fleet, ['watch', deployment], { elsewhere: dir }).finished;
+  const watching = startPublisher(fleet, ['watch', deployment], { elsewhere: dir });
+  const watched = await deadFor(fleet, name, 2 * 61_000, watching.finished);
   if (title === 'at the gate') {
     await startPublisher(fleet, ['confirm', deployment], { elsewhere: dir }).finished;
   }
@@ -148,9 +148,7 @@ beforeAll(async () => {
   fleet = await startFleet();
   watch = watchRecord(fleet.cloud);
   await tapTopic(fleet);
-  const wanted = Object.fromEntries(
-    POINTS.map((_, index) => [`service-${index}`, { watch: '0s', check: { deadline: '3s' } }]),
-  );
+  const wanted = Object.fromEntries(POINTS.map((_, index) => [`service-${index}`, { watch: '0s' }]));
   const all = await Promise.all(INSTANCES.map((id) => addServices(fleet, id, wanted)));
   services = POINTS.map((_, index) => all.map((one) => one[`service-${index}`] as Service));
   setup = await openSetup(fleet);

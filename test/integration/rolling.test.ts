@@ -130,12 +130,16 @@ test('a restart goes in waves as well, and changes no version', async () => {
 });
 
 test('a pause in mid-rollout lets it stand still, and unpause lets it go on', async () => {
-  const deploying = rolling('payments', '1.1.0', ...['--batch', '2', '--pause-between', '2s']);
+  const { deliveries } = fleet.cloud;
+  // The first wave has not heard yet when it is paused: however long that takes to type, the second has not begun.
+  deliveries.hold(({ via, body }) => via === 'sns' && payloadOf(body).kind === 'deploy');
+  const deploying = rolling('payments', '1.1.0', ...['--batch', '2', '--pause-between', '1s']);
   const id = await idOf(deploying);
   await deploying.line((line) => line.includes('"type":"wave"'));
   const paused = await fleet.publisher('pause', 'payments', '--env', 'dev', '--reason', 'incident 4711');
   expect(paused, paused.stderr).toMatchObject({ code: 0 });
   await deploying.line((line) => line.includes('incident 4711; nobody else is told to switch'));
+  deliveries.release();
   const passedAt = () => {
     const stored = fleet.cloud.object(BUCKET, `state/dev/payments/deployments/${id}/deployment.json`);
     const { rolling: now } = JSON.parse(stored?.body.toString() ?? '{}') as {
@@ -144,7 +148,7 @@ test('a pause in mid-rollout lets it stand still, and unpause lets it go on', as
     return Date.parse(now.waves[0]?.passedAt ?? '');
   };
   // By now the next wave would have begun.
-  await expect.poll(() => Date.now() - passedAt()).toBeGreaterThan(3000);
+  await expect.poll(() => Date.now() - passedAt(), { timeout: 30_000 }).toBeGreaterThan(3000);
   expect((await versions()).toSorted()).toEqual(['1.1.0', '1.1.0', '1.3.0']);
   const refused = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
   expect(refused.code).toBe(4);

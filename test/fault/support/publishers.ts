@@ -85,6 +85,24 @@ export function putBackLock({ cloud }: Fleet, service: string, ms: number): void
   cloud.object(BUCKET, keys.lock(ENV, service))?.lastModified.setTime(Date.now() - ms);
 }
 
+/**
+ * Puts the time of a dead owner's lock back for as long as `work` goes on: what the owner had sent before it was killed
+ * may arrive late, and would be a sign of life.
+ */
+export async function deadFor<T>(fleet: Fleet, service: string, ms: number, work: Promise<T>): Promise<T> {
+  const dead = lockOf(fleet, service)?.owner?.id;
+  const putBack = () => {
+    if (lockOf(fleet, service)?.owner?.id === dead) putBackLock(fleet, service, ms);
+  };
+  putBack();
+  const again = setInterval(putBack, 100);
+  try {
+    return await work;
+  } finally {
+    clearInterval(again);
+  }
+}
+
 /** A publisher that is killed by SIGKILL once `when` is so; asked whenever a request comes or is answered. */
 export async function killedOnce(
   fleet: Fleet,
@@ -129,7 +147,6 @@ export async function comingLater(
   args: readonly string[],
   options?: Circumstances,
 ): Promise<Finished> {
-  putBackLock(fleet, service, 2 * 61_000);
   const publisher = startPublisher(fleet, args, options);
   publisher
     .line((line) => line.includes('gives no sign of life'))
@@ -137,10 +154,11 @@ export async function comingLater(
       () => publisher.process.kill('SIGUSR2'),
       () => undefined,
     );
-  return await publisher.finished;
+  return await deadFor(fleet, service, 2 * 61_000, publisher.finished);
 }
 
 export interface Owner {
+  id: string;
   command: string;
   deployment: string;
   who: string;

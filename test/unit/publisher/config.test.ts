@@ -261,6 +261,17 @@ environments:
       detail: expect.stringContaining('that word is a command of trigger-deploy'),
     });
   });
+
+  it.each(['timeout: 0s', 'timeout: 00h', 'timeout: 1234567890s', 'autoConfirm: 1234567890s'])(
+    'that waits for no time, or for longer than there is, is named: %s',
+    async (entry) => {
+      const [key] = entry.split(':');
+      const text = `environments:\n${DEV}    services: { payments: { ${entry} } }\n`;
+      expect(details(await refused(text))).toEqual([
+        expect.stringContaining(`environments.dev.services.payments.${key}: expected a duration such as`),
+      ]);
+    },
+  );
 });
 
 describe('variables', () => {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { isNews, openProgress } from '../../../publisher/follow.ts';
@@ -54,4 +56,28 @@ it('what an agent sends cannot move the cursor of the terminal', () => {
   const error = { code: 'X', message: evil, detail: evil };
   const { told } = hearing([report(0, 'failed', { note: evil, error })]);
   expect(told).toMatchObject([{ note: 'gone', error: { message: 'gone', detail: 'gone' } }]);
+});
+
+it('waiting ends with the next news, or as the tick does', async () => {
+  const { progress } = hearing([]);
+  expect(await progress.newsOr(Promise.resolve('tick'))).toBe('tick');
+  const waiting = progress.newsOr(new Promise(() => undefined));
+  progress.hear(report(0, 'accepted'));
+  expect(await waiting).toBeUndefined();
+});
+
+it('waiting four times a second for hours for news that does not come keeps nothing of it', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc: () => void = runInNewContext('gc');
+  const { progress } = hearing([]);
+  const used = () => {
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = used();
+  for (let i = 0; i < 100_000; i += 1) await progress.newsOr(Promise.resolve());
+  const grown = used() - before;
+  // It still waits, and what it would keep is kept: 300 bytes each time.
+  expect(progress.reports.size).toBe(0);
+  expect(grown).toBeLessThan(10_000_000);
 });

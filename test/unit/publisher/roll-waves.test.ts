@@ -187,7 +187,8 @@ describe('a publisher that goes away', () => {
     const answer = await confirm(await stage.open(), { deployment: id });
     expect(answer.text).toContain('resume');
     const other = await stage.open();
-    expect(await resume(other, { deployment: id, timeoutMs: 30_000, detach: never() })).toBe(0);
+    expect(await resume(other, { deployment: id, detach: never() })).toBe(0);
+    expect((await newest())?.policy.timeoutMs).toBe(30_000);
     expect(waves(other.events)).toEqual([2, 2]);
     expect(told(agents).map((kinds) => kinds.filter((kind) => kind === 'deploy'))).toEqual(
       Array.from({ length: 5 }, () => ['deploy']),

@@ -136,12 +136,7 @@ function play(given: World) {
       case 'end':
         return { settlement: step.settlement, told, states, truth, record };
       case 'record':
-        if (
-          step.rolling.waves.filter((wave) => wave.announcedAt).length !==
-          record.rolling.waves.filter((wave) => wave.announcedAt).length
-        ) {
-          announcedAt = undefined;
-        }
+        announcedAt = undefined;
         record.rolling = step.rolling;
         states.push(structuredClone(step.rolling));
         break;
@@ -244,6 +239,18 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
         const runsIt = record.expected.some((instance) => truth.get(instance) === 'succeeded');
         if (runsIt) expect(settlement.rollBack).toBe(true);
       }
+    });
+  });
+
+  test('waits for time only behind a canary, and before somebody else', () => {
+    check((given) => {
+      const { states } = play(given);
+      if (given.gate !== 'time') return;
+      const [waiting] = states.filter(({ awaitingSince }) => awaitingSince !== undefined);
+      if (waiting === undefined) return;
+      expect(waiting.waves[0]?.kind).toBe('canary');
+      expect(waiting.waves.length).toBeGreaterThan(1);
+      expect(waiting.waves[0]?.passedAt).toBeDefined();
     });
   });
 
