@@ -76,8 +76,10 @@ const VERSION = packageJson.version;
 
 /** A stop must not outlast what the reporter has to say. ms */
 const FLUSH_WITHIN = 3000;
-/** What stopping the old agent and beginning the new one may take, ms. */
+/** What a new agent may take beside what its config names, ms. */
 const SELF_UPDATE_SLACK = 15_000;
+/** What an agent may take to end beside the hook it waits for: the unit's own timeout, and some more. ms */
+const STOPS_WITHIN = 90_000;
 /** ms */
 const LOOKS_WITHIN = 10_000;
 
@@ -289,6 +291,10 @@ function selfUpdateOf(
     2 * manager.startTimeout,
     2 * watch,
   ];
+  const allHooks = Object.values(config.services).flatMap((service) => [
+    ...service.hooks.beforeStop,
+    ...service.hooks.afterStart,
+  ]);
   return createSelfUpdate({
     handOver: createHandOver({
       directory: join(config.state, 'self-update'),
@@ -301,6 +307,7 @@ function selfUpdateOf(
     debOf: (version) => debIn(placesOf(pkg.dir).release(version)),
     missing: reach.missing,
     within: bounds.reduce((sum, ms) => sum + ms, SELF_UPDATE_SLACK),
+    stopsWithin: STOPS_WITHIN + Math.max(0, ...allHooks.map((hook) => hook.timeout)),
     reachWithin: manager.startTimeout,
     lockWithin: pkg.lockTimeout,
     installWithin: pkg.installTimeout,

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { TriggerDeployError } from '../../shared/errors.ts';
 
 /** What an archive may hold. Pure: an entry after the other, each judged before anything of it is written. */
@@ -15,6 +16,8 @@ export interface EntryHeader {
 }
 
 type Kind = 'file' | 'directory' | 'link';
+/** By now: a directory without an entry of its own is only implied. */
+type Known = Kind | 'implied';
 
 const LONGEST_PATH = 1024; // bytes
 const SETUID_SETGID = 0o6000;
@@ -26,11 +29,12 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
  * @throws ARCHIVE_UNSAFE, naming the entry and why.
  */
 export function createArchiveJudge(limits: { entries: number; bytes: number; reserved: string }) {
-  /** Every path there is by now, those of directories that are only implied among them. */
-  const kinds = new Map<string, Kind>();
-  /** Paths that had an entry of their own. */
-  const named = new Set<string>();
+  /** Every path there is by now, by its digest: paths may be long, and there may be `limits.entries` of them. */
+  const known = new Map<string, Known>();
+  /** The directory of the entry before: it is known to be one. */
+  let latest = '';
   let entries = 0;
+  let implied = 0;
   let bytes = 0;
 
   function judge(entry: EntryHeader): string {
@@ -52,30 +56,43 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
     }
     if (Buffer.byteLength(name) > LONGEST_PATH) throw refuse('has too long a path');
     if (path[0] === limits.reserved) throw refuse("has the name of the agent's own record");
-    if (named.has(name)) throw refuse('is there twice');
-    named.add(name);
-    for (let depth = 1; depth < path.length; depth += 1) {
-      const parent = path.slice(0, depth).join('/');
-      const parentKind = kinds.get(parent);
-      if (parentKind !== undefined && parentKind !== 'directory')
-        throw refuse(`lies below the ${parentKind} ${parent}`);
-      kinds.set(parent, 'directory');
-    }
-    const before = kinds.get(name);
-    if (before !== undefined && kind !== 'directory') throw refuse('takes the place of a directory');
+    const before = known.get(keyOf(name));
+    if (before !== undefined && before !== 'implied') throw refuse('is there twice');
+    implyParents(path, refuse);
+    if (before === 'implied' && kind !== 'directory') throw refuse('takes the place of a directory');
     if (entry.type === 'SymbolicLink') assertStaysInside(path, entry.linkpath ?? '', refuse);
     if (entry.type === 'Link') assertKnownFile(entry.linkpath ?? '', refuse);
-    kinds.set(name, kind);
+    known.set(keyOf(name), kind);
     return name;
+  }
+
+  function implyParents(path: readonly string[], refuse: (why: string) => Error): void {
+    const directory = path.slice(0, -1).join('/');
+    if (directory === latest) return;
+    for (let depth = 1; depth < path.length; depth += 1) {
+      const parent = path.slice(0, depth).join('/');
+      const kind = known.get(keyOf(parent));
+      if (kind === 'file' || kind === 'link') throw refuse(`lies below the ${kind} ${parent}`);
+      if (kind !== undefined) continue;
+      known.set(keyOf(parent), 'implied');
+      implied += 1;
+      if (implied > limits.entries) throw refuse(`more than ${limits.entries} directories without an entry`);
+    }
+    latest = directory;
   }
 
   /** A hard link to a file of this archive that came before it: to nothing else. */
   function assertKnownFile(target: string, refuse: (why: string) => Error): void {
     const name = partsOf(target, (why) => refuse(`its target ${why}`)).join('/');
-    if (kinds.get(name) !== 'file') throw refuse(`is a hard link to ${printable(target)}, no earlier file`);
+    if (known.get(keyOf(name)) !== 'file')
+      throw refuse(`is a hard link to ${printable(target)}, no earlier file`);
   }
 
   return { judge };
+}
+
+function keyOf(path: string): string {
+  return hash('sha256', path, 'base64');
 }
 
 function kindOf(type: string): Kind | undefined {

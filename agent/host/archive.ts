@@ -1,10 +1,10 @@
-import { cp, lstat, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { cp, lstat, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Artifact } from '../../shared/manifest.ts';
 import type { ArtifactStore } from '../deploy/ports.ts';
 import { downloadArtifact } from './download.ts';
-import { lstatIfAny } from './files.ts';
+import { below, lstatIfAny } from './files.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import type { Space } from './space.ts';
 import { treeDigest } from './tree-digest.ts';
@@ -73,7 +73,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
     async measure(path) {
       if (!(await stat(path)).isDirectory()) throw invalid(`${path} is not a directory: nothing to adopt`);
       const space: Space = { bytes: 0, inodes: 4 };
-      for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
+      for await (const entry of below(path)) {
         const { size, blksize } = await lstat(join(entry.parentPath, entry.name));
         space.bytes += Math.ceil(size / blksize) * blksize;
         space.inodes += 1;

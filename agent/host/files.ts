@@ -1,16 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, type Dirent } from 'node:fs';
 import {
   chmod,
   type FileHandle,
   lstat,
   mkdir,
   open,
+  opendir,
   readdir,
   rename,
   rm,
+  rmdir,
   statfs,
   symlink,
+  unlink,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -151,19 +154,55 @@ export async function fsyncDirectory(path: string): Promise<void> {
  * matter, and nothing is setuid. Follows no link.
  */
 export async function settleTree(root: string): Promise<void> {
-  const paths = [root];
-  for (const entry of await readdir(root, { withFileTypes: true, recursive: true })) {
-    if (entry.isFile() || entry.isDirectory()) paths.push(join(entry.parentPath, entry.name));
-  }
+  await settle(root);
+  const entries = below(root);
+  // Where one lane throws, this ends the walk for all.
   const lane = async () => {
-    for (let path = paths.pop(); path !== undefined; path = paths.pop()) await settle(path);
+    for await (const entry of entries) {
+      if (entry.isFile() || entry.isDirectory()) await settle(join(entry.parentPath, entry.name));
+    }
   };
   await Promise.all(Array.from({ length: FSYNC_LANES }, lane));
 }
 
-/** Removes a file, link or directory with all that is in it; never follows a link. Nothing there is fine. */
+/** Everything below `root`, a directory before what is in it; follows no link, and holds no list of what there is. */
+export async function* below(root: string): AsyncGenerator<Dirent> {
+  const open = [await opendir(root)];
+  try {
+    for (let directory = open.at(-1); directory; directory = open.at(-1)) {
+      const entry = await directory.read();
+      if (entry) {
+        yield entry;
+        if (entry.isDirectory()) open.push(await opendir(join(entry.parentPath, entry.name)));
+      } else {
+        open.pop();
+        await directory.close();
+      }
+    }
+  } finally {
+    for (const directory of open) await directory.close();
+  }
+}
+
+/**
+ * Removes a file, link or directory with all that is in it; never follows a link. Nothing there is fine. One name
+ * after the other: Node's own `rm` asks for the whole tree at once, and holds all of that in memory.
+ */
 export async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true, maxRetries: 2 });
+  if (!(await lstatIfAny(path))?.isDirectory()) return await rm(path, { force: true });
+  // What is being written there meanwhile is removed by the next try.
+  for (let tries = 3; tries > 1; tries -= 1) {
+    if (await removeDirectory(path).then(() => true, ignoring('ENOTEMPTY', false))) return;
+  }
+  await removeDirectory(path);
+}
+
+async function removeDirectory(path: string): Promise<void> {
+  for await (const entry of await opendir(path)) {
+    const place = join(path, entry.name);
+    await (entry.isDirectory() ? removeDirectory(place) : unlink(place)).catch(ignoring('ENOENT', undefined));
+  }
+  await rmdir(path);
 }
 
 /** What an unprivileged write could still take at `path`: bytes, and files (Infinity where there is no such limit). */

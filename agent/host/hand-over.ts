@@ -30,8 +30,10 @@ export interface HandOverOrder {
   from: string;
   to: string;
   unit: string;
-  /** How long the new version may take to prove itself, ms. */
+  /** How long the new version may take from its start to prove itself, ms. */
   within: number;
+  /** How long an agent may take to end, ms: one that waits for a hook takes its time. */
+  stopsWithin: number;
   /** How long the dpkg lock of somebody else is waited for, ms. */
   lockWithin: number;
 }
@@ -214,6 +216,7 @@ function formatOrder(order: HandOverOrder): string {
     UNIT: order.unit,
     OWN_UNIT: GUARD_UNIT,
     WITHIN: seconds(order.within),
+    STOPS_WITHIN: seconds(order.stopsWithin),
     LOCK_WITHIN: seconds(order.lockWithin),
   };
   return Object.entries(values)
@@ -234,6 +237,7 @@ function parseOrder(text: string): HandOverOrder {
     to: value('TO'),
     unit: value('UNIT'),
     within: Number(value('WITHIN')) * 1000,
+    stopsWithin: Number(value('STOPS_WITHIN')) * 1000,
     lockWithin: Number(value('LOCK_WITHIN')) * 1000,
   };
 }

@@ -25,8 +25,10 @@ export interface SelfUpdateOptions {
   debOf(version: string): string;
   /** What this agent has not reached yet of what it needs, and why not; empty once it has. */
   missing(): string[];
-  /** How long a new version may take from its restart to its commit, ms. */
+  /** How long a new version may take from its start to its commit, ms. */
   within: number;
+  /** How long an agent may take to end, ms. */
+  stopsWithin: number;
   /** How long the new version may take to reach AWS, ms. */
   reachWithin: number;
   /** How long the dpkg lock of somebody else is waited for, ms. */
@@ -52,9 +54,9 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   }
 
   async function hand(order: { deployment: string; from: string; to: string }, signal: AbortSignal) {
-    const { unit, within, lockWithin } = options;
+    const { unit, within, stopsWithin, lockWithin } = options;
     await handOver.make(
-      { ...order, package: name, unit, within, lockWithin },
+      { ...order, package: name, unit, within, stopsWithin, lockWithin },
       { old: options.debOf(order.from), new: options.debOf(order.to) },
       signal,
     );

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
-import { lstat, readdir, readlink } from 'node:fs/promises';
+import { createHash, hash } from 'node:crypto';
+import { lstat, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { openNoFollow } from './files.ts';
+import { below, openNoFollow } from './files.ts';
 import { RECORD_NAME } from './release-record.ts';
 
 const CHUNK = 1024 * 1024; // bytes
@@ -11,30 +11,34 @@ const CHUNK = 1024 * 1024; // bytes
  * contents, targets of links. The release's own record is left out.
  */
 export async function treeDigest(root: string, signal: AbortSignal): Promise<string> {
-  const lines: string[] = [];
-  for (const entry of await readdir(root, { withFileTypes: true, recursive: true })) {
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  // Of each entry its digest alone: names may be long, and many.
+  const digests: string[] = [];
+  for await (const entry of below(root)) {
     signal.throwIfAborted();
     const path = join(entry.parentPath, entry.name);
     const name = relative(root, path);
     if (name === RECORD_NAME) continue;
-    lines.push(JSON.stringify([name, ...(await describe(path))]));
+    digests.push(hash('sha256', JSON.stringify([name, ...(await describe(path, buffer))]), 'base64'));
   }
-  return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
+  const whole = createHash('sha256');
+  for (const digest of digests.sort()) whole.update(digest);
+  return whole.digest('hex');
 }
 
-async function describe(path: string): Promise<string[]> {
+async function describe(path: string, buffer: Buffer): Promise<string[]> {
   const stat = await lstat(path);
   if (stat.isDirectory()) return ['directory'];
   if (stat.isSymbolicLink()) return ['link', await readlink(path)];
-  if (stat.isFile()) return ['file', (stat.mode & 0o111) === 0 ? '' : 'x', await fileDigest(path)];
+  if (stat.isFile()) return ['file', (stat.mode & 0o111) === 0 ? '' : 'x', await fileDigest(path, buffer)];
   return ['other'];
 }
 
-/** The sha256 of a regular file, in hex. */
-export async function fileDigest(path: string): Promise<string> {
+/** The sha256 of a regular file, in hex. `buffer`: one for many files. */
+export async function fileDigest(path: string, buffer?: Buffer): Promise<string> {
   const handle = await openNoFollow(path);
   try {
-    return await handleDigest(handle);
+    return await handleDigest(handle, undefined, buffer);
   } finally {
     await handle.close();
   }
@@ -44,14 +48,14 @@ export async function fileDigest(path: string): Promise<string> {
 export async function handleDigest(
   handle: Awaited<ReturnType<typeof openNoFollow>>,
   signal?: AbortSignal,
+  buffer: Buffer = Buffer.allocUnsafe(CHUNK),
 ): Promise<string> {
-  const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafe(CHUNK);
+  const sum = createHash('sha256');
   for (let position = 0; ; ) {
     signal?.throwIfAborted();
-    const { bytesRead } = await handle.read(buffer, 0, CHUNK, position);
-    if (bytesRead === 0) return hash.digest('hex');
-    hash.update(buffer.subarray(0, bytesRead));
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0) return sum.digest('hex');
+    sum.update(buffer.subarray(0, bytesRead));
     position += bytesRead;
   }
 }

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { Parser, type ReadEntry, Unpack } from 'tar';
+import { Parser, type ReadEntry } from 'tar';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { createArchiveJudge, MOST_BYTES, MOST_ENTRIES, unsafe } from './archive-rules.ts';
+import { createArchiveWriter } from './archive-writer.ts';
 import { openNoFollow, readRange, systemCode } from './files.ts';
 import { RECORD_NAME } from './release-record.ts';
 import { assertSpace, type Space } from './space.ts';
@@ -34,41 +35,52 @@ async function survey(archive: string, signal: AbortSignal): Promise<Space> {
     space.inodes += 1;
     return false;
   };
-  await passOver(archive, visit, (filter) => new Parser({ strict: true, filter }), signal);
+  await passOver(archive, { visit }, signal);
   return space;
 }
 
 async function extract(archive: string, into: string, signal: AbortSignal): Promise<void> {
   const { judge } = createArchiveJudge(LIMITS);
+  const { write } = createArchiveWriter(into);
   const visit = (entry: ReadEntry) => {
     entry.path = judge(entry);
-    const executable = ((entry.mode ?? 0) & 0o111) !== 0;
-    entry.mode = entry.type === 'Directory' || executable ? 0o755 : 0o644;
     return entry.path !== '';
   };
-  const options = { cwd: into, strict: true, preserveOwner: false, dmode: 0o755 };
-  await passOver(archive, visit, (filter) => new Unpack({ ...options, filter }), signal);
+  await passOver(archive, { visit, take: (entry) => write(entry.path, entry) }, signal);
 }
 
-type Filter = NonNullable<NonNullable<ConstructorParameters<typeof Parser>[0]>['filter']>;
+interface Visitor {
+  /** Sees each entry's header; whether the entry is to be taken. */
+  visit(entry: ReadEntry): boolean;
+  /** Takes the entry, one after the other. What it leaves of the contents is passed over. */
+  take?(entry: ReadEntry): Promise<void>;
+}
 
-/** Feeds the archive to a parser that asks `visit` of each entry; the first trouble ends it, and is thrown. */
-async function passOver(
-  archive: string,
-  visit: (entry: ReadEntry) => boolean,
-  open: (filter: Filter) => Parser,
-  signal: AbortSignal,
-): Promise<void> {
+/** Feeds the archive to a parser, and its entries to a visitor; the first trouble ends it, and is thrown. */
+async function passOver(archive: string, visitor: Visitor, signal: AbortSignal): Promise<void> {
   const trouble: unknown[] = [];
   let complete = false;
-  const parser = open((_path, entry) => {
+  let taken = Promise.resolve();
+  const filter = (_path: string, entry: unknown) => {
     if (trouble.length > 0) return false;
     try {
-      return visit(entry as ReadEntry);
+      return visitor.visit(entry as ReadEntry);
     } catch (error) {
       trouble.push(error);
       return false;
     }
+  };
+  const take = async (entry: ReadEntry) => {
+    try {
+      if (trouble.length === 0) await visitor.take?.(entry);
+    } catch (error) {
+      trouble.push(error);
+    }
+    entry.resume();
+  };
+  const parser = new Parser({ strict: true, filter });
+  parser.on('entry', (entry: ReadEntry) => {
+    taken = taken.then(() => take(entry));
   });
   parser.on('error', (error: unknown) => trouble.push(asOurs(error)));
   parser.on('eof', () => {
@@ -88,6 +100,7 @@ async function passOver(
   // Ended in any case: files that are being written are finished and closed before anyone removes them.
   parser.end();
   await closed;
+  await taken;
   if (trouble.length > 0) throw trouble[0];
 }
 

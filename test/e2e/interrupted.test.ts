@@ -116,8 +116,12 @@ test('an agent restarted by systemd in every state of a deployment finishes it; 
   expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
   await settled('1.3.0');
   for (const host of [a, b]) {
-    const lines = ((await host.read(HOOKS_LOG)) ?? '').trim().split('\n').slice(-2);
-    expect(lines.map((line) => line.split(' ')[0])).toEqual(['begin', 'end']);
+    const deployment = endingsOf(site.fleet, host, 'payments').at(-1)?.deployment;
+    const lines = ((await host.read(HOOKS_LOG)) ?? '').trim().split('\n');
+    expect(lines.filter((line) => line.endsWith(` ${deployment}`))).toEqual([
+      `begin ${deployment}`,
+      `end ${deployment}`,
+    ]);
   }
   proved('restart', `systemctl restart in ${states.length} states of one deployment: succeeded, one ending`);
 });

@@ -91,7 +91,8 @@ test('a rolling deploy, canary first, fails no request', async () => {
 });
 
 test('a canary that is rolled back fails no request, and its version answers none', async () => {
-  await push('1.2.0', { exitAfterMs: 700 });
+  // In its watch: after the checks have passed, and long before 500 ms are over.
+  await push('1.2.0', { afterHealth: { count: 2, ms: 100, does: 'crash' } });
   const counted = await underLoad('canary rolled back', async () => {
     expect(await deploy(1, '1.2.0', ...ROLLING)).toMatch(/rolled-back/);
   });

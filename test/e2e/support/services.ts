@@ -58,16 +58,16 @@ Restart=on-failure
   };
 }
 
-/** A program in one file, as a jar is: it answers with its version, or not at all. */
-export async function writeLedger(file: string, version: string, isHealthy = true): Promise<string> {
-  const status = isHealthy ? '200 OK' : '500 No';
+/** A program in one file, as a jar is: it answers with its version, or ends as soon as it starts. */
+export async function writeLedger(file: string, version: string, isGood = true): Promise<string> {
   const program = `use strict; use IO::Socket::INET;
+${isGood ? '' : 'die "this version cannot start";'}
 my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $ARGV[0], Listen => 16, ReuseAddr => 1) or die $!;
 my $body = '{"version":"${version}"}';
 while (1) {
   my $client = $server->accept or next;
   my $request = <$client>;
-  print $client "HTTP/1.1 ${status}\\r\\nContent-Length: " . length($body) . "\\r\\nConnection: close\\r\\n\\r\\n$body";
+  print $client "HTTP/1.1 200 OK\\r\\nContent-Length: " . length($body) . "\\r\\nConnection: close\\r\\n\\r\\n$body";
   close $client;
 }
 `;
@@ -88,7 +88,7 @@ export async function ledger(host: Host): Promise<ServiceYaml> {
   return {
     package: { type: 'jar', dir: '/opt/ledger' },
     manager: { type: 'systemd', unit: 'ledger.service' },
-    checks: [{ http: { url, body: '"version":"{version}"', successes: 2, deadline: '3s' } }],
+    checks: [{ http: { url, body: '"version":"{version}"', successes: 2, deadline: '20s' } }],
     watch: '1s',
   };
 }

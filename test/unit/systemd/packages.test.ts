@@ -75,6 +75,17 @@ test('the checksums are those of the files', async () => {
   await execa('md5sum', ['--check', '--strict', '--quiet', 'DEBIAN/md5sums'], { cwd: directory });
 });
 
+test('the unit takes every capability away, or says why not', async () => {
+  const unit = await readFile('systemd/agent/trigger-deploy-agent.service', 'utf8');
+  // capabilities(7)
+  const all = `AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE
+    DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD
+    NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN
+    SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME
+    SYS_TTY_CONFIG WAKE_ALARM`;
+  for (const name of all.split(/\s+/)) expect(unit).toMatch(new RegExp(`\\bCAP_${name}\\b`));
+});
+
 test('scripts and guard are shell that a POSIX sh reads', async () => {
   for (const name of ['postinst', 'prerm', 'postrm', 'install.sh', 'self-update', 'trigger-deploy-agent'])
     await execa('sh', ['-n', join('systemd/agent', name)]);

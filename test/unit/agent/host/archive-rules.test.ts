@@ -67,6 +67,10 @@ test.each<[string, EntryHeader[]]>([
   ['has too long a path', [file(Array(300).fill('abcd').join('/'))]],
   ['unpacks to more than 1000 bytes', [file('a', { size: 600 }), file('b', { size: 600 })]],
   ['has no proper size', [file('a', { size: -1 })]],
+  [
+    'more than 100 directories without an entry',
+    [file(`a/${'b/'.repeat(60)}x`), file(`c/${'d/'.repeat(60)}x`)],
+  ],
   ['more than 100 entries', Array.from({ length: 101 }, (_, n) => file(`f${n}`))],
   ["has the name of the agent's own record", [file('.release.json')]],
   ["has the name of the agent's own record", [file('./.release.json/x')]],

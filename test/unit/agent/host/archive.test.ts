@@ -80,6 +80,19 @@ test('an archive as tar(1) makes it is unpacked: long names, many files, links',
   }
 });
 
+test('files keep their time, and a link may lead through another one', async () => {
+  const { release, prepareTar } = await service();
+  await prepareTar(
+    tgz([
+      { path: 'store/lib/index.js', body: 'x', mtime: new Date('2024-05-06T07:08:09Z') },
+      { path: 'lib', type: 'SymbolicLink', linkpath: 'store/lib' },
+      { path: 'main.js', type: 'SymbolicLink', linkpath: 'lib/index.js' },
+    ]),
+  );
+  expect(await readFile(join(release, 'main.js'), 'utf8')).toBe('x');
+  expect((await stat(join(release, 'main.js'))).mtime).toEqual(new Date('2024-05-06T07:08:09Z'));
+});
+
 test('config files lie at the top and win over files of the same name', async () => {
   const { store, release, prepare } = await service();
   const bytes = tgz([
