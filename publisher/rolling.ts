@@ -93,7 +93,9 @@ function prepare(record: RollingRecord, facts: Facts): Step {
     return end(record, facts, 'failed', 'not all could prepare, nothing was switched');
   }
   if (unready.length > policy.allowMissing) {
-    return end(record, facts, 'timed-out', `${named(unready)} did not prepare, nothing was switched`);
+    const without = `--allow-missing ${unready.length} goes out without so many`;
+    const why = `${named(unready)} did not prepare, nothing was switched; ${without}`;
+    return end(record, facts, 'timed-out', why);
   }
   const gone = new Set([...failed, ...unready]);
   const waves = wavesWithout(gone, rolling.waves);
