@@ -200,7 +200,11 @@ async function walk(
         break;
       case 'wait':
         if (isAwaiting(stored.value)) asking ??= ask(stage, stored.value, hearing);
-        if (announced && !heard.pause && clock.monotonic() - announced.last >= REPEAT_MS) {
+        // Nobody is told again while it is paused, and so nobody is late: their time begins anew.
+        if (announced && heard.pause) {
+          announced = { ...announced, first: clock.monotonic(), last: clock.monotonic() };
+        }
+        if (announced && clock.monotonic() - announced.last >= REPEAT_MS) {
           const { phase, targets } = announced;
           const unheard = targets.filter((instance) => !hasMovedOn(progress, instance, phase));
           if (unheard.length > 0) await announcePhase(stage, stored.value, phase, unheard);

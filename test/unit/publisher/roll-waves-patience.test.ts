@@ -64,17 +64,16 @@ it('whoever was passed over as missing is not told again while it waits at the g
   expect((await newest())?.rolling?.missing).toEqual(['i-4']);
 });
 
-it('whoever has not switched yet is told again, but not while it is paused', async () => {
+it('whoever has not switched yet is told again, but not while it is paused, and is not late by a pause', async () => {
   const deaf = await stage.agent('i-4', () => [], '1.0.0');
   const orders = () => deaf.heard.filter(({ kind }) => kind === 'deploy');
   const session = await stage.open(clock);
   const deploying = deploy(session, options({ canary: { count: 4 } }));
   await until(() => has(session.events, 'wave'), 50);
-  const told = clock.monotonic();
   await until(() => orders().length > 0, 50);
   await pause(await stage.open(), { service: 'payments', reason: 'incident' });
   await until(() => has(session.events, 'note', 'incident'), 50);
-  await passes(told + 9000 - clock.monotonic());
+  await passes(60_000);
   expect(orders()).toHaveLength(1);
   await unpause(await stage.open(), { service: 'payments' });
   await until(() => orders().length > 1, 50);
