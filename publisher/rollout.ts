@@ -142,15 +142,17 @@ export async function writeRecord(
   return { stored, instances };
 }
 
+/** Says what goes out, or went out, and to whom: those of `instances` that the record expects. */
 export function emitStarted(
   session: Session,
   record: DeploymentRecord,
-  expected: readonly InstanceRecord[],
+  instances: readonly InstanceRecord[],
   how?: 'resumed' | 'watched',
 ): void {
   const { deployment, env, service, version, previous, action, sequence, issuedBy, reason, strategy } =
     record;
   const at = Date.parse(record.announcedAt);
+  const expected = instances.filter((one) => record.expected.includes(one.instance));
   const what = { deployment, env, service, version, previous, action, sequence, issuedBy, reason };
   session.emit({ type: 'started', at, ...what, strategy, how, expected });
 }
@@ -284,8 +286,7 @@ export async function repeatRollBack(
     deployments.update(left, again),
     deployments.instances(service),
   ]);
-  const expected = instances.filter((one) => left.value.expected.includes(one.instance));
-  emitStarted(session, stored.value, expected, 'resumed');
+  emitStarted(session, stored.value, instances, 'resumed');
   await drive(
     session,
     { deployment, sequence, lock },

@@ -50,8 +50,7 @@ export async function resume(session: Session, asked: ResumeOptions): Promise<Ex
       allowMissing: options.allowMissing ?? stored.value.policy.allowMissing,
     };
     const again = await deployments.update(stored, { policy, status: 'announced' });
-    const expected = instances.filter((one) => again.value.expected.includes(one.instance));
-    emitStarted(session, again.value, expected, 'resumed');
+    emitStarted(session, again.value, instances, 'resumed');
     return await driveWaves(session, lock, again, { policy, detach, ask: options.ask });
   } finally {
     await lock.release();

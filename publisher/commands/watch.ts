@@ -38,12 +38,7 @@ export async function watch(session: Session, options: WatchOptions): Promise<Ex
     deployments.instances(service),
   ]);
   const record = stored.value;
-  emitStarted(
-    session,
-    record,
-    instances.filter((one) => record.expected.includes(one.instance)),
-    'watched',
-  );
+  emitStarted(session, record, instances, 'watched');
   const progress = openProgress(session, record, () => session.clock.now() - Date.parse(record.announcedAt));
   const read = deployments.reportReader(service, record.deployment);
   const until = session.clock.monotonic() + options.timeoutMs;
