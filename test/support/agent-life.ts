@@ -22,17 +22,20 @@ export async function live(
   ports = createFakePorts(model),
 ): Promise<Life> {
   const looks = new Set<() => void>();
+  const lookAgain = () => {
+    for (const look of looks) look();
+  };
   const andLook =
     <Args extends unknown[]>(act: (...args: Args) => Promise<void>) =>
     async (...args: Args) => {
       await act(...args);
-      for (const look of looks) look();
+      lookAgain();
     };
   const { reporter, journal } = ports;
   const { progress } = reporter;
   reporter.progress = (reply, replyTo) => {
     progress(reply, replyTo);
-    for (const look of looks) look();
+    lookAgain();
   };
   reporter.deliver = andLook(reporter.deliver);
   reporter.putInstance = andLook(reporter.putInstance);
