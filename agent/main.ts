@@ -9,24 +9,23 @@ import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type LogFormat, silentLog } from '../shared/log.ts';
 import { MOST_TAGS } from '../shared/report.ts';
 import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
-import { runAgent } from './agent.ts';
+import { readIdentity } from './aws/instance-metadata.ts';
+import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
+import { createAgentQueue, isQueueGone } from './aws/queue.ts';
+import { createReporter } from './aws/reporter.ts';
 import {
   createArtifactStore,
   createDesiredStore,
   createManifestStore,
   probeBucket,
-} from './aws/artifacts.ts';
-import { readIdentity } from './aws/identity.ts';
-import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
-import { createAgentQueue, isQueueGone } from './aws/queue.ts';
-import { createReporter } from './aws/reports.ts';
+} from './aws/s3-stores.ts';
 import { type CommandName, type Options, type OptionsOf, parseCommandLine } from './cli.ts';
 import { check, formatFindings } from './commands/check.ts';
+import type { Wiring } from './commands/deps.ts';
 import { leave } from './commands/leave.ts';
-import { deploy, type LocalAsked, rollback } from './commands/local.ts';
+import { deploy, type LocalAsked, rollback } from './commands/local-deploy.ts';
 import { status } from './commands/status.ts';
 import { formatStatus } from './commands/status-table.ts';
-import type { Wiring } from './commands/wiring.ts';
 import {
   type AgentConfig,
   type AgentServiceConfig,
@@ -45,30 +44,31 @@ import type {
 } from './deploy/ports.ts';
 import { serviceState } from './deploy/state.ts';
 import { openWorker, type ServiceWorker } from './deploy/worker.ts';
-import { createDoing } from './doing.ts';
-import { createArchivePackage } from './host/archive.ts';
-import { createCommandManager } from './host/command.ts';
-import { createDebPackage } from './host/deb.ts';
-import { debIn } from './host/deb-contents.ts';
-import { assertDebHost, inspectDebService } from './host/deb-host.ts';
-import { bareVersion, inspectDeb } from './host/dpkg.ts';
-import { createHandOver } from './host/hand-over.ts';
-import { createHealthProbe } from './host/health.ts';
-import { createHookRunner } from './host/hooks.ts';
-import { createJarPackage } from './host/jar.ts';
-import { createJournal, readJournal } from './host/journal.ts';
-import { type Commands, openCommands } from './host/leftovers.ts';
-import { createSpool } from './host/local-orders.ts';
-import { createHost, isJournal } from './host/machine.ts';
-import { createNotifier } from './host/notify.ts';
-import { inspectServiceDirectory } from './host/ownership.ts';
-import { findAgent, forgetPresence, notePresence } from './host/presence.ts';
-import { createSelfUpdate, type SelfUpdate } from './host/self-update.ts';
-import { withSpooled } from './host/spooled-artifacts.ts';
-import { placesOf } from './host/staging.ts';
-import { createSystemdManager } from './host/systemd.ts';
-import { identifyPatiently } from './identify.ts';
-import { createReach, type Reach } from './reach.ts';
+import { debIn } from './host/deb/contents.ts';
+import { createDebPackage } from './host/deb/deb.ts';
+import { bareVersion, inspectDeb } from './host/deb/dpkg.ts';
+import { assertDebHost, inspectDebService } from './host/deb/host.ts';
+import { type Commands, openCommands } from './host/process/command-registry.ts';
+import { createArchivePackage } from './host/releases/archive.ts';
+import { createJarPackage } from './host/releases/jar.ts';
+import { placesOf } from './host/releases/staging.ts';
+import { createHandOver } from './host/self-update/guard.ts';
+import { createSelfUpdate, type SelfUpdate } from './host/self-update/self-update.ts';
+import { createCommandManager } from './host/services/command-manager.ts';
+import { createHealthProbe } from './host/services/health.ts';
+import { createHookRunner } from './host/services/hooks.ts';
+import { createSystemdManager } from './host/services/systemd.ts';
+import { findAgent, forgetPresence, notePresence } from './host/state/agent-pid.ts';
+import { createJournal, readJournal } from './host/state/journal.ts';
+import { createSpool } from './host/state/order-spool.ts';
+import { withSpooled } from './host/state/spooled-artifacts.ts';
+import { createHost, isJournal } from './host/system/host.ts';
+import { inspectServiceDirectory } from './host/system/ownership.ts';
+import { createNotifier } from './host/system/systemd-notify.ts';
+import { runAgent } from './loop/agent.ts';
+import { identifyPatiently } from './loop/await-identity.ts';
+import { createReach, type Reach } from './loop/connectivity.ts';
+import { createDoing } from './loop/status-line.ts';
 
 /** Composition root of trigger-deploy-agent: the only file that reads the environment, signals and exit codes. */
 

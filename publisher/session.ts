@@ -3,9 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type Aws, createAws } from '../shared/aws.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
-import type { Environment } from './config.ts';
+import type { Environment } from './config/load.ts';
 import type { PublisherEvent } from './events.ts';
-import { type Ledger, openLedger } from './ledger.ts';
+import { type Ledger, openLedger } from './record/record.ts';
 
 /** The times of a session, so that a test can hold them. */
 export interface Clock {

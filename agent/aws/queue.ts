@@ -12,7 +12,7 @@ import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { agentQueueName } from '../../shared/names.ts';
 import { backoffMs } from '../../shared/retry.ts';
-import { call, type Finding, finding, isNamed, isNoSuchQueue, pause } from './call.ts';
+import { call, type Finding, finding, isNamed, isNoSuchQueue, pause } from './aws-call.ts';
 import { createSubscription } from './subscription.ts';
 
 interface QueueMessage {

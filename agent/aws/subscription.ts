@@ -9,7 +9,7 @@ import {
 import type { Aws } from '../../shared/aws.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { isNamed } from './call.ts';
+import { isNamed } from './aws-call.ts';
 
 /**
  * A queue's subscription to the topic, raw: a queue gets the announcement itself and not an envelope.

@@ -1,5 +1,5 @@
 import { asTriggerDeployError } from '../../shared/errors.ts';
-import type { Wiring } from './wiring.ts';
+import type { Wiring } from './deps.ts';
 
 /** `trigger-deploy-agent check`: everything that would go wrong later, found now, each with what to do. */
 

@@ -1,4 +1,4 @@
-import type { Wiring } from './wiring.ts';
+import type { Wiring } from './deps.ts';
 
 /** ms */
 const WITHIN = 60_000;

@@ -2,7 +2,7 @@ import { asTriggerDeployError, messageOf } from '../../shared/errors.ts';
 import { agentQueueName } from '../../shared/names.ts';
 import type { Identity } from '../deploy/ports.ts';
 import { brokenBy, type ServiceState } from '../deploy/state.ts';
-import type { Wiring } from './wiring.ts';
+import type { Wiring } from './deps.ts';
 
 /**
  * `trigger-deploy-agent status`: what this instance runs, from its own journal, disk and units. AWS is asked for

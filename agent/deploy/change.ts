@@ -1,5 +1,5 @@
+import type { Run } from './deployment-run.ts';
 import type { Change } from './ports.ts';
-import type { Run } from './run.ts';
 
 /** What the switch that is due in `run` is part of; `stopped` tells whether it stopped the service. */
 export function changeOf(run: Run): Change & { stopped(): boolean } {

@@ -1,8 +1,9 @@
 import { asTriggerDeployError, type ErrorCode, isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Ending, ProgressState, Step } from '../../shared/report.ts';
+import { reportErrorOf } from './build-report.ts';
+import type { Run } from './deployment-run.ts';
+import { rejoinTraffic } from './drain-traffic.ts';
 import { isExhausted } from './recover.ts';
-import { reportErrorOf } from './reports.ts';
-import type { Run } from './run.ts';
 import { beforeSwitch } from './state.ts';
 import { check, watch } from './step-check.ts';
 import { commit } from './step-commit.ts';
@@ -11,7 +12,6 @@ import { prepare } from './step-prepare.ts';
 import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
 import { isUntouched, switchRelease } from './step-switch.ts';
-import { rejoinTraffic } from './traffic.ts';
 
 /** How a run of a deployment came out: an ending, or a halt that the journal will take up again. */
 export type RunResult =

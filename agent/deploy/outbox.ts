@@ -2,7 +2,7 @@ import type { Log } from '../../shared/log.ts';
 import { backoffMs } from '../../shared/retry.ts';
 import type { Clock, Reporter } from './ports.ts';
 import { delivered, type ServiceState } from './state.ts';
-import type { StateCell } from './state-cell.ts';
+import type { StateCell } from './state-store.ts';
 
 /**
  * Delivers what must reach the record: at least once, oldest first, however long AWS is away. It never

@@ -1,7 +1,7 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { deadline, formatMs } from '../../shared/retry.ts';
+import type { Run } from './deployment-run.ts';
 import type { Check } from './ports.ts';
-import type { Run } from './run.ts';
 
 /** Probes come fast at first, for most services are up at once, and then once a second. ms */
 const FIRST_PAUSE = 50;

@@ -1,6 +1,6 @@
-import type { Run } from './run.ts';
+import type { Run } from './deployment-run.ts';
+import { joinTraffic } from './drain-traffic.ts';
 import { undrain } from './step-drain.ts';
-import { joinTraffic } from './traffic.ts';
 
 /** Step 6: traffic back. What is marked last-good is the ending itself, one write with its report. */
 export async function commit(run: Run): Promise<void> {

@@ -1,6 +1,6 @@
+import type { Run } from './deployment-run.ts';
+import { joinTraffic, leaveTraffic } from './drain-traffic.ts';
 import type { Hook } from './ports.ts';
-import type { Run } from './run.ts';
-import { joinTraffic, leaveTraffic } from './traffic.ts';
 
 /**
  * Step 2: no request comes any more. The load balancer first, then the `beforeStop` hooks, each once: after what a

@@ -1,6 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { sameArtifacts } from '../../shared/manifest.ts';
-import type { Run } from './run.ts';
+import type { Run } from './deployment-run.ts';
 import { passOnce } from './step-check.ts';
 
 /** Of the checks of a version that runs already; ms between them. */

@@ -1,8 +1,8 @@
 import type { TriggerDeployError } from '../../shared/errors.ts';
 import type { Step } from '../../shared/report.ts';
+import { reportErrorOf } from './build-report.ts';
 import { changeOf } from './change.ts';
-import { reportErrorOf } from './reports.ts';
-import type { Run } from './run.ts';
+import type { Run } from './deployment-run.ts';
 import { passChecks } from './step-check.ts';
 import { drainAgain, undrain } from './step-drain.ts';
 import { startedSinceSwitch } from './step-start.ts';

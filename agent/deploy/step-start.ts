@@ -1,4 +1,4 @@
-import type { Run } from './run.ts';
+import type { Run } from './deployment-run.ts';
 
 /**
  * Step 4: the unit runs what `current` points at. A unit that was started since the switch (by a start of

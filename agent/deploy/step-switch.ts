@@ -1,5 +1,5 @@
 import { changeOf } from './change.ts';
-import type { Run } from './run.ts';
+import type { Run } from './deployment-run.ts';
 
 /**
  * Step 3: `current` points at the new release. The invocation is recorded first: the start that follows is

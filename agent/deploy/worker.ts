@@ -2,13 +2,13 @@ import { type ErrorCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
 import { backoffMs } from '../../shared/retry.ts';
+import { neverBegan, reportOf, standingReport } from './build-report.ts';
 import { type DesiredReader, orderFromDesired } from './converge.ts';
-import { createLook } from './look.ts';
+import { createLook } from './instance-record.ts';
 import { createOutbox } from './outbox.ts';
-import { cancelled, createPerformer, supersededBy } from './performer.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
 import { stateAtStart } from './recover.ts';
-import { neverBegan, reportOf, standingReport } from './reports.ts';
+import { cancelled, createPerformer, supersededBy } from './runner.ts';
 import {
   beforeSwitch,
   hasEnded,
@@ -22,7 +22,7 @@ import {
   withOrder,
   withOutgoing,
 } from './state.ts';
-import { createStateCell } from './state-cell.ts';
+import { createStateCell } from './state-store.ts';
 
 /**
  * One service on this instance: one deployment at a time, and one place to wait, which the newest order

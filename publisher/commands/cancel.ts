@@ -1,10 +1,10 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
-import { announce, dates } from '../announce.ts';
-import { decide } from '../decisions.ts';
-import type { DeploymentRecord } from '../deployments.ts';
+import { announce, dates } from '../messaging/announce.ts';
+import { whenCalledOff } from '../plan/rollback-policy.ts';
+import type { DeploymentRecord } from '../record/deployments.ts';
+import { decide } from '../rollout/decisions.ts';
 import type { Session } from '../session.ts';
-import { whenCalledOff } from '../way-back.ts';
 import { type DecisionAnswer, refuseIfOver, refuseIfOvertaken } from './confirm.ts';
 
 /** Agents keep a cancel that comes before its announcement; after that time nothing of it is on its way, ms. */

@@ -1,8 +1,8 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { decide, readDecisions } from '../decisions.ts';
-import type { DeploymentRecord } from '../deployments.ts';
-import { isFinal } from '../outcome.ts';
-import { gateBefore } from '../rolling.ts';
+import type { DeploymentRecord } from '../record/deployments.ts';
+import { decide, readDecisions } from '../rollout/decisions.ts';
+import { gateBefore } from '../rollout/next-step.ts';
+import { isFinal } from '../rollout/record-outcome.ts';
 import type { Session } from '../session.ts';
 
 export interface DecisionAnswer {

@@ -2,16 +2,16 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Manifest } from '../../shared/manifest.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
 import { type ExitCode, note } from '../events.ts';
-import { commonVersion, isSelective, membersOf, type Selection } from '../members.ts';
-import type { Size } from '../plan.ts';
-import { checkRequired } from '../proof.ts';
-import type { Queueing } from '../queueing.ts';
-import { rollWaves, type WavesConduct } from '../roll-waves.ts';
-import { type Change, type Conduct, rollOut, type Ticket } from '../rollout.ts';
+import { mostFailures, rollingFor, type Strategy } from '../plan/strategy.ts';
+import type { Size } from '../plan/waves.ts';
+import { refuseIfDetached, takeTurn } from '../queue/acquire.ts';
+import type { Queueing } from '../queue/wait.ts';
+import { type Change, type Conduct, rollOut, type Ticket } from '../rollout/all-at-once.ts';
+import { standingBefore, versionToReturnTo } from '../rollout/baseline.ts';
+import { checkRequired } from '../rollout/requires.ts';
+import { commonVersion, isSelective, membersOf, type Selection } from '../rollout/targets.ts';
+import { rollWaves, type WavesConduct } from '../rollout/waves.ts';
 import type { Session } from '../session.ts';
-import { standingBefore, versionToReturnTo } from '../standing.ts';
-import { mostFailures, rollingFor, type Strategy } from '../strategy.ts';
-import { refuseIfDetached, takeTurn } from '../turn.ts';
 
 export interface DeployOptions extends Selection {
   service: string;

@@ -1,4 +1,4 @@
-import type { PastDeployment } from '../local-deployments.ts';
+import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
 import { checkExists } from './status.ts';
 

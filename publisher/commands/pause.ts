@@ -1,9 +1,9 @@
 import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
-import { announceConverge } from '../announce.ts';
 import { note } from '../events.ts';
-import { inParallel } from '../parallel.ts';
-import { forAgents, type Pause, pauseText } from '../pauses.ts';
+import { announceConverge } from '../messaging/announce.ts';
+import { inParallel } from '../record/map-limit.ts';
+import { forAgents, type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import { checkExists } from './status.ts';
 

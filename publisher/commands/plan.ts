@@ -1,10 +1,10 @@
 import type { InstanceRecord } from '../../shared/report.ts';
-import { commonVersion, isSelective, membersOf, type Selection } from '../members.ts';
-import { planWaves, type Size } from '../plan.ts';
-import { checkRequired } from '../proof.ts';
+import { mostFailures, type Strategy, withItsGate } from '../plan/strategy.ts';
+import { planWaves, type Size } from '../plan/waves.ts';
+import { versionToReturnTo } from '../rollout/baseline.ts';
+import { checkRequired } from '../rollout/requires.ts';
+import { commonVersion, isSelective, membersOf, type Selection } from '../rollout/targets.ts';
 import type { Session } from '../session.ts';
-import { versionToReturnTo } from '../standing.ts';
-import { mostFailures, type Strategy, withItsGate } from '../strategy.ts';
 
 export interface PlanOptions extends Selection {
   service: string;

@@ -1,14 +1,14 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { type Manifest, sameArtifacts } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
-import { storedBytes } from '../download.ts';
 import { type ExitCode, note } from '../events.ts';
-import { describeConfigs, partOf } from '../package-files.ts';
-import { checkRequired, packageOf, provenIn } from '../proof.ts';
-import { publish } from '../publish.ts';
+import { storedBytes } from '../packages/download.ts';
+import { describeConfigs, partOf } from '../packages/local-files.ts';
+import { publish } from '../packages/publish.ts';
+import type { Part } from '../packages/upload.ts';
+import { verifiedBytes } from '../packages/verify-stream.ts';
+import { checkRequired, packageOf, provenIn } from '../rollout/requires.ts';
 import type { Session } from '../session.ts';
-import type { Part } from '../upload.ts';
-import { verifiedBytes } from '../verified-bytes.ts';
 import { deployVersion, type Going } from './deploy.ts';
 
 export interface PromoteOptions extends Going {

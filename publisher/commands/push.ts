@@ -1,8 +1,8 @@
 import { type Manifest, sameArtifacts } from '../../shared/manifest.ts';
 import type { ExitCode } from '../events.ts';
-import { describeFiles, partOf } from '../package-files.ts';
-import { checkRequired } from '../proof.ts';
-import { publish } from '../publish.ts';
+import { describeFiles, partOf } from '../packages/local-files.ts';
+import { publish } from '../packages/publish.ts';
+import { checkRequired } from '../rollout/requires.ts';
 import type { Session } from '../session.ts';
 import { deployVersion, type Going } from './deploy.ts';
 

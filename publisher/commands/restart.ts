@@ -1,9 +1,9 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
-import type { Change } from '../rollout.ts';
+import { takeTurn } from '../queue/acquire.ts';
+import type { Change } from '../rollout/all-at-once.ts';
+import { standingBefore } from '../rollout/baseline.ts';
 import type { Session } from '../session.ts';
-import { standingBefore } from '../standing.ts';
-import { takeTurn } from '../turn.ts';
 import { type DeployOptions, goOut } from './deploy.ts';
 
 /**

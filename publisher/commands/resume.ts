@@ -1,9 +1,9 @@
 import type { ExitCode } from '../events.ts';
-import { isRollBackLeft } from '../outcome.ts';
-import { driveWaves, type WavesConduct } from '../roll-waves.ts';
-import { emitStarted } from '../rollout.ts';
+import { takeLock } from '../queue/acquire.ts';
+import { emitStarted } from '../rollout/all-at-once.ts';
+import { isRollBackLeft } from '../rollout/record-outcome.ts';
+import { driveWaves, type WavesConduct } from '../rollout/waves.ts';
 import type { Session } from '../session.ts';
-import { takeLock } from '../turn.ts';
 import { refuseIfOver, refuseIfOvertaken } from './confirm.ts';
 import { watch } from './watch.ts';
 

@@ -1,15 +1,15 @@
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
-import type { DeploymentRecord } from '../deployments.ts';
 import { type ExitCode, note } from '../events.ts';
-import { isFinal } from '../outcome.ts';
-import { checkReturn } from '../proof.ts';
-import type { Queueing } from '../queueing.ts';
-import { rollbackTarget, strayVersion, versionBefore } from '../rollback-target.ts';
-import { type Change, rollOut } from '../rollout.ts';
+import { whenCalledOff } from '../plan/rollback-policy.ts';
+import { rollbackTarget, strayVersion, versionBefore } from '../plan/rollback-target.ts';
+import { refuseIfDetached, takeTurn } from '../queue/acquire.ts';
+import type { Queueing } from '../queue/wait.ts';
+import type { DeploymentRecord } from '../record/deployments.ts';
+import { type Change, rollOut } from '../rollout/all-at-once.ts';
+import { standingBefore } from '../rollout/baseline.ts';
+import { isFinal } from '../rollout/record-outcome.ts';
+import { checkReturn } from '../rollout/requires.ts';
 import type { Session } from '../session.ts';
-import { standingBefore } from '../standing.ts';
-import { refuseIfDetached, takeTurn } from '../turn.ts';
-import { whenCalledOff } from '../way-back.ts';
 import { conductOf } from './deploy.ts';
 
 export interface RollbackOptions {

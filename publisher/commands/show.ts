@@ -1,8 +1,8 @@
 import { isCode } from '../../shared/errors.ts';
 import type { Report } from '../../shared/report.ts';
-import { type Decisions, readDecisions } from '../decisions.ts';
 import { note } from '../events.ts';
-import { localDeployment, type PastDeployment } from '../local-deployments.ts';
+import { localDeployment, type PastDeployment } from '../record/local-deployment.ts';
+import { type Decisions, readDecisions } from '../rollout/decisions.ts';
 import type { Session } from '../session.ts';
 
 export interface ShowAnswer {

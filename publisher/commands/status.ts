@@ -2,9 +2,9 @@ import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
 import { note } from '../events.ts';
-import { rollCall } from '../fleet.ts';
-import { inParallel } from '../parallel.ts';
-import type { Pause } from '../pauses.ts';
+import { rollCall } from '../messaging/reply-queue.ts';
+import { inParallel } from '../record/map-limit.ts';
+import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 
 export interface StatusAnswer {

@@ -1,16 +1,23 @@
 import { isCode } from '../../shared/errors.ts';
-import { cancelledBy } from '../decisions.ts';
-import type { DeploymentRecord, ReportReader, StoredDeployment } from '../deployments.ts';
 import { type ExitCode, note } from '../events.ts';
-import { follow, openProgress, type Progress } from '../follow.ts';
-import type { Lock } from '../lock.ts';
-import { isFinal, isRollBackLeft, lastEndingMs, recordOutcome, settledEvent, verdictOn } from '../outcome.ts';
-import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout.ts';
+import { takeLock } from '../queue/acquire.ts';
+import type { DeploymentRecord, ReportReader, StoredDeployment } from '../record/deployments.ts';
+import type { Lock } from '../record/lock.ts';
+import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout/all-at-once.ts';
+import { cancelledBy } from '../rollout/decisions.ts';
+import { follow, openProgress, type Progress } from '../rollout/follow.ts';
+import { openStages, type Stages, whatItWaitsFor } from '../rollout/observed-waves.ts';
+import {
+  isFinal,
+  isRollBackLeft,
+  lastEndingMs,
+  recordOutcome,
+  settledEvent,
+  verdictOn,
+} from '../rollout/record-outcome.ts';
+import type { Settlement } from '../rollout/settle.ts';
+import { callOff } from '../rollout/wave-announcements.ts';
 import type { Session } from '../session.ts';
-import type { Settlement } from '../settle.ts';
-import { takeLock } from '../turn.ts';
-import { openStages, type Stages, whatItWaitsFor } from '../watched-stages.ts';
-import { callOff } from '../wave-calls.ts';
 
 export interface WatchOptions {
   /** The deployment's id. */

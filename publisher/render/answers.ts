@@ -6,7 +6,7 @@ import type { PlanAnswer } from '../commands/plan.ts';
 import type { PushAnswer } from '../commands/push.ts';
 import type { InstanceStatus, ServiceStatus, StatusAnswer } from '../commands/status.ts';
 import type { PublisherEvent } from '../events.ts';
-import { lookOf } from './frame.ts';
+import { lookOf } from './deployment-table.ts';
 import { ago, aligned, bytesText, oneLine, type Paint, plain, type Span } from './text.ts';
 
 /** What the commands that look answer, as text for a terminal or a line a thing for a pipe. Pure. */

@@ -1,6 +1,6 @@
 import { formatMs } from '../../shared/retry.ts';
 import type { HistoryAnswer } from '../commands/history.ts';
-import type { PastDeployment } from '../local-deployments.ts';
+import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Page } from './answers.ts';
 import { aligned, lineOf, localTime, oneLine, type Span, type Tone } from './text.ts';
 

@@ -1,7 +1,7 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
-import { stageWords } from './stage-words.ts';
 import { bytesText, oneLine, tailLines, timeOfDay } from './text.ts';
+import { stageWords } from './wave-text.ts';
 
 /** What went before, as far as the next line speaks of it. */
 interface Before {

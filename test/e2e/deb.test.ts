@@ -1,7 +1,7 @@
 import { copyFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { type RecordWatch, watchRecord } from '../fault/support/record-watch.ts';
-import { buildDeb } from '../support/debs.ts';
+import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
+import { buildDeb } from '../support/fleet/debs.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
 import { during } from './support/during.ts';

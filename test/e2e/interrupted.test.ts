@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RecordWatch, watchRecord } from '../fault/support/record-watch.ts';
+import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
 import { proved } from '../support/reliability.ts';
 import { during } from './support/during.ts';
 import { payments, versionOf } from './support/services.ts';

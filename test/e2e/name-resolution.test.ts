@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startFaultProxy } from '../support/fault-proxy.ts';
+import { startFaultProxy } from '../support/cloud/fault-proxy.ts';
 import { proved } from '../support/reliability.ts';
 import { payments, versionOf } from './support/services.ts';
 import { AGENT_UNIT, type Host, openSite, type Site } from './support/site.ts';

@@ -1,7 +1,7 @@
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { type RecordWatch, watchRecord } from '../fault/support/record-watch.ts';
+import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
 import { proved } from '../support/reliability.ts';
 import { during } from './support/during.ts';
 import { payments, versionOf } from './support/services.ts';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { RECORD_NAME } from '../../agent/host/release-record.ts';
-import { chance } from '../fault/support/hostile.ts';
-import { type RecordWatch, watchRecord } from '../fault/support/record-watch.ts';
+import { RECORD_NAME } from '../../agent/host/releases/release-record.ts';
+import { chance } from '../fault/support/cloud/hostile.ts';
+import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
 import type { Finished } from '../support/programs.ts';
-import { eventsOf } from '../support/publisher-events.ts';
+import { eventsOf } from '../support/publisher/events.ts';
 import { proved } from '../support/reliability.ts';
 import { DEBIANS, dpkgState, keepsItsConf, lighttpd, lighttpdVersion, repack } from './support/lighttpd.ts';
 import { ledger, payments, versionOf, writeLedger } from './support/services.ts';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
-import { type RecordWatch, watchRecord } from '../fault/support/record-watch.ts';
-import { type AgentBehaviour, buildAgentDeb } from '../support/agent-debs.ts';
+import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
+import { type AgentBehaviour, buildAgentDeb } from '../support/fleet/agent-debs.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
 import { during } from './support/during.ts';

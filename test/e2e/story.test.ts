@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SELENIUM_JARS, truncateJar } from '../support/selenium.ts';
+import { SELENIUM_JARS, truncateJar } from '../support/fleet/selenium.ts';
 import { selenium, versionOf } from './support/services.ts';
 import { type Host, openSite, type Site } from './support/site.ts';
 

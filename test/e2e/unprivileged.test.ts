@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RecordWatch, watchRecord } from '../fault/support/record-watch.ts';
+import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
 import { payments, versionOf } from './support/services.ts';
 import { expectSettled } from './support/settled.ts';
 import { AGENT_UNIT, type Host, openSite, type Site } from './support/site.ts';

@@ -2,11 +2,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { type Fleet, type Instance, sampleService, startFleet } from '../support/fleet.ts';
-import { type Haproxy, haproxyIn } from '../support/haproxy.ts';
-import { type Counted, type Load, startLoad } from '../support/load.ts';
+import { type Fleet, type Instance, sampleService, startFleet } from '../support/fleet/fleet.ts';
+import { type Haproxy, haproxyIn } from '../support/fleet/haproxy.ts';
+import { type Counted, type Load, startLoad } from '../support/fleet/load.ts';
+import type { Behaviour } from '../support/fleet/sample-service/package.ts';
 import { proved } from '../support/reliability.ts';
-import type { Behaviour } from '../support/sample-service/package.ts';
 
 /**
  * A real haproxy in front of three instances, drained and undrained by hooks, and clients with kept connections that

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { deploy, push } from '../support/commands.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf } from './support/by-hand.ts';
-import { type FaultWorld, startFaultWorld } from './support/cloud-fault-world.ts';
+import { type FaultWorld, startFaultWorld } from './support/cloud/world.ts';
+import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
 /** The machines' clocks and AWS's are an hour and more apart: AWS's is the one that counts. */
 

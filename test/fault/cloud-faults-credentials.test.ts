@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { nextLogged } from '../support/agent-log.ts';
-import { instanceKey } from '../support/cloud-sqs.ts';
+import { startFaultProxy } from '../support/cloud/fault-proxy.ts';
+import { instanceKey } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
-import { startFaultProxy } from '../support/fault-proxy.ts';
-import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { nextLogged } from '../support/fleet/agent-log.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf } from './support/by-hand.ts';
-import { type InstanceMetadata, startInstanceMetadata } from './support/instance-metadata.ts';
+import { type InstanceMetadata, startInstanceMetadata } from './support/cloud/instance-metadata.ts';
+import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
 /** The credentials of an instance's role, as they come from its metadata: they end, change, or cannot be had. */
 

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Artifact } from '../../shared/manifest.ts';
+import type { Which } from '../support/cloud/fault-proxy.ts';
+import { expiredToken, type NetworkFault, slowDown } from '../support/cloud/fault-proxy-answers.ts';
 import { push } from '../support/commands.ts';
-import type { Which } from '../support/fault-proxy.ts';
-import { expiredToken, type NetworkFault, slowDown } from '../support/fault-proxy-answers.ts';
-import type { Instance } from '../support/fleet.ts';
+import type { Instance } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf, tracesOf } from './support/by-hand.ts';
-import { type FaultWorld, startFaultWorld } from './support/cloud-fault-world.ts';
+import { type FaultWorld, startFaultWorld } from './support/cloud/world.ts';
+import { cheapServices, currentOf, tracesOf } from './support/fleet/by-hand.ts';
 
 /** What may happen to the bytes of a release on their way: they arrive after all, or nothing has changed. */
 

@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
-import { logOf } from '../support/agent-log.ts';
-import { payloadOf, storedText } from '../support/announcements.ts';
-import type { RequestRecord } from '../support/cloud-requests.ts';
-import { instanceKey } from '../support/cloud-sqs.ts';
+import type { Which } from '../support/cloud/fault-proxy.ts';
+import type { RequestRecord } from '../support/cloud/requests.ts';
+import { instanceKey } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
-import type { Which } from '../support/fault-proxy.ts';
-import { BUCKET, ENV, type Instance } from '../support/fleet.ts';
+import { logOf } from '../support/fleet/agent-log.ts';
+import { BUCKET, ENV, type Instance } from '../support/fleet/fleet.ts';
 import type { Finished } from '../support/programs.ts';
+import { payloadOf, storedText } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf } from './support/by-hand.ts';
-import { type FaultWorld, startFaultWorld } from './support/cloud-fault-world.ts';
-import { deleteQueue } from './support/topic.ts';
+import { deleteQueue } from './support/cloud/topic.ts';
+import { type FaultWorld, startFaultWorld } from './support/cloud/world.ts';
+import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
 /**
  * AWS carries a write out, and its answer never arrives: the SDK tries again and meets its own work. Each answer is

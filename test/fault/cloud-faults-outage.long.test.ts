@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { logOf } from '../support/agent-log.ts';
+import { slowDown } from '../support/cloud/fault-proxy-answers.ts';
 import { deploy, push } from '../support/commands.ts';
-import { slowDown } from '../support/fault-proxy-answers.ts';
-import type { Instance } from '../support/fleet.ts';
+import { logOf } from '../support/fleet/agent-log.ts';
+import type { Instance } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud-fault-world.ts';
-import { steadyClient } from './support/steady-client.ts';
+import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud/world.ts';
+import { steadyClient } from './support/fleet/steady-client.ts';
 
 /** AWS is away for more than a minute, in one way after the other, until the agent's patience is at its longest. */
 

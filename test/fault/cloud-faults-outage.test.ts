@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { agentQueueName } from '../../shared/names.ts';
-import { logOf, nextLogged } from '../support/agent-log.ts';
-import { instanceKey } from '../support/cloud-sqs.ts';
+import { slowDown } from '../support/cloud/fault-proxy-answers.ts';
+import { instanceKey } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
-import { slowDown } from '../support/fault-proxy-answers.ts';
-import { ENV, type Instance } from '../support/fleet.ts';
+import { logOf, nextLogged } from '../support/fleet/agent-log.ts';
+import { ENV, type Instance } from '../support/fleet/fleet.ts';
 import { AGENT } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
-import { type FaultWorld, nextSucceeded, purge, startFaultWorld } from './support/cloud-fault-world.ts';
-import { steadyClient } from './support/steady-client.ts';
+import { type FaultWorld, nextSucceeded, purge, startFaultWorld } from './support/cloud/world.ts';
+import { steadyClient } from './support/fleet/steady-client.ts';
 
 /** AWS is away: the service never notices, the agent comes back by itself, what was announced arrives. */
 

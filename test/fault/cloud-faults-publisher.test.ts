@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { keys } from '../../shared/names.ts';
-import { storedText } from '../support/announcements.ts';
-import type { RequestRecord } from '../support/cloud-requests.ts';
+import type { Which } from '../support/cloud/fault-proxy.ts';
+import { type NetworkFault, slowDown } from '../support/cloud/fault-proxy-answers.ts';
+import type { RequestRecord } from '../support/cloud/requests.ts';
 import { push } from '../support/commands.ts';
-import type { Which } from '../support/fault-proxy.ts';
-import { type NetworkFault, slowDown } from '../support/fault-proxy-answers.ts';
-import { BUCKET, ENV, type Instance } from '../support/fleet.ts';
+import { BUCKET, ENV, type Instance } from '../support/fleet/fleet.ts';
+import { storedText } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf } from './support/by-hand.ts';
-import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud-fault-world.ts';
+import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud/world.ts';
+import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
 /** A publisher on a bad line: it gets there, or says that it cannot and has changed nothing. */
 

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentQueueName } from '../../shared/names.ts';
+import type { Which } from '../support/cloud/fault-proxy.ts';
 import { deploy, push } from '../support/commands.ts';
-import type { Which } from '../support/fault-proxy.ts';
-import { ENV, type Instance } from '../support/fleet.ts';
+import { ENV, type Instance } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf } from './support/by-hand.ts';
-import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud-fault-world.ts';
-import { deleteQueueOf, subscribersOf } from './support/topic.ts';
+import { deleteQueueOf, subscribersOf } from './support/cloud/topic.ts';
+import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud/world.ts';
+import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
 /** A queue deleted under the agent, with the minute that AWS keeps its name. */
 

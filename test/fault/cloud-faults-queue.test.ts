@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
-import { logOf, nextLogged } from '../support/agent-log.ts';
-import { instanceKey } from '../support/cloud-sqs.ts';
+import { instanceKey } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
-import { ENV, type Instance } from '../support/fleet.ts';
+import { logOf, nextLogged } from '../support/fleet/agent-log.ts';
+import { ENV, type Instance } from '../support/fleet/fleet.ts';
 import { AGENT } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf } from './support/by-hand.ts';
-import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud-fault-world.ts';
-import { deleteQueueOf, deleteTopic, subscribersOf } from './support/topic.ts';
+import { deleteQueueOf, deleteTopic, subscribersOf } from './support/cloud/topic.ts';
+import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud/world.ts';
+import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
 /** Somebody deletes the queue, or the topic, under the agent program: it makes its own again, and catches up. */
 

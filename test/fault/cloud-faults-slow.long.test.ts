@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { Which } from '../support/fault-proxy.ts';
-import { slowDown } from '../support/fault-proxy-answers.ts';
-import type { Instance } from '../support/fleet.ts';
+import type { Which } from '../support/cloud/fault-proxy.ts';
+import { slowDown } from '../support/cloud/fault-proxy-answers.ts';
+import type { Instance } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { cheapServices, currentOf, tracesOf } from './support/by-hand.ts';
-import { type FaultWorld, startFaultWorld } from './support/cloud-fault-world.ts';
+import { type FaultWorld, startFaultWorld } from './support/cloud/world.ts';
+import { cheapServices, currentOf, tracesOf } from './support/fleet/by-hand.ts';
 
 /** What takes its time: a body that hardly comes, an S3 that stays busy, a large file over a bad line, a lost receive. */
 

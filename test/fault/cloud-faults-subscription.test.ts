@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
-import { BUCKET, ENV, TOPIC } from '../support/fleet.ts';
+import { BUCKET, ENV, TOPIC } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { currentOf, SERVICE } from './support/by-hand.ts';
-import type { LiveAgent } from './support/live-agent.ts';
-import { type LiveWorld, startLiveWorld } from './support/live-world.ts';
-import { deleteSubscriptionsOf, deleteTopic, publish, subscribersOf } from './support/topic.ts';
+import { deleteSubscriptionsOf, deleteTopic, publish, subscribersOf } from './support/cloud/topic.ts';
+import { currentOf, SERVICE } from './support/fleet/by-hand.ts';
+import type { LiveAgent } from './support/fleet/live-agent.ts';
+import { type LiveWorld, startLiveWorld } from './support/fleet/live-world.ts';
 
 /** What the agent notices by the clock only: it renews its subscription, and its record, every few minutes. */
 

@@ -3,10 +3,11 @@ import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from 'tar';
 import { expect, onTestFinished, test } from 'vitest';
-import { logOf, nextLogged } from '../support/agent-log.ts';
-import { ENV, type Fleet, startFleet } from '../support/fleet.ts';
+import { logOf, nextLogged } from '../support/fleet/agent-log.ts';
+import { ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { watchRecord } from './support/record-watch.ts';
+import { MB } from './support/disk/small-disk.ts';
+import { mountTmpfs } from './support/disk/tmpfs.ts';
 import {
   addServices,
   attempt,
@@ -16,10 +17,9 @@ import {
   push,
   reached,
   type Settings,
-} from './support/services.ts';
-import { ask, expectSettled } from './support/settled.ts';
-import { MB } from './support/small-disk.ts';
-import { mountTmpfs } from './support/tmpfs.ts';
+} from './support/fleet/services.ts';
+import { ask, expectSettled } from './support/fleet/settled.ts';
+import { watchRecord } from './support/publisher/record-watch.ts';
 
 /** The whole agent on small file systems of its own (tmpfs, so root): full, and read-only. */
 
@@ -59,7 +59,10 @@ const announce = (fleet: Fleet, version: string) =>
 async function pushLarge(fleet: Fleet, version: string, bytes: number): Promise<void> {
   const content = join(fleet.dir, `large-${version}`);
   await mkdir(content);
-  await cp(new URL('../support/sample-service/server.mjs', import.meta.url), join(content, 'server.mjs'));
+  await cp(
+    new URL('../support/fleet/sample-service/server.mjs', import.meta.url),
+    join(content, 'server.mjs'),
+  );
   await writeFile(join(content, 'behaviour.json'), JSON.stringify({ version, healthStatus: 200 }));
   await writeFile(join(content, 'blob'), randomBytes(bytes));
   const file = join(fleet.dir, `payments-${version}.tar.gz`);

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { numberOf, openJournal, PACKAGE_TYPES, stateOf } from './support/disk-world.ts';
-import { MB, manyFiles, packageOf, smallService, zeros } from './support/small-disk.ts';
-import { mountTmpfs } from './support/tmpfs.ts';
+import { MB, manyFiles, packageOf, smallService, zeros } from './support/disk/small-disk.ts';
+import { mountTmpfs } from './support/disk/tmpfs.ts';
+import { numberOf, openJournal, PACKAGE_TYPES, stateOf } from './support/disk/world.ts';
 
 /** Real file systems that run full, out of inodes or read-only (tmpfs, so root), under the package types and the journal. */
 

@@ -2,15 +2,15 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { lastState, lineOf, squeezed } from '../../agent/host/journal-lines.ts';
+import { lastState, lineOf, squeezed } from '../../agent/host/state/journal-lines.ts';
 import { proved } from '../support/reliability.ts';
-import { quickDirectory } from './support/disk-recording.ts';
-import { numberOf, stateOf } from './support/disk-world.ts';
-import type { LimitedOutcome } from './support/limited-driver.ts';
+import type { LimitedOutcome } from './support/disk/limited-driver.ts';
+import { quickDirectory } from './support/disk/recording.ts';
+import { numberOf, stateOf } from './support/disk/world.ts';
 
 /** What of a full disk can be had without being root; the rest is in disk-faults*.long.test.ts. */
 
-const DRIVER = fileURLToPath(new URL('support/limited-driver.ts', import.meta.url));
+const DRIVER = fileURLToPath(new URL('support/disk/limited-driver.ts', import.meta.url));
 /** In blocks of 512 bytes. */
 const LIMIT = 16;
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { adoptionJob, journalJob, packageJob } from './support/disk-jobs.ts';
-import { orderOf } from './support/disk-order.ts';
-import { quickDirectory, record } from './support/disk-recording.ts';
-import { traceProgram } from './support/disk-trace.ts';
-import { PACKAGE_TYPES } from './support/disk-world.ts';
+import { adoptionJob, journalJob, packageJob } from './support/disk/jobs.ts';
+import { orderOf } from './support/disk/order.ts';
+import { quickDirectory, record } from './support/disk/recording.ts';
+import { traceProgram } from './support/disk/trace.ts';
+import { PACKAGE_TYPES } from './support/disk/world.ts';
 
 /** The order of writes, fsyncs and renames, as the kernel saw them (strace). */
 

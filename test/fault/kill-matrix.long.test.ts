@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { allCases, callOf, EVERYTHING, indifferent, playAll, titleOf } from './support/kill-matrix.ts';
-import { openStage, type Stage } from './support/kill-stage.ts';
+import { allCases, callOf, EVERYTHING, indifferent, playAll, titleOf } from './support/kill/matrix.ts';
+import { openStage, type Stage } from './support/kill/stage.ts';
 
 /**
  * The kill matrix as far as minutes reach: a spread of all calls, each killed before, during and after. Each week

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { allCases, EVERYTHING, playAll, titleOf } from './support/kill-matrix.ts';
-import { openStage, type Stage } from './support/kill-stage.ts';
+import { allCases, EVERYTHING, playAll, titleOf } from './support/kill/matrix.ts';
+import { openStage, type Stage } from './support/kill/stage.ts';
 
 /** A spread sample of the kill matrix, the same each time; kill-matrix.long.test.ts has more of it. */
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { withinUnitHeap } from '../unit/agent/host/fixtures/unit-heap.ts';
+import { withinUnitHeap } from '../support/host/unit-heap.ts';
 
 test('a release of as many files as there may be is made, compared and removed within the heap of the unit', async () => {
   const printed = await withinUnitHeap(

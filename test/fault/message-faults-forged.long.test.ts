@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { nextLogged } from '../support/agent-log.ts';
-import { forge } from '../support/announcements.ts';
+import { nextLogged } from '../support/fleet/agent-log.ts';
+import { forge } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
-import { type Besieged, startBesieged } from './support/besieged.ts';
-import { currentOf } from './support/by-hand.ts';
-import { alteredEverywhere } from './support/hostile.ts';
+import { alteredEverywhere } from './support/cloud/hostile.ts';
+import { type Besieged, startBesieged } from './support/fleet/besieged.ts';
+import { currentOf } from './support/fleet/by-hand.ts';
 
 /** One announcement, with each of its bytes altered by a bit, and some left out or doubled. */
 

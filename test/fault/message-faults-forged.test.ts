@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { nextLogged } from '../support/agent-log.ts';
-import { forge } from '../support/announcements.ts';
 import { deploy, push } from '../support/commands.ts';
+import { nextLogged } from '../support/fleet/agent-log.ts';
+import { forge } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
-import { type Besieged, FLAT, startBesieged } from './support/besieged.ts';
-import { currentOf } from './support/by-hand.ts';
-import { alteredOnce, hostileWaves, wrongHeaders } from './support/hostile.ts';
+import { alteredOnce, hostileWaves, wrongHeaders } from './support/cloud/hostile.ts';
+import { type Besieged, FLAT, startBesieged } from './support/fleet/besieged.ts';
+import { currentOf } from './support/fleet/by-hand.ts';
 
 /** Messages that nobody honest sends, through the queue of a running agent: each is refused, and nothing else happens. */
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deploy, push } from '../support/commands.ts';
 import { proved } from '../support/reliability.ts';
-import { type Besieged, FLAT, startBesieged } from './support/besieged.ts';
-import { currentOf } from './support/by-hand.ts';
-import { hostileWaves } from './support/hostile.ts';
+import { hostileWaves } from './support/cloud/hostile.ts';
+import { type Besieged, FLAT, startBesieged } from './support/fleet/besieged.ts';
+import { currentOf } from './support/fleet/by-hand.ts';
 
 /** Ten thousand messages that nobody honest sends. */
 

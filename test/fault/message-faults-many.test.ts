@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keys, newUlid, replyQueueName } from '../../shared/names.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
-import { logOf } from '../support/agent-log.ts';
-import { forge, trustedKey } from '../support/announcements.ts';
-import { BUCKET, ENV, type Instance } from '../support/fleet.ts';
+import { logOf } from '../support/fleet/agent-log.ts';
+import { BUCKET, ENV, type Instance } from '../support/fleet/fleet.ts';
+import { forge, trustedKey } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
-import { changeOf, cheapServices, currentOf, drained, SERVICE, until } from './support/by-hand.ts';
-import { type FaultWorld, startFaultWorld } from './support/cloud-fault-world.ts';
-import { createQueue, publishAll } from './support/topic.ts';
+import { createQueue, publishAll } from './support/cloud/topic.ts';
+import { type FaultWorld, startFaultWorld } from './support/cloud/world.ts';
+import { changeOf, cheapServices, currentOf, drained, SERVICE, until } from './support/fleet/by-hand.ts';
 
 /** A pipeline gone wild: more announcements than can be deployed. */
 

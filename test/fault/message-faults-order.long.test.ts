@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { type LiveWorld, startLiveWorld } from './support/live-world.ts';
-import { DEPLOYMENTS, life, live } from './support/order-life.ts';
+import { type LiveWorld, startLiveWorld } from './support/fleet/live-world.ts';
+import { DEPLOYMENTS, life, live } from './support/fleet/order-life.ts';
 
 /** As message-faults-order.test.ts, and each time other lives: a failure names its seed. */
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { type LiveWorld, startLiveWorld } from './support/live-world.ts';
-import { DEPLOYMENTS, type Event, life, live } from './support/order-life.ts';
+import { type LiveWorld, startLiveWorld } from './support/fleet/live-world.ts';
+import { DEPLOYMENTS, type Event, life, live } from './support/fleet/order-life.ts';
 
 /** Announcements as a standard queue may bring them: twice, late, in any order, across restarts of the agent. */
 

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { killedPackageJob } from './support/disk-jobs.ts';
-import { quickDirectory } from './support/disk-recording.ts';
-import { killThenCut } from './support/power-cuts.ts';
+import { killedPackageJob } from './support/disk/jobs.ts';
+import { killThenCut } from './support/disk/power-cuts.ts';
+import { quickDirectory } from './support/disk/recording.ts';
 
 /** The part of power-loss.test.ts that takes longest. */
 

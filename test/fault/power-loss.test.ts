@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
-import { adoptionJob, journalJob, killedPackageJob, packageJob } from './support/disk-jobs.ts';
-import { quickDirectory } from './support/disk-recording.ts';
-import { PACKAGE_TYPES } from './support/disk-world.ts';
-import { cutEverywhere, killThenCut } from './support/power-cuts.ts';
+import { adoptionJob, journalJob, killedPackageJob, packageJob } from './support/disk/jobs.ts';
+import { cutEverywhere, killThenCut } from './support/disk/power-cuts.ts';
+import { quickDirectory } from './support/disk/recording.ts';
+import { PACKAGE_TYPES } from './support/disk/world.ts';
 
 /**
  * The power is cut after every change of the disk. What was not synced is lost, or kept, or half of each, in

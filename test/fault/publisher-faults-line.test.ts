@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keys } from '../../shared/names.ts';
-import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet.ts';
+import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { lockOf, startPublisher } from './support/publishers.ts';
-import { addServices, type Service } from './support/services.ts';
-import { ask } from './support/settled.ts';
-import { openSetup } from './support/setup.ts';
+import { addServices, type Service } from './support/fleet/services.ts';
+import { ask } from './support/fleet/settled.ts';
+import { openSetup } from './support/fleet/setup.ts';
+import { lockOf, startPublisher } from './support/publisher/publishers.ts';
 
 /** Real publishers in the line of one service: one deploys, two wait behind it, and one of those is killed. */
 

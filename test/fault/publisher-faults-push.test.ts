@@ -2,13 +2,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { inParallel } from '../../publisher/parallel.ts';
+import { inParallel } from '../../publisher/record/map-limit.ts';
 import { type Manifest, manifest as manifestSchema } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
-import { BUCKET, type Fleet, startFleet } from '../support/fleet.ts';
+import { BUCKET, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
-import { type Killed, killedAt, startPublisher } from './support/publishers.ts';
+import { type Killed, killedAt, startPublisher } from './support/publisher/publishers.ts';
 
 /** Pushes that are killed at each of their writes, and pushes of one version at once. No agent is needed. */
 

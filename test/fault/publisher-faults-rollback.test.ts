@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { inParallel } from '../../publisher/parallel.ts';
-import { type Fleet, startFleet } from '../support/fleet.ts';
+import { inParallel } from '../../publisher/record/map-limit.ts';
+import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { sequencesOf, type Told, tell } from './support/killed-publisher.ts';
-import { tapTopic } from './support/publishers.ts';
-import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import { addServices, type Service } from './support/services.ts';
-import { openSetup } from './support/setup.ts';
+import { addServices, type Service } from './support/fleet/services.ts';
+import { openSetup } from './support/fleet/setup.ts';
+import { sequencesOf, type Told, tell } from './support/publisher/killed-publisher.ts';
+import { tapTopic } from './support/publisher/publishers.ts';
+import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /**
  * A real publisher is killed at each of its writes while it rolls 1.1.0 back to 1.0.0, where 0.9.0 ran before that. Whoever

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { ulidTime } from '../../shared/names.ts';
-import { type Fleet, startFleet } from '../support/fleet.ts';
+import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
+import { addServices, close, open, reached, type Service } from './support/fleet/services.ts';
+import { expectSettled } from './support/fleet/settled.ts';
+import { openSetup, type Setup } from './support/fleet/setup.ts';
 import {
   comingLater,
   killedAt,
@@ -10,12 +13,9 @@ import {
   recordOf,
   startPublisher,
   tapTopic,
-} from './support/publishers.ts';
-import { type RecordWatch, recordedIds, watchRecord } from './support/record-watch.ts';
-import { addServices, close, open, reached, type Service } from './support/services.ts';
-import { expectSettled } from './support/settled.ts';
-import { openSetup, type Setup } from './support/setup.ts';
-import { expectAtRest, expectTrueRecord } from './support/true-record.ts';
+} from './support/publisher/publishers.ts';
+import { type RecordWatch, recordedIds, watchRecord } from './support/publisher/record-watch.ts';
+import { expectAtRest, expectTrueRecord } from './support/publisher/true-record.ts';
 
 /** Publishers that meet, and publishers whose clock is an hour off. A gate in a hook of the service holds the first. */
 

@@ -2,12 +2,15 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { inParallel } from '../../publisher/parallel.ts';
+import { inParallel } from '../../publisher/record/map-limit.ts';
 import { keys } from '../../shared/names.ts';
-import { instanceKey } from '../support/cloud-sqs.ts';
-import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet.ts';
+import { instanceKey } from '../support/cloud/sqs.ts';
+import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
+import { addServices, type Service } from './support/fleet/services.ts';
+import { ask, expectSettled } from './support/fleet/settled.ts';
+import { openSetup, type Setup } from './support/fleet/setup.ts';
 import {
   announcements,
   comingLater,
@@ -15,11 +18,8 @@ import {
   killedOnce,
   startPublisher,
   tapTopic,
-} from './support/publishers.ts';
-import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import { addServices, type Service } from './support/services.ts';
-import { ask, expectSettled } from './support/settled.ts';
-import { openSetup, type Setup } from './support/setup.ts';
+} from './support/publisher/publishers.ts';
+import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /**
  * A real publisher is killed while it rolls out over three instances, where 1.0.0 runs; another one, on another machine, goes on. Each point has a service of its own, and they are tried side by side.

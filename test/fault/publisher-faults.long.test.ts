@@ -1,16 +1,23 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { inParallel } from '../../publisher/parallel.ts';
+import { inParallel } from '../../publisher/record/map-limit.ts';
 import { keys } from '../../shared/names.ts';
-import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet.ts';
+import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
-import { sequencesOf, takingOver } from './support/killed-publisher.ts';
-import { isStep, killedAt, lockOf, putBackLock, startPublisher, tapTopic } from './support/publishers.ts';
-import { type RecordWatch, recordedIds, watchRecord } from './support/record-watch.ts';
-import { addServices, type Service } from './support/services.ts';
-import { expectSettled } from './support/settled.ts';
-import { openSetup } from './support/setup.ts';
-import { ended, expectTrueRecord } from './support/true-record.ts';
+import { addServices, type Service } from './support/fleet/services.ts';
+import { expectSettled } from './support/fleet/settled.ts';
+import { openSetup } from './support/fleet/setup.ts';
+import { sequencesOf, takingOver } from './support/publisher/killed-publisher.ts';
+import {
+  isStep,
+  killedAt,
+  lockOf,
+  putBackLock,
+  startPublisher,
+  tapTopic,
+} from './support/publisher/publishers.ts';
+import { type RecordWatch, recordedIds, watchRecord } from './support/publisher/record-watch.ts';
+import { ended, expectTrueRecord } from './support/publisher/true-record.ts';
 
 /**
  * Publishers that are killed also between their writes, each with a service of its own, and taken over from after the

@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { inParallel } from '../../publisher/parallel.ts';
-import type { LogEntry } from '../support/agent-log.ts';
-import { type Fleet, startFleet } from '../support/fleet.ts';
+import { inParallel } from '../../publisher/record/map-limit.ts';
+import type { LogEntry } from '../support/fleet/agent-log.ts';
+import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import { addServices, attempt, deploy, type Service } from './support/services.ts';
-import { ask, expectSettled } from './support/settled.ts';
-import { openSetup, type Setup } from './support/setup.ts';
+import { addServices, attempt, deploy, type Service } from './support/fleet/services.ts';
+import { ask, expectSettled } from './support/fleet/settled.ts';
+import { openSetup, type Setup } from './support/fleet/setup.ts';
+import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /** Where nothing runs any more, not even what ran before; and a version that failed and is deployed again. */
 

@@ -2,14 +2,21 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Report } from '../../shared/report.ts';
-import { type Fleet, startFleet } from '../support/fleet.ts';
+import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import type { Behaviour } from '../support/fleet/sample-service/package.ts';
 import { proved } from '../support/reliability.ts';
-import type { Behaviour } from '../support/sample-service/package.ts';
-import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import { expectHooksRanOnce, goOn, isIn, startDeploy, startsOf, stopAgent } from './support/restarts.ts';
-import { addServices, close, deploy, open, reached, remove, type Service } from './support/services.ts';
-import { ask, expectSettled } from './support/settled.ts';
-import { openSetup, type Setup } from './support/setup.ts';
+import {
+  expectHooksRanOnce,
+  goOn,
+  isIn,
+  startDeploy,
+  startsOf,
+  stopAgent,
+} from './support/fleet/restarts.ts';
+import { addServices, close, deploy, open, reached, remove, type Service } from './support/fleet/services.ts';
+import { ask, expectSettled } from './support/fleet/settled.ts';
+import { openSetup, type Setup } from './support/fleet/setup.ts';
+import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /**
  * The agent is stopped by SIGTERM in every state of a deployment that the publisher follows all the while, and started

@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { findProcess } from '../../agent/host/processes.ts';
-import { inParallel } from '../../publisher/parallel.ts';
-import { type Fleet, startFleet } from '../support/fleet.ts';
+import { findProcess } from '../../agent/host/process/proc.ts';
+import { inParallel } from '../../publisher/record/map-limit.ts';
+import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import type { Behaviour } from '../support/fleet/sample-service/package.ts';
 import { proved } from '../support/reliability.ts';
-import type { Behaviour } from '../support/sample-service/package.ts';
-import { type RecordWatch, watchRecord } from './support/record-watch.ts';
-import { addServices, attempt, deploy, type Service, type Settings } from './support/services.ts';
-import { ask, expectSettled } from './support/settled.ts';
-import { openSetup } from './support/setup.ts';
+import { addServices, attempt, deploy, type Service, type Settings } from './support/fleet/services.ts';
+import { ask, expectSettled } from './support/fleet/settled.ts';
+import { openSetup } from './support/fleet/setup.ts';
+import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /** Services that cannot be stopped or started as they should, under the real programs. */
 

@@ -1,12 +1,12 @@
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { logOf } from '../support/agent-log.ts';
-import { ENV, type Fleet, startFleet } from '../support/fleet.ts';
-import { eventsOf } from '../support/publisher-events.ts';
+import { logOf } from '../support/fleet/agent-log.ts';
+import { ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { eventsOf } from '../support/publisher/events.ts';
 import { proved } from '../support/reliability.ts';
-import { addServices, attempt, deploy, push, type Service } from './support/services.ts';
-import { ask } from './support/settled.ts';
+import { addServices, attempt, deploy, push, type Service } from './support/fleet/services.ts';
+import { ask } from './support/fleet/settled.ts';
 
 /** The whole agent is started on state that was damaged while it was down. */
 

@@ -3,12 +3,12 @@ import { readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { agentQueueName } from '../../shared/names.ts';
-import { logOf } from '../support/agent-log.ts';
-import { ENV, type Fleet, startFleet } from '../support/fleet.ts';
+import { logOf } from '../support/fleet/agent-log.ts';
+import { ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
-import { watchRecord } from './support/record-watch.ts';
-import { addServices, close, deploy, open, push, reached } from './support/services.ts';
-import { ask, expectSettled } from './support/settled.ts';
+import { addServices, close, deploy, open, push, reached } from './support/fleet/services.ts';
+import { ask, expectSettled } from './support/fleet/settled.ts';
+import { watchRecord } from './support/publisher/record-watch.ts';
 
 test('an instance made of an image of another keeps the releases, forgets the rest, and converges', async () => {
   const fleet = await startFleet();

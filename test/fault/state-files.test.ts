@@ -5,15 +5,15 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Journal } from '../../agent/deploy/ports.ts';
 import { type ServiceState, serviceState } from '../../agent/deploy/state.ts';
-import { createCommandManager } from '../../agent/host/command.ts';
-import { createJournal } from '../../agent/host/journal.ts';
-import { openCommands } from '../../agent/host/leftovers.ts';
-import { findProcess } from '../../agent/host/processes.ts';
-import { live } from '../support/agent-life.ts';
-import { createFakePorts, createModel, orderOf, serviceConfig } from '../support/fake-ports.ts';
+import { openCommands } from '../../agent/host/process/command-registry.ts';
+import { findProcess } from '../../agent/host/process/proc.ts';
+import { createCommandManager } from '../../agent/host/services/command-manager.ts';
+import { createJournal } from '../../agent/host/state/journal.ts';
+import { live } from '../support/fleet/agent-life.ts';
+import { createFakePorts, createModel, orderOf, serviceConfig } from '../support/fleet/fake-ports.ts';
+import { calm, systemClock } from '../support/host/clock.ts';
 import { proved } from '../support/reliability.ts';
-import { calm, systemClock } from '../unit/agent/host/fixtures/clock.ts';
-import { quickDirectory } from './support/disk-recording.ts';
+import { quickDirectory } from './support/disk/recording.ts';
 import {
   contentsOf,
   openPackage,
@@ -21,7 +21,7 @@ import {
   type PackageName,
   prepare,
   readContents,
-} from './support/disk-world.ts';
+} from './support/disk/world.ts';
 
 /** Every file the agent keeps, cut off after each of its bytes, and with each of its bytes altered. */
 

@@ -2,7 +2,11 @@ import { createHmac, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { CreateQueueCommand } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
-import { nextLogged } from '../support/agent-log.ts';
+import { clientsOf } from '../support/cloud/clients.ts';
+import { deploy, push } from '../support/commands.ts';
+import { nextLogged } from '../support/fleet/agent-log.ts';
+import { ENV, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { standingOf } from '../support/fleet/standing.ts';
 import {
   announceByHand,
   announcementOf,
@@ -11,11 +15,7 @@ import {
   handled,
   storedText,
   trustedKey,
-} from '../support/announcements.ts';
-import { clientsOf } from '../support/cloud-clients.ts';
-import { deploy, push } from '../support/commands.ts';
-import { ENV, type Fleet, type Instance, startFleet } from '../support/fleet.ts';
-import { standingOf } from '../support/standing.ts';
+} from '../support/publisher/announcements.ts';
 
 /** What no honest publisher says, on the topic or in the queue: the agent logs why it refuses, and goes on. */
 

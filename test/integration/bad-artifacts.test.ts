@@ -3,13 +3,13 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { keys } from '../../shared/names.ts';
-import { logOf, nextLogged } from '../support/agent-log.ts';
-import { type Fields, forge, payloadOf, storedText, trustedKey } from '../support/announcements.ts';
-import { clientsOf } from '../support/cloud-clients.ts';
+import { clientsOf } from '../support/cloud/clients.ts';
 import { deploy, push } from '../support/commands.ts';
-import { BUCKET, type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { logOf, nextLogged } from '../support/fleet/agent-log.ts';
+import { BUCKET, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { standingOf } from '../support/fleet/standing.ts';
 import type { Finished } from '../support/programs.ts';
-import { standingOf } from '../support/standing.ts';
+import { type Fields, forge, payloadOf, storedText, trustedKey } from '../support/publisher/announcements.ts';
 
 /** What lies in the bucket is not what was pushed: nothing of it runs, and the person who deploys is told why. */
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { deploy, push } from '../support/commands.ts';
-import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { standingOf } from '../support/fleet/standing.ts';
 import { PUBLISHER } from '../support/programs.ts';
-import { standingOf } from '../support/standing.ts';
 
 /** What a person can get wrong on the command line and around it: one clear line each, and nothing is done. */
 

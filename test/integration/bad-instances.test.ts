@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
 import type { Report } from '../../shared/report.ts';
-import { nextLogged } from '../support/agent-log.ts';
-import { instanceKey } from '../support/cloud-sqs.ts';
+import { instanceKey } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
-import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { nextLogged } from '../support/fleet/agent-log.ts';
+import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { standingOf } from '../support/fleet/standing.ts';
 import { AGENT } from '../support/programs.ts';
-import { eventsOf, parseEvent } from '../support/publisher-events.ts';
-import { standingOf } from '../support/standing.ts';
+import { eventsOf, parseEvent } from '../support/publisher/events.ts';
 
 /** Instances on which things go wrong: the service never answers, one speaks for another, the credentials end. */
 

@@ -6,12 +6,18 @@ import {
 } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
-import { nextLogged } from '../support/agent-log.ts';
-import { announceByHand, announcementOf, forge, payloadOf, trustedKey } from '../support/announcements.ts';
-import { clientsOf } from '../support/cloud-clients.ts';
+import { clientsOf } from '../support/cloud/clients.ts';
 import { deploy, push } from '../support/commands.ts';
-import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet.ts';
-import { standingOf } from '../support/standing.ts';
+import { nextLogged } from '../support/fleet/agent-log.ts';
+import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { standingOf } from '../support/fleet/standing.ts';
+import {
+  announceByHand,
+  announcementOf,
+  forge,
+  payloadOf,
+  trustedKey,
+} from '../support/publisher/announcements.ts';
 
 /** Announcements that are signed as they should be, and come too late, again, or in the wrong order. */
 

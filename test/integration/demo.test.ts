@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { commandLineOf, killMarked, markedProcesses } from '../support/marked-processes.ts';
+import { commandLineOf, killMarked, markedProcesses } from '../support/fleet/marked-processes.ts';
 import { type Program, startProgram } from '../support/programs.ts';
 
 /** `npm run demo`: what it shows, that what it offers works, and that nothing of it stays, however it ends. */
 
-const DEMO = fileURLToPath(new URL('../support/demo.ts', import.meta.url));
+const DEMO = fileURLToPath(new URL('../support/demo/demo.ts', import.meta.url));
 let dir: string;
 let demo: Program;
 

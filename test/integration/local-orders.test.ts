@@ -1,8 +1,8 @@
 import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { type FaultProxy, startFaultProxy } from '../support/cloud/fault-proxy.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 import { AGENT, type Program } from '../support/programs.ts';
 
 /** AWS refuses everything; the instance is deployed to by hand, and AWS hears of it when it is back. */

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { keys } from '../../shared/names.ts';
-import type { RequestRecord } from '../support/cloud-requests.ts';
-import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import type { RequestRecord } from '../support/cloud/requests.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** From a build to the next environment, with agents of both; each test stands on those before it. */
 

@@ -1,15 +1,15 @@
 import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
-import { eventsOf, secondsUntil } from '../support/publisher-events.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 import {
   findJava,
   SELENIUM_JARS,
   seleniumService,
   seleniumVersion,
   truncateJar,
-} from '../support/selenium.ts';
+} from '../support/fleet/selenium.ts';
+import { eventsOf, secondsUntil } from '../support/publisher/events.ts';
 
 /** A real application under a real JVM: deployed, upgraded, and saved from a jar that was cut in half. */
 

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { agentQueueName, keys } from '../../shared/names.ts';
+import { deploy, push } from '../support/commands.ts';
+import { BUCKET, ENV, type Fleet, type Instance, sampleService, startFleet } from '../support/fleet/fleet.ts';
+import { type Program, PUBLISHER } from '../support/programs.ts';
 import {
   announceByHand,
   announcementOf,
@@ -11,12 +14,9 @@ import {
   payloadOf,
   storedText,
   trustedKey,
-} from '../support/announcements.ts';
-import { deploy, push } from '../support/commands.ts';
-import { BUCKET, ENV, type Fleet, type Instance, sampleService, startFleet } from '../support/fleet.ts';
-import { type Program, PUBLISHER } from '../support/programs.ts';
-import { type EventLine, eventsOf } from '../support/publisher-events.ts';
-import { startWebhook, type Webhook } from '../support/webhook.ts';
+} from '../support/publisher/announcements.ts';
+import { type EventLine, eventsOf } from '../support/publisher/events.ts';
+import { startWebhook, type Webhook } from '../support/publisher/webhook.ts';
 
 /** Rollouts in waves by the real programs, and what people are told of them. Each test stands on those before it. */
 

@@ -2,13 +2,13 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { controlManager, type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { controlManager, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** What the operator's config can ask for, on one instance with two services side by side. */
 
 let fleet: Fleet;
 let instance: Instance;
-const SERVER = fileURLToPath(new URL('../support/sample-service/server.mjs', import.meta.url));
+const SERVER = fileURLToPath(new URL('../support/fleet/sample-service/server.mjs', import.meta.url));
 const behaviour = (version: string, more = {}) => JSON.stringify({ version, healthStatus: 200, ...more });
 
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** One story, from an empty bucket to a rollback, told by the real programs. Each test stands on those before it. */
 

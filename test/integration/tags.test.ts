@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Fleet, type Instance, startFleet } from '../support/fleet.ts';
+import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** A pull request on its own instances: those that its tags mark, and nobody else. */
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type FakeElb, startFakeElb } from '../support/fake-elb.ts';
-import { type Fleet, type Instance, sampleService, startFleet } from '../support/fleet.ts';
+import { type FakeElb, startFakeElb } from '../support/cloud/fake-elb.ts';
+import { type Fleet, type Instance, sampleService, startFleet } from '../support/fleet/fleet.ts';
 
 /** An agent among the targets of a load balancer, through deployments that go well, go back, and lose their agent. */
 

@@ -1,6 +1,6 @@
-import type { Fleet } from './fleet.ts';
+import type { Fleet } from './fleet/fleet.ts';
+import type { Behaviour } from './fleet/sample-service/package.ts';
 import type { Finished } from './programs.ts';
-import type { Behaviour } from './sample-service/package.ts';
 
 /** What a test needs done by the publisher before it begins: it throws when that does not succeed. */
 

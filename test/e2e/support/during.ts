@@ -1,5 +1,5 @@
 import type { Finished } from '../../support/programs.ts';
-import { parseEvent } from '../../support/publisher-events.ts';
+import { parseEvent } from '../../support/publisher/events.ts';
 import type { Host, Site } from './site.ts';
 
 /** What happens to an instance when it first reports a state: `starting`, or, on its way back, `back starting`. */

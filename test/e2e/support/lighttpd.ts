@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { inject } from 'vitest';
-import type { ServiceYaml } from '../../support/fleet.ts';
+import type { ServiceYaml } from '../../support/fleet/fleet.ts';
 import { get } from './services.ts';
 import { commandLine } from './shell.ts';
 import type { Host } from './site.ts';

@@ -5,7 +5,7 @@ import { existsSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } fr
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunResult, runCommand } from '../../../agent/host/run.ts';
+import { type RunResult, runCommand } from '../../../agent/host/process/run-command.ts';
 import { commandLine, confined } from './shell.ts';
 
 /**

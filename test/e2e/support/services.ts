@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { ServiceYaml } from '../../support/fleet.ts';
+import type { ServiceYaml } from '../../support/fleet/fleet.ts';
 import type { Host } from './site.ts';
 
 /** What runs on the instances: a unit of systemd, and the service as agent.yaml has it. */

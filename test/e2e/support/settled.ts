@@ -1,9 +1,9 @@
 import { posix } from 'node:path';
 import { expect } from 'vitest';
-import { RECORD_NAME } from '../../../agent/host/release-record.ts';
+import { RECORD_NAME } from '../../../agent/host/releases/release-record.ts';
 import { isEnding, type Report } from '../../../shared/report.ts';
-import type { RecordWatch } from '../../fault/support/record-watch.ts';
-import { BUCKET, ENV, type Fleet } from '../../support/fleet.ts';
+import type { RecordWatch } from '../../fault/support/publisher/record-watch.ts';
+import { BUCKET, ENV, type Fleet } from '../../support/fleet/fleet.ts';
 import { type Named, versionOf } from './services.ts';
 import type { Host } from './site.ts';
 

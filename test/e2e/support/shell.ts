@@ -1,4 +1,4 @@
-import { runCommand } from '../../../agent/host/run.ts';
+import { runCommand } from '../../../agent/host/process/run-command.ts';
 
 /** Commands of this machine: argv arrays, bounded, and what they said when they fail. */
 

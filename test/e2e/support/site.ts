@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 import { stringify } from 'yaml';
 import { agentQueueName } from '../../../shared/names.ts';
-import { BUCKET, ENV, type Fleet, type ServiceYaml, startFleet } from '../../support/fleet.ts';
+import { BUCKET, ENV, type Fleet, type ServiceYaml, startFleet } from '../../support/fleet/fleet.ts';
 import { freePort } from '../../support/ports.ts';
 import { createMachine, type Machine } from './machine.ts';
 

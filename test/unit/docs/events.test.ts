@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { notice } from '../../../publisher/notices.ts';
+import { notice } from '../../../publisher/notify/notice.ts';
 
 /** docs/EVENTS.md says of every event what it holds: neither more nor less than the schema. */
 

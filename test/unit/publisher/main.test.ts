@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Cloud, startCloud } from '../../support/cloud.ts';
+import { type Cloud, startCloud } from '../../support/cloud/cloud.ts';
 import { type Program, PUBLISHER, startProgram } from '../../support/programs.ts';
 
 const PATIENCE = 30_000;

@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Environment } from '../../../publisher/config.ts';
+import type { Environment } from '../../../publisher/config/load.ts';
 import { issuedBy, openSession, originOf } from '../../../publisher/session.ts';
 import { generateKeys } from '../../../shared/signing.ts';
-import { never } from './stage.ts';
+import { never } from '../../support/publisher/stage.ts';
 
 describe('who publishes', () => {
   const origin = { user: 'ann', host: 'desk' };

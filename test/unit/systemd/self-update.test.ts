@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { temporaryDirectory } from '../agent/host/fixtures/temporary.ts';
+import { temporaryDirectory } from '../../support/host/temporary.ts';
 
 /** The guard itself, with systemctl, dpkg and sleep in the place of systemd's, dpkg's and the time's. */
 

@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createLoadBalancer, type LoadBalancerOptions } from '../../../../agent/aws/load-balancer.ts';
 import { createAws } from '../../../../shared/aws.ts';
-import { type FakeElb, startFakeElb } from '../../../support/fake-elb.ts';
-import { NEVER, rejection } from './fixture.ts';
+import { NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { type FakeElb, startFakeElb } from '../../../support/cloud/fake-elb.ts';
 
 const WEB = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/73e2d6bc24d8a067';
 const API = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/api/73e2d6bc24d8a068';

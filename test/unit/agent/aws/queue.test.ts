@@ -8,8 +8,15 @@ import { describe, expect, test, vi } from 'vitest';
 import { createAgentQueue, isQueueGone } from '../../../../agent/aws/queue.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { silentLog } from '../../../../shared/log.ts';
-import { fakeAws, NEVER, rejection } from './fixture.ts';
-import { attributesOf, insteadOnce, QUEUE, queueAndCloud, subscriptionsOf, urlOf } from './queue-fixture.ts';
+import { fakeAws, NEVER, rejection } from '../../../support/aws/fixture.ts';
+import {
+  attributesOf,
+  insteadOnce,
+  QUEUE,
+  queueAndCloud,
+  subscriptionsOf,
+  urlOf,
+} from '../../../support/aws/queue-fixture.ts';
 
 describe('ensure', () => {
   test('what is published to the topic is received as it was published', async () => {

@@ -7,8 +7,14 @@ import {
 import { describe, expect, test } from 'vitest';
 import { createAgentQueue } from '../../../../agent/aws/queue.ts';
 import { silentLog } from '../../../../shared/log.ts';
-import { NEVER, rejection } from './fixture.ts';
-import { attributesOf, insteadOnce, QUEUE, queueAndCloud, subscriptionsOf } from './queue-fixture.ts';
+import { NEVER, rejection } from '../../../support/aws/fixture.ts';
+import {
+  attributesOf,
+  insteadOnce,
+  QUEUE,
+  queueAndCloud,
+  subscriptionsOf,
+} from '../../../support/aws/queue-fixture.ts';
 
 describe('the subscription', () => {
   test('no other topic can send to the queue', async () => {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { check, type Finding } from '../../../../agent/commands/check.ts';
-import type { Wiring } from '../../../../agent/commands/wiring.ts';
+import type { Wiring } from '../../../../agent/commands/deps.ts';
 import { parseAgentConfig } from '../../../../agent/config.ts';
 import type { ServiceStatus } from '../../../../agent/deploy/ports.ts';
-import { parseShow, statusOf } from '../../../../agent/host/systemd.ts';
+import { parseShow, statusOf } from '../../../../agent/host/services/systemd.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 
 /** What `check` makes of one service; all else about the instance is well. */

@@ -12,7 +12,7 @@ import {
   withEnding,
 } from '../../../../agent/deploy/state.ts';
 import type { Report } from '../../../../shared/report.ts';
-import { orderOf } from '../../../support/fake-ports.ts';
+import { orderOf } from '../../../support/fleet/fake-ports.ts';
 
 const EMPTY = initialState('i-1', 'payments');
 const ORDER = orderOf('1.4.2');

@@ -18,7 +18,7 @@ import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
 import type { Ending, Report } from '../../../../shared/report.ts';
 import { trustNone, type Verifier } from '../../../../shared/signing.ts';
-import { artifactsOf, orderOf } from '../../../support/fake-ports.ts';
+import { artifactsOf, orderOf } from '../../../support/fleet/fake-ports.ts';
 
 const SINCE = '2026-01-31T08:00:00.000Z';
 const WANT: Desired = {

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Change } from '../../../../agent/deploy/ports.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
-import { live } from '../../../support/agent-life.ts';
+import { live } from '../../../support/fleet/agent-life.ts';
 import {
   createFakePorts,
   type Model,
   modelRunning,
   orderOf,
   serviceConfig,
-} from '../../../support/fake-ports.ts';
+} from '../../../support/fleet/fake-ports.ts';
 
 /** The steps over a package type that replaces files in place: it stops the service, and scripts may start it. */
 

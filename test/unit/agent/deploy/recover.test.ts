@@ -14,7 +14,7 @@ import {
   type ServiceState,
 } from '../../../../agent/deploy/state.ts';
 import { PROGRESS_STATES } from '../../../../shared/report.ts';
-import { orderOf } from '../../../support/fake-ports.ts';
+import { orderOf } from '../../../support/fleet/fake-ports.ts';
 
 const HERE = { instance: 'i-1', service: 'payments' };
 const idle: ServiceState = {

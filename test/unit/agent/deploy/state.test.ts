@@ -23,7 +23,7 @@ import {
 } from '../../../../agent/deploy/state.ts';
 import { newUlid } from '../../../../shared/names.ts';
 import { ENDINGS, type Ending, PROGRESS_STATES, type Report, type State } from '../../../../shared/report.ts';
-import { artifactsOf, orderOf } from '../../../support/fake-ports.ts';
+import { artifactsOf, orderOf } from '../../../support/fleet/fake-ports.ts';
 
 const AT = '2026-01-31T08:00:00.000Z';
 const EMPTY = initialState('i-1', 'payments');

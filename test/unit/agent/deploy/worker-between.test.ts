@@ -3,7 +3,7 @@ import type { DesiredReader } from '../../../../agent/deploy/converge.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 import { silentLog } from '../../../../shared/log.ts';
-import { live } from '../../../support/agent-life.ts';
+import { live } from '../../../support/fleet/agent-life.ts';
 import {
   createFakePorts,
   hook,
@@ -12,7 +12,7 @@ import {
   modelRunning,
   orderOf,
   serviceConfig,
-} from '../../../support/fake-ports.ts';
+} from '../../../support/fleet/fake-ports.ts';
 
 /** What comes between a look and what is made of it, and between two lives of the agent. */
 

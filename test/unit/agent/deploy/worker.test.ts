@@ -3,7 +3,7 @@ import type { Desired } from '../../../../shared/desired.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
 import { isEnding } from '../../../../shared/report.ts';
-import { live } from '../../../support/agent-life.ts';
+import { live } from '../../../support/fleet/agent-life.ts';
 import {
   createModel,
   hook,
@@ -11,7 +11,7 @@ import {
   modelRunning,
   orderOf,
   serviceConfig,
-} from '../../../support/fake-ports.ts';
+} from '../../../support/fleet/fake-ports.ts';
 
 /** The steps, their order and the decisions between them, over an instance in memory. */
 

@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import type { PublisherEvent } from '../../../../publisher/events.ts';
 import { createJson } from '../../../../publisher/render/json.ts';
 import { createLines } from '../../../../publisher/render/lines.ts';
-import { FLEET, HALFWAY, ID, START, said, settled, started } from './samples.ts';
+import {
+  FLEET,
+  HALFWAY,
+  ID,
+  START,
+  said,
+  settled,
+  started,
+} from '../../../support/publisher/render-samples.ts';
 
 function lines(events: readonly PublisherEvent[]): string[] {
   let text = '';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { ShowAnswer } from '../../../../publisher/commands/show.ts';
-import type { PastDeployment } from '../../../../publisher/local-deployments.ts';
+import type { PastDeployment } from '../../../../publisher/record/local-deployment.ts';
 import { historyLines, historyTable } from '../../../../publisher/render/history.ts';
 import { showLines, showTable } from '../../../../publisher/render/show.ts';
 import { plain } from '../../../../publisher/render/text.ts';
 import type { Report } from '../../../../shared/report.ts';
-import { HALFWAY, ID, START } from './samples.ts';
+import { HALFWAY, ID, START } from '../../../support/publisher/render-samples.ts';
 
 const page = { columns: 240, paint: plain };
 const at = (seconds: number) => new Date(START + seconds * 1000).toISOString();

@@ -1,0 +1,149 @@
+/**
+ * The rooms and what each may import; type imports count. A room that has no line here may be imported by nobody
+ * and imports nothing. docs/ARCHITECTURE.md gives the reasons.
+ *
+ * A key is a room: a folder, or a file at the top of a program. `room#types` allows type imports only.
+ */
+const ROOMS = {
+  // shared: neither program.
+  shared: [],
+
+  // publisher, from the command line down.
+  'publisher/main.ts': [
+    'publisher/cli',
+    'publisher/commands',
+    'publisher/config',
+    'publisher/notify',
+    'publisher/render',
+    'publisher/session.ts',
+    'publisher/events.ts',
+  ],
+  'publisher/cli': [
+    'publisher/commands',
+    'publisher/config',
+    'publisher/plan',
+    'publisher/render',
+    'publisher/events.ts',
+    'publisher/session.ts',
+  ],
+  'publisher/commands': [
+    'publisher/config',
+    'publisher/record',
+    'publisher/queue',
+    'publisher/plan',
+    'publisher/rollout',
+    'publisher/messaging',
+    'publisher/packages',
+    'publisher/session.ts',
+    'publisher/events.ts',
+  ],
+  'publisher/rollout': [
+    'publisher/plan',
+    'publisher/record',
+    'publisher/messaging',
+    'publisher/queue#types',
+    'publisher/session.ts',
+    'publisher/events.ts',
+    'publisher/config#types',
+  ],
+  'publisher/queue': ['publisher/record', 'publisher/session.ts', 'publisher/events.ts'],
+  'publisher/messaging': ['publisher/session.ts', 'publisher/events.ts'],
+  'publisher/packages': ['publisher/record', 'publisher/session.ts', 'publisher/events.ts'],
+  'publisher/notify': [
+    'publisher/config',
+    'publisher/events.ts',
+    'publisher/session.ts#types',
+    'publisher/render/text.ts',
+  ],
+  'publisher/render': [
+    'publisher/commands#types',
+    'publisher/record#types',
+    'publisher/rollout#types',
+    'publisher/config#types',
+    'publisher/events.ts#types',
+  ],
+  'publisher/session.ts': ['publisher/config#types', 'publisher/record', 'publisher/events.ts'],
+  'publisher/plan': ['publisher/record#types', 'publisher/config#types'],
+  'publisher/config': ['publisher/plan'],
+  'publisher/record': ['publisher/events.ts', 'publisher/config#types'],
+  'publisher/events.ts': [],
+
+  // agent: ports and adapters; only the composition root joins them.
+  'agent/main.ts': ['agent/cli.ts', 'agent/config.ts', 'agent/wire-agent.ts', 'agent/wire-commands.ts'],
+  'agent/wire-agent.ts': ['agent/loop', 'agent/deploy', 'agent/host', 'agent/aws', 'agent/config.ts'],
+  'agent/wire-commands.ts': ['agent/commands', 'agent/deploy', 'agent/host', 'agent/aws', 'agent/config.ts'],
+  'agent/cli.ts': ['agent/config.ts'],
+  'agent/config.ts': [],
+  'agent/loop': ['agent/deploy'],
+  'agent/commands': ['agent/deploy', 'agent/config.ts'],
+  'agent/deploy': [],
+  'agent/aws': ['agent/deploy/ports.ts'],
+  'agent/host/fs': ['agent/deploy/ports.ts'],
+  'agent/host/process': ['agent/host/fs', 'agent/deploy/ports.ts'],
+  'agent/host/releases': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/services': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/state': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/system': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/self-update': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/deb': ['agent/host/fs', 'agent/host/process', 'agent/host/releases', 'agent/deploy/ports.ts'],
+};
+
+/** Adapters' libraries are for adapters. */
+const ADAPTERS_ONLY = '^(@aws-sdk/|@smithy/|execa$|(node:)?fs|(node:)?child_process)';
+
+const path = (room) => `^${room.replaceAll('.', '\\.')}${room.endsWith('.ts') ? '$' : '/'}`;
+
+function rulesOf([room, allowed]) {
+  const types = allowed.filter((one) => one.endsWith('#types')).map((one) => one.slice(0, -'#types'.length));
+  const values = allowed.filter((one) => !one.endsWith('#types'));
+  const self = room === 'shared' ? [] : [room, 'shared'];
+  const reachable = ['package.json', room, ...self, ...values].map(path);
+  const from = { path: path(room) };
+  const program = { path: '^(agent|publisher|shared|systemd|test)/' };
+  return [
+    {
+      name: `${room} imports its rooms only`,
+      severity: 'error',
+      from,
+      to: { ...program, pathNot: [...reachable, ...types.map(path)] },
+    },
+    ...types.map((target) => ({
+      name: `${room} takes types only from ${target}`,
+      severity: 'error',
+      from,
+      to: { path: path(target), pathNot: reachable, dependencyTypesNot: ['type-only'] },
+    })),
+  ];
+}
+
+export default {
+  forbidden: [
+    { name: 'no circle of any kind', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'nothing imports test/', severity: 'error', from: { pathNot: '^test/' }, to: { path: '^test/' } },
+    {
+      name: 'a verb imports no verb',
+      severity: 'error',
+      from: { path: '^publisher/commands/(?!guards)' },
+      to: { path: '^publisher/commands/(?!guards)' },
+    },
+    {
+      name: 'agent/deploy knows ports only',
+      severity: 'error',
+      from: { path: '^agent/deploy/' },
+      to: { path: ADAPTERS_ONLY },
+    },
+    ...Object.entries(ROOMS).flatMap(rulesOf),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^dist/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    detectProcessBuiltinModuleCalls: true,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+      extensions: ['.ts', '.mjs', '.js', '.json'],
+    },
+  },
+};

@@ -1,0 +1,148 @@
+import { GetQueueUrlCommand, SendMessageBatchCommand } from '@aws-sdk/client-sqs';
+import type { Aws } from '../../shared/aws.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import { ulidTime } from '../../shared/names.ts';
+import { backoffMs, deadline } from '../../shared/retry.ts';
+import { isNoSuchQueue, orAborted, pause } from './aws-call.ts';
+
+/** The way to the publishers' reply queues: in order, in the background, and nothing depends on it. */
+export interface Replies {
+  /**
+   * Never waits, never throws. When too many wait, the oldest makes room, one that is not `important` first.
+   * `replyTo` is the queue's name, in this account.
+   */
+  send(replyTo: string, body: string, options?: { important: boolean }): void;
+  /** Sends what waits, for `timeoutMs` at most; what is said later is not sent. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+interface Reply {
+  replyTo: string;
+  body: string;
+  important: boolean;
+}
+
+/** Waiting at once, over all reply queues. */
+const WAITING_LIMIT = 500;
+/** SQS API Reference, SendMessageBatch: 10 entries; their sum stays below the oldest limit, 256 KiB. */
+const BATCH = { entries: 10, bytes: 250 * 1024 };
+/** One try may take this long, ms: a progress that is older helps nobody. */
+const TRY_MS = 10_000;
+const TRIES = { attempts: 4, first: 500, longest: 1000 };
+/** SQS API Reference, CreateQueue: a queue is there for everyone a second after it was made; and clocks differ. */
+const YOUNG_MS = 10_000;
+/** Names and URLs of reply queues remembered; a queue's name is never used again. */
+const REMEMBERED = 1000;
+
+export function createReplies({ aws, log }: { aws: Aws; log: Log }): Replies {
+  let waiting: Reply[] = [];
+  const urls = new Map<string, string>();
+  const gone = new Map<string, true>();
+  const closing = new AbortController();
+  let closed = false;
+  let working: Promise<void> | undefined;
+
+  function makeRoom(): void {
+    if (waiting.length < WAITING_LIMIT) return;
+    const oldest = waiting.findIndex((reply) => !reply.important);
+    waiting.splice(Math.max(oldest, 0), 1);
+  }
+
+  /** The oldest reply, and those behind it for the same queue, as many as one request takes. */
+  function nextBatch(): Reply[] {
+    const batch: Reply[] = [];
+    let bytes = 0;
+    for (const reply of waiting) {
+      if (reply.replyTo !== waiting[0]?.replyTo) continue;
+      bytes += Buffer.byteLength(reply.body);
+      if (batch.length === BATCH.entries || (batch.length > 0 && bytes > BATCH.bytes)) break;
+      batch.push(reply);
+    }
+    waiting = waiting.filter((reply) => !batch.includes(reply));
+    return batch;
+  }
+
+  async function urlOf(replyTo: string, abortSignal: AbortSignal): Promise<string> {
+    const known = urls.get(replyTo);
+    if (known !== undefined) return known;
+    const command = new GetQueueUrlCommand({ QueueName: replyTo });
+    const { QueueUrl = '' } = await aws.sqs.send(command, { abortSignal });
+    remember(urls, replyTo, QueueUrl);
+    return QueueUrl;
+  }
+
+  /** Sends a batch; what SQS would take at another time is returned. */
+  async function trySending(replyTo: string, batch: Reply[]): Promise<Reply[]> {
+    using limit = deadline(TRY_MS, closing.signal, 'sending a reply');
+    const Entries = batch.map(({ body }, index) => ({ Id: String(index), MessageBody: body }));
+    const command = { QueueUrl: await urlOf(replyTo, limit.signal), Entries };
+    const answer = await aws.sqs.send(new SendMessageBatchCommand(command), { abortSignal: limit.signal });
+    if (answer.Failed?.length) log.warn({ replyTo, failed: answer.Failed }, 'SQS did not take some replies');
+    return (answer.Failed ?? []).flatMap(({ Id, SenderFault }) =>
+      SenderFault ? [] : (batch[Number(Id)] ?? []),
+    );
+  }
+
+  function forget(replyTo: string): void {
+    log.debug({ replyTo }, 'nobody waits for replies there any more');
+    remember(gone, replyTo, true);
+    waiting = waiting.filter((reply) => reply.replyTo !== replyTo);
+  }
+
+  async function sendBatch(replyTo: string, batch: Reply[]): Promise<void> {
+    let left = batch;
+    let failure: unknown;
+    for (let attempt = 0; attempt < TRIES.attempts && !closing.signal.aborted; attempt += 1) {
+      try {
+        if (attempt > 0) await pause(backoffMs(attempt - 1, TRIES), closing.signal);
+        left = await trySending(replyTo, left);
+        if (left.length === 0) return;
+      } catch (error) {
+        failure = error;
+        if (isNoSuchQueue(error) && aws.now() - madeAt(replyTo) > YOUNG_MS) break;
+      }
+    }
+    if (isNoSuchQueue(failure)) forget(replyTo);
+    else log.warn({ replyTo, lost: left.length, why: messageOf(failure) }, 'replies could not be sent');
+  }
+
+  async function work(): Promise<void> {
+    // What is said in the same breath goes in the same request.
+    await Promise.resolve();
+    while (waiting.length > 0 && !closing.signal.aborted) {
+      const batch = nextBatch();
+      if (batch[0]) await sendBatch(batch[0].replyTo, batch);
+    }
+    working = undefined;
+  }
+
+  return {
+    send(replyTo, body, { important } = { important: false }) {
+      if (closed || gone.has(replyTo)) return;
+      // The outbox tries again and again; once in here is enough.
+      if (waiting.some((reply) => reply.replyTo === replyTo && reply.body === body)) return;
+      makeRoom();
+      waiting.push({ replyTo, body, important });
+      working ??= work();
+    },
+
+    async close(timeoutMs) {
+      closed = true;
+      using limit = deadline(timeoutMs, new AbortController().signal, 'sending the last replies');
+      await orAborted(working ?? Promise.resolve(), limit.signal).catch(() => undefined);
+      closing.abort();
+    },
+  };
+}
+
+/** The ULID at the end of its name says when the publisher made the queue, ms since the epoch. */
+function madeAt(replyTo: string): number {
+  return ulidTime(replyTo.slice(-26));
+}
+
+function remember<T>(memory: Map<string, T>, name: string, value: T): void {
+  memory.set(name, value);
+  const oldest = memory.keys().next().value;
+  if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);
+}

@@ -1,0 +1,185 @@
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { type Aws, awsError, awsStatus } from '../../shared/aws.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
+import { manifest } from '../../shared/manifest.ts';
+import { keys } from '../../shared/names.ts';
+import { deadline } from '../../shared/retry.ts';
+import { bodyChunks } from '../../shared/s3-body.ts';
+import type { Verifier } from '../../shared/signing.ts';
+import type { ArtifactStore, DesiredStore, ManifestStore } from '../deploy/ports.ts';
+import { type Finding, finding, isNamed } from './aws-call.ts';
+
+/** A body that brings no byte for this long is dead, ms. */
+const STALL_MS = 15_000;
+/** A signed document that is not here by then is none: one that comes in drips never stalls. ms */
+const DOCUMENT_MS = 60_000;
+/** A signed document is a few KiB; more than this is not one, bytes. */
+const DOCUMENT_LIMIT = 1024 * 1024;
+/** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 where it would answer 404. */
+const DENIED_HINT =
+  'allow s3:GetObject there, and s3:ListBucket on the bucket: without that, AWS refuses to say that a file is missing';
+
+export interface StoreOptions {
+  aws: Aws;
+  bucket: string;
+  /** For tests, ms. */
+  stallMs?: number;
+  /** For tests, ms. */
+  documentMs?: number;
+}
+
+/** The artifacts of the environment's bucket. */
+export function createArtifactStore({ aws, bucket, stallMs = STALL_MS }: StoreOptions): ArtifactStore {
+  return {
+    async read({ service, version, artifact, start, end, signal }) {
+      signal.throwIfAborted();
+      if (start >= end) return nothing();
+      const what = `${artifact.name} of ${service} ${version}`;
+      const place = {
+        Bucket: bucket,
+        Key: keys.artifact(service, version, artifact.sha256, artifact.name),
+      };
+      const command = new GetObjectCommand({ ...place, Range: `bytes=${start}-${end - 1}` });
+      try {
+        const answer = await aws.s3.send(command, { abortSignal: signal });
+        return explained(bodyChunks(answer, { signal, stallMs, start }), (error) =>
+          signal.aborted ? error : downloadError(error, what, place),
+        );
+      } catch (error) {
+        signal.throwIfAborted();
+        throw downloadError(error, what, place);
+      }
+    },
+  };
+}
+
+function downloadError(error: unknown, what: string, place: { Bucket: string; Key: string }): Error {
+  if (isNamed(error, 'NoSuchBucket')) return awsError(error, `download ${what} from ${place.Bucket}`);
+  if (awsStatus(error) === 404 || isNamed(error, 'NoSuchKey')) {
+    const message = `cannot download ${what}: s3://${place.Bucket}/${place.Key} does not exist`;
+    return new TriggerDeployError('ARTIFACT_NOT_FOUND', message, {
+      cause: error,
+      hint: 'push the version to this environment, or promote it',
+    });
+  }
+  if (awsStatus(error) === 416) {
+    const message = `cannot download ${what}: the stored file is shorter than its signed size`;
+    return new TriggerDeployError('DOWNLOAD_FAILED', message, { cause: error });
+  }
+  const { code, message, hint } = awsError(error, `download ${what}`);
+  return new TriggerDeployError('DOWNLOAD_FAILED', message, {
+    cause: error,
+    hint: code === 'AWS_DENIED' && awsStatus(error) === 403 ? DENIED_HINT : hint,
+  });
+}
+
+/** The desired states of one environment. */
+export function createDesiredStore(options: StoreOptions & { env: string }): DesiredStore {
+  const { env } = options;
+  return {
+    read: (service, knownEtag, signal) =>
+      readDocument(options, {
+        key: keys.desired(env, service),
+        doing: `read the desired state of ${service} in ${env}`,
+        knownEtag,
+        signal,
+      }),
+  };
+}
+
+/** The manifests of the environment's bucket, verified like any document. */
+export function createManifestStore(options: StoreOptions & { verifier: Verifier }): ManifestStore {
+  return {
+    async read(service, version, signal) {
+      const answer = await readDocument(options, {
+        key: keys.manifest(service, version),
+        doing: `read the manifest of ${service} ${version}`,
+        knownEtag: undefined,
+        signal,
+      });
+      if (typeof answer === 'string') return undefined;
+      const found = await options.verifier.verify('td-manifest+jws', answer.text, manifest);
+      return found.service === service && found.version === version ? found : undefined;
+    },
+  };
+}
+
+async function readDocument(
+  { aws, bucket, stallMs = STALL_MS, documentMs = DOCUMENT_MS }: StoreOptions,
+  request: { key: string; doing: string; knownEtag: string | undefined; signal: AbortSignal },
+): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'> {
+  const { key, doing, knownEtag } = request;
+  request.signal.throwIfAborted();
+  using within = deadline(documentMs, request.signal, doing);
+  const { signal } = within;
+  const command = new GetObjectCommand({
+    Bucket: bucket,
+    Key: key,
+    ...(knownEtag !== undefined && { IfNoneMatch: knownEtag }),
+  });
+  try {
+    const answer = await aws.s3.send(command, { abortSignal: signal });
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const part of bodyChunks(answer, { signal, stallMs })) {
+      size += part.length;
+      if (size > DOCUMENT_LIMIT) {
+        throw new TriggerDeployError('DOCUMENT_INVALID', `cannot ${doing}: it is larger than 1 MiB`);
+      }
+      parts.push(part);
+    }
+    return { text: Buffer.concat(parts).toString('utf8'), etag: answer.ETag ?? '' };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (awsStatus(error) === 304) return 'unchanged';
+    if (isNamed(error, 'NoSuchKey')) return 'absent';
+    throw awsError(error, doing);
+  }
+}
+
+/**
+ * Whether this instance may do in the bucket what an agent does: three requests for places where nothing ever
+ * lies. The one that asks for a write sets a condition that cannot hold, so S3 says whether it would be allowed
+ * and writes nothing (S3 User Guide, "Conditional writes").
+ */
+export async function probeBucket(
+  aws: Aws,
+  bucket: string,
+  env: string,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const nobody = 'trigger-deploy-check';
+  const read = (Key: string) => () =>
+    aws.s3.send(new GetObjectCommand({ Bucket: bucket, Key }), { abortSignal: signal });
+  const write = (Key: string) => () =>
+    aws.s3.send(new PutObjectCommand({ Bucket: bucket, Key, IfMatch: `"${nobody}"`, Body: '-' }), {
+      abortSignal: signal,
+    });
+  const looks: [string, () => Promise<unknown>][] = [
+    [`read s3://${bucket}/artifacts/`, read(keys.artifact(nobody, '0', '0'.repeat(64), nobody))],
+    [`read s3://${bucket}/state/${env}/`, read(keys.desired(env, nobody))],
+    [`write s3://${bucket}/state/${env}/`, write(keys.instance(env, nobody, nobody))],
+  ];
+  const findings: Finding[] = [];
+  for (const [doing, ask] of looks) {
+    const found = await finding(doing, signal, async () => {
+      await ask().catch((error) => {
+        // Both say: allowed, but there is nothing.
+        if (!isNamed(error, 'NoSuchKey') && awsStatus(error) !== 412) throw error;
+      });
+      return `may ${doing}`;
+    });
+    findings.push(found);
+  }
+  return findings;
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+async function* explained(chunks: AsyncIterable<Uint8Array>, explain: (error: unknown) => unknown) {
+  try {
+    yield* chunks;
+  } catch (error) {
+    throw explain(error);
+  }
+}

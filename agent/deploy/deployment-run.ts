@@ -1,0 +1,116 @@
+import type { Log } from '../../shared/log.ts';
+import type { Step } from '../../shared/report.ts';
+import { contextOf, reportOf } from './build-report.ts';
+import type { Identity, Ports, ServiceConfig } from './ports.ts';
+import { type Active, beforeSwitch, moved } from './state.ts';
+import type { StateCell } from './state-store.ts';
+
+/** One deployment under way: what the steps read, and the two ways in which they move it on. */
+export interface Run {
+  readonly ports: Ports;
+  readonly service: ServiceConfig;
+  readonly identity: Identity;
+  readonly log: Log;
+  /** Aborts when the agent stops and, up to the switch and not beyond it, when the deployment is cancelled or superseded. */
+  readonly signal: AbortSignal;
+  /** Aborts as `signal` does, but not when the agent stops: for what a stop waits for, and does not end. */
+  readonly unlessCancelled: AbortSignal;
+  /** Aborts when the agent stops, and for nothing else. */
+  readonly stopping: AbortSignal;
+  active(): Active;
+  /** Journals the change, then reports the state. What is recorded survives a kill; what is reported may be lost. */
+  move(patch: Partial<Active>): Promise<void>;
+  /** Tells whoever watches how it goes within the state; not journalled. */
+  note(text: string): void;
+  /** Runs a step and adds its time to the deployment's timings. */
+  timed<T>(step: Step, work: () => Promise<T>): Promise<T>;
+  /** The ms spent in each step so far. */
+  timings(): Active['timings'];
+  /** The number of the next report. */
+  nextN(): number;
+}
+
+export function createRun(context: {
+  ports: Ports;
+  service: ServiceConfig;
+  identity: Identity;
+  log: Log;
+  stopping: AbortSignal;
+  cancelled: AbortSignal;
+  cell: StateCell;
+}): Run {
+  const { ports, service, identity, log, stopping, cell } = context;
+  const never = new AbortController().signal;
+  const stoppingOrCancelled = AbortSignal.any([stopping, context.cancelled]);
+  const active = () => {
+    const current = cell.read().active;
+    if (!current) throw new Error('no deployment is active');
+    return current;
+  };
+  const timings = { ...active().timings };
+  let n = active().n;
+  const nextN = () => {
+    n += 1;
+    return n;
+  };
+  let step: Step | undefined;
+  let lastNote = '';
+  const report = (note?: string) => {
+    const now = active();
+    const rollingBack = now.direction === 'back' ? 'rollback' : step;
+    ports.reporter.progress(
+      reportOf(identity, now.order, {
+        ...contextOf(now),
+        timings,
+        state: now.state,
+        n: nextN(),
+        at: ports.clock.now(),
+        step: rollingBack,
+        note,
+      }),
+      now.order.replyTo,
+    );
+  };
+  return {
+    ports,
+    service,
+    identity,
+    log,
+    stopping,
+    get signal() {
+      return beforeSwitch(active()) ? stoppingOrCancelled : stopping;
+    },
+    get unlessCancelled() {
+      return beforeSwitch(active()) ? context.cancelled : never;
+    },
+    active,
+    timings: () => timings,
+    nextN,
+    async move(patch) {
+      const before = active().state;
+      await cell.update((state) => moved(state, { ...patch, timings: { ...timings }, n: n + 1 }));
+      if (active().state !== before) {
+        const { state, direction, previous, startedAt } = active();
+        const sinceMs = Math.max(0, Math.round(ports.clock.now() - startedAt));
+        log.info({ state, direction, previous, sinceMs, ...(lastNote && { note: lastNote }) }, state);
+        lastNote = '';
+      }
+      report();
+    },
+    note(text) {
+      if (text === lastNote) return;
+      lastNote = text;
+      log.debug({ note: text }, text);
+      report(text);
+    },
+    async timed(name, work) {
+      step = name;
+      const began = ports.clock.monotonic();
+      try {
+        return await work();
+      } finally {
+        timings[name] = (timings[name] ?? 0) + ports.clock.monotonic() - began;
+      }
+    },
+  };
+}

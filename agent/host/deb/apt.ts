@@ -1,0 +1,65 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runCommand } from '../process/run-command.ts';
+
+/** What apt can get, without installing anything: apt does not even take its locks for this. */
+
+const SIMULATE_TIMEOUT_MS = 120_000;
+const DOWNLOAD_TIMEOUT_MS = 600_000;
+
+const aptArgv = {
+  /** `name=version`, into the working directory. Root's own staging is closed to apt's user `_apt`. */
+  download: (wanted: readonly string[]) => [
+    ...['apt-get', '--quiet', '--option=APT::Sandbox::User=root', '--option=Acquire::Retries=3', 'download'],
+    ...wanted,
+  ],
+  simulate: (deb: string) => [
+    ...['apt-get', '--quiet', '--simulate', '--no-install-recommends', '--allow-downgrades'],
+    ...['--option=APT::Sandbox::User=root', 'install', deb],
+  ],
+};
+
+/** What apt would do to install a .deb: `name=version` of what it would install, names of what it would remove. */
+export interface Plan {
+  install: string[];
+  remove: string[];
+}
+
+/** The `Inst NAME [old] (VERSION …` and `Remv NAME …` lines of a simulation. */
+export function parsePlan(text: string): Plan {
+  const plan: Plan = { install: [], remove: [] };
+  for (const line of text.split('\n')) {
+    const [, name, version] = /^Inst (\S+) (?:\[[^\]]*\] )?\((\S+) /.exec(line) ?? [];
+    if (name !== undefined) plan.install.push(`${name}=${version}`);
+    const [, removed] = /^Remv (\S+)/.exec(line) ?? [];
+    if (removed !== undefined) plan.remove.push(removed);
+  }
+  return plan;
+}
+
+/** apt's plan for the file; a string says why it has none. */
+export async function planFor(deb: string, signal: AbortSignal): Promise<Plan | string> {
+  const { exitCode, stdout, output } = await runCommand(aptArgv.simulate(deb), {
+    signal,
+    timeout: SIMULATE_TIMEOUT_MS,
+    env: { LC_ALL: 'C' },
+  });
+  return exitCode === 0 ? parsePlan(stdout) : output;
+}
+
+/** The .debs of all of `wanted` in `directory`, which was empty, by their paths; a string says why not. */
+export async function download(
+  wanted: readonly string[],
+  directory: string,
+  signal: AbortSignal,
+): Promise<string[] | string> {
+  const { exitCode, output } = await runCommand(aptArgv.download(wanted), {
+    signal,
+    timeout: DOWNLOAD_TIMEOUT_MS,
+    cwd: directory,
+    env: { LC_ALL: 'C' },
+  });
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.deb'));
+  if (exitCode !== 0 || names.length < wanted.length) return output;
+  return names.map((name) => join(directory, name));
+}

@@ -1,0 +1,147 @@
+import { copyFile, mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import type { ArtifactStore } from '../../deploy/ports.ts';
+import { ignoring, makeNew } from '../fs/durable-files.ts';
+import { downloadArtifact } from '../releases/download.ts';
+import type { Contents } from '../releases/releases.ts';
+import { fileDigest } from '../releases/tree-digest.ts';
+import { download, planFor } from './apt.ts';
+import { unmetBy } from './dependencies.ts';
+import { architecture, bareVersion, type DebFile, inspectDeb } from './dpkg.ts';
+
+/**
+ * What a deb's release holds: `package.deb`, and in `dependencies/` what was fetched to be installed with it.
+ * Everything is looked at before anything of it may run.
+ */
+
+export interface DebSource {
+  service: string;
+  /** The one package that may be installed. */
+  name: string;
+  fetchDependencies: boolean;
+  store: ArtifactStore;
+}
+
+export const debIn = (release: string) => join(release, 'package.deb');
+
+/** The .debs that were fetched with it, by their paths. */
+export async function dependenciesIn(release: string): Promise<string[]> {
+  const directory = join(release, 'dependencies');
+  return (await readdir(directory).catch(ignoring('ENOENT', []))).map((name) => join(directory, name));
+}
+
+/** What `package.deb` says of itself. @throws PACKAGE_INVALID unless it is `name`, `version`, for this machine. */
+export async function inspectRelease(
+  release: string,
+  { name, version }: { name: string; version: string },
+  signal: AbortSignal,
+): Promise<DebFile> {
+  const called = `the .deb of ${version}`;
+  const deb = await inspectDeb(debIn(release), called, signal);
+  if (deb.name !== name) {
+    throw invalid(`${called} is of the package ${deb.name}, and the config allows ${name}`);
+  }
+  if (bareVersion(deb.version) !== version) {
+    throw invalid(`${called} is of version ${deb.version}`, 'push a .deb under its own version');
+  }
+  const native = await architecture(signal);
+  if (deb.architecture !== 'all' && deb.architecture !== native) {
+    throw invalid(`${called} is for ${deb.architecture}, this machine is ${native}`);
+  }
+  return deb;
+}
+
+/** The dependencies that neither this machine nor the release's own can meet. */
+export async function unmetIn(release: string, deb: DebFile, signal: AbortSignal): Promise<string[]> {
+  const files = await dependenciesIn(release);
+  const beside = await Promise.all(files.map((file) => inspectDeb(file, basename(file), signal)));
+  return await unmetBy(deb, beside, signal);
+}
+
+export function debContents({ service, name, fetchDependencies, store }: DebSource): Contents {
+  return {
+    type: 'deb',
+
+    accept(artifacts) {
+      for (const artifact of artifacts) {
+        if (artifact.role === 'config') {
+          throw invalid(
+            `${artifact.name}: a deb takes no config files beside it`,
+            'put them into the package',
+          );
+        }
+        if (!artifact.name.endsWith('.deb')) throw invalid(`${artifact.name} is not a .deb`);
+      }
+    },
+
+    needs: (artifacts) => ({
+      bytes: artifacts.reduce((sum, { size }) => sum + size, 0),
+      inodes: artifacts.length + 6,
+    }),
+
+    async fill({ release, scratch }, { order, note, signal }) {
+      const { version } = order;
+      let downloaded = 0;
+      for (const artifact of order.artifacts) {
+        const path = debIn(release);
+        downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
+      }
+      const deb = await inspectRelease(release, { name, version }, signal);
+      if (fetchDependencies && (await unmetBy(deb, [], signal)).length > 0) {
+        note(`fetching what ${name} ${version} depends on`);
+        downloaded += await fetchInto(release, scratch, deb, signal);
+      }
+      return downloaded;
+    },
+
+    async verify(place, _into, { order }) {
+      const [wanted] = order.artifacts;
+      const found = await fileDigest(debIn(place)).catch(() => undefined);
+      if (found === wanted?.sha256) return 0;
+      throw new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${debIn(place)} is not what was deployed`, {
+        hint: 'something holds it open: end that, then deploy again',
+      });
+    },
+
+    measure: async (path) => ({ bytes: (await stat(path)).size, inodes: 4 }),
+
+    copy: (path, release) => copyFile(path, debIn(release)),
+  };
+}
+
+/** apt's own choice, without what it would have to remove. Bytes fetched. @throws DEPENDENCY_UNMET. */
+async function fetchInto(
+  release: string,
+  scratch: string,
+  deb: DebFile,
+  signal: AbortSignal,
+): Promise<number> {
+  const refuse = (why: string, detail?: string) =>
+    new TriggerDeployError('DEPENDENCY_UNMET', `what ${deb.name} ${deb.version} depends on ${why}`, {
+      detail,
+      hint: 'apt-get update, or add the repository that has it',
+    });
+  const plan = await planFor(debIn(release), signal);
+  if (typeof plan === 'string') throw refuse('cannot be had from apt', plan);
+  if (plan.remove.length > 0) {
+    throw refuse(`can only be installed where ${plan.remove.join(', ')} is removed: nothing is removed`);
+  }
+  const wanted = plan.install.filter((one) => one !== `${deb.name}=${deb.version}`);
+  if (wanted.length === 0) return 0;
+  const [fetched, directory] = [join(scratch, 'dependencies'), join(release, 'dependencies')];
+  await makeNew(fetched, 0o700);
+  const files = await download(wanted, fetched, signal);
+  if (typeof files === 'string') throw refuse('could not be downloaded', files);
+  await mkdir(directory);
+  let bytes = 0;
+  for (const file of files) {
+    bytes += (await stat(file)).size;
+    await rename(file, join(directory, basename(file)));
+  }
+  return bytes;
+}
+
+function invalid(message: string, hint?: string): TriggerDeployError {
+  return new TriggerDeployError('PACKAGE_INVALID', message, { hint });
+}

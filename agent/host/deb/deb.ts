@@ -1,0 +1,125 @@
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { versionName } from '../../../shared/names.ts';
+import type { ManifestStore, PackageType } from '../../deploy/ports.ts';
+import { assertSpace } from '../fs/space.ts';
+import { type Commands, UNNOTED } from '../process/command-registry.ts';
+import { createReleases } from '../releases/releases.ts';
+import { placesOf } from '../releases/staging.ts';
+import { type DebSource, debContents, inspectRelease, unmetIn } from './contents.ts';
+import { bareVersion, installed, isSettled } from './dpkg.ts';
+import { createDpkgUnits } from './dpkg-unit.ts';
+import { createDebInstaller } from './install.ts';
+import { assureUndo } from './undo.ts';
+
+/**
+ * A Debian package. Its .debs are releases, complete or absent as any; which of them is current is dpkg's to say
+ * and nobody else's: there is no link that could say otherwise.
+ */
+
+export interface DebOptions extends DebSource {
+  dir: string;
+  keep: number;
+  acceptNoUndo: boolean;
+  /** ms */
+  installTimeout: number;
+  /** ms */
+  lockTimeout: number;
+  manifests: ManifestStore;
+  commands?: Commands | undefined;
+}
+
+/** Where dpkg unpacks to: its files lie beside the old ones until it is done. */
+const UNPACKED_IN = '/usr';
+/** Questions to dpkg that nobody can break off; ms. */
+const WITHIN = 30_000;
+
+export function createDebPackage(options: DebOptions): PackageType {
+  const { service, dir, keep, name, fetchDependencies, installTimeout, lockTimeout } = options;
+  const contents = debContents(options);
+  const releases = createReleases({ dir, keep }, contents);
+  const units = createDpkgUnits({
+    service,
+    dir,
+    timeout: installTimeout,
+    start: (options.commands ?? UNNOTED).indivisible,
+  });
+  const installer = createDebInstaller({ service, name, units, lockTimeout });
+  const undo = { ...options, releases, contents };
+  const releaseOf = placesOf(dir).release;
+
+  /** What could still keep dpkg from installing it. @throws PACKAGE_INVALID, NO_SPACE; what is unmet is returned. */
+  async function hindrances(version: string, signal: AbortSignal): Promise<string[]> {
+    const deb = await inspectRelease(releaseOf(version), { name, version }, signal);
+    await assertSpace(UNPACKED_IN, { bytes: deb.installedSize, inodes: 0 }, `${name} ${version}`);
+    return await unmetIn(releaseOf(version), deb, signal);
+  }
+
+  async function current(): Promise<string | null> {
+    const here = await installed(name, AbortSignal.timeout(WITHIN));
+    if (!here) return null;
+    const version = bareVersion(here.version);
+    if (versionName.safeParse(version).success) return version;
+    throw new TriggerDeployError('PACKAGE_INVALID', `dpkg has ${name} ${here.version}: no version of ours`, {
+      hint: 'install another version by hand, then deploy',
+    });
+  }
+
+  async function isWhole(): Promise<boolean> {
+    const here = await installed(name, AbortSignal.timeout(WITHIN));
+    return here === undefined || isSettled(here);
+  }
+
+  return {
+    type: 'deb',
+
+    releases: releases.releases,
+
+    current,
+
+    isWhole,
+
+    adopt: async () => null,
+
+    async prepare(order, note, signal) {
+      let { downloaded } = await releases.prepare(order, note, signal);
+      let unmet = await hindrances(order.version, signal);
+      if (unmet.length > 0 && fetchDependencies && downloaded === 0) {
+        // It was here already, and what it needs was removed since.
+        downloaded += (await releases.prepare({ ...order, fresh: true }, note, signal)).downloaded;
+        unmet = await hindrances(order.version, signal);
+      }
+      if (unmet.length > 0) {
+        throw new TriggerDeployError(
+          'DEPENDENCY_UNMET',
+          `${name} ${order.version} needs ${unmet.join('; ')}`,
+          {
+            hint: fetchDependencies
+              ? 'apt-get update, or add the repository that has it'
+              : 'install it first, or say `fetchDependencies: true` in the config',
+          },
+        );
+      }
+      return { downloaded: downloaded + (await assureUndo(undo, order.version, note, signal)) };
+    },
+
+    async switchTo(version, change) {
+      await units.settle(change.signal);
+      if (version === null) return await installer.remove(change);
+      if (!(await releases.record(version))) {
+        // What never left needs no release to come back.
+        if (!change.again && (await current()) === version && (await isWhole())) return;
+        throw new TriggerDeployError(
+          'RELEASE_INCOMPLETE',
+          `there is no .deb of ${name} ${version} in ${dir}: dpkg has what it had`,
+          { hint: `get it, and install it: apt-get install ${name}=${version}` },
+        );
+      }
+      await installer.install(version, releaseOf(version), change);
+    },
+
+    async prune(keepThese) {
+      const here = await current();
+      return await releases.prune(new Set([...keepThese, ...(here === null ? [] : [here])]));
+    },
+  };
+}

@@ -1,0 +1,172 @@
+import { truncate } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { cleanTail } from '../../../shared/report.ts';
+import { ignoring, makeDirectories, openNoFollow, readRange } from '../fs/durable-files.ts';
+import { type RunCommand, runCommand } from '../process/run-command.ts';
+
+/**
+ * dpkg in a transient unit of systemd's: whatever becomes of the agent, it goes on to its end. Its output goes into
+ * a file, for a pipe would break with the agent. One at a time: what an earlier life of the agent started is waited
+ * for before anything else is begun.
+ */
+
+/** How a run came out. What it did is dpkg-query's to say. */
+export interface DpkgRun {
+  /** `interrupted`: killed, by a person or for want of memory. `timed out`: killed by us. */
+  ending: 'done' | 'failed' | 'interrupted' | 'timed out';
+  output: string;
+}
+
+const CALL_TIMEOUT_MS = 30_000;
+const FIRST_POLL_MS = 25;
+const LONGEST_POLL_MS = 500;
+/** After the agent's own bound: for when no agent is there to keep it. */
+const SPARE_S = 60;
+/** How long a shutdown waits for a dpkg under way, s. */
+const SHUTDOWN_WAITS_S = 120;
+/** What KILL may take, ms. */
+const AFTER_KILL_MS = 10_000;
+const OUTPUT_LIMIT = 32 * 1024;
+
+export const unitArgv = {
+  /** All of systemd 247 to 257 knows these. */
+  run: (unit: string, argv: readonly string[], { log, timeout }: { log: string; timeout: number }) => [
+    ...['systemd-run', '--quiet', `--unit=${unit}`, '--service-type=exec'],
+    ...['--description=dpkg for trigger-deploy', '--property=StandardInput=null'],
+    ...[`--property=StandardOutput=append:${log}`, `--property=StandardError=append:${log}`],
+    // A shutdown sends a signal that does nothing, to dpkg alone, and waits; only then, or when dpkg is gone, KILL
+    // goes to all: no maintainer script outlives its dpkg.
+    ...['--property=KillMode=mixed', '--property=KillSignal=SIGCONT'],
+    ...[`--property=TimeoutStopSec=${SHUTDOWN_WAITS_S}`],
+    `--property=RuntimeMaxSec=${Math.ceil(timeout / 1000) + SPARE_S}`,
+    ...['--setenv=DEBIAN_FRONTEND=noninteractive', '--setenv=LC_ALL=C.UTF-8'],
+    '--setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    ...argv,
+  ],
+  show: (unit: string) => ['systemctl', 'show', unit, '--property=LoadState,ActiveState,Result'],
+  kill: (unit: string) => ['systemctl', 'kill', '--signal=KILL', unit],
+  resetFailed: (unit: string) => ['systemctl', 'reset-failed', unit],
+  list: (pattern: string) => [
+    ...['systemctl', 'list-units', '--all', '--plain', '--no-legend', '--no-pager', '--full', pattern],
+  ],
+  reload: ['systemctl', 'daemon-reload'],
+};
+
+/** The units of a service, whichever deployment they belong to. */
+export function isUnitOf(service: string, unit: string): boolean {
+  const prefix = `trigger-deploy-${service}-`;
+  return (
+    unit.startsWith(prefix) && /^[0-9A-Z]{26}-(forward|back)-\d+\.service$/.test(unit.slice(prefix.length))
+  );
+}
+
+export interface DpkgUnits {
+  /** Runs dpkg to its end in `unit`. When the signal aborts it goes on, and is no longer waited for. */
+  run(unit: string, argv: readonly string[], signal: AbortSignal): Promise<DpkgRun>;
+  /** No dpkg of this service's is under way when it resolves. @throws DPKG_FAILED when one cannot be ended. */
+  settle(signal: AbortSignal): Promise<void>;
+  /** systemd reads the unit files again. */
+  reload(signal: AbortSignal): Promise<void>;
+}
+
+/** `log` is the file for the output; `timeout` of one run in ms; `start` runs systemd-run. */
+export function createDpkgUnits(options: {
+  service: string;
+  dir: string;
+  timeout: number;
+  start: RunCommand;
+}): DpkgUnits {
+  const { service, dir, timeout, start } = options;
+  const log = `${dir}/dpkg.log`;
+
+  const call = (argv: readonly string[], signal: AbortSignal) =>
+    runCommand(argv, { signal, timeout: CALL_TIMEOUT_MS, env: { LC_ALL: 'C' } });
+
+  async function stateOf(unit: string, signal: AbortSignal) {
+    const { exitCode, stdout, output } = await call(unitArgv.show(unit), signal);
+    if (exitCode !== 0) {
+      throw new TriggerDeployError('COMMAND_FAILED', `systemctl show ${unit} did not succeed`, {
+        detail: output,
+      });
+    }
+    const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(stdout)?.[1] ?? '';
+    return { load: value('LoadState'), active: value('ActiveState'), result: value('Result') };
+  }
+
+  /** How it ended: forgotten by systemd where it did well; undefined when it has not within `ms`. */
+  async function endOf(unit: string, ms: number, signal: AbortSignal): Promise<string | undefined> {
+    const end = performance.now() + ms;
+    for (let pause = FIRST_POLL_MS; ; pause = Math.min(LONGEST_POLL_MS, 1.5 * pause)) {
+      const { load, active, result } = await stateOf(unit, signal);
+      if (load === 'not-found') return 'success';
+      if (active === 'failed') return result;
+      if (performance.now() >= end) return undefined;
+      await waited(pause, signal);
+    }
+  }
+
+  /** Waits for it, and ends it where it takes too long; its name is free again afterwards. */
+  async function finish(unit: string, signal: AbortSignal): Promise<DpkgRun['ending']> {
+    let result = await endOf(unit, timeout, signal);
+    const inTime = result !== undefined;
+    if (!inTime) {
+      await call(unitArgv.kill(unit), signal);
+      result = await endOf(unit, AFTER_KILL_MS, signal);
+    }
+    if (result === undefined) {
+      throw new TriggerDeployError('DPKG_FAILED', `${unit} still runs after a KILL`, {
+        hint: `systemctl status ${unit}`,
+      });
+    }
+    // Refused where there is nothing to reset.
+    if (result !== 'success') await call(unitArgv.resetFailed(unit), signal);
+    if (!inTime || result === 'timeout') return 'timed out';
+    if (result === 'success') return 'done';
+    return result === 'exit-code' ? 'failed' : 'interrupted';
+  }
+
+  return {
+    async run(unit, argv, signal) {
+      await makeDirectories(dir, 0o755);
+      await truncate(log).catch(ignoring('ENOENT', undefined));
+      const started = await start(unitArgv.run(unit, argv, { log, timeout }), {
+        signal,
+        timeout: CALL_TIMEOUT_MS,
+      });
+      if (started.exitCode !== 0 && (await stateOf(unit, signal)).load === 'not-found') {
+        throw new TriggerDeployError('DPKG_FAILED', 'systemd-run could not start dpkg', {
+          detail: started.output,
+        });
+      }
+      const ending = await finish(unit, signal);
+      return { ending, output: await tailOf(log) };
+    },
+
+    async settle(signal) {
+      const { stdout } = await call(unitArgv.list(`trigger-deploy-${service}-*.service`), signal);
+      const names = stdout.split('\n').map((line) => line.trim().split(/\s+/)[0] ?? '');
+      for (const unit of names.filter((name) => isUnitOf(service, name))) await finish(unit, signal);
+    },
+
+    async reload(signal) {
+      await call(unitArgv.reload, signal);
+    },
+  };
+}
+
+/** @throws the signal's reason. */
+export async function waited(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
+}
+
+async function tailOf(path: string): Promise<string> {
+  const handle = await openNoFollow(path).catch(ignoring('ENOENT', undefined));
+  if (!handle) return '';
+  try {
+    const { size } = await handle.stat();
+    return cleanTail((await readRange(handle, Math.max(0, size - OUTPUT_LIMIT), OUTPUT_LIMIT)).toString());
+  } finally {
+    await handle.close();
+  }
+}

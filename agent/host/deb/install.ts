@@ -1,0 +1,142 @@
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { formatMs } from '../../../shared/retry.ts';
+import type { Change } from '../../deploy/ports.ts';
+import { debIn, dependenciesIn, inspectRelease } from './contents.ts';
+import { compareVersions, inspectDeb, installed, isSettled, isThere, known } from './dpkg.ts';
+import { type DpkgRun, type DpkgUnits, waited } from './dpkg-unit.ts';
+
+/**
+ * A package installed or removed by dpkg. How a run ended says nothing by itself: a finished unit looks like one
+ * that never was, and other packages' troubles end in an error, too. What dpkg-query says afterwards decides.
+ */
+export interface DebInstaller {
+  /** `release` is the directory of the version's release. @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
+  install(version: string, release: string, change: Change): Promise<void>;
+  /** Conffiles stay. @throws DPKG_LOCKED, DPKG_FAILED. */
+  remove(change: Change): Promise<void>;
+}
+
+/** Neither a question about a conffile nor an older version stops it. */
+const INSTALL = ['dpkg', '--force-confdef', '--force-confold', '--force-downgrade', '--install'];
+/** Conffiles stay, and so does whatever a cut-short installation needs no further. */
+const REMOVE = ['dpkg', '--force-remove-reinstreq', '--remove'];
+const LOCKED = /lock (?:was|is) locked by another process(?: with pid (\d+))?|is locked by another process/;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 2000;
+/** What `dpkg --configure -a` would take up. */
+const UNCONFIGURED = new Set(['unpacked', 'half-configured', 'triggers-awaited', 'triggers-pending']);
+
+export function createDebInstaller(options: {
+  service: string;
+  name: string;
+  units: DpkgUnits;
+  /** How long somebody else's lock is waited for, ms. */
+  lockTimeout: number;
+}): DebInstaller {
+  const { service, name, units, lockTimeout } = options;
+
+  /** Runs dpkg; while somebody else has its lock, again and again. @throws DPKG_LOCKED. */
+  async function dpkg(argv: readonly string[], change: Change): Promise<DpkgRun> {
+    const { deployment, direction, attempt, signal } = change;
+    const unit = `trigger-deploy-${service}-${deployment}-${direction}-${attempt}.service`;
+    const end = performance.now() + lockTimeout;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LONGEST_PAUSE_MS, 2 * pause)) {
+      const run = await units.run(unit, argv, signal);
+      const locked = run.ending === 'failed' ? LOCKED.exec(run.output) : null;
+      if (!locked) return run;
+      const holder = locked[1] === undefined ? 'another process' : `process ${locked[1]}`;
+      if (performance.now() >= end) {
+        const message = `the dpkg lock is held by ${holder} for more than ${formatMs(lockTimeout)}`;
+        throw new TriggerDeployError('DPKG_LOCKED', message, {
+          hint: 'let it finish, or end it (ps shows what it is), then deploy again',
+        });
+      }
+      change.note(`waiting for the dpkg lock, held by ${holder}`);
+      await waited(pause, signal);
+    }
+  }
+
+  /**
+   * Takes up what was cut short, ours only where that leads to `target`: about to be replaced, it could only fail
+   * once more. With nothing to take up it still waits for the lock, while the service runs on.
+   */
+  async function repair(target: string, change: Change): Promise<void> {
+    const ours = await installed(name, change.signal);
+    const isOnItsWay = ours?.version === target && change.direction === 'forward';
+    if (!ours || isSettled(ours) || isOnItsWay) {
+      await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', '--pending'], change);
+      return;
+    }
+    const others = (await known(change.signal)).filter(
+      (one) => UNCONFIGURED.has(one.status) && one.name !== name,
+    );
+    if (others.length === 0) return;
+    const names = others.map((one) => `${one.name}:${one.architecture}`.replace(/:all$/, ''));
+    await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', ...names], change);
+  }
+
+  /** Whether dpkg has the whole of it. */
+  async function has(version: string, signal: AbortSignal): Promise<boolean> {
+    const ours = await installed(name, signal);
+    return ours?.version === version && isSettled(ours);
+  }
+
+  /** What was fetched with it and is still missing: what became newer since must not become older again. */
+  async function missingIn(release: string, signal: AbortSignal): Promise<string[]> {
+    const missing: string[] = [];
+    for (const file of await dependenciesIn(release)) {
+      const deb = await inspectDeb(file, file, signal);
+      const here = await installed(deb.name, signal);
+      const isEnough =
+        here && isSettled(here) && (await compareVersions(here.version, 'ge', deb.version, signal));
+      if (!isEnough) missing.push(file);
+    }
+    return missing;
+  }
+
+  return {
+    async install(version, release, change) {
+      const { signal } = change;
+      const { version: target } = await inspectRelease(release, { name, version }, signal);
+      if (!change.again && (await has(target, signal))) return;
+      await repair(target, change);
+      if (!change.again && (await has(target, signal))) return;
+      const files = [...(await missingIn(release, signal)), debIn(release)];
+      await change.stop();
+      change.note(`dpkg installs ${name} ${target}`);
+      let run = await dpkg([...INSTALL, ...files], change);
+      if (run.ending === 'interrupted') {
+        change.note('dpkg was interrupted: taking it up again');
+        await repair(target, change);
+        if (!(await has(target, signal))) run = await dpkg([...INSTALL, ...files], change);
+      }
+      await units.reload(signal);
+      const isReinstalled = !change.again || run.ending === 'done' || run.ending === 'interrupted';
+      if (isReinstalled && (await has(target, signal))) return;
+      throw failed(`dpkg could not install ${name} ${target}`, run);
+    },
+
+    async remove(change) {
+      const { signal } = change;
+      const isGone = async () => !(await known(signal, name)).some(isThere);
+      if (await isGone()) return;
+      await change.stop();
+      const run = await dpkg([...REMOVE, name], change);
+      await units.reload(signal);
+      if (!(await isGone())) throw failed(`dpkg could not remove ${name}`, run);
+    },
+  };
+}
+
+function failed(what: string, { ending, output }: DpkgRun): TriggerDeployError {
+  const why = ending === 'timed out' ? 'it took too long and was killed' : reasonIn(output);
+  return new TriggerDeployError('DPKG_FAILED', why === undefined ? what : `${what}: ${why}`, {
+    detail: output,
+  });
+}
+
+/** The line below `dpkg: error processing …`, or the last `dpkg: error: …`. */
+export function reasonIn(output: string): string | undefined {
+  const below = [...output.matchAll(/^dpkg: error processing .*\n\s*(\S.*)$/gm)].at(-1)?.[1];
+  return below ?? [...output.matchAll(/^dpkg: error: (.*)$/gm)].at(-1)?.[1];
+}

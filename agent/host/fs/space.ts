@@ -1,0 +1,57 @@
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { freeSpace, systemCode } from './durable-files.ts';
+
+/** Kept free beside what is needed, bytes: records, directories, links. */
+const SPACE_MARGIN = 1024 * 1024;
+
+export interface Space {
+  bytes: number;
+  inodes: number;
+}
+
+/** @throws NO_SPACE, with what is needed and what is free, before anything is written. */
+export async function assertSpace(directory: string, needed: Space, what: string): Promise<void> {
+  const free = await freeSpace(directory);
+  if (free.bytes < needed.bytes + SPACE_MARGIN) {
+    throw noSpace(
+      `${what} needs ${formatBytes(needed.bytes + SPACE_MARGIN)} in ${directory}, ${formatBytes(free.bytes)} are free`,
+    );
+  }
+  if (free.inodes < needed.inodes) {
+    throw noSpace(`${what} needs ${needed.inodes} inodes in ${directory}, ${free.inodes} are free`);
+  }
+}
+
+/** The system's errors of a place that cannot be written to as NO_SPACE; any other as it is. */
+export function asNoSpace(error: unknown, directory: string): unknown {
+  switch (systemCode(error)) {
+    case 'ENOSPC':
+      return noSpace(`the file system of ${directory} ran full (bytes or inodes)`, error);
+    case 'EDQUOT':
+      return noSpace(`the disk quota of ${directory} is used up`, error);
+    case 'EROFS':
+      return noSpace(`the file system of ${directory} is read-only`, error, 'dmesg tells why; remount it');
+    default:
+      return error;
+  }
+}
+
+function noSpace(
+  message: string,
+  cause?: unknown,
+  hint = 'make room, then deploy again',
+): TriggerDeployError {
+  return new TriggerDeployError('NO_SPACE', message, { cause, hint });
+}
+
+/** `12 B`, `3.4 MiB`. */
+function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}

@@ -1,0 +1,91 @@
+import { execa } from 'execa';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+
+/** The environment and the user of a child process. */
+
+/**
+ * What no child may inherit. NOTIFY_SOCKET and WATCHDOG_*: a child would speak to systemd as the agent
+ * (sd_notify(3)). The rest are the agent's AWS credentials, and the ways to get them.
+ */
+const WITHHELD = new Set([
+  'NOTIFY_SOCKET',
+  'WATCHDOG_PID',
+  'WATCHDOG_USEC',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_SECURITY_TOKEN',
+  'AWS_CREDENTIAL_EXPIRATION',
+  'AWS_PROFILE',
+  'AWS_DEFAULT_PROFILE',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'AWS_CONFIG_FILE',
+  'AWS_ROLE_ARN',
+  'AWS_ROLE_SESSION_NAME',
+  'AWS_WEB_IDENTITY_TOKEN_FILE',
+  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
+]);
+
+/** `environment` without what belongs to the agent alone. */
+export function childEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (value !== undefined && !WITHHELD.has(name)) passed[name] = value;
+  }
+  return passed;
+}
+
+interface User {
+  name: string;
+  uid: number;
+  gid: number;
+  home: string;
+}
+
+/** A line of passwd(5): `name:password:uid:gid:comment:home:shell`. */
+function parsePasswd(line: string): User | undefined {
+  const [name, , uid, gid, , home] = line.trim().split(':');
+  if (!name || !uid || !gid || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) return undefined;
+  return { name, uid: Number(uid), gid: Number(gid), home: home || '/' };
+}
+
+/** Looked up by getent(1), which also knows the users of a directory service. @throws COMMAND_FAILED. */
+export async function findUser(user: string, signal: AbortSignal): Promise<User> {
+  const result = await execa('getent', ['passwd', '--', user], {
+    cancelSignal: signal,
+    timeout: 10_000,
+    reject: false,
+    stdin: 'ignore',
+    extendEnv: false,
+    env: childEnvironment(process.env),
+  });
+  signal.throwIfAborted();
+  const found = parsePasswd(result.stdout.split('\n')[0] ?? '');
+  if (!found) throw new TriggerDeployError('COMMAND_FAILED', `there is no user ${user}`);
+  return found;
+}
+
+/**
+ * What makes a command run as `user`: setpriv(1) takes on the user's id, group and supplementary groups, and
+ * becomes the command, so that pid and exit code are the command's own.
+ * @throws COMMAND_FAILED when the user is unknown, or another one and the agent is not root.
+ */
+export async function runningAs(
+  user: string | undefined,
+  signal: AbortSignal,
+): Promise<{ prefix: string[]; environment: Record<string, string> }> {
+  if (user === undefined) return { prefix: [], environment: {} };
+  const { name, uid, gid, home } = await findUser(user, signal);
+  const environment = { USER: name, LOGNAME: name, HOME: home };
+  const own = process.getuid?.();
+  if (own === uid) return { prefix: [], environment };
+  if (own !== 0) {
+    throw new TriggerDeployError('COMMAND_FAILED', `only root can run a command as ${user}`, {
+      hint: 'run the agent as root, or leave `user` out',
+    });
+  }
+  return { prefix: ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--init-groups', '--'], environment };
+}

@@ -1,0 +1,163 @@
+import type { ChildProcess } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
+import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import { cleanTail, DETAIL_LIMIT } from '../../../shared/report.ts';
+import { groupLives, signalGroup } from './proc.ts';
+import { childEnvironment, runningAs } from './run-as.ts';
+import { TailBuffer } from './tail-buffer.ts';
+
+/**
+ * Every child process of the agent: an argv array and never a shell, in a process group of its own, so that
+ * what it started can be ended with it.
+ */
+
+export interface RunOptions {
+  signal: AbortSignal;
+  /** ms until TERM goes to the whole group. */
+  timeout: number;
+  cwd?: string | undefined;
+  /** Added to the agent's own environment (see `childEnvironment`). */
+  env?: Readonly<Record<string, string>> | undefined;
+  /** Run as this user, with the user's groups. Needs root, unless it is the agent's own user. */
+  user?: string | undefined;
+  /** ms from TERM to KILL. */
+  killAfter?: number | undefined;
+  /** Told the id of its process group in the turn in which it starts. */
+  begun?: ((group: number) => void) | undefined;
+}
+
+export type RunCommand = (argv: readonly string[], options: RunOptions) => Promise<RunResult>;
+
+export interface RunResult {
+  /** null when a signal ended it. */
+  exitCode: number | null;
+  timedOut: boolean;
+  /** stdout and stderr as they came, cleaned, the last 16 KiB. */
+  output: string;
+  /** stdout as it is, the last 1 MiB. */
+  stdout: string;
+}
+
+const STDOUT_LIMIT = 1024 * 1024;
+/** How long output may still trickle in after the leader's end, from children that inherited its pipes. */
+const PIPE_GRACE_MS = 200;
+const FIRST_POLL_MS = 10;
+const LONGEST_POLL_MS = 200;
+const KILL_AFTER_MS = 5000;
+
+/**
+ * Runs `argv` to its end and resolves whatever its exit code; at the timeout the whole process group is
+ * ended. A process that it leaves running on purpose (a daemon) is left alone and not waited for.
+ * @throws COMMAND_FAILED when it cannot be started; the signal's reason, once the group is ended.
+ */
+export async function runCommand(argv: readonly string[], options: RunOptions): Promise<RunResult> {
+  options.signal.throwIfAborted();
+  const as = await runningAs(options.user, options.signal);
+  const [file = '', ...args] = [...as.prefix, ...argv];
+  const subprocess = execa(file, args, {
+    env: { ...childEnvironment(process.env), ...as.environment, ...options.env },
+    extendEnv: false,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    // The pipes are read below: a result that held all output would be as large as the output.
+    buffer: false,
+    encoding: 'buffer',
+    reject: false,
+    // A group leader, and not killed at our exit: an agent that is replaced must not take services with it.
+    detached: true,
+    cleanup: false,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  const { pid } = subprocess;
+  if (pid === undefined) {
+    const result = await subprocess;
+    throw new TriggerDeployError('COMMAND_FAILED', `cannot run ${argv[0]}: ${originalMessage(result)}`);
+  }
+  options.begun?.(pid);
+  const captured = capture(subprocess);
+  const exited = exitOf(subprocess.nodeChildProcess);
+  const stopped = await firstOf(exited, options);
+  if (stopped !== 'exited') await endGroup(pid, options.killAfter);
+  const exitCode = await exited;
+  await Promise.race([captured.closed, sleep(PIPE_GRACE_MS, undefined, { ref: false })]);
+  captured.letGo();
+  if (stopped === 'aborted') throw options.signal.reason;
+  return {
+    exitCode,
+    timedOut: stopped === 'timed out',
+    output: cleanTail(captured.both.text()),
+    stdout: captured.stdout.text(),
+  };
+}
+
+function exitOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => {
+    child.once('exit', (code) => resolve(code));
+  });
+}
+
+async function firstOf(
+  exited: Promise<unknown>,
+  { signal, timeout }: RunOptions,
+): Promise<'exited' | 'timed out' | 'aborted'> {
+  const { promise, resolve } = Promise.withResolvers<'timed out' | 'aborted'>();
+  const timer = setTimeout(() => resolve('timed out'), timeout);
+  const onAbort = () => resolve('aborted');
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([exited.then(() => 'exited' as const), promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** TERM, then KILL, to the whole group, whether or not its leader still lives; until it is empty, or killed. */
+export async function endGroup(leader: number, killAfter = KILL_AFTER_MS): Promise<void> {
+  signalGroup(leader, 'SIGTERM');
+  const end = performance.now() + killAfter;
+  for (let pause = FIRST_POLL_MS; performance.now() < end; pause = Math.min(LONGEST_POLL_MS, 2 * pause)) {
+    if (!(await groupLives(leader))) return;
+    await sleep(Math.min(pause, Math.max(0, end - performance.now())));
+  }
+  signalGroup(leader, 'SIGKILL');
+}
+
+/** Reads both pipes into bounded buffers. */
+function capture(subprocess: { stdout: Readable; stderr: Readable }) {
+  const stdout = new TailBuffer(STDOUT_LIMIT);
+  const both = new TailBuffer(2 * DETAIL_LIMIT);
+  const streams = [subprocess.stdout, subprocess.stderr];
+  const closed = streams.map((stream) => new Promise<void>((resolve) => stream.once('close', resolve)));
+  for (const stream of streams) {
+    stream.on('data', (chunk: Buffer) => {
+      if (stream === subprocess.stdout) stdout.push(chunk);
+      both.push(chunk);
+    });
+    stream.on('error', () => {});
+  }
+  return {
+    stdout,
+    both,
+    closed: Promise.all(closed),
+    /**
+     * A daemon that inherited the pipes may go on writing: closing them would end it by SIGPIPE, keeping its
+     * output would fill memory. They are drained, and do not keep this process alive.
+     */
+    letGo() {
+      for (const stream of streams) {
+        stream.removeAllListeners('data');
+        stream.resume();
+        if ('unref' in stream && typeof stream.unref === 'function') stream.unref();
+      }
+    },
+  };
+}
+
+function originalMessage(result: { cause?: unknown; originalMessage?: string | undefined }): string {
+  return result.originalMessage ?? messageOf(result.cause);
+}

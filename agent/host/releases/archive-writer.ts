@@ -1,0 +1,55 @@
+import { constants } from 'node:fs';
+import { link, lstat, mkdir, open, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { ReadEntry } from 'tar';
+import { ignoring } from '../fs/durable-files.ts';
+import { unsafe } from './archive-rules.ts';
+
+/**
+ * Writes entries of one archive, judged before, below `root`: empty, and nobody else's. One at a time, and nothing
+ * is kept of what is written: the tar package's own `Unpack` holds on to every entry until the last, a few KB each,
+ * which is more than the agent's heap for the tree of an ordinary npm package.
+ *
+ * `write` takes the entry's path within `root`. Files keep their time. @throws the system's error, ARCHIVE_UNSAFE.
+ */
+export function createArchiveWriter(root: string) {
+  /** Made last: it and what is above it are directories of ours. */
+  let made = '.';
+
+  async function makeDirectory(path: string): Promise<void> {
+    if (path === made || path === '.' || made.startsWith(`${path}/`)) return;
+    await makeDirectory(dirname(path));
+    const place = join(root, path);
+    await mkdir(place, { mode: 0o755 }).catch(ignoring('EEXIST', undefined));
+    // On a file system that takes two names for one, it may be a link.
+    if (!(await lstat(place)).isDirectory()) throw unsafe(path, 'takes the place of something else');
+    made = path;
+  }
+
+  async function writeFile(path: string, entry: ReadEntry): Promise<void> {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    const isExecutable = ((entry.mode ?? 0) & 0o111) !== 0;
+    const handle = await open(join(root, path), flags, isExecutable ? 0o755 : 0o644);
+    try {
+      for await (const chunk of entry) await handle.writeFile(chunk);
+      if (entry.mtime) await handle.utimes(entry.mtime, entry.mtime);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async function write(path: string, entry: ReadEntry): Promise<void> {
+    if (entry.type === 'Directory') return await makeDirectory(path);
+    await makeDirectory(dirname(path));
+    switch (entry.type) {
+      case 'SymbolicLink':
+        return await symlink(entry.linkpath ?? '', join(root, path));
+      case 'Link':
+        return await link(join(root, entry.linkpath ?? ''), join(root, path));
+      default:
+        await writeFile(path, entry);
+    }
+  }
+
+  return { write };
+}

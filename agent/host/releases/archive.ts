@@ -1,0 +1,108 @@
+import { cp, lstat, realpath, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import type { Artifact } from '../../../shared/manifest.ts';
+import type { ArtifactStore } from '../../deploy/ports.ts';
+import { below, lstatIfAny } from '../fs/durable-files.ts';
+import type { Space } from '../fs/space.ts';
+import { downloadArtifact } from './download.ts';
+import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
+import { treeDigest } from './tree-digest.ts';
+import { unpack } from './unpack.ts';
+
+/**
+ * An archive: a tar, plain or gzipped, unpacked as `releases/VERSION`. Configuration files lie at its top and
+ * win over files of the same name.
+ */
+export function createArchivePackage(
+  options: ReleaseOptions & { service: string; store: ArtifactStore },
+): Releases {
+  return createReleases(options, archiveContents(options.service, options.store));
+}
+
+const NAMES = /\.(tar|tar\.gz|tgz)$/;
+
+function archiveContents(service: string, store: ArtifactStore): Contents {
+  const fill: Contents['fill'] = async ({ release, scratch }, { order, note, signal }) => {
+    const { version, artifacts } = order;
+    let downloaded = 0;
+    for (const artifact of artifacts) {
+      const path = join(scratch, nameOf(artifact));
+      downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
+    }
+    for (const artifact of artifacts.filter(({ role }) => role === 'package')) {
+      note(`unpacking ${artifact.name}`);
+      await unpack(join(scratch, nameOf(artifact)), release, signal);
+    }
+    for (const artifact of artifacts.filter(({ role }) => role === 'config')) {
+      await placeConfig(join(scratch, nameOf(artifact)), join(release, artifact.name));
+    }
+    return downloaded;
+  };
+
+  return {
+    type: 'archive',
+
+    accept(artifacts) {
+      for (const { role, name } of artifacts) {
+        if (role === 'package' && !NAMES.test(name)) throw invalid(`${name} is not a .tar, .tar.gz or .tgz`);
+      }
+    },
+
+    /** The archive, and at the least as much again: what it takes unpacked is counted once it is here. */
+    needs: (artifacts) => ({
+      bytes: 2 * artifacts.reduce((sum, { size }) => sum + size, 0),
+      inodes: 2 * artifacts.length + 6,
+    }),
+
+    fill,
+
+    /** What came out of an archive has no digest of its own: it is unpacked once more, to compare. */
+    async verify(place, into, job) {
+      const downloaded = await fill(into, job);
+      const [found, wanted] = [
+        await treeDigest(place, job.signal),
+        await treeDigest(into.release, job.signal),
+      ];
+      if (found === wanted) return downloaded;
+      throw new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${place} is not what was deployed`, {
+        hint: 'it cannot be replaced while it is current: deploy another version first',
+      });
+    },
+
+    async measure(path) {
+      if (!(await stat(path)).isDirectory()) throw invalid(`${path} is not a directory: nothing to adopt`);
+      const space: Space = { bytes: 0, inodes: 4 };
+      for await (const entry of below(path)) {
+        const { size, blksize } = await lstat(join(entry.parentPath, entry.name));
+        space.bytes += Math.ceil(size / blksize) * blksize;
+        space.inodes += 1;
+      }
+      return space;
+    },
+
+    async copy(path, release) {
+      const from = await realpath(path);
+      if ((await realpath(release)).startsWith(`${from}/`)) {
+        throw invalid(`${path} holds the service's own directory: it cannot be copied into itself`);
+      }
+      await cp(from, release, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+    },
+  };
+}
+
+/** In the scratch directory: no config file can have this one's name. */
+function nameOf({ role, name }: Artifact): string {
+  return role === 'package' ? '.package' : name;
+}
+
+async function placeConfig(from: string, to: string): Promise<void> {
+  const there = await lstatIfAny(to);
+  if (there?.isDirectory()) throw invalid(`the archive has a directory where the config file ${to} belongs`);
+  if (there) await rm(to);
+  await rename(from, to);
+}
+
+function invalid(message: string): TriggerDeployError {
+  return new TriggerDeployError('PACKAGE_INVALID', message);
+}

@@ -1,0 +1,251 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import type { Artifact } from '../../../shared/manifest.ts';
+import { type Backoff, backoffMs } from '../../../shared/retry.ts';
+import type { ArtifactStore } from '../../deploy/ports.ts';
+import { createNew } from '../fs/durable-files.ts';
+import { handleDigest } from './tree-digest.ts';
+
+/**
+ * An artifact into a file: stopped at its signed size, resumed where it broke off, and believed only once
+ * its sha256 is the signed one.
+ */
+
+export interface Tuning {
+  /** Above this, bytes, ranges are fetched side by side. */
+  large: number;
+  range: number; // bytes
+  lanes: number;
+  /** How many reads in a row may bring nothing. */
+  attempts: number;
+  /** A read that brings less than `leastBytes` in `stallMs` is broken off and tried again. */
+  stallMs: number;
+  leastBytes: number;
+  backoff: Backoff;
+}
+
+const MIB = 1024 * 1024;
+const TUNING: Tuning = {
+  large: 32 * MIB,
+  range: 8 * MIB,
+  lanes: 4,
+  attempts: 5,
+  stallMs: 15_000,
+  leastBytes: 16 * 1024,
+  backoff: { first: 200, longest: 5000 },
+};
+const NOTE_EVERY_MS = 500;
+const END_WITHIN_MS = 500;
+
+export interface DownloadRequest {
+  store: ArtifactStore;
+  service: string;
+  version: string;
+  artifact: Artifact;
+  /** A file that does not exist yet; it is made 0600. */
+  path: string;
+  note: (text: string) => void;
+  signal: AbortSignal;
+  tuning?: Partial<Tuning>;
+}
+
+interface Transfer extends Omit<DownloadRequest, 'tuning'> {
+  tuning: Tuning;
+  handle: FileHandle;
+  /** Tells of so many more bytes. */
+  arrived: (bytes: number) => void;
+}
+
+/**
+ * The artifact's bytes, on disk (fsync) at `path` when it resolves; how many were downloaded.
+ * @throws ARTIFACT_NOT_FOUND, ARTIFACT_SIZE_MISMATCH, ARTIFACT_DIGEST_MISMATCH (all final), DOWNLOAD_FAILED,
+ * or the system's error when the file cannot be written.
+ */
+export async function downloadArtifact(request: DownloadRequest): Promise<number> {
+  const { artifact, path, signal } = request;
+  signal.throwIfAborted();
+  const tuning = { ...TUNING, ...request.tuning };
+  const handle = await createNew(path, 0o600);
+  try {
+    const transfer = { ...request, tuning, handle, arrived: progress(artifact, request.note) };
+    const sha256 =
+      artifact.size > tuning.large ? await inRanges(transfer) : await inOneGo(transfer, createHash('sha256'));
+    if (sha256 !== artifact.sha256) {
+      throw new TriggerDeployError(
+        'ARTIFACT_DIGEST_MISMATCH',
+        `${artifact.name} has sha256 ${sha256}, signed is ${artifact.sha256}`,
+        { hint: 'what lies in the bucket is not what was pushed: find out who wrote it' },
+      );
+    }
+    await handle.sync();
+    return artifact.size;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function inOneGo(transfer: Transfer, hash: Hash): Promise<string> {
+  await fetchRange(transfer, { start: 0, end: transfer.artifact.size }, hash);
+  return hash.digest('hex');
+}
+
+async function inRanges(transfer: Transfer): Promise<string> {
+  const { tuning, artifact, handle, signal } = transfer;
+  // The first range to fail ends the others: none writes on after this function has ended.
+  const failure = new AbortController();
+  const either = AbortSignal.any([signal, failure.signal]);
+  let next = 0;
+  const lane = async () => {
+    try {
+      while (next < artifact.size) {
+        const start = next;
+        next = Math.min(artifact.size, start + tuning.range);
+        await fetchRange({ ...transfer, signal: either }, { start, end: next });
+      }
+    } catch (error) {
+      if (!failure.signal.aborted) failure.abort(error);
+    }
+  };
+  await Promise.all(Array.from({ length: tuning.lanes }, lane));
+  signal.throwIfAborted();
+  failure.signal.throwIfAborted();
+  return handleDigest(handle, signal);
+}
+
+interface Range {
+  start: number;
+  end: number;
+}
+
+/** The whole of a range, in as many reads as it takes, as long as they get further. */
+async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promise<void> {
+  const { tuning, artifact, signal } = transfer;
+  let position = range.start;
+  for (let fruitless = 0; position < range.end; ) {
+    const before = position;
+    const { ending, received } = await readOnce(transfer, { start: position, end: range.end }, hash);
+    position += received;
+    if (position === range.end) return;
+    signal.throwIfAborted();
+    fruitless = position > before && ending !== 'stalled' ? 0 : fruitless + 1;
+    if (fruitless >= tuning.attempts) throw givenUp(artifact, position, ending);
+    await sleep(backoffMs(fruitless, tuning.backoff), undefined, { signal }).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : error;
+    });
+  }
+}
+
+/** How a read ended that did not bring the whole range. */
+type Ending = 'early' | 'stalled' | TriggerDeployError;
+
+/** One read, from `start` as far as it gets. Throws only what no other read could mend. */
+async function readOnce(
+  transfer: Transfer,
+  { start, end }: Range,
+  hash: Hash | undefined,
+): Promise<{ ending: Ending; received: number }> {
+  const { store, service, version, artifact, handle, tuning } = transfer;
+  const attempt = new AbortController();
+  const signal = AbortSignal.any([transfer.signal, attempt.signal]);
+  let received = 0;
+  let watched = 0;
+  let ended = false;
+  let endWatch: NodeJS.Timeout | undefined;
+  const watch = setInterval(() => {
+    if (received - watched < tuning.leastBytes) attempt.abort();
+    watched = received;
+  }, tuning.stallMs);
+  // Of a body that ignores the signal, nobody would wait for the end.
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    if (signal.aborted) reject(signal.reason);
+  });
+  aborted.catch(() => {});
+  let body: AsyncIterator<Uint8Array> | undefined;
+  try {
+    const opened = store.read({ service, version, artifact, start, end, signal });
+    body = (await Promise.race([opened, aborted]))[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await Promise.race([body.next(), aborted]);
+      if (done) {
+        ended = true;
+        return { ending: 'early', received };
+      }
+      if (start + received + value.length > end) throw tooLong(artifact);
+      await writeAt(handle, value, start + received);
+      hash?.update(value);
+      received += value.length;
+      transfer.arrived(value.length);
+      // A body that ends by itself leaves its connection for the next read; one that does not is not waited for.
+      if (start + received === end) endWatch ??= setTimeout(() => attempt.abort(), END_WITHIN_MS);
+    }
+  } catch (error) {
+    transfer.signal.throwIfAborted();
+    if (attempt.signal.aborted) return { ending: 'stalled', received };
+    if (error instanceof WriteError) throw error.cause;
+    if (isCode(error) && error.code !== 'DOWNLOAD_FAILED') throw error;
+    return { ending: asDownloadFailed(error), received };
+  } finally {
+    clearInterval(watch);
+    clearTimeout(endWatch);
+    if (!ended) {
+      attempt.abort();
+      // Not waited for: the iterator may be stuck in the read that was broken off.
+      body?.return?.()?.catch(() => {});
+    }
+  }
+}
+
+/** Tells a full disk from a broken connection. */
+class WriteError extends Error {}
+
+async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  try {
+    for (let written = 0; written < bytes.length; ) {
+      const left = bytes.length - written;
+      written += (await handle.write(bytes, written, left, position + written)).bytesWritten;
+    }
+  } catch (cause) {
+    throw new WriteError('write', { cause });
+  }
+}
+
+function givenUp(artifact: Artifact, position: number, ending: Ending): TriggerDeployError {
+  if (ending === 'early') {
+    return new TriggerDeployError(
+      'ARTIFACT_SIZE_MISMATCH',
+      `${artifact.name} ends after ${position} bytes, signed are ${artifact.size}`,
+    );
+  }
+  const why = ending === 'stalled' ? 'no data' : ending.message;
+  return new TriggerDeployError(
+    'DOWNLOAD_FAILED',
+    `${artifact.name} broke off at ${position} of ${artifact.size} bytes: ${why}`,
+    { cause: ending },
+  );
+}
+
+function tooLong(artifact: Artifact): TriggerDeployError {
+  return new TriggerDeployError(
+    'ARTIFACT_SIZE_MISMATCH',
+    `${artifact.name} goes on after the ${artifact.size} bytes that are signed`,
+  );
+}
+
+function asDownloadFailed(error: unknown): TriggerDeployError {
+  if (error instanceof TriggerDeployError) return error;
+  return new TriggerDeployError('DOWNLOAD_FAILED', messageOf(error), { cause: error });
+}
+
+function progress(artifact: Artifact, note: (text: string) => void): (bytes: number) => void {
+  let arrived = 0;
+  let told = performance.now();
+  return (bytes) => {
+    arrived += bytes;
+    if (performance.now() - told < NOTE_EVERY_MS) return;
+    told = performance.now();
+    note(`downloading ${artifact.name} ${Math.floor((100 * arrived) / artifact.size)} %`);
+  };
+}

@@ -1,0 +1,78 @@
+import { copyFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import type { Artifact } from '../../../shared/manifest.ts';
+import type { ArtifactStore } from '../../deploy/ports.ts';
+import { downloadArtifact } from './download.ts';
+import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
+import { fileDigest } from './tree-digest.ts';
+
+/**
+ * A jar: `releases/VERSION/SERVICE.jar`, with its configuration files beside it. The name is the same in
+ * every release, so that the unit's `ExecStart=… -jar DIR/current/SERVICE.jar` never changes.
+ */
+export function createJarPackage(
+  options: ReleaseOptions & { service: string; store: ArtifactStore },
+): Releases {
+  return createReleases(options, jarContents(options.service, options.store));
+}
+
+function jarContents(service: string, store: ArtifactStore): Contents {
+  const jarName = `${service}.jar`;
+  const placeOf = (artifact: Artifact) => (artifact.role === 'package' ? jarName : artifact.name);
+
+  return {
+    type: 'jar',
+
+    /** A jar that was cut short before it was pushed is as signed as any: it fails at its start, and goes back. */
+    accept(artifacts) {
+      for (const { role, name, size } of artifacts) {
+        if (role === 'package' && size === 0) throw invalid(`${name} is empty`);
+        if (role === 'config' && name === jarName) throw invalid(`a config file cannot be named ${name}`);
+      }
+    },
+
+    needs: (artifacts) => ({
+      bytes: artifacts.reduce((sum, { size }) => sum + size, 0),
+      inodes: artifacts.length + 4,
+    }),
+
+    async fill({ release }, { order, note, signal }) {
+      let downloaded = 0;
+      for (const artifact of order.artifacts) {
+        const { version } = order;
+        const path = join(release, placeOf(artifact));
+        downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
+      }
+      return downloaded;
+    },
+
+    async verify(place, _into, { order }) {
+      for (const artifact of order.artifacts) {
+        const path = join(place, placeOf(artifact));
+        const found = await fileDigest(path).catch(() => undefined);
+        if (found === artifact.sha256) continue;
+        throw new TriggerDeployError(
+          'ARTIFACT_DIGEST_MISMATCH',
+          `${path} is not what was deployed: its sha256 is ${found ?? 'not to be read'}`,
+          { hint: 'it cannot be replaced while it is current: deploy another version first' },
+        );
+      }
+      return 0;
+    },
+
+    async measure(path) {
+      const file = await stat(path);
+      if (!file.isFile()) throw invalid(`${path} is not a file: there is no jar to adopt`);
+      return { bytes: file.size, inodes: 4 };
+    },
+
+    async copy(path, release) {
+      await copyFile(path, join(release, jarName));
+    },
+  };
+}
+
+function invalid(message: string): TriggerDeployError {
+  return new TriggerDeployError('PACKAGE_INVALID', message);
+}

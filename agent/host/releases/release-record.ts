@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { artifact } from '../../../shared/manifest.ts';
+import { versionName } from '../../../shared/names.ts';
+import { lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';
+import type { Places } from './staging.ts';
+
+/**
+ * `.release.json`, in a release's directory: what it was made of. It is the last thing written before the
+ * rename that publishes the release, and a release is complete if and only if it is there and readable.
+ */
+export const RECORD_NAME = '.release.json';
+const RECORD_LIMIT = 256 * 1024; // bytes
+
+const releaseRecord = z.looseObject({
+  v: z.literal(1),
+  version: versionName,
+  /** Empty for an adopted release. */
+  artifacts: z.array(artifact),
+  preparedAt: z.iso.datetime(),
+});
+export type ReleaseRecord = z.infer<typeof releaseRecord>;
+
+/** With a sum of the rest: a digest with a digit gone bad would be a conflict, and no deploy could repair it. */
+const summed = z.looseObject({ sum: z.string() });
+
+/** The record of the release `version` in `directory`; undefined when it is not complete. */
+export async function readRecord(directory: string, version: string): Promise<ReleaseRecord | undefined> {
+  try {
+    const text = await readNoFollow(join(directory, RECORD_NAME), RECORD_LIMIT);
+    const { sum, ...rest } = summed.parse(JSON.parse(text?.toString('utf8') ?? ''));
+    if (sum !== sumOf(rest)) return undefined;
+    const record = releaseRecord.parse(rest);
+    return record.version === version ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The record of a release in its place; undefined where there is none, or none that is complete. */
+export async function recordOf(places: Places, version: string): Promise<ReleaseRecord | undefined> {
+  if (!versionName.safeParse(version).success) return undefined;
+  const directory = await lstatIfAny(places.release(version));
+  return directory?.isDirectory() ? readRecord(places.release(version), version) : undefined;
+}
+
+export async function writeRecord(directory: string, record: ReleaseRecord): Promise<void> {
+  const text = JSON.stringify({ ...record, sum: sumOf(record) }, undefined, 2);
+  await writeDurably(join(directory, RECORD_NAME), `${text}\n`, 0o644);
+}
+
+function sumOf(record: object): string {
+  return createHash('sha256').update(JSON.stringify(record)).digest('hex').slice(0, 16);
+}

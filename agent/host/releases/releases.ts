@@ -1,0 +1,235 @@
+import { readdir, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { type Artifact, sameArtifacts } from '../../../shared/manifest.ts';
+import type { PackageType } from '../../deploy/ports.ts';
+import {
+  fsyncDirectory,
+  ignoring,
+  lstatIfAny,
+  makeNew,
+  removeTree,
+  settleTree,
+} from '../fs/durable-files.ts';
+import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
+import { currentOf, pointCurrent, removeCurrent } from './current-link.ts';
+import { namesInUse } from './open-files.ts';
+import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
+import { inStaging, type Places, placesOf } from './staging.ts';
+
+/**
+ * What jar and archive share: complete releases in `DIR/releases/VERSION`, one of them `DIR/current`, each
+ * made in `DIR/.staging` and published by a rename. They differ in what fills a release: `Contents`.
+ */
+
+export interface Job {
+  order: Parameters<PackageType['prepare']>[0];
+  note: (text: string) => void;
+  signal: AbortSignal;
+}
+
+/** Two empty directories in the staging: the release to be, and room beside it. */
+export interface Workplace {
+  release: string;
+  scratch: string;
+}
+
+export interface Contents {
+  readonly type: string;
+  /** @throws PACKAGE_INVALID for artifacts it can do nothing with, before anything is downloaded. */
+  accept(artifacts: readonly Artifact[]): void;
+  /** What the signed sizes say will be needed at least. */
+  needs(artifacts: readonly Artifact[]): Space;
+  /** Downloads and lays out the release; how many bytes were downloaded. */
+  fill(into: Workplace, job: Job): Promise<number>;
+  /**
+   * Compares the release in `place`, which cannot be replaced, with what the job announces.
+   * @throws ARTIFACT_DIGEST_MISMATCH.
+   */
+  verify(place: string, into: Workplace, job: Job): Promise<number>;
+  /** The space that `copy` needs. @throws PACKAGE_INVALID for what it cannot make a release of. */
+  measure(path: string): Promise<Space>;
+  /** Lays out what ran before trigger-deploy as a release. */
+  copy(path: string, release: string): Promise<void>;
+}
+
+export interface ReleaseOptions {
+  /** The service's directory. */
+  dir: string;
+  /** How many releases to keep; never less than 3. */
+  keep: number;
+  adopt?: { path: string; version: string } | undefined;
+}
+
+export interface Releases extends PackageType {
+  /** No other change than the link's own: it needs to know nothing of what it is part of. */
+  switchTo(version: string | null): Promise<void>;
+  /** The record of a complete release. */
+  record(version: string): Promise<ReleaseRecord | undefined>;
+  /** Makes `version`, which nobody announced, a release of what `fill` lays out. */
+  enlist(version: string, fill: (into: Workplace) => Promise<void>): Promise<void>;
+}
+
+/** A JVM whose jar is removed dies late: the newest stay in any case. */
+const KEPT_AT_LEAST = 3;
+
+export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: Contents): Releases {
+  const places = placesOf(dir);
+
+  async function records(): Promise<ReleaseRecord[]> {
+    const names = await readdir(places.releases).catch(ignoring('ENOENT', [] as string[]));
+    const found = await Promise.all(names.map((name) => recordOf(places, name)));
+    return found.filter((record) => record !== undefined);
+  }
+
+  /** Whether something runs from it, or is about to. */
+  async function isStanding(version: string): Promise<boolean> {
+    if ((await currentOf(places)) === version) return true;
+    return (await namesInUse(places.releases)).has(version);
+  }
+
+  /** What is to be done for the release to be there. @throws RELEASE_CONFLICT when another one is. */
+  async function dutyOf({ order }: Job): Promise<'nothing' | 'verify' | 'make'> {
+    const { version } = order;
+    const place = places.release(version);
+    const existing = await recordOf(places, version);
+    if (!existing) return (await lstatIfAny(place)) && (await isStanding(version)) ? 'verify' : 'make';
+    if (!sameArtifacts(existing.artifacts, order.artifacts)) {
+      // An adopted release has no digests to compare: the announced one takes its place, unless it is in use.
+      if (existing.artifacts.length === 0 && !(await isStanding(version))) return 'make';
+      throw new TriggerDeployError('RELEASE_CONFLICT', `${place} holds another ${version} than announced`, {
+        hint: `a version never changes: push under a new one, or remove ${place}`,
+      });
+    }
+    if (!order.fresh) return 'nothing';
+    // Nothing may be replaced under a process: what stands is looked at again instead.
+    return (await isStanding(version)) ? 'verify' : 'make';
+  }
+
+  async function fulfil(duty: 'verify' | 'make', staging: string, job: Job): Promise<number> {
+    const { version, service, artifacts } = job.order;
+    await assertSpace(dir, contents.needs(artifacts), `${service} ${version}`);
+    const into = await makeWorkplace(staging);
+    if (duty === 'verify') {
+      const downloaded = await contents.verify(places.release(version), into, job);
+      // Its record may be what was damaged; its files are known to be right now.
+      if (!(await recordOf(places, version))) {
+        await writeRecord(places.release(version), newRecord(version, artifacts));
+      }
+      return downloaded;
+    }
+    const downloaded = await contents.fill(into, job);
+    job.signal.throwIfAborted();
+    await publish(places, staging, newRecord(version, artifacts));
+    return downloaded;
+  }
+
+  const enlist: Releases['enlist'] = (version, fill) =>
+    inStaging(places, async (staging) => {
+      await fill(await makeWorkplace(staging));
+      await publish(places, staging, newRecord(version, []));
+    });
+
+  return {
+    type: contents.type,
+
+    releases: records,
+
+    record: (version) => recordOf(places, version),
+
+    current: () => currentOf(places),
+
+    isWhole: async () => true,
+
+    enlist: (version, fill) => givingSpaceErrors(dir, () => enlist(version, fill)),
+
+    async adopt() {
+      if (!adopt || (await lstatIfAny(places.current))) return null;
+      const complete = (await recordOf(places, adopt.version)) !== undefined;
+      if (!complete && !(await stat(adopt.path).catch(ignoring('ENOENT', undefined)))) return null;
+      return givingSpaceErrors(dir, async () => {
+        if (!complete) {
+          await enlist(adopt.version, async ({ release }) => {
+            await assertSpace(dir, await contents.measure(adopt.path), `adopting ${adopt.path}`);
+            await contents.copy(adopt.path, release);
+          });
+        }
+        await pointCurrent(places, adopt.version);
+        return adopt.version;
+      });
+    },
+
+    async prepare(order, note, signal) {
+      signal.throwIfAborted();
+      contents.accept(order.artifacts);
+      return givingSpaceErrors(dir, () =>
+        inStaging(places, async (staging) => {
+          const job = { order, note, signal };
+          const duty = await dutyOf(job);
+          // What is here may have been published by an agent that was killed before it synced that.
+          if (duty !== 'make') await fsyncDirectory(places.releases);
+          return { downloaded: duty === 'nothing' ? 0 : await fulfil(duty, staging, job) };
+        }),
+      );
+    },
+
+    async switchTo(version) {
+      await givingSpaceErrors(dir, () =>
+        version === null ? removeCurrent(places) : pointCurrent(places, version),
+      );
+    },
+
+    async prune(precious) {
+      const newestFirst = (await records()).sort((a, b) => (a.preparedAt < b.preparedAt ? 1 : -1));
+      const old = newestFirst
+        .slice(Math.max(keep, KEPT_AT_LEAST))
+        .map(({ version }) => version)
+        .filter((version) => !precious.has(version));
+      // Also with nothing to remove: an agent that was killed may have left something in the staging.
+      if (old.length === 0 && !(await lstatIfAny(places.staging))) return [];
+      const current = await currentOf(places);
+      const used = old.length === 0 ? new Set<string>() : await namesInUse(places.releases);
+      const removable = old.filter((version) => version !== current && !used.has(version));
+      await inStaging(places, async (staging) => {
+        for (const version of removable) {
+          // Out of sight in one step: no half-removed release is ever seen as one.
+          const aside = join(staging, version);
+          await rename(places.release(version), aside);
+          await fsyncDirectory(places.releases);
+          await removeTree(aside);
+        }
+      });
+      return removable;
+    },
+  };
+}
+
+async function makeWorkplace(staging: string): Promise<Workplace> {
+  const into = { release: join(staging, 'release'), scratch: join(staging, 'scratch') };
+  await makeNew(into.release, 0o755);
+  await makeNew(into.scratch, 0o700);
+  return into;
+}
+
+function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseRecord {
+  return { v: 1, version, artifacts: [...artifacts], preparedAt: new Date().toISOString() };
+}
+
+/** The staged release is on disk, then complete, then in its place. */
+async function publish(places: Places, staging: string, record: ReleaseRecord): Promise<void> {
+  const staged = join(staging, 'release');
+  const place = places.release(record.version);
+  await settleTree(staged);
+  await writeRecord(staged, record);
+  if (await lstatIfAny(place)) await rename(place, join(staging, 'replaced'));
+  await rename(staged, place);
+  await fsyncDirectory(places.releases);
+}
+
+async function givingSpaceErrors<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asNoSpace(error, dir);
+  }
+}

@@ -1,0 +1,61 @@
+import { createHash, hash } from 'node:crypto';
+import { lstat, readlink } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { below, openNoFollow } from '../fs/durable-files.ts';
+import { RECORD_NAME } from './release-record.ts';
+
+const CHUNK = 1024 * 1024; // bytes
+
+/**
+ * One sha256 over everything below `root` that matters to what runs there: names, kinds, executable or not,
+ * contents, targets of links. The release's own record is left out.
+ */
+export async function treeDigest(root: string, signal: AbortSignal): Promise<string> {
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  // Of each entry its digest alone: names may be long, and many.
+  const digests: string[] = [];
+  for await (const entry of below(root)) {
+    signal.throwIfAborted();
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(root, path);
+    if (name === RECORD_NAME) continue;
+    digests.push(hash('sha256', JSON.stringify([name, ...(await describe(path, buffer))]), 'base64'));
+  }
+  const whole = createHash('sha256');
+  for (const digest of digests.sort()) whole.update(digest);
+  return whole.digest('hex');
+}
+
+async function describe(path: string, buffer: Buffer): Promise<string[]> {
+  const stat = await lstat(path);
+  if (stat.isDirectory()) return ['directory'];
+  if (stat.isSymbolicLink()) return ['link', await readlink(path)];
+  if (stat.isFile()) return ['file', (stat.mode & 0o111) === 0 ? '' : 'x', await fileDigest(path, buffer)];
+  return ['other'];
+}
+
+/** The sha256 of a regular file, in hex. `buffer`: one for many files. */
+export async function fileDigest(path: string, buffer?: Buffer): Promise<string> {
+  const handle = await openNoFollow(path);
+  try {
+    return await handleDigest(handle, undefined, buffer);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The sha256 of what is open, in hex: of that very file, whatever its name may point at by now. */
+export async function handleDigest(
+  handle: Awaited<ReturnType<typeof openNoFollow>>,
+  signal?: AbortSignal,
+  buffer: Buffer = Buffer.allocUnsafe(CHUNK),
+): Promise<string> {
+  const sum = createHash('sha256');
+  for (let position = 0; ; ) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0) return sum.digest('hex');
+    sum.update(buffer.subarray(0, bytesRead));
+    position += bytesRead;
+  }
+}

@@ -1,0 +1,243 @@
+import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { cleanTail } from '../../../shared/report.ts';
+import {
+  fsyncDirectory,
+  ignoring,
+  lstatIfAny,
+  makeDirectories,
+  makeNew,
+  pointAt,
+  readNoFollow,
+  removeTree,
+  settleTree,
+  systemCode,
+  writeDurably,
+} from '../fs/durable-files.ts';
+import { type RunCommand, runCommand } from '../process/run-command.ts';
+
+/**
+ * What lies between an agent, the guard that changes it to another version, and the agent of that version: a
+ * directory that is complete or absent, and a unit that is enabled until the guard's work is done. The guard is
+ * systemd/agent/self-update.
+ */
+
+export interface HandOverOrder {
+  deployment: string;
+  package: string;
+  from: string;
+  to: string;
+  unit: string;
+  /** How long the new version may take from its start to prove itself, ms. */
+  within: number;
+  /** How long an agent may take to end, ms: one that waits for a hook takes its time. */
+  stopsWithin: number;
+  /** How long the dpkg lock of somebody else is waited for, ms. */
+  lockWithin: number;
+}
+
+export type Verdict = { kind: 'keep' } | { kind: 'back'; code: string; reason: string; detail: string };
+
+export interface HandOver {
+  /** The one that was made last, undefined when there is none. */
+  order(): Promise<HandOverOrder | undefined>;
+  verdict(): Promise<Verdict | undefined>;
+  /** The verdict that stands: this one, or the one that was given before. On disk when it resolves. */
+  judge(kind: 'keep' | 'back', why?: { code: string; reason: string }): Promise<Verdict>;
+  /** Whether the guard has still work to do. */
+  isUnderWay(): Promise<boolean>;
+  /** Makes everything ready, on disk; nothing has begun. @throws when an earlier guard does not come to its end. */
+  make(order: HandOverOrder, debs: { old: string; new: string }, signal: AbortSignal): Promise<void>;
+  /** Starts the guard, unless it runs. @throws START_FAILED. */
+  begin(signal: AbortSignal): Promise<void>;
+  /** Removes what a guard that is done has left. */
+  clear(): Promise<void>;
+  /** Asks systemd to restart `unit`, whose `process` asks; what comes after it knows that it was done. */
+  restart(unit: string, process: string, signal: AbortSignal): Promise<void>;
+  /** Whether `restart` was asked for by another process than this one. */
+  isRestarted(process: string): Promise<boolean>;
+}
+
+const GUARD_UNIT = 'trigger-deploy-agent-update.service';
+const CALL_TIMEOUT_MS = 15_000;
+const POLL_MS = 200;
+/** An earlier guard has only its own traces left to remove when an agent can be asked for the next version. ms */
+const FORMER_ENDS_WITHIN = 60_000;
+const FILE_LIMIT = 64 * 1024;
+/** Names in the order are versions, ids and units: no character of theirs means anything to a shell. */
+const VALUE = /^[A-Za-z0-9._+~@:-]+$/;
+
+export function createHandOver(options: {
+  /** Its own, below the state directory. */
+  directory: string;
+  /** The script of the guard, in the running agent's package. */
+  script: string;
+  unitDirectory?: string;
+  run?: RunCommand;
+}): HandOver {
+  const { directory, script, unitDirectory = '/etc/systemd/system', run = runCommand } = options;
+  const unit = join(unitDirectory, GUARD_UNIT);
+  const wanted = join(unitDirectory, 'multi-user.target.wants', GUARD_UNIT);
+  const restarting = `${directory}.restart`;
+  const read = async (name: string) =>
+    (await readNoFollow(join(directory, name), FILE_LIMIT).catch(ignoring('ENOTDIR', undefined)))?.toString();
+
+  async function verdict(): Promise<Verdict | undefined> {
+    const text = await read('verdict');
+    if (text === undefined) return undefined;
+    const [kind, code = '', reason = ''] = text.split('\n');
+    if (kind === 'keep') return { kind };
+    return { kind: 'back', code, reason, detail: cleanTail((await read('detail')) ?? '') };
+  }
+
+  const isUnderWay = async () => (await lstatIfAny(unit)) !== undefined;
+
+  async function systemctl(signal: AbortSignal, ...words: string[]): Promise<void> {
+    const argv = ['systemctl', ...words];
+    const { exitCode, output } = await run(argv, { signal, timeout: CALL_TIMEOUT_MS });
+    if (exitCode === 0) return;
+    throw new TriggerDeployError('START_FAILED', `${argv.join(' ')} did not succeed`, { detail: output });
+  }
+
+  return {
+    verdict,
+    isUnderWay,
+
+    async order() {
+      const text = await read('order');
+      return text === undefined ? undefined : parseOrder(text);
+    },
+
+    async judge(kind, why = { code: '', reason: '' }) {
+      const path = join(directory, 'verdict.agent');
+      await writeDurably(path, [kind, why.code, why.reason.replace(/\s+/g, ' '), ''].join('\n'));
+      try {
+        await link(path, join(directory, 'verdict'));
+      } catch (error) {
+        if (systemCode(error) !== 'EEXIST') throw error;
+      }
+      await rm(path, { force: true });
+      await fsyncDirectory(directory);
+      const stands = await verdict();
+      if (!stands) throw new Error('a verdict that was just given is not there');
+      return stands;
+    },
+
+    async make(order, debs, signal) {
+      const end = performance.now() + FORMER_ENDS_WITHIN;
+      while (await isUnderWay()) {
+        if (performance.now() > end) {
+          throw new TriggerDeployError('START_FAILED', 'an earlier change of the agent is still under way', {
+            hint: `systemctl status ${GUARD_UNIT}`,
+          });
+        }
+        await sleep(POLL_MS, undefined, { signal });
+      }
+      const next = `${directory}.new`;
+      await removeTree(next);
+      await makeDirectories(dirname(directory), 0o700);
+      await makeNew(next, 0o700);
+      await writeDurably(join(next, 'order'), formatOrder(order));
+      await copyFile(script, join(next, 'guard'));
+      for (const [name, deb] of Object.entries(debs)) await place(deb, join(next, `${name}.deb`));
+      await settleTree(next);
+      await removeTree(directory);
+      await rename(next, directory);
+      await fsyncDirectory(dirname(directory));
+    },
+
+    async begin(signal) {
+      await writeDurably(unit, guardUnit(directory), 0o644);
+      await mkdir(dirname(wanted), { recursive: true });
+      await pointAt(wanted, unit);
+      await systemctl(signal, 'daemon-reload');
+      await systemctl(signal, 'start', '--no-block', GUARD_UNIT);
+    },
+
+    async clear() {
+      await removeTree(restarting);
+      if (!(await isUnderWay())) await removeTree(directory);
+    },
+
+    async restart(unit, process, signal) {
+      await makeDirectories(dirname(restarting), 0o700);
+      await writeDurably(restarting, process);
+      await systemctl(signal, 'restart', '--no-block', unit);
+    },
+
+    async isRestarted(process) {
+      const asked = (await readNoFollow(restarting, FILE_LIMIT))?.toString();
+      return asked !== undefined && asked !== process;
+    },
+  };
+}
+
+/** A link where that goes: the .deb need not be there twice. */
+async function place(from: string, to: string): Promise<void> {
+  await link(from, to).catch(async (error) => {
+    if (systemCode(error) !== 'EXDEV') throw error;
+    await copyFile(from, to);
+  });
+}
+
+/** The unit of the guard. It goes on until its work is done, whatever ends it. */
+function guardUnit(directory: string): string {
+  const path = join(directory, 'guard')
+    .replace(/[\\"]/g, '\\$&')
+    .replaceAll('%', '%%')
+    .replaceAll('$', '$$$$');
+  return `[Unit]
+Description=change of the trigger-deploy agent to another version
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/bin/sh "${path}"
+Restart=on-failure
+RestartSec=5s
+# A dpkg under way is waited for.
+KillMode=process
+TimeoutStopSec=300s
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+const seconds = (ms: number) => String(Math.ceil(ms / 1000));
+
+function formatOrder(order: HandOverOrder): string {
+  const values = {
+    DEPLOYMENT: order.deployment,
+    PACKAGE: order.package,
+    FROM: order.from,
+    TO: order.to,
+    UNIT: order.unit,
+    OWN_UNIT: GUARD_UNIT,
+    WITHIN: seconds(order.within),
+    STOPS_WITHIN: seconds(order.stopsWithin),
+    LOCK_WITHIN: seconds(order.lockWithin),
+  };
+  return Object.entries(values)
+    .map(([name, value]) => {
+      if (!VALUE.test(value)) throw new Error(`${name}: ${value} cannot be handed over`);
+      return `${name}=${value}\n`;
+    })
+    .join('');
+}
+
+function parseOrder(text: string): HandOverOrder {
+  const values = new Map(text.split('\n').map((line) => line.split('=', 2) as [string, string]));
+  const value = (name: string) => values.get(name) ?? '';
+  return {
+    deployment: value('DEPLOYMENT'),
+    package: value('PACKAGE'),
+    from: value('FROM'),
+    to: value('TO'),
+    unit: value('UNIT'),
+    within: Number(value('WITHIN')) * 1000,
+    stopsWithin: Number(value('STOPS_WITHIN')) * 1000,
+    lockWithin: Number(value('LOCK_WITHIN')) * 1000,
+  };
+}

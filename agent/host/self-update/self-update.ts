@@ -1,0 +1,220 @@
+import { type ErrorCode, TriggerDeployError } from '../../../shared/errors.ts';
+import { formatMs } from '../../../shared/retry.ts';
+import type { Change, Clock, PackageType, ServiceManager } from '../../deploy/ports.ts';
+import type { HandOver, Verdict } from './guard.ts';
+
+/**
+ * The agent as a service of its own. No unit can install itself: at the switch the agent hands over to a guard of
+ * systemd's, which installs, restarts, and puts the old version back unless the new one says `keep` at its commit.
+ * Both versions run the same deployment from the same journal: the old one up to the switch, the new one from there
+ * to the end, and the old one again from the switch backwards where the guard had to put it back.
+ */
+export interface SelfUpdate {
+  package(inner: PackageType): PackageType;
+  manager(inner: ServiceManager): ServiceManager;
+}
+
+export interface SelfUpdateOptions {
+  handOver: HandOver;
+  name: string;
+  unit: string;
+  /** The version of this process. */
+  own: string;
+  /** Another one after each start of the unit. */
+  process: string;
+  debOf(version: string): string;
+  /** What this agent has not reached yet of what it needs, and why not; empty once it has. */
+  missing(): string[];
+  /** How long a new version may take from its start to its commit, ms. */
+  within: number;
+  /** How long an agent may take to end, ms. */
+  stopsWithin: number;
+  /** How long the new version may take to reach AWS, ms. */
+  reachWithin: number;
+  /** How long the dpkg lock of somebody else is waited for, ms. */
+  lockWithin: number;
+  /** One run of dpkg, ms. */
+  installWithin: number;
+  clock: Clock;
+}
+
+const POLL_MS = 200;
+const GUARD_ENDS_WITHIN = 30_000;
+
+export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
+  const { handOver, name, own, clock } = options;
+
+  /** The guard ends this process; what becomes of the wait otherwise is an error. */
+  async function awaitEnd(what: string, signal: AbortSignal): Promise<never> {
+    const bound = options.lockWithin + 2 * options.installWithin;
+    await clock.sleep(bound, signal);
+    throw new TriggerDeployError('START_FAILED', `${what} did not happen within ${formatMs(bound)}`, {
+      hint: 'journalctl -u trigger-deploy-agent-update',
+    });
+  }
+
+  async function hand(order: { deployment: string; from: string; to: string }, signal: AbortSignal) {
+    const { unit, within, stopsWithin, lockWithin } = options;
+    await handOver.make(
+      { ...order, package: name, unit, within, stopsWithin, lockWithin },
+      { old: options.debOf(order.from), new: options.debOf(order.to) },
+      signal,
+    );
+  }
+
+  /** A guard that has given its verdict is soon done; one that never began is begun. */
+  async function guardDone(signal: AbortSignal): Promise<void> {
+    for (let end = clock.monotonic() + GUARD_ENDS_WITHIN; await handOver.isUnderWay(); ) {
+      if (clock.monotonic() > end) {
+        await handOver.begin(signal);
+        end += GUARD_ENDS_WITHIN;
+      }
+      await clock.sleep(POLL_MS, signal);
+    }
+  }
+
+  /** That the process runs is not enough. @throws START_FAILED. */
+  async function reached(signal: AbortSignal): Promise<void> {
+    const end = clock.monotonic() + options.reachWithin;
+    while (options.missing().length > 0) {
+      if (clock.monotonic() > end) {
+        const missing = options.missing().join('; ');
+        throw new TriggerDeployError(
+          'START_FAILED',
+          `${name} ${own} runs, but has not reached ${missing} within ${formatMs(options.reachWithin)}`,
+        );
+      }
+      await clock.sleep(POLL_MS, signal);
+    }
+  }
+
+  async function standingOf({ deployment }: Change) {
+    const order = await handOver.order();
+    return order?.deployment === deployment ? order : undefined;
+  }
+
+  async function goForward(version: string, change: Change): Promise<void> {
+    const { deployment, signal, note } = change;
+    const standing = await standingOf(change);
+    const verdict = standing && (await handOver.verdict());
+    if (verdict?.kind === 'back') {
+      // Where this still is the new version, it is about to be ended.
+      if (own === version) return await awaitEnd(`putting ${name} ${standing?.from} back`, signal);
+      throw takenBack(verdict);
+    }
+    if (own === version) return;
+    if (verdict?.kind === 'keep') {
+      throw new TriggerDeployError(
+        'START_FAILED',
+        `${name} ${version} was kept, and something put ${own} back`,
+      );
+    }
+    if (!standing) await hand({ deployment, from: own, to: version }, signal);
+    await handOver.begin(signal);
+    note(`handed over: systemd installs ${name} ${version}`);
+    await awaitEnd(`installing ${name} ${version}`, signal);
+  }
+
+  async function goBack(version: string, change: Change, inner: PackageType): Promise<void> {
+    const { deployment, signal, note } = change;
+    const standing = await standingOf(change);
+    const why = { code: 'CHECK_FAILED', reason: `${name} ${own} gave up its deployment` };
+    if (own === version) {
+      // Put back, or never replaced. In the second case the guard must not begin any more.
+      if (standing) await handOver.judge(standing.to === own ? 'keep' : 'back', why);
+      await guardDone(signal);
+      if ((await inner.current()) === own) return;
+      throw new TriggerDeployError('RELEASE_INCOMPLETE', `this is ${name} ${own}, and dpkg has another one`);
+    }
+    const isGuarded = standing?.to === own && standing.from === version && (await handOver.isUnderWay());
+    const verdict = isGuarded && (await handOver.judge('back', why));
+    // Kept already, or never guarded: going back is a change like any other.
+    if (!verdict || verdict.kind === 'keep') {
+      if (standing?.to !== version) await hand({ deployment, from: own, to: version }, signal);
+      await handOver.begin(signal);
+    }
+    note(`handed over: systemd puts ${name} ${version} back`);
+    await awaitEnd(`putting ${name} ${version} back`, signal);
+  }
+
+  return {
+    package: (inner) => ({
+      ...inner,
+
+      async prepare(order, note, signal) {
+        const here = await inner.current();
+        if (here !== own) {
+          const has = here === null ? 'does not have it' : `has ${here}`;
+          throw new TriggerDeployError('PACKAGE_INVALID', `this is ${name} ${own}, and dpkg ${has}`, {
+            hint: here === null ? 'install the agent by its .deb' : `systemctl restart ${options.unit}`,
+          });
+        }
+        // What an earlier deployment left must not speak for this one.
+        await handOver.clear();
+        const prepared = await inner.prepare(order, note, signal);
+        const known = await inner.releases();
+        // `acceptNoUndo` does not hold here: without the old .deb nobody could reach this instance again.
+        if (order.version !== own && !known.some((release) => release.version === own)) {
+          throw new TriggerDeployError('UNDO_IMPOSSIBLE', `the .deb of ${name} ${own} cannot be had`, {
+            hint: `push its .deb as ${order.service} ${own}`,
+          });
+        }
+        return prepared;
+      },
+
+      async switchTo(version, change) {
+        if (version === null)
+          throw new TriggerDeployError('PACKAGE_INVALID', 'the agent never removes itself');
+        if (change.direction === 'forward') await goForward(version, change);
+        else await goBack(version, change, inner);
+      },
+
+      /** From here on nobody takes this version back but a deployment. @throws START_FAILED when that was done. */
+      async commit() {
+        const order = await handOver.order();
+        if (order?.to !== own) return;
+        const verdict = await handOver.judge('keep');
+        if (verdict.kind === 'back') throw takenBack(verdict);
+      },
+
+      async prune(keep) {
+        await handOver.clear();
+        return await inner.prune(keep);
+      },
+    }),
+
+    manager: (inner) => ({
+      ...inner,
+
+      /** Without its invocation: by that alone the new version would count as started. */
+      async status(signal) {
+        return { ...(await inner.status(signal)), invocation: null };
+      },
+
+      async restart(signal) {
+        const [order, verdict] = [await handOver.order(), await handOver.verdict()];
+        const isPutBack = verdict?.kind === 'back' && order?.from === own;
+        const isProving = verdict === undefined && order?.to === own;
+        // The guard has started what it installed. Whatever else is restarted runs on as another process.
+        if (!isPutBack && !isProving && !(await handOver.isRestarted(options.process))) {
+          await handOver.restart(options.unit, options.process, signal);
+          await awaitEnd(`the restart of ${options.unit}`, signal);
+        }
+        // The version put back had proven itself before; an outage now says nothing about it.
+        if (!isPutBack) await reached(signal);
+        return { ...(await inner.status(signal)), invocation: null };
+      },
+
+      async stop() {
+        throw new TriggerDeployError('STOP_FAILED', 'the agent never stops itself');
+      },
+    }),
+  };
+}
+
+const CODES: readonly ErrorCode[] = ['START_FAILED', 'CHECK_FAILED', 'DPKG_FAILED'];
+
+function takenBack({ code, reason, detail }: Extract<Verdict, { kind: 'back' }>): TriggerDeployError {
+  const known = CODES.find((one) => one === code) ?? 'START_FAILED';
+  return new TriggerDeployError(known, reason, { ...(detail !== '' && { detail }) });
+}

@@ -1,0 +1,208 @@
+import { lstat } from 'node:fs/promises';
+import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import { cleanTail, DETAIL_LIMIT } from '../../../shared/report.ts';
+import { formatMs } from '../../../shared/retry.ts';
+import type { Clock, ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
+import { openNoFollow, readRange } from '../fs/durable-files.ts';
+import { type Commands, UNNOTED } from '../process/command-registry.ts';
+import type { RunCommand, RunResult } from '../process/run-command.ts';
+import { killNamed, readPidFile, stillRuns } from './pid-file.ts';
+
+/**
+ * A service that is run by commands of the config, for hosts without systemd. `status` decides whether it is
+ * active; what a pid file tells on top makes restarts of the service visible.
+ */
+export interface CommandManagerOptions {
+  start: readonly string[];
+  stop: readonly string[];
+  /** Instead of stop and start. */
+  restart?: readonly string[] | undefined;
+  /** Exit code 0 says that it is active. */
+  status: readonly string[];
+  pidFile?: string | undefined;
+  /** The service's own log file. */
+  log?: string | undefined;
+  user?: string | undefined;
+  environment: Readonly<Record<string, string>>;
+  startTimeout: number; // ms
+  stopTimeout: number; // ms
+  clock: Clock;
+  commands?: Commands;
+}
+
+const STATUS_TIMEOUT_MS = 10_000;
+const POLL_MS = 100;
+/** How long the kernel may take over a KILL. */
+const AFTER_KILL_MS = 10_000;
+/** What a start or stop under way may still take when the agent is stopped. */
+const FINISH_MS = 3000;
+const MARKS_KEPT = 8;
+
+export function createCommandManager(options: CommandManagerOptions): ServiceManager {
+  const { clock, startTimeout, stopTimeout, pidFile, log, commands = UNNOTED } = options;
+  /** How long the log was when a start began: what lies before is not of that start. */
+  const marks: { at: number; inode: number; size: number }[] = [];
+
+  const as =
+    (run: RunCommand) =>
+    (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
+      run(argv, { signal, timeout, env: options.environment, user: options.user });
+  const ask = as(commands.repeatable);
+  /** A start that is cut between launching the service and noting its pid leaves one that nobody finds again. */
+  const run = async (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> => {
+    signal.throwIfAborted();
+    using patient = abortingLater(signal, FINISH_MS);
+    return await as(commands.indivisible)(argv, timeout, patient.signal);
+  };
+
+  async function status(signal: AbortSignal): Promise<ServiceStatus> {
+    const { exitCode, timedOut } = await ask(options.status, STATUS_TIMEOUT_MS, signal);
+    const active = exitCode === 0 && !timedOut;
+    // What a pid file says of a service that does not run may long be somebody else's pid.
+    const named = active && pidFile !== undefined ? await readPidFile(pidFile) : undefined;
+    const live = named?.process;
+    const said = timedOut ? `no status within ${formatMs(STATUS_TIMEOUT_MS)}` : `status exit ${exitCode}`;
+    return {
+      active,
+      failed: false,
+      mainPid: live?.pid ?? null,
+      restarts: 0,
+      invocation: live ? `${live.pid}-${live.startTime}` : null,
+      summary: active ? 'active' : `inactive (${said})`,
+      ...(named?.refusal && { trouble: named.refusal }),
+    };
+  }
+
+  async function poll(
+    done: (now: ServiceStatus) => boolean | Promise<boolean>,
+    within: number,
+    signal: AbortSignal,
+  ): Promise<{ now: ServiceStatus; inTime: boolean }> {
+    const end = clock.monotonic() + within;
+    for (;;) {
+      const now = await status(signal);
+      if (await done(now)) return { now, inTime: true };
+      const left = end - clock.monotonic();
+      if (left <= 0) return { now, inTime: false };
+      await clock.sleep(Math.min(POLL_MS, left), signal);
+    }
+  }
+
+  async function begin(argv: readonly string[], within: number, signal: AbortSignal): Promise<ServiceStatus> {
+    const end = clock.monotonic() + within;
+    const since = clock.now();
+    await markLog();
+    const { exitCode, timedOut, output } = await run(argv, within, signal);
+    if (timedOut) throw failed('START', `${argv[0]} was still running after ${formatMs(within)}`, output);
+    if (exitCode !== 0) throw failed('START', `${argv[0]} ended with ${exitOf(exitCode)}`, output);
+    const left = Math.max(0, end - clock.monotonic());
+    const { now, inTime } = await poll(({ active }) => active, left, signal);
+    if (inTime) return now;
+    const detail = (await logTail(since)) || output;
+    throw failed('START', `${now.summary} ${formatMs(within)} after ${argv[0]}`, detail);
+  }
+
+  async function end(signal: AbortSignal): Promise<void> {
+    if (!(await status(signal)).active) return;
+    const named = pidFile === undefined ? undefined : await readPidFile(pidFile);
+    const before = named?.refusal ? undefined : named?.process;
+    const isDown = async ({ active }: ServiceStatus) => !active && !(before && (await stillRuns(before)));
+    const deadline = clock.monotonic() + stopTimeout;
+    const { output } = await run(options.stop, stopTimeout, signal);
+    const left = Math.max(0, deadline - clock.monotonic());
+    if ((await poll(isDown, left, signal)).inTime) return;
+    const late = `still running ${formatMs(stopTimeout)} after ${options.stop[0]}`;
+    if (named?.refusal) {
+      throw failed('STOP', `${late}, and not killed: ${named.refusal.problem}`, output, named.refusal.hint);
+    }
+    if (!named || !before) throw failed('STOP', late, output);
+    await killNamed(named);
+    const { now, inTime } = await poll(isDown, AFTER_KILL_MS, signal);
+    if (!inTime) throw failed('STOP', `${late} and a KILL: ${now.summary}`, output);
+  }
+
+  async function markLog(): Promise<void> {
+    if (log === undefined) return;
+    const stat = await lstat(log).catch(() => undefined);
+    marks.push({ at: clock.now(), inode: stat?.ino ?? 0, size: stat?.size ?? 0 });
+    if (marks.length > MARKS_KEPT) marks.shift();
+  }
+
+  /**
+   * Written since `since` as far as can be told: from the first start after it, or the last one before it; with
+   * no start known (the agent was restarted), all of the file's end, unless it is older than `since`.
+   */
+  async function logTail(since: number): Promise<string> {
+    if (log === undefined) return '';
+    const handle = await openNoFollow(log).catch(() => undefined);
+    if (!handle) return '';
+    try {
+      const { ino, size, mtimeMs } = await handle.stat();
+      const mark = marks.find(({ at }) => at >= since) ?? marks.at(-1);
+      const rotated = mark !== undefined && (mark.inode !== ino || mark.size > size);
+      if (!mark && mtimeMs < since) return '';
+      const from = mark && !rotated ? mark.size : 0;
+      const start = Math.max(from, size - DETAIL_LIMIT);
+      return cleanTail((await readRange(handle, start, DETAIL_LIMIT)).toString('utf8'));
+    } finally {
+      await handle.close();
+    }
+  }
+
+  return {
+    status,
+
+    async restart(signal) {
+      try {
+        if (options.restart) return await begin(options.restart, stopTimeout + startTimeout, signal);
+        await end(signal);
+        return await begin(options.start, startTimeout, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isCode(error, 'START_FAILED')) throw error;
+        const { detail, hint } = isCode(error) ? error : {};
+        throw new TriggerDeployError('START_FAILED', messageOf(error), { cause: error, detail, hint });
+      }
+    },
+
+    async stop(signal) {
+      try {
+        await end(signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isCode(error, 'STOP_FAILED')) throw error;
+        throw new TriggerDeployError('STOP_FAILED', messageOf(error), { cause: error });
+      }
+    },
+
+    async logTail(since, signal) {
+      signal.throwIfAborted();
+      return logTail(since);
+    },
+  };
+}
+
+/** A signal that aborts `ms` after `parent` does, with its reason. */
+function abortingLater(parent: AbortSignal, ms: number): { signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onParent = () => {
+    timer = setTimeout(() => controller.abort(parent.reason), ms);
+  };
+  parent.addEventListener('abort', onParent, { once: true });
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      parent.removeEventListener('abort', onParent);
+    },
+  };
+}
+
+function failed(which: 'START' | 'STOP', message: string, detail: string, hint?: string): TriggerDeployError {
+  return new TriggerDeployError(`${which}_FAILED`, message, { detail, hint });
+}
+
+function exitOf(exitCode: number | null): string {
+  return exitCode === null ? 'a signal' : `exit code ${exitCode}`;
+}

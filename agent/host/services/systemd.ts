@@ -1,0 +1,264 @@
+import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import { cleanTail } from '../../../shared/report.ts';
+import { formatMs } from '../../../shared/retry.ts';
+import type { Clock, ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
+import { runCommand } from '../process/run-command.ts';
+
+/**
+ * A unit of systemd. What to run is built and what came back is parsed by the pure functions at the top
+ * (systemctl(1), journalctl(1)); the manager below only runs them and waits.
+ */
+
+const PROPERTIES = [
+  'LoadState',
+  'ActiveState',
+  'SubState',
+  'MainPID',
+  'NRestarts',
+  'InvocationID',
+  'Result',
+  'Job',
+] as const;
+
+export const argvFor = {
+  show: (unit: string) => ['systemctl', 'show', unit, `--property=${PROPERTIES.join(',')}`],
+  resetFailed: (unit: string) => ['systemctl', 'reset-failed', unit],
+  restart: (unit: string) => ['systemctl', 'restart', '--no-block', unit],
+  stop: (unit: string) => ['systemctl', 'stop', '--no-block', unit],
+  kill: (unit: string) => ['systemctl', 'kill', '-s', 'KILL', unit],
+  /** `since` in ms since the epoch. */
+  log: (unit: string, since: number) => [
+    'journalctl',
+    '-u',
+    unit,
+    '--since',
+    `@${Math.floor(since / 1000)}`,
+    '-n',
+    '200',
+    '-o',
+    'cat',
+    '--no-pager',
+    '-q',
+  ],
+};
+
+export interface UnitState {
+  /** `loaded`, `not-found`, `masked`, `bad-setting`, … */
+  load: string;
+  /** `active`, `inactive`, `activating`, `deactivating`, `failed`, `reloading`, … */
+  active: string;
+  sub: string;
+  mainPid: number | null;
+  restarts: number;
+  /** Of the last start; null when it never started, or before systemd 232. */
+  invocation: string | null;
+  /** `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, … */
+  result: string;
+  /** A start or stop is queued or under way. */
+  busy: boolean;
+}
+
+/** The output of `systemctl show UNIT --property=…`: a `Name=value` a line, unknown ones left out. */
+export function parseShow(text: string): UnitState {
+  const values = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const equals = line.indexOf('=');
+    if (equals > 0) values.set(line.slice(0, equals), line.slice(equals + 1).trim());
+  }
+  const count = (name: string) => Number.parseInt(values.get(name) ?? '', 10) || 0;
+  return {
+    load: values.get('LoadState') ?? 'unknown',
+    active: values.get('ActiveState') ?? 'unknown',
+    sub: values.get('SubState') ?? 'unknown',
+    mainPid: count('MainPID') || null,
+    restarts: count('NRestarts'),
+    invocation: values.get('InvocationID') || null,
+    result: values.get('Result') || 'success',
+    busy: count('Job') > 0,
+  };
+}
+
+export function statusOf(unit: string, state: UnitState): ServiceStatus {
+  return {
+    active: state.active === 'active',
+    failed: state.active === 'failed',
+    mainPid: state.mainPid,
+    restarts: state.restarts,
+    invocation: state.invocation,
+    summary: state.load === 'loaded' ? `${state.active} (${state.sub})` : state.load,
+    ...(state.load !== 'loaded' && { trouble: loadTrouble(unit, state.load) }),
+  };
+}
+
+/** What is wrong with a unit that is not `loaded`, and how it becomes one that can be started. */
+function loadTrouble(unit: string, load: string): { problem: string; hint: string } {
+  if (load === 'not-found') {
+    return { problem: `${unit} does not exist`, hint: 'install the unit, then systemctl daemon-reload' };
+  }
+  if (load === 'masked') return { problem: `${unit} is masked`, hint: `systemctl unmask ${unit}` };
+  return {
+    problem: `${unit} cannot be loaded: ${load}`,
+    hint: `systemctl status ${unit} says why; once it is mended: systemctl daemon-reload`,
+  };
+}
+
+/** Whether `now` is of another start than `before`. Without invocation ids the main pid has to tell. */
+function startedAnew(before: UnitState, now: UnitState): boolean {
+  if (now.invocation === null) return now.mainPid !== before.mainPid;
+  return now.invocation !== before.invocation;
+}
+
+/**
+ * How a restart stands. Not every `failed` is an end: a service that died of the stop's TERM (a JVM exits
+ * with 143) is `failed` for a moment, until the queued start takes it up.
+ */
+export function verdictOf(before: UnitState, now: UnitState): 'started' | 'failed' | 'wait' {
+  const anew = startedAnew(before, now);
+  if (now.active === 'active' && anew) return 'started';
+  if (now.active === 'failed' && (anew || !now.busy)) return 'failed';
+  // The job is over and nothing runs: a condition or a dependency refused it, or it ended at once.
+  if (now.active === 'inactive' && !now.busy) return 'failed';
+  return 'wait';
+}
+
+/** One systemctl or journalctl call; they answer in milliseconds unless the machine is in trouble. */
+const CALL_TIMEOUT_MS = 15_000;
+/** Polls: fast at first, so that a quick service costs nothing, then slower. */
+const FIRST_POLL_MS = 25;
+const LONGEST_POLL_MS = 500;
+/** How long the kernel may take over a KILL. */
+const AFTER_KILL_MS = 10_000;
+
+/** `startTimeout` and `stopTimeout` in ms; a restart may take both. */
+export function createSystemdManager(options: {
+  unit: string;
+  startTimeout: number;
+  stopTimeout: number;
+  clock: Clock;
+}): ServiceManager {
+  const { unit, startTimeout, stopTimeout, clock } = options;
+
+  const call = (argv: readonly string[], signal: AbortSignal) =>
+    runCommand(argv, { signal, timeout: CALL_TIMEOUT_MS });
+
+  /** @throws COMMAND_FAILED when systemd does not answer. */
+  async function show(signal: AbortSignal): Promise<UnitState> {
+    const { exitCode, stdout, output } = await call(argvFor.show(unit), signal);
+    if (exitCode !== 0) {
+      throw new TriggerDeployError('COMMAND_FAILED', `systemctl show ${unit} did not succeed`, {
+        detail: output,
+      });
+    }
+    return parseShow(stdout);
+  }
+
+  /** Polls until `done` says so, or `within` ms are over; the last state either way. */
+  async function poll(
+    done: (state: UnitState) => boolean | Promise<boolean>,
+    within: number,
+    signal: AbortSignal,
+  ): Promise<{ state: UnitState; inTime: boolean }> {
+    const end = clock.monotonic() + within;
+    for (let pause = FIRST_POLL_MS; ; pause = Math.min(LONGEST_POLL_MS, pause * 1.5)) {
+      const state = await show(signal);
+      if (await done(state)) return { state, inTime: true };
+      const left = end - clock.monotonic();
+      if (left <= 0) return { state, inTime: false };
+      await clock.sleep(Math.min(pause, left), signal);
+    }
+  }
+
+  async function tryRestart(since: number, signal: AbortSignal): Promise<ServiceStatus> {
+    const before = await show(signal);
+    if (before.load !== 'loaded') {
+      const { problem, hint } = loadTrouble(unit, before.load);
+      throw startFailed(problem, { hint });
+    }
+    // Refused for a unit that is not loaded any more (garbage-collected): then there is nothing to reset.
+    await call(argvFor.resetFailed(unit), signal);
+    const { exitCode, output } = await call(argvFor.restart(unit), signal);
+    if (exitCode !== 0) throw startFailed(`systemd refused to restart ${unit}`, { detail: output });
+
+    const stopEnd = clock.monotonic() + stopTimeout;
+    let killed = false;
+    const { state, inTime } = await poll(
+      async (now) => {
+        const stillOld = now.active === 'deactivating' && !startedAnew(before, now);
+        if (stillOld && !killed && clock.monotonic() >= stopEnd) {
+          killed = true;
+          await call(argvFor.kill(unit), signal);
+        }
+        return verdictOf(before, now) !== 'wait';
+      },
+      stopTimeout + startTimeout,
+      signal,
+    );
+    if (inTime && verdictOf(before, state) === 'started') return statusOf(unit, state);
+    const how = `${state.active} (${state.sub}), result ${state.result}`;
+    const detail = await logTail(since, signal);
+    if (inTime) throw startFailed(`${unit} did not start: ${how}`, { detail });
+    throw startFailed(
+      `${unit} is not active ${formatMs(stopTimeout + startTimeout)} after its restart: ${how}`,
+      {
+        detail,
+      },
+    );
+  }
+
+  async function logTail(since: number, signal: AbortSignal): Promise<string> {
+    try {
+      return cleanTail((await call(argvFor.log(unit, since), signal)).stdout);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isCode(error, 'COMMAND_FAILED')) return '';
+      throw error;
+    }
+  }
+
+  return {
+    async status(signal) {
+      return statusOf(unit, await show(signal));
+    },
+
+    async restart(signal) {
+      try {
+        return await tryRestart(clock.now(), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isCode(error, 'START_FAILED')) throw error;
+        throw startFailed(`${unit} could not be restarted: ${messageOf(error)}`, { cause: error });
+      }
+    },
+
+    async stop(signal) {
+      try {
+        const { load, active } = await show(signal);
+        if (load === 'not-found' || isDown(active)) return;
+        const { exitCode, output } = await call(argvFor.stop(unit), signal);
+        if (exitCode !== 0) throw stopFailed(`systemd refused to stop ${unit}`, { detail: output });
+        if ((await poll((now) => isDown(now.active), stopTimeout, signal)).inTime) return;
+        await call(argvFor.kill(unit), signal);
+        const last = await poll((now) => isDown(now.active), AFTER_KILL_MS, signal);
+        if (!last.inTime) throw stopFailed(`${unit} is still ${last.state.active} after a KILL`);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isCode(error, 'STOP_FAILED')) throw error;
+        throw stopFailed(`${unit} could not be stopped: ${messageOf(error)}`, { cause: error });
+      }
+    },
+
+    logTail,
+  };
+}
+
+const isDown = (active: string) => active === 'inactive' || active === 'failed';
+
+type Extra = ConstructorParameters<typeof TriggerDeployError>[2];
+
+function startFailed(message: string, extra?: Extra): TriggerDeployError {
+  return new TriggerDeployError('START_FAILED', message, extra);
+}
+
+function stopFailed(message: string, extra?: Extra): TriggerDeployError {
+  return new TriggerDeployError('STOP_FAILED', message, extra);
+}

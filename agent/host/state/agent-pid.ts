@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { makeDirectories, readNoFollow, removeTree, writeDurably } from '../fs/durable-files.ts';
+import { findProcess } from '../process/proc.ts';
+
+/** `STATE/agent.json`: the agent that runs, so that the other commands know whether one does. */
+
+const presence = z.looseObject({
+  pid: z.int(),
+  /** With the pid it names one process; the boot id would not do, for a unit may see another one than a shell. */
+  startTime: z.string(),
+  version: z.string(),
+  since: z.iso.datetime(),
+});
+export type Presence = z.infer<typeof presence>;
+
+const NAME = 'agent.json';
+const LIMIT = 4096; // bytes
+
+/** Notes this process as the running agent. */
+export async function notePresence(state: string, version: string): Promise<void> {
+  const { pid } = process;
+  await makeDirectories(state, 0o700);
+  const startTime = (await findProcess(pid))?.startTime ?? '';
+  const since = new Date().toISOString();
+  const said = { pid, startTime, version, since } satisfies Presence;
+  await writeDurably(join(state, NAME), `${JSON.stringify(said)}\n`, 0o644);
+}
+
+export async function forgetPresence(state: string): Promise<void> {
+  await removeTree(join(state, NAME));
+}
+
+/** The agent that runs on `state` now, undefined when none does. */
+export async function findAgent(state: string): Promise<Presence | undefined> {
+  const text = await readNoFollow(join(state, NAME), LIMIT).catch(() => undefined);
+  if (!text) return undefined;
+  try {
+    const said = presence.parse(JSON.parse(text.toString('utf8')));
+    const lives = (await findProcess(said.pid))?.startTime === said.startTime;
+    return lives ? said : undefined;
+  } catch {
+    return undefined;
+  }
+}

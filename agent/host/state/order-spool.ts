@@ -1,0 +1,242 @@
+import { createHash } from 'node:crypto';
+import { constants, type FSWatcher, watch } from 'node:fs';
+import { type FileHandle, lchown, open, readdir, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import { type Artifact, artifact } from '../../../shared/manifest.ts';
+import { instanceId, serviceName, ulid, ulidTime, versionName } from '../../../shared/names.ts';
+import {
+  createNew,
+  fsyncDirectory,
+  ignoring,
+  lstatIfAny,
+  makeDirectories,
+  makeNew,
+  readNoFollow,
+  removeTree,
+  writeDurably,
+} from '../fs/durable-files.ts';
+import { asNoSpace, assertSpace } from '../fs/space.ts';
+
+/**
+ * Orders given on the instance itself: `STATE/local/ID/order.json`, with the files of a deploy below
+ * `STATE/local/ID/files`. One is written under another name and renamed when it is whole and on disk, and stays
+ * until its ending is in the journal: an agent that is killed finds it again.
+ */
+
+const localOrder = z.object({
+  v: z.literal(1),
+  deployment: ulid,
+  service: serviceName,
+  version: versionName,
+  action: z.enum(['deploy', 'rollback']),
+  /** Those of the release that a rollback goes to; none of an adopted one. */
+  artifacts: z.array(artifact).max(32),
+  /** The user who gave it. */
+  by: z.string().max(64),
+  at: z.iso.datetime(),
+  /** For whom it is, where that was known: an image made of a running instance must not carry it along. */
+  instance: instanceId.optional(),
+});
+type LocalOrder = z.infer<typeof localOrder>;
+
+export interface Spool {
+  /** Orders that wait or are under way, the oldest first. @throws PACKAGE_INVALID when others may write there. */
+  pending(): Promise<LocalOrder[]>;
+  /** Puts an order and copies of its files there, on disk when it resolves. @throws NO_SPACE, USAGE. */
+  give(order: Omit<LocalOrder, 'v' | 'artifacts'>, what: Given): Promise<LocalOrder>;
+  /** Nothing there is fine. */
+  remove(deployment: string): Promise<void>;
+  /** The copy of an artifact that a waiting order brought, undefined when there is none. */
+  fileOf(service: string, version: string, wanted: Artifact): Promise<string | undefined>;
+  /** Resolves when something may have come, after `ms` at the latest. */
+  changed(ms: number, signal: AbortSignal): Promise<void>;
+  /** Where the order lies, for a person. */
+  placeOf(deployment: string): string;
+}
+
+/** What goes with an order: files to copy, or the artifacts of a release that is here. */
+export type Given =
+  | { files: readonly { path: string; name: string; size: number; role: Artifact['role'] }[] }
+  | { artifacts: readonly Artifact[] };
+
+const NEW = '.new-';
+const ORDER_LIMIT = 64 * 1024; // bytes
+const CHUNK = 1024 * 1024; // bytes
+/** What a killed command left half written goes after this, ms. */
+const ABANDONED_AFTER = 60 * 60 * 1000;
+
+/** The spool below `state`, the agent's state directory. */
+export function createSpool(state: string): Spool {
+  const directory = join(state, 'local');
+  const placeOf = (deployment: string) => join(directory, deployment);
+  let news = Promise.withResolvers<void>();
+  let watcher: FSWatcher | undefined;
+
+  /** Only a look less often where it cannot be watched. */
+  function listen(): void {
+    if (watcher) return;
+    try {
+      watcher = watch(directory, { persistent: false }, () => news.resolve());
+      watcher.on('error', () => {
+        watcher?.close();
+        watcher = undefined;
+      });
+    } catch {
+      watcher = undefined;
+    }
+  }
+
+  async function read(name: string): Promise<LocalOrder | undefined> {
+    try {
+      const text = await readNoFollow(join(placeOf(name), 'order.json'), ORDER_LIMIT);
+      const order = localOrder.parse(JSON.parse(text?.toString('utf8') ?? ''));
+      return order.deployment === name ? order : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async function pending(): Promise<LocalOrder[]> {
+    const names = await readdir(directory).catch(ignoring('ENOENT', undefined));
+    if (!names) return [];
+    await assertPrivate(directory);
+    listen();
+    await Promise.all(names.filter(isAbandoned).map((name) => removeTree(join(directory, name))));
+    const orders = await Promise.all(names.filter(isId).sort().map(read));
+    return orders.filter((order) => order !== undefined);
+  }
+
+  return {
+    pending,
+    placeOf,
+    remove: (deployment) => removeTree(placeOf(deployment)),
+
+    async give(order, what) {
+      await makeDirectories(directory, 0o700);
+      const staged = join(directory, NEW + order.deployment);
+      const filesDirectory = join(staged, 'files');
+      const files = 'files' in what ? what.files : [];
+      try {
+        // A rollback brings nothing, and must not wait for room.
+        if (files.length > 0) {
+          const names = files.map(({ name }) => name).join(', ');
+          await assertSpace(directory, spaceFor(files), `a copy of ${names}`);
+        }
+        await makeNew(staged, 0o700);
+        await makeNew(filesDirectory, 0o700);
+        const artifacts: Artifact[] = 'artifacts' in what ? [...what.artifacts] : [];
+        for (const { path, name, role } of files) {
+          artifacts.push({ name, role, ...(await copyDurably(path, join(filesDirectory, name))) });
+        }
+        await fsyncDirectory(filesDirectory);
+        const whole: LocalOrder = localOrder.parse({ v: 1, ...order, artifacts });
+        await writeDurably(join(staged, 'order.json'), `${JSON.stringify(whole, undefined, 2)}\n`);
+        await handOver(state, [
+          directory,
+          staged,
+          filesDirectory,
+          join(staged, 'order.json'),
+          ...files.map(({ name }) => join(filesDirectory, name)),
+        ]);
+        await rename(staged, placeOf(order.deployment));
+        await fsyncDirectory(directory);
+        return whole;
+      } catch (error) {
+        await removeTree(staged).catch(() => {});
+        throw asNoSpace(error, directory);
+      }
+    },
+
+    async fileOf(service, version, wanted) {
+      for (const order of await pending()) {
+        const same = order.artifacts.some(
+          ({ name, sha256 }) => name === wanted.name && sha256 === wanted.sha256,
+        );
+        if (!same || order.service !== service || order.version !== version) continue;
+        const path = join(placeOf(order.deployment), 'files', wanted.name);
+        if ((await lstatIfAny(path))?.isFile()) return path;
+      }
+      return undefined;
+    },
+
+    async changed(ms, signal) {
+      const timer = new AbortController();
+      try {
+        await Promise.race([
+          news.promise,
+          sleep(ms, undefined, { signal: AbortSignal.any([signal, timer.signal]) }),
+        ]);
+      } finally {
+        timer.abort();
+        news = Promise.withResolvers();
+      }
+    },
+  };
+}
+
+const isId = (name: string) => ulid.safeParse(name).success;
+
+function isAbandoned(name: string): boolean {
+  const id = name.slice(NEW.length);
+  return name.startsWith(NEW) && (!isId(id) || Date.now() - ulidTime(id) > ABANDONED_AFTER);
+}
+
+function spaceFor(files: readonly { size: number }[]) {
+  return { bytes: files.reduce((sum, { size }) => sum + size, 0), inodes: files.length + 4 };
+}
+
+/** Whoever may write there may deploy: only root and the agent's own user. */
+async function assertPrivate(directory: string): Promise<void> {
+  const found = await lstatIfAny(directory);
+  const own = found?.uid === 0 || found?.uid === process.getuid?.();
+  if (found?.isDirectory() && own && (found.mode & 0o022) === 0) return;
+  throw new TriggerDeployError(
+    'PACKAGE_INVALID',
+    `${directory} may be written by others: no order is taken`,
+    {
+      hint: `rm -r ${directory}; the agent makes it anew`,
+    },
+  );
+}
+
+/** Given by root to an agent that runs as another user: that user's own, like all its state. */
+async function handOver(state: string, paths: readonly string[]): Promise<void> {
+  const { uid, gid } = await stat(state);
+  if (process.getuid?.() !== 0 || uid === 0) return;
+  for (const path of paths) await lchown(path, uid, gid);
+}
+
+/** The file's size and digest as they were while it was copied. */
+async function copyDurably(from: string, to: string): Promise<{ size: number; sha256: string }> {
+  const source = await open(from, constants.O_RDONLY);
+  try {
+    const target = await createNew(to, 0o600);
+    try {
+      const copied = await pour(source, target);
+      await target.sync();
+      return copied;
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function pour(source: FileHandle, target: FileHandle): Promise<{ size: number; sha256: string }> {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(CHUNK);
+  for (let size = 0; ; ) {
+    const { bytesRead } = await source.read(buffer, 0, CHUNK, size);
+    if (bytesRead === 0) return { size, sha256: hash.digest('hex') };
+    const bytes = buffer.subarray(0, bytesRead);
+    hash.update(bytes);
+    for (let done = 0; done < bytesRead; ) {
+      done += (await target.write(bytes, done, bytesRead - done, size + done)).bytesWritten;
+    }
+    size += bytesRead;
+  }
+}

@@ -1,0 +1,29 @@
+import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import type { ArtifactStore } from '../../deploy/ports.ts';
+import { openNoFollow } from '../fs/durable-files.ts';
+import type { Spool } from './order-spool.ts';
+
+/**
+ * Artifacts that an order given on the instance brought along, and all others from `store`. Which it is needs no
+ * care: the digest that was asked for decides whether the bytes are right.
+ */
+export function withSpooled(spool: Pick<Spool, 'fileOf'>, store: ArtifactStore): ArtifactStore {
+  return {
+    async read(request) {
+      const { service, version, artifact, start, end, signal } = request;
+      const path = await spool.fileOf(service, version, artifact).catch(() => undefined);
+      if (path === undefined) return store.read(request);
+      signal.throwIfAborted();
+      if (start >= end) return (async function* () {})();
+      try {
+        const handle = await openNoFollow(path);
+        // `end` is the last byte there, and the stream closes the handle.
+        return handle.createReadStream({ start, end: end - 1, signal }) as AsyncIterable<Uint8Array>;
+      } catch (cause) {
+        throw new TriggerDeployError('DOWNLOAD_FAILED', `cannot read ${path}: ${messageOf(cause)}`, {
+          cause,
+        });
+      }
+    },
+  };
+}

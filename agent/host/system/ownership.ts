@@ -1,0 +1,110 @@
+import { realpath, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isCode } from '../../../shared/errors.ts';
+import { lstatIfAny } from '../fs/durable-files.ts';
+import { findUser } from '../process/run-as.ts';
+
+/**
+ * Whether anyone but the agent could change what a service runs. Who can write to its directory, or to one
+ * above it, could swap a release while root verifies it.
+ */
+
+export interface Finding {
+  problem: string;
+  hint: string;
+}
+
+const LOOKUP_MS = 10_000;
+const STICKY = 0o1000;
+
+/** What is wrong with the service's directory `dir`, nothing when all is well; `serviceUser` runs the service. */
+export async function inspectServiceDirectory(dir: string, serviceUser?: string): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const service = serviceUser === undefined ? undefined : await uidOf(serviceUser);
+  if (serviceUser !== undefined && service === undefined) {
+    findings.push({
+      problem: `there is no user ${serviceUser}`,
+      hint: `useradd --system ${serviceUser}, or correct \`user\``,
+    });
+  }
+  for (const path of await chainOf(dir)) findings.push(...(await inspect(path, dir, service)));
+  for (const name of ['releases', '.staging']) {
+    findings.push(...(await inspectInside(join(dir, name), service)));
+  }
+  const current = await lstatIfAny(join(dir, 'current')).catch(() => undefined);
+  if (current && !current.isSymbolicLink()) {
+    findings.push({
+      problem: `${join(dir, 'current')} is not a symbolic link`,
+      hint: 'move it away; `adopt` in the config can make a release of what runs',
+    });
+  }
+  return findings;
+}
+
+async function inspect(path: string, dir: string, service: number | undefined): Promise<Finding[]> {
+  const there = await stat(path).catch(() => undefined);
+  // The agent makes what is missing; what counts is who can write where it will be.
+  if (!there) return [];
+  if (!there.isDirectory()) {
+    return [{ problem: `${path} is not a directory`, hint: `move it away, so that ${dir} can be made` }];
+  }
+  const findings: Finding[] = [];
+  const owner = ownerProblem(path, there.uid, service);
+  if (owner) findings.push(owner);
+  // Others may write to /tmp and the like, but not rename what is not theirs: that is its sticky bit.
+  const sticky = path !== dir && (there.mode & STICKY) !== 0;
+  if ((there.mode & 0o022) !== 0 && !sticky) findings.push(writable(path, there.mode));
+  return findings;
+}
+
+async function inspectInside(path: string, service: number | undefined): Promise<Finding[]> {
+  const there = await lstatIfAny(path).catch(() => undefined);
+  if (!there) return [];
+  if (!there.isDirectory()) {
+    const what = there.isSymbolicLink() ? 'is a symbolic link' : 'is not a directory';
+    return [{ problem: `${path} ${what}`, hint: `rm ${path}; the agent makes it anew` }];
+  }
+  const owner = ownerProblem(path, there.uid, service);
+  return [...(owner ? [owner] : []), ...((there.mode & 0o022) !== 0 ? [writable(path, there.mode)] : [])];
+}
+
+/** root may own it, and the agent's own user where the agent is not root. */
+function ownerProblem(path: string, uid: number, service: number | undefined): Finding | undefined {
+  const agent = process.getuid?.() ?? 0;
+  const hint = `chown ${agent === 0 ? 'root:root' : agent} ${path}`;
+  if (uid === service && uid !== 0) {
+    return { problem: `${path} belongs to the service's own user: it could change what is deployed`, hint };
+  }
+  if (uid === 0 || uid === agent) return undefined;
+  return { problem: `${path} belongs to the user ${uid}, not to the agent's`, hint };
+}
+
+function writable(path: string, mode: number): Finding {
+  const who = (mode & 0o002) !== 0 ? 'everyone' : 'its group';
+  return { problem: `${path} can be written to by ${who}`, hint: `chmod go-w ${path}` };
+}
+
+/** `dir` and all above it, as named and as it really lies, where the two differ. */
+async function chainOf(dir: string): Promise<Set<string>> {
+  const chain = new Set(upwards(dir));
+  for (const path of [...chain]) {
+    const real = await realpath(path).catch(() => undefined);
+    if (real === undefined) continue;
+    for (const above of upwards(real)) chain.add(above);
+    break;
+  }
+  return chain;
+}
+
+function upwards(path: string): string[] {
+  return dirname(path) === path ? [path] : [path, ...upwards(dirname(path))];
+}
+
+async function uidOf(user: string): Promise<number | undefined> {
+  try {
+    return (await findUser(user, AbortSignal.timeout(LOOKUP_MS))).uid;
+  } catch (error) {
+    if (isCode(error, 'COMMAND_FAILED')) return undefined;
+    throw error;
+  }
+}

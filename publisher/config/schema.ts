@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { envName, serviceName } from '../../shared/names.ts';
+import { isWebhook } from '../notify/webhook.ts';
+
+/** The form of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what belongs there. */
+
+interface Wrong {
+  code?: string | undefined;
+  input?: unknown;
+}
+
+const expected =
+  (what: string) =>
+  ({ input }: Wrong) =>
+    input === undefined || input === null
+      ? `expected ${what}, found nothing`
+      : `expected ${what}, found ${JSON.stringify(input)}`;
+
+/** zod's own issue is kept for unknown keys, which `mistakesOf` takes apart. */
+const expectedMap = (what: string) => (issue: Wrong) =>
+  issue.code === 'unrecognized_keys' || issue.code === 'invalid_key' ? undefined : expected(what)(issue);
+
+const text = (what: string, pattern = /\S/) =>
+  z.string({ error: expected(what) }).regex(pattern, { error: expected(what) });
+const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, { error: expected(values.join(' or ')) });
+const count = z.custom<number>((value) => Number.isInteger(value) && Number(value) >= 0, {
+  error: expected('a whole number, 0 or more'),
+});
+const share = z.custom<number | string>(
+  (value) => (Number.isInteger(value) && Number(value) > 0) || /^([1-9]\d?|100)%$/.test(String(value)),
+  { error: expected('a number of instances or a share such as 25%') },
+);
+const duration = text('a duration such as 30s or 10m', /^\d{1,9}(ms|s|m|h)$/);
+const someTime = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
+
+const serviceDefaults = z.strictObject(
+  {
+    strategy: oneOf(['all', 'rolling']).optional(),
+    canary: share.optional(),
+    batch: share.optional(),
+    autoConfirm: duration.optional(),
+    pauseBetween: duration.optional(),
+    maxFailures: z
+      .union([count, share], { error: expected('a number of instances or a share such as 10%') })
+      .optional(),
+    allowMissing: count.optional(),
+    onFailure: oneOf(['rollback', 'stop']).optional(),
+    timeout: someTime.optional(),
+  },
+  { error: expectedMap('the defaults of a service') },
+);
+export type ServiceDefaults = z.infer<typeof serviceDefaults>;
+
+/** What a variable may override, too. */
+export const forms = {
+  region: text('an AWS region such as eu-west-1', /^[a-z]{2}(-[a-z]+)+-\d$/),
+  profile: text('the name of an AWS profile'),
+  role: text('the ARN of a role', /^arn:aws[a-z-]*:iam::\d{12}:role\/\S+$/),
+  topic: text('the ARN of an SNS topic', /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$/),
+  bucket: text('the name of a bucket', /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/),
+  signingKey: text('the path of a private key file'),
+} as const;
+export type FormName = keyof typeof forms;
+
+/** What stands here is never shown: it may be the address, which is a secret. */
+const notify = z
+  .strictObject(
+    {
+      webhook: z
+        .custom<string>((value) => typeof value === 'string' && isWebhook(value), {
+          error: 'expected an https address; what is there is not shown, as it is a secret',
+        })
+        .optional(),
+      webhookFile: z
+        .string({ error: 'expected the path of a file that holds the address' })
+        .min(1)
+        .optional(),
+      webhookVariable: z
+        .string({ error: 'expected the name of a variable that holds the address' })
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected the name of a variable that holds the address')
+        .optional(),
+      events: forms.topic.optional(),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys'
+          ? undefined
+          : 'expected webhook, webhookFile or webhookVariable, and events',
+    },
+  )
+  .refine(
+    ({ webhook, webhookFile, webhookVariable }) =>
+      [webhook, webhookFile, webhookVariable].filter((one) => one !== undefined).length <= 1,
+    { error: 'expected one of webhook, webhookFile and webhookVariable, found several' },
+  );
+export type NotifyInFile = z.infer<typeof notify>;
+
+const environment = z.strictObject(
+  {
+    region: forms.region.optional(),
+    profile: forms.profile.optional(),
+    role: forms.role.optional(),
+    topic: forms.topic.optional(),
+    bucket: forms.bucket.optional(),
+    pathStyle: z.boolean({ error: expected('true or false') }).optional(),
+    signingKey: forms.signingKey.optional(),
+    trust: z
+      .array(text('the path of a public key file'), { error: expected('a list of public key files') })
+      .optional(),
+    services: z.record(serviceName, serviceDefaults, { error: expectedMap('services by name') }).optional(),
+    requires: envName.optional(),
+    confirm: oneOf(['person']).optional(),
+    notify: notify.optional(),
+  },
+  { error: expectedMap('region, topic, bucket and the rest of an environment') },
+);
+export type EnvironmentInFile = z.infer<typeof environment>;
+
+export const configuration = z.strictObject(
+  {
+    home: envName.optional(),
+    environments: z.record(envName, environment, { error: expectedMap('environments by name') }),
+  },
+  { error: expectedMap('the keys home and environments') },
+);
+
+/** Every key there is, for "did you mean". */
+export const KNOWN_KEYS: readonly string[] = [configuration, environment, serviceDefaults, notify].flatMap(
+  (one) => Object.keys(one.shape),
+);

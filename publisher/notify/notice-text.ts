@@ -1,0 +1,71 @@
+import { formatMs } from '../../shared/retry.ts';
+import { oneLine } from '../render/text.ts';
+import type { Notice } from './notice.ts';
+
+type Of<T extends Notice['type']> = Extract<Notice, { type: T }>;
+
+/** A notice as a message for people: what happened first, then by whom and why, then where to look. */
+export function noticeText(notice: Notice): string {
+  const { env, by, build } = notice;
+  const why = notice.reason ? `: ${oneLine(notice.reason)}` : '';
+  if (notice.type === 'paused' || notice.type === 'unpaused') {
+    const what = notice.service === undefined ? `all of ${env}` : `${notice.service} in ${env}`;
+    const verb = notice.type === 'paused' ? '⏸ paused' : '▶ no longer paused';
+    return parts(`${what} ${verb} by ${oneLine(by)}${why}`, build);
+  }
+  const { service, version, previous, deployment, issuedBy, action } = notice;
+  const change = previous === null || previous === version ? version : `${previous} → ${version}`;
+  const verb = action === 'deploy' ? '' : ` (${action})`;
+  const whose =
+    oneLine(issuedBy) === oneLine(by) ? oneLine(by) : `${oneLine(issuedBy)}, seen by ${oneLine(by)}`;
+  const what = `${service} ${change} in ${env}${verb}`;
+  switch (notice.type) {
+    case 'started':
+      return parts(`${what} started by ${oneLine(by)}${why}`, deployment, build);
+    case 'resumed':
+      return parts(
+        `${what} resumed by ${oneLine(by)}; it was begun by ${oneLine(issuedBy)}${why}`,
+        deployment,
+        build,
+      );
+    case 'waiting':
+      return parts(`⏳ ${what} ${waitingText(notice)}`, deployment, whose, build);
+    case 'left':
+      return parts(
+        `⚠ ${what} left alone: ${oneLine(notice.text)}; ${notice.command}`,
+        deployment,
+        whose,
+        build,
+      );
+    default:
+      return parts(`${MARKS[notice.type]} ${what} ${endingText(notice)}`, deployment, whose, build);
+  }
+}
+
+const MARKS = {
+  succeeded: '✓',
+  'rolled-back': '↺',
+  failed: '✗',
+  'timed-out': '?',
+  cancelled: '–',
+} as const;
+
+function endingText({ type, text, tookMs }: Of<keyof typeof MARKS>): string {
+  const took = tookMs > 0 ? ` (${formatMs(tookMs)})` : '';
+  return `${type === 'timed-out' ? 'timed out' : type.replace('-', ' ')}: ${oneLine(text)}${took}`;
+}
+
+function waitingText({ after, until, at, command }: Of<'waiting'>): string {
+  const where = after === 0 ? 'stands prepared' : 'has passed its canary';
+  const whom =
+    until === undefined
+      ? 'waits for a person'
+      : `goes on in ${formatMs(Math.max(0, Date.parse(until) - Date.parse(at)))} if nothing fails`;
+  return `${where} and ${whom}: ${command}`;
+}
+
+const parts = (...all: readonly (string | undefined)[]) =>
+  all
+    .filter(Boolean)
+    .map((one) => oneLine(one ?? ''))
+    .join(' · ');

@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
+import type { Artifact } from '../../shared/manifest.ts';
+import { artifactName } from '../../shared/names.ts';
+import type { Part } from './upload.ts';
+import { verifiedBytes } from './verify-stream.ts';
+
+/** A file of this machine that is to be pushed, and what it was when it was read. */
+export interface LocalFile {
+  path: string;
+  artifact: Artifact;
+}
+
+/** The first of `files` is the package, the others and `configs` are config files. @throws USAGE naming the file. */
+export async function describeFiles(
+  files: readonly string[],
+  configs: readonly string[],
+  signal: AbortSignal,
+): Promise<LocalFile[]> {
+  const [first, ...others] = files;
+  if (first === undefined) throw new TriggerDeployError('USAGE', 'push needs a file');
+  const named = [
+    { path: first, role: 'package' as const },
+    ...[...others, ...configs].map((path) => ({ path, role: 'config' as const })),
+  ];
+  return await described(named, new Map(), signal);
+}
+
+/** Config files beside a package of that name. @throws USAGE naming the file. */
+export async function describeConfigs(
+  configs: readonly string[],
+  packageName: string,
+  signal: AbortSignal,
+): Promise<LocalFile[]> {
+  const named = configs.map((path) => ({ path, role: 'config' as const }));
+  return await described(named, new Map([[packageName, `the package ${packageName}`]]), signal);
+}
+
+async function described(
+  named: readonly { path: string; role: Artifact['role'] }[],
+  /** Names and whose they are. */
+  taken: Map<string, string>,
+  signal: AbortSignal,
+): Promise<LocalFile[]> {
+  for (const { path } of named) {
+    const name = basename(path);
+    const parsed = artifactName.safeParse(name);
+    if (!parsed.success) {
+      throw new TriggerDeployError('USAGE', `${path}: ${parsed.error.issues[0]?.message}`, {
+        hint: 'rename the file: its name is used on the instances as it is',
+      });
+    }
+    const other = taken.get(name);
+    if (other !== undefined) {
+      throw new TriggerDeployError('USAGE', `${other} and ${path} have one name: ${name}`, {
+        hint: 'rename one of them: they lie side by side on the instances',
+      });
+    }
+    taken.set(name, path);
+  }
+  if (taken.size > 32) {
+    throw new TriggerDeployError('USAGE', `${taken.size} files, and a version has 32 at most`, {
+      hint: 'put them into one archive (tar.gz)',
+    });
+  }
+  // All are looked at before the first is read: a mistake is told before a gigabyte was hashed.
+  for (const { path } of named) await checkFile(path);
+  const files: LocalFile[] = [];
+  for (const { path, role } of named) {
+    const { size, sha256 } = await digest(path, signal);
+    files.push({ path, artifact: { name: basename(path), size, sha256, role } });
+  }
+  return files;
+}
+
+async function checkFile(path: string): Promise<void> {
+  const refuse = (why: string, hint: string, cause?: unknown) =>
+    new TriggerDeployError('USAGE', `cannot push ${path}: ${why}`, { hint, cause });
+  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') throw refuse('there is no such file', 'check the path', cause);
+    throw refuse(messageOf(cause), 'check the path and its permissions', cause);
+  });
+  if (found.isDirectory()) throw refuse('it is a directory', 'pack it: tar czf NAME.tar.gz -C DIRECTORY .');
+  if (!found.isFile()) throw refuse('it is not a regular file', 'copy it into a file first');
+  if (found.size === 0) throw refuse('it is empty', 'check that the build wrote it');
+}
+
+async function digest(path: string, signal: AbortSignal): Promise<{ size: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let size = 0;
+  try {
+    for await (const chunk of createReadStream(path, { signal }) as AsyncIterable<Buffer>) {
+      hash.update(chunk);
+      size += chunk.length;
+    }
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    throw new TriggerDeployError('USAGE', `cannot read ${path}: ${messageOf(cause)}`, { cause });
+  }
+  return { size, sha256: hash.digest('hex') };
+}
+
+/** `file` as a part of a version: a file that a build still writes must not become one. */
+export function partOf(file: LocalFile): Part {
+  const { path, artifact } = file;
+  const changed = (why: string) =>
+    new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${path} changed while it was pushed: ${why}`, {
+      hint: 'push again once whatever writes it has finished',
+    });
+  const read = (signal: AbortSignal) => createReadStream(path, { signal }) as AsyncIterable<Buffer>;
+  return { artifact, from: path, bytes: (signal) => verifiedBytes(read(signal), artifact, signal, changed) };
+}

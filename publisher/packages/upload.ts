@@ -1,0 +1,90 @@
+import { Readable } from 'node:stream';
+import { HeadObjectCommand, PutObjectCommand, type S3Client, UploadPartCommand } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
+import { isCode } from '../../shared/errors.ts';
+import type { Artifact } from '../../shared/manifest.ts';
+
+/** A file that is to lie in the bucket. */
+export interface Part {
+  artifact: Artifact;
+  /** Where it comes from, for a person. */
+  from: string;
+  /** Its bytes, once more with each call; they end with an error unless they are those of the artifact. */
+  bytes(signal: AbortSignal): AsyncIterable<Buffer>;
+}
+
+export interface UploadOptions {
+  s3: S3Client;
+  bucket: string;
+  key: string;
+  part: Part;
+  signal: AbortSignal;
+  /** Told how many bytes are there so far. */
+  progress: (done: number) => void;
+}
+
+/** The size of a part, bytes, unless the file is so large that 10,000 of them would not hold it. */
+const PART = 8 * 1024 * 1024;
+/** S3 takes 10,000 parts; a few fewer, as the last is rounded up. */
+const MOST_PARTS = 9_990;
+
+/**
+ * Uploads `part` in pieces side by side. Nothing is at `key` until all of it is: a failure or an abort takes the
+ * pieces back. @returns false when the key held an object of that size already; keys carry their digest.
+ */
+export async function uploadPart(options: UploadOptions): Promise<boolean> {
+  const { s3, bucket, key, part, signal } = options;
+  const { size } = part.artifact;
+  const doing = `upload ${part.from} to s3://${bucket}/${key}`;
+  if ((await sizeAt(options, doing)) === size) {
+    options.progress(size);
+    return false;
+  }
+  const body = Readable.from(part.bytes(signal), { objectMode: false });
+  const upload = new Upload({
+    client: abortable(s3, signal),
+    params: { Bucket: bucket, Key: key, Body: body, ContentLength: size },
+    partSize: Math.max(PART, Math.ceil(size / MOST_PARTS)),
+    queueSize: 4,
+  });
+  upload.on('httpUploadProgress', ({ loaded = 0 }) => options.progress(Math.min(loaded, size)));
+  try {
+    await upload.done();
+    return true;
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw isCode(error) ? error : awsError(error, doing);
+  } finally {
+    body.destroy();
+  }
+}
+
+/**
+ * The client, but with the transfers of bytes cut short by `signal`. Upload's own `abort()` answers before it
+ * has taken the parts back, and a program that then exits leaves them lying in the bucket, paid for.
+ */
+function abortable(s3: S3Client, signal: AbortSignal): S3Client {
+  return new Proxy(s3, {
+    get(target, property) {
+      if (property !== 'send') return Reflect.get(target, property, target);
+      return (command: Parameters<S3Client['send']>[0]) => {
+        const transfers = command instanceof UploadPartCommand || command instanceof PutObjectCommand;
+        return target.send(command, transfers ? { abortSignal: signal } : {});
+      };
+    },
+  });
+}
+
+async function sizeAt(options: UploadOptions, doing: string): Promise<number | undefined> {
+  const { s3, bucket, key, signal } = options;
+  try {
+    const head = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal });
+    return head.ContentLength;
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    // A HEAD has no body to say which: a bucket that is missing is told by the upload.
+    if (awsStatus(error) === 404 && awsErrorName(error) !== 'NoSuchBucket') return undefined;
+    throw awsError(error, doing);
+  }
+}

@@ -1,0 +1,303 @@
+import { z } from 'zod';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { artifacts } from '../../shared/manifest.ts';
+import { envName, instanceId, keys, serviceName, ulid, ulidTime, versionName } from '../../shared/names.ts';
+import {
+  type InstanceRecord,
+  instanceRecord,
+  type Report,
+  report,
+  reportError,
+} from '../../shared/report.ts';
+import { localDeployment, type PastDeployment } from './local-deployment.ts';
+import { inParallel } from './map-limit.ts';
+import { nonce, type Objects, type StoredValue } from './objects.ts';
+
+/** How far a deployment may go wrong before it does not pass, as the publisher was told. */
+const policy = z.looseObject({
+  /** Instances that may stay silent. */
+  allowMissing: z.int().min(0),
+  /** Instances that may end otherwise than `succeeded`. */
+  maxFailures: z.int().min(0),
+  onFailure: z.enum(['rollback', 'stop']),
+  timeoutMs: z.int().min(1),
+});
+export type Policy = z.infer<typeof policy>;
+
+/** A deployment in waves: its plan and how far it is. Written before each step is taken. */
+const rolling = z.looseObject({
+  waves: z.array(
+    z.looseObject({
+      kind: z.enum(['canary', 'batch']),
+      instances: z.array(instanceId),
+      announcedAt: z.iso.datetime().optional(),
+      passedAt: z.iso.datetime().optional(),
+    }),
+  ),
+  /** When all stood prepared; from then on the waves have only those that did. */
+  preparedAt: z.iso.datetime().optional(),
+  /** Who failed, or did not answer, and was passed over within what is allowed. */
+  failed: z.array(instanceId),
+  missing: z.array(instanceId),
+  /** Who opens the gate: a person, or time if nothing has failed by then. */
+  gate: z.enum(['none', 'person', 'time']),
+  autoConfirmMs: z.int().min(0).optional(),
+  awaitingSince: z.iso.datetime().optional(),
+  confirmed: z.looseObject({ by: z.string(), at: z.iso.datetime() }).optional(),
+  pauseBetweenMs: z.int().min(0),
+});
+export type Rolling = z.infer<typeof rolling>;
+
+/** `deployments/ID/deployment.json`: what was announced, to whom, by whom, and what became of it. */
+const deploymentRecord = z.looseObject({
+  v: z.literal(1),
+  nonce: z.string(),
+  deployment: ulid,
+  env: envName,
+  service: serviceName,
+  version: versionName,
+  /** What the desired state said before; of a rollback, the version it leaves. */
+  previous: versionName.nullable(),
+  action: z.enum(['deploy', 'rollback', 'restart']),
+  sequence: z.int().min(1),
+  issuedBy: z.string(),
+  from: z.looseObject({ user: z.string(), host: z.string(), build: z.string().optional() }),
+  reason: z.string().optional(),
+  /** It waited in the line: since when, how long, and with `jumped` before whom, and why. */
+  line: z
+    .looseObject({
+      since: z.iso.datetime(),
+      waitedMs: z.number().min(0),
+      jumped: z.string().optional(),
+      overtook: z.array(z.string()).optional(),
+    })
+    .optional(),
+  /** The pause that it was carried out in spite of. */
+  despitePause: z.looseObject({ by: z.string(), since: z.iso.datetime(), reason: z.string() }).optional(),
+  artifacts,
+  /** The instances that had a record when it was announced. */
+  expected: z.array(instanceId),
+  announcedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  strategy: z.enum(['all', 'rolling']),
+  rolling: rolling.optional(),
+  /** The environment whose version it is, brought here by `promote`. */
+  promotedFrom: envName.optional(),
+  /** Only these instances: the desired state is not theirs to move. */
+  targets: z.array(instanceId).optional(),
+  policy,
+  /** Whether the desired state was written before it was announced. */
+  desiredFirst: z.boolean(),
+  /** `timed-out` may still become another: whoever watches it settles it anew when all have ended. */
+  status: z.enum(['announced', 'succeeded', 'failed', 'timed-out', 'cancelled']),
+  settledAt: z.iso.datetime().optional(),
+  exitCode: z.union([z.literal(0), z.literal(1), z.literal(3)]).optional(),
+  /** One line for a person: what was decided and what the desired state is now. */
+  outcome: z.string().optional(),
+  /** Instances by the state they ended or stand in; `silent` never answered. */
+  counts: z.record(z.string(), z.int().min(0)).optional(),
+  silent: z.array(instanceId).optional(),
+  /** From the announcement to the last ending. */
+  tookMs: z.number().min(0).optional(),
+  results: z
+    .record(
+      instanceId,
+      z.looseObject({
+        state: report.shape.state,
+        version: versionName,
+        tookMs: z.number().min(0), // from the announcement, by the instance's clock
+        error: reportError.optional(),
+      }),
+    )
+    .optional(),
+  /** Set when it failed and must be undone: the version to return to. Done once `rolledBackBy` is set. */
+  rollBackTo: versionName.optional(),
+  /** The deployment this one undoes, and the one that undid this. */
+  rollbackOf: ulid.optional(),
+  rolledBackBy: ulid.optional(),
+});
+export type DeploymentRecord = z.infer<typeof deploymentRecord>;
+
+/** A record that can be written: each write must name the version of it that it replaces. */
+export type StoredDeployment = StoredValue<DeploymentRecord>;
+
+/** Reads the reports that are new or changed since it was last asked. */
+export type ReportReader = () => Promise<Report[]>;
+
+export interface Deployments {
+  /** @throws CONDITION_FAILED when the id is taken. */
+  create(record: Omit<DeploymentRecord, 'nonce'>): Promise<StoredDeployment>;
+  /**
+   * The same change with the same `nonce` may be written again: it then finds itself there.
+   * @throws CONDITION_FAILED when someone else has written it since it was read.
+   */
+  update(stored: StoredDeployment, change: Partial<DeploymentRecord>): Promise<StoredDeployment>;
+  /** @throws DEPLOYMENT_NOT_FOUND. */
+  read(service: string, id: string): Promise<StoredDeployment>;
+  /** The newest first, `limit` at most; one that cannot be read is warned of and left out. */
+  list(service: string, limit: number): Promise<DeploymentRecord[]>;
+  /** As `list`, with what instances were ordered by themselves; of those since a time (ms), and `wanted`. */
+  history(
+    service: string,
+    limit: number,
+    which?: { since?: number | undefined; wanted?: (one: PastDeployment) => boolean },
+  ): Promise<PastDeployment[]>;
+  /** The one with the highest sequence, undefined when there is none. */
+  newest(service: string): Promise<StoredDeployment | undefined>;
+  /** The service whose deployment it is. @throws DEPLOYMENT_NOT_FOUND. */
+  find(id: string): Promise<string>;
+  /** Every report in the record. */
+  reports(service: string, id: string): Promise<Report[]>;
+  reportReader(service: string, id: string): ReportReader;
+  /** What each instance that ever ran or knew the service said of itself last. */
+  instances(service: string): Promise<InstanceRecord[]>;
+  /** The services with a state in this environment. */
+  services(): Promise<string[]>;
+}
+
+/** How many objects are read at a time. */
+const READS = 32;
+
+export function openDeployments(
+  env: string,
+  objects: Objects,
+  /** Told of what is in the record and cannot be read, or speaks for another. */
+  warn: (text: string) => void,
+): Deployments {
+  async function read(service: string, id: string): Promise<StoredDeployment> {
+    const stored = await objects.readJson(keys.deployment(env, service, id), deploymentRecord);
+    if (stored === undefined) throw notFound(env, id);
+    return stored;
+  }
+
+  /** Undefined for one that is not there or not readable: it does not spoil the rest. */
+  async function readable(service: string, id: string): Promise<StoredDeployment | undefined> {
+    try {
+      return await read(service, id);
+    } catch (error) {
+      if (!isCode(error, 'DOCUMENT_INVALID', 'DEPLOYMENT_NOT_FOUND')) throw error;
+      if (error.code === 'DOCUMENT_INVALID') warn(`${error.message}; it is left out`);
+      return undefined;
+    }
+  }
+
+  async function ids(service: string): Promise<string[]> {
+    const folders = await objects.folders(keys.deployments(env, service));
+    return folders.filter((name) => ulid.safeParse(name).success).reverse();
+  }
+
+  /** The first `limit` of which `look` finds something, in their order. */
+  async function firstOf<T>(
+    newestFirst: readonly string[],
+    limit: number,
+    look: (id: string) => Promise<T | undefined>,
+  ): Promise<T[]> {
+    const found: T[] = [];
+    for (let at = 0; at < newestFirst.length && found.length < limit; at += READS) {
+      const some = newestFirst.slice(at, at + READS);
+      found.push(...(await inParallel(some, READS, look)).filter((one) => one !== undefined));
+    }
+    return found.slice(0, limit);
+  }
+
+  /** The newest `limit` that have a record; those that instances were ordered by themselves have none. */
+  const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
+    await firstOf(await ids(service), limit, (id) => readable(service, id));
+
+  const services = async () =>
+    (await objects.folders(keys.services(env))).filter((name) => serviceName.safeParse(name).success);
+
+  function reportReader(service: string, id: string): ReportReader {
+    const known = new Map<string, string>();
+    return async () => {
+      const listed = await objects.list(keys.reports(env, service, id));
+      const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
+      const read = await inParallel(fresh, READS, async (one) => {
+        const found = await ownWords(one.key, report, (said) => {
+          return (
+            said.deployment === id &&
+            said.service === service &&
+            one.key === keys.report(env, service, id, said.instance)
+          );
+        });
+        known.set(one.key, one.etag);
+        return found;
+      });
+      return read.filter((one) => one !== undefined);
+    };
+  }
+
+  /** What lies at `key`, if it speaks for whom the key names; one bad object does not spoil the rest. */
+  async function ownWords<T>(
+    key: string,
+    schema: z.ZodType<T>,
+    own: (value: T) => boolean,
+  ): Promise<T | undefined> {
+    try {
+      const stored = await objects.readJson(key, schema);
+      if (stored === undefined || own(stored.value)) return stored?.value;
+      warn(`${key} speaks for another instance or deployment, and is not counted`);
+    } catch (error) {
+      if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
+      warn(`${error.message}; it is not counted`);
+    }
+    return undefined;
+  }
+
+  return {
+    async create(record) {
+      const value: DeploymentRecord = deploymentRecord.parse({ ...record, nonce: nonce() });
+      const key = keys.deployment(env, value.service, value.deployment);
+      const etag = await objects.putNew(key, JSON.stringify(value, null, 2));
+      return { value, etag, lastModified: Date.parse(value.announcedAt) };
+    },
+    async update(stored, change) {
+      const value = deploymentRecord.parse({ ...stored.value, nonce: nonce(), ...change });
+      const key = keys.deployment(env, value.service, value.deployment);
+      const etag = await objects.putIf(key, JSON.stringify(value, null, 2), stored.etag);
+      return { value, etag, lastModified: stored.lastModified };
+    },
+    read,
+    list: async (service, limit) => (await records(service, limit)).map((one) => one.value),
+    async history(service, limit, { since = 0, wanted = () => true } = {}) {
+      const recent = (await ids(service)).filter((id) => ulidTime(id) >= since);
+      return await firstOf(recent, limit, async (id) => {
+        const past =
+          (await readable(service, id))?.value ?? localDeployment(await reportReader(service, id)());
+        return past && wanted(past) ? past : undefined;
+      });
+    },
+    async newest(service) {
+      // Ids are made by the publishers' clocks, which may differ; sequences are not.
+      const candidates = await records(service, READS);
+      return candidates.sort((a, b) => b.value.sequence - a.value.sequence)[0];
+    },
+    async find(id) {
+      const names = await services();
+      const here = await inParallel(names, READS, async (name) => {
+        if (await objects.exists(keys.deployment(env, name, id))) return true;
+        return (await objects.list(keys.reports(env, name, id))).length > 0;
+      });
+      const service = names[here.indexOf(true)];
+      if (service === undefined) throw notFound(env, id);
+      return service;
+    },
+    reports: (service, id) => reportReader(service, id)(),
+    reportReader,
+    async instances(service) {
+      const prefix = keys.instances(env, service);
+      const listed = await objects.list(prefix);
+      const records = await inParallel(listed, READS, ({ key }) =>
+        ownWords(key, instanceRecord, (said) => key === keys.instance(env, service, said.instance)),
+      );
+      return records.filter((record) => record !== undefined).filter(({ leftAt }) => leftAt === undefined);
+    },
+    services,
+  };
+}
+
+function notFound(env: string, id: string): TriggerDeployError {
+  return new TriggerDeployError('DEPLOYMENT_NOT_FOUND', `there is no deployment ${id} in ${env}`, {
+    hint: 'trigger-deploy history SERVICE lists those there are; --env names the environment',
+  });
+}

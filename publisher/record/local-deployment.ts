@@ -1,0 +1,42 @@
+import { ulidTime } from '../../shared/names.ts';
+import { isEnding, type Report } from '../../shared/report.ts';
+import type { DeploymentRecord } from './deployments.ts';
+
+/** A deployment as those see it who look at what happened: announced, or ordered on one instance. */
+export type PastDeployment = Pick<
+  DeploymentRecord,
+  | ('deployment' | 'env' | 'service' | 'version' | 'previous' | 'action' | 'sequence' | 'artifacts')
+  | ('issuedBy' | 'from' | 'reason' | 'announcedAt' | 'expected' | 'status' | 'tookMs' | 'outcome')
+  | ('rollbackOf' | 'rolledBackBy')
+> &
+  // One ordered on an instance has none of these.
+  Partial<
+    Pick<
+      DeploymentRecord,
+      'strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode' | 'line' | 'despitePause'
+    >
+  > &
+  Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
+
+/**
+ * What an instance did by an order given on it (`trigger-deploy-agent deploy`, `rollback`): nothing was announced,
+ * and all that the record has of it is that instance's report. Undefined for the reports of any other deployment.
+ */
+export function localDeployment([report]: readonly Report[]): PastDeployment | undefined {
+  if (!report?.local) return undefined;
+  const { deployment, env, service, version, previous, sequence, instance, state, local } = report;
+  const startedAt = ulidTime(deployment);
+  return {
+    ...{ deployment, env, service, version, sequence },
+    previous: previous ?? null,
+    action: local.action,
+    artifacts: [],
+    issuedBy: `${local.by}, local on ${instance}`,
+    from: { user: local.by, host: instance },
+    announcedAt: new Date(startedAt).toISOString(),
+    expected: [instance],
+    status: !isEnding(state) ? 'announced' : state === 'succeeded' ? 'succeeded' : 'failed',
+    ...(isEnding(state) && { tookMs: Math.max(0, Date.parse(report.at) - startedAt) }),
+    local: { by: local.by, instance },
+  };
+}

@@ -1,0 +1,191 @@
+import { randomBytes } from 'node:crypto';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+} from '@aws-sdk/client-s3';
+import type { z } from 'zod';
+import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
+
+/** An object as read: `etag` is what a conditional write names, `lastModified` is by S3's own clock (ms). */
+interface StoredText {
+  text: string;
+  etag: string;
+  lastModified: number;
+}
+
+export interface StoredValue<T> {
+  value: T;
+  etag: string;
+  lastModified: number; // ms since the epoch, by S3's clock
+}
+
+interface ListedObject {
+  key: string;
+  etag: string;
+  lastModified: number; // ms since the epoch, by S3's clock
+}
+
+/**
+ * The bucket as a record with conditional writes. Every method throws what `awsError` makes of a failure.
+ *
+ * A body that is written must hold a fresh `nonce()`: after a lost answer the SDK tries again, meets its own
+ * write, and is told that the condition failed. The object is then read back, and the same text (which only
+ * this writer can have written) is success.
+ */
+export interface Objects {
+  /** Undefined when there is no such object. */
+  read(key: string): Promise<StoredText | undefined>;
+  /** @throws DOCUMENT_INVALID naming the key when it is not JSON of that shape. */
+  readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
+  exists(key: string): Promise<boolean>;
+  /** Writes what must not exist yet; returns its ETag. @throws CONDITION_FAILED when it does. */
+  putNew(key: string, body: string): Promise<string>;
+  /** Replaces the very version `etag` names; returns the new ETag. @throws CONDITION_FAILED when it has changed. */
+  putIf(key: string, body: string, etag: string): Promise<string>;
+  /** Every object below `prefix`, by key. */
+  list(prefix: string): Promise<ListedObject[]>;
+  /** The names of the folders right below `prefix`, sorted. */
+  folders(prefix: string): Promise<string[]>;
+}
+
+/** What makes the body of a conditional write this writer's own. */
+export const nonce = () => randomBytes(16).toString('hex');
+
+/** S3 answers 409 while another write is under way; it then asks to try again. */
+const CONFLICT_ATTEMPTS = 4;
+
+export function openObjects(aws: Aws, bucket: string): Objects {
+  const where = (key: string) => `s3://${bucket}/${key}`;
+
+  async function read(key: string): Promise<StoredText | undefined> {
+    try {
+      const answer = await aws.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+      const text = (await answer.Body?.transformToString()) ?? '';
+      return { text, etag: answer.ETag ?? '', lastModified: answer.LastModified?.getTime() ?? 0 };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw awsError(error, `read ${where(key)}`);
+    }
+  }
+
+  /** Writes under `condition`; `holds` tells from what is stored whether the condition still is true. */
+  async function put(
+    key: string,
+    body: string,
+    condition: Pick<PutObjectCommandInput, 'IfMatch' | 'IfNoneMatch'>,
+    holds: (stored: StoredText | undefined) => boolean,
+  ): Promise<string> {
+    const type = key.endsWith('.json') ? 'application/json' : 'application/jose';
+    const command = { Bucket: bucket, Key: key, Body: body, ContentType: type, ...condition };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const answer = await aws.s3.send(new PutObjectCommand(command));
+        return answer.ETag ?? '';
+      } catch (error) {
+        if (!isRefusedCondition(error)) throw awsError(error, `write ${where(key)}`);
+        const stored = await read(key);
+        if (stored?.text === body) return stored.etag;
+        if (attempt < CONFLICT_ATTEMPTS && holds(stored)) continue;
+        throw new TriggerDeployError('CONDITION_FAILED', `${where(key)} was changed by someone else`, {
+          cause: error,
+          hint: 'look at what is there now, and try again',
+        });
+      }
+    }
+  }
+
+  async function pages<T>(
+    input: { Prefix: string; Delimiter?: string },
+    take: (page: Page) => T[],
+  ): Promise<T[]> {
+    const found: T[] = [];
+    let next: string | undefined;
+    do {
+      const more = next === undefined ? {} : { ContinuationToken: next };
+      const page: Page = await aws.s3
+        .send(new ListObjectsV2Command({ Bucket: bucket, ...input, ...more }))
+        .catch((error: unknown) => {
+          throw awsError(error, `list ${where(input.Prefix)}`);
+        });
+      found.push(...take(page));
+      next = page.NextContinuationToken;
+    } while (next !== undefined);
+    return found;
+  }
+
+  return {
+    read,
+    async readJson(key, schema) {
+      const stored = await read(key);
+      if (stored === undefined) return undefined;
+      const { text, ...rest } = stored;
+      return { value: parseJson(text, schema, where(key)), ...rest };
+    },
+    async exists(key) {
+      try {
+        await aws.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+        return true;
+      } catch (error) {
+        if (isMissing(error)) return false;
+        throw awsError(error, `look for ${where(key)}`);
+      }
+    },
+    putNew: (key, body) => put(key, body, { IfNoneMatch: '*' }, (stored) => stored === undefined),
+    putIf: (key, body, etag) => put(key, body, { IfMatch: etag }, (stored) => stored?.etag === etag),
+    list: (prefix) =>
+      pages({ Prefix: prefix }, (page) =>
+        (page.Contents ?? []).map((one) => ({
+          key: one.Key ?? '',
+          etag: one.ETag ?? '',
+          lastModified: one.LastModified?.getTime() ?? 0,
+        })),
+      ),
+    async folders(prefix) {
+      const names = await pages({ Prefix: prefix, Delimiter: '/' }, (page) =>
+        (page.CommonPrefixes ?? []).map((one) => (one.Prefix ?? '').slice(prefix.length, -1)),
+      );
+      return names.sort();
+    },
+  };
+}
+
+interface Page {
+  Contents?:
+    | { Key?: string | undefined; ETag?: string | undefined; LastModified?: Date | undefined }[]
+    | undefined;
+  CommonPrefixes?: { Prefix?: string | undefined }[] | undefined;
+  NextContinuationToken?: string | undefined;
+}
+
+function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new TriggerDeployError('DOCUMENT_INVALID', `${where} is not JSON`, { cause });
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const first = parsed.error.issues[0];
+  throw new TriggerDeployError(
+    'DOCUMENT_INVALID',
+    `${where} does not fit: ${first?.path.join('.') || '(top)'}: ${first?.message ?? 'invalid'}`,
+    { cause: parsed.error },
+  );
+}
+
+/** A HEAD has no body: its 404 has no name but the status, and a missing bucket looks the same. */
+function isMissing(error: unknown): boolean {
+  const name = awsErrorName(error);
+  return name === 'NoSuchKey' || (awsStatus(error) === 404 && name !== 'NoSuchBucket');
+}
+
+/** 412 is a condition that does not hold, 409 a write under way, 404 an If-Match on what is gone. */
+function isRefusedCondition(error: unknown): boolean {
+  const status = awsStatus(error);
+  return status === 412 || status === 409 || awsErrorName(error) === 'NoSuchKey';
+}

@@ -1,0 +1,163 @@
+import { z } from 'zod';
+import type { Desired } from '../../shared/desired.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { envName, keys, serviceName } from '../../shared/names.ts';
+import { formatMs } from '../../shared/retry.ts';
+import type { Signer, Verifier } from '../../shared/signing.ts';
+import type { Session } from '../session.ts';
+import { nonce, type Objects } from './objects.ts';
+import { verifyStored } from './signed-document.ts';
+
+/**
+ * Pauses: an environment's, and a service's own. Each is a signed document of its own, so that a service can be paused
+ * before it has a desired state; what agents obey is copied into the desired state by whoever pauses.
+ */
+
+const change = z.looseObject({
+  paused: z.boolean(),
+  by: z.string().max(256),
+  at: z.iso.datetime(),
+  reason: z.string().max(1024).optional(),
+});
+/** Somebody paused, or lifted a pause. */
+export type PauseChange = z.infer<typeof change>;
+
+/** Never deleted: the last change says whether it is paused, those before who did what when. */
+const pauseDocument = z.looseObject({
+  v: z.literal(1),
+  env: envName,
+  service: serviceName.optional(),
+  /** The newest last. */
+  changes: z.array(change).min(1).max(100),
+  nonce: z.string().max(64),
+});
+type PauseDocument = z.infer<typeof pauseDocument>;
+
+const KEPT = 50;
+
+/** Why nothing may change now. */
+export interface Pause {
+  scope: 'environment' | 'service';
+  by: string;
+  since: string;
+  reason: string;
+  /** It cannot be verified, and therefore counts. */
+  unverified?: true;
+}
+
+export interface Pauses {
+  /**
+   * The environment's pause, else the service's own. What cannot be verified counts as a pause: whoever spoils the
+   * document must not be able to lift it.
+   */
+  of(service: string): Promise<Pause | undefined>;
+  /** The one of the scope itself: the service's, or the environment's. */
+  at(service: string | undefined): Promise<Pause | undefined>;
+  /** Who paused and unpaused, the newest last; nothing of what cannot be verified. */
+  changes(service: string | undefined): Promise<PauseChange[]>;
+  /** Signs and writes it, unless it is so already; returns whether it was not. @throws CONDITION_FAILED, AWS_*. */
+  write(service: string | undefined, change: PauseChange): Promise<boolean>;
+}
+
+interface PausesContext {
+  env: string;
+  objects: Objects;
+  signer: () => Promise<Signer>;
+  verifier: () => Promise<Verifier>;
+}
+
+/** People who pause at the same moment are few. */
+const ATTEMPTS = 5;
+
+interface Found {
+  document: PauseDocument | undefined;
+  /** Why there is a document that says nothing. */
+  trouble: TriggerDeployError | undefined;
+  etag: string;
+  lastModified: number;
+}
+
+export function openPauses({ env, objects, signer, verifier }: PausesContext): Pauses {
+  const keyOf = (service: string | undefined) =>
+    service === undefined ? keys.pause(env) : keys.servicePause(env, service);
+
+  async function read(service: string | undefined): Promise<Found | undefined> {
+    const key = keyOf(service);
+    const stored = await objects.read(key);
+    if (stored === undefined) return undefined;
+    const { text, etag, lastModified } = stored;
+    try {
+      const document = await verifyStored(await verifier(), 'td-pause+jws', key, text, pauseDocument);
+      if (document.env === env && document.service === service) {
+        return { document, trouble: undefined, etag, lastModified };
+      }
+      const whose = [document.service, document.env].filter(Boolean).join(' in ');
+      const trouble = new TriggerDeployError('DOCUMENT_INVALID', `${key} is the pause of ${whose}`);
+      return { document: undefined, trouble, etag, lastModified };
+    } catch (error) {
+      if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
+      return { document: undefined, trouble: error, etag, lastModified };
+    }
+  }
+
+  async function at(service: string | undefined): Promise<Pause | undefined> {
+    const found = await read(service);
+    if (found === undefined) return undefined;
+    const scope = service === undefined ? 'environment' : 'service';
+    if (found.trouble !== undefined) {
+      const since = new Date(found.lastModified).toISOString();
+      const reason = `what cannot be verified counts as a pause: ${found.trouble.message}`;
+      return { scope, by: 'somebody unknown', since, reason, unverified: true };
+    }
+    const last = found.document?.changes.at(-1);
+    if (!last?.paused) return undefined;
+    return { scope, by: last.by, since: last.at, reason: last.reason ?? '' };
+  }
+
+  async function attempt(service: string | undefined, wanted: PauseChange): Promise<boolean> {
+    const found = await read(service);
+    const before = found?.document?.changes ?? [];
+    const stands = before.at(-1)?.paused ?? found !== undefined;
+    if (stands === wanted.paused && found?.trouble === undefined) return false;
+    const changes = [...before, wanted].slice(-KEPT);
+    const value = pauseDocument.parse({ v: 1, env, service, changes, nonce: nonce() });
+    const text = await (await signer()).sign('td-pause+jws', value);
+    const key = keyOf(service);
+    await (found ? objects.putIf(key, text, found.etag) : objects.putNew(key, text));
+    return true;
+  }
+
+  return {
+    at,
+    async of(service) {
+      const [environment, own] = await Promise.all([at(undefined), at(service)]);
+      return environment ?? own;
+    },
+    changes: async (service) => (await read(service))?.document?.changes ?? [],
+    async write(service, wanted) {
+      for (let tries = 1; ; tries += 1) {
+        try {
+          return await attempt(service, wanted);
+        } catch (error) {
+          if (!isCode(error, 'CONDITION_FAILED') || tries === ATTEMPTS) throw error;
+        }
+      }
+    },
+  };
+}
+
+/** `payments is paused in prd by ann@host since …, 3 min ago: release freeze`. */
+export function pauseText(
+  { env, clock }: Pick<Session, 'env' | 'clock'>,
+  service: string,
+  { scope, by, since, reason }: Pause,
+): string {
+  const what =
+    scope === 'environment' ? `all of ${env.name} is paused` : `${service} is paused in ${env.name}`;
+  const ago = formatMs(Math.max(0, clock.now() - Date.parse(since)));
+  return `${what} by ${by} since ${since}, ${ago} ago: ${reason}`;
+}
+
+/** As the desired state carries it, for the agents. */
+export const forAgents = (pause: Pause | undefined): Desired['pause'] =>
+  pause && { by: pause.by, since: pause.since, reason: pause.reason.slice(0, 1024) };

@@ -1,0 +1,52 @@
+import type { Aws } from '../../shared/aws.ts';
+import type { Signer, Verifier } from '../../shared/signing.ts';
+import type { Environment } from '../config/load.ts';
+import { note, type PublisherEvent } from '../events.ts';
+import type { Clock, Origin } from '../session.ts';
+import { type Deployments, openDeployments } from './deployments.ts';
+import { type DesiredStates, openDesiredStates } from './desired-state.ts';
+import { type Locks, openLocks } from './lock.ts';
+import { type Objects, openObjects } from './objects.ts';
+import { forAgents, openPauses, type Pauses } from './pauses.ts';
+import { openVersions, type Versions } from './versions.ts';
+
+/** The S3 record of one environment, which is the truth. */
+export interface Ledger {
+  readonly objects: Objects;
+  readonly locks: Locks;
+  readonly desired: DesiredStates;
+  readonly pauses: Pauses;
+  readonly deployments: Deployments;
+  readonly versions: Versions;
+}
+
+export interface LedgerOptions {
+  env: Pick<Environment, 'name' | 'bucket'>;
+  aws: Aws;
+  clock: Clock;
+  who: string;
+  origin: Origin;
+  signer: () => Promise<Signer>;
+  verifier: () => Promise<Verifier>;
+  emit: (event: PublisherEvent) => void;
+}
+
+export function openLedger(options: LedgerOptions): Ledger {
+  const { clock, who, origin, signer, verifier, emit } = options;
+  const env = options.env.name;
+  const now = () => clock.now();
+  const objects = openObjects(options.aws, options.env.bucket);
+  const warn = (text: string) => note({ emit, clock }, text, 'warning');
+  const pauses = openPauses({ env, objects, signer, verifier });
+  const pauseOf = async (service: string) => forAgents(await pauses.of(service));
+  const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
+  const deployments = openDeployments(env, objects, warn);
+  const versions = openVersions(objects, verifier);
+  /** A lock that someone deleted must not send the sequence back. */
+  const floor = async (service: string) => {
+    const [state, newest] = await Promise.all([desired.read(service), deployments.newest(service)]);
+    return Math.max(state?.value.sequence ?? 0, newest?.value.sequence ?? 0);
+  };
+  const locks = openLocks({ env, objects, clock, who, origin, emit, floor });
+  return { objects, locks, desired, pauses, deployments, versions };
+}

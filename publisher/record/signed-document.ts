@@ -1,0 +1,23 @@
+import type { z } from 'zod';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import type { DocumentType, Verifier } from '../../shared/signing.ts';
+
+/** What the signed document at `key` says. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, naming the key. */
+export async function verifyStored<T>(
+  verifier: Verifier,
+  typ: DocumentType,
+  key: string,
+  text: string,
+  schema: z.ZodType<T>,
+): Promise<T> {
+  try {
+    return await verifier.verify(typ, text.trim(), schema);
+  } catch (cause) {
+    if (!isCode(cause, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw cause;
+    const hint =
+      cause.code === 'SIGNATURE_INVALID'
+        ? 'add the public key of who signed it to the environment’s trust, if that is someone you trust'
+        : undefined;
+    throw new TriggerDeployError(cause.code, `${key}: ${cause.message}`, { cause, hint });
+  }
+}

@@ -1,0 +1,91 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+import { type Manifest, manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
+import { keys, versionName } from '../../shared/names.ts';
+import type { Verifier } from '../../shared/signing.ts';
+import type { Objects } from './objects.ts';
+import { verifyStored } from './signed-document.ts';
+
+export interface Versions {
+  /** The verified manifest. @throws VERSION_NOT_FOUND naming the newest there are, SERVICE_NOT_FOUND, SIGNATURE_INVALID. */
+  readManifest(service: string, version: string): Promise<Manifest>;
+  /** The manifest of `version`, where `latest` is the newest push. @throws as `readManifest`. */
+  resolve(service: string, version: string): Promise<Manifest>;
+  /** Versions that exist, the newest push first, `limit` at most. */
+  newest(service: string, limit: number): Promise<string[]>;
+}
+
+/** How many versions a "no such version" names. */
+const NAMED = 5;
+
+export function openVersions(objects: Objects, verifier: () => Promise<Verifier>): Versions {
+  /** The index is a convenience: one that is missing or unreadable is as good as none. */
+  async function index(service: string): Promise<VersionIndex['pushes']> {
+    try {
+      return (await objects.readJson(keys.index(service), versionIndex))?.value.pushes ?? [];
+    } catch (error) {
+      if (error instanceof TriggerDeployError && error.code === 'DOCUMENT_INVALID') return [];
+      throw error;
+    }
+  }
+
+  async function newest(service: string, limit: number): Promise<string[]> {
+    const indexed = (await index(service)).map((push) => push.version);
+    const names = indexed.length > 0 ? indexed : await listed(service);
+    return [...new Set(names)].slice(0, limit);
+  }
+
+  /** From the manifests themselves, by S3's time of each. */
+  async function listed(service: string): Promise<string[]> {
+    const prefix = keys.artifacts(service);
+    const objectsThere = await objects.list(prefix);
+    return objectsThere
+      .map(({ key, lastModified }) => ({
+        version: key.slice(prefix.length).split('/')[0] ?? '',
+        key,
+        lastModified,
+      }))
+      .filter(
+        ({ version, key }) =>
+          versionName.safeParse(version).success && key === keys.manifest(service, version),
+      )
+      .sort((a, b) => b.lastModified - a.lastModified)
+      .map(({ version }) => version);
+  }
+
+  async function readManifest(service: string, version: string): Promise<Manifest> {
+    const key = keys.manifest(service, version);
+    const stored = await objects.read(key);
+    if (stored === undefined) throw notFound(service, version, await newest(service, NAMED));
+    const found = await verifyStored(await verifier(), 'td-manifest+jws', key, stored.text, manifest);
+    if (found.service !== service || found.version !== version) {
+      throw new TriggerDeployError(
+        'DOCUMENT_INVALID',
+        `${key} is the manifest of ${found.service} ${found.version}`,
+        { hint: 'someone has copied it there: push the version anew under another name' },
+      );
+    }
+    return found;
+  }
+
+  return {
+    readManifest,
+    newest,
+    async resolve(service, version) {
+      if (version !== 'latest') return await readManifest(service, version);
+      const [latest] = await newest(service, 1);
+      if (latest === undefined) throw notFound(service, version, []);
+      return await readManifest(service, latest);
+    },
+  };
+}
+
+function notFound(service: string, version: string, there: readonly string[]): TriggerDeployError {
+  if (there.length === 0) {
+    return new TriggerDeployError('SERVICE_NOT_FOUND', `nothing was ever pushed for a service ${service}`, {
+      hint: `check the name, or trigger-deploy push ${service} ${version === 'latest' ? 'VERSION' : version} FILE`,
+    });
+  }
+  return new TriggerDeployError('VERSION_NOT_FOUND', `there is no version ${version} of ${service}`, {
+    hint: `the newest are ${there.join(', ')}; trigger-deploy push makes a new one`,
+  });
+}

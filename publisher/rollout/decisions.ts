@@ -1,0 +1,80 @@
+import { type Decision, type DecisionKind, decision } from '../../shared/decision.ts';
+import { isCode } from '../../shared/errors.ts';
+import { keys } from '../../shared/names.ts';
+import { note } from '../events.ts';
+import type { DeploymentRecord } from '../record/deployments.ts';
+import { nonce } from '../record/objects.ts';
+import { verifyStored } from '../record/signed-document.ts';
+import type { Session } from '../session.ts';
+
+/** What people decide about a deployment under way: signed, written once, and read by whoever drives it. */
+
+export interface Decisions {
+  confirm?: Decision | undefined;
+  cancel?: Decision | undefined;
+}
+
+/** What is not to be believed is never taken for a decision: it is warned of. @throws AWS_*. */
+export async function readDecisions(session: Session, service: string, id: string): Promise<Decisions> {
+  const [confirm, cancel] = await Promise.all([
+    readDecision(session, service, id, 'confirm'),
+    readDecision(session, service, id, 'cancel'),
+  ]);
+  return { confirm, cancel };
+}
+
+/** Who called a rollout in waves off; what goes to everybody at once settles by what its instances say alone. */
+export async function cancelledBy(session: Session, record: DeploymentRecord): Promise<string | undefined> {
+  if (record.rolling === undefined) return undefined;
+  return (await readDecision(session, record.service, record.deployment, 'cancel'))?.by;
+}
+
+/** Writes it, unless somebody has decided so before. @returns what stands. */
+export async function decide(
+  session: Session,
+  service: string,
+  id: string,
+  kind: DecisionKind,
+  reason?: string,
+): Promise<Decision> {
+  const signer = await session.signer();
+  const value = decision.parse({
+    ...{ v: 1, env: session.env.name, service, deployment: id, kind, by: session.who, reason },
+    at: new Date(session.clock.now()).toISOString(),
+    nonce: nonce(),
+  });
+  const text = await signer.sign('td-decision+jws', value);
+  try {
+    await session.ledger.objects.putNew(keys.decision(session.env.name, service, id, kind), text);
+    return value;
+  } catch (error) {
+    if (!isCode(error, 'CONDITION_FAILED')) throw error;
+    return (await readDecision(session, service, id, kind)) ?? value;
+  }
+}
+
+async function readDecision(
+  session: Session,
+  service: string,
+  id: string,
+  kind: DecisionKind,
+): Promise<Decision | undefined> {
+  const key = keys.decision(session.env.name, service, id, kind);
+  const stored = await session.ledger.objects.read(key);
+  if (stored === undefined) return undefined;
+  try {
+    const verifier = await session.verifier();
+    const said = await verifyStored(verifier, 'td-decision+jws', key, stored.text, decision);
+    const about = [said.env, said.service, said.deployment, said.kind].join(' ');
+    if (about === [session.env.name, service, id, kind].join(' ')) return said;
+    warn(session, `${key} is about ${about}: it counts for nothing`);
+  } catch (error) {
+    if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
+    warn(session, `${error.message}: it counts for nothing`);
+  }
+  return undefined;
+}
+
+function warn(session: Session, text: string): void {
+  note(session, text, 'warning');
+}

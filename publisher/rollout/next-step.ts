@@ -1,0 +1,249 @@
+import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
+import { whenCalledOff, whyNoWayBack } from '../plan/rollback-policy.ts';
+import type { DeploymentRecord, Rolling } from '../record/deployments.ts';
+import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
+
+/**
+ * A deployment in waves: what comes next, by the record and what the instances said. Pure, so that a publisher on
+ * another machine goes on from the record exactly where a dead one stood.
+ *
+ * All prepare first. Then wave after wave is announced, each once the one before it has passed; before one of them
+ * there may be a gate, which a person or time opens. More failures than allowed end it, and so do more instances
+ * missing than allowed: the first undoes what switched, the second waits for a person. While it is paused nobody is
+ * told anything new and no gate opens; what is under way takes its course, and so does the way back.
+ */
+
+/** What is announced and waited for. */
+export type Phase = { name: 'prepare' } | { name: 'wave'; wave: number };
+
+export type Step =
+  /** Announce the phase (again): to those it concerns. */
+  | { do: 'announce'; phase: Phase; targets: readonly string[] }
+  /** Nothing but to wait for reports, decisions and time. */
+  | { do: 'wait' }
+  /** Write this down, then ask again. */
+  | { do: 'record'; rolling: Rolling }
+  /** Ask the instances that have switched whether they still run well. */
+  | { do: 'look'; at: readonly string[] }
+  | { do: 'end'; settlement: Settlement };
+
+export interface Facts {
+  /** ms since the epoch, by AWS's clock. */
+  now: number;
+  reports: ReadonlyMap<string, Report>;
+  /** ms since this publisher announced the phase under way; undefined until it has. */
+  sinceAnnounced: number | undefined;
+  confirmedBy?: string | undefined;
+  /** Whether it is paused now. */
+  paused?: boolean | undefined;
+  cancelledBy?: string | undefined;
+  /** Of those that have switched, who does not run well by the last look; undefined before it. */
+  unwell?: readonly string[] | undefined;
+}
+
+export type RollingRecord = Pick<
+  DeploymentRecord,
+  'version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst'
+> & { rolling: Rolling };
+
+export function nextStep(record: RollingRecord, facts: Facts): Step {
+  const { rolling } = record;
+  if (facts.cancelledBy !== undefined) {
+    return end(record, facts, 'cancelled', `cancelled by ${facts.cancelledBy}`);
+  }
+  if (rolling.preparedAt === undefined) return prepare(record, facts);
+  const under = rolling.waves.findIndex(({ announcedAt, passedAt }) => announcedAt && !passedAt);
+  if (under !== -1) return follow(record, facts, under);
+  const next = rolling.waves.findIndex(({ announcedAt }) => announcedAt === undefined);
+  if (next === -1) return end(record, facts, 'succeeded', '');
+  return pass(record, facts, next);
+}
+
+/**
+ * Before which wave the gate stands: behind the canary; a person's without a canary, or with nobody behind it, before
+ * anybody switches. Time opens nothing there: it would be waited for nothing that could be watched meanwhile.
+ */
+export function gateBefore(rolling: {
+  gate: Rolling['gate'];
+  waves: readonly { kind: string }[];
+}): number | undefined {
+  const { gate, waves } = rolling;
+  if (gate === 'none') return undefined;
+  if (waves[0]?.kind === 'canary' && waves.length > 1) return 1;
+  return gate === 'person' ? 0 : undefined;
+}
+
+/** Whether anybody has been told to switch. */
+export const hasBegun = ({ waves }: Pick<Rolling, 'waves'>) => waves.some((wave) => wave.announcedAt);
+
+function prepare(record: RollingRecord, facts: Facts): Step {
+  const { rolling, policy } = record;
+  const all = rolling.waves.flatMap((wave) => wave.instances);
+  const { reports, sinceAnnounced } = facts;
+  const failed = all.filter((instance) => hasFailed(reports.get(instance)));
+  if (sinceAnnounced === undefined) {
+    if (facts.paused) return { do: 'wait' };
+    return { do: 'announce', phase: { name: 'prepare' }, targets: all };
+  }
+  const unready = all.filter((instance) => !failed.includes(instance) && !isReady(reports.get(instance)));
+  const heard = (instance: string) => reports.has(instance);
+  if (unready.some(heard) && sinceAnnounced < policy.timeoutMs) return { do: 'wait' };
+  if (unready.length > 0 && sinceAnnounced < SILENCE_MS) return { do: 'wait' };
+  if (failed.length > policy.maxFailures || (failed.length > 0 && failed.length === all.length)) {
+    return end(record, facts, 'failed', 'not all could prepare, nothing was switched');
+  }
+  if (unready.length > policy.allowMissing) {
+    const without = `--allow-missing ${unready.length} goes out without so many`;
+    const why = `${named(unready)} did not prepare, nothing was switched; ${without}`;
+    return end(record, facts, 'timed-out', why);
+  }
+  const gone = new Set([...failed, ...unready]);
+  const waves = wavesWithout(gone, rolling.waves);
+  const preparedAt = new Date(facts.now).toISOString();
+  return { do: 'record', rolling: { ...rolling, waves, preparedAt, failed, missing: unready } };
+}
+
+/** Without those that cannot take part. A canary of which nobody is left is replaced: the rest must not go unseen. */
+function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rolling['waves'] {
+  const waves = planned
+    .map((wave) => ({ ...wave, instances: wave.instances.filter((instance) => !gone.has(instance)) }))
+    .filter((wave) => wave.instances.length > 0);
+  const canary = planned[0];
+  const [first, ...rest] = waves;
+  if (canary?.kind !== 'canary' || first === undefined || first.kind === 'canary') return waves;
+  const size = canary.instances.length;
+  const left = { ...first, instances: first.instances.slice(size) };
+  return [
+    { ...first, kind: 'canary', instances: first.instances.slice(0, size) },
+    ...(left.instances.length > 0 ? [left] : []),
+    ...rest,
+  ];
+}
+
+function follow(record: RollingRecord, facts: Facts, index: number): Step {
+  const { rolling, policy } = record;
+  const { reports, sinceAnnounced, now } = facts;
+  const instances = rolling.waves[index]?.instances ?? [];
+  const open = instances.filter((instance) => !hasEnded(reports.get(instance)));
+  if (sinceAnnounced === undefined) {
+    // Whoever has ended needs no telling; when all have, nobody does.
+    if (open.length > 0 && facts.paused) return { do: 'wait' };
+    if (open.length > 0) return { do: 'announce', phase: { name: 'wave', wave: index }, targets: instances };
+  } else {
+    const moving = open.filter((instance) => hasMoved(reports.get(instance)));
+    if (moving.length > 0 && sinceAnnounced < policy.timeoutMs) return { do: 'wait' };
+    if (open.length > 0 && sinceAnnounced < SILENCE_MS) return { do: 'wait' };
+  }
+  const failed = [...rolling.failed, ...instances.filter((instance) => hasFailed(reports.get(instance)))];
+  const missing = [...rolling.missing, ...open];
+  const where = `in wave ${index + 1} of ${rolling.waves.length}`;
+  if (failed.length > policy.maxFailures) return end(record, facts, 'failed', `stopped ${where}`);
+  if (missing.length > policy.allowMissing) {
+    return end(record, facts, 'timed-out', `${named(open)} did not end ${where}`);
+  }
+  const passedAt = new Date(now).toISOString();
+  const waves = rolling.waves.map((wave, i) => (i === index ? { ...wave, passedAt } : wave));
+  return { do: 'record', rolling: { ...rolling, waves, failed, missing } };
+}
+
+/** Between two waves, or before the first: the gate, the pause. */
+function pass(record: RollingRecord, facts: Facts, next: number): Step {
+  const { rolling } = record;
+  const { now } = facts;
+  if (gateBefore(rolling) === next && rolling.confirmed === undefined) return wait(record, facts, next);
+  if (facts.paused) return { do: 'wait' };
+  const before = rolling.waves[next - 1]?.passedAt;
+  if (before !== undefined && now < Date.parse(before) + rolling.pauseBetweenMs) return { do: 'wait' };
+  const announcedAt = new Date(now).toISOString();
+  const waves = rolling.waves.map((wave, i) => (i === next ? { ...wave, announcedAt } : wave));
+  return { do: 'record', rolling: { ...rolling, waves } };
+}
+
+function wait(record: RollingRecord, facts: Facts, next: number): Step {
+  const { rolling } = record;
+  const { now, confirmedBy, unwell } = facts;
+  const at = new Date(now).toISOString();
+  if (rolling.awaitingSince === undefined)
+    return { do: 'record', rolling: { ...rolling, awaitingSince: at } };
+  const timeIsUp =
+    rolling.gate === 'time' && now >= Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0);
+  if (facts.paused || (confirmedBy === undefined && !timeIsUp)) return { do: 'wait' };
+  const switched = rolling.waves.slice(0, next).flatMap((wave) => wave.instances);
+  const well = switched.filter((instance) => facts.reports.get(instance)?.state === 'succeeded');
+  if (unwell === undefined && well.length > 0) return { do: 'look', at: well };
+  // Whatever was allowed to fail: the canary is there to be believed.
+  if (unwell !== undefined && unwell.length > 0) {
+    return end(record, facts, 'failed', `${named(unwell)} succeeded, and does not run well any more`);
+  }
+  return { do: 'record', rolling: { ...rolling, confirmed: { by: confirmedBy ?? 'time', at } } };
+}
+
+const hasEnded = (report: Report | undefined) => report !== undefined && isEnding(report.state);
+const hasFailed = (report: Report | undefined) => hasEnded(report) && report?.state !== 'succeeded';
+/** It stands prepared, or is further. */
+const isReady = (report: Report | undefined) =>
+  report !== undefined &&
+  (report.state === 'succeeded' ||
+    (!isEnding(report.state) && ORDER_OF_STATES[report.state] >= ORDER_OF_STATES.prepared));
+/** It has begun to switch. */
+const hasMoved = (report: Report | undefined) =>
+  report !== undefined && !isEnding(report.state) && ORDER_OF_STATES[report.state] > ORDER_OF_STATES.prepared;
+
+const end = (...args: Parameters<typeof settlementOf>): Step => ({
+  do: 'end',
+  settlement: settlementOf(...args),
+});
+
+function settlementOf(
+  record: RollingRecord,
+  facts: Pick<Facts, 'reports'>,
+  outcome: Settlement['outcome'],
+  why: string,
+): Settlement {
+  const { rolling } = record;
+  const tally = tallyOf(record.expected, facts.reports);
+  const told = rolling.waves.filter((wave) => wave.announcedAt).flatMap((wave) => wave.instances);
+  const [first] = tally.failures;
+  const reason = first?.error ? ` (${first.instance}: ${first.error.code}: ${first.error.message})` : '';
+  const facing = { counts: tally.counts, silent: tally.silent, unfinished: tally.unfinished };
+  if (outcome === 'succeeded') {
+    const failures = rolling.failed.length + tally.failures.length > 0;
+    const exitCode = failures ? 1 : 0;
+    return { ...facing, outcome, exitCode, moveDesired: true, rollBack: false, text: tally.text };
+  }
+  const undo = told.some((instance) => {
+    const state = facts.reports.get(instance)?.state;
+    return state === undefined || state === 'succeeded' || state === 'broken' || !isEnding(state);
+  });
+  const goesBack = outcome !== 'timed-out' && undo && whyNoWayBack(record) === undefined;
+  const stays = outcome === 'cancelled' && undo && !goesBack && whenCalledOff(record);
+  const text = [tally.text + (outcome === 'failed' ? reason : ''), why, stays].filter(Boolean).join('; ');
+  const exitCode = outcome === 'timed-out' ? 3 : 1;
+  return { ...facing, outcome, exitCode, moveDesired: false, rollBack: goesBack, text };
+}
+
+/**
+ * The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has
+ * passed, and nobody called it off.
+ */
+export function leftStanding(
+  record: RollingRecord,
+  reports: ReadonlyMap<string, Report>,
+  cancelledBy?: string,
+): Settlement {
+  const { waves, preparedAt } = record.rolling;
+  const passed = waves.filter((wave) => wave.passedAt !== undefined).length;
+  const facts = { now: 0, reports, sinceAnnounced: undefined };
+  if (cancelledBy !== undefined) {
+    return settlementOf(record, facts, 'cancelled', `cancelled by ${cancelledBy}`);
+  }
+  const done = preparedAt !== undefined && passed === waves.length;
+  return done
+    ? settlementOf(record, facts, 'succeeded', '')
+    : settlementOf(
+        record,
+        facts,
+        'timed-out',
+        `its publisher left it after ${passed} of ${waves.length} waves`,
+      );
+}

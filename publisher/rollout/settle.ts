@@ -1,0 +1,209 @@
+import { type Ending, isEnding, type Report } from '../../shared/report.ts';
+import { whyNoWayBack } from '../plan/rollback-policy.ts';
+import type { DeploymentRecord } from '../record/deployments.ts';
+
+/**
+ * Settling: what a deployment's record amounts to. Pure, so that the publisher, a `watch` and the next deploy
+ * come to the same verdict.
+ */
+
+/**
+ * An instance that has said nothing this long after the announcement, ms, is not waited for once all others
+ * have ended: an agent that is there answers `accepted` within a second or two, whatever its service takes.
+ */
+export const SILENCE_MS = 15_000;
+/** Where the record knows nobody, others get this long to answer once somebody has ended, ms. */
+const NEWCOMERS_MS = 2000;
+
+export type SettleRecord = Pick<
+  DeploymentRecord,
+  'version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst'
+>;
+
+export interface Settlement {
+  outcome: 'succeeded' | 'failed' | 'timed-out' | 'cancelled';
+  exitCode: 0 | 1 | 3;
+  /** Whether the desired state becomes this version. */
+  moveDesired: boolean;
+  /** Whether a deployment of the previous version must follow. */
+  rollBack: boolean;
+  /** Instances by the state they are in, the silent as `silent`. */
+  counts: Record<string, number>;
+  /** Expected and never heard of. */
+  silent: string[];
+  /** Heard of, and not ended. */
+  unfinished: string[];
+  /** What happened, one line. */
+  text: string;
+}
+
+/**
+ * The outcome, or undefined while it is open. In this order:
+ *
+ * - More endings other than `succeeded` than `maxFailures`, or nothing but such: failed, exit 1. Rolled back
+ *   when the policy says so, there is something to undo, and there is another version to return to.
+ * - Missing are the silent, and at the timeout those that never ended. Unfinished ones beyond `allowMissing`:
+ *   timed out, exit 3, and the desired state stays: what they would say is open.
+ * - Nobody answered: timed out, exit 3. With nobody known (or all within `allowMissing`) the desired state
+ *   moves, which is how a service's first version is set before its first instance; where instances are
+ *   known and none answers it stays, for nothing shows that the announcement reached anyone.
+ * - Silent ones beyond `allowMissing`: timed out, exit 3, and the desired state moves: all that speaks speaks
+ *   for the version, and the silent, when they wake, must not come up with another than the rest.
+ * - Otherwise it passes. The exit code is 0 only when nothing failed: failures within `maxFailures` let it
+ *   pass, and still are told by a 1.
+ */
+export function settle(
+  record: SettleRecord,
+  reports: ReadonlyMap<string, Report>,
+  elapsedMs: number,
+): Settlement | undefined {
+  const fleet = survey(record.expected, reports);
+  return isOpen(record, fleet, elapsedMs) ? undefined : decide(record, fleet);
+}
+
+/** The outcome by what is there, with nothing more waited for. */
+export function settleFinally(record: SettleRecord, reports: ReadonlyMap<string, Report>): Settlement {
+  return decide(record, survey(record.expected, reports));
+}
+
+function decide(record: SettleRecord, fleet: Fleet): Settlement {
+  const { policy } = record;
+  const { succeeded, failures, silent, unfinished } = fleet;
+  const facts = { counts: fleet.counts, silent, unfinished };
+  const hasFailed = () => {
+    const rollBack = wantsRollBack(record, fleet);
+    return {
+      outcome: 'failed',
+      exitCode: 1,
+      moveDesired: false,
+      rollBack,
+      ...facts,
+      text: failed(fleet),
+    } as const;
+  };
+  const exitCode = failures.length > 0 ? 1 : 3;
+  const missing = unfinished.length + silent.length;
+  const timedOut = { outcome: 'timed-out', exitCode, rollBack: false, ...facts } as const;
+  if (failures.length > policy.maxFailures) return hasFailed();
+  if (unfinished.length > 0 && missing > policy.allowMissing) {
+    return {
+      ...timedOut,
+      moveDesired: false,
+      text: `${tally(fleet)} (${named([...unfinished, ...silent])})`,
+    };
+  }
+  if (succeeded.length === 0 && failures.length > 0) return hasFailed();
+  if (succeeded.length === 0) {
+    return { ...timedOut, moveDesired: missing <= policy.allowMissing, text: nobody(fleet) };
+  }
+  const text = passed(fleet);
+  if (missing > policy.allowMissing) return { ...timedOut, moveDesired: true, text };
+  const passing = { outcome: 'succeeded', moveDesired: true, rollBack: false } as const;
+  return { ...passing, exitCode: failures.length > 0 ? 1 : 0, ...facts, text };
+}
+
+/** What the instances said, counted, and in words: `2 of 3 succeeded, 1 rolled back`. */
+export function tallyOf(
+  expected: readonly string[],
+  reports: ReadonlyMap<string, Report>,
+): Fleet & { text: string } {
+  const fleet = survey(expected, reports);
+  return { ...fleet, text: tally(fleet) };
+}
+
+export interface Fleet {
+  size: number;
+  known: number;
+  succeeded: Report[];
+  /** Ended otherwise. */
+  failures: Report[];
+  unfinished: string[];
+  silent: string[];
+  counts: Record<string, number>;
+}
+
+function survey(expected: readonly string[], reports: ReadonlyMap<string, Report>): Fleet {
+  const all = [...new Set([...expected, ...reports.keys()])].sort();
+  const fleet: Fleet = {
+    size: all.length,
+    known: expected.length,
+    succeeded: [],
+    failures: [],
+    unfinished: [],
+    silent: [],
+    counts: {},
+  };
+  for (const instance of all) {
+    const report = reports.get(instance);
+    const state = report?.state ?? 'silent';
+    fleet.counts[state] = (fleet.counts[state] ?? 0) + 1;
+    if (report === undefined) fleet.silent.push(instance);
+    else if (!isEnding(report.state)) fleet.unfinished.push(instance);
+    else if (report.state === 'succeeded') fleet.succeeded.push(report);
+    else fleet.failures.push(report);
+  }
+  return fleet;
+}
+
+function isOpen({ policy }: SettleRecord, fleet: Fleet, elapsedMs: number): boolean {
+  if (elapsedMs >= policy.timeoutMs) return false;
+  if (fleet.unfinished.length > 0) return true;
+  if (fleet.silent.length > 0 || fleet.size === 0) return elapsedMs < SILENCE_MS;
+  return fleet.known === 0 && elapsedMs < NEWCOMERS_MS;
+}
+
+/**
+ * Whether there is something to undo (an instance that has, or may still come to have, the version, or a
+ * desired state that names it already) and something to return to.
+ */
+function wantsRollBack(record: SettleRecord, fleet: Fleet): boolean {
+  if (whyNoWayBack(record) !== undefined) return false;
+  if (record.desiredFirst) return true;
+  const broken = fleet.failures.some((report) => report.state === 'broken');
+  return fleet.succeeded.length > 0 || broken || fleet.unfinished.length > 0;
+}
+
+const WORDS = {
+  failed: 'failed with nothing changed',
+  'rolled-back': 'rolled back',
+  broken: 'broken, a person is needed',
+  superseded: 'superseded by a newer deployment',
+  cancelled: 'cancelled',
+  rejected: 'rejected',
+  succeeded: 'succeeded',
+} as const satisfies Record<Ending, string>;
+
+function failed(fleet: Fleet): string {
+  const [first] = fleet.failures;
+  const why = first?.error ? ` (${first.instance}: ${first.error.code}: ${first.error.message})` : '';
+  return `${tally(fleet)}${why}`;
+}
+
+function passed(fleet: Fleet): string {
+  return fleet.silent.length > 0 ? `${tally(fleet)} (${named(fleet.silent)})` : tally(fleet);
+}
+
+function nobody(fleet: Fleet): string {
+  if (fleet.silent.length > 0) return `no instance answered; silent: ${named(fleet.silent)}`;
+  return fleet.size === 0
+    ? 'no instance answered, and none is known to run this service'
+    : `no instance has ended: ${named(fleet.unfinished)}`;
+}
+
+/** `2 of 3 succeeded, 1 rolled back`. */
+function tally(fleet: Fleet): string {
+  const parts = [`${fleet.succeeded.length} of ${fleet.size} succeeded`];
+  for (const [ending, words] of Object.entries(WORDS)) {
+    const count = fleet.counts[ending];
+    if (ending !== 'succeeded' && count) parts.push(`${count} ${words}`);
+  }
+  if (fleet.unfinished.length > 0) parts.push(`${fleet.unfinished.length} not ended`);
+  if (fleet.silent.length > 0) parts.push(`${fleet.silent.length} never answered`);
+  return parts.join(', ');
+}
+
+/** The first few names. */
+export function named(instances: readonly string[]): string {
+  const shown = instances.slice(0, 5).join(', ');
+  return instances.length > 5 ? `${shown} and ${instances.length - 5} more` : shown;
+}

@@ -1,0 +1,92 @@
+import { expect } from 'vitest';
+import type { Service } from '../fleet/services.ts';
+import { expectSettled } from '../fleet/settled.ts';
+import {
+  comingLater,
+  type Killed,
+  killedAt,
+  lockOf,
+  type Owner,
+  putBackLock,
+  recordOf,
+  startPublisher,
+} from './publishers.ts';
+import type { RecordWatch } from './record-watch.ts';
+import { recordedIds } from './record-watch.ts';
+import { ended, expectAtRest, expectTrueRecord } from './true-record.ts';
+
+/**
+ * One story: a publisher is killed at its n-th write, another comes at once and is refused, and one comes when the
+ * dead one has been silent for a minute.
+ */
+export interface Story {
+  /** What the one types that is killed, and the next one; SERVICE and ID stand for the service and the deployment. */
+  typed: readonly string[];
+  next: readonly string[];
+  /** Where it must end. */
+  version: string;
+}
+
+export interface Told {
+  dead: Killed;
+  owner: Owner | null;
+  /** What the next one said. */
+  said: string;
+}
+
+export async function tell(service: Service, watch: RecordWatch, n: number, story: Story): Promise<Told> {
+  const { fleet, name } = service;
+  const filledIn = (words: readonly string[], id = '') =>
+    words.map((word) => (word === 'SERVICE' ? name : word === 'ID' ? id : word));
+  const typed = filledIn(story.typed);
+  const dead = await killedAt(fleet, n, typed);
+  expect(dead.lived, `killed at write ${n} of ${typed}\n${dead.finished.stdout}`).toBe(false);
+  expectTrueRecord(fleet, watch, name);
+  const owner = lockOf(fleet, name)?.owner ?? null;
+  if (owner) await expectRefused(service, typed, owner);
+
+  const wasAnnounced = dead.asked.some(({ operation }) => operation === 'Publish');
+  if (wasAnnounced && story.next[0] !== 'watch') await ended(service);
+  const next = filledIn(story.next, recordedIds(watch, name).at(-1));
+  const { code, stdout, stderr } = await comingLater(fleet, name, next);
+  expect(code, `${next} after a kill at write ${n}\n${stdout}${stderr}`).toBe(0);
+
+  expect(watch.desired.get(name)?.at(-1)).toMatchObject({ version: story.version });
+  await expectSettled(service, { version: story.version, watch });
+  expectTrueRecord(fleet, watch, name);
+  return { dead, owner, said: stdout };
+}
+
+/** Refused with who, what and since when, how to follow, and how to take over; nothing is written. */
+async function expectRefused(
+  { fleet, name }: Service,
+  typed: readonly string[],
+  owner: Owner,
+): Promise<void> {
+  const before = recordOf(fleet, name);
+  // It is no matter of how quick this machine is that the owner was alive within the last minute.
+  putBackLock(fleet, name, 0);
+  const refused = await startPublisher(fleet, typed).finished;
+  expect(refused, refused.stdout + refused.stderr).toMatchObject({ code: 4, stdout: '' });
+  const [what, hint] = refused.stderr.split('\n');
+  const { deployment, since, who, command } = owner;
+  expect(what).toContain(`${name} is being changed by ${who} (${command} ${deployment}) since ${since}, `);
+  expect(hint).toContain(`trigger-deploy watch ${deployment} follows it`);
+  expect(hint).toContain('takes the lock over after 1 min of silence');
+  expect(recordOf(fleet, name)).toEqual(before);
+}
+
+/** What the next one says when it takes the dead one's lock over. */
+export const takingOver = ({ who, command, deployment, since }: Owner) =>
+  `is held by ${who} (${command} ${deployment}) since ${since}, who gives no sign of life; watching it for 1 min`;
+
+/** After all of it: nobody holds the lock, all that was announced has ended once. The sequences that were used. */
+export function sequencesOf(services: readonly Service[], watch: RecordWatch): number {
+  let used = 0;
+  for (const service of services) {
+    expectTrueRecord(service.fleet, watch, service.name);
+    expectAtRest(service, watch);
+    used += new Set(watch.locks.get(service.name)?.map(({ sequence }) => sequence)).size;
+  }
+  return used;
+}

@@ -1,0 +1,56 @@
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished, vi } from 'vitest';
+import { type Aws, createAws } from '../../../shared/aws.ts';
+import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
+
+export const BUCKET = 'acme-deploys-dev';
+export const NEVER = new AbortController().signal;
+
+/** The clients, pointed at `endpoint` as a real agent would be: by its environment. */
+function awsAt(environment: Record<string, string>): Aws {
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+  const aws = createAws({ region: 'eu-west-1', pathStyle: true });
+  onTestFinished(() => {
+    aws.close();
+    vi.unstubAllEnvs();
+  });
+  return aws;
+}
+
+/** A cloud of the test's own with the bucket in it, and the clients of one instance. */
+export async function cloudAndAws(options: CloudOptions = {}): Promise<{ cloud: Cloud; aws: Aws }> {
+  const cloud = await startCloud(options);
+  onTestFinished(() => cloud.stop());
+  cloud.createBucket(BUCKET);
+  return { cloud, aws: awsAt(cloud.env('session-i-0a')) };
+}
+
+/** An HTTP server of the test's own, gone with the test; returns its URL. */
+export async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** An AWS that answers everything with `listener`. */
+export async function fakeAws(listener: RequestListener): Promise<Aws> {
+  const endpoint = await serve(listener);
+  return awsAt({
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_ACCESS_KEY_ID: 'anyone',
+    AWS_SECRET_ACCESS_KEY: 'anything',
+    AWS_PROFILE: '',
+  });
+}
+
+/** What a promise is rejected with. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  const { status, reason } = (await Promise.allSettled([promise]))[0] as PromiseRejectedResult;
+  if (status !== 'rejected') throw new Error('it was not rejected');
+  return reason;
+}

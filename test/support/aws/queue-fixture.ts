@@ -1,0 +1,58 @@
+import { ListSubscriptionsByTopicCommand, PublishCommand } from '@aws-sdk/client-sns';
+import { GetQueueAttributesCommand, GetQueueUrlCommand } from '@aws-sdk/client-sqs';
+import { createAgentQueue } from '../../../agent/aws/queue.ts';
+import type { Aws } from '../../../shared/aws.ts';
+import { silentLog } from '../../../shared/log.ts';
+import type { CloudOptions } from '../cloud/cloud.ts';
+import { cloudAndAws } from './fixture.ts';
+
+export const QUEUE = 'trigger-deploy-dev-i-0a';
+
+export async function queueAndCloud(options: CloudOptions = {}) {
+  const { cloud, aws } = await cloudAndAws(options);
+  const topic = cloud.createTopic('trigger-deploy-dev');
+  const recreationMs = options.queueRecreationMs ?? 60_000;
+  const queue = createAgentQueue({
+    aws,
+    env: 'dev',
+    instance: 'i-0a',
+    topic,
+    log: silentLog(),
+    recreationMs,
+  });
+  const publish = (Message: string, TopicArn = topic) =>
+    aws.sns.send(new PublishCommand({ TopicArn, Message }));
+  const asked = (from = 0) => cloud.requests.slice(from).map(({ operation }) => operation);
+  return { cloud, aws, topic, queue, publish, asked };
+}
+
+export const urlOf = async (aws: Aws) =>
+  (await aws.sqs.send(new GetQueueUrlCommand({ QueueName: QUEUE }))).QueueUrl ?? '';
+
+export async function attributesOf(aws: Aws): Promise<Record<string, string>> {
+  const command = new GetQueueAttributesCommand({ QueueUrl: await urlOf(aws), AttributeNames: ['All'] });
+  return (await aws.sqs.send(command)).Attributes ?? {};
+}
+
+export async function subscriptionsOf(aws: Aws, topic: string): Promise<string[]> {
+  const { Subscriptions = [] } = await aws.sns.send(new ListSubscriptionsByTopicCommand({ TopicArn: topic }));
+  return Subscriptions.map(({ SubscriptionArn = '' }) => SubscriptionArn);
+}
+
+/** The next command of that name is not sent; this is its answer. */
+export function insteadOnce(
+  client: Aws['sns'] | Aws['sqs'],
+  command: string,
+  answer: () => { $metadata: object },
+): void {
+  const stack = client.middlewareStack as Aws['sqs']['middlewareStack'];
+  let done = false;
+  stack.add(
+    (next, context) => async (args) => {
+      if (done || context.commandName !== command) return next(args);
+      done = true;
+      return { output: answer() as never, response: undefined };
+    },
+    { step: 'initialize', name: `instead of ${command}` },
+  );
+}

@@ -1,0 +1,106 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import { S3Store } from '../../../node_modules/fauxqs/dist/s3/s3Store.js';
+import { CloudError } from './errors.ts';
+import type { Call } from './requests.ts';
+
+/**
+ * fauxqs' bucket, which ignores conditions on writes, made to honour them.
+ *
+ * The condition is checked in the very call that writes, and nothing is awaited in between: of any number of
+ * parallel writers exactly one finds its condition true. That is the promise the ledger's lock stands on.
+ */
+export class StrictS3Store extends S3Store {
+  readonly #calls: AsyncLocalStorage<Call>;
+
+  constructor(calls: AsyncLocalStorage<Call>) {
+    super();
+    this.#calls = calls;
+  }
+
+  override putObject(...args: Parameters<S3Store['putObject']>): ReturnType<S3Store['putObject']> {
+    this.#checkCondition(args[0], args[1]);
+    return super.putObject(...args);
+  }
+
+  override completeMultipartUpload(
+    ...args: Parameters<S3Store['completeMultipartUpload']>
+  ): ReturnType<S3Store['completeMultipartUpload']> {
+    const { bucket, key } = this.#calls.getStore()?.record ?? {};
+    if (bucket && key) this.#checkCondition(bucket, key);
+    return super.completeMultipartUpload(...args);
+  }
+
+  override deleteObject(bucket: string, key: string): void {
+    this.#checkCondition(bucket, key);
+    super.deleteObject(bucket, key);
+  }
+
+  /**
+   * fauxqs sorts keys by locale but resumes a page by code unit, so a list of more than one page repeats and
+   * skips keys of mixed case. S3 sorts by UTF-8 bytes ("Listing object keys programmatically").
+   */
+  override listObjects(
+    ...[bucket, options]: Parameters<S3Store['listObjects']>
+  ): ReturnType<S3Store['listObjects']> {
+    if (options?.delimiter) return super.listObjects(bucket, options);
+    const after = options?.startAfter ?? options?.marker ?? '';
+    const all = super.listObjects(bucket, {
+      prefix: options?.prefix ?? '',
+      maxKeys: Number.POSITIVE_INFINITY,
+    });
+    const rest = all.objects
+      .filter((object) => byBytes(object.key, after) > 0)
+      .sort((a, b) => byBytes(a.key, b.key));
+    const objects = rest.slice(0, options?.maxKeys ?? 1000);
+    return { objects, commonPrefixes: [], isTruncated: objects.length < rest.length };
+  }
+
+  /** Like `headObject`, but a missing key is an answer and not an error. A missing bucket stays an error. */
+  find(bucket: string, key: string): ReturnType<S3Store['headObject']> | undefined {
+    try {
+      return this.headObject(bucket, key);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'NoSuchKey') return undefined;
+      throw error;
+    }
+  }
+
+  /** S3 User Guide, "Conditional requests". Writes that no request stands behind have no condition. */
+  #checkCondition(bucket: string, key: string): void {
+    const headers = this.#calls.getStore()?.headers ?? {};
+    const ifNoneMatch = headers['if-none-match'];
+    const ifMatch = headers['if-match'];
+    if (ifNoneMatch === undefined && ifMatch === undefined) return;
+    const found = this.find(bucket, key);
+    if (ifNoneMatch !== undefined) {
+      if (ifNoneMatch !== '*') {
+        throw new CloudError(
+          501,
+          'NotImplemented',
+          'A header you provided implies functionality that is not implemented',
+        );
+      }
+      if (found) throw preconditionFailed();
+    }
+    if (ifMatch !== undefined) {
+      if (!found) throw new CloudError(404, 'NoSuchKey', 'The specified key does not exist.');
+      if (ifMatch !== '*' && unquoted(ifMatch) !== unquoted(found.etag)) throw preconditionFailed();
+    }
+  }
+}
+
+function preconditionFailed(): CloudError {
+  return new CloudError(
+    412,
+    'PreconditionFailed',
+    'At least one of the pre-conditions you specified did not hold',
+  );
+}
+
+function unquoted(etag: string): string {
+  return etag.replaceAll('"', '');
+}
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,63 @@
+import pino from 'pino';
+import { onTestFinished } from 'vitest';
+import type { Clock } from '../../../agent/deploy/ports.ts';
+import { type Inbox, type Notifier, runAgent } from '../../../agent/loop/agent.ts';
+import { TriggerDeployError } from '../../../shared/errors.ts';
+import type { Verifier } from '../../../shared/signing.ts';
+import { heldClock } from '../host/clock.ts';
+import { createFakePorts, createModel, IDENTITY } from './fake-ports.ts';
+
+/**
+ * The agent's loop, without a service and trusting no announcement, on a clock that the test puts forward: what
+ * its inbox does is the test's own.
+ */
+export function agentLoop(
+  inboxOf: (clock: Clock) => Pick<Inbox, 'receive'> & Partial<Inbox>,
+  watchdogMs?: number,
+) {
+  const { clock, putForward } = heldClock();
+  /** When the watchdog was fed, ms. */
+  const fed: number[] = [];
+  const fatal: string[] = [];
+  const log = pino({ level: 'fatal' }, { write: (line) => void fatal.push(JSON.parse(line).msg) });
+  const notifier: Notifier = {
+    ready: async () => {},
+    status: () => {},
+    watchdog: () => void fed.push(clock.monotonic()),
+    extend: () => {},
+    stopping: () => {},
+    watchdogMs,
+  };
+  const inbox: Inbox = {
+    ensure: async () => {},
+    resubscribe: async () => {},
+    delete: async () => {},
+    ...inboxOf(clock),
+  };
+  const verifier: Verifier = {
+    kids: ['ci'],
+    verify: async () => {
+      throw new TriggerDeployError('SIGNATURE_INVALID', 'signed by nobody');
+    },
+  };
+  const stopping = new AbortController();
+  const running = runAgent(
+    {
+      ...{ identity: IDENTITY, workers: new Map(), inbox, notifier, clock, log, verifier },
+      ...{ reporter: createFakePorts(createModel()).reporter, isQueueGone: () => false },
+      local: { pending: async () => [], remove: async () => {}, changed: clock.sleep },
+      desired: { read: async () => 'absent' } as never,
+    },
+    stopping.signal,
+  );
+  const stop = async () => {
+    stopping.abort(new Error('stopped'));
+    await running;
+  };
+  onTestFinished(stop);
+  return { fed, fatal, putForward, stop };
+}
+
+/** Nothing, until the signal aborts. */
+export const standingStill = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));

@@ -1,0 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LocalOrders } from '../../../agent/loop/local-orders.ts';
+
+/** A host on which nobody gives orders. */
+export const NO_ORDERS: LocalOrders = {
+  pending: async () => [],
+  remove: async () => undefined,
+  changed: (ms, signal) => sleep(ms, undefined, { signal }),
+};

@@ -1,9 +1,0 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { LocalOrders } from '../../agent/local.ts';
-
-/** A host on which nobody gives orders. */
-export const NO_ORDERS: LocalOrders = {
-  pending: async () => [],
-  remove: async () => undefined,
-  changed: (ms, signal) => sleep(ms, undefined, { signal }),
-};

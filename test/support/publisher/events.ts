@@ -1,0 +1,30 @@
+import type { Finished } from '../programs.ts';
+
+/** A line of `--output json`, as far as tests read it. */
+export interface EventLine {
+  readonly type: string;
+  readonly time: string;
+  readonly deployment?: string;
+  readonly text?: string;
+  readonly report?: {
+    instance: string;
+    state: string;
+    step?: string;
+    error?: { code: string; message: string; detail?: string };
+  };
+}
+
+export const parseEvent = (line: string) => JSON.parse(line) as EventLine;
+
+/** What a publisher with `--output json` said, in order. */
+export function eventsOf({ stdout }: Finished): EventLine[] {
+  return stdout.split('\n').filter(Boolean).map(parseEvent);
+}
+
+/** Seconds from the announcement to the first report of this state, by the publisher's own clock. */
+export function secondsUntil(events: readonly EventLine[], state: string): number {
+  const announced = events.find(({ type }) => type === 'started');
+  const reached = events.find(({ report }) => report?.state === state);
+  if (!announced || !reached) throw new Error(`not announced, or nobody was ever ${state}`);
+  return (Date.parse(reached.time) - Date.parse(announced.time)) / 1000;
+}

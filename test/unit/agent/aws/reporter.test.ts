@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest';
+import type { Aws } from '../../../../shared/aws.ts';
+import { keys } from '../../../../shared/names.ts';
+import { type InstanceRecord, report } from '../../../../shared/report.ts';
+import { BUCKET, NEVER, rejection } from '../../../support/aws/fixture.ts';
+import {
+  DEPLOYMENT,
+  holdBack,
+  repliesIn,
+  replyQueue,
+  reporterAndCloud,
+  reportOf,
+} from '../../../support/aws/reporter-fixture.ts';
+import type { Cloud } from '../../../support/cloud/cloud.ts';
+
+const KEY = keys.report('dev', 'payments', DEPLOYMENT, 'i-0a');
+
+const recordOf = (cloud: Cloud, key = KEY) => JSON.parse(String(cloud.object(BUCKET, key)?.body)) as unknown;
+
+describe('deliver', () => {
+  test('an ending is in the record when it resolves, and comes after the progress before it', async () => {
+    const { cloud, reporter, makeQueue } = await reporterAndCloud();
+    const queue = replyQueue();
+    await makeQueue(queue);
+    reporter.progress(reportOf(3, 'watching'), queue);
+    await reporter.deliver(reportOf(4, 'succeeded'), queue, NEVER);
+    expect(recordOf(cloud)).toMatchObject({ n: 4, state: 'succeeded' });
+    await reporter.close(5000);
+    expect(repliesIn(cloud, queue)).toEqual([
+      [3, 'watching'],
+      [4, 'succeeded'],
+    ]);
+  });
+
+  test('a reply queue that is gone does not keep it from the record', async () => {
+    const { cloud, reporter } = await reporterAndCloud();
+    await reporter.deliver(reportOf(4, 'succeeded'), replyQueue(), NEVER);
+    expect(recordOf(cloud)).toMatchObject({ state: 'succeeded' });
+  });
+
+  test('without credentials it says so, and is delivered when they are back', async () => {
+    const { cloud, reporter } = await reporterAndCloud();
+    cloud.expireCredentials('session-i-0a');
+    expect(await rejection(reporter.deliver(reportOf(4, 'failed'), undefined, NEVER))).toMatchObject({
+      code: 'AWS_DENIED',
+      message: expect.stringContaining(KEY),
+    });
+    cloud.renewCredentials('session-i-0a');
+    await reporter.deliver(reportOf(4, 'failed'), undefined, NEVER);
+    expect(recordOf(cloud)).toMatchObject({ state: 'failed' });
+  });
+
+  test('an answer lost on the way is made up for', async () => {
+    const { cloud, reporter } = await reporterAndCloud();
+    cloud.fail('answer-lost', ({ operation }) => operation === 'PutObject');
+    await reporter.deliver(reportOf(4, 'succeeded'), undefined, NEVER);
+    expect(recordOf(cloud)).toMatchObject({ state: 'succeeded' });
+  });
+
+  test('an older report never takes the place of a newer one', async () => {
+    const { cloud, reporter } = await reporterAndCloud();
+    await reporter.deliver(reportOf(4, 'succeeded'), undefined, NEVER);
+    await reporter.deliver(reportOf(0, 'accepted'), undefined, NEVER);
+    expect(recordOf(cloud)).toMatchObject({ n: 4, state: 'succeeded' });
+  });
+
+  test('an ending delivered while `accepted` is still on its way comes out on top', async () => {
+    const { cloud, aws, reporter } = await reporterAndCloud();
+    let first = true;
+    const { release, reached } = holdBack(aws.s3 as unknown as Aws['sqs'], (command) => {
+      const hold = first && command === 'PutObjectCommand';
+      if (hold) first = false;
+      return hold;
+    });
+    const accepted = reporter.deliver(reportOf(0, 'accepted'), undefined, NEVER);
+    await reached;
+    const ending = reporter.deliver(reportOf(4, 'succeeded'), undefined, NEVER);
+    release();
+    await Promise.all([accepted, ending]);
+    expect(recordOf(cloud)).toMatchObject({ n: 4, state: 'succeeded' });
+  });
+
+  test('one that waits for its turn ends when it is aborted, and the next has its turn', async () => {
+    const { cloud, aws, reporter } = await reporterAndCloud();
+    let first = true;
+    const { release, reached } = holdBack(aws.s3 as unknown as Aws['sqs'], () => {
+      const hold = first;
+      first = false;
+      return hold;
+    });
+    const accepted = reporter.deliver(reportOf(0, 'accepted'), undefined, NEVER);
+    await reached;
+    const stop = new AbortController();
+    const waiting = rejection(reporter.deliver(reportOf(1, 'failed'), undefined, stop.signal));
+    stop.abort('stopping');
+    expect(await waiting).toBe('stopping');
+    const ending = reporter.deliver(reportOf(2, 'failed'), undefined, NEVER);
+    release();
+    await Promise.all([accepted, ending]);
+    expect(recordOf(cloud)).toMatchObject({ n: 2 });
+  });
+
+  test('a log tail of any size and kind becomes a report that its readers accept', async () => {
+    const { cloud, reporter } = await reporterAndCloud();
+    const error = {
+      code: 'CHECK_FAILED',
+      message: 'x'.repeat(5000),
+      detail: `${'\u001b[31mé\u0007"'.repeat(100_000)}the end`,
+    };
+    await reporter.deliver(reportOf(4, 'rolled-back', { error, note: 'y'.repeat(5000) }), undefined, NEVER);
+    const kept = report.parse(recordOf(cloud));
+    expect(Buffer.byteLength(kept.error?.detail ?? '')).toBeLessThanOrEqual(16 * 1024);
+    expect(kept.error?.detail).toMatch(/the end$/);
+  });
+});
+
+test('what the instance runs is put where the fleet is listed', async () => {
+  const { cloud, reporter } = await reporterAndCloud();
+  const record: InstanceRecord = {
+    v: 1,
+    env: 'dev',
+    service: 'payments',
+    instance: 'i-0a',
+    version: '1.4.1',
+    sequence: 6,
+    pinned: false,
+    agentVersion: '0.1.0',
+    at: '2025-01-31T08:14:02.113Z',
+  };
+  await reporter.putInstance(record, NEVER);
+  await reporter.putInstance({ ...record, version: '1.4.2' }, NEVER);
+  expect(recordOf(cloud, 'state/dev/payments/instances/i-0a.json')).toEqual({ ...record, version: '1.4.2' });
+});

@@ -1,0 +1,344 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import {
+  createArtifactStore,
+  createDesiredStore,
+  createManifestStore,
+  probeBucket,
+} from '../../../../agent/aws/s3-stores.ts';
+import type { ArtifactStore } from '../../../../agent/deploy/ports.ts';
+import { keys } from '../../../../shared/names.ts';
+import { generateKeys, loadPublicKey, loadSigner, verifierOf } from '../../../../shared/signing.ts';
+import { BUCKET, cloudAndAws, fakeAws, NEVER, rejection } from '../../../support/aws/fixture.ts';
+
+const ARTIFACT = { name: 'payments.jar', size: 10, sha256: 'a'.repeat(64), role: 'package' } as const;
+const KEY = keys.artifact('payments', '1.4.2', ARTIFACT.sha256, ARTIFACT.name);
+const DESIRED = keys.desired('dev', 'payments');
+
+const ask = (start: number, end: number, signal = NEVER) => ({
+  service: 'payments',
+  version: '1.4.2',
+  artifact: ARTIFACT,
+  start,
+  end,
+  signal,
+});
+
+async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const parts: Uint8Array[] = [];
+  for await (const part of body) parts.push(part);
+  return Buffer.concat(parts).toString();
+}
+
+const readAll = async (store: ArtifactStore, signal = NEVER) => textOf(await store.read(ask(0, 10, signal)));
+
+describe('an artifact', () => {
+  async function setUp() {
+    const { cloud, aws } = await cloudAndAws();
+    return { cloud, store: createArtifactStore({ aws, bucket: BUCKET }) };
+  }
+
+  test('is read from start to before end, and no more is asked for', async () => {
+    const { cloud, store } = await setUp();
+    cloud.putObject(BUCKET, KEY, '0123456789');
+    expect(await textOf(await store.read(ask(0, 10)))).toBe('0123456789');
+    expect(await textOf(await store.read(ask(4, 7)))).toBe('456');
+    expect(cloud.requests.map(({ range }) => range)).toEqual(['bytes=0-9', 'bytes=4-6']);
+  });
+
+  test('without a byte is not asked for at all', async () => {
+    const { cloud, store } = await setUp();
+    expect(await textOf(await store.read(ask(0, 0)))).toBe('');
+    expect(cloud.requests).toEqual([]);
+  });
+
+  test('that is not there is ARTIFACT_NOT_FOUND, with its place', async () => {
+    const { store } = await setUp();
+    expect(await rejection(readAll(store))).toMatchObject({
+      code: 'ARTIFACT_NOT_FOUND',
+      message: expect.stringContaining(`s3://${BUCKET}/${KEY}`),
+    });
+  });
+
+  test('in a bucket that is not there is BUCKET_NOT_FOUND', async () => {
+    const { aws } = await cloudAndAws();
+    const store = createArtifactStore({ aws, bucket: 'no-such-bucket' });
+    expect(await rejection(readAll(store))).toMatchObject({ code: 'BUCKET_NOT_FOUND' });
+  });
+
+  test('shorter than its signed size ends early, or is DOWNLOAD_FAILED where nothing is left', async () => {
+    const { cloud, store } = await setUp();
+    cloud.putObject(BUCKET, KEY, '01234');
+    expect(await textOf(await store.read(ask(3, 10)))).toBe('34');
+    expect(await rejection(store.read(ask(5, 10)))).toMatchObject({
+      code: 'DOWNLOAD_FAILED',
+      message: expect.stringContaining('shorter than its signed size'),
+    });
+  });
+
+  test('whose answers are lost is DOWNLOAD_FAILED, and there the next time', async () => {
+    const { cloud, store } = await setUp();
+    cloud.putObject(BUCKET, KEY, '0123456789');
+    // The SDK itself makes four tries.
+    cloud.fail('answer-lost', ({ operation }) => operation === 'GetObject', 4);
+    expect(await rejection(readAll(store))).toMatchObject({
+      code: 'DOWNLOAD_FAILED',
+      cause: expect.any(Error),
+    });
+    expect(await readAll(store)).toBe('0123456789');
+  });
+
+  test('that may not be read is DOWNLOAD_FAILED, and says what to allow', async () => {
+    const aws = await fakeAws((_request, response) => {
+      response.writeHead(403, { 'content-type': 'application/xml' });
+      response.end('<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>');
+    });
+    expect(await rejection(readAll(createArtifactStore({ aws, bucket: BUCKET })))).toMatchObject({
+      code: 'DOWNLOAD_FAILED',
+      hint: expect.stringContaining('s3:ListBucket'),
+    });
+  });
+});
+
+describe('a body', () => {
+  /** An S3 that begins to answer with half of the artifact; what comes then is the test's. */
+  async function half(then: (response: ServerResponse) => void, stallMs?: number) {
+    const aws = await fakeAws((_request, response) => {
+      response.writeHead(206, { 'content-length': 10, 'content-range': 'bytes 0-9/10' });
+      response.write('01234', () => then(response));
+    });
+    return createArtifactStore({ aws, bucket: BUCKET, ...(stallMs !== undefined && { stallMs }) });
+  }
+
+  test('whose connection breaks is DOWNLOAD_FAILED, after what has come', async () => {
+    const store = await half((response) => response.destroy());
+    const body = await store.read(ask(0, 10));
+    const got: string[] = [];
+    const reading = (async () => {
+      for await (const part of body) got.push(Buffer.from(part).toString());
+    })();
+    expect(await rejection(reading)).toMatchObject({ code: 'DOWNLOAD_FAILED', cause: expect.any(Error) });
+    expect(got).toEqual(['01234']);
+  });
+
+  test('that stalls is DOWNLOAD_FAILED', async () => {
+    const store = await half(() => undefined, 100);
+    expect(await rejection(readAll(store))).toMatchObject({
+      code: 'DOWNLOAD_FAILED',
+      message: expect.stringContaining('no byte came for 100 ms'),
+    });
+  });
+
+  test('whose reader is slow has not stalled', async () => {
+    const { promise: begun, resolve } = Promise.withResolvers<ServerResponse>();
+    const store = await half(resolve, 1000);
+    const got: string[] = [];
+    for await (const part of await store.read(ask(0, 10))) {
+      got.push(Buffer.from(part).toString());
+      await sleep(1200);
+      (await begun).end('56789');
+    }
+    expect(got).toEqual(['01234', '56789']);
+  });
+
+  test('ends when it is aborted, with the reason given, and the connection is closed', async () => {
+    const stop = new AbortController();
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const store = await half((response) => {
+      response.once('close', resolve);
+      setImmediate(() => stop.abort('superseded'));
+    });
+    expect(await rejection(readAll(store, stop.signal))).toBe('superseded');
+    await closed;
+  });
+
+  test('that is aborted before anyone reads it is closed as well', async () => {
+    const stop = new AbortController();
+    let answer: ServerResponse | undefined;
+    const store = await half((response) => {
+      answer = response;
+    });
+    const body = await store.read(ask(0, 10, stop.signal));
+    await expect.poll(() => answer).toBeDefined();
+    const closed = once(answer as ServerResponse, 'close');
+    stop.abort('superseded');
+    await closed;
+    expect(await rejection(textOf(body))).toBe('superseded');
+  });
+
+  test('that is left early is closed', async () => {
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const store = await half((response) => response.once('close', resolve));
+    for await (const _ of await store.read(ask(0, 10))) break;
+    await closed;
+  });
+
+  test('that begins elsewhere than asked is DOWNLOAD_FAILED', async () => {
+    const aws = await fakeAws((_request, response) => response.end('0123456789'));
+    const store = createArtifactStore({ aws, bucket: BUCKET });
+    expect(await rejection(store.read(ask(5, 10)))).toMatchObject({ code: 'DOWNLOAD_FAILED' });
+  });
+
+  test('is not asked for once the signal is aborted', async () => {
+    const asked = vi.fn();
+    const store = createArtifactStore({ aws: await fakeAws(asked), bucket: BUCKET });
+    expect(await rejection(store.read(ask(0, 10, AbortSignal.abort('stopping'))))).toBe('stopping');
+    expect(asked).not.toHaveBeenCalled();
+  });
+});
+
+describe('the desired state', () => {
+  async function setUp() {
+    const { cloud, aws } = await cloudAndAws();
+    return { cloud, store: createDesiredStore({ aws, bucket: BUCKET, env: 'dev' }) };
+  }
+
+  test('is read as stored, and not again until it changes', async () => {
+    const { cloud, store } = await setUp();
+    cloud.putObject(BUCKET, DESIRED, 'one.two.three');
+    const first = await store.read('payments', undefined, NEVER);
+    expect(first).toEqual({ text: 'one.two.three', etag: expect.stringMatching(/.+/) });
+    const { etag } = first as { etag: string };
+    expect(await store.read('payments', etag, NEVER)).toBe('unchanged');
+    cloud.putObject(BUCKET, DESIRED, 'four.five.six');
+    expect(await store.read('payments', etag, NEVER)).toMatchObject({ text: 'four.five.six' });
+  });
+
+  test('that was never written is absent', async () => {
+    const { store } = await setUp();
+    expect(await store.read('payments', undefined, NEVER)).toBe('absent');
+    expect(await store.read('payments', '"an etag"', NEVER)).toBe('absent');
+  });
+
+  test('of a bucket that is not there is an error and not absent', async () => {
+    const { aws } = await cloudAndAws();
+    const store = createDesiredStore({ aws, bucket: 'no-such-bucket', env: 'dev' });
+    expect(await rejection(store.read('payments', undefined, NEVER))).toMatchObject({
+      code: 'BUCKET_NOT_FOUND',
+    });
+  });
+
+  test.each([403, 404, 400])('is not absent because something answers %d', async (status) => {
+    const aws = await fakeAws((_request, response) => response.writeHead(status).end());
+    const store = createDesiredStore({ aws, bucket: BUCKET, env: 'dev' });
+    expect(await rejection(store.read('payments', undefined, NEVER))).toMatchObject({
+      name: 'TriggerDeployError',
+    });
+  });
+
+  test('of more than 1 MiB is refused, however long it is', async () => {
+    const aws = await fakeAws((_request, response) => {
+      const more = () => response.write(Buffer.alloc(64 * 1024), (error) => error ?? more());
+      more();
+    });
+    const store = createDesiredStore({ aws, bucket: BUCKET, env: 'dev' });
+    expect(await rejection(store.read('payments', undefined, NEVER))).toMatchObject({
+      code: 'DOCUMENT_INVALID',
+    });
+  });
+
+  test('that comes in drips is given up in time, and the connection closed', async () => {
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const aws = await fakeAws((_request, response) => {
+      const drip = setInterval(() => response.write('x'), 20);
+      response.once('close', () => {
+        clearInterval(drip);
+        resolve();
+      });
+    });
+    const store = createDesiredStore({ aws, bucket: BUCKET, env: 'dev', documentMs: 300 });
+    expect(await rejection(store.read('payments', undefined, NEVER))).toMatchObject({
+      code: 'TIMEOUT',
+      message: 'read the desired state of payments in dev took longer than 300 ms',
+    });
+    await closed;
+  });
+
+  test('ends when it is aborted, with the reason given', async () => {
+    const stop = new AbortController();
+    const aws = await fakeAws((_request, response) => {
+      response.writeHead(200, { 'content-length': 10 });
+      response.write('01234', () => stop.abort('stopping'));
+    });
+    const store = createDesiredStore({ aws, bucket: BUCKET, env: 'dev' });
+    expect(await rejection(store.read('payments', undefined, stop.signal))).toBe('stopping');
+  });
+});
+
+describe('probeBucket', () => {
+  test('finds what it may do, and writes nothing', async () => {
+    const { cloud, aws } = await cloudAndAws();
+    expect(await probeBucket(aws, BUCKET, 'dev', NEVER)).toEqual([
+      { ok: true, what: `may read s3://${BUCKET}/artifacts/` },
+      { ok: true, what: `may read s3://${BUCKET}/state/dev/` },
+      { ok: true, what: `may write s3://${BUCKET}/state/dev/` },
+    ]);
+    expect(cloud.objects(BUCKET)).toEqual([]);
+  });
+
+  test('names a bucket that does not exist, each time with what to do', async () => {
+    const { aws } = await cloudAndAws();
+    const findings = await probeBucket(aws, 'no-such-bucket', 'dev', NEVER);
+    expect(findings.map(({ ok, hint }) => [ok, hint?.includes('`bucket`')])).toEqual([
+      [false, true],
+      [false, true],
+      [false, true],
+    ]);
+  });
+
+  test('tells a role that may read from one that may write', async () => {
+    const aws = await fakeAws((request, response) => {
+      const code = request.method === 'PUT' ? 'AccessDenied' : 'NoSuchKey';
+      response.writeHead(code === 'NoSuchKey' ? 404 : 403, { 'content-type': 'application/xml' });
+      response.end(`<Error><Code>${code}</Code><Message>${code}</Message></Error>`);
+    });
+    const findings = await probeBucket(aws, BUCKET, 'dev', NEVER);
+    expect(findings.map(({ ok }) => ok)).toEqual([true, true, false]);
+  });
+});
+
+describe('a manifest', () => {
+  const KEY_OF_IT = keys.manifest('payments', '1.4.2');
+  const MANIFEST = {
+    ...{ v: 1, service: 'payments', version: '1.4.2', artifacts: [ARTIFACT], nonce: 'n' },
+    ...{ pushedAt: '2026-01-01T00:00:00Z', pushedBy: 'ci' },
+  };
+
+  async function setUp(payload: object) {
+    const { cloud, aws } = await cloudAndAws();
+    const { privateJwk, publicJwk } = await generateKeys();
+    const directory = await mkdtemp(join(tmpdir(), 'td-manifest-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const [key, pub] = [join(directory, 'key.json'), join(directory, 'pub.json')];
+    await writeFile(key, JSON.stringify(privateJwk), { mode: 0o600 });
+    await writeFile(pub, JSON.stringify(publicJwk));
+    const signer = await loadSigner(key);
+    cloud.putObject(BUCKET, KEY_OF_IT, await signer.sign('td-manifest+jws', payload));
+    const verifier = verifierOf([await loadPublicKey(pub)]);
+    return { cloud, store: createManifestStore({ aws, bucket: BUCKET, verifier }) };
+  }
+
+  test('of a pushed version is read and verified; of another there is none', async () => {
+    const { store } = await setUp(MANIFEST);
+    expect(await store.read('payments', '1.4.2', NEVER)).toMatchObject({ artifacts: [ARTIFACT] });
+    expect(await store.read('payments', '1.4.3', NEVER)).toBeUndefined();
+  });
+
+  test('of another version in its place is none', async () => {
+    const { store } = await setUp({ ...MANIFEST, version: '1.4.1' });
+    expect(await store.read('payments', '1.4.2', NEVER)).toBeUndefined();
+  });
+
+  test('that nobody trusted has signed is refused', async () => {
+    const { cloud, store } = await setUp(MANIFEST);
+    cloud.putObject(BUCKET, KEY_OF_IT, 'no.signature.here');
+    expect(await rejection(store.read('payments', '1.4.2', NEVER))).toMatchObject({
+      code: expect.stringMatching(/SIGNATURE_INVALID|DOCUMENT_INVALID/),
+    });
+  });
+});

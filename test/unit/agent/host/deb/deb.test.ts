@@ -1,0 +1,282 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { calm } from '../../../../support/host/clock.ts';
+import { debian } from '../../../../support/host/debian.ts';
+
+const VERSION = 'usr/share/edge-proxy/version';
+/** A maintainer script that says where it is and waits there until it may go on, the first time it runs. */
+const waitsOnce = (root: string, name: string) =>
+  `if [ ! -e ${root}/${name} ]; then
+     touch ${root}/${name}
+     while [ ! -e ${root}/${name}-may-go-on ]; do sleep 0.05; done
+   fi
+   echo ${name} >> ${root}/ran`;
+const touched = (path: string) =>
+  vi.waitFor(async () => await readFile(path), { timeout: 20_000, interval: 10 });
+
+test('what dpkg has is current, without its epoch, and nothing else says so', async () => {
+  const { deb, prepare, change, state, file } = await debian();
+  expect(await deb.current()).toBeNull();
+  await prepare('1:1.0');
+  expect(await deb.current()).toBeNull();
+  await deb.switchTo('1.0', change());
+  expect(await deb.current()).toBe('1.0');
+  expect(await state()).toBe('1:1.0 installed');
+  expect(await file(VERSION)).toBe('1:1.0');
+});
+
+test('an older version is installed over a newer one, and a conffile that was changed here stays', async () => {
+  const { deb, prepare, change, state, file, root } = await debian();
+  const withConf = (text: string) => ({
+    files: { '/etc/edge.conf': text },
+    conffiles: ['/etc/edge.conf'],
+  });
+  await prepare('1.0', withConf('old default'));
+  await deb.switchTo('1.0', change());
+  await writeFile(join(root, 'instance/etc/edge.conf'), 'mine');
+  await prepare('2.0', withConf('new default'));
+  await deb.switchTo('2.0', change());
+  expect(await file('etc/edge.conf')).toBe('mine');
+  await deb.switchTo('1.0', change({ direction: 'back' }));
+  expect(await state()).toBe('1.0 installed');
+  expect(await file('etc/edge.conf')).toBe('mine');
+});
+
+test('the service is stopped once dpkg is free, and only where something is to be installed', async () => {
+  const world = await debian();
+  const { deb, prepare, change } = world;
+  await prepare('1.0');
+  await deb.switchTo('1.0', change());
+  expect(world.stops).toBe(1);
+  await deb.switchTo('1.0', change({ attempt: 2 }));
+  expect(world.stops).toBe(1);
+  await deb.switchTo('1.0', change({ attempt: 3, again: true }));
+  expect(world.stops).toBe(2);
+});
+
+test('what is asked for again is really installed again', async () => {
+  const { deb, prepare, change, file, root } = await debian();
+  await prepare('1.0');
+  await deb.switchTo('1.0', change());
+  await rm(join(root, 'instance', VERSION));
+  await deb.switchTo('1.0', change());
+  expect(await file(VERSION)).toBeUndefined();
+  await deb.switchTo('1.0', change({ again: true }));
+  expect(await file(VERSION)).toBe('1.0');
+});
+
+test('a maintainer script that fails is told with its output, and the old version goes over it', async () => {
+  const { deb, prepare, change, state, file } = await debian();
+  await prepare('1.0');
+  await deb.switchTo('1.0', change());
+  await prepare('1.1', { scripts: { postinst: 'echo no such schema >&2; exit 3' } });
+  const failure = await deb.switchTo('1.1', change()).catch((error: unknown) => error);
+  expect(failure).toMatchObject({
+    code: 'DPKG_FAILED',
+    message: expect.stringMatching(/could not install edge-proxy 1\.1: .*post-installation.* status 3/),
+    detail: expect.stringContaining('no such schema'),
+  });
+  expect(await state()).toBe('1.1 half-configured');
+  expect(await deb.isWhole()).toBe(false);
+  await deb.switchTo('1.0', change({ direction: 'back' }));
+  expect(await state()).toBe('1.0 installed');
+  expect(await deb.isWhole()).toBe(true);
+  expect(await file(VERSION)).toBe('1.0');
+});
+
+test('a first version that failed is removed, conffiles stay, and removing it again is no error', async () => {
+  const { deb, prepare, change, state, file } = await debian();
+  await prepare('1.0', {
+    files: { '/etc/edge.conf': 'default', [`/${VERSION}`]: '1.0' },
+    conffiles: ['/etc/edge.conf'],
+    scripts: { postinst: 'exit 1' },
+  });
+  await expect(deb.switchTo('1.0', change())).rejects.toMatchObject({ code: 'DPKG_FAILED' });
+  for (const attempt of [1, 2]) await deb.switchTo(null, change({ direction: 'back', attempt }));
+  expect(await state()).toBe('1.0 config-files');
+  expect(await deb.current()).toBeNull();
+  expect(await file('etc/edge.conf')).toBe('default');
+  expect(await file(VERSION)).toBeUndefined();
+});
+
+test('somebody else’s lock is waited for while the service runs, and given up after its time', async () => {
+  const world = await debian({ lockTimeout: 1500 });
+  const { deb, prepare, change, notes } = world;
+  await prepare('1.0');
+  const holder = spawn('perl', [
+    '-e',
+    `use Fcntl; open(F, ">", "${world.lockFile}"); my $lock = pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0);
+     fcntl(F, F_SETLK, $lock) or die; $| = 1; print "held"; sleep 60`,
+  ]);
+  onTestFinished(() => void holder.kill('SIGKILL'));
+  await once(holder.stdout, 'data');
+  await expect(deb.switchTo('1.0', change())).rejects.toMatchObject({
+    code: 'DPKG_LOCKED',
+    message: expect.stringContaining(`process ${holder.pid}`),
+  });
+  expect(world.stops).toBe(0);
+  expect(notes).toContain(`waiting for the dpkg lock, held by process ${holder.pid}`);
+  const noted = notes.length;
+  const later = world.create({ lockTimeout: 20_000 }).switchTo('1.0', change({ attempt: 2 }));
+  await expect.poll(() => notes.length, { interval: 10, timeout: 20_000 }).toBeGreaterThan(noted);
+  holder.kill('SIGKILL');
+  await later;
+  expect(await deb.current()).toBe('1.0');
+});
+
+test('an installation goes on without its agent, and the next one waits for it and does it no second time', async () => {
+  const { deb, create, prepare, change, root, runs, file } = await debian();
+  await prepare('1.0', { scripts: { postinst: waitsOnce(root, 'configuring') } });
+  const stopping = new AbortController();
+  const cut = deb.switchTo('1.0', change({ signal: stopping.signal }));
+  cut.catch(() => {});
+  await touched(join(root, 'configuring'));
+  stopping.abort(new Error('the agent stops'));
+  await expect(cut).rejects.toThrow('the agent stops');
+  await writeFile(join(root, 'configuring-may-go-on'), '');
+  await create().switchTo('1.0', change({ attempt: 2 }));
+  expect(await deb.current()).toBe('1.0');
+  expect(await file('../ran')).toBe('configuring\n');
+  expect((await runs()).filter((line) => line.includes('--install'))).toHaveLength(1);
+});
+
+test.each(['preinst', 'postinst'] as const)(
+  'a dpkg that is killed in %s is taken up again',
+  async (script) => {
+    const { deb, prepare, change, root, state, notes, bin } = await debian();
+    await prepare('1.0');
+    await deb.switchTo('1.0', change());
+    await prepare('1.1', { scripts: { [script]: waitsOnce(root, script) } });
+    const switched = deb.switchTo('1.1', change());
+    switched.catch(() => {});
+    await touched(join(root, script));
+    const unit = (await readdir(join(bin, 'units')))[0] ?? '';
+    const group = Number(await readFile(join(bin, `${unit}.group`), 'utf8'));
+    process.kill(-group, 'SIGKILL');
+    await writeFile(join(bin, 'units', unit), 'failed signal\n');
+    await switched;
+    expect(notes).toContain('dpkg was interrupted: taking it up again');
+    expect(await state()).toBe('1.1 installed');
+  },
+);
+
+test('a dpkg that takes too long is killed, and that is why', async () => {
+  const { deb, prepare, change } = await debian({ installTimeout: 700 });
+  await prepare('1.0', { scripts: { postinst: 'sleep 60' } });
+  await expect(deb.switchTo('1.0', change())).rejects.toMatchObject({
+    code: 'DPKG_FAILED',
+    message: 'dpkg could not install edge-proxy 1.0: it took too long and was killed',
+  });
+});
+
+test('another package’s half-configured state fails nothing of ours', async () => {
+  const { deb, prepare, change, build, install, state } = await debian();
+  const other = await build('1', { name: 'other', files: {}, scripts: { postinst: 'exit 1' } });
+  await expect(install(other)).rejects.toThrow();
+  await prepare('1.0');
+  await deb.switchTo('1.0', change());
+  expect([await state(), await state('other')]).toEqual(['1.0 installed', '1 half-configured']);
+});
+
+test.each([
+  [
+    'another package',
+    '1.0',
+    { name: 'other' },
+    'the .deb of 1.0 is of the package other, and the config allows edge-proxy',
+  ],
+  ['another version', '1.0', { version: '1.1' }, 'the .deb of 1.0 is of version 1.1'],
+  [
+    'another machine',
+    '1.0',
+    { architecture: 'hurd-i386' },
+    /^the \.deb of 1\.0 is for hurd-i386, this machine is /,
+  ],
+  [
+    'a missing dependency',
+    '1.0',
+    { control: { Depends: 'libnope (>= 2) | other' } },
+    /needs libnope \(>= 2\) \| other$/,
+  ],
+] as const)(
+  'a .deb with %s is refused before anything stops, and nothing of it was run',
+  async (what, version, more, message) => {
+    const world = await debian();
+    const artifact = await world.artifact(version, { scripts: { preinst: 'exit 1' }, ...more });
+    await expect(world.deb.prepare(world.order(version, [artifact]), () => {}, calm)).rejects.toMatchObject({
+      code: what === 'a missing dependency' ? 'DEPENDENCY_UNMET' : 'PACKAGE_INVALID',
+      message: expect.stringMatching(message),
+    });
+    expect(await world.runs()).toEqual([]);
+  },
+);
+
+test('what is no Debian package, or comes with config files, is refused', async () => {
+  const { deb, store, artifact, order } = await debian();
+  const refused = (...artifacts: Parameters<typeof order>[1]) =>
+    expect(deb.prepare(order('1.0', artifacts), () => {}, calm)).rejects.toMatchObject({
+      code: 'PACKAGE_INVALID',
+    });
+  await refused(store.put('edge.deb', 'no ar archive'));
+  await refused(store.put('edge.jar', 'jar'));
+  await refused(await artifact('1.0'), store.put('edge.conf', 'x', 'config'));
+  expect(await deb.releases()).toEqual([]);
+});
+
+test('a dependency is met by a version, by what is provided, and by an alternative', async () => {
+  const { prepare, build, install } = await debian();
+  await install(await build('2:1.5', { name: 'libedge', control: { Provides: 'edge-abi (= 3)' } }));
+  const needs = (version: string, Depends: string) => prepare(version, { control: { Depends } });
+  await expect(needs('1.0', 'libedge (>= 2:2)')).rejects.toMatchObject({
+    message: 'edge-proxy 1.0 needs libedge (>= 2:2), found 2:1.5',
+  });
+  await expect(needs('1.1', 'edge-abi (>= 4)')).rejects.toMatchObject({ code: 'DEPENDENCY_UNMET' });
+  await needs('1.2', 'nothing | libedge (>= 2:1), edge-abi (>= 2), libedge (<< 3:0)');
+});
+
+test('a version that came by other means is replaced only where the way back is assured', async () => {
+  const { deb, prepare, build, install, manifests, store, change, state } = await debian();
+  const foreign = await build('0.9');
+  await install(foreign);
+  await expect(prepare('1.0')).rejects.toMatchObject({
+    code: 'UNDO_IMPOSSIBLE',
+    hint: expect.stringContaining('edge 0.9'),
+  });
+  const pushed = store.put('edge-0.9.deb', await readFile(foreign));
+  const about = { v: 1 as const, service: 'edge', version: '0.9', pushedAt: '2026-01-01T00:00:00Z' };
+  manifests.set('0.9', { ...about, artifacts: [pushed], pushedBy: 'ci', nonce: 'n' });
+  await prepare('1.0');
+  await deb.switchTo('1.0', change());
+  await deb.switchTo('0.9', change({ direction: 'back' }));
+  expect(await state()).toBe('0.9 installed');
+});
+
+test('where the config accepts that, a version without a way back is replaced, and going back says so', async () => {
+  const { deb, prepare, build, install, change } = await debian({ acceptNoUndo: true });
+  await install(await build('0.9'));
+  await prepare('1.0');
+  await deb.switchTo('1.0', change());
+  await expect(deb.switchTo('0.9', change({ direction: 'back' }))).rejects.toMatchObject({
+    code: 'RELEASE_INCOMPLETE',
+  });
+});
+
+test('what never left needs no .deb to come back', async () => {
+  const { deb, build, install, change } = await debian();
+  await install(await build('0.9'));
+  await deb.switchTo('0.9', change({ direction: 'back' }));
+  expect(await deb.current()).toBe('0.9');
+});
+
+test('pruning keeps what dpkg has, although nothing points at it', async () => {
+  const { deb, prepare, change } = await debian();
+  for (const version of ['1', '2', '3', '4', '5']) {
+    await prepare(version);
+    if (version === '1') await deb.switchTo('1', change());
+  }
+  expect(await deb.prune(new Set())).toEqual(['2']);
+  expect((await deb.releases()).map(({ version }) => version).sort()).toEqual(['1', '3', '4', '5']);
+});

@@ -1,0 +1,135 @@
+import { posix } from 'node:path';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createArchiveJudge, type EntryHeader } from '../../../../../agent/host/releases/archive-rules.ts';
+
+const LIMITS = { entries: 100, bytes: 1000, reserved: '.release.json' };
+const file = (path: string, more: Partial<EntryHeader> = {}): EntryHeader => ({
+  path,
+  type: 'File',
+  mode: 0o644,
+  size: 0,
+  ...more,
+});
+const link = (path: string, linkpath: string) => file(path, { type: 'SymbolicLink', linkpath });
+const hardlink = (path: string, linkpath: string) => file(path, { type: 'Link', linkpath });
+const directory = (path: string) => file(path, { type: 'Directory', mode: 0o755 });
+
+function judgeAll(entries: readonly EntryHeader[], limits = LIMITS): string[] {
+  const { judge } = createArchiveJudge(limits);
+  return entries.map(judge);
+}
+
+test('an ordinary archive passes, its names made plain', () => {
+  expect(
+    judgeAll([
+      directory('./'),
+      directory('./bin/'),
+      file('./bin//run', { mode: 0o755 }),
+      file('lib/a..b.jar'),
+      link('lib/current.jar', 'a..b.jar'),
+      link('bin/lib', '../lib'),
+      link('top', '.'),
+      hardlink('lib/again.jar', './lib/a..b.jar'),
+    ]),
+  ).toEqual(['', 'bin', 'bin/run', 'lib/a..b.jar', 'lib/current.jar', 'bin/lib', 'top', 'lib/again.jar']);
+});
+
+test.each<[string, EntryHeader[]]>([
+  ['is an absolute path', [file('/etc/passwd')]],
+  ['has ".." in its path', [file('../outside')]],
+  ['has ".." in its path', [file('a/../../outside')]],
+  ['has ".." in its path', [directory('..')]],
+  ['is a link that leaves the release', [link('a', '/etc')]],
+  ['is a link that leaves the release', [link('a', '..')]],
+  ['is a link that leaves the release', [link('a/b', '../../etc')]],
+  ['is a link that leaves the release', [link('a/b', './../../etc')]],
+  ['is a link without a proper target', [link('a', '')]],
+  ['its target is an absolute path', [hardlink('a', '/etc/passwd')]],
+  ['its target has ".." in its path', [hardlink('a', '../x')]],
+  ['is a hard link to "later", no earlier file', [hardlink('a', 'later'), file('later')]],
+  ['is a hard link to "l", no earlier file', [link('l', 'x'), hardlink('a', 'l')]],
+  ['is a hard link to "d", no earlier file', [directory('d'), hardlink('a', 'd')]],
+  ['lies below the link a', [link('a', 'b'), file('a/x')]],
+  ['lies below the file a', [file('a'), file('a/x')]],
+  ['takes the place of a directory', [file('a/x'), link('a', 'b')]],
+  ['is there twice', [file('a'), file('./a')]],
+  ['is there twice', [directory('a'), directory('a/')]],
+  ['is there twice', [file('a'), link('a', 'b')]],
+  ['is a CharacterDevice', [file('null', { type: 'CharacterDevice' })]],
+  ['is a BlockDevice', [file('sda', { type: 'BlockDevice' })]],
+  ['is a FIFO', [file('pipe', { type: 'FIFO' })]],
+  ['is setuid or setgid', [file('su', { mode: 0o4755 })]],
+  ['is setuid or setgid', [file('sg', { mode: 0o2755 })]],
+  ['has control characters in its name', [file('a\nb')]],
+  ['has control characters in its name', [file('a\u001b[2J')]],
+  ['has too long a name', [file('x'.repeat(256))]],
+  ['has too long a path', [file(Array(300).fill('abcd').join('/'))]],
+  ['unpacks to more than 1000 bytes', [file('a', { size: 600 }), file('b', { size: 600 })]],
+  ['has no proper size', [file('a', { size: -1 })]],
+  [
+    'more than 100 directories without an entry',
+    [file(`a/${'b/'.repeat(60)}x`), file(`c/${'d/'.repeat(60)}x`)],
+  ],
+  ['more than 100 entries', Array.from({ length: 101 }, (_, n) => file(`f${n}`))],
+  ["has the name of the agent's own record", [file('.release.json')]],
+  ["has the name of the agent's own record", [file('./.release.json/x')]],
+  ['takes the place of the release itself', [link('.', 'x')]],
+])('refused: %s', (why, entries) => {
+  expect(() => judgeAll(entries)).toThrow(
+    expect.objectContaining({ code: 'ARCHIVE_UNSAFE', message: expect.stringContaining(why) }),
+  );
+});
+
+test('a link that climbs back through another link, and so leaves, is refused', () => {
+  expect(() => judgeAll([link('p/q/up', '../..'), link('out', 'p/q/up/..')])).toThrow('leaves the release');
+});
+
+test('names that differ in case are two names', () => {
+  expect(judgeAll([file('A'), file('a')])).toEqual(['A', 'a']);
+});
+
+test('the refusal names the entry, safe to print', () => {
+  expect(() => judgeAll([file('/x\u001b[31m')])).toThrow(/"\/x\\u001b\[31m"/);
+});
+
+test('no link that passes leads outside, whatever other links it goes through', () => {
+  const part = fc.constantFrom('a', 'b', '..', '.', '');
+  const path = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/'));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(path, path), { maxLength: 6 }), (links) => {
+      const tree = new Map<string, string>();
+      const { judge } = createArchiveJudge(LIMITS);
+      for (const [from, to] of links) {
+        try {
+          const name = judge(link(from, to));
+          tree.set(name, to);
+        } catch {
+          // Refused: it is not there.
+        }
+      }
+      for (const name of tree.keys()) expect(escapes(tree, name)).toBe(false);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+/** Resolves a path as a kernel would, link by link; whether it ever stands above the root. */
+function escapes(links: ReadonlyMap<string, string>, start: string): boolean {
+  const rest = start.split('/');
+  const at: string[] = [];
+  for (let steps = 0; rest.length > 0 && steps < 1000; steps += 1) {
+    const part = rest.shift();
+    if (part === undefined || part === '' || part === '.') continue;
+    if (part === '..') {
+      if (at.length === 0) return true;
+      at.pop();
+      continue;
+    }
+    const target = links.get(posix.join(...at, part));
+    if (target === undefined) at.push(part);
+    else if (target.startsWith('/')) return true;
+    else rest.unshift(...target.split('/'));
+  }
+  return false;
+}

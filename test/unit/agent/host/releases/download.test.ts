@@ -1,0 +1,238 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { type DownloadRequest, downloadArtifact } from '../../../../../agent/host/releases/download.ts';
+import { TriggerDeployError } from '../../../../../shared/errors.ts';
+import type { Artifact } from '../../../../../shared/manifest.ts';
+import { calm } from '../../../../support/host/clock.ts';
+import { broken, inChunks, memoryStore } from '../../../../support/host/store.ts';
+import { temporaryDirectory } from '../../../../support/host/temporary.ts';
+
+const FAST = { backoff: { first: 1, longest: 2 }, stallMs: 1000, leastBytes: 10 };
+const RANGED = { ...FAST, large: 1000, range: 100_000, lanes: 4 };
+
+async function downloading(size: number) {
+  const store = memoryStore();
+  const bytes = randomBytes(size);
+  const artifact = store.put('payments.jar', bytes);
+  const path = join(await temporaryDirectory(), 'file');
+  const download = (more: Partial<DownloadRequest> & { artifact?: Artifact } = {}) =>
+    downloadArtifact({
+      store,
+      service: 'payments',
+      version: '1.4.2',
+      artifact,
+      path,
+      note: () => {},
+      signal: calm,
+      tuning: FAST,
+      ...more,
+    });
+  return { store, bytes, artifact, path, download };
+}
+
+test('an artifact arrives in one read, private, with the bytes that were signed', async () => {
+  const { download, store, path, bytes } = await downloading(500_000);
+  expect(await download()).toBe(500_000);
+  expect((await readFile(path)).equals(bytes)).toBe(true);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  expect(store.reads).toEqual([{ name: 'payments.jar', start: 0, end: 500_000 }]);
+});
+
+test('an empty artifact needs no read', async () => {
+  const { download, store } = await downloading(0);
+  expect(await download()).toBe(0);
+  expect(store.reads).toEqual([]);
+});
+
+test('a download that breaks off goes on where it was', async () => {
+  const { download, store, path, bytes } = await downloading(500_000);
+  store.fault = (right, _request, n) => (n < 20 ? broken(right.subarray(0, 20_000)) : undefined);
+  expect(await download()).toBe(500_000);
+  expect((await readFile(path)).equals(bytes)).toBe(true);
+  expect(store.reads.slice(0, 3).map(({ start }) => start)).toEqual([0, 20_000, 40_000]);
+});
+
+test('errors that may pass are tried again, up to five in a row that bring nothing', async () => {
+  const { download, store } = await downloading(1000);
+  store.fault = () => new TriggerDeployError('DOWNLOAD_FAILED', 'S3 said SlowDown');
+  await expect(download()).rejects.toMatchObject({
+    code: 'DOWNLOAD_FAILED',
+    message: 'payments.jar broke off at 0 of 1000 bytes: S3 said SlowDown',
+  });
+  expect(store.reads).toHaveLength(5);
+});
+
+test('a missing artifact is final', async () => {
+  const { download, store, artifact } = await downloading(1000);
+  await expect(download({ artifact: { ...artifact, sha256: '0'.repeat(64) } })).rejects.toMatchObject({
+    code: 'ARTIFACT_NOT_FOUND',
+  });
+  expect(store.reads).toHaveLength(1);
+});
+
+test.each([
+  ['in one go', FAST],
+  ['in ranges', RANGED],
+])('wrong bytes are refused, downloaded %s, and not tried again', async (_how, tuning) => {
+  const { download, store } = await downloading(300_000);
+  store.fault = (right) => {
+    const wrong = Buffer.from(right);
+    wrong.writeUInt8(wrong.readUInt8(10) ^ 1, 10);
+    return inChunks(wrong);
+  };
+  await expect(download({ tuning })).rejects.toMatchObject({ code: 'ARTIFACT_DIGEST_MISMATCH' });
+  expect(store.reads.length).toBe(tuning === RANGED ? 3 : 1);
+});
+
+test('a body that goes on is cut at the signed size', async () => {
+  const { download, store, path } = await downloading(100_000);
+  store.fault = async function* () {
+    for (;;) yield Buffer.alloc(30_000);
+  };
+  await expect(download()).rejects.toMatchObject({ code: 'ARTIFACT_SIZE_MISMATCH' });
+  expect((await stat(path)).size).toBeLessThanOrEqual(100_000);
+});
+
+test('a body that goes on only after the signed size is noticed as well', async () => {
+  const { download, store } = await downloading(100_000);
+  store.fault = async function* (right) {
+    yield right;
+    yield Buffer.of(0);
+  };
+  await expect(download()).rejects.toMatchObject({ code: 'ARTIFACT_SIZE_MISMATCH' });
+});
+
+test('a body that does not end after its last byte is not waited for', async () => {
+  const { download, store } = await downloading(100_000);
+  store.fault = async function* (right) {
+    yield right;
+    await new Promise(() => {});
+  };
+  expect(await download({ tuning: { ...FAST, stallMs: 60_000 } })).toBe(100_000);
+});
+
+test('an artifact that is shorter than signed is told so', async () => {
+  const { download, store } = await downloading(100_000);
+  store.fault = (right, { start }) => inChunks(right.subarray(0, Math.max(0, 40_000 - start)));
+  await expect(download()).rejects.toMatchObject({
+    code: 'ARTIFACT_SIZE_MISMATCH',
+    message: 'payments.jar ends after 40000 bytes, signed are 100000',
+  });
+});
+
+test('a large artifact is fetched in ranges, four at a time, and is whole', async () => {
+  const { download, store, path, bytes } = await downloading(1_050_000);
+  let atOnce = 0;
+  let most = 0;
+  store.fault = async function* (right) {
+    atOnce += 1;
+    most = Math.max(most, atOnce);
+    await sleep(5);
+    yield* inChunks(right);
+    atOnce -= 1;
+  };
+  expect(await download({ tuning: RANGED })).toBe(1_050_000);
+  expect((await readFile(path)).equals(bytes)).toBe(true);
+  expect(store.reads).toHaveLength(11);
+  expect(store.reads.at(-1)).toEqual({ name: 'payments.jar', start: 1_000_000, end: 1_050_000 });
+  expect(most).toBe(4);
+});
+
+test('a range that breaks off is resumed by itself', async () => {
+  const { download, store, path, bytes } = await downloading(1_000_000);
+  store.fault = (right, { start }) => (start === 300_000 ? broken(right.subarray(0, 33_000)) : undefined);
+  await download({ tuning: RANGED });
+  expect((await readFile(path)).equals(bytes)).toBe(true);
+  expect(store.reads).toContainEqual({ name: 'payments.jar', start: 333_000, end: 400_000 });
+});
+
+test('the first range that is given up ends the others, and nothing is written afterwards', async () => {
+  const { download, store } = await downloading(1_000_000);
+  store.fault = (right, { start, signal }) => {
+    if (start === 0) return new TriggerDeployError('ARTIFACT_NOT_FOUND', 'gone');
+    return (async function* () {
+      yield right.subarray(0, 100);
+      await sleep(60_000, undefined, { signal });
+    })();
+  };
+  await expect(download({ tuning: { ...RANGED, stallMs: 60_000 } })).rejects.toMatchObject({
+    code: 'ARTIFACT_NOT_FOUND',
+  });
+});
+
+test('a body that stalls, or trickles, is broken off and tried again, even if it ignores the signal', async () => {
+  const { download, store, path, bytes } = await downloading(100_000);
+  store.fault = (right, _request, n) => {
+    if (n === 0) {
+      return (async function* () {
+        yield right.subarray(0, 50_000);
+        await new Promise(() => {});
+      })();
+    }
+    if (n > 1) return undefined;
+    return (async function* () {
+      for (const byte of right) {
+        yield Buffer.of(byte);
+        await sleep(100);
+      }
+    })();
+  };
+  expect(await download({ tuning: { ...FAST, stallMs: 400 } })).toBe(100_000);
+  expect((await readFile(path)).equals(bytes)).toBe(true);
+  expect(store.reads).toHaveLength(3);
+});
+
+test('a store that never answers is given up in the end', async () => {
+  const { download, store } = await downloading(1000);
+  store.read = () => new Promise(() => {});
+  await expect(download({ tuning: { ...FAST, stallMs: 20 } })).rejects.toMatchObject({
+    code: 'DOWNLOAD_FAILED',
+    message: 'payments.jar broke off at 0 of 1000 bytes: no data',
+  });
+});
+
+test('an abort ends a read and a pause alike, with its reason', async () => {
+  const { download, store } = await downloading(1000);
+  const reason = new Error('superseded');
+  store.read = () => new Promise(() => {});
+  const reading = new AbortController();
+  const first = download({ signal: reading.signal });
+  reading.abort(reason);
+  await expect(first).rejects.toBe(reason);
+});
+
+test('an abort ends the pause between two tries, with its reason', async () => {
+  const { download, store } = await downloading(1000);
+  const reason = new Error('superseded');
+  const controller = new AbortController();
+  store.fault = () => {
+    setTimeout(() => controller.abort(reason), 20);
+    return new TriggerDeployError('DOWNLOAD_FAILED', 'reset');
+  };
+  const slow = { ...FAST, backoff: { first: 60_000, longest: 60_000 } };
+  await expect(download({ signal: controller.signal, tuning: slow })).rejects.toBe(reason);
+});
+
+test('a file or a link that is there already is never written to', async () => {
+  const { download, path } = await downloading(1000);
+  await writeFile(`${path}-victim`, 'mine');
+  await symlink(`${path}-victim`, path);
+  await expect(download()).rejects.toMatchObject({ code: 'EEXIST' });
+  expect(await readFile(`${path}-victim`, 'utf8')).toBe('mine');
+});
+
+test('a slow download tells how far it is', async () => {
+  const { download, store } = await downloading(1000);
+  const notes: string[] = [];
+  store.fault = async function* (right) {
+    yield right.subarray(0, 500);
+    await sleep(550);
+    yield right.subarray(500, 900);
+    yield right.subarray(900);
+  };
+  await download({ note: (text) => notes.push(text), tuning: { ...FAST, stallMs: 5000 } });
+  expect(notes).toEqual(['downloading payments.jar 90 %']);
+});

@@ -1,0 +1,79 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import type { PackageType } from '../../../../../agent/deploy/ports.ts';
+import { jarService } from '../../../../support/host/jars.ts';
+import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
+
+const names = async (jar: PackageType) => (await jar.releases()).map(({ version }) => version).sort();
+const read = (...path: string[]) => readFile(join(...path), 'utf8');
+
+test('a release holds the jar under the name of the service, with its config files beside it, for all to read', async () => {
+  const before = process.umask(0o077);
+  onTestFinished(() => void process.umask(before));
+  const { dir, store, jar, prepare } = await jarService();
+  const artifacts = [
+    store.put('payments-1.4.2.jar', 'jar 1.4.2'),
+    store.put('application-dev.yaml', 'a: 1', 'config'),
+  ];
+  expect(await prepare('1.4.2', artifacts)).toEqual({ downloaded: 13 });
+  const release = join(dir, 'releases', '1.4.2');
+  expect(await namesBelow(release)).toEqual(['.release.json', 'application-dev.yaml', 'payments.jar']);
+  expect(await read(release, 'payments.jar')).toBe('jar 1.4.2');
+  for (const name of await namesBelow(release)) {
+    expect((await stat(join(release, name))).mode & 0o777).toBe(0o644);
+  }
+  for (const path of [dir, join(dir, 'releases'), release])
+    expect((await stat(path)).mode & 0o777).toBe(0o755);
+  expect((await stat(join(dir, '.staging'))).mode & 0o777).toBe(0o700);
+  expect(await jar.releases()).toMatchObject([{ version: '1.4.2', artifacts }]);
+  expect(await jar.current()).toBeNull();
+});
+
+test('the current release is not replaced but verified', async () => {
+  const { dir, store, jar, prepare, versions } = await jarService();
+  await prepare('1.4.2');
+  await jar.switchTo('1.4.2');
+  expect(await prepare('1.4.2', versions('1.4.2'), true)).toEqual({ downloaded: 0 });
+  await writeFile(join(dir, 'releases', '1.4.2', 'payments.jar'), 'damaged');
+  await expect(prepare('1.4.2', versions('1.4.2'), true)).rejects.toMatchObject({
+    code: 'ARTIFACT_DIGEST_MISMATCH',
+  });
+  expect(store.reads).toHaveLength(1);
+});
+
+test('an empty jar is refused; one that is no zip is the business of its start', async () => {
+  const { store, jar, prepare } = await jarService();
+  await expect(prepare('1', [store.put('a.jar', '')])).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+  await prepare('2', [store.put('a.jar', 'cut')]);
+  expect(await names(jar)).toEqual(['2']);
+});
+
+test('a config file cannot take the name of the jar', async () => {
+  const { store, prepare } = await jarService();
+  const artifacts = [store.put('a.jar', 'jar'), store.put('payments.jar', 'config', 'config')];
+  await expect(prepare('1', artifacts)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+});
+
+test('what ran before is adopted as a release that can be gone back to', async () => {
+  const path = join(await temporaryDirectory(), 'payments-0.9.jar');
+  await writeFile(path, 'the old jar', { mode: 0o600 });
+  const { dir, jar, prepare } = await jarService({ adopt: { path, version: '0.9' } });
+  expect(await jar.adopt()).toBe('0.9');
+  expect(await jar.current()).toBe('0.9');
+  expect(await read(dir, 'current', 'payments.jar')).toBe('the old jar');
+  expect((await stat(join(dir, 'current', 'payments.jar'))).mode & 0o777).toBe(0o644);
+  expect(await jar.releases()).toMatchObject([{ version: '0.9', artifacts: [] }]);
+  expect(await read(path)).toBe('the old jar');
+  expect(await jar.adopt()).toBeNull();
+  await prepare('1.0');
+  await jar.switchTo('1.0');
+  await jar.switchTo('0.9');
+  expect(await read(dir, 'current', 'payments.jar')).toBe('the old jar');
+});
+
+test('a directory is no jar to adopt', async () => {
+  const { dir, jar } = await jarService({ adopt: { path: await temporaryDirectory(), version: '0.9' } });
+  await expect(jar.adopt()).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+  expect(await namesBelow(dir)).toEqual(['.staging', 'releases']);
+});

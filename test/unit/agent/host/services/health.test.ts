@@ -1,0 +1,186 @@
+import { createServer, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Check } from '../../../../../agent/deploy/ports.ts';
+import { createHealthProbe } from '../../../../../agent/host/services/health.ts';
+import { calm } from '../../../../support/host/clock.ts';
+import { programsOnPath } from '../../../../support/host/temporary.ts';
+
+const probe = createHealthProbe();
+const expected = { service: 'payments', version: '1.4.2' };
+const patience = { successes: 1, deadline: 1000, timeout: 2000 };
+type Spec = Check extends infer One ? (One extends Check ? Omit<One, keyof typeof patience> : never) : never;
+
+const tried = (spec: Spec, timeout = 2000) =>
+  probe.probe({ ...patience, ...spec, timeout } as Check, expected, calm);
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+async function served(listener: RequestListener) {
+  const server = createServer(listener);
+  const port = await listening(server);
+  onTestFinished(() => server.closeAllConnections());
+  return { kind: 'http', url: `http://127.0.0.1:${port}/health`, status: 200 } as const;
+}
+
+test('the right status passes', async () => {
+  const check = await served((_request, response) => response.end());
+  expect(await tried(check)).toEqual({ ok: true, note: 'http 200' });
+  expect(await tried({ ...check, status: 204 })).toEqual({ ok: false, note: 'http 200' });
+});
+
+test('another status is told', async () => {
+  const check = await served((_request, response) => response.writeHead(503).end());
+  expect(await tried(check)).toEqual({ ok: false, note: 'http 503' });
+});
+
+test('the version and the service are filled into what the body must hold', async () => {
+  const check = await served((_request, response) => response.end('{"app":"payments","version":"1.4.2"}'));
+  expect(await tried({ ...check, body: '"app":"{service}","version":"{version}"' })).toEqual({
+    ok: true,
+    note: 'http 200',
+  });
+});
+
+test('a service of another version is told so', async () => {
+  const check = await served((_request, response) => response.end('{"version":"1.4.1"}'));
+  expect(await tried({ ...check, body: '"version":"{version}"' })).toEqual({
+    ok: false,
+    note: 'http 200 without "version":"1.4.2"',
+  });
+});
+
+test('the version and the service are filled into the URL', async () => {
+  const check = await served((request, response) =>
+    response.writeHead(request.url === '/payments/1.4.2' ? 200 : 404).end(),
+  );
+  const url = check.url.replace('/health', '/{service}/{version}');
+  expect(await tried({ ...check, url })).toEqual({ ok: true, note: 'http 200' });
+});
+
+test('a redirect is an answer, and is not followed', async () => {
+  const check = await served((request, response) => {
+    if (request.url === '/health') response.writeHead(302, { location: '/login' }).end();
+    else response.end('fine');
+  });
+  expect(await tried(check)).toEqual({ ok: false, note: 'http 302' });
+});
+
+test('a body that matches at its beginning passes although it never ends', async () => {
+  const check = await served((_request, response) => void response.write('version 1.4.2'));
+  expect(await tried({ ...check, body: '{version}' })).toEqual({ ok: true, note: 'http 200' });
+});
+
+test('a body is read only so far: endless garbage is an answer, too', async () => {
+  const check = await served((_request, response) => {
+    const more = () => {
+      while (response.write('x'.repeat(16_384)));
+      response.once('drain', more);
+    };
+    more();
+  });
+  expect(await tried({ ...check, body: 'never' }, 5000)).toEqual({
+    ok: false,
+    note: 'http 200 without never',
+  });
+});
+
+test('a service that answers nothing is told with the time it was given', async () => {
+  const check = await served(() => {});
+  expect(await tried(check, 200)).toEqual({ ok: false, note: 'http no answer within 200 ms' });
+});
+
+test('a body that stops half way is told with the time it was given', async () => {
+  const check = await served((_request, response) => void response.write('{"versi'));
+  expect(await tried({ ...check, body: 'version' }, 200)).toEqual({
+    ok: false,
+    note: 'http no answer within 200 ms',
+  });
+});
+
+test('a port nobody listens on is refused', async () => {
+  const server = createTcpServer();
+  const port = await listening(server);
+  await new Promise((resolve) => server.close(resolve));
+  expect(await tried({ kind: 'http', url: `http://127.0.0.1:${port}/`, status: 200 })).toEqual({
+    ok: false,
+    note: 'http refused',
+  });
+  expect(await tried({ kind: 'http', url: `http://localhost:${port}/`, status: 200 })).toEqual({
+    ok: false,
+    note: 'http refused',
+  });
+  expect(await tried({ kind: 'tcp', host: '127.0.0.1', port })).toEqual({ ok: false, note: 'tcp refused' });
+});
+
+test('a connection that breaks is told', async () => {
+  const port = await listening(createTcpServer((socket) => socket.destroy()));
+  expect(await tried({ kind: 'http', url: `http://127.0.0.1:${port}/`, status: 200 })).toEqual({
+    ok: false,
+    note: 'http connection reset',
+  });
+});
+
+test('what is not HTTP is no health, whatever it says', async () => {
+  const port = await listening(createTcpServer((socket) => void socket.end('SSH-2.0-OpenSSH\r\n')));
+  const { ok, note } = await tried({ kind: 'http', url: `http://127.0.0.1:${port}/`, status: 200 });
+  expect(ok).toBe(false);
+  expect(note).toMatch(/^http /);
+});
+
+test('a TCP port that opens passes', async () => {
+  const port = await listening(createTcpServer((socket) => void socket.destroy()));
+  expect(await tried({ kind: 'tcp', host: '127.0.0.1', port })).toEqual({ ok: true, note: 'tcp open' });
+});
+
+test('a command passes by its exit code, and knows the service and the version', async () => {
+  const run = ['/bin/sh', '-c', 'test "$TD_SERVICE $TD_VERSION $0" = "payments 1.4.2 1.4.2"', '{version}'];
+  expect(await tried({ kind: 'command', run })).toEqual({ ok: true, note: 'command exit 0' });
+  expect(await tried({ kind: 'command', run: ['/bin/false'] })).toEqual({
+    ok: false,
+    note: 'command exit 1',
+  });
+});
+
+test('a command that hangs, or is not there, is no exception', async () => {
+  expect(await tried({ kind: 'command', run: ['/bin/sleep', '300'] }, 200)).toEqual({
+    ok: false,
+    note: 'command no answer within 200 ms',
+  });
+  const { ok, note } = await tried({ kind: 'command', run: ['/nowhere/check'] });
+  expect(ok).toBe(false);
+  expect(note).toContain('/nowhere/check');
+});
+
+test('a unit passes when systemd calls it active', async () => {
+  await programsOnPath({ systemctl: 'printf "ActiveState=active\\nSubState=running\\n"' });
+  expect(await tried({ kind: 'systemd', unit: 'x.socket' })).toEqual({
+    ok: true,
+    note: 'systemd active (running)',
+  });
+  await programsOnPath({ systemctl: 'printf "ActiveState=failed\\nSubState=failed\\n"' });
+  expect(await tried({ kind: 'systemd', unit: 'x.socket' })).toEqual({
+    ok: false,
+    note: 'systemd failed (failed)',
+  });
+  await programsOnPath({ systemctl: 'exit 1' });
+  expect(await tried({ kind: 'systemd', unit: 'x.socket' })).toEqual({
+    ok: false,
+    note: 'systemd does not answer',
+  });
+});
+
+test('only an abort is thrown, with its reason', async () => {
+  const check = await served(() => {});
+  const controller = new AbortController();
+  const trying = probe.probe({ ...patience, ...check }, expected, controller.signal);
+  controller.abort(new Error('stopping'));
+  await expect(trying).rejects.toThrow('stopping');
+  await expect(probe.probe({ ...patience, ...check }, expected, controller.signal)).rejects.toThrow(
+    'stopping',
+  );
+});

@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { findProcess, membersOf } from '../../../../../agent/host/process/proc.ts';
+import { killNamed, readPidFile } from '../../../../../agent/host/services/pid-file.ts';
+import { ended, runs } from '../../../../support/host/processes.ts';
+import { temporaryDirectory } from '../../../../support/host/temporary.ts';
+
+/** Nobody's in particular; only root can take it on. */
+const SERVICE_USER = 54_321;
+const isRoot = process.getuid?.() === 0;
+
+/** A process that leads a group of its own, as a daemon does, and is up; gone when the test is over. */
+async function daemon(script: string, uid?: number): Promise<number> {
+  const child = spawn('/bin/sh', ['-c', `echo up; ${script}`], {
+    ...{ detached: true, stdio: ['ignore', 'pipe', 'ignore'] as ['ignore', 'pipe', 'ignore'] },
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
+  const { pid = 0 } = child;
+  onTestFinished(async () => {
+    for (const member of await membersOf(pid)) process.kill(member, 'SIGKILL');
+  });
+  await once(child.stdout, 'data');
+  return pid;
+}
+
+async function pidFile(content: unknown, of: { uid?: number; mode?: number; directory?: number } = {}) {
+  const directory = join(await temporaryDirectory(), 'run');
+  await mkdir(directory);
+  const path = join(directory, 'service.pid');
+  await writeFile(path, `${content}\n`);
+  await chmod(path, of.mode ?? 0o644);
+  await chmod(directory, 0o755);
+  if (of.uid !== undefined) await chown(path, of.uid, of.uid);
+  if (of.directory !== undefined) await chown(directory, of.directory, of.directory);
+  return { path, directory };
+}
+
+const SLEEP = 'exec sleep 300';
+
+describe('a pid file', () => {
+  test("names the process, whoever's it is, when only root or the agent's own user can write it", async () => {
+    const pid = await daemon(SLEEP, isRoot ? SERVICE_USER : undefined);
+    const { path } = await pidFile(pid);
+    expect(await readPidFile(path)).toEqual({
+      process: await findProcess(pid),
+      refusal: undefined,
+      writer: undefined,
+    });
+  });
+
+  test('that names pid 1 is refused: to kill(2) its group would be everybody', async () => {
+    const { path } = await pidFile(1);
+    const { process: named, refusal } = await readPidFile(path);
+    expect(named).toBeUndefined();
+    expect(refusal?.problem).toBe(`${path} names pid 1, which is no service's`);
+    expect(refusal?.hint).toContain('leave `pidFile` out');
+  });
+
+  test('that names the agent, or whatever is in its process group, is refused', async () => {
+    const child = spawn('/bin/sleep', ['300']);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    for (const pid of [process.pid, child.pid]) {
+      const { path } = await pidFile(pid);
+      const { process: named, refusal } = await readPidFile(path);
+      expect(named).toBeUndefined();
+      expect(refusal?.problem).toContain("the agent's own, or of its process group");
+    }
+  });
+
+  test('that others can write to, itself or by its directory, is looked at and not believed', async () => {
+    const pid = await daemon(SLEEP);
+    const loose = await pidFile(pid, { mode: 0o666 });
+    expect(await readPidFile(loose.path)).toMatchObject({
+      process: { pid },
+      refusal: {
+        problem: `${loose.path} names pid ${pid}, but others can write to ${loose.path}`,
+        hint: `chmod go-w ${loose.path}`,
+      },
+    });
+    const { path, directory } = await pidFile(pid);
+    await chmod(directory, 0o775);
+    expect((await readPidFile(path)).refusal?.hint).toBe(`chmod go-w ${directory}`);
+    // As /tmp is: nobody renames there what is not theirs.
+    await chmod(directory, 0o1777);
+    expect((await readPidFile(path)).refusal).toBeUndefined();
+  });
+
+  test('that holds no living pid names nothing, and is no problem', async () => {
+    const gone = await daemon('exit 0');
+    await ended(gone);
+    for (const content of ['', 'x', '0', '-1', gone]) {
+      const { path } = await pidFile(content);
+      expect(await readPidFile(path), String(content)).toEqual({
+        process: undefined,
+        refusal: undefined,
+        writer: undefined,
+      });
+    }
+  });
+});
+
+// Only root has processes of another user; CI is root.
+describe.runIf(isRoot)("a pid file of the service's user", () => {
+  test("names that user's process, and nobody else's", async () => {
+    const own = await pidFile(await daemon(SLEEP, SERVICE_USER), { uid: SERVICE_USER });
+    expect(await readPidFile(own.path)).toMatchObject({ refusal: undefined, writer: SERVICE_USER });
+    const stranger = await daemon(SLEEP);
+    const { path } = await pidFile(stranger, { uid: SERVICE_USER });
+    const named = await readPidFile(path);
+    expect(named.refusal?.problem).toBe(
+      `${path} is the word of the user ${SERVICE_USER}, and names pid ${stranger}, which is not that user's`,
+    );
+    await killNamed(named);
+    expect(await runs(stranger)).toBe(true);
+  });
+
+  test("is what a file of root's is in a directory of that user's, who may have put it there", async () => {
+    const directory = SERVICE_USER;
+    const own = await pidFile(await daemon(SLEEP, SERVICE_USER), { directory });
+    expect(await readPidFile(own.path)).toMatchObject({ refusal: undefined, writer: SERVICE_USER });
+    const { path } = await pidFile(await daemon(SLEEP), { directory });
+    expect((await readPidFile(path)).refusal).toBeDefined();
+  });
+
+  test('brings the KILL to all of the group that is of that user, and to nobody else in it', async () => {
+    const leader = await daemon('sleep 300 & sleep 300 & wait', SERVICE_USER);
+    const { path } = await pidFile(leader, { uid: SERVICE_USER });
+    await expect.poll(() => membersOf(leader)).toHaveLength(3);
+    await killNamed(await readPidFile(path));
+    await expect.poll(() => membersOf(leader)).toEqual([]);
+
+    // setpriv by root, in the group of a leader that becomes the service's user.
+    const mixed = await daemon(
+      `sleep 300 & exec setpriv --reuid=${SERVICE_USER} --regid=${SERVICE_USER} --clear-groups sleep 300`,
+    );
+    const other = await pidFile(mixed, { uid: SERVICE_USER });
+    await expect.poll(async () => (await readPidFile(other.path)).refusal).toBeUndefined();
+    await killNamed(await readPidFile(other.path));
+    await ended(mixed);
+    expect(await membersOf(mixed)).toHaveLength(1);
+  });
+});
+
+test('a KILL goes to the whole group of a process that leads one, and to it alone where it leads none', async () => {
+  const leader = await daemon('sleep 300 & sleep 300 & wait');
+  await expect.poll(() => membersOf(leader)).toHaveLength(3);
+  const [member = 0] = (await membersOf(leader)).filter((pid) => pid !== leader);
+  await killNamed(await readPidFile((await pidFile(member)).path));
+  await ended(member);
+  expect(await runs(leader)).toBe(true);
+  await killNamed(await readPidFile((await pidFile(leader)).path));
+  await expect.poll(() => membersOf(leader)).toEqual([]);
+});
+
+test('a pid that another process has by now is not killed', async () => {
+  const pid = await daemon(SLEEP);
+  const named = await readPidFile((await pidFile(pid)).path);
+  await killNamed({ ...named, process: { pid, group: pid, startTime: '1' } });
+  expect(await runs(pid)).toBe(true);
+});

@@ -1,0 +1,233 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  argvFor,
+  createSystemdManager,
+  parseShow,
+  statusOf,
+  verdictOf,
+} from '../../../../../agent/host/services/systemd.ts';
+import { calm, sleepingClock } from '../../../../support/host/clock.ts';
+import { programsOnPath } from '../../../../support/host/temporary.ts';
+
+const shown = (fields: Record<string, string | number>) =>
+  `${Object.entries({
+    LoadState: 'loaded',
+    ActiveState: 'active',
+    SubState: 'running',
+    MainPID: 100,
+    NRestarts: 0,
+    InvocationID: 'old',
+    Result: 'success',
+    ...fields,
+  })
+    .map(([name, value]) => `${name}=${value}`)
+    .join('\n')}\n`;
+
+const DEAD = { ActiveState: 'inactive', SubState: 'dead', MainPID: 0 };
+const FAILED = { ActiveState: 'failed', SubState: 'failed', MainPID: 0, Result: 'exit-code' };
+
+/**
+ * A systemctl that answers each `show` with the next of `answers`, the last one from then on, and writes down
+ * every call; and a journalctl with a line.
+ */
+async function manager(answers: string[], more: { restartExit?: number; stopTimeout?: number } = {}) {
+  const directory = await programsOnPath({
+    systemctl: [
+      'd=$(dirname "$0"); echo "$*" >> "$d/calls"',
+      `[ "$1" = restart ] && { echo 'Job failed.' >&2; exit ${more.restartExit ?? 0}; }`,
+      '[ "$1" = show ] || exit 0',
+      'n=$(cat "$d/n" 2>/dev/null || echo 0); [ -e "$d/show.$((n + 1))" ] && echo $((n + 1)) > "$d/n"',
+      'cat "$d/show.$n"',
+    ].join('\n'),
+    journalctl: 'echo "$*" >> "$(dirname "$0")/calls"; printf "Exception in \\033[31mmain\\033[0m\\n"',
+  });
+  for (const [n, answer] of answers.entries()) await writeFile(join(directory, `show.${n}`), answer);
+  const clock = sleepingClock();
+  const calls = async () => (await readFile(join(directory, 'calls'), 'utf8')).trim().split('\n');
+  return {
+    clock,
+    calls,
+    acts: async () => (await calls()).filter((call) => !call.startsWith('show')),
+    unit: createSystemdManager({
+      unit: 'pay.service',
+      startTimeout: 300,
+      stopTimeout: more.stopTimeout ?? 200,
+      clock,
+    }),
+  };
+}
+
+test('every call names the unit and waits for nothing', () => {
+  expect(argvFor.restart('pay.service')).toEqual(['systemctl', 'restart', '--no-block', 'pay.service']);
+  expect(argvFor.stop('pay.service')).toEqual(['systemctl', 'stop', '--no-block', 'pay.service']);
+  expect(argvFor.resetFailed('pay.service')).toEqual(['systemctl', 'reset-failed', 'pay.service']);
+  expect(argvFor.kill('pay.service')).toEqual(['systemctl', 'kill', '-s', 'KILL', 'pay.service']);
+  expect(argvFor.log('pay.service', 1_700_000_000_999).join(' ')).toBe(
+    'journalctl -u pay.service --since @1700000000 -n 200 -o cat --no-pager -q',
+  );
+});
+
+test('what systemctl shows is understood, in any order and with unknown properties', () => {
+  const state = parseShow('Foo=a=b\nNRestarts=2\nMainPID=4711\nActiveState=active\nSubState=running\n');
+  expect(state).toMatchObject({ active: 'active', sub: 'running', mainPid: 4711, restarts: 2, busy: false });
+  expect(parseShow(shown({ ...DEAD, InvocationID: '', Job: 812 }))).toMatchObject({
+    mainPid: null,
+    invocation: null,
+    busy: true,
+  });
+  expect(parseShow('')).toMatchObject({ load: 'unknown', active: 'unknown', mainPid: null, restarts: 0 });
+});
+
+test('a status says active or failed, and a unit that is not there is called so', () => {
+  expect(statusOf('pay.service', parseShow(shown({})))).toMatchObject({
+    active: true,
+    failed: false,
+    summary: 'active (running)',
+  });
+  expect(statusOf('pay.service', parseShow(shown(FAILED)))).toMatchObject({ active: false, failed: true });
+  expect(statusOf('pay.service', parseShow(shown({ ...DEAD, LoadState: 'not-found' }))).summary).toBe(
+    'not-found',
+  );
+});
+
+test('a unit that is not loaded is in trouble, and so is nothing else', () => {
+  const troubleOf = (fields: Record<string, string | number>) =>
+    statusOf('pay.service', parseShow(shown(fields))).trouble;
+  expect([troubleOf({}), troubleOf(DEAD), troubleOf(FAILED)]).toEqual([undefined, undefined, undefined]);
+  expect(troubleOf({ ...DEAD, LoadState: 'masked' })).toEqual({
+    problem: 'pay.service is masked',
+    hint: 'systemctl unmask pay.service',
+  });
+  for (const load of ['bad-setting', 'error', 'merged']) {
+    expect(troubleOf({ ...DEAD, LoadState: load })).toEqual({
+      problem: `pay.service cannot be loaded: ${load}`,
+      hint: 'systemctl status pay.service says why; once it is mended: systemctl daemon-reload',
+    });
+  }
+});
+
+test.each([
+  ['active as before is not started yet', {}, 'wait'],
+  ['active anew is started', { InvocationID: 'new' }, 'started'],
+  ['activating is awaited', { ActiveState: 'activating', InvocationID: 'new' }, 'wait'],
+  ['failed by the stop, with the start queued, is awaited', { ...FAILED, Job: 7 }, 'wait'],
+  ['failed with nothing queued is failed', FAILED, 'failed'],
+  ['failed anew is failed', { ...FAILED, InvocationID: 'new', Job: 7 }, 'failed'],
+  ['inactive with the start queued is awaited', { ...DEAD, Job: 7 }, 'wait'],
+  ['inactive with nothing queued is failed: a condition refused it, or it ended at once', DEAD, 'failed'],
+] as const)('%s', (_fact, now, verdict) => {
+  expect(verdictOf(parseShow(shown({})), parseShow(shown(now)))).toBe(verdict);
+});
+
+test('where systemd knows no invocations, another main pid tells of a new start', () => {
+  const old = parseShow(shown({ InvocationID: '' }));
+  expect(verdictOf(old, parseShow(shown({ InvocationID: '' })))).toBe('wait');
+  expect(verdictOf(old, parseShow(shown({ InvocationID: '', MainPID: 101 })))).toBe('started');
+});
+
+test('a restart clears a start limit first, and ends when a new invocation is active', async () => {
+  const { unit, acts } = await manager([
+    shown({}),
+    shown({ ActiveState: 'deactivating', SubState: 'stop-sigterm', Job: 5 }),
+    shown({ ...FAILED, Result: 'exit-code', Job: 5 }),
+    shown({ ActiveState: 'activating', SubState: 'start', InvocationID: 'new', MainPID: 200, Job: 5 }),
+    shown({ InvocationID: 'new', MainPID: 200 }),
+  ]);
+  expect(await unit.restart(calm)).toEqual({
+    active: true,
+    failed: false,
+    mainPid: 200,
+    restarts: 0,
+    invocation: 'new',
+    summary: 'active (running)',
+  });
+  expect(await acts()).toEqual(['reset-failed pay.service', 'restart --no-block pay.service']);
+});
+
+test('a unit that fails is failed at once, with the end of its own log', async () => {
+  const { unit, clock } = await manager([shown({}), shown({ ...FAILED, InvocationID: 'new' })]);
+  await expect(unit.restart(calm)).rejects.toMatchObject({
+    code: 'START_FAILED',
+    message: 'pay.service did not start: failed (failed), result exit-code',
+    detail: 'Exception in main\n',
+  });
+  expect(clock.monotonic()).toBe(0);
+});
+
+test('a unit that does not exist is not restarted', async () => {
+  const { unit, acts } = await manager([shown({ ...DEAD, LoadState: 'not-found' })]);
+  await expect(unit.restart(calm)).rejects.toMatchObject({
+    code: 'START_FAILED',
+    message: 'pay.service does not exist',
+  });
+  expect(await acts()).toEqual([]);
+});
+
+test('a restart that systemd refuses is failed, with what it said', async () => {
+  const { unit } = await manager([shown({})], { restartExit: 1 });
+  await expect(unit.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED', detail: 'Job failed.\n' });
+});
+
+test('a start that never ends is given up after the stop and start timeouts', async () => {
+  const starting = shown({ ActiveState: 'activating', SubState: 'start', InvocationID: 'new', Job: 5 });
+  const { unit } = await manager([shown({}), starting]);
+  await expect(unit.restart(calm)).rejects.toMatchObject({
+    code: 'START_FAILED',
+    message: 'pay.service is not active 500 ms after its restart: activating (start), result success',
+  });
+});
+
+test('a restart whose stop hangs kills the old process once, at the stop timeout', async () => {
+  const hanging = shown({ ActiveState: 'deactivating', SubState: 'stop', Job: 5 });
+  const { unit, acts } = await manager([shown({}), hanging], { stopTimeout: 100 });
+  await expect(unit.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED' });
+  expect((await acts()).filter((call) => call.startsWith('kill'))).toEqual(['kill -s KILL pay.service']);
+});
+
+test('a stop that hangs ends in a KILL', async () => {
+  const hanging = shown({ ActiveState: 'deactivating', SubState: 'stop' });
+  const { unit, acts, calls } = await manager([shown({}), ...Array(20).fill(hanging), shown(FAILED)], {
+    stopTimeout: 50,
+  });
+  await unit.stop(calm);
+  expect(await acts()).toEqual(['stop --no-block pay.service', 'kill -s KILL pay.service']);
+  expect((await calls()).length).toBeGreaterThan(4);
+});
+
+test('what is down already, or does not exist, is not stopped', async () => {
+  for (const state of [DEAD, FAILED, { ...DEAD, LoadState: 'not-found' }]) {
+    const { unit, acts } = await manager([shown(state)]);
+    await unit.stop(calm);
+    expect(await acts()).toEqual([]);
+  }
+});
+
+test('where there is no systemd, each call fails with its own code', async () => {
+  await programsOnPath({ systemctl: 'echo System has not been booted with systemd >&2; exit 1' });
+  const unit = createSystemdManager({
+    unit: 'pay.service',
+    startTimeout: 100,
+    stopTimeout: 100,
+    clock: sleepingClock(),
+  });
+  await expect(unit.status(calm)).rejects.toMatchObject({ code: 'COMMAND_FAILED' });
+  await expect(unit.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED' });
+  await expect(unit.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED' });
+});
+
+test('the log tail is clean, and empty when there is no journal', async () => {
+  const { unit } = await manager([shown({})]);
+  expect(await unit.logTail(0, calm)).toBe('Exception in main\n');
+  process.env.PATH = '/nowhere';
+  expect(await unit.logTail(0, calm)).toBe('');
+});
+
+test('an abort ends the wait with its reason', async () => {
+  const { unit } = await manager([shown({}), shown({ ActiveState: 'activating', Job: 5 })]);
+  const controller = new AbortController();
+  const restarting = unit.restart(controller.signal);
+  controller.abort(new Error('stopping'));
+  await expect(restarting).rejects.toThrow('stopping');
+});

@@ -1,0 +1,93 @@
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { inspectServiceDirectory } from '../../../../../agent/host/system/ownership.ts';
+import { temporaryDirectory } from '../../../../support/host/temporary.ts';
+
+async function serviceDirectory() {
+  const parent = join(await temporaryDirectory(), 'opt');
+  const dir = join(parent, 'payments');
+  await mkdir(dir, { recursive: true });
+  await chmod(parent, 0o755);
+  await chmod(dir, 0o755);
+  return { parent, dir };
+}
+
+const problems = async (dir: string, user?: string) =>
+  (await inspectServiceDirectory(dir, user)).map(({ problem }) => problem);
+
+test('a directory that only the agent can write to is fine, and so is one that is yet to be made', async () => {
+  const { dir } = await serviceDirectory();
+  expect(await inspectServiceDirectory(dir)).toEqual([]);
+  expect(await inspectServiceDirectory(join(dir, 'not', 'yet'))).toEqual([]);
+});
+
+test('a directory that everyone or its group can write to is refused, with the way out', async () => {
+  const { dir } = await serviceDirectory();
+  await chmod(dir, 0o777);
+  expect(await inspectServiceDirectory(dir)).toEqual([
+    { problem: `${dir} can be written to by everyone`, hint: `chmod go-w ${dir}` },
+  ]);
+  await chmod(dir, 0o1777);
+  expect(await problems(dir)).toEqual([`${dir} can be written to by everyone`]);
+  await chmod(dir, 0o775);
+  expect(await problems(dir)).toEqual([`${dir} can be written to by its group`]);
+});
+
+test('a parent that others can write to is refused, unless they cannot rename what is not theirs', async () => {
+  const { parent, dir } = await serviceDirectory();
+  await chmod(parent, 0o777);
+  expect(await problems(dir)).toEqual([`${parent} can be written to by everyone`]);
+  await chmod(parent, 0o1777);
+  expect(await problems(dir)).toEqual([]);
+});
+
+test('a directory reached through a link is inspected where it really lies', async () => {
+  const { dir } = await serviceDirectory();
+  const elsewhere = await temporaryDirectory();
+  await symlink(dir, join(elsewhere, 'link'));
+  expect(await problems(join(elsewhere, 'link'))).toEqual([]);
+  await chmod(join(dir, '..'), 0o777);
+  expect(await problems(join(elsewhere, 'link'))).toEqual([
+    `${join(dir, '..')} can be written to by everyone`,
+  ]);
+});
+
+test('links in place of what the agent makes, and a current that is none, are refused', async () => {
+  const { dir } = await serviceDirectory();
+  await symlink('/tmp', join(dir, 'releases'));
+  await writeFile(join(dir, '.staging'), '');
+  await mkdir(join(dir, 'current'));
+  expect(await problems(dir)).toEqual([
+    `${join(dir, 'releases')} is a symbolic link`,
+    `${join(dir, '.staging')} is not a directory`,
+    `${join(dir, 'current')} is not a symbolic link`,
+  ]);
+});
+
+test('releases that others can write to are refused', async () => {
+  const { dir } = await serviceDirectory();
+  await mkdir(join(dir, 'releases'));
+  await chmod(join(dir, 'releases'), 0o777);
+  expect(await problems(dir)).toEqual([`${join(dir, 'releases')} can be written to by everyone`]);
+});
+
+test('a file in place of the directory is refused', async () => {
+  const { dir } = await serviceDirectory();
+  await writeFile(join(dir, 'file'), '');
+  expect(await problems(join(dir, 'file'))).toEqual([`${join(dir, 'file')} is not a directory`]);
+});
+
+test('a user that does not exist is told', async () => {
+  const { dir } = await serviceDirectory();
+  expect(await problems(dir, 'nobody-at-all')).toEqual(['there is no user nobody-at-all']);
+});
+
+test("a directory of the service's own user is refused: root may be everyone's, another user's may not", async () => {
+  const { dir } = await serviceDirectory();
+  const { username, uid } = userInfo();
+  const found = await problems(dir, username);
+  if (uid === 0) expect(found).toEqual([]);
+  else expect(found).toContain(`${dir} belongs to the service's own user: it could change what is deployed`);
+});

@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createNotifier } from '../../../../../agent/host/system/systemd-notify.ts';
+import { programsOnPath } from '../../../../support/host/temporary.ts';
+
+async function withRecorder() {
+  const directory = await programsOnPath({
+    'systemd-notify': `echo "$NOTIFY_SOCKET $*" >> "$(dirname "$0")/said"`,
+  });
+  const environment = { PATH: `${directory}:${process.env.PATH}`, NOTIFY_SOCKET: '/run/systemd/notify' };
+  return { environment, said: () => readFile(join(directory, 'said'), 'utf8').catch(() => '') };
+}
+
+test('systemd hears what is said, in order, on the socket it named', async () => {
+  const { environment, said } = await withRecorder();
+  const notifier = createNotifier(environment);
+  notifier.status('starting\n\u001b[31mred');
+  await notifier.ready();
+  notifier.watchdog();
+  notifier.stopping();
+  await notifier.ready();
+  expect(await said()).toBe(
+    ['STATUS=starting red', 'READY=1', 'WATCHDOG=1', 'STOPPING=1', 'READY=1', '']
+      .map((line) => (line ? `/run/systemd/notify ${line}` : line))
+      .join('\n'),
+  );
+});
+
+test('of many status lines in a hurry the last one is sent, and they do not pile up', async () => {
+  const { environment, said } = await withRecorder();
+  const notifier = createNotifier(environment);
+  for (let n = 0; n < 100; n += 1) notifier.status(`line ${n}`);
+  await notifier.ready();
+  const lines = (await said()).trim().split('\n');
+  expect(lines.length).toBeLessThanOrEqual(3);
+  expect(lines.at(-2)).toContain('STATUS=line 99');
+});
+
+test('without a socket nothing is run', async () => {
+  const { environment, said } = await withRecorder();
+  const notifier = createNotifier({ ...environment, NOTIFY_SOCKET: undefined, WATCHDOG_USEC: '30000000' });
+  await notifier.ready();
+  notifier.status('x');
+  expect(await said()).toBe('');
+  expect(notifier.watchdogMs).toBeUndefined();
+});
+
+test('a notifier that is not there changes nothing', async () => {
+  await createNotifier({ PATH: '/nowhere', NOTIFY_SOCKET: '/run/x' }).ready();
+});
+
+test('the watchdog is in milliseconds, and only for this very process', () => {
+  const base = { NOTIFY_SOCKET: '/run/x', WATCHDOG_USEC: '30000000' };
+  expect(createNotifier(base).watchdogMs).toBe(30_000);
+  expect(createNotifier({ ...base, WATCHDOG_PID: String(process.pid) }).watchdogMs).toBe(30_000);
+  expect(createNotifier({ ...base, WATCHDOG_PID: '1' }).watchdogMs).toBeUndefined();
+  expect(createNotifier({ ...base, WATCHDOG_USEC: 'soon' }).watchdogMs).toBeUndefined();
+});

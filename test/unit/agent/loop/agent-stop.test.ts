@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Message } from '../../../../agent/loop/agent.ts';
+import { agentLoop, standingStill } from '../../../support/fleet/agent-loop.ts';
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => void vi.useRealTimers());
+
+const BATCH = Array.from({ length: 10 }, (_, n): Message => ({ body: 'forged', receiptHandle: String(n) }));
+
+/** One batch, then nothing. */
+const batchOnce = () => {
+  const batches = [BATCH];
+  return async (signal: AbortSignal) => batches.shift() ?? (await standingStill(signal));
+};
+
+test('a stop waits for one delete that AWS does not answer, 10 s at most, and leaves the rest to come again', async () => {
+  const deleted: string[] = [];
+  const { stop, putForward } = agentLoop(() => ({
+    receive: batchOnce(),
+    async delete({ receiptHandle }, signal) {
+      deleted.push(receiptHandle);
+      await standingStill(signal);
+    },
+  }));
+  await putForward(0);
+  expect(deleted).toEqual(['0']);
+  const stopped = stop();
+  await vi.advanceTimersByTimeAsync(10_000);
+  await stopped;
+  expect(deleted).toEqual(['0']);
+});
+
+test('a delete that is not answered keeps the next announcement waiting for 10 s, and no longer', async () => {
+  const deleted: string[] = [];
+  const { putForward } = agentLoop(() => ({
+    receive: batchOnce(),
+    async delete({ receiptHandle }, signal) {
+      deleted.push(receiptHandle);
+      if (receiptHandle === '0') await standingStill(signal);
+    },
+  }));
+  await putForward(0);
+  await vi.advanceTimersByTimeAsync(9_999);
+  expect(deleted).toEqual(['0']);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(deleted).toHaveLength(BATCH.length);
+});
+
+test('a batch under way when the stop comes is done to its end where AWS answers', async () => {
+  const deleted: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const { stop, putForward } = agentLoop(() => ({
+    receive: batchOnce(),
+    async delete({ receiptHandle }) {
+      deleted.push(receiptHandle);
+      await first.promise;
+    },
+  }));
+  await putForward(0);
+  const stopped = stop();
+  first.resolve();
+  await stopped;
+  expect(deleted).toHaveLength(BATCH.length);
+});

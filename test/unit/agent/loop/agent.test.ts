@@ -1,0 +1,179 @@
+import { once } from 'node:events';
+import pino from 'pino';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { DesiredReader } from '../../../../agent/deploy/converge.ts';
+import type { Reporter } from '../../../../agent/deploy/ports.ts';
+import { openWorker } from '../../../../agent/deploy/worker.ts';
+import { type Message, type Notifier, runAgent } from '../../../../agent/loop/agent.ts';
+import { TriggerDeployError } from '../../../../shared/errors.ts';
+import { newUlid } from '../../../../shared/names.ts';
+import type { InstanceRecord, Reply } from '../../../../shared/report.ts';
+import { trustNone } from '../../../../shared/signing.ts';
+import { createFakePorts, IDENTITY, modelRunning, serviceConfig } from '../../../support/fleet/fake-ports.ts';
+import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
+
+/** The agent's loop, with its services and its queue in memory. Its pauses are short: every round comes soon. */
+
+interface World {
+  /** What the agent has logged above debug: `error …`. */
+  logged: string[];
+  /** The last record put of each service. */
+  records: Map<string, InstanceRecord>;
+  /** The answers to a roll call for all services. */
+  rollCall(): Promise<Reply>;
+  stop(): Promise<void>;
+}
+
+interface Fittings {
+  /** The services, each with what its `current` comes to. */
+  services: Record<string, () => string | null>;
+  desired?: DesiredReader;
+  putInstance?: Reporter['putInstance'];
+}
+
+const NOTIFIER: Notifier = {
+  ...{ ready: async () => undefined, status: () => undefined, watchdog: () => undefined },
+  ...{ extend: () => undefined, stopping: () => undefined, watchdogMs: undefined },
+};
+
+async function agentWith({ services, desired, putInstance }: Fittings): Promise<World> {
+  const logged: string[] = [];
+  const log = pino(
+    { level: 'info', formatters: { level: (label) => ({ level: label }) } },
+    { write: (line) => void logged.push(`${JSON.parse(line).level} ${JSON.parse(line).msg}`) },
+  );
+  const records = new Map<string, InstanceRecord>();
+  const answers = new Map<string, (reply: Reply) => void>();
+  const reporter: Reporter = {
+    progress: (reply) => void (reply.kind === 'roll-call' && answers.get(reply.rollCall)?.(reply)),
+    deliver: async () => undefined,
+    async putInstance(record, signal) {
+      await putInstance?.(record, signal);
+      records.set(record.service, record);
+    },
+  };
+  const ports = createFakePorts(modelRunning('1.0.0'));
+  const workers = await Promise.all(
+    Object.entries(services).map(async ([name, current]) => {
+      const own = createFakePorts(modelRunning('1.0.0'));
+      const of = { ...own, reporter, package: { ...own.package, current: async () => current() } };
+      const service = serviceConfig({ name });
+      return [name, await openWorker({ service, ports: of, identity: IDENTITY, log })] as const;
+    }),
+  );
+  const queue: Message[] = [];
+  let arrived = Promise.withResolvers<void>();
+  const stopping = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const running = runAgent(
+    {
+      identity: IDENTITY,
+      workers: new Map(workers),
+      inbox: {
+        ensure: async () => undefined,
+        resubscribe: async () => undefined,
+        async receive() {
+          await Promise.race([arrived.promise, stopped]);
+          arrived = Promise.withResolvers();
+          return queue.splice(0);
+        },
+        delete: async () => undefined,
+      },
+      local: NO_ORDERS,
+      isQueueGone: () => false,
+      verifier: trustNone(),
+      desired: desired ?? { read: async () => undefined },
+      reporter,
+      notifier: NOTIFIER,
+      clock: ports.clock,
+      log,
+    },
+    stopping.signal,
+  );
+  const stop = async () => {
+    stopping.abort(new TriggerDeployError('INTERRUPTED', 'stopped'));
+    await running;
+  };
+  onTestFinished(stop);
+  return {
+    stop,
+    logged,
+    records,
+    async rollCall() {
+      const deployment = newUlid(Date.now());
+      const answer = new Promise<Reply>((resolve) => answers.set(deployment, resolve));
+      const at = (ms: number) => new Date(Date.now() + ms).toISOString();
+      const said = { v: 1, kind: 'roll-call', deployment, env: IDENTITY.env, issuedBy: 'ci' };
+      const body = announced({ ...said, issuedAt: at(0), expiresAt: at(60_000) });
+      queue.push({ body, receiptHandle: deployment });
+      arrived.resolve();
+      return await answer;
+    },
+  };
+}
+
+function announced(payload: object): string {
+  const segment = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${segment({ alg: 'EdDSA', kid: 'k', typ: 'td-announcement+jws' })}.${segment(payload)}.AAAA`;
+}
+
+const foreignLink = () => {
+  throw new TriggerDeployError('RELEASE_CONFLICT', '/opt/orders/current is not a symbolic link');
+};
+
+test('a service whose current cannot be told leaves the others their records, and the roll call its answer', async () => {
+  const world = await agentWith({ services: { orders: foreignLink, payments: () => '1.0.0' } });
+  const answer = await world.rollCall();
+  expect(answer).toMatchObject({
+    services: [
+      { service: 'orders', version: null, active: true },
+      { service: 'payments', version: '1.0.0', active: true },
+    ],
+  });
+  await expect.poll(() => [...world.records.keys()]).toEqual(['orders', 'payments']);
+});
+
+test('what keeps current from being told is logged once, and again when it is another or comes back', async () => {
+  let current: () => string | null = foreignLink;
+  const world = await agentWith({ services: { orders: () => current() } });
+  const told = () => world.logged.filter((line) => line.startsWith('error '));
+  const first = 'error which version is current cannot be told: /opt/orders/current is not a symbolic link';
+  for (let i = 0; i < 3; i += 1) await world.rollCall();
+  expect(told()).toEqual([first]);
+  current = () => '1.0.0';
+  await world.rollCall();
+  current = foreignLink;
+  for (let i = 0; i < 3; i += 1) await world.rollCall();
+  expect(told()).toEqual([first, first]);
+});
+
+test('a record that cannot be written does not keep the others from theirs', async () => {
+  const world = await agentWith({
+    services: { orders: () => '1.0.0', payments: () => '1.0.0' },
+    putInstance: async ({ service }) => {
+      if (service === 'orders') throw new TriggerDeployError('AWS_DENIED', 'cannot write the record');
+    },
+  });
+  await expect.poll(() => [...world.records.keys()]).toEqual(['payments']);
+  await expect.poll(() => world.logged).toContain('warn the instance record failed: cannot write the record');
+});
+
+test('an S3 that does not answer keeps no announcement waiting, and the stop neither', async () => {
+  const asked = vi.fn();
+  const world = await agentWith({
+    services: { payments: () => '1.0.0' },
+    desired: {
+      async read(service, signal) {
+        asked(service);
+        await once(signal, 'abort');
+        throw signal.reason;
+      },
+    },
+  });
+  await expect.poll(() => asked.mock.calls.length).toBeGreaterThan(1);
+  expect(await world.rollCall()).toMatchObject({ services: [{ service: 'payments', version: '1.0.0' }] });
+  await world.stop();
+  expect(world.logged).not.toContain('warn the desired state could not be read');
+});

@@ -1,0 +1,214 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { cancel } from '../../../../publisher/commands/cancel.ts';
+import { confirm } from '../../../../publisher/commands/confirm.ts';
+import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
+import { restart } from '../../../../publisher/commands/restart.ts';
+import { rollback } from '../../../../publisher/commands/rollback.ts';
+import { watch } from '../../../../publisher/commands/watch.ts';
+import type { Strategy } from '../../../../publisher/plan/strategy.ts';
+import { keys } from '../../../../shared/names.ts';
+import type { State } from '../../../../shared/report.ts';
+import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
+import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+const ROLLING: Strategy = {
+  ...{ name: 'rolling', canary: { count: 1 }, batch: { count: 1 } },
+  ...{ gate: 'none', autoConfirmMs: undefined, pauseBetweenMs: 0 },
+};
+const person: Strategy = { ...ROLLING, gate: 'person' };
+
+let stage: Stage;
+let agents: FakeAgent[];
+/** What 1.1.0 on i-3, of the last wave, waits for before it ends. */
+let ending: PromiseWithResolvers<void>;
+beforeEach(async () => {
+  stage = await openStage();
+  ending = Promise.withResolvers();
+  for (const version of ['1.0.0', '1.1.0']) await stage.publish('payments', version);
+  agents = await Promise.all(
+    [1, 2, 3].map((n) => {
+      const script = async ({ version }: { version: string }): Promise<State[]> => {
+        if (n === 3 && version === '1.1.0') await ending.promise;
+        return ['switching', 'checking', 'succeeded'];
+      };
+      return stage.agent(`i-${n}`, script, '1.0.0');
+    }),
+  );
+  const first = options({ version: '1.0.0', strategy: { name: 'all' } });
+  expect(await deploy(await stage.open(), first)).toBe(0);
+}, 60_000);
+afterEach(async () => {
+  ending.resolve();
+  await stage.close();
+});
+
+const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
+  ...{ service: 'payments', version: '1.1.0', wait: true, timeoutMs: 30_000, allowMissing: 0 },
+  ...{ maxFailures: 0, onFailure: 'rollback', strategy: ROLLING, detach: never(), ...change },
+});
+const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value.version;
+const newest = async () => (await (await stage.open()).ledger.deployments.newest('payments'))?.value;
+const until = (look: () => unknown) => expect.poll(look, { timeout: 20_000 }).toBeTruthy();
+/** How many were told to switch to 1.1.0. */
+const told = () =>
+  agents.filter((agent) =>
+    agent.heard.some(
+      (said) => said.kind === 'deploy' && said.version === '1.1.0' && said.targets?.includes(agent.instance),
+    ),
+  ).length;
+
+describe('a gate', { timeout: 60_000 }, () => {
+  it('is shut by cancel, from anywhere: the canary goes back, and nobody else switches', async () => {
+    const session = await stage.open();
+    const deploying = deploy(session, options({ strategy: person }));
+    await until(() => session.events.find((event) => event.type === 'waiting'));
+    const id = (await newest())?.deployment ?? '';
+    const back = { service: 'payments', wait: true, timeoutMs: 30_000, allowMissing: 0, detach: never() };
+    await expect(rollback(await stage.open(), back)).rejects.toMatchObject({
+      code: 'LOCKED',
+      hint: expect.stringMatching(
+        new RegExp(
+          `^trigger-deploy cancel ${id} --env dev calls it off: what has switched goes back to 1.0.0; `,
+        ),
+      ),
+    });
+    const answer = await cancel(await stage.open(), { deployment: id, reason: 'slow' });
+    expect(answer.text).toMatch(/ settles it; what has switched goes back to 1\.0\.0$/);
+    await expect(confirm(await stage.open(), { deployment: id })).rejects.toMatchObject({
+      code: 'NOT_UNDER_WAY',
+      message: `${answer.by} has called ${id} off`,
+    });
+    expect(await deploying).toBe(1);
+    const [undoing, cancelled] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    expect(cancelled).toMatchObject({
+      deployment: id,
+      status: 'cancelled',
+      rolledBackBy: undoing?.deployment,
+    });
+    expect(undoing).toMatchObject({ action: 'rollback', version: '1.0.0', status: 'succeeded' });
+    expect(told()).toBe(1);
+    expect(await desired()).toBe('1.0.0');
+    await expect(cancel(await stage.open(), { deployment: id })).rejects.toMatchObject({
+      code: 'NOT_UNDER_WAY',
+    });
+  });
+
+  it('of --on-failure stop is shut, and says that the canary stays', async () => {
+    const session = await stage.open();
+    const deploying = deploy(session, options({ strategy: person, onFailure: 'stop' }));
+    await until(() => session.events.find((event) => event.type === 'waiting'));
+    const id = (await newest())?.deployment ?? '';
+    const { text } = await cancel(await stage.open(), { deployment: id });
+    expect(text).toContain('settles it; what has switched stays (--on-failure stop)');
+    expect(await deploying).toBe(1);
+    const record = await newest();
+    expect(record).toMatchObject({ deployment: id, status: 'cancelled' });
+    expect(record?.outcome).toMatch(
+      /what has switched stays \(--on-failure stop\); the desired state stays 1\.0\.0$/,
+    );
+    await expect
+      .poll(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'), { timeout: 20_000 })
+      .toBe(true);
+  });
+
+  it('asks at the terminal with what its no would do', async () => {
+    const asked = async (change: Partial<DeployOptions>, work: typeof deploy | typeof restart = deploy) => {
+      const session = await stage.open();
+      await work(session, options({ strategy: person, ask: async () => false, ...change }));
+      return notes(session.events).find((text) => text.startsWith('y goes on'));
+    };
+    expect(await asked({})).toContain('n calls it off: what has switched goes back to 1.0.0;');
+    expect(await asked({ onFailure: 'stop' })).toContain('what has switched stays (--on-failure stop);');
+    expect(await asked({}, restart)).toContain('what has switched stays (a restart changes no version);');
+    const whole: Strategy = { ...person, canary: undefined };
+    expect(await asked({ strategy: whole })).toContain('n calls it off: nobody has switched;');
+  }, 60_000);
+});
+
+describe('a rollout under way', () => {
+  it('is called off in mid-wave: who has switched and who is switching goes back', async () => {
+    const deploying = deploy(await stage.open(), options());
+    await until(() => told() === 3);
+    const id = (await newest())?.deployment ?? '';
+    await cancel(await stage.open(), { deployment: id });
+    await until(async () => (await newest())?.action === 'rollback');
+    ending.resolve();
+    expect(await deploying).toBe(1);
+    const back = agents.filter((agent) =>
+      agent.heard.some((said) => 'version' in said && said.action === 'rollback'),
+    );
+    expect(back).toHaveLength(3);
+    expect(await desired()).toBe('1.0.0');
+  }, 60_000);
+});
+
+describe('a rollout that nobody drives', () => {
+  /** Its publisher let go of it at the gate. */
+  async function left(change: Partial<DeployOptions> = {}): Promise<string> {
+    const detach = new AbortController();
+    const session = await stage.open();
+    const deploying = deploy(session, options({ strategy: person, detach: detach.signal, ...change }));
+    await until(() => session.events.find((event) => event.type === 'waiting'));
+    detach.abort();
+    expect(await deploying).toBe(3);
+    return (await newest())?.deployment ?? '';
+  }
+  const watching = (deployment: string) => ({ deployment, timeoutMs: 60_000, detach: never() });
+
+  it('is settled by watch once it is called off, and what has switched goes back', async () => {
+    const id = await left();
+    const { text } = await cancel(await stage.open(), { deployment: id });
+    expect(text).toBe(
+      `nobody drives it: trigger-deploy watch ${id} --env dev settles it; what has switched goes back to 1.0.0`,
+    );
+    expect(await watch(await stage.open(), watching(id))).toBe(1);
+    const [undoing, cancelled] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    expect(cancelled).toMatchObject({ deployment: id, status: 'cancelled', rollBackTo: '1.0.0' });
+    expect(undoing).toMatchObject({ action: 'rollback', rollbackOf: id, status: 'succeeded' });
+    expect(await desired()).toBe('1.0.0');
+    expect(stage.json(keys.lock('dev', 'payments'))?.owner).toBeNull();
+  }, 60_000);
+
+  it('and does not go back is settled so, and whoever stands prepared is let go', async () => {
+    const id = await left({ onFailure: 'stop' });
+    await cancel(await stage.open(), { deployment: id });
+    expect(await watch(await stage.open(), watching(id))).toBe(1);
+    expect(await newest()).toMatchObject({ deployment: id, status: 'cancelled', exitCode: 1 });
+    await until(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'));
+  }, 60_000);
+
+  it('is settled so by the next deployment, too', async () => {
+    const id = await left();
+    await cancel(await stage.open(), { deployment: id });
+    expect(await deploy(await stage.open(), options({ version: '1.0.0', strategy: { name: 'all' } }))).toBe(
+      0,
+    );
+    const { value } = await (await stage.open()).ledger.deployments.read('payments', id);
+    expect(value).toMatchObject({ status: 'cancelled', exitCode: 1 });
+  }, 60_000);
+
+  it('is not called off once another deployment has taken its place', async () => {
+    const id = await left();
+    expect(await deploy(await stage.open(), options({ version: '1.0.0', strategy: { name: 'all' } }))).toBe(
+      0,
+    );
+    await expect(cancel(await stage.open(), { deployment: id })).rejects.toMatchObject({
+      code: 'NOT_UNDER_WAY',
+      message: expect.stringContaining('has begun since'),
+    });
+  }, 60_000);
+});
+
+it('what goes to everybody at once is not called off any more when one has switched', async () => {
+  const deploying = deploy(await stage.open(), options({ strategy: { name: 'all' } }));
+  const id = async () => (await newest())?.deployment ?? '';
+  const reports = async () => await (await stage.open()).ledger.deployments.reports('payments', await id());
+  await until(async () => (await reports()).length === 2);
+  await expect(cancel(await stage.open(), { deployment: await id() })).rejects.toMatchObject({
+    code: 'NOT_UNDER_WAY',
+    message: expect.stringMatching(/^too late to cancel .* has switched$/),
+    hint: expect.stringContaining('trigger-deploy rollback'),
+  });
+  ending.resolve();
+  expect(await deploying).toBe(0);
+}, 60_000);

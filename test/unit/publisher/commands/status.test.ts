@@ -1,0 +1,159 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { deploy } from '../../../../publisher/commands/deploy.ts';
+import { history } from '../../../../publisher/commands/history.ts';
+import { show } from '../../../../publisher/commands/show.ts';
+import { status } from '../../../../publisher/commands/status.ts';
+import { statusLines, statusTable } from '../../../../publisher/render/answers.ts';
+import { historyLines, historyTable } from '../../../../publisher/render/history.ts';
+import { showLines, showTable } from '../../../../publisher/render/show.ts';
+import { plain } from '../../../../publisher/render/text.ts';
+import { keys } from '../../../../shared/names.ts';
+import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+let stage: Stage;
+beforeEach(async () => {
+  stage = await openStage();
+});
+afterEach(async () => await stage.close());
+
+const page = { columns: 200, paint: plain };
+const AN_HOUR_AGO = new Date(Date.now() - 3_600_000).toISOString();
+
+function putInstance(instance: string, version: string, change: object = {}): void {
+  const about = { v: 1, env: 'dev', service: 'payments', instance, version, sequence: 1, pinned: false };
+  const record = { ...about, agentVersion: '0.0.9', at: AN_HOUR_AGO, ...change };
+  stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', instance), JSON.stringify(record));
+}
+
+async function deployed(version: string) {
+  await stage.publish('payments', version);
+  const options = { service: 'payments', version, wait: true, timeoutMs: 20_000, reason: 'a reason' };
+  const session = await stage.open();
+  const policy = { allowMissing: 0, maxFailures: 0, onFailure: 'rollback' } as const;
+  await deploy(session, { ...options, ...policy, strategy: { name: 'all' }, detach: never() });
+}
+
+describe('status', () => {
+  it('asks the fleet, and shows who did not answer as it was last seen', async () => {
+    await stage.agent('i-1', undefined, '1.0.0');
+    await deployed('1.0.0');
+    putInstance('i-2', '0.9.0', { pinned: true, active: false, zone: 'eu-west-1b', state: 'rolled-back' });
+    const answer = await status(await stage.open(), { service: 'payments' });
+    expect(answer.services).toMatchObject([
+      {
+        service: 'payments',
+        desired: { version: '1.0.0' },
+        instances: [
+          { instance: 'i-1', version: '1.0.0', answered: true, drift: false },
+          { instance: 'i-2', version: '0.9.0', answered: false, drift: true, pinned: true },
+        ],
+      },
+    ]);
+    const [heading, , first, second, , counts] = statusTable(answer, page);
+    expect(heading).toMatch(/^payments in dev · desired 1\.0\.0 since just now by \S+@\S+$/);
+    expect(first).toMatch(/^ {2}i-1 {2}.* 1\.0\.0 .* agent 0\.1\.0 {2}answered$/);
+    expect(second).toMatch(
+      /^ {2}i-2 {2}eu-west-1b {2}0\.9\.0 {2}↺ rolled-back {2}not active {2}DRIFT PINNED {2}agent 0\.0\.9 {2}did not answer \(last seen 1 h ago\)$/,
+    );
+    expect(counts).toBe(
+      '  2 instances · 1 with another version · 1 pinned · 1 not active · 1 did not answer',
+    );
+    expect(statusLines(answer)).toEqual([
+      'payments i-1 1.0.0 desired 1.0.0 agent 0.1.0 answered',
+      `payments i-2 0.9.0 desired 1.0.0 rolled-back inactive DRIFT PINNED agent 0.0.9 did not answer, last seen ${AN_HOUR_AGO}`,
+    ]);
+    expect(stage.cloud.queues().filter((name) => name.includes('-reply-'))).toEqual([]);
+  });
+
+  it('of everything names every service of the environment', async () => {
+    await stage.agent('i-1', undefined, '1.0.0');
+    const answer = await status(await stage.open(), {});
+    expect(answer.services.map((one) => [one.service, one.instances.length])).toEqual([['payments', 1]]);
+    expect(statusTable(answer, page)[0]).toBe('payments in dev · no version is desired yet');
+    expect(statusTable({ ...answer, services: [] }, page)).toEqual(['nothing was deployed in dev yet']);
+  });
+
+  it('never takes a desired state that cannot be read for none', async () => {
+    putInstance('i-1', '1.0.0');
+    stage.cloud.putObject(stage.bucket, keys.desired('dev', 'payments'), 'forged.by.someone');
+    const answer = await status(await stage.open(), { service: 'payments' });
+    expect(statusTable(answer, page)[0]).toMatch(/the desired state cannot be read: .*not a signed document/);
+    expect(statusLines(answer)[0]).toContain('desired unreadable');
+  });
+
+  it('still shows the record to whoever may look but not ask', async () => {
+    putInstance('i-1', '1.0.0');
+    const session = await stage.open();
+    const env = { ...session.env, topic: `${session.env.topic}gone` };
+    const answer = await status({ ...session, env }, { service: 'payments' });
+    expect(answer.services[0]?.instances).toMatchObject([{ instance: 'i-1', answered: false }]);
+    expect(notes(session.events).join()).toContain('nobody was asked, this is what the record holds');
+  });
+
+  it('of a service nobody knows is refused with those there are', async () => {
+    putInstance('i-1', '1.0.0');
+    await expect(status(await stage.open(), { service: 'paymnets' })).rejects.toMatchObject({
+      code: 'SERVICE_NOT_FOUND',
+      message: 'there is no service paymnets in dev',
+      hint: 'there are: payments',
+    });
+  });
+});
+
+describe('history and show', () => {
+  it('tell who deployed what, when, why, and how each instance fared', async () => {
+    await stage.agent('i-1', (order) =>
+      order.version === '1.1.0'
+        ? ['accepted', { state: 'rolled-back', code: 'CHECK_FAILED' }]
+        : ['accepted', 'succeeded'],
+    );
+    await deployed('1.0.0');
+    await deployed('1.1.0');
+    const past = await history(await stage.open(), { service: 'payments', limit: 20 });
+    expect(past.deployments.map((one) => [one.version, one.status])).toEqual([
+      ['1.1.0', 'failed'],
+      ['1.0.0', 'succeeded'],
+    ]);
+    const table = historyTable(past, page);
+    expect(table[2]).toMatch(/✗ failed {5}1\.0\.0 → 1\.1\.0 .* a reason$/);
+    expect(table[3]).toMatch(/^ {6}0 of 1 succeeded, 1 rolled back \(i-1: CHECK_FAILED: .*stays 1\.0\.0$/);
+    expect(table[4]).toMatch(/✓ succeeded {2}1\.0\.0 .* a reason$/);
+    expect(historyLines(past)[0]).toMatch(
+      / payments \S{26} deploy 1\.0\.0 → 1\.1\.0 failed in .* \(a reason\): 0 of 1 succeeded/,
+    );
+    expect((await history(await stage.open(), { service: 'payments', limit: 1 })).deployments).toHaveLength(
+      1,
+    );
+
+    const failed = await history(await stage.open(), { service: 'payments', limit: 20, failed: true });
+    expect(failed.deployments.map((one) => one.version)).toEqual(['1.1.0']);
+    const young = { service: 'payments', limit: 20, sinceMs: 60_000 };
+    expect((await history(await stage.open(), young)).deployments).toHaveLength(2);
+    const later = await stage.open();
+    const nextDay = { ...later.clock, now: () => Date.now() + 86_400_000 };
+    const none = await history({ ...later, clock: nextDay }, young);
+    expect(historyTable(none, page)).toEqual(['no such deployment of payments in dev']);
+
+    const id = past.deployments[0]?.deployment ?? '';
+    const one = await show(await stage.open(), { deployment: id });
+    const lines = showTable(one, page);
+    expect(lines[0]).toBe(`payments 1.0.0 → 1.1.0 in dev · ${id}`);
+    expect(lines.find((line) => line.startsWith('  reason'))).toMatch(/a reason$/);
+    expect(lines).toContain('  i-1 rolled-back: CHECK_FAILED: CHECK_FAILED happened');
+    expect(showLines(one).join('\n')).toMatch(/ payments i-1 rolled-back 1\.1\.0 .*CHECK_FAILED happened/);
+  });
+
+  it('of what is not there is refused', async () => {
+    const id = '01JDB2Q0V7M3N8T5R9XKZC4W6H';
+    await expect(show(await stage.open(), { deployment: id })).rejects.toMatchObject({
+      code: 'DEPLOYMENT_NOT_FOUND',
+    });
+    await expect(history(await stage.open(), { service: 'payments', limit: 5 })).rejects.toMatchObject({
+      code: 'SERVICE_NOT_FOUND',
+      hint: 'nothing was deployed there yet',
+    });
+    await stage.publish('payments', '1.0.0');
+    const none = await history(await stage.open(), { service: 'payments', limit: 5 });
+    expect(historyTable(none, page)).toEqual(['payments was never deployed in dev']);
+  });
+});

@@ -1,0 +1,132 @@
+import type { Message } from '@aws-sdk/client-sqs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openReplyQueue, readReply, rollCall } from '../../../../publisher/messaging/reply-queue.ts';
+import { isReplyQueueName, newUlid } from '../../../../shared/names.ts';
+import type { Reply } from '../../../../shared/report.ts';
+import { instanceKey } from '../../../support/cloud/sqs.ts';
+import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+const report = (instance: string) => ({
+  ...{ kind: 'report', v: 1, deployment: newUlid(0), env: 'dev', service: 'payments', instance },
+  ...{ sequence: 1, n: 0, at: '2026-01-01T00:00:00Z', state: 'accepted', version: '1.0.0', timings: {} },
+});
+const message = (body: unknown, SenderId?: string): Message => ({
+  Body: typeof body === 'string' ? body : JSON.stringify(body),
+  ...(SenderId === undefined ? {} : { Attributes: { SenderId } }),
+});
+
+describe('a reply', () => {
+  it('of the role session that is the instance it names is taken', () => {
+    expect(readReply(message(report('i-1'), 'AROAX:i-1'))).toMatchObject({ reply: { instance: 'i-1' } });
+  });
+
+  it.each([
+    ['another instance', 'AROAX:i-2'],
+    ['a user', 'AIDAX'],
+    ['a user who is called like the instance', 'i-1'],
+    ['an account', '123456789012'],
+    ['nobody', undefined],
+    ['a session whose name only ends so', 'AROAX:not-i-1'],
+  ])('from %s is dropped', (_title, sender) => {
+    expect(readReply(message(report('i-1'), sender))).toMatchObject({
+      refused: expect.stringContaining('in the name of i-1'),
+    });
+  });
+
+  it.each(['', 'not json', '{}', '[]', '{"kind":"report"}', { ...report('i-1'), instance: '../x' }])(
+    'that is %j is dropped',
+    (body) => {
+      expect(readReply(message(body, 'AROAX:i-1'))).toHaveProperty('refused');
+    },
+  );
+
+  it('that is dropped cannot bring escape sequences to the terminal', () => {
+    const read = readReply(message('\u001b[2J', 'AROA:\u001b[2Jx'));
+    expect(read).toMatchObject({ refused: 'a reply of AROA:?[2Jx is not JSON and is dropped' });
+  });
+});
+
+describe('in the cloud', () => {
+  let stage: Stage;
+  beforeEach(async () => {
+    stage = await openStage();
+  });
+  afterEach(async () => await stage.close());
+
+  it('the reply queue hands over what comes, warns once of each impostor, and is gone afterwards', async () => {
+    const session = await stage.open();
+    const queue = await openReplyQueue(session);
+    expect(isReplyQueueName('dev', queue.name)).toBe(true);
+    const heard: Reply[] = [];
+    const stop = new AbortController();
+    const listening = queue.listen((reply) => heard.push(reply), stop.signal);
+    stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-1')), instanceKey('i-evil'));
+    stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-2')), instanceKey('i-evil'));
+    for (let i = 0; i < 50; i += 1) {
+      stage.cloud.sendRaw(queue.name, JSON.stringify(report(`i-${i}`)), instanceKey(`i-${i}`));
+    }
+    await expect.poll(() => heard).toHaveLength(50);
+    await expect.poll(() => stage.cloud.messages(queue.name)).toEqual([]);
+    stop.abort();
+    await listening;
+    await queue.close();
+    expect(notes(session.events)).toHaveLength(1);
+    expect(stage.cloud.queues()).not.toContain(queue.name);
+  });
+
+  it('a roll call ends when all who are known have answered, and also brings who was not known', async () => {
+    await stage.agent('i-1', undefined, '1.0.0');
+    await stage.agent('i-2');
+    const session = await stage.open(new HandClock());
+    const answers = await rollCall(session, { service: 'payments', known: ['i-1', 'i-2'], waitMs: 1000 });
+    expect(answers.map((one) => [one.instance, one.services[0]?.version]).sort()).toEqual([
+      ['i-1', '1.0.0'],
+      ['i-2', null],
+    ]);
+    expect(stage.cloud.queues().filter((name) => name.includes('reply'))).toEqual([]);
+  });
+
+  it('a roll call waits no longer than told for who does not answer', async () => {
+    const agent = await stage.agent('i-1');
+    const clock = new HandClock();
+    const asking = rollCall(await stage.open(clock), { known: ['i-1', 'i-dead'], waitMs: 2000 });
+    await expect.poll(() => agent.heard).toHaveLength(1);
+    const answers = await clock.during(asking, 100);
+    expect(answers.map((one) => one.instance)).toEqual(['i-1']);
+  });
+
+  it('a roll call that cannot be announced leaves no queue', async () => {
+    const session = await stage.open();
+    const env = { ...session.env, topic: session.env.topic.replace('-dev', '-gone') };
+    const asking = rollCall({ ...session, env }, { known: [], waitMs: 10 });
+    await expect(asking).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
+    expect(stage.cloud.queues()).toEqual([]);
+  });
+
+  it('a queue that fails is noted once, and listened to again', async () => {
+    const session = await stage.open();
+    const queue = await openReplyQueue(session);
+    stage.cloud.fail('unavailable', (asked) => asked.operation === 'ReceiveMessage', 16);
+    const heard: Reply[] = [];
+    const stop = new AbortController();
+    const listening = queue.listen((reply) => heard.push(reply), stop.signal);
+    stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-1')), instanceKey('i-1'));
+    await expect.poll(() => heard, { timeout: 20_000 }).toHaveLength(1);
+    stop.abort();
+    await listening;
+    expect(notes(session.events)).toHaveLength(1);
+    await queue.close();
+  }, 30_000);
+
+  it('listening ends at once with its signal', async () => {
+    const queue = await openReplyQueue(await stage.open());
+    const stop = new AbortController();
+    const listening = queue.listen(() => undefined, stop.signal);
+    await stage.cloud.until((asked) => asked.operation === 'ReceiveMessage');
+    stop.abort();
+    await listening;
+    await queue.listen(() => undefined, AbortSignal.abort());
+    expect(never().aborted).toBe(false);
+    await queue.close();
+  });
+});

@@ -1,0 +1,365 @@
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SubscribeCommand } from '@aws-sdk/client-sns';
+import {
+  CreateQueueCommand,
+  GetQueueAttributesCommand,
+  SetQueueAttributesCommand,
+} from '@aws-sdk/client-sqs';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { cancel } from '../../../../publisher/commands/cancel.ts';
+import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
+import { pause, unpause } from '../../../../publisher/commands/pause.ts';
+import { resume } from '../../../../publisher/commands/resume.ts';
+import { rollback } from '../../../../publisher/commands/rollback.ts';
+import { watch } from '../../../../publisher/commands/watch.ts';
+import type { Notify } from '../../../../publisher/config/load.ts';
+import { notice } from '../../../../publisher/notify/notice.ts';
+import { openTelling, type Telling } from '../../../../publisher/notify/notifier.ts';
+import type { Strategy } from '../../../../publisher/plan/strategy.ts';
+import type { Session } from '../../../../publisher/session.ts';
+import { clientsOf } from '../../../support/cloud/clients.ts';
+import { never, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { type Answer, startWebhook, type Webhook } from '../../../support/publisher/webhook.ts';
+
+let stage: Stage;
+let events: string;
+let webhook: Webhook;
+beforeAll(async () => {
+  stage = await openStage();
+  events = await tapped('deploy-events');
+  for (const version of ['1.0.0', '1.1.0', '1.2.0']) await stage.publish('payments', version);
+  const fails = ['accepted', 'preparing', 'switching', 'rolled-back'] as const;
+  const succeeds = ['accepted', 'preparing', 'switching', 'succeeded'] as const;
+  await stage.agent('i-1', ({ version }) => (version === '1.2.0' ? fails : succeeds));
+});
+afterAll(() => stage.close());
+afterEach(() => webhook.close());
+
+/** A topic with a queue behind it, of the same name, that keeps what is published. */
+async function tapped(name: string): Promise<string> {
+  const arn = stage.cloud.createTopic(name);
+  const { sqs, sns, close } = clientsOf(stage.cloud);
+  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: name }));
+  const asked = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['QueueArn'] });
+  const { Attributes } = await sqs.send(asked);
+  const statement = { Effect: 'Allow', Principal: '*', Action: 'sqs:SendMessage', Resource: '*' };
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: { Policy } }));
+  const raw = { RawMessageDelivery: 'true' };
+  const endpoint = { Protocol: 'sqs', Endpoint: Attributes?.QueueArn };
+  await sns.send(new SubscribeCommand({ TopicArn: arn, ...endpoint, Attributes: raw }));
+  close();
+  return arn;
+}
+const published = () => stage.cloud.messages('deploy-events').map((text) => notice.parse(JSON.parse(text)));
+
+/** A session whose events are told, as `main.ts` wires it. */
+async function telling(notify: Notify, variables = {}): Promise<{ session: Session; told: Telling }> {
+  const opened = await stage.open();
+  const base: Session = { ...opened, env: { ...opened.env, notify } };
+  const told = openTelling(base, variables);
+  const emit: Session['emit'] = (event) => {
+    opened.emit(event);
+    told.hear(event);
+  };
+  return { session: { ...base, emit }, told };
+}
+
+/** Runs a command and what is told of it to the end: what could not be told. */
+async function tell(notify: Notify, work: (session: Session) => Promise<unknown>, variables = {}) {
+  const { session, told } = await telling(notify, variables);
+  const thrown = await work(session).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  return { untold: await told.close(thrown) };
+}
+
+const options = (version: string): DeployOptions => ({
+  ...{ service: 'payments', version, wait: true, timeoutMs: 20_000, allowMissing: 0, maxFailures: 0 },
+  ...{ onFailure: 'rollback', strategy: { name: 'all' }, detach: never() },
+});
+const paused = (session: Session) => pause(session, { service: 'payments', reason: 'audit' });
+const unpaused = (session: Session) => unpause(session, { service: 'payments' });
+const openWebhook = async (answer?: Answer) => {
+  webhook = await startWebhook(answer);
+  return { webhook: { address: webhook.address } };
+};
+const ID = '[0-9A-HJKMNP-TV-Z]{26}';
+const texts = () => webhook.texts.map((text) => text.replaceAll(new RegExp(ID, 'g'), 'ID'));
+
+describe('people are told', () => {
+  it('of a start, a success, a failure with its reason and the way back, and programs as documented', async () => {
+    const notify = { ...(await openWebhook()), events };
+    const { session, told } = await telling(notify);
+    const who = session.who;
+    expect(await deploy(session, { ...options('1.1.0'), reason: 'fix <!channel> & more' })).toBe(0);
+    expect(await deploy(session, options('1.2.0'))).toBe(1);
+    expect(await told.close()).toBeUndefined();
+    expect(texts()).toEqual([
+      `payments 1.1.0 in dev started by ${who}: fix &lt;!channel&gt; &amp; more · ID`,
+      expect.stringMatching(
+        /^✓ payments 1\.1\.0 in dev succeeded: 1 of 1 succeeded; the desired state is 1\.1\.0 /,
+      ),
+      `payments 1.1.0 → 1.2.0 in dev started by ${who} · ID`,
+      expect.stringMatching(
+        /^✗ payments 1\.1\.0 → 1\.2\.0 in dev failed: 0 of 1 succeeded.*; the desired state stays 1\.1\.0/,
+      ),
+    ]);
+    const types = published().map(({ type }) => type);
+    expect(types).toEqual(['started', 'succeeded', 'started', 'failed']);
+    expect(published()[0]).toMatchObject({ env: 'dev', by: who, reason: 'fix <!channel> & more' });
+  });
+
+  it('of a rollback, a pause and its end, and of nothing that was only looked at', async () => {
+    const notify = await openWebhook();
+    await tell(notify, (session) => deploy(session, options('1.0.0')));
+    const newest = (await (await stage.open()).ledger.deployments.newest('payments'))?.value.deployment ?? '';
+    const before = webhook.texts.length;
+    await tell(notify, (session) => watch(session, { deployment: newest, timeoutMs: 5000, detach: never() }));
+    expect(webhook.texts).toHaveLength(before);
+    const { service, wait, timeoutMs, allowMissing, detach } = options('');
+    await tell(notify, (session) =>
+      rollback(session, { service, wait, timeoutMs, allowMissing, detach, to: '1.1.0', reason: 'slow' }),
+    );
+    await tell(notify, paused);
+    await tell(notify, paused);
+    await tell(notify, unpaused);
+    await tell(notify, (session) => pause(session, { reason: 'quarter end' }));
+    await tell(notify, (session) => unpause(session, {}));
+    expect(texts().slice(before)).toEqual([
+      expect.stringMatching(/^payments 1\.0\.0 → 1\.1\.0 in dev \(rollback\) started by \S+: slow · ID$/),
+      expect.stringMatching(
+        /^↺ payments 1\.0\.0 → 1\.1\.0 in dev \(rollback\) rolled back: 1 of 1 succeeded/,
+      ),
+      expect.stringMatching(/^payments in dev ⏸ paused by \S+: audit$/),
+      expect.stringMatching(/^payments in dev ▶ no longer paused by \S+$/),
+      expect.stringMatching(/^all of dev ⏸ paused by \S+: quarter end$/),
+      expect.stringMatching(/^all of dev ▶ no longer paused by \S+$/),
+    ]);
+  });
+
+  it('of a canary that waits, with what to type, of whoever let go of it, and of whoever resumed it', async () => {
+    const notify = { ...(await openWebhook()), events };
+    const gate = { name: 'rolling', canary: { count: 1 }, batch: { count: 1 }, gate: 'person' } as const;
+    const strategy: Strategy = { ...gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
+    const over = new AbortController();
+    const build = { user: 'ci', host: 'jenkins', build: 'https://ci/job/7/' };
+    const deploying = tell(notify, async (session) => {
+      const from = { ...session, origin: build };
+      return await deploy(from, { ...options('1.0.0'), strategy, detach: over.signal });
+    });
+    const waiting = await webhook.text((text) => text.includes('waits for a person'));
+    const id = new RegExp(ID).exec(waiting)?.[0] ?? '';
+    expect(waiting).toContain(`waits for a person: trigger-deploy confirm ${id} --env dev`);
+    over.abort();
+    await deploying;
+    expect(webhook.texts.at(-1)).toContain(
+      `left alone: its publisher does not follow it any more; trigger-deploy resume ${id} --env dev`,
+    );
+    const again = new AbortController();
+    const resuming = tell(notify, (session) =>
+      resume(session, { deployment: id, timeoutMs: 20_000, detach: again.signal }),
+    );
+    await webhook.text((text) => text.includes('resumed by'));
+    again.abort();
+    await resuming;
+    const types = published().filter((one) => 'deployment' in one && one.deployment === id);
+    expect(types.map(({ type }) => type)).toEqual(['started', 'waiting', 'left', 'resumed', 'left']);
+  });
+
+  it('of a deployment that somebody called off, and of one whose end another publisher found out', async () => {
+    const notify = await openWebhook();
+    const gate = { name: 'rolling', batch: { count: 1 }, gate: 'person' } as const;
+    const strategy: Strategy = { ...gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
+    const deploying = tell(notify, (session) => deploy(session, { ...options('1.0.0'), strategy }));
+    const waiting = await webhook.text((text) => text.includes('stands prepared and waits for a person'));
+    await cancel(await stage.open(), { deployment: new RegExp(ID).exec(waiting)?.[0] ?? '' });
+    await deploying;
+    expect(webhook.texts.at(-1)).toMatch(/^– payments \S+ → 1\.0\.0 in dev cancelled: .*cancelled by /);
+
+    await tell(notify, (session) => deploy(session, { ...options('1.0.0'), wait: false }));
+    const left = webhook.texts.at(-1) ?? '';
+    expect(left).toMatch(/^⚠ .* left alone: .*; trigger-deploy watch /);
+    const deployment = new RegExp(ID).exec(left)?.[0] ?? '';
+    await tell(notify, (session) => watch(session, { deployment, timeoutMs: 10_000, detach: never() }));
+    expect(webhook.texts.at(-1)).toMatch(/^✓ payments \S+ → 1\.0\.0 in dev succeeded: /);
+  });
+
+  it('of what its publisher ended with', async () => {
+    const notify = await openWebhook();
+    await tell(notify, async (session) => {
+      const aws = { ...session.aws, sns: failing(session) };
+      await deploy({ ...session, aws }, options('1.1.0'));
+    });
+    expect(texts().at(-1)).toMatch(
+      /^⚠ payments .* left alone: its publisher ended: cannot publish to .*; trigger-deploy watch ID/,
+    );
+  });
+});
+
+function failing({ aws }: Session): Session['aws']['sns'] {
+  const send = async () => {
+    throw Object.assign(new Error('no'), { name: 'AccessDenied' });
+  };
+  return Object.assign(Object.create(aws.sns), { send });
+}
+
+describe('a webhook that', () => {
+  const cases: [string, Answer, RegExp, { requests: number }][] = [
+    ['answers 500', (_in, out) => void out.writeHead(500).end(), /: http 500;/, { requests: 2 }],
+    ['knows no such address', (_in, out) => void out.writeHead(404).end(), /: http 404;/, { requests: 1 }],
+    [
+      'asks to come again in a minute',
+      (_in, out) => void out.writeHead(429, { 'retry-after': '60' }).end(),
+      /: http 429, and no time is left to try again;/,
+      { requests: 1 },
+    ],
+    [
+      'sends it on',
+      (_in, out) => void out.writeHead(307, { location: '/elsewhere' }).end(),
+      /: http 307;/,
+      { requests: 1 },
+    ],
+    [
+      'hangs up',
+      (incoming) => void incoming.socket.destroy(),
+      /: (UND_ERR_SOCKET|ECONNRESET);/,
+      { requests: 2 },
+    ],
+  ];
+  it.each(cases)('%s is one warning, without its address', async (_title, answer, trouble, { requests }) => {
+    const notify = await openWebhook(answer);
+    const { session, told } = await telling(notify);
+    await paused(session);
+    await unpaused(session);
+    const untold = await told.close();
+    expect(untold).toMatch(/^the webhook of dev was not told of "paused"/);
+    expect(untold).toMatch(trouble);
+    expect(untold).not.toContain(webhook.secret);
+    expect(untold).not.toContain('127.0.0.1');
+    expect(webhook.requests()).toBe(2 * requests);
+  });
+
+  it.each([
+    ['asks to come again in a second', { 'retry-after': '1' }, 1000],
+    ['does not say when to come again', {}, 300],
+  ])('%s is asked once more, and no sooner', async (_title, headers, pauseMs) => {
+    const asked: number[] = [];
+    const notify = await openWebhook((_in, out, nth) => {
+      asked.push(performance.now());
+      out.writeHead(nth === 1 ? 429 : 200, headers).end();
+    });
+    expect((await tell(notify, paused)).untold).toBeUndefined();
+    const [first = 0, second = 0, ...more] = asked;
+    // A timer may be a millisecond early.
+    expect(second - first).toBeGreaterThan(pauseMs - 10);
+    expect(more).toEqual([]);
+    await tell(notify, unpaused);
+  });
+
+  it('never answers holds a command up for a few seconds at its end, and by nothing before', async () => {
+    const notify = await openWebhook(() => undefined);
+    const { session, told } = await telling(notify);
+    const took = async (work: () => Promise<unknown>) => {
+      const began = performance.now();
+      await work();
+      return performance.now() - began;
+    };
+    // Each message is given 3 s: to wait for them all would take 24 s, now or at the end.
+    const working = await took(async () => {
+      for (let i = 0; i < 4; i += 1) {
+        await paused(session);
+        await unpaused(session);
+      }
+    });
+    expect(working).toBeLessThan(15_000);
+    let untold: string | undefined;
+    const flush = await took(async () => {
+      untold = await told.close();
+    });
+    expect(untold).toMatch(/no answer in time|in time/);
+    expect(flush).toBeLessThan(15_000);
+  }, 60_000);
+
+  it('is not there is one warning', async () => {
+    const notify = await openWebhook();
+    await webhook.close();
+    const { untold } = await tell(notify, async (session) => {
+      await paused(session);
+      await unpaused(session);
+    });
+    expect(untold).toMatch(/: ECONNREFUSED; the deployment is not touched by it$/);
+  });
+});
+
+describe('the address of the webhook', () => {
+  it('may lie in a file, or in a variable', async () => {
+    await openWebhook();
+    const file = join(tmpdir(), `webhook-${process.pid}`);
+    await writeFile(file, `${webhook.address}\n`);
+    expect(await tell({ webhook: { file } }, paused)).toMatchObject({ untold: undefined });
+    const HOOK = webhook.address;
+    expect(await tell({ webhook: { variable: 'HOOK' } }, unpaused, { HOOK })).toMatchObject({
+      untold: undefined,
+    });
+    expect(webhook.texts).toHaveLength(2);
+  });
+
+  it.each([
+    [{ file: '/nowhere/hook' }, {}, '/nowhere/hook cannot be read (ENOENT)'],
+    [{ variable: 'HOOK' }, {}, 'the variable HOOK is not set'],
+    [
+      { variable: 'HOOK' },
+      { HOOK: 'http://hooks.example.com/S3CRET' },
+      'what the variable HOOK holds is not an https address',
+    ],
+    [
+      { variable: 'HOOK' },
+      { HOOK: 'https://u:S3CRET@hooks.example.com/' },
+      'what the variable HOOK holds is not an https address',
+    ],
+  ])('%j that is none is one warning, and nothing of it is shown', async (place, variables, words) => {
+    await openWebhook();
+    const { untold } = await tell(
+      { webhook: place },
+      async (session) => {
+        await paused(session);
+        await unpaused(session);
+      },
+      variables,
+    );
+    expect(untold).toContain(words);
+    expect(untold).not.toContain('S3CRET');
+  });
+});
+
+it('where some instances took what failed on others, of the failure and of the way back', async () => {
+  const notify = await openWebhook();
+  const other = await stage.agent('i-2', undefined, '1.1.0');
+  await tell(notify, (session) => deploy(session, options('1.2.0')));
+  expect(texts()).toEqual([
+    expect.stringMatching(/ 1\.2\.0 in dev started by /),
+    expect.stringMatching(/^✗ .* failed: 1 of 2 succeeded, .*; rolling back to \S+ /),
+    expect.stringMatching(/ in dev \(rollback\) started by .*: 1\.2\.0 \(ID\) failed · ID$/),
+    expect.stringMatching(/^↺ .* in dev \(rollback\) rolled back: 2 of 2 succeeded/),
+  ]);
+  await other.leave();
+});
+
+it('an events topic that is not there is one warning', async () => {
+  await openWebhook();
+  const { untold } = await tell({ events: `${events}-none` }, paused);
+  expect(untold).toMatch(/^the events topic of dev was not told of "paused": NotFound/);
+  await tell({}, unpaused);
+});
+
+it('where nobody is to be told, nothing is', async () => {
+  await openWebhook();
+  const before = published().length;
+  expect(await tell({}, paused)).toMatchObject({ untold: undefined });
+  await tell({}, unpaused);
+  expect(published()).toHaveLength(before);
+});

@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import { rollingFor, type Strategy } from '../../../../publisher/plan/strategy.ts';
+
+const strategy: Extract<Strategy, { name: 'rolling' }> = {
+  ...{ name: 'rolling', canary: { count: 1 }, batch: { percent: 25 } },
+  ...{ gate: 'time', autoConfirmMs: 600_000, pauseBetweenMs: 0 },
+};
+const fleet = (size: number) => Array.from({ length: size }, (_, i) => ({ instance: `i-${i}` }));
+
+it('time opens a gate behind a canary, for those who come after it', () => {
+  expect(rollingFor(fleet(2), strategy)).toMatchObject({ gate: 'time', autoConfirmMs: 600_000 });
+});
+
+it('one instance waits for no time, and neither do those without a canary', () => {
+  for (const rolling of [
+    rollingFor(fleet(1), strategy),
+    rollingFor(fleet(4), { ...strategy, canary: undefined }),
+    rollingFor(fleet(4), { ...strategy, canary: { percent: 100 } }),
+  ]) {
+    expect(rolling.gate).toBe('none');
+    expect(rolling.autoConfirmMs).toBeUndefined();
+  }
+});
+
+it('a person is asked about one instance, too', () => {
+  expect(rollingFor(fleet(1), { ...strategy, gate: 'person', autoConfirmMs: undefined }).gate).toBe('person');
+});

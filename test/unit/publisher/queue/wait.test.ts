@@ -1,0 +1,198 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
+import { pause } from '../../../../publisher/commands/pause.ts';
+import { HEARTBEAT_MS, STALE_MS } from '../../../../publisher/record/lock.ts';
+import { keys, newUlid } from '../../../../shared/names.ts';
+import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+let stage: Stage;
+beforeEach(async () => {
+  stage = await openStage();
+  await stage.agent('i-1');
+  for (const version of ['1.0.0', '1.1.0']) await stage.publish('payments', version);
+});
+afterEach(() => stage.close());
+
+const KEY = keys.line('dev', 'payments');
+const waiting = () =>
+  (stage.json(KEY) as { waiting: { who: string; version: string }[] } | undefined)?.waiting ?? [];
+const options = (version: string, change: Partial<DeployOptions> = {}): DeployOptions => ({
+  ...{ service: 'payments', version, wait: true, timeoutMs: 20_000, allowMissing: 0, queueing: 'queue' },
+  ...{ maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' }, detach: never(), ...change },
+});
+
+/** Somebody changes the service until told to end. */
+async function held(): Promise<() => Promise<void>> {
+  const { ledger } = await stage.open(new HandClock());
+  const deployment = newUlid(Date.now());
+  const lock = await ledger.locks.take({
+    ...{ service: 'payments', command: 'deploy', deployment, signal: never() },
+  });
+  return async () => await lock.release();
+}
+
+/** A deployment that waits, as the line shows. */
+async function queued(version: string, change: Partial<DeployOptions> = {}) {
+  const session = await stage.open();
+  const before = waiting().length;
+  const done = deploy(session, options(version, change));
+  done.catch(() => undefined);
+  await expect.poll(() => waiting().length).toBe(before + 1);
+  return { session, done };
+}
+
+/** The line of publishers that were killed; written that long ago, by S3's clock. */
+function leftBehind(ageMs: number): void {
+  const dead = {
+    ...{ id: newUlid(0), who: 'mallory@ci', host: 'ci', pid: 1, command: 'deploy', version: '9' },
+    ...{ since: new Date(0).toISOString(), beat: 3 },
+  };
+  const body = JSON.stringify({ v: 1, nonce: 'old', waiting: [dead] });
+  stage.cloud.putObject(stage.bucket, KEY, body).lastModified.setTime(Date.now() - ageMs);
+}
+
+const versions = async () => {
+  const { ledger } = await stage.open();
+  return (await ledger.deployments.list('payments', 9)).map((one) => one.version).reverse();
+};
+
+describe('the line', () => {
+  it('is first come, first served, says the place and who is ahead, and is empty afterwards', async () => {
+    const seen = Promise.withResolvers<void>();
+    await stage.agent('i-2', async ({ version }) => {
+      if (version === '1.0.0') await seen.promise;
+      return ['accepted', 'succeeded'];
+    });
+    const release = await held();
+    const first = await queued('1.0.0');
+    const second = await queued('1.1.0');
+    await expect
+      .poll(() => notes(second.session.events).join('\n'))
+      .toMatch(
+        /place 2 of 2 in the line for payments; ahead: \S+ \(deploy 1\.0\.0, for .*\); \S+ changes it now \(deploy 01/,
+      );
+    await release();
+    await expect
+      .poll(() => notes(second.session.events).join('\n'))
+      .toContain('place 1 of 1 in the line for payments');
+    seen.resolve();
+    await Promise.all([first.done, second.done]);
+    expect(await versions()).toEqual(['1.0.0', '1.1.0']);
+    expect(waiting()).toEqual([]);
+    const newest = (await second.session.ledger.deployments.newest('payments'))?.value;
+    expect(newest?.line?.waitedMs).toBeGreaterThan(0);
+  }, 40_000);
+
+  it('is jumped with a reason, which those who are overtaken hear and the record keeps', async () => {
+    const release = await held();
+    const first = await queued('1.0.0');
+    await expect.poll(() => notes(first.session.events)).toHaveLength(1);
+    const jumper = await queued('1.1.0', { queueing: 'jump', reason: 'card payments fail' });
+    expect(waiting().map((one) => one.version)).toEqual(['1.1.0', '1.0.0']);
+    await expect
+      .poll(() => notes(first.session.events).join('\n'), { timeout: 10_000 })
+      .toMatch(/overtaken in the line for payments by \S+ \(deploy 1\.1\.0, .*\): card payments fail/);
+    await release();
+    await Promise.all([first.done, jumper.done]);
+    expect(await versions()).toEqual(['1.1.0', '1.0.0']);
+    const [, jumped] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    expect(jumped?.line).toMatchObject({ jumped: 'card payments fail', overtook: [first.session.who] });
+  }, 40_000);
+
+  it('is not for passing by: a plain deploy is refused while somebody waits, though the lock is free', async () => {
+    leftBehind(STALE_MS / 2);
+    await expect(deploy(await stage.open(), options('1.0.0', { queueing: undefined }))).rejects.toMatchObject(
+      {
+        code: 'LOCKED',
+        message: expect.stringContaining('others wait to change payments: mallory@ci (deploy 9, for'),
+        hint: expect.stringContaining('--queue joins the line'),
+      },
+    );
+    expect(await versions()).toEqual([]);
+  });
+
+  it('is pointed to where the lock is held', async () => {
+    const release = await held();
+    await expect(deploy(await stage.open(), options('1.0.0', { queueing: undefined }))).rejects.toMatchObject(
+      {
+        code: 'LOCKED',
+        hint: expect.stringMatching(/^--queue waits for it; trigger-deploy watch 01/),
+      },
+    );
+    await release();
+  });
+
+  it('is left with Ctrl-C, and nothing is deployed', async () => {
+    const release = await held();
+    const detach = new AbortController();
+    const { done } = await queued('1.0.0', { detach: detach.signal });
+    detach.abort();
+    await expect(done).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(waiting()).toEqual([]);
+    await release();
+    expect(await versions()).toEqual([]);
+  });
+
+  it('that cannot be read is begun anew, and said so', async () => {
+    stage.cloud.putObject(stage.bucket, KEY, '{"v":1,"waiting":');
+    const session = await stage.open();
+    await deploy(session, options('1.0.0'));
+    expect(notes(session.events).join()).toContain('whoever waited there has lost the place');
+    expect(waiting()).toEqual([]);
+  }, 30_000);
+
+  it('ends in a refusal where it was paused meanwhile, and the lock is free', async () => {
+    const release = await held();
+    const { done } = await queued('1.0.0');
+    await pause(await stage.open(), { service: 'payments', reason: 'audit' });
+    await release();
+    await expect(done).rejects.toMatchObject({ code: 'PAUSED' });
+    expect(stage.json(keys.lock('dev', 'payments'))).toMatchObject({ owner: null });
+    expect(waiting()).toEqual([]);
+  }, 30_000);
+});
+
+describe('the dead in a line', () => {
+  it('are watched for a minute by whoever comes plainly, and then do not count', async () => {
+    const clock = new HandClock();
+    leftBehind(2 * STALE_MS);
+    const session = await stage.open(clock);
+    await clock.during(deploy(session, options('1.0.0', { queueing: undefined })), 1000);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
+    expect(notes(session.events)[0]).toMatch(/mallory@ci.*give no sign of life; watching them for 1 min/);
+    expect(waiting()).toEqual([]);
+    expect(await versions()).toEqual(['1.0.0']);
+  }, 30_000);
+
+  it('are dropped by those who wait behind them, who then come on', async () => {
+    const clock = new HandClock();
+    leftBehind(0);
+    const session = await stage.open(clock);
+    await clock.during(deploy(session, options('1.0.0')), 1000);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
+    expect(notes(session.events)[0]).toContain('place 2 of 2');
+    expect(await versions()).toEqual(['1.0.0']);
+  }, 30_000);
+
+  it('who come back find themselves at the end, with a word about it', async () => {
+    const release = await held();
+    const { session, done } = await queued('1.0.0');
+    stage.cloud.putObject(stage.bucket, KEY, JSON.stringify({ v: 1, nonce: 'x', waiting: [] }));
+    await expect.poll(() => waiting().length, { timeout: 10_000 }).toBe(1);
+    expect(notes(session.events).join()).toContain('it is at the end now');
+    await release();
+    await done;
+  }, 30_000);
+
+  it('are not those who beat: a place is kept over more than a minute', async () => {
+    const clock = new HandClock();
+    const release = await held();
+    const over = clock.during(deploy(await stage.open(clock), options('1.0.0')), 500);
+    const beats = () => (stage.json(KEY) as { waiting: { beat: number }[] })?.waiting[0]?.beat ?? 0;
+    await expect.poll(beats, { timeout: 15_000 }).toBeGreaterThanOrEqual(3);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(3 * HEARTBEAT_MS);
+    await release();
+    await over;
+    expect(await versions()).toEqual(['1.0.0']);
+  }, 40_000);
+});

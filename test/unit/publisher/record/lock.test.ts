@@ -1,0 +1,231 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HEARTBEAT_MS, STALE_MS } from '../../../../publisher/record/lock.ts';
+import { keys, newUlid } from '../../../../shared/names.ts';
+import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+let stage: Stage;
+beforeEach(async () => {
+  stage = await openStage();
+});
+afterEach(async () => await stage.close());
+
+const KEY = keys.lock('dev', 'payments');
+const wanted = (signal = never()) => ({
+  service: 'payments',
+  command: 'deploy',
+  deployment: newUlid(Date.now()),
+  signal,
+});
+const stored = () =>
+  stage.json(KEY) as { sequence: number; owner: { who: string; deployment: string } | null };
+
+/** A lock whose publisher was killed: nobody beats. Its last beat was `ageMs` ago. */
+async function leftBehind(ageMs: number): Promise<void> {
+  const owner = {
+    ...{ id: newUlid(0), who: 'mallory@ci', host: 'ci', pid: 1, command: 'deploy' },
+    ...{ deployment: newUlid(0), since: new Date(0).toISOString(), beat: new Date(0).toISOString() },
+  };
+  const body = JSON.stringify({ v: 1, nonce: 'old', sequence: 7, owner });
+  const cloudObject = stage.cloud.putObject(stage.bucket, KEY, body);
+  cloudObject.lastModified.setTime(Date.now() - ageMs);
+}
+
+describe('taking the lock', () => {
+  it('writes the next sequence with its owner in one conditional PUT; gaps stay', async () => {
+    const { locks } = (await stage.open()).ledger;
+    const first = await locks.take(wanted());
+    expect(first.sequence).toBe(1);
+    expect(stored()).toMatchObject({ sequence: 1, owner: { command: 'deploy', pid: process.pid } });
+    await first.release();
+    expect(stored()).toMatchObject({ sequence: 1, owner: null });
+    const second = await locks.take(wanted());
+    expect(second.sequence).toBe(2);
+    await second.release();
+  });
+
+  it('is refused at once while its owner beats, saying who, since when, what, and how to follow', async () => {
+    const clock = new HandClock();
+    const holder = await stage.open(clock);
+    const mine = wanted();
+    const lock = await holder.ledger.locks.take(mine);
+    const refused = (await stage.open()).ledger.locks.take(wanted());
+    await expect(refused).rejects.toMatchObject({
+      code: 'LOCKED',
+      message: expect.stringMatching(new RegExp(`${holder.who}.*deploy ${mine.deployment}.* since 20`)),
+      hint: expect.stringContaining(`trigger-deploy watch ${mine.deployment}`),
+    });
+    await lock.release();
+  });
+
+  it('of twenty at once exactly one gets it', async () => {
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => stage.open(new HandClock())));
+    const tries = await Promise.allSettled(sessions.map(({ ledger }) => ledger.locks.take(wanted())));
+    const won = tries.filter((one) => one.status === 'fulfilled');
+    expect(won).toHaveLength(1);
+    expect(stored().sequence).toBe(1);
+    for (const one of tries) if (one.status === 'rejected') expect(one.reason.code).toBe('LOCKED');
+    for (const one of won) await one.value.release();
+  });
+
+  it('goes on from the desired state when someone deleted the lock', async () => {
+    const session = await stage.open();
+    const { artifacts } = await stage.publish('payments', '1.0.0');
+    await session.ledger.desired.move({
+      ...{ service: 'payments', version: '1.0.0', artifacts, action: 'deploy', sequence: 41 },
+      ...{ deployment: newUlid(0), changedBy: 'ci' },
+    });
+    const lock = await session.ledger.locks.take(wanted());
+    expect(lock.sequence).toBe(42);
+    await lock.release();
+  });
+
+  it('meets its own write after a lost answer and has the lock', async () => {
+    const writes = (asked: { operation: string; key?: string }) =>
+      asked.operation === 'PutObject' && asked.key === KEY;
+    stage.cloud.fail('answer-lost', writes);
+    const { locks } = (await stage.open()).ledger;
+    const first = await locks.take(wanted());
+    expect(first.sequence).toBe(1);
+    stage.cloud.fail('answer-lost', writes);
+    await first.release();
+    expect(stored().owner).toBeNull();
+    stage.cloud.fail('conflict', writes);
+    const second = await locks.take(wanted());
+    expect(second.sequence).toBe(2);
+    await second.release();
+  });
+});
+
+describe('a lock whose publisher is dead', () => {
+  it('is watched for 60 s, said so, and taken over', async () => {
+    const clock = new HandClock();
+    await leftBehind(2 * STALE_MS);
+    const session = await stage.open(clock);
+    const lock = await clock.during(session.ledger.locks.take(wanted()), 1000);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
+    expect(lock.sequence).toBe(8);
+    expect(notes(session.events)[0]).toMatch(/mallory@ci.*no sign of life.*1 min/);
+    await lock.release();
+  });
+
+  it('is not taken over within its first 60 s of silence', async () => {
+    await leftBehind(STALE_MS / 2);
+    await expect((await stage.open()).ledger.locks.take(wanted())).rejects.toMatchObject({ code: 'LOCKED' });
+  });
+
+  it('is left alone when it comes back to life while it is watched', async () => {
+    const clock = new HandClock();
+    await leftBehind(2 * STALE_MS);
+    const session = await stage.open(clock);
+    const taking = session.ledger.locks.take(wanted());
+    await expect.poll(() => notes(session.events)).toHaveLength(1);
+    const { nonce: _, ...rest } = stored() as { nonce?: string };
+    stage.cloud.putObject(stage.bucket, KEY, JSON.stringify({ ...rest, nonce: 'alive' }));
+    await expect(clock.during(taking, 1000)).rejects.toMatchObject({ code: 'LOCKED' });
+    expect(stored().owner?.who).toBe('mallory@ci');
+  });
+
+  it('that was looked at for 60 s before needs no further watching', async () => {
+    const clock = new HandClock();
+    await leftBehind(2 * STALE_MS);
+    const session = await stage.open(clock);
+    expect(await session.ledger.locks.look('payments')).toMatchObject({ state: 'stale', sequence: 7 });
+    clock.advance(STALE_MS);
+    const lock = await session.ledger.locks.take(wanted());
+    expect(notes(session.events)).toEqual([]);
+    await lock.release();
+  });
+
+  it('waiting for it ends with the signal', async () => {
+    await leftBehind(2 * STALE_MS);
+    const session = await stage.open(new HandClock());
+    const stop = new AbortController();
+    const taking = session.ledger.locks.take(wanted(stop.signal));
+    await expect.poll(() => notes(session.events)).toHaveLength(1);
+    stop.abort(new Error('enough'));
+    await expect(taking).rejects.toThrow('enough');
+  });
+});
+
+describe('holding the lock', () => {
+  it('beats every 15 s, so that nobody finds it silent', async () => {
+    const clock = new HandClock();
+    const lock = await (await stage.open(clock)).ledger.locks.take(wanted());
+    const before = stage.cloud.object(stage.bucket, KEY)?.etag;
+    clock.advance(HEARTBEAT_MS);
+    await expect.poll(() => stage.cloud.object(stage.bucket, KEY)?.etag).not.toBe(before);
+    expect(stored()).toMatchObject({ sequence: 1, owner: { command: 'deploy' } });
+    await lock.release();
+  });
+
+  it('gives the next sequence to a deployment that follows under the same lock', async () => {
+    const lock = await (await stage.open()).ledger.locks.take(wanted());
+    const follows = newUlid(Date.now());
+    expect(await lock.next(follows)).toBe(2);
+    expect(stored()).toMatchObject({ sequence: 2, owner: { deployment: follows } });
+    await lock.release();
+  });
+
+  it('is over once someone else has it: FENCED, and releasing leaves the other’s lock alone', async () => {
+    const clock = new HandClock();
+    const lock = await (await stage.open(clock)).ledger.locks.take(wanted());
+    await leftBehind(0);
+    clock.advance(HEARTBEAT_MS);
+    await expect.poll(() => lock.lost.aborted).toBe(true);
+    expect(lock.lost.reason).toMatchObject({
+      code: 'FENCED',
+      message: expect.stringContaining('mallory@ci'),
+    });
+    await expect(lock.next(newUlid(0))).rejects.toMatchObject({ code: 'FENCED' });
+    await lock.release();
+    expect(stored().owner?.who).toBe('mallory@ci');
+  });
+
+  it('survives a time without S3, saying so once', async () => {
+    const clock = new HandClock();
+    const session = await stage.open(clock);
+    const lock = await session.ledger.locks.take(wanted());
+    stage.cloud.fail('unavailable', (asked) => asked.operation === 'PutObject', 4);
+    clock.advance(HEARTBEAT_MS);
+    await expect.poll(() => notes(session.events), { timeout: 20_000 }).toHaveLength(1);
+    clock.advance(HEARTBEAT_MS);
+    const before = stage.cloud.object(stage.bucket, KEY)?.etag;
+    await expect.poll(() => stage.cloud.object(stage.bucket, KEY)?.etag).not.toBe(before);
+    expect(lock.lost.aborted).toBe(false);
+    await lock.release();
+  }, 30_000);
+
+  it('is not lost by a beat that was stored and whose answer was lost: it goes on from there', async () => {
+    const clock = new HandClock();
+    const session = await stage.open(clock);
+    const lock = await session.ledger.locks.take(wanted());
+    const beats = (asked: { operation: string; key?: string }) =>
+      asked.operation === 'PutObject' && asked.key === KEY;
+    stage.cloud.fail('answer-lost', beats);
+    stage.cloud.fail('unavailable', beats, 3);
+    clock.advance(HEARTBEAT_MS);
+    await expect.poll(() => notes(session.events), { timeout: 20_000 }).toHaveLength(1);
+    const before = stage.cloud.object(stage.bucket, KEY)?.etag;
+    clock.advance(HEARTBEAT_MS);
+    await expect
+      .poll(() => stage.cloud.object(stage.bucket, KEY)?.etag, { timeout: 10_000 })
+      .not.toBe(before);
+    expect(lock.lost.aborted).toBe(false);
+    expect(await lock.next(newUlid(Date.now()))).toBe(2);
+    await lock.release();
+    expect(stored()).toMatchObject({ sequence: 2, owner: null });
+  }, 40_000);
+
+  it('is not lost by a next sequence whose answer was lost: the one after it is taken', async () => {
+    const lock = await (await stage.open()).ledger.locks.take(wanted());
+    const writes = (asked: { operation: string; key?: string }) =>
+      asked.operation === 'PutObject' && asked.key === KEY;
+    stage.cloud.fail('answer-lost', writes);
+    stage.cloud.fail('unavailable', writes, 3);
+    await expect(lock.next(newUlid(Date.now()))).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
+    expect(stored().sequence).toBe(2);
+    expect(await lock.next(newUlid(Date.now()))).toBe(3);
+    await lock.release();
+    expect(stored()).toMatchObject({ sequence: 3, owner: null });
+  }, 40_000);
+});

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { z } from 'zod';
+import type { Objects } from '../../../../publisher/record/objects.ts';
+import { openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+let stage: Stage;
+let objects: Objects;
+beforeAll(async () => {
+  stage = await openStage();
+  objects = (await stage.open()).ledger.objects;
+});
+afterAll(async () => await stage.close());
+
+const put = (key: string) => (asked: { operation: string; key?: string }) =>
+  asked.operation === 'PutObject' && asked.key === key;
+
+it('putNew writes what is not there, and refuses what is', async () => {
+  await objects.putNew('a.json', '"mine"');
+  await expect(objects.putNew('a.json', '"theirs"')).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
+  expect((await objects.read('a.json'))?.text).toBe('"mine"');
+});
+
+it('putIf replaces the very version it names, and no other', async () => {
+  const first = await objects.putNew('b.json', '1');
+  const second = await objects.putIf('b.json', '2', first);
+  await expect(objects.putIf('b.json', '3', first)).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
+  expect(await objects.read('b.json')).toMatchObject({ text: '2', etag: second });
+});
+
+it('putIf on what has been deleted is refused, not written anew', async () => {
+  await expect(objects.putIf('gone.json', '1', '"0"')).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
+  expect(await objects.exists('gone.json')).toBe(false);
+});
+
+it('a write whose answer was lost, and which the retry meets, is a success', async () => {
+  stage.cloud.fail('answer-lost', put('c.json'));
+  const etag = await objects.putNew('c.json', '{"nonce":"1"}');
+  stage.cloud.fail('answer-lost', put('c.json'));
+  expect(await objects.putIf('c.json', '{"nonce":"2"}', etag)).toBe((await objects.read('c.json'))?.etag);
+});
+
+it('a conflict with a write under way is tried again', async () => {
+  stage.cloud.fail('conflict', put('d.json'), 2);
+  await objects.putNew('d.json', '1');
+  expect((await objects.read('d.json'))?.text).toBe('1');
+});
+
+it('what is not there is undefined; what does not fit names its key', async () => {
+  expect(await objects.read('none.json')).toBeUndefined();
+  expect(await objects.readJson('none.json', z.string())).toBeUndefined();
+  stage.cloud.putObject(stage.bucket, 'bad.json', '{"a":1}');
+  await expect(objects.readJson('bad.json', z.object({ a: z.string() }))).rejects.toMatchObject({
+    code: 'DOCUMENT_INVALID',
+    message: expect.stringMatching(/s3:\/\/deploys-dev\/bad\.json.*: a:/),
+  });
+  stage.cloud.putObject(stage.bucket, 'half.json', '{"a":');
+  await expect(objects.readJson('half.json', z.unknown())).rejects.toMatchObject({
+    code: 'DOCUMENT_INVALID',
+  });
+});
+
+it('lists every page, and the folders right below a prefix', async () => {
+  for (let i = 0; i < 1100; i += 1) stage.cloud.putObject(stage.bucket, `many/${i}/x`, '');
+  expect(await objects.list('many/')).toHaveLength(1100);
+  stage.cloud.putObject(stage.bucket, 'few/b/x', '');
+  stage.cloud.putObject(stage.bucket, 'few/a/y/z', '');
+  stage.cloud.putObject(stage.bucket, 'few/file', '');
+  expect(await objects.folders('few/')).toEqual(['a', 'b']);
+});
+
+it('a bucket that is not there is named as such', async () => {
+  const session = await stage.open();
+  const { openObjects } = await import('../../../../publisher/record/objects.ts');
+  const elsewhere = openObjects(session.aws, 'no-such-bucket');
+  await expect(elsewhere.read('a')).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' });
+  await expect(elsewhere.list('a')).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' });
+});

@@ -1,0 +1,176 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { DesiredChange } from '../../../../publisher/record/desired-state.ts';
+import type { Session } from '../../../../publisher/session.ts';
+import { keys, newUlid } from '../../../../shared/names.ts';
+import { notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+let stage: Stage;
+let session: Awaited<ReturnType<Stage['open']>>;
+beforeEach(async () => {
+  stage = await openStage();
+  session = await stage.open();
+});
+afterEach(async () => await stage.close());
+
+const artifacts = [{ name: 'app.jar', size: 3, sha256: 'a'.repeat(64), role: 'package' as const }];
+const change = (sequence: number, more: Partial<DesiredChange> = {}): DesiredChange => ({
+  ...{ service: 'payments', version: `1.${sequence}.0`, artifacts, action: 'deploy', sequence },
+  ...{ deployment: newUlid(sequence), changedBy: 'ci' },
+  ...more,
+});
+const desiredKey = keys.desired('dev', 'payments');
+
+describe('the desired state', () => {
+  it('names what it said before, also after the same version again', async () => {
+    const { desired } = session.ledger;
+    expect(await desired.move(change(1))).not.toHaveProperty('previous');
+    await desired.move(change(2));
+    expect(await desired.move(change(3, { version: '1.2.0' }))).toMatchObject({ previous: '1.1.0' });
+    expect((await desired.read('payments'))?.value).toMatchObject({ version: '1.2.0', sequence: 3 });
+  });
+
+  it('never goes back to a lower sequence', async () => {
+    await session.ledger.desired.move(change(5));
+    await expect(session.ledger.desired.move(change(4))).rejects.toMatchObject({
+      code: 'FENCED',
+      message: expect.stringContaining('sequence 5'),
+    });
+  });
+
+  it('written twice for one deployment is written once', async () => {
+    const one = change(1);
+    await session.ledger.desired.move(one);
+    const etag = stage.cloud.object(stage.bucket, desiredKey)?.etag;
+    await session.ledger.desired.move(one);
+    expect(stage.cloud.object(stage.bucket, desiredKey)?.etag).toBe(etag);
+  });
+
+  it('of many writers at once ends as the highest sequence says', async () => {
+    const others = await Promise.all(Array.from({ length: 4 }, () => stage.open()));
+    await Promise.allSettled(others.map((one, index) => one.ledger.desired.move(change(index + 1))));
+    expect((await session.ledger.desired.read('payments'))?.value.sequence).toBe(4);
+  });
+
+  it('that cannot be read is an error that names it, never “none”, and is not overwritten', async () => {
+    for (const text of ['', 'garbage', '{"version":"1.0.0"}']) {
+      stage.cloud.putObject(stage.bucket, desiredKey, text);
+      const reading = session.ledger.desired.read('payments');
+      await expect(reading).rejects.toMatchObject({
+        code: 'SIGNATURE_INVALID',
+        message: expect.stringContaining(desiredKey),
+      });
+      await expect(session.ledger.desired.move(change(9))).rejects.toThrow();
+    }
+  });
+
+  it('of another service, copied here, is refused', async () => {
+    await session.ledger.desired.move(change(1, { service: 'billing' }));
+    const other = stage.cloud.object(stage.bucket, keys.desired('dev', 'billing'))?.body ?? '';
+    stage.cloud.putObject(stage.bucket, desiredKey, other);
+    await expect(session.ledger.desired.read('payments')).rejects.toMatchObject({ code: 'DOCUMENT_INVALID' });
+  });
+
+  it('is not taken for a manifest, whatever lies where', async () => {
+    await session.ledger.desired.move(change(1));
+    const text = stage.cloud.object(stage.bucket, desiredKey)?.body ?? '';
+    stage.cloud.putObject(stage.bucket, keys.manifest('payments', '1.1.0'), text);
+    await expect(session.ledger.versions.readManifest('payments', '1.1.0')).rejects.toMatchObject({
+      code: 'SIGNATURE_INVALID',
+    });
+  });
+});
+
+describe('versions', () => {
+  it('latest is the newest push of the index', async () => {
+    for (const version of ['1.9.0', '1.10.0']) await stage.publish('payments', version);
+    const push = (version: string) => ({ version, pushedAt: new Date().toISOString(), pushedBy: 'ci' });
+    const index = { v: 1, nonce: 'n', pushes: [push('1.10.0'), push('1.9.0')] };
+    stage.cloud.putObject(stage.bucket, keys.index('payments'), JSON.stringify(index));
+    expect((await session.ledger.versions.resolve('payments', 'latest')).version).toBe('1.10.0');
+  });
+
+  it('without a readable index are those whose manifests are there, the newest first', async () => {
+    await stage.publish('payments', '1.0.0');
+    await stage.publish('payments', '0.9.0');
+    stage.cloud.putObject(stage.bucket, keys.artifact('payments', '2.0.0', 'a'.repeat(64), 'app.jar'), 'x');
+    const old = stage.cloud.object(stage.bucket, keys.manifest('payments', '1.0.0'));
+    old?.lastModified.setTime(0);
+    expect(await session.ledger.versions.newest('payments', 9)).toEqual(['0.9.0', '1.0.0']);
+    stage.cloud.putObject(stage.bucket, keys.index('payments'), 'not json');
+    expect((await session.ledger.versions.resolve('payments', 'latest')).version).toBe('0.9.0');
+  });
+
+  it('latest of a service that has none is refused as unknown', async () => {
+    await expect(session.ledger.versions.resolve('payments', 'latest')).rejects.toMatchObject({
+      code: 'SERVICE_NOT_FOUND',
+    });
+  });
+});
+
+describe('deployments', () => {
+  const create = async (id: string, sequence: number, by: Session = session) => {
+    const now = new Date().toISOString();
+    return await by.ledger.deployments.create({
+      ...{ v: 1, deployment: id, env: 'dev', service: 'payments', version: '1.0.0', previous: null },
+      ...{ action: 'deploy', sequence, issuedBy: 'ci', from: { user: 'u', host: 'h' }, artifacts },
+      ...{ expected: [], announcedAt: now, expiresAt: now, strategy: 'all', desiredFirst: false },
+      policy: { allowMissing: 0, maxFailures: 0, onFailure: 'rollback', timeoutMs: 1000 },
+      status: 'announced',
+    });
+  };
+
+  it('are listed newest first; one that cannot be read is named and left out', async () => {
+    const ids = [newUlid(1), newUlid(2), newUlid(3)];
+    for (const [index, id] of ids.entries()) await create(id, index + 1);
+    stage.cloud.putObject(stage.bucket, keys.deployment('dev', 'payments', ids[1] ?? ''), '{"v":1}');
+    const listed = await session.ledger.deployments.list('payments', 10);
+    expect(listed.map((one) => one.deployment)).toEqual([ids[2], ids[0]]);
+    expect(notes(session.events)).toEqual([expect.stringContaining(ids[1] ?? '')]);
+    expect(await session.ledger.deployments.list('payments', 1)).toHaveLength(1);
+  });
+
+  it('the newest is the one with the highest sequence, whatever the clocks of its publishers said', async () => {
+    await create(newUlid(9000), 1);
+    const later = newUlid(1000);
+    await create(later, 2);
+    expect((await session.ledger.deployments.newest('payments'))?.value.deployment).toBe(later);
+  });
+
+  it('an id belongs to one service and is found there', async () => {
+    const id = newUlid(1);
+    await create(id, 1);
+    stage.cloud.putObject(stage.bucket, keys.lock('dev', 'billing'), '{}');
+    expect(await session.ledger.deployments.find(id)).toBe('payments');
+    await expect(create(id, 2)).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
+  });
+
+  it('a record is not overwritten by who has not seen its last change', async () => {
+    const stored = await create(newUlid(1), 1);
+    await session.ledger.deployments.update(stored, { status: 'failed' });
+    const late = session.ledger.deployments.update(stored, { status: 'succeeded' });
+    await expect(late).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
+  });
+
+  it('a report counts only where it speaks for whose it is', async () => {
+    const id = newUlid(1);
+    const put = (instance: string, body: object | string) => {
+      const text = typeof body === 'string' ? body : JSON.stringify(body);
+      stage.cloud.putObject(stage.bucket, keys.report('dev', 'payments', id, instance), text);
+    };
+    const report = (instance: string) => ({
+      ...{ kind: 'report', v: 1, deployment: id, env: 'dev', service: 'payments', instance, sequence: 1 },
+      ...{ n: 0, at: '2026-01-01T00:00:00Z', state: 'accepted', version: '1.0.0', timings: {} },
+    });
+    put('i-1', report('i-1'));
+    put('i-2', report('i-1'));
+    put('i-3', { ...report('i-3'), deployment: newUlid(2) });
+    put('i-4', '{"half":');
+    const reader = session.ledger.deployments.reportReader('payments', id);
+    expect((await reader()).map((one) => one.instance)).toEqual(['i-1']);
+    expect(notes(session.events)).toHaveLength(3);
+    expect(await reader()).toEqual([]);
+    put('i-1', { ...report('i-1'), n: 1, state: 'succeeded' });
+    expect(await reader()).toMatchObject([{ instance: 'i-1', state: 'succeeded' }]);
+    expect(notes(session.events)).toHaveLength(3);
+  });
+});

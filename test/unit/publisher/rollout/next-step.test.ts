@@ -1,0 +1,290 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { planWaves, type Wave } from '../../../../publisher/plan/waves.ts';
+import type { Rolling } from '../../../../publisher/record/deployments.ts';
+import { hasBegun, nextStep, type RollingRecord } from '../../../../publisher/rollout/next-step.ts';
+import { isEnding, type Report, type State } from '../../../../shared/report.ts';
+
+/** A publisher that may die at any moment, and a fleet in which anything may happen, in a world of pure steps. */
+
+const BEHAVIOURS = [
+  'good',
+  'good',
+  'good',
+  'cannot prepare',
+  'rolls back',
+  'breaks',
+  'silent',
+  'dies prepared',
+  'slow',
+] as const;
+type Behaviour = (typeof BEHAVIOURS)[number];
+
+const PREPARE: Record<Behaviour, readonly State[]> = {
+  good: ['accepted', 'preparing', 'prepared'],
+  slow: ['accepted', 'preparing', 'preparing', 'preparing', 'preparing', 'prepared'],
+  'cannot prepare': ['accepted', 'preparing', 'failed'],
+  'rolls back': ['accepted', 'prepared'],
+  breaks: ['accepted', 'prepared'],
+  silent: [],
+  'dies prepared': ['accepted', 'prepared'],
+};
+const SWITCH: Record<Behaviour, readonly State[]> = {
+  good: ['draining', 'switching', 'checking', 'succeeded'],
+  slow: ['draining', 'switching', 'checking', 'checking', 'checking', 'checking', 'checking', 'succeeded'],
+  'cannot prepare': [],
+  'rolls back': ['switching', 'checking', 'rolled-back'],
+  breaks: ['switching', 'broken'],
+  silent: [],
+  'dies prepared': [],
+};
+
+interface World {
+  behaviours: Behaviour[];
+  waves: Rolling['waves'];
+  policy: RollingRecord['policy'];
+  gate: Rolling['gate'];
+  /** After how many steps the publisher dies, again and again. */
+  deaths: number[];
+  cancelAfter: number | undefined;
+  unwell: boolean;
+}
+
+const world: fc.Arbitrary<World> = fc
+  .record({
+    behaviours: fc.array(fc.constantFrom(...BEHAVIOURS), { minLength: 1, maxLength: 12 }),
+    canary: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+    batch: fc.integer({ min: 1, max: 5 }),
+    maxFailures: fc.integer({ min: 0, max: 3 }),
+    allowMissing: fc.integer({ min: 0, max: 3 }),
+    onFailure: fc.constantFrom('rollback' as const, 'stop' as const),
+    gate: fc.constantFrom('none' as const, 'person' as const, 'time' as const),
+    deaths: fc.array(fc.integer({ min: 0, max: 30 }), { maxLength: 4 }),
+    cancelAfter: fc.option(fc.integer({ min: 0, max: 60 }), { nil: undefined, freq: 5 }),
+    unwell: fc.boolean(),
+  })
+  .map(({ behaviours, canary, batch, maxFailures, allowMissing, onFailure, ...rest }) => ({
+    ...rest,
+    behaviours,
+    policy: { maxFailures, allowMissing, onFailure, timeoutMs: 60_000 } as RollingRecord['policy'],
+    waves: asRecorded(
+      planWaves(
+        behaviours.map((_, i) => ({ instance: `i-${i}`, zone: `z${i % 3}` })),
+        { canary: canary === undefined ? undefined : { count: canary }, batch: { count: batch } },
+      ),
+    ),
+  }));
+
+const asRecorded = (waves: readonly Wave[]): Rolling['waves'] => waves.map((wave) => ({ ...wave }));
+
+interface Told {
+  phase: string;
+  wave: number;
+  targets: readonly string[];
+}
+
+function play(given: World) {
+  const instances = given.behaviours.map((_, i) => `i-${i}`);
+  const behaviourOf = (instance: string) => given.behaviours[Number(instance.slice(2))] as Behaviour;
+  const truth = new Map<string, State>();
+  const script = new Map<string, State[]>();
+  let reports = new Map<string, Report>();
+  const said = (instance: string, state: State) => {
+    truth.set(instance, state);
+    reports.set(instance, reportOf(instance, state));
+  };
+  const record: RollingRecord = {
+    version: '2',
+    previous: '1',
+    action: 'deploy',
+    expected: instances,
+    desiredFirst: false,
+    policy: given.policy,
+    rolling: {
+      ...{ waves: given.waves, failed: [], missing: [], gate: given.gate },
+      ...{ autoConfirmMs: 5000, pauseBetweenMs: 2000 },
+    },
+  };
+  const told: Told[] = [];
+  const states: Rolling[] = [];
+  let now = 1_000_000;
+  let announcedAt: number | undefined;
+  let unwell: string[] | undefined;
+  const deaths = [...given.deaths];
+  let life = 0;
+  for (let turn = 0; turn < 2000; turn += 1, life += 1) {
+    if (deaths[0] !== undefined && life > deaths[0]) {
+      deaths.shift();
+      life = 0;
+      announcedAt = undefined;
+      unwell = undefined;
+      // Of what was said only what stands in the record is left.
+      const inRecord = (state: State) => state === 'accepted' || isEnding(state);
+      reports = new Map(
+        [...truth].map(([one, state]) => [one, reportOf(one, inRecord(state) ? state : 'accepted')]),
+      );
+    }
+    const step = nextStep(record, {
+      now,
+      reports,
+      sinceAnnounced: announcedAt === undefined ? undefined : now - announcedAt,
+      confirmedBy: given.gate === 'person' && record.rolling.awaitingSince ? 'ann' : undefined,
+      cancelledBy: given.cancelAfter !== undefined && turn >= given.cancelAfter ? 'bob' : undefined,
+      unwell,
+    });
+    switch (step.do) {
+      case 'end':
+        return { settlement: step.settlement, told, states, truth, record };
+      case 'record':
+        announcedAt = undefined;
+        record.rolling = step.rolling;
+        states.push(structuredClone(step.rolling));
+        break;
+      case 'look':
+        unwell = given.unwell ? [step.at[0] as string] : [];
+        break;
+      case 'announce': {
+        announcedAt = now;
+        const wave = step.phase.name === 'wave' ? step.phase.wave : -1;
+        told.push({ phase: step.phase.name, wave, targets: step.targets });
+        for (const instance of step.targets) {
+          const state = truth.get(instance);
+          const begun = script.get(instance);
+          if (step.phase.name === 'prepare' && begun === undefined) {
+            script.set(instance, [...PREPARE[behaviourOf(instance)]]);
+          } else if (step.phase.name === 'wave' && state === 'prepared' && begun?.length === 0) {
+            script.set(instance, [...SWITCH[behaviourOf(instance)]]);
+          } else if (state !== undefined) said(instance, state);
+        }
+        break;
+      }
+      case 'wait':
+        now += 1000;
+        for (const [instance, left] of script) {
+          const state = left.shift();
+          if (state !== undefined) said(instance, state);
+        }
+    }
+  }
+  throw new Error('it never ends');
+}
+
+function reportOf(instance: string, state: State): Report {
+  return {
+    ...{ kind: 'report', v: 1, deployment: '01JZZZZZZZZZZZZZZZZZZZZZZA', env: 'dev', service: 'payments' },
+    ...{ instance, sequence: 1, n: 0, at: new Date(0).toISOString(), state, version: '2', timings: {} },
+  };
+}
+
+const check = (property: (given: World) => void) => fc.assert(fc.property(world, property), { numRuns: 600 });
+
+describe('a deployment in waves, with whatever failures and deaths of its publisher', () => {
+  test('ends, and says how', () => {
+    check((given) => {
+      expect(['succeeded', 'failed', 'timed-out', 'cancelled']).toContain(play(given).settlement.outcome);
+    });
+  });
+
+  test('tells each instance to switch in one wave at most, and only when all that are left stand prepared', () => {
+    check((given) => {
+      const { told, record } = play(given);
+      const waveOf = new Map<string, number>();
+      for (const { wave, targets } of told.filter(({ phase }) => phase === 'wave')) {
+        expect(record.rolling.preparedAt).toBeDefined();
+        for (const instance of targets) {
+          expect(waveOf.get(instance) ?? wave).toBe(wave);
+          waveOf.set(instance, wave);
+        }
+      }
+    });
+  });
+
+  test('has one wave under way at a time, in order, the canary first', () => {
+    check((given) => {
+      const { told, states } = play(given);
+      const waves = told.filter(({ phase }) => phase === 'wave').map(({ wave }) => wave);
+      expect(waves).toEqual(waves.toSorted((a, b) => a - b));
+      for (const { waves } of states) {
+        expect(waves.filter((wave) => wave.announcedAt && !wave.passedAt).length).toBeLessThanOrEqual(1);
+        expect(waves.slice(1).every((wave) => wave.kind === 'batch')).toBe(true);
+      }
+    });
+  });
+
+  test('passes only within its limits, and then everybody else runs the version', () => {
+    check((given) => {
+      const { settlement, truth, record } = play(given);
+      const states = record.expected.map((instance) => truth.get(instance));
+      const failed = states.filter((state) => state && isEnding(state) && state !== 'succeeded').length;
+      const good = states.filter((state) => state === 'succeeded').length;
+      if (settlement.outcome !== 'succeeded') return;
+      expect(settlement.moveDesired).toBe(true);
+      expect(failed).toBeLessThanOrEqual(given.policy.maxFailures);
+      expect(states.length - failed - good).toBeLessThanOrEqual(given.policy.allowMissing);
+    });
+  });
+
+  test('moves the desired state only when it passes, and goes back only if somebody may have been told to switch', () => {
+    check((given) => {
+      const { settlement, record } = play(given);
+      expect(settlement.moveDesired).toBe(settlement.outcome === 'succeeded');
+      if (settlement.rollBack) {
+        // Written down is as good as told: a publisher may have died in between.
+        expect(hasBegun(record.rolling)).toBe(true);
+        expect(given.policy.onFailure).toBe('rollback');
+        expect(['failed', 'cancelled']).toContain(settlement.outcome);
+      }
+      if (settlement.outcome === 'failed' && given.policy.onFailure === 'rollback') {
+        const { truth, record } = play(given);
+        const runsIt = record.expected.some((instance) => truth.get(instance) === 'succeeded');
+        if (runsIt) expect(settlement.rollBack).toBe(true);
+      }
+    });
+  });
+
+  test('waits for time only behind a canary, and before somebody else', () => {
+    check((given) => {
+      const { states } = play(given);
+      if (given.gate !== 'time') return;
+      const [waiting] = states.filter(({ awaitingSince }) => awaitingSince !== undefined);
+      if (waiting === undefined) return;
+      expect(waiting.waves[0]?.kind).toBe('canary');
+      expect(waiting.waves.length).toBeGreaterThan(1);
+      expect(waiting.waves[0]?.passedAt).toBeDefined();
+    });
+  });
+
+  test('goes through its gate only once, and never past a canary that does not run well any more', () => {
+    check((given) => {
+      const { settlement, told, record, truth } = play(given);
+      if (given.gate === 'none' || given.waves[0]?.kind !== 'canary' || given.waves.length < 2) return;
+      const beyond = told.some(({ phase, wave }) => phase === 'wave' && wave > 0);
+      if (!beyond) return;
+      expect(record.rolling.confirmed?.by).toBe(given.gate === 'person' ? 'ann' : 'time');
+      const canary = record.rolling.waves[0]?.instances ?? [];
+      const ran = canary.some((instance) => truth.get(instance) === 'succeeded');
+      if (given.unwell && ran) expect(settlement.outcome).not.toBe('succeeded');
+    });
+  });
+});
+
+test('a canary that could not prepare, within what may fail, is replaced by another instance', () => {
+  const given: World = {
+    behaviours: ['cannot prepare', 'good', 'good', 'good'],
+    waves: [
+      { kind: 'canary', instances: ['i-0'] },
+      { kind: 'batch', instances: ['i-1', 'i-2', 'i-3'] },
+    ],
+    policy: { maxFailures: 1, allowMissing: 0, onFailure: 'rollback', timeoutMs: 60_000 },
+    ...{ gate: 'person', deaths: [], cancelAfter: undefined, unwell: false },
+  };
+  const { record, told } = play(given);
+  expect(record.rolling.waves).toMatchObject([
+    { kind: 'canary', instances: ['i-1'] },
+    { kind: 'batch', instances: ['i-2', 'i-3'] },
+  ]);
+  expect(told.filter(({ phase }) => phase === 'wave').map(({ targets }) => targets)).toEqual([
+    ['i-1'],
+    ['i-2', 'i-3'],
+  ]);
+});

@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
+import { plan } from '../../../../publisher/commands/plan.ts';
+import { commonVersion } from '../../../../publisher/rollout/targets.ts';
+import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
+import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+
+/** What is for some instances only. */
+
+let stage: Stage;
+beforeEach(async () => {
+  stage = await openStage();
+  for (const version of ['1.0.0', '1.1.0', '2.0.0']) await stage.publish('payments', version);
+  await stage.agent('i-1', undefined, '1.0.0');
+  expect(await deploy(await stage.open(), options({ version: '1.0.0' }))).toBe(0);
+});
+afterEach(() => stage.close());
+
+const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
+  ...{ service: 'payments', version: '2.0.0', wait: true, timeoutMs: 30_000, allowMissing: 0 },
+  ...{ maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' }, detach: never(), ...change },
+});
+const IN_WAVES: DeployOptions['strategy'] = {
+  ...{ name: 'rolling', canary: { count: 1 }, batch: { count: 2 } },
+  ...{ gate: 'none', autoConfirmMs: undefined, pauseBetweenMs: 0 },
+};
+const where = { stack: 'pr-1' };
+const mine = (instance: string, running: string, fails = false): Promise<FakeAgent> =>
+  stage.agent(
+    instance,
+    ({ version }) =>
+      version === '2.0.0' && fails ? ['switching', 'rolled-back'] : ['switching', 'succeeded'],
+    running,
+    { tags: where },
+  );
+const newest = async () => (await (await stage.open()).ledger.deployments.newest('payments'))?.value;
+const versionsTold = (agent: FakeAgent) => [
+  ...new Set(agent.heard.flatMap((said) => ('version' in said && said.targets ? [said.version] : []))),
+];
+
+it.each([
+  ['at once', options().strategy],
+  ['in waves', IN_WAVES],
+] as const)(
+  'some instances that fail %s go back to what they ran, not to what the fleet runs',
+  async (_title, strategy) => {
+    const agents = [await mine('i-7', '1.1.0'), await mine('i-8', '1.1.0', true)];
+    expect((await plan(await stage.open(), options({ where, strategy }))).previous).toBe('1.1.0');
+    expect(await deploy(await stage.open(), options({ where, strategy }))).toBe(1);
+    expect(await newest()).toMatchObject({
+      ...{ action: 'rollback', version: '1.1.0', status: 'succeeded', targets: ['i-7', 'i-8'] },
+    });
+    for (const agent of agents) expect(versionsTold(agent)).toEqual(['2.0.0', '1.1.0']);
+    expect((await (await stage.open()).ledger.desired.read('payments'))?.value.version).toBe('1.0.0');
+  },
+);
+
+it('some instances that ran different versions are left as their agents left them, which is said', async () => {
+  const agents = [await mine('i-7', '1.1.0'), await mine('i-8', '1.0.0', true)];
+  const session = await stage.open();
+  expect(await deploy(session, options({ where }))).toBe(1);
+  expect(await newest()).toMatchObject({
+    action: 'deploy',
+    version: '2.0.0',
+    status: 'failed',
+    previous: null,
+  });
+  expect(notes(session.events).join()).toMatch(
+    /run different versions \(1\.1\.0, 1\.0\.0\): .*not rolled back/,
+  );
+  for (const agent of agents) expect(versionsTold(agent)).toEqual(['2.0.0']);
+});
+
+it('what all run is one version, or none', () => {
+  const run = (...versions: (string | null)[]) => commonVersion(versions.map((version) => ({ version })));
+  expect([run('1', '1'), run('1', '2'), run(null, '1'), run(null), run()]).toEqual([
+    '1',
+    null,
+    null,
+    null,
+    null,
+  ]);
+});
