@@ -5,7 +5,7 @@ import { TriggerDeployError } from '../shared/errors.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
 import type { Environment } from './config/load.ts';
 import type { PublisherEvent } from './events.ts';
-import { type Ledger, openLedger } from './record/record.ts';
+import { type EnvironmentRecord, openRecord } from './record/record.ts';
 
 /** The times of a session, so that a test can hold them. */
 export interface Clock {
@@ -29,7 +29,7 @@ export interface Origin {
 export interface Session {
   readonly env: Environment;
   readonly aws: Aws;
-  readonly ledger: Ledger;
+  readonly record: EnvironmentRecord;
   /** The environment's signing key. @throws CONFIG_INVALID when there is none, KEY_INVALID. */
   signer(): Promise<Signer>;
   /** Accepts the signing key's own public key and those of `trust`. @throws CONFIG_INVALID, KEY_INVALID. */
@@ -68,7 +68,7 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   };
   const origin = originOf(options.environment);
   const who = issuedBy(options.environment, origin);
-  const ledger = openLedger({ env, aws, clock, who, origin, signer, verifier, emit: options.emit });
+  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, emit: options.emit });
   const others = new Map<string, Promise<Session>>();
   const beside = (name: string) => {
     const opening = others.get(name) ?? openBeside(name, options);
@@ -78,7 +78,7 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   return {
     env,
     aws,
-    ledger,
+    record,
     signer,
     verifier,
     who,

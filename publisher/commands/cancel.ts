@@ -20,7 +20,7 @@ export async function cancel(
   session: Session,
   options: { deployment: string; reason?: string | undefined },
 ): Promise<DecisionAnswer> {
-  const { deployments, locks } = session.ledger;
+  const { deployments, locks } = session.record;
   const service = await deployments.find(options.deployment);
   const { value: record } = await deployments.read(service, options.deployment);
   refuseIfOver(record);
@@ -42,7 +42,7 @@ export async function cancel(
 }
 
 async function refuseIfSwitched(session: Session, { service, deployment, env }: DeploymentRecord) {
-  const reports = await session.ledger.deployments.reports(service, deployment);
+  const reports = await session.record.deployments.reports(service, deployment);
   const switched = reports.filter(hasSwitched).map((report) => report.instance);
   if (switched.length === 0) return;
   throw new TriggerDeployError(

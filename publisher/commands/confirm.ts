@@ -23,7 +23,7 @@ export async function confirm(
   session: Session,
   options: { deployment: string; reason?: string | undefined },
 ): Promise<DecisionAnswer> {
-  const { deployments, locks } = session.ledger;
+  const { deployments, locks } = session.record;
   const service = await deployments.find(options.deployment);
   const { value: record } = await deployments.read(service, options.deployment);
   refuseIfOver(record);
@@ -51,7 +51,7 @@ export async function confirm(
 
 /** @throws NOT_UNDER_WAY once another deployment has taken its place. */
 export async function refuseIfOvertaken(session: Session, record: DeploymentRecord): Promise<void> {
-  const newest = (await session.ledger.deployments.newest(record.service))?.value;
+  const newest = (await session.record.deployments.newest(record.service))?.value;
   if (newest === undefined || newest.deployment === record.deployment) return;
   throw new TriggerDeployError(
     'NOT_UNDER_WAY',

@@ -39,7 +39,7 @@ export interface DeployOptions extends Selection {
  */
 export async function deploy(session: Session, options: DeployOptions): Promise<ExitCode> {
   await session.signer();
-  const manifest = await session.ledger.versions.resolve(options.service, options.version);
+  const manifest = await session.record.versions.resolve(options.service, options.version);
   await checkRequired(session, manifest);
   return await deployVersion(session, manifest, { ...options, command: 'deploy' });
 }
@@ -86,7 +86,7 @@ export async function goOut(
   const members =
     inWaves || selective
       ? await membersOf(session, change.service, options)
-      : await session.ledger.deployments.instances(change.service);
+      : await session.record.deployments.instances(change.service);
   refuseIfDetached(detach);
   if (members.length === 0) await confirmedBeforehand(session, ticket, change, options);
   const conduct = conductOf(options, mostFailures(maxFailures, members.length), !wait);

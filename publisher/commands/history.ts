@@ -26,7 +26,7 @@ export interface HistoryOptions {
 /** The last deployments of a service. @throws SERVICE_NOT_FOUND. */
 export async function history(session: Session, options: HistoryOptions): Promise<HistoryAnswer> {
   const { service, limit, failed = false, sinceMs } = options;
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const since = sinceMs === undefined ? undefined : session.clock.now() - sinceMs;
   const wanted = failed ? hasFailed : undefined;
   const found = await deployments.history(service, limit, { since, ...(wanted && { wanted }) });

@@ -51,7 +51,7 @@ async function change(
   { service, reason }: PauseOptions,
   paused: boolean,
 ): Promise<PauseAnswer> {
-  const { pauses, deployments } = session.ledger;
+  const { pauses, deployments } = session.record;
   await session.signer();
   // The first reading also tells AWS's clock.
   const before = await pauses.at(service);
@@ -75,14 +75,14 @@ async function change(
 
 /** A service may be paused before its first deployment, if something of it was pushed or an instance waits for it. */
 async function checkThere(session: Session, service: string): Promise<void> {
-  const there = await session.ledger.deployments.services();
+  const there = await session.record.deployments.services();
   if (!there.includes(service)) await checkExists(session, service);
 }
 
 /** False where the agents have nothing to obey, or know already. */
 async function tellAgents(session: Session, service: string, pause: Desired['pause']): Promise<boolean> {
   try {
-    if (!(await session.ledger.desired.pause(service, pause))) return false;
+    if (!(await session.record.desired.pause(service, pause))) return false;
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
     const text = `the agents of ${service} were not told: ${messageOf(error)}`;

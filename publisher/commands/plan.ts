@@ -40,13 +40,13 @@ export interface PlanAnswer {
  */
 export async function plan(session: Session, options: PlanOptions): Promise<PlanAnswer> {
   const { service, maxFailures, onFailure } = options;
-  const manifest = await session.ledger.versions.resolve(service, options.version);
+  const manifest = await session.record.versions.resolve(service, options.version);
   await checkRequired(session, manifest);
   const { version } = manifest;
   const [members, desired, last] = await Promise.all([
     membersOf(session, service, options),
-    session.ledger.desired.read(service),
-    session.ledger.deployments.newest(service),
+    session.record.desired.read(service),
+    session.record.deployments.newest(service),
   ]);
   const there = new Map(members.map((one) => [one.instance, one]));
   const { strategy, waves } = staged(members, options.strategy);

@@ -24,7 +24,7 @@ export interface ResumeOptions {
  * @throws LOCKED while somebody drives it; NOT_UNDER_WAY when it is over, or a newer deployment has begun.
  */
 export async function resume(session: Session, asked: ResumeOptions): Promise<ExitCode> {
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const { deployment, detach } = asked;
   const service = await deployments.find(deployment);
   const [found, last] = await Promise.all([

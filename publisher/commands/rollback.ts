@@ -40,7 +40,7 @@ const HISTORY = 50;
 export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
   const { service, detach } = options;
   await session.signer();
-  if (options.to !== undefined) await session.ledger.versions.readManifest(service, options.to);
+  if (options.to !== undefined) await session.record.versions.readManifest(service, options.to);
   const { to: version, reason, queueing, despitePause } = options;
   const ticket = await takeTurn(session, {
     ...{ service, version, command: 'rollback', reason, queueing, despitePause, detach },
@@ -64,7 +64,7 @@ async function lockedByRollout(
   error: unknown,
 ): Promise<TriggerDeployError | undefined> {
   if (!isCode(error, 'LOCKED')) return undefined;
-  const { locks, deployments } = session.ledger;
+  const { locks, deployments } = session.record;
   const [{ owner }, newest] = await Promise.all([locks.look(service), deployments.newest(service)]);
   const under = newest?.value;
   if (!under?.rolling || isFinal(under) || owner?.deployment !== under.deployment) return undefined;
@@ -73,7 +73,7 @@ async function lockedByRollout(
 }
 
 async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Change> {
-  const { deployments, versions } = session.ledger;
+  const { deployments, versions } = session.record;
   const { desired, last, leftover } = await standingBefore(session, service);
   const history = await deployments.list(service, HISTORY);
   if (to === undefined && leftover && last?.action === 'rollback') {

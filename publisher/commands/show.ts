@@ -16,7 +16,7 @@ export interface ShowAnswer {
 
 /** All that the record holds of one deployment. @throws DEPLOYMENT_NOT_FOUND. */
 export async function show(session: Session, options: { deployment: string }): Promise<ShowAnswer> {
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const service = await deployments.find(options.deployment);
   const [stored, reports, decisions] = await Promise.all([
     deployments.read(service, options.deployment).catch((error: unknown) => {

@@ -43,7 +43,7 @@ export async function status(
   session: Session,
   options: { service?: string | undefined },
 ): Promise<StatusAnswer> {
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const { service } = options;
   const names = service === undefined ? await deployments.services() : [service];
   const recorded = await inParallel(names, READS, async (name) => ({
@@ -84,7 +84,7 @@ async function desiredOf(
 ): Promise<Pick<ServiceStatus, 'desired' | 'trouble' | 'pause'>> {
   const pause = await pauseOf(session, service);
   try {
-    return { desired: (await session.ledger.desired.read(service))?.value, trouble: undefined, pause };
+    return { desired: (await session.record.desired.read(service))?.value, trouble: undefined, pause };
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID', 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
     return { desired: undefined, trouble: error.message, pause };
@@ -94,7 +94,7 @@ async function desiredOf(
 /** Whoever looks without a key to verify with sees the rest. */
 async function pauseOf(session: Session, service: string): Promise<Pause | undefined> {
   try {
-    return await session.ledger.pauses.of(service);
+    return await session.record.pauses.of(service);
   } catch (error) {
     if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
     const text = `whether ${service} is paused is not known: ${error.message}`;
@@ -135,7 +135,7 @@ function merge(
 
 /** @throws SERVICE_NOT_FOUND naming those there are, unless something of it was pushed. */
 export async function checkExists(session: Session, service: string): Promise<void> {
-  const { versions, deployments } = session.ledger;
+  const { versions, deployments } = session.record;
   if ((await versions.newest(service, 1)).length > 0) return;
   const there = (await deployments.services()).filter((name) => name !== service);
   const hint = there.length > 0 ? `there are: ${there.join(', ')}` : 'nothing was deployed there yet';

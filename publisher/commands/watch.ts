@@ -38,7 +38,7 @@ const POLL_MS = 1000;
  * @throws DEPLOYMENT_NOT_FOUND, FENCED, AWS_*.
  */
 export async function watch(session: Session, options: WatchOptions): Promise<ExitCode> {
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const service = await deployments.find(options.deployment);
   const [stored, instances] = await Promise.all([
     deployments.read(service, options.deployment),
@@ -82,7 +82,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
     elapsed,
     async enough() {
       // Looking at the lock from the beginning shortens the wait for a dead publisher's.
-      const lock = await session.ledger.locks.look(record.service).catch(() => undefined);
+      const lock = await session.record.locks.look(record.service).catch(() => undefined);
       latest = await reread(stage, latest);
       // What goes in waves goes nowhere without its publisher, and is not for a watch to drive.
       undriven = record.rolling !== undefined && lock !== undefined && lock.state !== 'held';
@@ -100,7 +100,7 @@ async function followRecord(stage: Stage, first: StoredDeployment): Promise<Exit
 /** What cannot be read now is as it was; what is new is told. */
 async function reread({ session, stages }: Stage, stored: StoredDeployment): Promise<StoredDeployment> {
   const { service, deployment } = stored.value;
-  const latest = await session.ledger.deployments.read(service, deployment).catch(() => stored);
+  const latest = await session.record.deployments.read(service, deployment).catch(() => stored);
   await stages.see(latest.value);
   return latest;
 }
@@ -115,7 +115,7 @@ async function settleWhenFree(
   const { service, deployment } = stored.value;
   for (let latest = stored; ; latest = await reread(stage, latest)) {
     if (isFinal(latest.value)) return await finish(stage, latest);
-    const lock = await session.ledger.locks.look(service);
+    const lock = await session.record.locks.look(service);
     const lives = lock.state === 'held' && lock.owner?.deployment === deployment ? lock.owner : undefined;
     if (lives === undefined) return await underLock(stage, latest, settlement);
     if (session.clock.monotonic() >= stage.until) {
@@ -161,7 +161,7 @@ async function underLock(stage: Stage, stored: StoredDeployment, settlement: Set
 /** Under the lock and by the record as it is now: whoever held the lock before may have settled it. */
 async function settleHere(stage: Stage, lock: Lock, service: string): Promise<ExitCode> {
   const { session, options, progress } = stage;
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const [stored, newest, reports] = await Promise.all([
     deployments.read(service, options.deployment),
     deployments.newest(service),
@@ -198,7 +198,7 @@ async function settleNow(
  */
 async function finish(stage: Stage, stored: StoredDeployment): Promise<ExitCode> {
   const { session } = stage;
-  const { deployments, locks } = session.ledger;
+  const { deployments, locks } = session.record;
   const { service, rollBackTo } = stored.value;
   let told = false;
   for (let latest = stored; rollBackTo !== undefined; latest = await reread(stage, latest)) {

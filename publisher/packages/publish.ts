@@ -34,7 +34,7 @@ const INDEX_ATTEMPTS = 40;
  */
 export async function publish(session: Session, publication: Publication): Promise<Published> {
   const { service, version, parts, pushedBy } = publication;
-  const { ledger, signal } = session;
+  const { record, signal } = session;
   // A key that is missing is told before a long upload, not after it.
   const signer = await session.signer();
   const before = await existing(session, service, version);
@@ -54,11 +54,11 @@ export async function publish(session: Session, publication: Publication): Promi
   };
   const text = await signer.sign('td-manifest+jws', manifest);
   try {
-    await ledger.objects.putNew(keys.manifest(service, version), text);
+    await record.objects.putNew(keys.manifest(service, version), text);
   } catch (error) {
     if (!isCode(error, 'CONDITION_FAILED')) throw error;
     // Someone was faster while the files went up.
-    const winner = await ledger.versions.readManifest(service, version);
+    const winner = await record.versions.readManifest(service, version);
     refuseOther(winner, publication);
     return await alreadyThere(session, winner);
   }
@@ -67,7 +67,7 @@ export async function publish(session: Session, publication: Publication): Promi
 }
 
 async function existing(session: Session, service: string, version: string): Promise<Manifest | undefined> {
-  const { objects, versions } = session.ledger;
+  const { objects, versions } = session.record;
   if (!(await objects.exists(keys.manifest(service, version)))) return undefined;
   return await versions.readManifest(service, version);
 }
@@ -112,13 +112,13 @@ async function upload(session: Session, { service, version }: Publication, part:
 
 /** Puts the push where `latest` and "the newest are …" look, unless it is there. */
 async function index(session: Session, manifest: Manifest): Promise<void> {
-  const { ledger, clock } = session;
+  const { record, clock } = session;
   // The version exists now: an interrupt no longer takes anything back, and `latest` should follow.
   const { signal } = new AbortController();
   const { version, pushedAt, pushedBy } = manifest;
   const key = keys.index(manifest.service);
   for (let attempt = 1; ; attempt += 1) {
-    const stored = await ledger.objects.read(key);
+    const stored = await record.objects.read(key);
     const pushes = stored ? pushesIn(stored.text) : [];
     if (pushes.some((one) => one.version === version)) return;
     const next: VersionIndex = {
@@ -130,7 +130,7 @@ async function index(session: Session, manifest: Manifest): Promise<void> {
     };
     try {
       const body = JSON.stringify(next);
-      await (stored ? ledger.objects.putIf(key, body, stored.etag) : ledger.objects.putNew(key, body));
+      await (stored ? record.objects.putIf(key, body, stored.etag) : record.objects.putNew(key, body));
       return;
     } catch (error) {
       if (!isCode(error, 'CONDITION_FAILED') || attempt === INDEX_ATTEMPTS) throw notListed(manifest, error);

@@ -18,7 +18,7 @@ import { LOOK_MS, namesOf, type Place, type TurnWanted, throughTheLine } from '.
  */
 export async function takeTurn(session: Session, wanted: TurnWanted): Promise<Ticket> {
   const { service, detach } = wanted;
-  const { locks, objects } = session.ledger;
+  const { locks, objects } = session.record;
   const signal = AbortSignal.any([session.signal, detach]);
   // The first reading also tells AWS's clock, by which the ids below are dated.
   await refuseIfPaused(session, wanted);
@@ -47,7 +47,7 @@ export async function takeLock(
 ): Promise<Lock> {
   const signal = AbortSignal.any([session.signal, detach]);
   try {
-    return await session.ledger.locks.take({ ...wanted, signal });
+    return await session.record.locks.take({ ...wanted, signal });
   } catch (error) {
     refuseIfDetached(detach);
     throw error;
@@ -64,7 +64,7 @@ async function refuseIfPaused(
   session: Session,
   { service, command, despitePause }: Pick<TurnWanted, 'service' | 'command' | 'despitePause'>,
 ): Promise<Pause | undefined> {
-  const pause = await session.ledger.pauses.of(service);
+  const pause = await session.record.pauses.of(service);
   if (pause === undefined || despitePause) return pause;
   const env = session.env.name;
   const scope = pause.scope === 'service' ? ` ${service}` : '';

@@ -72,7 +72,7 @@ export async function throughTheLine(place: Place): Promise<Ticket> {
 
 async function wait(place: Place, me: Waiting): Promise<Ticket> {
   const { session, wanted, signal, self } = place;
-  const { locks } = session.ledger;
+  const { locks } = session.record;
   const { service, command } = wanted;
   const says = openSayings(place);
   const beats = { last: session.clock.monotonic(), failing: false };

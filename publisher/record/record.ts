@@ -11,7 +11,7 @@ import { forAgents, openPauses, type Pauses } from './pauses.ts';
 import { openVersions, type Versions } from './versions.ts';
 
 /** The S3 record of one environment, which is the truth. */
-export interface Ledger {
+export interface EnvironmentRecord {
   readonly objects: Objects;
   readonly locks: Locks;
   readonly desired: DesiredStates;
@@ -20,7 +20,7 @@ export interface Ledger {
   readonly versions: Versions;
 }
 
-export interface LedgerOptions {
+export interface RecordOptions {
   env: Pick<Environment, 'name' | 'bucket'>;
   aws: Aws;
   clock: Clock;
@@ -31,7 +31,7 @@ export interface LedgerOptions {
   emit: (event: PublisherEvent) => void;
 }
 
-export function openLedger(options: LedgerOptions): Ledger {
+export function openRecord(options: RecordOptions): EnvironmentRecord {
   const { clock, who, origin, signer, verifier, emit } = options;
   const env = options.env.name;
   const now = () => clock.now();

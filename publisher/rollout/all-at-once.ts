@@ -107,7 +107,7 @@ export async function writeRecord(
   conduct: Conduct,
   rolling?: Rolling,
 ): Promise<Written> {
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const { targets } = change;
   const known = await deployments.instances(change.service);
   const instances = targets ? known.filter((one) => targets.includes(one.instance)) : known;
@@ -182,7 +182,7 @@ async function recordingFailure<T>(
     const surely = !isCode(error, 'AWS_UNREACHABLE');
     const outcome = `${surely ? 'not announced' : 'perhaps not announced'}: ${messageOf(error)}`;
     const change = surely ? ({ status: 'failed', exitCode: 1, outcome } as const) : { outcome };
-    await session.ledger.deployments.update(stored, change).catch(() => undefined);
+    await session.record.deployments.update(stored, change).catch(() => undefined);
     throw error;
   }
 }
@@ -207,7 +207,7 @@ async function followToEnd(
     record,
     progress,
     replies,
-    read: session.ledger.deployments.reportReader(record.service, record.deployment),
+    read: session.record.deployments.reportReader(record.service, record.deployment),
     pollMs: POLL_MS,
     elapsed,
     detach: conduct.detach,
@@ -255,7 +255,7 @@ export async function rollBackIfDue(
   const policy: Policy = { ...undone.policy, onFailure: 'stop' };
   const onwards: Conduct = { ...conduct, desiredFirst: true, policy };
   const { stored, instances } = await writeRecord(session, ticket, change, onwards);
-  await session.ledger.deployments.update(settled, { rolledBackBy: deployment });
+  await session.record.deployments.update(settled, { rolledBackBy: deployment });
   emitStarted(session, stored.value, instances);
   await drive(session, ticket, stored, change, onwards);
   return exitCode;
@@ -273,7 +273,7 @@ export async function repeatRollBack(
   left: StoredDeployment,
   conduct: Pick<Conduct, 'wait' | 'detach'>,
 ): Promise<ExitCode> {
-  const { deployments } = session.ledger;
+  const { deployments } = session.record;
   const { deployment, sequence, service, policy } = left.value;
   // For whoever looks at the lock; the sequence stays that of the rollback.
   await lock.next(deployment);
@@ -299,7 +299,7 @@ export async function repeatRollBack(
 
 /** From the desired state where it names that version, else from the manifest. */
 async function artifactsOf(session: Session, service: string, version: string): Promise<readonly Artifact[]> {
-  const stored = await session.ledger.desired.read(service);
+  const stored = await session.record.desired.read(service);
   if (stored?.value.version === version) return stored.value.artifacts;
-  return (await session.ledger.versions.readManifest(service, version)).artifacts;
+  return (await session.record.versions.readManifest(service, version)).artifacts;
 }

@@ -12,10 +12,10 @@ import { isFinal, lastEndingMs, recordOutcome, verdictOn } from './record-outcom
  * everywhere would be taken for something to be rolled back over. To be called under the lock.
  */
 export async function standingBefore(session: Session, service: string): Promise<Standing> {
-  const newest = await session.ledger.deployments.newest(service);
+  const newest = await session.record.deployments.newest(service);
   const leftover = newest !== undefined && !isFinal(newest.value);
   const last = leftover ? await settleLeftover(session, newest) : newest?.value;
-  const stored = await session.ledger.desired.read(service);
+  const stored = await session.record.desired.read(service);
   return { desired: stored?.value, last, leftover };
 }
 
@@ -41,7 +41,7 @@ export function versionToReturnTo({ desired, last }: Pick<Standing, 'desired' | 
 /** By the record as it is: who has not ended by now does so unwatched. No rollback: a newer change comes. */
 async function settleLeftover(session: Session, stored: StoredDeployment): Promise<DeploymentRecord> {
   const record = stored.value;
-  const said = await session.ledger.deployments.reports(record.service, record.deployment);
+  const said = await session.record.deployments.reports(record.service, record.deployment);
   const progress = openProgress({ ...session, emit: () => undefined }, record, () => 0);
   for (const report of said) progress.hear(report);
   const settlement = verdictOn(record, progress.reports, await cancelledBy(session, record));

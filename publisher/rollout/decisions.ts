@@ -45,7 +45,7 @@ export async function decide(
   });
   const text = await signer.sign('td-decision+jws', value);
   try {
-    await session.ledger.objects.putNew(keys.decision(session.env.name, service, id, kind), text);
+    await session.record.objects.putNew(keys.decision(session.env.name, service, id, kind), text);
     return value;
   } catch (error) {
     if (!isCode(error, 'CONDITION_FAILED')) throw error;
@@ -60,7 +60,7 @@ async function readDecision(
   kind: DecisionKind,
 ): Promise<Decision | undefined> {
   const key = keys.decision(session.env.name, service, id, kind);
-  const stored = await session.ledger.objects.read(key);
+  const stored = await session.record.objects.read(key);
   if (stored === undefined) return undefined;
   try {
     const verifier = await session.verifier();

@@ -23,7 +23,7 @@ export function openStages(session: Session): Stages {
       before = rolling;
       if (over) return;
       try {
-        const now = await session.ledger.pauses.of(service);
+        const now = await session.record.pauses.of(service);
         tellOfPause(session, service, pause, now);
         pause = now;
       } catch {

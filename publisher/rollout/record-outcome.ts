@@ -14,7 +14,7 @@ export async function writeDesired(
   record: DeploymentRecord,
   before?: string,
 ): Promise<void> {
-  await session.ledger.desired.move({
+  await session.record.desired.move({
     service: record.service,
     version: record.version,
     artifacts: record.artifacts,
@@ -47,7 +47,7 @@ export async function recordOutcome(
     : rollBackTo !== null
       ? `rolling back to ${rollBackTo}`
       : await desiredSentence(session, record, moved);
-  return await session.ledger.deployments.update(stored, {
+  return await session.record.deployments.update(stored, {
     status: settlement.outcome,
     exitCode: settlement.exitCode,
     settledAt: new Date(session.clock.now()).toISOString(),
@@ -80,7 +80,7 @@ async function moveDesired(session: Session, record: DeploymentRecord): Promise<
 async function desiredSentence(session: Session, record: DeploymentRecord, moved: boolean): Promise<string> {
   if (moved) return `the desired state is ${record.version}`;
   try {
-    const stands = (await session.ledger.desired.read(record.service))?.value;
+    const stands = (await session.record.desired.read(record.service))?.value;
     if (stands === undefined) return 'no desired state is set';
     const verb = stands.deployment === record.deployment ? 'is' : 'stays';
     return `the desired state ${verb} ${stands.version}`;

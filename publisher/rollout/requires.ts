@@ -39,7 +39,7 @@ export function packageOf(artifacts: readonly Artifact[]): Artifact {
  */
 export async function provenIn(session: Session, service: string, version?: string): Promise<Manifest> {
   const env = session.env.name;
-  const desired = (await session.ledger.desired.read(service))?.value;
+  const desired = (await session.record.desired.read(service))?.value;
   const wanted = version ?? desired?.version;
   if (wanted === undefined) {
     throw new TriggerDeployError('NOT_PROVEN', `${service} was never deployed in ${env}`, {
@@ -107,7 +107,7 @@ export async function checkReturn(
 
 async function manifestOf(session: Session, service: string, version: string): Promise<Manifest> {
   try {
-    return await session.ledger.versions.readManifest(service, version);
+    return await session.record.versions.readManifest(service, version);
   } catch (error) {
     if (!isCode(error, 'VERSION_NOT_FOUND', 'SERVICE_NOT_FOUND')) throw error;
     const text = `${service} ${version} is not in ${session.env.name}`;
@@ -116,7 +116,7 @@ async function manifestOf(session: Session, service: string, version: string): P
 }
 
 async function hasSucceeded(
-  { ledger: { deployments } }: Session,
+  { record: { deployments } }: Session,
   { service, version, pushedAt }: Manifest,
   sha256: string,
   /** The deployment that set the desired state: mostly it is the proof. */

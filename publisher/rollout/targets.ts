@@ -26,7 +26,7 @@ export async function membersOf(
   service: string,
   selection: Selection,
 ): Promise<InstanceRecord[]> {
-  const known = await session.ledger.deployments.instances(service);
+  const known = await session.record.deployments.instances(service);
   const answers = await rollCall(session, {
     service,
     known: known.map((one) => one.instance),

@@ -88,12 +88,12 @@ async function driveToItsEnd(stage: Stage, first: StoredDeployment): Promise<Sto
   const abort = AbortSignal.any([session.signal, lock.lost]);
   const over = new AbortController();
   const stop = AbortSignal.any([abort, conduct.detach, over.signal]);
-  const read = session.ledger.deployments.reportReader(service, deployment);
+  const read = session.record.deployments.reportReader(service, deployment);
   const heard: Heard = { decisions: {}, pause: undefined };
   const look = async () => {
     for (const report of await read()) progress.hear(report);
     heard.decisions = await readDecisions(session, service, deployment);
-    const pause = await session.ledger.pauses.of(service);
+    const pause = await session.record.pauses.of(service);
     tellOfPause(session, service, heard.pause, pause);
     heard.pause = pause;
   };
@@ -182,7 +182,7 @@ async function walk(
       case 'record': {
         const before = rollingOf(stored.value).rolling;
         writing ??= { rolling: step.rolling, nonce: nonce() };
-        stored = await session.ledger.deployments.update(stored, writing);
+        stored = await session.record.deployments.update(stored, writing);
         writing = undefined;
         tell(session, stored.value, before, step.rolling);
         // Nothing that is recorded leaves the phase under way: it has passed, or the next one begins.
@@ -238,7 +238,7 @@ async function conclude(
   }
   let again = false;
   return await patience.repeat(async () => {
-    const found = again ? await session.ledger.deployments.read(service, deployment) : stored;
+    const found = again ? await session.record.deployments.read(service, deployment) : stored;
     again = true;
     if (found.etag !== stored.etag && found.value.status !== 'announced') return found;
     return await recordOutcome(session, stored, settlement, progress);

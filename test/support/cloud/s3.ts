@@ -7,7 +7,7 @@ import type { Call } from './requests.ts';
  * fauxqs' bucket, which ignores conditions on writes, made to honour them.
  *
  * The condition is checked in the very call that writes, and nothing is awaited in between: of any number of
- * parallel writers exactly one finds its condition true. That is the promise the ledger's lock stands on.
+ * parallel writers exactly one finds its condition true. That is the promise the record's lock relies on.
  */
 export class StrictS3Store extends S3Store {
   readonly #calls: AsyncLocalStorage<Call>;

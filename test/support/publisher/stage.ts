@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Environment } from '../../../publisher/config/load.ts';
 import type { PublisherEvent } from '../../../publisher/events.ts';
-import { openLedger } from '../../../publisher/record/record.ts';
+import { openRecord } from '../../../publisher/record/record.ts';
 import { type Clock, openSession, type Session } from '../../../publisher/session.ts';
 import type { Artifact, Manifest } from '../../../shared/manifest.ts';
 import { keys } from '../../../shared/names.ts';
@@ -93,8 +93,8 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const session = await openSession(env, { signal, emit, environment: {}, load });
     sessions.push(session);
     if (clock === undefined) return { ...session, events };
-    const ledger = openLedger({ ...session, emit, clock });
-    return { ...session, clock, ledger, events };
+    const record = openRecord({ ...session, emit, clock });
+    return { ...session, clock, record, events };
   };
 
   return {

@@ -46,8 +46,8 @@ const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
   ...{ service: 'payments', version: '1.1.0', wait: true, timeoutMs: 30_000, allowMissing: 0 },
   ...{ maxFailures: 0, onFailure: 'rollback', strategy: ROLLING, detach: never(), ...change },
 });
-const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value.version;
-const newest = async () => (await (await stage.open()).ledger.deployments.newest('payments'))?.value;
+const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value.version;
+const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
 const until = (look: () => unknown) => expect.poll(look, { timeout: 20_000 }).toBeTruthy();
 /** How many were told to switch to 1.1.0. */
 const told = () =>
@@ -79,7 +79,7 @@ describe('a gate', { timeout: 60_000 }, () => {
       message: `${answer.by} has called ${id} off`,
     });
     expect(await deploying).toBe(1);
-    const [undoing, cancelled] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    const [undoing, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);
     expect(cancelled).toMatchObject({
       deployment: id,
       status: 'cancelled',
@@ -162,7 +162,7 @@ describe('a rollout that nobody drives', () => {
       `nobody drives it: trigger-deploy watch ${id} --env dev settles it; what has switched goes back to 1.0.0`,
     );
     expect(await watch(await stage.open(), watching(id))).toBe(1);
-    const [undoing, cancelled] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    const [undoing, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);
     expect(cancelled).toMatchObject({ deployment: id, status: 'cancelled', rollBackTo: '1.0.0' });
     expect(undoing).toMatchObject({ action: 'rollback', rollbackOf: id, status: 'succeeded' });
     expect(await desired()).toBe('1.0.0');
@@ -183,7 +183,7 @@ describe('a rollout that nobody drives', () => {
     expect(await deploy(await stage.open(), options({ version: '1.0.0', strategy: { name: 'all' } }))).toBe(
       0,
     );
-    const { value } = await (await stage.open()).ledger.deployments.read('payments', id);
+    const { value } = await (await stage.open()).record.deployments.read('payments', id);
     expect(value).toMatchObject({ status: 'cancelled', exitCode: 1 });
   }, 60_000);
 
@@ -202,7 +202,7 @@ describe('a rollout that nobody drives', () => {
 it('what goes to everybody at once is not called off any more when one has switched', async () => {
   const deploying = deploy(await stage.open(), options({ strategy: { name: 'all' } }));
   const id = async () => (await newest())?.deployment ?? '';
-  const reports = async () => await (await stage.open()).ledger.deployments.reports('payments', await id());
+  const reports = async () => await (await stage.open()).record.deployments.reports('payments', await id());
   await until(async () => (await reports()).length === 2);
   await expect(cancel(await stage.open(), { deployment: await id() })).rejects.toMatchObject({
     code: 'NOT_UNDER_WAY',

@@ -30,8 +30,8 @@ const options = (version: string): DeployOptions => ({
   ...{ version, maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' } },
 });
 const back = (to: string): RollbackOptions => ({ ...going, to });
-const desired = async () => (await (await prd.open()).ledger.desired.read('payments'))?.value.version;
-const deployments = async () => await (await prd.open()).ledger.deployments.list('payments', 20);
+const desired = async () => (await (await prd.open()).record.desired.read('payments'))?.value.version;
+const deployments = async () => await (await prd.open()).record.deployments.list('payments', 20);
 
 describe('a rollback to a version that is named', () => {
   beforeEach(async () => {

@@ -29,9 +29,9 @@ const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
 
 const settled = (events: readonly PublisherEvent[]) =>
   events.flatMap((event) => (event.type === 'settled' ? [event] : []));
-const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value;
+const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value;
 const records = async (): Promise<DeploymentRecord[]> =>
-  await (await stage.open()).ledger.deployments.list('payments', 10);
+  await (await stage.open()).record.deployments.list('payments', 10);
 const lockOwner = () => stage.json(keys.lock('dev', 'payments'))?.owner;
 const replyQueues = () => stage.cloud.queues().filter((name) => name.includes('-reply-'));
 const deploysHeard = (agent: FakeAgent) =>

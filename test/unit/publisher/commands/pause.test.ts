@@ -29,7 +29,7 @@ const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
   ...{ maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' }, detach: never(), ...change },
 });
 const deployed = async (change?: Partial<DeployOptions>) => await deploy(await stage.open(), options(change));
-const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value;
+const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value;
 /** All that publishers write of the service, but for what instances say of themselves. */
 const record = () =>
   stage.cloud.objects(stage.bucket, 'state/').filter((key) => !key.includes('/instances/'));
@@ -114,7 +114,7 @@ describe('a pause', () => {
       changed: false,
       text: 'payments in dev was not paused',
     });
-    const changes = await (await stage.open()).ledger.pauses.changes('payments');
+    const changes = await (await stage.open()).record.pauses.changes('payments');
     expect(changes.map(({ paused, reason }) => [paused, reason])).toEqual([
       [true, 'first'],
       [false, 'over'],
@@ -124,7 +124,7 @@ describe('a pause', () => {
   it('whose publisher died half way is mended by the next', async () => {
     await deployed();
     const dying = await stage.open();
-    await dying.ledger.pauses.write('payments', {
+    await dying.record.pauses.write('payments', {
       ...{ paused: true, by: 'ann', at: new Date().toISOString(), reason: 'audit' },
     });
     expect(await desired()).not.toHaveProperty('pause');
@@ -184,7 +184,7 @@ it('a rolling deployment stands still while it is paused, and goes on afterwards
     .poll(() => notes(session.events).join(), { timeout: 10_000 })
     .toContain('hold on; nobody else');
   const waves = () => session.events.filter(({ type }) => type === 'wave').length;
-  const rolling = async () => (await session.ledger.deployments.newest('payments'))?.value.rolling;
+  const rolling = async () => (await session.record.deployments.newest('payments'))?.value.rolling;
   // Time would have opened the gate by now.
   await expect
     .poll(async () => Date.now() - Date.parse((await rolling())?.awaitingSince ?? ''), { timeout: 10_000 })

@@ -81,7 +81,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect(await promote(session, { ...promotion, configs, reason: 'ticket 4711' })).toBe(0);
 
     expect(dev.cloud.object(stg.bucket, jarKey('1.0.0', bytes))?.body.equals(bytes)).toBe(true);
-    const manifest = await session.ledger.versions.readManifest('payments', '1.0.0');
+    const manifest = await session.record.versions.readManifest('payments', '1.0.0');
     expect(manifest.pushedBy).toBe(`${session.who}, promoted from dev`);
     expect(manifest.artifacts.map((one) => [one.name, one.role])).toEqual([
       ['payments.jar', 'package'],
@@ -90,14 +90,14 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect((await session.verifier()).kids).not.toEqual((await (await dev.open()).verifier()).kids);
     expect(inStg().some((key) => key.includes('application-dev'))).toBe(false);
     expect(agent.heard.find((one) => one.kind === 'deploy')).toMatchObject({ env: 'stg', version: '1.0.0' });
-    const [record] = await session.ledger.deployments.list('payments', 1);
+    const [record] = await session.record.deployments.list('payments', 1);
     expect(record).toMatchObject({ promotedFrom: 'dev', status: 'succeeded', reason: 'ticket 4711' });
     const copied = session.events.filter(
       (event) => event.type === 'progress' && event.what === 'payments.jar',
     );
     expect(copied.at(-1)).toMatchObject({ done: bytes.length, total: bytes.length });
     expect(notes(session.events)).toContain('payments 1.0.0 is brought from dev to stg');
-    expect(await session.ledger.versions.newest('payments', 1)).toEqual(['1.0.0']);
+    expect(await session.record.versions.newest('payments', 1)).toEqual(['1.0.0']);
   });
 
   it('again copies nothing, writes no manifest, and deploys', async () => {
@@ -112,7 +112,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect(await promote(session, promotion)).toBe(0);
     expect(puts()).toBe(before);
     expect(notes(session.events)).toContain('payments 1.0.0 is there already, the same package, in stg');
-    expect(await session.ledger.deployments.list('payments', 5)).toHaveLength(2);
+    expect(await session.record.deployments.list('payments', 5)).toHaveLength(2);
   });
 
   it('takes what dev’s desired state says, or an older version that succeeded there', async () => {
@@ -135,7 +135,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     const before = inStg();
     await expect(promote(await stg.open(), promotion)).rejects.toMatchObject({ code: 'VERSION_EXISTS' });
     expect(inStg()).toEqual(before);
-    expect(await (await stg.open()).ledger.deployments.list('payments', 5)).toEqual([]);
+    expect(await (await stg.open()).record.deployments.list('payments', 5)).toEqual([]);
   });
 
   it('does not believe the source’s bucket: bytes that are not those that were signed become no version', async () => {
@@ -199,7 +199,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     };
     expect(await promote({ ...session, env }, { ...promotion, strategy, ask })).toBe(0);
     expect(switched).toEqual([false]);
-    const [record] = await session.ledger.deployments.list('payments', 1);
+    const [record] = await session.record.deployments.list('payments', 1);
     expect(record).toMatchObject({
       promotedFrom: 'dev',
       rolling: { gate: 'person', confirmed: { by: session.who } },
@@ -271,7 +271,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     expect(await refusal(plan(await requiring(), wish))).toMatchObject(error);
     const pushed = { ...wish, files, configs: [] };
     expect(await refusal(pushAndDeploy(await requiring(), pushed, () => undefined))).toMatchObject(error);
-    expect(await (await stg.open()).ledger.deployments.list('payments', 5)).toEqual([]);
+    expect(await (await stg.open()).record.deployments.list('payments', 5)).toEqual([]);
     expect(await refusal(rollback(await requiring(), { ...wish, to: '1.0.0' }))).toMatchObject(error);
     expect(await deploy(await stg.open(), wish)).toBe(0);
     expect(await rollback(await requiring(), { ...wish, to: '1.0.0' })).toBe(0);
@@ -309,7 +309,7 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
     expect(await go()).toBe(0);
     expect(await go()).toBe(0);
     expect(told).toEqual([true, false]);
-    expect(await (await dev.open()).ledger.deployments.list('payments', 5)).toHaveLength(2);
+    expect(await (await dev.open()).record.deployments.list('payments', 5)).toHaveLength(2);
   });
 
   it('has the exit code of the deployment', async () => {

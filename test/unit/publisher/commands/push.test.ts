@@ -62,7 +62,7 @@ describe('push', () => {
     const answer = await push(session, options([jar], { configs: [config] }));
     expect(answer).toMatchObject({ changed: true, env: 'dev', manifest: { pushedBy: session.who } });
     expect(stage.cloud.object(stage.bucket, jarKey(bytes))?.body.equals(bytes)).toBe(true);
-    const manifest = await (await stage.open()).ledger.versions.readManifest('payments', '1.4.2');
+    const manifest = await (await stage.open()).record.versions.readManifest('payments', '1.4.2');
     expect(manifest.artifacts).toEqual([
       { name: 'payments.jar', size: bytes.length, sha256: sha256(bytes), role: 'package' },
       { name: 'application-dev.yaml', size: 5, sha256: sha256(Buffer.from('a: 1\n')), role: 'config' },
@@ -115,7 +115,7 @@ describe('push', () => {
     const losers = results.filter((result) => result.status === 'rejected');
     expect(winners).toHaveLength(1);
     expect(losers).toMatchObject([{ reason: { code: 'VERSION_EXISTS' } }]);
-    const manifest = await first.ledger.versions.readManifest('payments', '1.4.2');
+    const manifest = await first.record.versions.readManifest('payments', '1.4.2');
     expect(winners[0]?.value.manifest).toEqual(manifest);
     expect(pushes()).toHaveLength(1);
   });
@@ -134,9 +134,9 @@ describe('push', () => {
     await Promise.all(
       versions.map(async (version) => await push(await stage.open(), options([jar], { version }))),
     );
-    const { ledger } = await stage.open();
-    expect((await ledger.versions.newest('payments', 20)).sort()).toEqual(versions);
-    expect(versions).toContain((await ledger.versions.resolve('payments', 'latest')).version);
+    const { record } = await stage.open();
+    expect((await record.versions.newest('payments', 20)).sort()).toEqual(versions);
+    expect(versions).toContain((await record.versions.resolve('payments', 'latest')).version);
   });
 
   it('finds its own writes when their answers were lost', async () => {

@@ -26,7 +26,7 @@ async function deployed(...versions: string[]): Promise<void> {
     expect(await deploy(await stage.open(), { ...options(), ...policy, version })).toBe(0);
   }
 }
-const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value;
+const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value;
 
 it('is a new deployment of the version before, to everyone, with a higher sequence', async () => {
   await deployed('1.0.0', '1.1.0');
@@ -87,7 +87,7 @@ it('that fails exits with 1, and is not rolled back in its turn', async () => {
   await stage.agent('i-2', () => ['accepted', { state: 'broken', code: 'START_FAILED' }]);
   expect(await rollback(await stage.open(), options())).toBe(1);
   expect(await desired()).toMatchObject({ version: '1.0.0' });
-  expect(await (await stage.open()).ledger.deployments.list('payments', 10)).toHaveLength(3);
+  expect(await (await stage.open()).record.deployments.list('payments', 10)).toHaveLength(3);
 });
 
 it('with --no-wait only announces', async () => {
@@ -109,6 +109,6 @@ it('goes out without the agents’ half of a pause, so that whoever misses it co
   expect(await rollback(session, options({ despitePause: true, reason: 'it burns' }))).toBe(0);
   expect(await desired()).toMatchObject({ version: '1.0.0' });
   expect(await desired()).not.toHaveProperty('pause');
-  const record = (await session.ledger.deployments.newest('payments'))?.value;
+  const record = (await session.record.deployments.newest('payments'))?.value;
   expect(record).toMatchObject({ reason: 'it burns', despitePause: { reason: 'audit', by: session.who } });
 });

@@ -46,7 +46,7 @@ async function desire(stage: Stage, service: string, version: string): Promise<v
     sequence: 1,
     changedBy: 'ann@desk',
   } as const;
-  await (await stage.open()).ledger.desired.move({ ...change, deployment: '01JDB2Q0V7M3N8T5R9XKZC4W6H' });
+  await (await stage.open()).record.desired.move({ ...change, deployment: '01JDB2Q0V7M3N8T5R9XKZC4W6H' });
 }
 
 const look = async (environments: string[], change: object = {}) =>
@@ -69,7 +69,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     await desire(stg, 'payments', '1.4.2');
     put(stg, 'payments', 'i-2', '1.4.2');
     put(stg, 'payments', 'i-3', '1.4.1', { active: false, pinned: true, state: 'broken' });
-    await (await stg.open()).ledger.pauses.write('payments', {
+    await (await stg.open()).record.pauses.write('payments', {
       paused: true,
       by: 'ann',
       at: AT,

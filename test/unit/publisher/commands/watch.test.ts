@@ -39,9 +39,9 @@ const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
   ...change,
 });
 const watching = (deployment: string, timeoutMs = 60_000) => ({ deployment, timeoutMs, detach: never() });
-const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value;
+const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value;
 const newest = async () =>
-  (await (await stage.open()).ledger.deployments.newest('payments'))?.value as DeploymentRecord;
+  (await (await stage.open()).record.deployments.newest('payments'))?.value as DeploymentRecord;
 /** 1.1.0 was announced, and heard. */
 const reached = () =>
   expect
@@ -167,7 +167,7 @@ describe('a deployment that nobody settled', () => {
 it('a deployment that is over is shown, and its exit code told again', async () => {
   finish.resolve('rolled-back');
   expect(await deploy(await stage.open(), options())).toBe(1);
-  const records = await (await stage.open()).ledger.deployments.list('payments', 10);
+  const records = await (await stage.open()).record.deployments.list('payments', 10);
   const failed = records.find((one) => one.status === 'failed') as DeploymentRecord;
   const session = await stage.open();
   expect(await watch(session, watching(failed.deployment))).toBe(1);
@@ -178,9 +178,9 @@ it('a rollback that its publisher did not live to begin is begun by the watch', 
   finish.resolve('rolled-back');
   expect(await deploy(await stage.open(), options({ onFailure: 'stop' }))).toBe(1);
   const session = await stage.open();
-  const stored = await session.ledger.deployments.newest('payments');
+  const stored = await session.record.deployments.newest('payments');
   if (stored === undefined) throw new Error('no deployment');
-  await session.ledger.deployments.update(stored, { rollBackTo: '1.0.0' });
+  await session.record.deployments.update(stored, { rollBackTo: '1.0.0' });
   expect(await watch(session, watching(stored.value.deployment))).toBe(1);
   expect(await newest()).toMatchObject({ action: 'rollback', status: 'succeeded' });
   expect(await desired()).toMatchObject({ version: '1.0.0', sequence: (await newest()).sequence });
@@ -200,9 +200,9 @@ describe.each([
     finish.resolve('rolled-back');
     expect(await refused).toMatchObject({ code: 'AWS_UNREACHABLE' });
     const session = await stage.open();
-    const left = await session.ledger.deployments.newest('payments');
+    const left = await session.record.deployments.newest('payments');
     if (left?.value.rollbackOf === undefined) throw new Error('no rollback');
-    await session.ledger.deployments.update(left, recorded);
+    await session.record.deployments.update(left, recorded);
     expect(await go(session, watching(left.value.rollbackOf))).toBe(1);
     const { deployment, sequence } = left.value;
     expect(await newest()).toMatchObject({

@@ -116,7 +116,7 @@ describe('people are told', () => {
   it('of a rollback, a pause and its end, and of nothing that was only looked at', async () => {
     const notify = await openWebhook();
     await tell(notify, (session) => deploy(session, options('1.0.0')));
-    const newest = (await (await stage.open()).ledger.deployments.newest('payments'))?.value.deployment ?? '';
+    const newest = (await (await stage.open()).record.deployments.newest('payments'))?.value.deployment ?? '';
     const before = webhook.texts.length;
     await tell(notify, (session) => watch(session, { deployment: newest, timeoutMs: 5000, detach: never() }));
     expect(webhook.texts).toHaveLength(before);

@@ -23,9 +23,9 @@ const options = (version: string, change: Partial<DeployOptions> = {}): DeployOp
 
 /** Somebody changes the service until told to end. */
 async function held(): Promise<() => Promise<void>> {
-  const { ledger } = await stage.open(new HandClock());
+  const { record } = await stage.open(new HandClock());
   const deployment = newUlid(Date.now());
-  const lock = await ledger.locks.take({
+  const lock = await record.locks.take({
     ...{ service: 'payments', command: 'deploy', deployment, signal: never() },
   });
   return async () => await lock.release();
@@ -52,8 +52,8 @@ function leftBehind(ageMs: number): void {
 }
 
 const versions = async () => {
-  const { ledger } = await stage.open();
-  return (await ledger.deployments.list('payments', 9)).map((one) => one.version).reverse();
+  const { record } = await stage.open();
+  return (await record.deployments.list('payments', 9)).map((one) => one.version).reverse();
 };
 
 describe('the line', () => {
@@ -79,7 +79,7 @@ describe('the line', () => {
     await Promise.all([first.done, second.done]);
     expect(await versions()).toEqual(['1.0.0', '1.1.0']);
     expect(waiting()).toEqual([]);
-    const newest = (await second.session.ledger.deployments.newest('payments'))?.value;
+    const newest = (await second.session.record.deployments.newest('payments'))?.value;
     expect(newest?.line?.waitedMs).toBeGreaterThan(0);
   }, 40_000);
 
@@ -95,7 +95,7 @@ describe('the line', () => {
     await release();
     await Promise.all([first.done, jumper.done]);
     expect(await versions()).toEqual(['1.1.0', '1.0.0']);
-    const [, jumped] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    const [, jumped] = await (await stage.open()).record.deployments.list('payments', 2);
     expect(jumped?.line).toMatchObject({ jumped: 'card payments fail', overtook: [first.session.who] });
   }, 40_000);
 

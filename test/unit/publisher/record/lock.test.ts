@@ -32,7 +32,7 @@ async function leftBehind(ageMs: number): Promise<void> {
 
 describe('taking the lock', () => {
   it('writes the next sequence with its owner in one conditional PUT; gaps stay', async () => {
-    const { locks } = (await stage.open()).ledger;
+    const { locks } = (await stage.open()).record;
     const first = await locks.take(wanted());
     expect(first.sequence).toBe(1);
     expect(stored()).toMatchObject({ sequence: 1, owner: { command: 'deploy', pid: process.pid } });
@@ -47,8 +47,8 @@ describe('taking the lock', () => {
     const clock = new HandClock();
     const holder = await stage.open(clock);
     const mine = wanted();
-    const lock = await holder.ledger.locks.take(mine);
-    const refused = (await stage.open()).ledger.locks.take(wanted());
+    const lock = await holder.record.locks.take(mine);
+    const refused = (await stage.open()).record.locks.take(wanted());
     await expect(refused).rejects.toMatchObject({
       code: 'LOCKED',
       message: expect.stringMatching(new RegExp(`${holder.who}.*deploy ${mine.deployment}.* since 20`)),
@@ -59,7 +59,7 @@ describe('taking the lock', () => {
 
   it('of twenty at once exactly one gets it', async () => {
     const sessions = await Promise.all(Array.from({ length: 20 }, () => stage.open(new HandClock())));
-    const tries = await Promise.allSettled(sessions.map(({ ledger }) => ledger.locks.take(wanted())));
+    const tries = await Promise.allSettled(sessions.map(({ record }) => record.locks.take(wanted())));
     const won = tries.filter((one) => one.status === 'fulfilled');
     expect(won).toHaveLength(1);
     expect(stored().sequence).toBe(1);
@@ -70,11 +70,11 @@ describe('taking the lock', () => {
   it('goes on from the desired state when someone deleted the lock', async () => {
     const session = await stage.open();
     const { artifacts } = await stage.publish('payments', '1.0.0');
-    await session.ledger.desired.move({
+    await session.record.desired.move({
       ...{ service: 'payments', version: '1.0.0', artifacts, action: 'deploy', sequence: 41 },
       ...{ deployment: newUlid(0), changedBy: 'ci' },
     });
-    const lock = await session.ledger.locks.take(wanted());
+    const lock = await session.record.locks.take(wanted());
     expect(lock.sequence).toBe(42);
     await lock.release();
   });
@@ -83,7 +83,7 @@ describe('taking the lock', () => {
     const writes = (asked: { operation: string; key?: string }) =>
       asked.operation === 'PutObject' && asked.key === KEY;
     stage.cloud.fail('answer-lost', writes);
-    const { locks } = (await stage.open()).ledger;
+    const { locks } = (await stage.open()).record;
     const first = await locks.take(wanted());
     expect(first.sequence).toBe(1);
     stage.cloud.fail('answer-lost', writes);
@@ -101,7 +101,7 @@ describe('a lock whose publisher is dead', () => {
     const clock = new HandClock();
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
-    const lock = await clock.during(session.ledger.locks.take(wanted()), 1000);
+    const lock = await clock.during(session.record.locks.take(wanted()), 1000);
     expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
     expect(lock.sequence).toBe(8);
     expect(notes(session.events)[0]).toMatch(/mallory@ci.*no sign of life.*1 min/);
@@ -110,14 +110,14 @@ describe('a lock whose publisher is dead', () => {
 
   it('is not taken over within its first 60 s of silence', async () => {
     await leftBehind(STALE_MS / 2);
-    await expect((await stage.open()).ledger.locks.take(wanted())).rejects.toMatchObject({ code: 'LOCKED' });
+    await expect((await stage.open()).record.locks.take(wanted())).rejects.toMatchObject({ code: 'LOCKED' });
   });
 
   it('is left alone when it comes back to life while it is watched', async () => {
     const clock = new HandClock();
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
-    const taking = session.ledger.locks.take(wanted());
+    const taking = session.record.locks.take(wanted());
     await expect.poll(() => notes(session.events)).toHaveLength(1);
     const { nonce: _, ...rest } = stored() as { nonce?: string };
     stage.cloud.putObject(stage.bucket, KEY, JSON.stringify({ ...rest, nonce: 'alive' }));
@@ -129,9 +129,9 @@ describe('a lock whose publisher is dead', () => {
     const clock = new HandClock();
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
-    expect(await session.ledger.locks.look('payments')).toMatchObject({ state: 'stale', sequence: 7 });
+    expect(await session.record.locks.look('payments')).toMatchObject({ state: 'stale', sequence: 7 });
     clock.advance(STALE_MS);
-    const lock = await session.ledger.locks.take(wanted());
+    const lock = await session.record.locks.take(wanted());
     expect(notes(session.events)).toEqual([]);
     await lock.release();
   });
@@ -140,7 +140,7 @@ describe('a lock whose publisher is dead', () => {
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(new HandClock());
     const stop = new AbortController();
-    const taking = session.ledger.locks.take(wanted(stop.signal));
+    const taking = session.record.locks.take(wanted(stop.signal));
     await expect.poll(() => notes(session.events)).toHaveLength(1);
     stop.abort(new Error('enough'));
     await expect(taking).rejects.toThrow('enough');
@@ -150,7 +150,7 @@ describe('a lock whose publisher is dead', () => {
 describe('holding the lock', () => {
   it('beats every 15 s, so that nobody finds it silent', async () => {
     const clock = new HandClock();
-    const lock = await (await stage.open(clock)).ledger.locks.take(wanted());
+    const lock = await (await stage.open(clock)).record.locks.take(wanted());
     const before = stage.cloud.object(stage.bucket, KEY)?.etag;
     clock.advance(HEARTBEAT_MS);
     await expect.poll(() => stage.cloud.object(stage.bucket, KEY)?.etag).not.toBe(before);
@@ -159,7 +159,7 @@ describe('holding the lock', () => {
   });
 
   it('gives the next sequence to a deployment that follows under the same lock', async () => {
-    const lock = await (await stage.open()).ledger.locks.take(wanted());
+    const lock = await (await stage.open()).record.locks.take(wanted());
     const follows = newUlid(Date.now());
     expect(await lock.next(follows)).toBe(2);
     expect(stored()).toMatchObject({ sequence: 2, owner: { deployment: follows } });
@@ -168,7 +168,7 @@ describe('holding the lock', () => {
 
   it('is over once someone else has it: FENCED, and releasing leaves the other’s lock alone', async () => {
     const clock = new HandClock();
-    const lock = await (await stage.open(clock)).ledger.locks.take(wanted());
+    const lock = await (await stage.open(clock)).record.locks.take(wanted());
     await leftBehind(0);
     clock.advance(HEARTBEAT_MS);
     await expect.poll(() => lock.lost.aborted).toBe(true);
@@ -184,7 +184,7 @@ describe('holding the lock', () => {
   it('survives a time without S3, saying so once', async () => {
     const clock = new HandClock();
     const session = await stage.open(clock);
-    const lock = await session.ledger.locks.take(wanted());
+    const lock = await session.record.locks.take(wanted());
     stage.cloud.fail('unavailable', (asked) => asked.operation === 'PutObject', 4);
     clock.advance(HEARTBEAT_MS);
     await expect.poll(() => notes(session.events), { timeout: 20_000 }).toHaveLength(1);
@@ -198,7 +198,7 @@ describe('holding the lock', () => {
   it('is not lost by a beat that was stored and whose answer was lost: it goes on from there', async () => {
     const clock = new HandClock();
     const session = await stage.open(clock);
-    const lock = await session.ledger.locks.take(wanted());
+    const lock = await session.record.locks.take(wanted());
     const beats = (asked: { operation: string; key?: string }) =>
       asked.operation === 'PutObject' && asked.key === KEY;
     stage.cloud.fail('answer-lost', beats);
@@ -217,7 +217,7 @@ describe('holding the lock', () => {
   }, 40_000);
 
   it('is not lost by a next sequence whose answer was lost: the one after it is taken', async () => {
-    const lock = await (await stage.open()).ledger.locks.take(wanted());
+    const lock = await (await stage.open()).record.locks.take(wanted());
     const writes = (asked: { operation: string; key?: string }) =>
       asked.operation === 'PutObject' && asked.key === KEY;
     stage.cloud.fail('answer-lost', writes);

@@ -7,7 +7,7 @@ let stage: Stage;
 let objects: Objects;
 beforeAll(async () => {
   stage = await openStage();
-  objects = (await stage.open()).ledger.objects;
+  objects = (await stage.open()).record.objects;
 });
 afterAll(async () => await stage.close());
 

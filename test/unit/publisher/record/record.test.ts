@@ -22,7 +22,7 @@ const desiredKey = keys.desired('dev', 'payments');
 
 describe('the desired state', () => {
   it('names what it said before, also after the same version again', async () => {
-    const { desired } = session.ledger;
+    const { desired } = session.record;
     expect(await desired.move(change(1))).not.toHaveProperty('previous');
     await desired.move(change(2));
     expect(await desired.move(change(3, { version: '1.2.0' }))).toMatchObject({ previous: '1.1.0' });
@@ -30,8 +30,8 @@ describe('the desired state', () => {
   });
 
   it('never goes back to a lower sequence', async () => {
-    await session.ledger.desired.move(change(5));
-    await expect(session.ledger.desired.move(change(4))).rejects.toMatchObject({
+    await session.record.desired.move(change(5));
+    await expect(session.record.desired.move(change(4))).rejects.toMatchObject({
       code: 'FENCED',
       message: expect.stringContaining('sequence 5'),
     });
@@ -39,42 +39,42 @@ describe('the desired state', () => {
 
   it('written twice for one deployment is written once', async () => {
     const one = change(1);
-    await session.ledger.desired.move(one);
+    await session.record.desired.move(one);
     const etag = stage.cloud.object(stage.bucket, desiredKey)?.etag;
-    await session.ledger.desired.move(one);
+    await session.record.desired.move(one);
     expect(stage.cloud.object(stage.bucket, desiredKey)?.etag).toBe(etag);
   });
 
   it('of many writers at once ends as the highest sequence says', async () => {
     const others = await Promise.all(Array.from({ length: 4 }, () => stage.open()));
-    await Promise.allSettled(others.map((one, index) => one.ledger.desired.move(change(index + 1))));
-    expect((await session.ledger.desired.read('payments'))?.value.sequence).toBe(4);
+    await Promise.allSettled(others.map((one, index) => one.record.desired.move(change(index + 1))));
+    expect((await session.record.desired.read('payments'))?.value.sequence).toBe(4);
   });
 
   it('that cannot be read is an error that names it, never “none”, and is not overwritten', async () => {
     for (const text of ['', 'garbage', '{"version":"1.0.0"}']) {
       stage.cloud.putObject(stage.bucket, desiredKey, text);
-      const reading = session.ledger.desired.read('payments');
+      const reading = session.record.desired.read('payments');
       await expect(reading).rejects.toMatchObject({
         code: 'SIGNATURE_INVALID',
         message: expect.stringContaining(desiredKey),
       });
-      await expect(session.ledger.desired.move(change(9))).rejects.toThrow();
+      await expect(session.record.desired.move(change(9))).rejects.toThrow();
     }
   });
 
   it('of another service, copied here, is refused', async () => {
-    await session.ledger.desired.move(change(1, { service: 'billing' }));
+    await session.record.desired.move(change(1, { service: 'billing' }));
     const other = stage.cloud.object(stage.bucket, keys.desired('dev', 'billing'))?.body ?? '';
     stage.cloud.putObject(stage.bucket, desiredKey, other);
-    await expect(session.ledger.desired.read('payments')).rejects.toMatchObject({ code: 'DOCUMENT_INVALID' });
+    await expect(session.record.desired.read('payments')).rejects.toMatchObject({ code: 'DOCUMENT_INVALID' });
   });
 
   it('is not taken for a manifest, whatever lies where', async () => {
-    await session.ledger.desired.move(change(1));
+    await session.record.desired.move(change(1));
     const text = stage.cloud.object(stage.bucket, desiredKey)?.body ?? '';
     stage.cloud.putObject(stage.bucket, keys.manifest('payments', '1.1.0'), text);
-    await expect(session.ledger.versions.readManifest('payments', '1.1.0')).rejects.toMatchObject({
+    await expect(session.record.versions.readManifest('payments', '1.1.0')).rejects.toMatchObject({
       code: 'SIGNATURE_INVALID',
     });
   });
@@ -86,7 +86,7 @@ describe('versions', () => {
     const push = (version: string) => ({ version, pushedAt: new Date().toISOString(), pushedBy: 'ci' });
     const index = { v: 1, nonce: 'n', pushes: [push('1.10.0'), push('1.9.0')] };
     stage.cloud.putObject(stage.bucket, keys.index('payments'), JSON.stringify(index));
-    expect((await session.ledger.versions.resolve('payments', 'latest')).version).toBe('1.10.0');
+    expect((await session.record.versions.resolve('payments', 'latest')).version).toBe('1.10.0');
   });
 
   it('without a readable index are those whose manifests are there, the newest first', async () => {
@@ -95,13 +95,13 @@ describe('versions', () => {
     stage.cloud.putObject(stage.bucket, keys.artifact('payments', '2.0.0', 'a'.repeat(64), 'app.jar'), 'x');
     const old = stage.cloud.object(stage.bucket, keys.manifest('payments', '1.0.0'));
     old?.lastModified.setTime(0);
-    expect(await session.ledger.versions.newest('payments', 9)).toEqual(['0.9.0', '1.0.0']);
+    expect(await session.record.versions.newest('payments', 9)).toEqual(['0.9.0', '1.0.0']);
     stage.cloud.putObject(stage.bucket, keys.index('payments'), 'not json');
-    expect((await session.ledger.versions.resolve('payments', 'latest')).version).toBe('0.9.0');
+    expect((await session.record.versions.resolve('payments', 'latest')).version).toBe('0.9.0');
   });
 
   it('latest of a service that has none is refused as unknown', async () => {
-    await expect(session.ledger.versions.resolve('payments', 'latest')).rejects.toMatchObject({
+    await expect(session.record.versions.resolve('payments', 'latest')).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
     });
   });
@@ -110,7 +110,7 @@ describe('versions', () => {
 describe('deployments', () => {
   const create = async (id: string, sequence: number, by: Session = session) => {
     const now = new Date().toISOString();
-    return await by.ledger.deployments.create({
+    return await by.record.deployments.create({
       ...{ v: 1, deployment: id, env: 'dev', service: 'payments', version: '1.0.0', previous: null },
       ...{ action: 'deploy', sequence, issuedBy: 'ci', from: { user: 'u', host: 'h' }, artifacts },
       ...{ expected: [], announcedAt: now, expiresAt: now, strategy: 'all', desiredFirst: false },
@@ -123,31 +123,31 @@ describe('deployments', () => {
     const ids = [newUlid(1), newUlid(2), newUlid(3)];
     for (const [index, id] of ids.entries()) await create(id, index + 1);
     stage.cloud.putObject(stage.bucket, keys.deployment('dev', 'payments', ids[1] ?? ''), '{"v":1}');
-    const listed = await session.ledger.deployments.list('payments', 10);
+    const listed = await session.record.deployments.list('payments', 10);
     expect(listed.map((one) => one.deployment)).toEqual([ids[2], ids[0]]);
     expect(notes(session.events)).toEqual([expect.stringContaining(ids[1] ?? '')]);
-    expect(await session.ledger.deployments.list('payments', 1)).toHaveLength(1);
+    expect(await session.record.deployments.list('payments', 1)).toHaveLength(1);
   });
 
   it('the newest is the one with the highest sequence, whatever the clocks of its publishers said', async () => {
     await create(newUlid(9000), 1);
     const later = newUlid(1000);
     await create(later, 2);
-    expect((await session.ledger.deployments.newest('payments'))?.value.deployment).toBe(later);
+    expect((await session.record.deployments.newest('payments'))?.value.deployment).toBe(later);
   });
 
   it('an id belongs to one service and is found there', async () => {
     const id = newUlid(1);
     await create(id, 1);
     stage.cloud.putObject(stage.bucket, keys.lock('dev', 'billing'), '{}');
-    expect(await session.ledger.deployments.find(id)).toBe('payments');
+    expect(await session.record.deployments.find(id)).toBe('payments');
     await expect(create(id, 2)).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   });
 
   it('a record is not overwritten by who has not seen its last change', async () => {
     const stored = await create(newUlid(1), 1);
-    await session.ledger.deployments.update(stored, { status: 'failed' });
-    const late = session.ledger.deployments.update(stored, { status: 'succeeded' });
+    await session.record.deployments.update(stored, { status: 'failed' });
+    const late = session.record.deployments.update(stored, { status: 'succeeded' });
     await expect(late).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   });
 
@@ -165,7 +165,7 @@ describe('deployments', () => {
     put('i-2', report('i-1'));
     put('i-3', { ...report('i-3'), deployment: newUlid(2) });
     put('i-4', '{"half":');
-    const reader = session.ledger.deployments.reportReader('payments', id);
+    const reader = session.record.deployments.reportReader('payments', id);
     expect((await reader()).map((one) => one.instance)).toEqual(['i-1']);
     expect(notes(session.events)).toHaveLength(3);
     expect(await reader()).toEqual([]);

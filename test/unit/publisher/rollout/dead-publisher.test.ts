@@ -101,8 +101,8 @@ async function everyRequest(
 }
 
 const newest = async (service: string) =>
-  (await (await stage.open()).ledger.deployments.newest(service))?.value;
-const desired = async (service: string) => (await (await stage.open()).ledger.desired.read(service))?.value;
+  (await (await stage.open()).record.deployments.newest(service))?.value;
+const desired = async (service: string) => (await (await stage.open()).record.desired.read(service))?.value;
 
 describe('killed at any request', () => {
   it('of a deploy: a watch settles what has reached the agents, and the next deploy succeeds', async () => {
@@ -147,7 +147,7 @@ describe('killed at any request', () => {
       expect(await deploy(await stage.open(), { ...options(service, '1.0.0'), wait: false })).toBe(0);
       await expect.poll(() => runs.get(`${service} i-1`)).toBe('1.0.0');
       const lived = await dying(n, (session) => deploy(session, options(service, '1.1.0')));
-      const records = await (await stage.open()).ledger.deployments.list(service, 5);
+      const records = await (await stage.open()).record.deployments.list(service, 5);
       const failed = records.find((record) => record.version === '1.1.0');
       const left = records[0]?.status !== 'succeeded';
       if (failed?.status === 'failed' && left) undone += 1;

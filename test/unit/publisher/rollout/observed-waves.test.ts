@@ -31,7 +31,7 @@ beforeEach(async () => {
   deploying = deploy(driver, options({}));
   deploying.catch(() => undefined);
   await until(() => driver.events.some((event) => event.type === 'waiting'));
-  id = (await driver.ledger.deployments.newest('payments'))?.value.deployment ?? '';
+  id = (await driver.record.deployments.newest('payments'))?.value.deployment ?? '';
 }, 60_000);
 afterEach(async () => await stage.close());
 

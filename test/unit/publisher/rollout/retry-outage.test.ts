@@ -32,7 +32,7 @@ const options = (strategy: Partial<Strategy>, change: Partial<DeployOptions> = {
   strategy: { ...ROLLING, ...strategy } as Strategy,
 });
 const announced = () => stage.cloud.requests.filter(({ operation }) => operation === 'Publish').length;
-const newest = async () => (await (await stage.open()).ledger.deployments.newest('payments'))?.value;
+const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
 /** An instance that has a record, and no agent. */
 function silent(instance: string): void {
   const record = stage.json(keys.instance('dev', 'payments', 'i-1'));

@@ -33,7 +33,7 @@ const mine = (instance: string, running: string, fails = false): Promise<FakeAge
     running,
     { tags: where },
   );
-const newest = async () => (await (await stage.open()).ledger.deployments.newest('payments'))?.value;
+const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
 const versionsTold = (agent: FakeAgent) => [
   ...new Set(agent.heard.flatMap((said) => ('version' in said && said.targets ? [said.version] : []))),
 ];
@@ -51,7 +51,7 @@ it.each([
       ...{ action: 'rollback', version: '1.1.0', status: 'succeeded', targets: ['i-7', 'i-8'] },
     });
     for (const agent of agents) expect(versionsTold(agent)).toEqual(['2.0.0', '1.1.0']);
-    expect((await (await stage.open()).ledger.desired.read('payments'))?.value.version).toBe('1.0.0');
+    expect((await (await stage.open()).record.desired.read('payments'))?.value.version).toBe('1.0.0');
   },
 );
 

@@ -48,8 +48,8 @@ async function fleet(scripts: Record<string, readonly (typeof FAILS)[number][]> 
 
 const waves = (events: readonly PublisherEvent[]) =>
   events.flatMap((event) => (event.type === 'wave' ? [event.instances.length] : []));
-const desired = async () => (await (await stage.open()).ledger.desired.read('payments'))?.value.version;
-const newest = async () => (await (await stage.open()).ledger.deployments.newest('payments'))?.value;
+const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value.version;
+const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
 /** What each agent was told to do with this version. */
 const told = (agents: readonly FakeAgent[], version = '1.1.0') =>
   agents.map((agent) =>
@@ -158,7 +158,7 @@ describe('a gate after the canary', () => {
     const canary = wave.type === 'wave' ? wave.instances[0] : '';
     await agents[Number(canary?.slice(2)) - 1]?.leave();
     expect(await deploying).toBe(1);
-    const [, failed] = await (await stage.open()).ledger.deployments.list('payments', 3);
+    const [, failed] = await (await stage.open()).record.deployments.list('payments', 3);
     expect(failed?.outcome).toContain('does not run well any more');
   }, 60_000);
 
@@ -166,7 +166,7 @@ describe('a gate after the canary', () => {
     await fleet();
     const ask = async () => false;
     expect(await deploy(await stage.open(), options({ strategy: person, ask }))).toBe(1);
-    const [rollback, cancelled] = await (await stage.open()).ledger.deployments.list('payments', 2);
+    const [rollback, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);
     expect(cancelled).toMatchObject({ status: 'cancelled' });
     expect(rollback).toMatchObject({ action: 'rollback', version: '1.0.0', status: 'succeeded' });
   });
