@@ -3,18 +3,17 @@ import { join } from 'node:path';
 import { MATRIX, PROOFS, type Proof, type Row } from './reliability.ts';
 
 /**
- * vitest's global set-up of the suites that prove rows of the matrix: when they are over, what they proved is
- * in docs/RELIABILITY.md. What other files proved of a row keeps the figure it last had.
+ * The global set-up of the test suites that prove rows of the matrix. When a suite ends, docs/RELIABILITY.md holds
+ * what it proved. What other files proved of a row keeps its last figure.
  */
 
 const DOC = 'docs/RELIABILITY.md';
-const HEAD = `# What the agent and the publisher survive
+const HEAD = `# Reliability: what the agent and the publisher survive
 
-Written by the test run (test/support/reliability-doc.ts): each row is a fault, what is promised, and the tests that
-really do it with the figures they last saw. \`npm test\`, \`npm run test:long\`, \`npm run fault\` and \`npm run e2e\` renew them.
-
-| fault | promise | proven by, and last seen |
-| --- | --- | --- |
+The test suites write this page (\`test/support/reliability-doc.ts\`). Each section is one fault: what happens, what is
+promised, and the tests that cause the fault for real, with the figures of their last run. \`npm test\`,
+\`npm run test:fault\`, \`npm run test:long\`, \`npm run fault\` and \`npm run e2e\` renew the figures.
+The word before the colon is the name that a test uses for the fault in \`proved('NAME', …)\`.
 `;
 const NOT_PROVEN = 'not proven yet';
 
@@ -30,17 +29,17 @@ export function teardown(): void {
   renewDoc(proofs);
 }
 
-/** Writes the page anew, with these proofs in it. */
+/** Rewrites the page with these proofs in it. */
 export function renewDoc(proofs: readonly Proof[]): void {
   const before = existsSync(DOC) ? readFileSync(DOC, 'utf8') : '';
   const text = composeDoc(proofs, before, (by) => by.startsWith('npm ') || existsSync(by));
-  // The same bytes are not written again: whoever watches the file is left in peace.
+  // Unchanged text is not written: programs that watch the file see no change.
   if (text !== before) writeFileSync(DOC, text);
 }
 
 /**
- * The page: for each row what every file proved of it, those of `proofs` as they say, the others, as far as
- * `exists` still knows them, as `before` has them.
+ * The page. What the files of `proofs` proved replaces what the page said of them. What other files proved stays as
+ * `before` has it, as long as `exists` still knows the file.
  */
 export function composeDoc(
   proofs: readonly Proof[],
@@ -48,39 +47,41 @@ export function composeDoc(
   exists: (provenBy: string) => boolean,
 ): string {
   const kept = entriesOf(before);
-  const lines = (Object.keys(MATRIX) as Row[]).map((row) => {
+  const sections = (Object.keys(MATRIX) as Row[]).map((row) => {
     const { fault, promise } = MATRIX[row];
-    const entries = new Map([...(kept.get(fault) ?? [])].filter(([by]) => exists(by)));
+    const entries = new Map([...(kept.get(row) ?? [])].filter(([by]) => exists(by)));
     const renewed = Map.groupBy(
       proofs.filter((proof) => proof.row === row),
       ({ provenBy }) => provenBy,
     );
-    for (const [by, of] of renewed)
-      entries.set(by, [...new Set(of.map(({ figure }) => cell(figure)))].join('; '));
+    for (const [by, of] of renewed) entries.set(by, [...new Set(of.map(({ figure }) => oneLine(figure)))]);
     const shown = [...entries]
       .sort(([a], [b]) => a.localeCompare(b))
-      .map(([by, figures]) => `\`${by}\`: ${figures}`);
-    return `| ${fault} | ${promise} | ${shown.length > 0 ? shown.join('<br>') : NOT_PROVEN} |`;
+      .map(([by, figures]) => [`- \`${by}\``, ...figures.map((figure) => `  - ${figure}`)].join('\n'));
+    const list = shown.length > 0 ? shown.join('\n') : NOT_PROVEN;
+    return `\n## ${row}: ${fault}\n\nPromise: ${promise}\n\n${list}\n`;
   });
-  return `${HEAD}${lines.join('\n')}\n`;
+  return HEAD + sections.join('');
 }
 
-/** By fault, what the page says each file proved. */
-function entriesOf(page: string): Map<string, Map<string, string>> {
-  const rows = page.split('\n').map((line) => line.split(/(?<!\\)\|/).map((text) => text.trim()));
+/** By row, what the page says each file proved. */
+function entriesOf(page: string): Map<string, Map<string, string[]>> {
+  const [, ...sections] = page.split(/^## /m);
   return new Map(
-    rows
-      .filter((cells) => cells.length === 5)
-      .map(([, fault = '', , proven = '']) => [
-        fault,
-        new Map(
-          proven.split('<br>').flatMap((entry) => {
-            const [, by, figures] = /^`([^`]+)`: (.*)$/.exec(entry) ?? [];
-            return by === undefined || figures === undefined ? [] : [[by, figures] as const];
-          }),
-        ),
-      ]),
+    sections.map((section) => {
+      const entries = new Map<string, string[]>();
+      let figures: string[] = [];
+      for (const line of section.split('\n')) {
+        const by = /^- `([^`]+)`$/.exec(line)?.[1];
+        const figure = /^ {2}- (.*)$/.exec(line)?.[1];
+        if (by !== undefined) {
+          figures = [];
+          entries.set(by, figures);
+        } else if (figure !== undefined) figures.push(figure);
+      }
+      return [section.slice(0, section.indexOf(':')), entries];
+    }),
   );
 }
 
-const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+const oneLine = (text: string) => text.replaceAll('\n', ' ');

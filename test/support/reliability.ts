@@ -3,159 +3,170 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 
 /**
- * The rows of the fault matrix, and how a test says that it proved one. docs/RELIABILITY.md is written from
- * what the tests said (test/support/reliability-doc.ts), so that it cannot promise what no test has seen.
+ * The rows of the fault matrix, and how a test records that it proved one. docs/RELIABILITY.md is written from
+ * these records (test/support/reliability-doc.ts), so it cannot promise what no test has seen.
  */
 export const MATRIX = {
   kill: {
-    fault: 'SIGKILL of the agent before, during or after any step, also while recovering',
+    fault: 'SIGKILL of the agent before, during or after any step, and during recovery',
     promise:
-      'The next start resumes or rolls back; the service runs one whole version; one ending is reported.',
+      'the next start resumes or rolls back; the service runs one complete version; one ending is reported.',
   },
   'kill-random': {
     fault: 'SIGKILL from outside at random times',
-    promise: 'The same, wherever it hits.',
+    promise: 'the same as above.',
   },
   durability: {
     fault: 'Power loss',
-    promise: 'What a rename publishes is on disk before it, and the rename itself right after it.',
+    promise:
+      'what a rename publishes is synced to disk before the rename; the rename is synced right after it.',
   },
   'power-loss': {
-    fault: 'Power loss at each point, un-synced writes forgotten',
+    fault: 'Power loss at each point; writes that were not synced are lost',
     promise: '`current` points at a complete release and the journal opens.',
   },
   'disk-full': {
     fault: 'Disk full in staging, journal or service directory',
     promise:
-      'Refused before anything stops, the old version untouched, space given back, works again with room.',
+      'the deployment is refused before anything stops; the old version is untouched; the space is freed; deployments work again once there is room.',
   },
   inodes: {
     fault: 'Inodes exhausted, read-only file system',
-    promise: 'As with a full disk.',
+    promise: 'the same as with a full disk.',
   },
   download: {
-    fault: 'Truncated, corrupt, endless or slow body; 503; connection reset mid-body',
+    fault: 'A download is truncated, corrupt, endless or slow; 503; the connection is reset',
     promise:
-      'Stopped at the signed size, resumed by range, believed by sha256 only; else `failed`, nothing changed.',
+      'the download stops at the signed size, resumes by range, and counts only with the right sha256; otherwise `failed` with nothing changed.',
   },
   duplicate: {
-    fault: 'Duplicate announcement, also mid-deploy; redelivery after a crash',
-    promise: 'One deployment, the same report.',
+    fault: 'A duplicate announcement, also during a deployment; redelivery after a crash',
+    promise: 'one deployment, the same report.',
   },
   order: {
-    fault: 'Reordered, replayed or expired announcement',
+    fault: 'A reordered, replayed or expired announcement',
     promise: '`superseded` or `rejected`, also after restarts; the highest valid sequence wins.',
   },
   forged: {
-    fault: 'Forged, wrong key, `alg: none`, key confusion, one altered byte, other environment',
-    promise: 'Refused, logged, deleted; the loop goes on.',
+    fault:
+      'A forged announcement: wrong key, `alg: none`, key confusion, one altered byte, another environment',
+    promise: 'it is refused, logged and deleted; the agent continues.',
   },
   poison: {
-    fault: 'Poison messages: not JSON, huge, deep, wrong types',
-    promise: 'As above, and memory stays flat.',
+    fault: 'Poison messages: not JSON, huge, deeply nested, wrong types',
+    promise: 'the same as above, and memory use stays flat.',
   },
   'queue-gone': {
-    fault: 'Queue, subscription or topic deleted under the agent',
-    promise: 'Made again after the time AWS asks for, then the desired state is read.',
+    fault: 'The queue, the subscription or the topic is deleted while the agent runs',
+    promise: 'the agent creates it again after the time that AWS requires, then reads the desired state.',
   },
   outage: {
-    fault: 'AWS away for minutes, credentials expired, endpoint refuses',
-    promise: 'The service never notices; the agent recovers by itself; what was announced meanwhile arrives.',
+    fault: 'AWS does not answer for minutes, credentials expire, the endpoint refuses connections',
+    promise:
+      'the service is not affected; the agent recovers by itself; what was announced in the meantime arrives.',
   },
   'lost-answer': {
-    fault: 'A write succeeds and its answer is lost',
-    promise: 'Recognised as one’s own; nothing is done twice.',
+    fault: 'A write succeeds but its answer is lost',
+    promise: 'the writer recognises its own write; nothing is done twice.',
   },
   clock: {
-    fault: 'Clock an hour off',
-    promise: 'Expiry is judged by AWS’s clock.',
+    fault: 'The clock is wrong by an hour',
+    promise: 'expiry is decided by AWS’s clock.',
   },
   restart: {
-    fault: 'Agent stopped or restarted mid-deploy',
-    promise: 'A checkpoint, then it goes on; never two copies of a hook.',
+    fault: 'The agent is stopped or restarted during a deployment',
+    promise: 'the agent saves a checkpoint and continues from it; two copies of a hook never run.',
   },
   'crash-loop': {
-    fault: 'Service crashes after its health check passed',
-    promise: 'The watch period sees it and rolls back.',
+    fault: 'The service crashes after its health check passed',
+    promise: 'the watch period detects it and the instance rolls back.',
   },
   'stop-hangs': {
-    fault: 'Stop hangs, TERM is ignored, start hangs',
-    promise: 'Bounded, then KILL or rollback.',
+    fault: 'The stop hangs, SIGTERM is ignored, the start hangs',
+    promise: 'the wait has a limit; after it, SIGKILL or rollback.',
   },
   health: {
-    fault: 'Health flapping, redirecting, slow, wrong body, late, port taken by another',
-    promise: 'Passes only if right often enough in a row in time; a single 5xx is no verdict.',
+    fault:
+      'The health check flaps, redirects, is slow or late, has the wrong body, or another program has the port',
+    promise:
+      'the check passes only after enough right answers in a row within the deadline; a single 5xx decides nothing.',
   },
   broken: {
     fault: 'The rollback fails as well',
-    promise: '`broken`, once, loudly; no loop.',
+    promise: 'one `broken` ending, reported as an error; no retry loop.',
   },
   archive: {
-    fault: 'Archives with `../`, absolute names, leaving links, devices, setuid, bombs, duplicates',
-    promise: 'Refused whole before anything is switched.',
+    fault:
+      'An archive with `../`, absolute names, links that leave it, devices, setuid files, a bomb, duplicates',
+    promise: 'the whole archive is refused before anything is switched.',
   },
   symlink: {
-    fault: 'A symbolic link planted in staging or in the service directory',
-    promise: 'Not followed.',
+    fault: 'A symbolic link is planted in staging or in the service directory',
+    promise: 'the agent does not follow it.',
   },
   retry: {
-    fault: 'Retry after a failure',
-    promise: 'Really installs again.',
+    fault: 'A retry after a failure',
+    promise: 'the version is installed again.',
   },
   prune: {
-    fault: 'Pruning',
-    promise: 'Never current, last-good, previous-good, or what a live process has open.',
+    fault: 'Old releases are pruned',
+    promise:
+      'the current, the last good and the previous good release stay, and every release that a live process has open.',
   },
   'state-files': {
-    fault: 'Journal truncated or corrupted at every byte',
-    promise: 'The last whole record wins; the rest is set aside and named; the agent starts and converges.',
+    fault: 'The journal is truncated or corrupted at every byte',
+    promise: 'the last whole record counts; the rest is set aside and named; the agent starts and converges.',
   },
   'report-lost': {
-    fault: 'Report cannot be sent, reply queue gone, publisher dead',
-    promise: 'The ending waits in the outbox; never a rollback for it.',
+    fault: 'A report cannot be sent, the reply queue is gone, the publisher is dead',
+    promise: 'the ending waits in the outbox; nothing rolls back because of it.',
   },
   clone: {
-    fault: 'An image made of a running instance',
-    promise: 'The other instance id is noticed: releases kept, the rest reset, converged.',
+    fault: 'An image is made of a running instance',
+    promise: 'the agent notices the other instance id, keeps the releases, resets the rest, and converges.',
   },
   late: {
-    fault: 'Booted after the announcement, or asleep through it',
-    promise: 'Converges by itself.',
+    fault: 'The instance boots after the announcement, or sleeps through it',
+    promise: 'it converges by itself.',
   },
   reboot: {
-    fault: '`systemctl reboot` in mid-deploy: units go down under the agent',
-    promise: 'No verdict from it; after the boot it goes on, with a fresh check; one ending.',
+    fault: '`systemctl reboot` during a deployment: units stop while the agent works',
+    promise:
+      'the stopped units decide nothing; after the boot the deployment continues with new checks; one ending.',
   },
   'self-update': {
-    fault: 'The agent deploys its own new version, which crashes, hangs, or reaches nothing',
+    fault: 'The agent deploys its own new version, which crashes, hangs, or cannot reach AWS',
     promise:
-      'systemd itself puts the old one back, and that one reports `rolled-back`; services never notice.',
+      'a systemd unit restores the old version, which reports `rolled-back`; services are not affected.',
   },
   'power-off': {
-    fault: 'The plug of an instance pulled at a random point of a deployment',
+    fault: 'An instance loses power at a random point of a deployment',
     promise:
-      'After the boot the service runs old or new, whole; one ending per deployment; last-good is there.',
+      'after the boot the service runs the complete old or new version; one ending per deployment; the last good release is there.',
   },
   dpkg: {
-    fault: 'dpkg locked, killed, or failing; a missing dependency; installed by other means',
+    fault:
+      'dpkg is locked, killed or fails; a dependency is missing; the package was installed by other means',
     promise:
-      'Refused before anything stops, waited for, taken up again, or the old .deb back; never half of it.',
+      'the deployment is refused before anything stops, waits, resumes, or restores the old .deb; the package is never left half installed.',
   },
   traffic: {
-    fault: 'Requests all the while, through a load balancer: rolling deploy, canary rolled back, bad version',
-    promise: 'With drain before the stop and undrain after the check no request fails.',
+    fault:
+      'Requests through a load balancer during a rolling deployment, a canary that rolls back, a bad version',
+    promise: 'with a drain before the stop and an undrain after the checks, no request fails.',
   },
   'publisher-killed': {
-    fault: 'Publisher killed at any point of push, deploy or rollback',
-    promise: 'Record, lock and desired state stay true; the next command finds its way.',
+    fault: 'The publisher is killed at any point of a push, a deployment or a rollback',
+    promise: 'record, lock and desired state stay consistent; the next command continues from them.',
   },
   'two-publishers': {
-    fault: 'Two publishers at once',
-    promise: 'One holds the lock; no sequence is used twice; different services do not disturb each other.',
+    fault: 'Two publishers at the same time',
+    promise:
+      'one holds the lock; no sequence number is used twice; deployments of different services do not affect each other.',
   },
   many: {
     fault: 'Fifty announcements in a second, thousands of hostile messages',
-    promise: 'Nothing lost, memory bounded, the newest wins.',
+    promise: 'nothing is lost, memory is bounded, the newest announcement wins.',
   },
 } as const satisfies Record<string, { fault: string; promise: string }>;
 
@@ -163,23 +174,20 @@ export type Row = keyof typeof MATRIX;
 
 export interface Proof {
   row: Row;
-  /** The file of the test, or the command, that did it. */
+  /** The test file, or the command, that caused the fault. */
   provenBy: string;
   figure: string;
 }
 
-/** Where the tests of one run leave what they proved. */
+/** The directory in which the tests of one run record what they proved. */
 export const PROOFS = join('node_modules', '.cache', 'trigger-deploy', 'proofs');
 
-/**
- * Says, at the end of the test that is running, that it proved `row`; `figure` is what was seen, in a few
- * words: `412 kill points`.
- */
+/** Called at the end of a test: it proved `row`. `figure` is what it saw, in a few words: `412 kill points`. */
 export function proved(row: Row, figure: string): void {
   const { testPath = '', currentTestName = '' } = expect.getState();
   const proof: Proof = { row, provenBy: testPath.slice(testPath.lastIndexOf('/test/') + 1), figure };
   mkdirSync(PROOFS, { recursive: true });
   const name = `${proof.provenBy}-${currentTestName}--${row}`.replaceAll(/[^A-Za-z0-9]+/g, '-');
-  // The end tells them apart, and the name of a file has a limit.
+  // A file name has a length limit, and the end of the name is the part that differs.
   writeFileSync(join(PROOFS, `${name.slice(-190)}.json`), JSON.stringify(proof));
 }
