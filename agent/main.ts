@@ -1,10 +1,9 @@
 import { userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { performance } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { hideBin } from 'yargs/helpers';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Aws, createAws } from '../shared/aws.ts';
+import { type Clock, createClock } from '../shared/clock.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type LogFormat, silentLog } from '../shared/log.ts';
 import { MOST_TAGS } from '../shared/report.ts';
@@ -34,14 +33,7 @@ import {
   loadAgentConfig,
 } from './config.ts';
 import { createDesiredReader } from './deploy/converge.ts';
-import type {
-  ArtifactStore,
-  Clock,
-  Identity,
-  ManifestStore,
-  PackageType,
-  ServiceManager,
-} from './deploy/ports.ts';
+import type { ArtifactStore, Identity, ManifestStore, PackageType, ServiceManager } from './deploy/ports.ts';
 import { serviceState } from './deploy/state.ts';
 import { openWorker, type ServiceWorker } from './deploy/worker.ts';
 import { debIn } from './host/deb/contents.ts';
@@ -100,7 +92,7 @@ async function run(options: Options): Promise<void> {
   const verifier = await loadVerifier(config);
   const notifier = createNotifier(process.env);
   const aws = createAws(config);
-  const clock = createClock(aws);
+  const clock = createClock(() => aws.now());
   const waiting = { notifier, clock, log };
   const identity = await identifyPatiently((signal) => identify(config, signal), waiting, stopping.signal);
   if (!identity) {
@@ -189,7 +181,7 @@ async function run(options: Options): Promise<void> {
 async function wire(options: Options): Promise<Wiring> {
   const config = await loadAgentConfig(options.config);
   const aws = createAws(config);
-  const clock = createClock(aws);
+  const clock = createClock(() => aws.now());
   const store = createArtifactStore({ aws, bucket: config.bucket });
   const serviceOf = (name: string) => {
     const service = config.services[name];
@@ -250,14 +242,6 @@ async function identify(config: AgentConfig, signal: AbortSignal): Promise<Ident
 /** Those of the config first; as many as a record holds. */
 function tagsOf(metadata: Record<string, string>, config: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries({ ...config, ...metadata, ...config }).slice(0, MOST_TAGS));
-}
-
-function createClock(aws: Aws): Clock {
-  return {
-    now: () => aws.now(),
-    monotonic: () => performance.now(),
-    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
-  };
 }
 
 function createPackage(

@@ -1,29 +1,12 @@
 import { hostname, userInfo } from 'node:os';
-import { setTimeout as wait } from 'node:timers/promises';
 import { type Aws, createAws } from '../shared/aws.ts';
+import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
 import type { Environment } from './config/load.ts';
 import type { PublisherEvent } from './events.ts';
+import type { Origin } from './record/origin.ts';
 import { type EnvironmentRecord, openRecord } from './record/record.ts';
-
-/** The times of a session, so that a test can hold them. */
-export interface Clock {
-  /** Wall time by AWS's clock, ms since the epoch. */
-  now(): number;
-  /** A clock that never jumps, ms. */
-  monotonic(): number;
-  /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
-}
-
-/** Who publishes, and from where. */
-export interface Origin {
-  user: string;
-  host: string;
-  /** The address of the CI build, when there is one. */
-  build?: string | undefined;
-}
 
 /** One run of a command in one environment: what every command works with. */
 export interface Session {
@@ -61,11 +44,7 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   const aws = createAws(env);
   const signer = once(() => loadSigningKey(env));
   const verifier = once(async () => verifierOf(await trustedKeys(env, signer)));
-  const clock: Clock = {
-    now: () => aws.now(),
-    monotonic: () => performance.now(),
-    sleep: (ms, signal) => wait(ms, undefined, { signal }),
-  };
+  const clock = createClock(() => aws.now());
   const origin = originOf(options.environment);
   const who = issuedBy(options.environment, origin);
   const record = openRecord({ env, aws, clock, who, origin, signer, verifier, emit: options.emit });

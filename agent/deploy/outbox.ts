@@ -1,6 +1,7 @@
+import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { backoffMs } from '../../shared/retry.ts';
-import type { Clock, Reporter } from './ports.ts';
+import type { Reporter } from './ports.ts';
 import { delivered, type ServiceState } from './state.ts';
 import type { StateCell } from './state-store.ts';
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts';
 import type { Artifact, Manifest } from '../../shared/manifest.ts';
 import type { InstanceRecord, Reply, Report } from '../../shared/report.ts';
 import type { ServiceState } from './state.ts';
@@ -8,14 +9,6 @@ import type { ServiceState } from './state.ts';
  *
  * Every method that waits takes a signal and ends soon after it aborts, throwing the signal's reason.
  */
-
-export interface Clock {
-  /** Wall time corrected by AWS's own clock, ms since the epoch: for expiry and for what people read. */
-  now(): number;
-  /** A clock that never jumps, ms: for deadlines and durations. */
-  monotonic(): number;
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
-}
 
 export interface ArtifactStore {
   /**

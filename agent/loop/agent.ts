@@ -1,10 +1,11 @@
 import { announcement as announcementSchema } from '../../shared/announcement.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { deadline } from '../../shared/retry.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { DesiredReader } from '../deploy/converge.ts';
-import type { Clock, Identity, Reporter } from '../deploy/ports.ts';
+import type { Identity, Reporter } from '../deploy/ports.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';
 import { admit, type Decision } from './admit.ts';
 import { type LocalOrders, takeLocalOrders } from './local-orders.ts';

@@ -1,5 +1,6 @@
+import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Clock, Identity } from '../deploy/ports.ts';
+import type { Identity } from '../deploy/ports.ts';
 import type { Notifier } from './agent.ts';
 import { repeatedly } from './repeat.ts';
 import { feedWatchdog } from './watchdog.ts';

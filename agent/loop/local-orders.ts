@@ -1,6 +1,6 @@
+import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { isOutdated, type LocalOrder, orderFromLocal } from '../deploy/local-order.ts';
-import type { Clock } from '../deploy/ports.ts';
 import { hasEnded } from '../deploy/state.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';
 import { repeatedly } from './repeat.ts';

@@ -1,7 +1,7 @@
+import type { Clock } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { backoffMs, formatMs } from '../../shared/retry.ts';
-import type { Clock } from '../deploy/ports.ts';
 
 const BACKOFF = { first: 500, longest: 60_000 }; // ms
 /** The same failure again is news after this, ms. */

@@ -1,5 +1,5 @@
+import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Clock } from '../deploy/ports.ts';
 
 /** No loop of the agent's is longer without a round: a poll lasts 20 s, a back-off a minute at most. ms */
 const STUCK_AFTER = 5 * 60 * 1000;

@@ -1,9 +1,9 @@
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { backoffMs } from '../../shared/retry.ts';
 import { bodyChunks } from '../../shared/s3-body.ts';
-import type { Clock } from '../session.ts';
 
 export interface DownloadOptions {
   s3: S3Client;

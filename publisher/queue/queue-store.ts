@@ -1,8 +1,8 @@
+import type { Clock } from '../../shared/clock.ts';
 import { isCode } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import { STALE_MS } from '../record/lock.ts';
 import { nonce, type Objects } from '../record/objects.ts';
-import type { Clock } from '../session.ts';
 import { deadIn, dropDead, type Line, lineDocument, type Sightings, sighted } from './queue.ts';
 
 /** The line of a service in the record: `line.json`, changed by conditional writes only, never deleted. */

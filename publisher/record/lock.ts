@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import type { Clock } from '../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { keys, newUlid, ulid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { note, type PublisherEvent } from '../events.ts';
-import type { Clock, Origin } from '../session.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
+import type { Origin } from './origin.ts';
 
 /**
  * One publisher at a time per service, and the fencing token.

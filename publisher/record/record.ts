@@ -1,12 +1,13 @@
 import type { Aws } from '../../shared/aws.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
 import type { Environment } from '../config/load.ts';
 import { note, type PublisherEvent } from '../events.ts';
-import type { Clock, Origin } from '../session.ts';
 import { type Deployments, openDeployments } from './deployments.ts';
 import { type DesiredStates, openDesiredStates } from './desired-state.ts';
 import { type Locks, openLocks } from './lock.ts';
 import { type Objects, openObjects } from './objects.ts';
+import type { Origin } from './origin.ts';
 import { forAgents, openPauses, type Pauses } from './pauses.ts';
 import { openVersions, type Versions } from './versions.ts';
 

@@ -1,6 +1,7 @@
+import type { Clock } from '../../../shared/clock.ts';
 import { type ErrorCode, TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
-import type { Change, Clock, PackageType, ServiceManager } from '../../deploy/ports.ts';
+import type { Change, PackageType, ServiceManager } from '../../deploy/ports.ts';
 import type { HandOver, Verdict } from './guard.ts';
 
 /**

@@ -1,8 +1,9 @@
 import { lstat } from 'node:fs/promises';
+import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { cleanTail, DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
-import type { Clock, ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
+import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type Commands, UNNOTED } from '../process/command-registry.ts';
 import type { RunCommand, RunResult } from '../process/run-command.ts';

@@ -1,7 +1,8 @@
+import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { cleanTail } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
-import type { Clock, ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
+import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { runCommand } from '../process/run-command.ts';
 
 /**

@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { onTestFinished } from 'vitest';
-import type { Clock } from '../../../agent/deploy/ports.ts';
 import { type Inbox, type Notifier, runAgent } from '../../../agent/loop/agent.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Verifier } from '../../../shared/signing.ts';
 import { heldClock } from '../host/clock.ts';

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   Check,
-  Clock,
   HealthProbe,
   Hook,
   HookRunner,
@@ -16,6 +15,7 @@ import type {
   Traffic,
 } from '../../../agent/deploy/ports.ts';
 import type { Order, ServiceState } from '../../../agent/deploy/state.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { newUlid } from '../../../shared/names.ts';

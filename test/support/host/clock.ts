@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../../../agent/deploy/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),

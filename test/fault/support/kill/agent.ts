@@ -11,7 +11,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDesiredReader } from '../../../../agent/deploy/converge.ts';
-import type { Check, Clock, Ports, ServiceConfig } from '../../../../agent/deploy/ports.ts';
+import type { Check, Ports, ServiceConfig } from '../../../../agent/deploy/ports.ts';
 import { endingOf, serviceState } from '../../../../agent/deploy/state.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
 import { openCommands } from '../../../../agent/host/process/command-registry.ts';
@@ -24,6 +24,7 @@ import { createJournal } from '../../../../agent/host/state/journal.ts';
 import { createHost } from '../../../../agent/host/system/host.ts';
 import { createNotifier } from '../../../../agent/host/system/systemd-notify.ts';
 import { runAgent } from '../../../../agent/loop/agent.ts';
+import type { Clock } from '../../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { createLog } from '../../../../shared/log.ts';
 import { loadPublicKey, verifierOf } from '../../../../shared/signing.ts';

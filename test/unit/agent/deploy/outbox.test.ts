@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createOutbox } from '../../../../agent/deploy/outbox.ts';
-import type { Clock, Journal, Reporter } from '../../../../agent/deploy/ports.ts';
+import type { Journal, Reporter } from '../../../../agent/deploy/ports.ts';
 import { initialState, type ServiceState, withEnding, withOutgoing } from '../../../../agent/deploy/state.ts';
 import { createStateCell, type StateCell } from '../../../../agent/deploy/state-store.ts';
+import type { Clock } from '../../../../shared/clock.ts';
 import { silentLog } from '../../../../shared/log.ts';
 import { newUlid } from '../../../../shared/names.ts';
 import { isEnding, type Report, type State } from '../../../../shared/report.ts';

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import type { Clock } from '../../../../agent/deploy/ports.ts';
 import { repeatedly } from '../../../../agent/loop/repeat.ts';
+import type { Clock } from '../../../../shared/clock.ts';
 
 /** Runs work that comes out as `outcomes` say, one after the other; what was logged above debug, and when it ended. */
 async function logged(outcomes: readonly ('well' | string)[], passing = 1000): Promise<string[]> {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Clock } from '../../../../agent/deploy/ports.ts';
 import type { Inbox } from '../../../../agent/loop/agent.ts';
+import type { Clock } from '../../../../shared/clock.ts';
 import { agentLoop, standingStill } from '../../../support/fleet/agent-loop.ts';
 
 const MINUTE = 60_000;
