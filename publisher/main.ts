@@ -21,20 +21,26 @@ import { resume } from './commands/resume.ts';
 import { rollback } from './commands/rollback.ts';
 import { show } from './commands/show.ts';
 import { status } from './commands/status.ts';
-import { overview } from './commands/status-all.ts';
+import { statusAll } from './commands/status-all.ts';
 import { watch } from './commands/watch.ts';
 import { type Environment, environmentNames, loadBeside, loadEnvironment } from './config/load.ts';
 import type { ExitCode, OutputFormat, PublisherEvent, Renderer } from './events.ts';
-import { openTelling } from './notify/notifier.ts';
+import { openNotifier } from './notify/notifier.ts';
 import { strategyOf } from './plan/strategy.ts';
 import { parseSize } from './plan/waves.ts';
-import * as answers from './render/answers.ts';
+import { decisionLines } from './render/decision.ts';
 import { historyLines, historyTable } from './render/history.ts';
 import { createJson, jsonLine } from './render/json.ts';
+import { keygenLines } from './render/keygen.ts';
 import { createLines } from './render/lines.ts';
 import { createTable } from './render/live-terminal.ts';
+import type { Page } from './render/page.ts';
+import { pauseLines } from './render/pause.ts';
+import { planLines, planTable } from './render/plan.ts';
+import { pushJson, pushLines, pushNote } from './render/push.ts';
 import { showLines, showTable } from './render/show.ts';
-import { overviewLines, overviewTable, overviewThings } from './render/status-all.ts';
+import { statusLines, statusTable } from './render/status.ts';
+import { statusAllJson, statusAllLines, statusAllTable } from './render/status-all.ts';
 import { coloured, oneLine, type Paint, plain } from './render/text.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -83,7 +89,7 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   if (invocation.verb === 'keygen') {
     const answer = await keygen(invocation);
     if (format === 'json') print(`${jsonLine({ type: 'keygen', ...answer })}\n`);
-    else printLines(answers.keygenLines(answer));
+    else printLines(keygenLines(answer));
     return 0;
   }
   const source = { cwd: process.cwd(), home: homedir(), variables: process.env, file: invocation.configFile };
@@ -94,23 +100,23 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
   const { detach, stop } = listenForInterrupts(invocation);
   const listeners = [(event: PublisherEvent) => renderer.event(event)];
   const emit = (event: PublisherEvent) => {
-    for (const hear of listeners) hear(event);
+    for (const listener of listeners) listener(event);
   };
   const options = { signal: stop, emit, environment: process.env, load };
   if (invocation.verb === 'status' && invocation.all) {
     const environments = await environmentNames(source);
     const open = async (name: string) =>
       await openSession(await load(name), { ...options, emit: named(name, emit) });
-    const found = await overview({ service: invocation.service, environments, open, now: Date.now });
-    if (format === 'json') printLines(overviewThings(found).map(jsonLine));
-    else printLines(format === 'table' ? overviewTable(found, page()) : overviewLines(found));
+    const found = await statusAll({ service: invocation.service, environments, open, now: Date.now });
+    if (format === 'json') printLines(statusAllJson(found).map(jsonLine));
+    else printLines(format === 'table' ? statusAllTable(found, page()) : statusAllLines(found));
     return 0;
   }
   const wanted = { name: environmentOf(invocation), orHome: invocation.verb === 'push' };
   const env = await loadEnvironment(source, wanted);
   const session = await openSession(env, options);
-  const telling = openTelling(session, process.env);
-  listeners.push(telling.hear);
+  const notifier = openNotifier(session, process.env);
+  listeners.push(notifier.onEvent);
   let thrown: unknown;
   try {
     return await command(session, invocation, { format, renderer, detach });
@@ -118,9 +124,9 @@ async function perform(invocation: Invocation): Promise<ExitCode> {
     thrown = error;
     throw error;
   } finally {
-    const untold = await telling.close(thrown);
+    const unsent = await notifier.close(thrown);
     renderer.close();
-    if (untold !== undefined) complain([`warning: ${untold}`]);
+    if (unsent !== undefined) complain([`warning: ${unsent}`]);
     session.close();
   }
 }
@@ -141,11 +147,7 @@ async function command(
   { format, renderer, detach }: Surroundings,
 ): Promise<ExitCode> {
   /** Each thing as a JSON line, else a table on a terminal and lines on a pipe. */
-  const answer = (
-    things: readonly object[],
-    table: (page: answers.Page) => string[],
-    lines: () => string[],
-  ) => {
+  const answer = (things: readonly object[], table: (page: Page) => string[], lines: () => string[]) => {
     renderer.close();
     if (format === 'json') printLines(things.map(jsonLine));
     else printLines(format === 'table' ? table(page()) : lines());
@@ -170,20 +172,20 @@ async function command(
       const planned = await plan(session, { service, version, ...stagedOptions(session.env, invocation) });
       return answer(
         [planned],
-        (page) => answers.planTable(planned, page),
-        () => answers.planLines(planned),
+        (page) => planTable(planned, page),
+        () => planLines(planned),
       );
     }
     case 'pause':
     case 'unpause': {
       const done = await (invocation.verb === 'pause' ? pause : unpause)(session, invocation);
-      const lines = () => answers.pauseLines(done);
+      const lines = () => pauseLines(done);
       return answer([done], lines, lines);
     }
     case 'confirm':
     case 'cancel': {
       const decided = await (invocation.verb === 'confirm' ? confirm : cancel)(session, invocation);
-      const lines = () => answers.decisionLines(decided);
+      const lines = () => decisionLines(decided);
       return answer([decided], lines, lines);
     }
     case 'resume': {
@@ -209,14 +211,14 @@ async function command(
         const { reason } = invocation;
         const options = { ...what, reason, ...goingOptions(session.env, invocation), ask, detach };
         const tell = (pushed: PushAnswer) => {
-          if (format === 'json') print(`${jsonLine(answers.pushThing(pushed))}\n`);
-          else session.emit(answers.pushNote(pushed, session.clock.now()));
+          if (format === 'json') print(`${jsonLine(pushJson(pushed))}\n`);
+          else session.emit(pushNote(pushed, session.clock.now()));
         };
         return await pushAndDeploy(session, options, tell);
       }
       const pushed = await push(session, what);
-      const lines = () => answers.pushLines(pushed);
-      return answer([answers.pushThing(pushed)], lines, lines);
+      const lines = () => pushLines(pushed);
+      return answer([pushJson(pushed)], lines, lines);
     }
     case 'status': {
       const found = await status(session, invocation);
@@ -224,8 +226,8 @@ async function command(
       const time = new Date(at).toISOString();
       return answer(
         services.map((one) => ({ type: 'status', time, env, ...one })),
-        (page) => answers.statusTable(found, page),
-        () => answers.statusLines(found),
+        (page) => statusTable(found, page),
+        () => statusLines(found),
       );
     }
     case 'history': {
@@ -317,7 +319,7 @@ function warningsOnly(): Renderer {
   };
 }
 
-function page(): answers.Page {
+function page(): Page {
   return { columns: stdout.isTTY ? stdout.columns : Number.POSITIVE_INFINITY, paint: painter() };
 }
 

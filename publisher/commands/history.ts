@@ -1,6 +1,6 @@
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
-import { checkExists } from './status.ts';
+import { checkServiceExists } from './guards.ts';
 
 export interface HistoryAnswer {
   type: 'history';
@@ -30,7 +30,7 @@ export async function history(session: Session, options: HistoryOptions): Promis
   const since = sinceMs === undefined ? undefined : session.clock.now() - sinceMs;
   const wanted = failed ? hasFailed : undefined;
   const found = await deployments.history(service, limit, { since, ...(wanted && { wanted }) });
-  if (found.length === 0) await checkExists(session, service);
+  if (found.length === 0) await checkServiceExists(session, service);
   return {
     ...{ type: 'history', env: session.env.name, service, at: session.clock.now() },
     deployments: found,

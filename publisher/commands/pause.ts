@@ -5,7 +5,7 @@ import { announceConverge } from '../messaging/announce.ts';
 import { inParallel } from '../record/map-limit.ts';
 import { forAgents, type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
-import { checkExists } from './status.ts';
+import { checkServiceExists } from './guards.ts';
 
 export interface PauseOptions {
   /** The whole environment when left out. */
@@ -76,7 +76,7 @@ async function change(
 /** A service may be paused before its first deployment, if something of it was pushed or an instance waits for it. */
 async function checkThere(session: Session, service: string): Promise<void> {
   const there = await session.record.deployments.services();
-  if (!there.includes(service)) await checkExists(session, service);
+  if (!there.includes(service)) await checkServiceExists(session, service);
 }
 
 /** False where the agents have nothing to obey, or know already. */

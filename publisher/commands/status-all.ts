@@ -1,12 +1,12 @@
 import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { formatMs } from '../../shared/retry.ts';
+import { fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Session } from '../session.ts';
-import { type ServiceStatus, status } from './status.ts';
+import { checkServiceKnown } from './guards.ts';
 
-export interface OverviewAnswer {
-  type: 'overview';
+export interface StatusAllAnswer {
   at: number; // ms since the epoch
-  /** In the order of the config. */
+  /** In the order of the config file. */
   environments: EnvironmentStatus[];
 }
 
@@ -18,24 +18,25 @@ export interface EnvironmentStatus {
   trouble?: TriggerDeployError;
 }
 
-export interface OverviewOptions {
+export interface StatusAllOptions {
   service?: string | undefined;
   environments: readonly string[];
   open: (env: string) => Promise<Session>;
   now: () => number;
   /** For tests, ms. */
-  patienceMs?: number;
+  timeoutMs?: number;
 }
 
-/** An environment that does not answer by then keeps nobody waiting, ms. */
-const PATIENCE_MS = 20_000;
+/** After this an environment that does not answer is shown as unreachable, ms. */
+const TIMEOUT_MS = 20_000;
 
 /**
- * What runs where, across environments: each looked at as `status` does, all at once. One that cannot be reached is
- * named with the reason, and does not spoil the rest.
- * @throws SERVICE_NOT_FOUND when no environment knows the service; what the first said when none can be reached.
+ * `trigger-deploy status --all`: the status of every environment of the config, read in parallel. An environment that
+ * cannot be reached is listed with the reason.
+ * @throws SERVICE_NOT_FOUND when no environment knows the service; the first environment's error when none can be
+ * reached; INTERRUPTED.
  */
-export async function overview(options: OverviewOptions): Promise<OverviewAnswer> {
+export async function statusAll(options: StatusAllOptions): Promise<StatusAllAnswer> {
   const { service, now } = options;
   const environments = await Promise.all(options.environments.map((env) => lookAt(env, options)));
   const [first] = environments;
@@ -44,26 +45,31 @@ export async function overview(options: OverviewOptions): Promise<OverviewAnswer
   if (service !== undefined && nowhere) {
     const names = options.environments.join(', ');
     throw new TriggerDeployError('SERVICE_NOT_FOUND', `there is no service ${service} in any of ${names}`, {
-      hint: 'trigger-deploy status --all names those there are',
+      hint: 'trigger-deploy status --all lists the services',
     });
   }
-  return { type: 'overview', at: now(), environments };
+  return { at: now(), environments };
 }
 
-async function lookAt(env: string, options: OverviewOptions): Promise<EnvironmentStatus> {
-  const { service, open, patienceMs = PATIENCE_MS } = options;
+async function lookAt(env: string, options: StatusAllOptions): Promise<EnvironmentStatus> {
+  const { service, open, timeoutMs = TIMEOUT_MS } = options;
+  const servicesOf = async () => {
+    const session = await open(env);
+    const services = await fleetStatus(session, service);
+    await checkServiceKnown(session, service, services);
+    return services;
+  };
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    const text = `it did not answer within ${formatMs(patienceMs)}`;
+    const text = `no answer within ${formatMs(timeoutMs)}`;
     late.reject(new TriggerDeployError('TIMEOUT', text));
-  }, patienceMs);
+  }, timeoutMs);
   try {
-    const look = async () => await status(await open(env), { service });
-    const { services } = await Promise.race([look(), late.promise]);
+    const services = await Promise.race([servicesOf(), late.promise]);
     return { env, services };
   } catch (error) {
     if (isCode(error, 'INTERRUPTED')) throw error;
-    // It is there, and the service is not in it.
+    // The environment answered: it has no such service.
     if (isCode(error, 'SERVICE_NOT_FOUND')) return { env, services: [] };
     return { env, services: [], trouble: asTriggerDeployError(error) };
   } finally {

@@ -1,11 +1,6 @@
-import type { Desired } from '../../shared/desired.ts';
-import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
-import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
-import { note } from '../events.ts';
-import { rollCall } from '../messaging/reply-queue.ts';
-import { inParallel } from '../record/map-limit.ts';
-import type { Pause } from '../record/pauses.ts';
+import { fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Session } from '../session.ts';
+import { checkServiceKnown } from './guards.ts';
 
 export interface StatusAnswer {
   type: 'status';
@@ -14,132 +9,12 @@ export interface StatusAnswer {
   services: ServiceStatus[];
 }
 
-export interface ServiceStatus {
-  service: string;
-  desired: Desired | undefined;
-  /** Why the desired state cannot be read: that is not the same as none. */
-  trouble: string | undefined;
-  /** What keeps it from being changed. */
-  pause: Pause | undefined;
-  instances: InstanceStatus[];
-}
-
-export interface InstanceStatus extends InstanceRecord {
-  /** Whether it answered the roll call just now; else this is what it said last. */
-  answered: boolean;
-  /** Whether it runs another version than it should. */
-  drift: boolean;
-}
-
-/** How long a look waits for answers, ms. */
-const WAIT_MS = 1000;
-const READS = 8;
-
-/**
- * Who is there, with what: a roll call, and for those who do not answer what they said last. A look, not a
- * gate: what is missing is shown, and only what cannot be looked at is an error.
- */
+/** `trigger-deploy status [SERVICE]`. @throws SERVICE_NOT_FOUND, and as `fleetStatus`. */
 export async function status(
   session: Session,
-  options: { service?: string | undefined },
+  { service }: { service?: string | undefined },
 ): Promise<StatusAnswer> {
-  const { deployments } = session.record;
-  const { service } = options;
-  const names = service === undefined ? await deployments.services() : [service];
-  const recorded = await inParallel(names, READS, async (name) => ({
-    name,
-    records: await deployments.instances(name),
-    ...(await desiredOf(session, name)),
-  }));
-  const known = new Set(recorded.flatMap(({ records }) => records.map((record) => record.instance)));
-  const answers = await ask(session, service, [...known]);
-  const answered = answers
-    .flatMap((answer) => answer.services)
-    .filter((one) => service === undefined || one.service === service);
-  for (const name of new Set(answered.map((one) => one.service))) {
-    if (recorded.some((one) => one.name === name)) continue;
-    recorded.push({ name, records: [], ...(await desiredOf(session, name)) });
-  }
-  const services = recorded.map(({ name, records, desired, trouble, pause }) => ({
-    ...{ service: name, desired, trouble, pause },
-    instances: merge(
-      records,
-      answered.filter((one) => one.service === name),
-      desired?.version,
-    ),
-  }));
-  if (
-    service !== undefined &&
-    services.every((one) => !one.desired && !one.trouble && !one.instances.length)
-  ) {
-    await checkExists(session, service);
-  }
-  services.sort((a, b) => (a.service < b.service ? -1 : 1));
+  const services = await fleetStatus(session, service);
+  await checkServiceKnown(session, service, services);
   return { type: 'status', env: session.env.name, at: session.clock.now(), services };
-}
-
-async function desiredOf(
-  session: Session,
-  service: string,
-): Promise<Pick<ServiceStatus, 'desired' | 'trouble' | 'pause'>> {
-  const pause = await pauseOf(session, service);
-  try {
-    return { desired: (await session.record.desired.read(service))?.value, trouble: undefined, pause };
-  } catch (error) {
-    if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID', 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
-    return { desired: undefined, trouble: error.message, pause };
-  }
-}
-
-/** Whoever looks without a key to verify with sees the rest. */
-async function pauseOf(session: Session, service: string): Promise<Pause | undefined> {
-  try {
-    return await session.record.pauses.of(service);
-  } catch (error) {
-    if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
-    const text = `whether ${service} is paused is not known: ${error.message}`;
-    note(session, text, 'warning');
-    return undefined;
-  }
-}
-
-/** Whoever may look but not publish still sees what the record holds. */
-async function ask(
-  session: Session,
-  service: string | undefined,
-  known: readonly string[],
-): Promise<RollCallAnswer[]> {
-  try {
-    return await rollCall(session, { service, known, waitMs: WAIT_MS });
-  } catch (error) {
-    if (session.signal.aborted || isCode(error, 'AWS_UNREACHABLE', 'INTERNAL')) throw error;
-    const text = `nobody was asked, this is what the record holds: ${messageOf(error)}`;
-    note(session, text, 'warning');
-    return [];
-  }
-}
-
-/** Pure: an answer counts more than the record; both are judged by the version that should run. */
-function merge(
-  records: readonly InstanceRecord[],
-  answers: readonly InstanceRecord[],
-  wanted: string | undefined,
-): InstanceStatus[] {
-  const by = new Map<string, InstanceRecord & { answered: boolean }>();
-  for (const record of records) by.set(record.instance, { ...record, answered: false });
-  for (const answer of answers) by.set(answer.instance, { ...answer, answered: true });
-  return [...by.values()]
-    .map((one) => ({ ...one, drift: wanted !== undefined && one.version !== wanted }))
-    .sort((a, b) => (a.instance < b.instance ? -1 : 1));
-}
-
-/** @throws SERVICE_NOT_FOUND naming those there are, unless something of it was pushed. */
-export async function checkExists(session: Session, service: string): Promise<void> {
-  const { versions, deployments } = session.record;
-  if ((await versions.newest(service, 1)).length > 0) return;
-  const there = (await deployments.services()).filter((name) => name !== service);
-  const hint = there.length > 0 ? `there are: ${there.join(', ')}` : 'nothing was deployed there yet';
-  throw new TriggerDeployError('SERVICE_NOT_FOUND', `there is no service ${service} in ${session.env.name}`, {
-    hint,
-  });
 }

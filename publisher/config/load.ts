@@ -10,7 +10,6 @@ import {
 } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { envName, topicName } from '../../shared/names.ts';
-import type { WebhookPlace } from '../notify/webhook.ts';
 import {
   configuration,
   type EnvironmentInFile,
@@ -20,6 +19,7 @@ import {
   type NotifyInFile,
   type ServiceDefaults,
 } from './schema.ts';
+import type { WebhookPlace } from './webhook-place.ts';
 
 /** One environment as the commands use it: complete, variables applied, paths absolute. */
 export interface Environment {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { envName, serviceName } from '../../shared/names.ts';
-import { isWebhook } from '../notify/webhook.ts';
+import { isWebhookAddress } from './webhook-place.ts';
 
 /** The form of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what belongs there. */
 
@@ -68,7 +68,7 @@ const notify = z
   .strictObject(
     {
       webhook: z
-        .custom<string>((value) => typeof value === 'string' && isWebhook(value), {
+        .custom<string>((value) => typeof value === 'string' && isWebhookAddress(value), {
           error: 'expected an https address; what is there is not shown, as it is a secret',
         })
         .optional(),

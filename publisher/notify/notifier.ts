@@ -5,14 +5,14 @@ import type { PublisherEvent } from '../events.ts';
 import type { Session } from '../session.ts';
 import { type Notice, openNotices } from './notice.ts';
 import { noticeText } from './notice-text.ts';
-import { NotTold, postToWebhook, webhookAddress } from './webhook.ts';
+import { NotSent, postToWebhook, webhookAddress } from './webhook.ts';
 
 /**
  * Tells people and programs what a command does: the environment's webhook and its events topic, beside the command
  * and never in its way. What cannot be told is given up after a few seconds and changes nothing.
  */
-export interface Telling {
-  hear(event: PublisherEvent): void;
+export interface Notifier {
+  onEvent(event: PublisherEvent): void;
   /**
    * Sends what is still to be sent, for 3 s at most; `error` is what the command ended with.
    * @returns what could not be told, in one sentence; undefined where all was.
@@ -32,17 +32,17 @@ interface Bounds {
 }
 type Send = (notice: Notice, bounds: Bounds) => Promise<void>;
 
-export function openTelling(
+export function openNotifier(
   session: Session,
   variables: Readonly<Record<string, string | undefined>>,
-): Telling {
+): Notifier {
   const { env } = session;
   const { webhook, events } = env.notify ?? {};
   const notices = openNotices(session);
   const over = new AbortController();
   let trouble: string | undefined;
   const failed = (whom: string, type: string, error: unknown) => {
-    const why = error instanceof NotTold ? error.message : awsErrorName(error) || 'an error';
+    const why = error instanceof NotSent ? error.message : awsErrorName(error) || 'an error';
     trouble ??= `${whom} of ${env.name} was not told of "${type}": ${why}; the deployment is not touched by it`;
   };
 
@@ -55,8 +55,8 @@ export function openTelling(
           const until = performance.now() + MESSAGE_MS;
           const signal = AbortSignal.any([over.signal, AbortSignal.timeout(MESSAGE_MS)]);
           await send(notice, { until, signal }).catch((error) => {
-            const late = signal.aborted && !(error instanceof NotTold);
-            failed(whom, notice.type, late ? new NotTold('no answer in time') : error);
+            const late = signal.aborted && !(error instanceof NotSent);
+            failed(whom, notice.type, late ? new NotSent('no answer in time') : error);
           });
         });
       },
@@ -80,7 +80,7 @@ export function openTelling(
   }
 
   return {
-    hear(event) {
+    onEvent(event) {
       try {
         tell(notices.of(event));
       } catch (error) {

@@ -1,31 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
+import { isWebhookAddress, type WebhookPlace } from '../config/webhook-place.ts';
 
 /**
  * A Slack-compatible incoming webhook. Its address is a secret, for whoever has it can write there: nothing here
  * throws or returns a text that holds it, nor what its server answered.
  */
 
-/** Where the address lies. */
-export type WebhookPlace = { address: string } | { file: string } | { variable: string };
-
 /** The pause before the one retry, where the server names none, ms. */
 const PAUSE_MS = 300;
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
-/** https, or http to this machine; no user and password, which fetch would refuse by telling them. */
-export function isWebhook(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, hostname, username, password } = new URL(text);
-  const encrypted = protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname));
-  return encrypted && username === '' && password === '';
-}
-
 /** Why somebody could not be told, in words that may be shown. */
-export class NotTold extends Error {}
+export class NotSent extends Error {}
 
-/** @throws NotTold when there is none, or it is not an https address. */
+/** @throws NotSent when there is none, or it is not an https address. */
 export async function webhookAddress(
   place: WebhookPlace,
   variables: Readonly<Record<string, string | undefined>>,
@@ -36,19 +24,19 @@ export async function webhookAddress(
       ? [await readFile(place.file, 'utf8').catch(notReadable(place.file)), place.file]
       : [variables[place.variable] ?? '', `the variable ${place.variable}`];
   const address = text.trim();
-  if (address === '') throw new NotTold(`${where} is ${'file' in place ? 'empty' : 'not set'}`);
-  if (!isWebhook(address)) throw new NotTold(`what ${where} holds is not an https address`);
+  if (address === '') throw new NotSent(`${where} is ${'file' in place ? 'empty' : 'not set'}`);
+  if (!isWebhookAddress(address)) throw new NotSent(`what ${where} holds is not an https address`);
   return address;
 }
 
 const notReadable = (file: string) => (cause: NodeJS.ErrnoException) => {
-  throw new NotTold(`${file} cannot be read (${cause.code ?? 'unknown'})`);
+  throw new NotSent(`${file} cannot be read (${cause.code ?? 'unknown'})`);
 };
 
 /**
  * POSTs `{text}`, and once more where that may help and `until` (performance.now()) leaves the time. Redirections are
  * not followed: the text would go to somebody else.
- * @throws NotTold.
+ * @throws NotSent.
  */
 export async function postToWebhook(
   address: string,
@@ -59,12 +47,12 @@ export async function postToWebhook(
   for (let last = false; ; last = true) {
     const { trouble, mayPass, pauseMs } = await attempt(address, body, signal);
     if (trouble === undefined) return;
-    if (signal.aborted || last || !mayPass) throw new NotTold(trouble);
+    if (signal.aborted || last || !mayPass) throw new NotSent(trouble);
     if (performance.now() + pauseMs >= until) {
-      throw new NotTold(`${trouble}, and no time is left to try again`);
+      throw new NotSent(`${trouble}, and no time is left to try again`);
     }
     await wait(pauseMs, undefined, { signal }).catch(() => {
-      throw new NotTold(trouble);
+      throw new NotSent(trouble);
     });
   }
 }

@@ -1,7 +1,7 @@
 import { formatMs } from '../../shared/retry.ts';
 import type { HistoryAnswer } from '../commands/history.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
-import type { Page } from './answers.ts';
+import type { Page } from './page.ts';
 import { aligned, lineOf, localTime, oneLine, type Span, type Tone } from './text.ts';
 
 /** What happened to a service, newest first. Pure. */

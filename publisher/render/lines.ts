@@ -1,7 +1,7 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
 import { bytesText, oneLine, tailLines, timeOfDay } from './text.ts';
-import { stageWords } from './wave-text.ts';
+import { waveText } from './wave-text.ts';
 
 /** What went before, as far as the next line speaks of it. */
 interface Before {
@@ -48,7 +48,7 @@ function linesOf(event: PublisherEvent, before: Before): string[] {
       return [`${time} ${event.level === 'warning' ? 'warning: ' : ''}${oneLine(event.text)}`];
     case 'wave':
     case 'waiting':
-      return [`${time} ${before.service} ${stageWords(event)}`];
+      return [`${time} ${before.service} ${waveText(event)}`];
     case 'pause':
       return [];
     case 'progress': {

@@ -2,7 +2,7 @@ import type { PublisherEvent, Renderer } from '../events.ts';
 import { epilogue, frame, type Surface } from './deployment-table.ts';
 import { after, emptyView, type View } from './deployment-view.ts';
 import { oneLine, type Paint, width } from './text.ts';
-import { stageWords } from './wave-text.ts';
+import { waveText } from './wave-text.ts';
 
 /** The window a table is drawn in. Its size is asked for anew at each drawing: windows are resized. */
 interface Terminal {
@@ -75,7 +75,7 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
 
   /** What scrolls away above the table, in one line. */
   const spoken = (event: PublisherEvent): string | undefined => {
-    if (event.type === 'wave' || event.type === 'waiting') return stageWords(event);
+    if (event.type === 'wave' || event.type === 'waiting') return waveText(event);
     if (event.type !== 'note') return undefined;
     return `${event.level === 'warning' ? paint('warn', 'warning: ') : ''}${oneLine(event.text)}`;
   };

@@ -3,11 +3,11 @@ import { formatMs } from '../../shared/retry.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { Rolling } from '../record/deployments.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
-import type { Page } from './answers.ts';
 import { lookOf, reasonText, versionsText } from './deployment-table.ts';
 import type { Row } from './deployment-view.ts';
 import { changeText, fromText, OUTCOMES } from './history.ts';
 import { reportTail, reportText } from './lines.ts';
+import type { Page } from './page.ts';
 import { aligned, bytesText, lineOf, localTime, oneLine, type Span } from './text.ts';
 
 /** All that is known of one deployment: who, when, from where, why, in which waves, how it went. Pure. */

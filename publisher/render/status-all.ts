@@ -1,11 +1,11 @@
-import type { ServiceStatus } from '../commands/status.ts';
-import type { EnvironmentStatus, OverviewAnswer } from '../commands/status-all.ts';
-import type { Page } from './answers.ts';
+import type { EnvironmentStatus, StatusAllAnswer } from '../commands/status-all.ts';
+import type { ServiceStatus } from '../rollout/fleet-status.ts';
+import type { Page } from './page.ts';
 import { aligned, lineOf, oneLine, type Span, type Tone } from './text.ts';
 
 /** What runs where, side by side: a row per service, a column per environment. Pure. */
 
-export function overviewTable({ environments }: OverviewAnswer, page: Page): string[] {
+export function statusAllTable({ environments }: StatusAllAnswer, page: Page): string[] {
   const reached = environments.filter((one) => one.trouble === undefined);
   const head: Span[] = [{ text: '' }, ...reached.map(({ env }): Span => ({ text: env, tone: 'strong' }))];
   const rows = servicesOf(environments).map((name): Span[] => [
@@ -22,7 +22,7 @@ export function overviewTable({ environments }: OverviewAnswer, page: Page): str
 }
 
 /** `payments dev 1.4.3 3 of 3`, `prd unreachable AWS_DENIED: …`. */
-export function overviewLines({ environments }: OverviewAnswer): string[] {
+export function statusAllLines({ environments }: StatusAllAnswer): string[] {
   const lines = servicesOf(environments).flatMap((name) =>
     environments.flatMap(({ env, services }) => {
       const found = services.find(({ service }) => service === name);
@@ -36,7 +36,7 @@ export function overviewLines({ environments }: OverviewAnswer): string[] {
 }
 
 /** The same for a program: what `status` says of each, and who cannot be reached. */
-export function overviewThings({ environments, at }: OverviewAnswer): object[] {
+export function statusAllJson({ environments, at }: StatusAllAnswer): object[] {
   const time = new Date(at).toISOString();
   return environments.flatMap(({ env, services, trouble }): object[] => {
     if (trouble === undefined) return services.map((one) => ({ type: 'status', time, env, ...one }));

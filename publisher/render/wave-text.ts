@@ -4,7 +4,7 @@ import type { PublisherEvent } from '../events.ts';
 type Stage = Extract<PublisherEvent, { type: 'wave' | 'waiting' }>;
 
 /** `wave 2 of 5, batch of 4: i-a, i-b, i-c, i-d`; what a rollout waits for, and how it goes on. */
-export function stageWords(event: Stage): string {
+export function waveText(event: Stage): string {
   if (event.type === 'wave') {
     const { wave, of, kind, instances } = event;
     const size = kind === 'canary' ? 'canary' : `batch of ${instances.length}`;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { overview } from '../../../../publisher/commands/status-all.ts';
-import { overviewLines, overviewTable, overviewThings } from '../../../../publisher/render/status-all.ts';
+import { statusAll } from '../../../../publisher/commands/status-all.ts';
+import { statusAllJson, statusAllLines, statusAllTable } from '../../../../publisher/render/status-all.ts';
 import { plain } from '../../../../publisher/render/text.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
@@ -50,7 +50,7 @@ async function desire(stage: Stage, service: string, version: string): Promise<v
 }
 
 const look = async (environments: string[], change: object = {}) =>
-  await overview({
+  await statusAll({
     environments,
     now: () => Date.parse(AT),
     open: async (env) => {
@@ -77,20 +77,20 @@ describe('status --all', { timeout: 20_000 }, () => {
     });
 
     const answer = await look(['dev', 'stg', 'prd']);
-    expect(overviewTable(answer, page)).toEqual([
+    expect(statusAllTable(answer, page)).toEqual([
       '            dev                            stg',
       'edge-proxy  none desired 1 there SILENT 1  –',
       'payments    1.4.3 1 of 1                   1.4.2 1 of 2 DRIFT 1 BROKEN 1 DOWN 1 PINNED 1 SILENT 2 PAUSED',
       '',
       'prd cannot be reached: cannot list s3://acme-prd: AWS refuses',
     ]);
-    expect(overviewLines(answer)).toEqual([
+    expect(statusAllLines(answer)).toEqual([
       'edge-proxy dev none desired 1 there SILENT 1',
       'payments dev 1.4.3 1 of 1',
       'payments stg 1.4.2 1 of 2 DRIFT 1 BROKEN 1 DOWN 1 PINNED 1 SILENT 2 PAUSED',
       'prd unreachable AWS_DENIED: cannot list s3://acme-prd: AWS refuses',
     ]);
-    expect(overviewThings(answer)).toMatchObject([
+    expect(statusAllJson(answer)).toMatchObject([
       { type: 'status', time: AT, env: 'dev', service: 'edge-proxy' },
       { type: 'status', env: 'dev', service: 'payments', desired: { version: '1.4.3' } },
       { type: 'status', env: 'stg', service: 'payments', pause: { by: 'ann' } },
@@ -102,7 +102,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     put(dev, 'edge-proxy', 'i-1', '2.0.0');
     put(stg, 'payments', 'i-2', '1.4.2');
     const answer = await look(['dev', 'stg'], { service: 'payments' });
-    expect(overviewTable(answer, page)).toEqual([
+    expect(statusAllTable(answer, page)).toEqual([
       '          dev  stg',
       'payments  –    none desired 1 there SILENT 1',
     ]);
@@ -114,15 +114,15 @@ describe('status --all', { timeout: 20_000 }, () => {
 
   it('waits for no environment that does not answer', async () => {
     put(dev, 'payments', 'i-1', '1.4.3');
-    const answer = await look(['slow', 'dev'], { patienceMs: 3000 });
-    expect(overviewLines(answer)).toEqual([
+    const answer = await look(['slow', 'dev'], { timeoutMs: 3000 });
+    expect(statusAllLines(answer)).toEqual([
       'payments dev none desired 1 there SILENT 1',
-      'slow unreachable TIMEOUT: it did not answer within 3.0 s',
+      'slow unreachable TIMEOUT: no answer within 3.0 s',
     ]);
   });
 
   it('is refused with the reason when none can be reached', async () => {
     await expect(look(['prd'])).rejects.toBe(lost);
-    expect(overviewTable(await look([]), page)).toEqual(['nothing was deployed yet']);
+    expect(statusAllTable(await look([]), page)).toEqual(['nothing was deployed yet']);
   });
 });

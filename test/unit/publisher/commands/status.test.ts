@@ -3,9 +3,9 @@ import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { history } from '../../../../publisher/commands/history.ts';
 import { show } from '../../../../publisher/commands/show.ts';
 import { status } from '../../../../publisher/commands/status.ts';
-import { statusLines, statusTable } from '../../../../publisher/render/answers.ts';
 import { historyLines, historyTable } from '../../../../publisher/render/history.ts';
 import { showLines, showTable } from '../../../../publisher/render/show.ts';
+import { statusLines, statusTable } from '../../../../publisher/render/status.ts';
 import { plain } from '../../../../publisher/render/text.ts';
 import { keys } from '../../../../shared/names.ts';
 import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
@@ -95,7 +95,7 @@ describe('status', () => {
     await expect(status(await stage.open(), { service: 'paymnets' })).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
       message: 'there is no service paymnets in dev',
-      hint: 'there are: payments',
+      hint: 'known services: payments',
     });
   });
 });
@@ -150,7 +150,7 @@ describe('history and show', () => {
     });
     await expect(history(await stage.open(), { service: 'payments', limit: 5 })).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
-      hint: 'nothing was deployed there yet',
+      hint: 'nothing is deployed in dev yet',
     });
     await stage.publish('payments', '1.0.0');
     const none = await history(await stage.open(), { service: 'payments', limit: 5 });

@@ -16,7 +16,7 @@ import { rollback } from '../../../../publisher/commands/rollback.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
 import type { Notify } from '../../../../publisher/config/load.ts';
 import { notice } from '../../../../publisher/notify/notice.ts';
-import { openTelling, type Telling } from '../../../../publisher/notify/notifier.ts';
+import { type Notifier, openNotifier } from '../../../../publisher/notify/notifier.ts';
 import type { Strategy } from '../../../../publisher/plan/strategy.ts';
 import type { Session } from '../../../../publisher/session.ts';
 import { clientsOf } from '../../../support/cloud/clients.ts';
@@ -56,25 +56,28 @@ async function tapped(name: string): Promise<string> {
 const published = () => stage.cloud.messages('deploy-events').map((text) => notice.parse(JSON.parse(text)));
 
 /** A session whose events are told, as `main.ts` wires it. */
-async function telling(notify: Notify, variables = {}): Promise<{ session: Session; told: Telling }> {
+async function withNotifier(
+  notify: Notify,
+  variables = {},
+): Promise<{ session: Session; notifier: Notifier }> {
   const opened = await stage.open();
   const base: Session = { ...opened, env: { ...opened.env, notify } };
-  const told = openTelling(base, variables);
+  const notifier = openNotifier(base, variables);
   const emit: Session['emit'] = (event) => {
     opened.emit(event);
-    told.hear(event);
+    notifier.onEvent(event);
   };
-  return { session: { ...base, emit }, told };
+  return { session: { ...base, emit }, notifier };
 }
 
 /** Runs a command and what is told of it to the end: what could not be told. */
-async function tell(notify: Notify, work: (session: Session) => Promise<unknown>, variables = {}) {
-  const { session, told } = await telling(notify, variables);
+async function notified(notify: Notify, work: (session: Session) => Promise<unknown>, variables = {}) {
+  const { session, notifier } = await withNotifier(notify, variables);
   const thrown = await work(session).then(
     () => undefined,
     (error: unknown) => error,
   );
-  return { untold: await told.close(thrown) };
+  return { unsent: await notifier.close(thrown) };
 }
 
 const options = (version: string): DeployOptions => ({
@@ -93,11 +96,11 @@ const texts = () => webhook.texts.map((text) => text.replaceAll(new RegExp(ID, '
 describe('people are told', () => {
   it('of a start, a success, a failure with its reason and the way back, and programs as documented', async () => {
     const notify = { ...(await openWebhook()), events };
-    const { session, told } = await telling(notify);
+    const { session, notifier } = await withNotifier(notify);
     const who = session.who;
     expect(await deploy(session, { ...options('1.1.0'), reason: 'fix <!channel> & more' })).toBe(0);
     expect(await deploy(session, options('1.2.0'))).toBe(1);
-    expect(await told.close()).toBeUndefined();
+    expect(await notifier.close()).toBeUndefined();
     expect(texts()).toEqual([
       `payments 1.1.0 in dev started by ${who}: fix &lt;!channel&gt; &amp; more · ID`,
       expect.stringMatching(
@@ -115,20 +118,22 @@ describe('people are told', () => {
 
   it('of a rollback, a pause and its end, and of nothing that was only looked at', async () => {
     const notify = await openWebhook();
-    await tell(notify, (session) => deploy(session, options('1.0.0')));
+    await notified(notify, (session) => deploy(session, options('1.0.0')));
     const newest = (await (await stage.open()).record.deployments.newest('payments'))?.value.deployment ?? '';
     const before = webhook.texts.length;
-    await tell(notify, (session) => watch(session, { deployment: newest, timeoutMs: 5000, detach: never() }));
+    await notified(notify, (session) =>
+      watch(session, { deployment: newest, timeoutMs: 5000, detach: never() }),
+    );
     expect(webhook.texts).toHaveLength(before);
     const { service, wait, timeoutMs, allowMissing, detach } = options('');
-    await tell(notify, (session) =>
+    await notified(notify, (session) =>
       rollback(session, { service, wait, timeoutMs, allowMissing, detach, to: '1.1.0', reason: 'slow' }),
     );
-    await tell(notify, paused);
-    await tell(notify, paused);
-    await tell(notify, unpaused);
-    await tell(notify, (session) => pause(session, { reason: 'quarter end' }));
-    await tell(notify, (session) => unpause(session, {}));
+    await notified(notify, paused);
+    await notified(notify, paused);
+    await notified(notify, unpaused);
+    await notified(notify, (session) => pause(session, { reason: 'quarter end' }));
+    await notified(notify, (session) => unpause(session, {}));
     expect(texts().slice(before)).toEqual([
       expect.stringMatching(/^payments 1\.0\.0 → 1\.1\.0 in dev \(rollback\) started by \S+: slow · ID$/),
       expect.stringMatching(
@@ -147,7 +152,7 @@ describe('people are told', () => {
     const strategy: Strategy = { ...gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
     const over = new AbortController();
     const build = { user: 'ci', host: 'jenkins', build: 'https://ci/job/7/' };
-    const deploying = tell(notify, async (session) => {
+    const deploying = notified(notify, async (session) => {
       const from = { ...session, origin: build };
       return await deploy(from, { ...options('1.0.0'), strategy, detach: over.signal });
     });
@@ -160,7 +165,7 @@ describe('people are told', () => {
       `left alone: its publisher does not follow it any more; trigger-deploy resume ${id} --env dev`,
     );
     const again = new AbortController();
-    const resuming = tell(notify, (session) =>
+    const resuming = notified(notify, (session) =>
       resume(session, { deployment: id, timeoutMs: 20_000, detach: again.signal }),
     );
     await webhook.text((text) => text.includes('resumed by'));
@@ -174,23 +179,23 @@ describe('people are told', () => {
     const notify = await openWebhook();
     const gate = { name: 'rolling', batch: { count: 1 }, gate: 'person' } as const;
     const strategy: Strategy = { ...gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
-    const deploying = tell(notify, (session) => deploy(session, { ...options('1.0.0'), strategy }));
+    const deploying = notified(notify, (session) => deploy(session, { ...options('1.0.0'), strategy }));
     const waiting = await webhook.text((text) => text.includes('stands prepared and waits for a person'));
     await cancel(await stage.open(), { deployment: new RegExp(ID).exec(waiting)?.[0] ?? '' });
     await deploying;
     expect(webhook.texts.at(-1)).toMatch(/^– payments \S+ → 1\.0\.0 in dev cancelled: .*cancelled by /);
 
-    await tell(notify, (session) => deploy(session, { ...options('1.0.0'), wait: false }));
+    await notified(notify, (session) => deploy(session, { ...options('1.0.0'), wait: false }));
     const left = webhook.texts.at(-1) ?? '';
     expect(left).toMatch(/^⚠ .* left alone: .*; trigger-deploy watch /);
     const deployment = new RegExp(ID).exec(left)?.[0] ?? '';
-    await tell(notify, (session) => watch(session, { deployment, timeoutMs: 10_000, detach: never() }));
+    await notified(notify, (session) => watch(session, { deployment, timeoutMs: 10_000, detach: never() }));
     expect(webhook.texts.at(-1)).toMatch(/^✓ payments \S+ → 1\.0\.0 in dev succeeded: /);
   });
 
   it('of what its publisher ended with', async () => {
     const notify = await openWebhook();
-    await tell(notify, async (session) => {
+    await notified(notify, async (session) => {
       const aws = { ...session.aws, sns: failing(session) };
       await deploy({ ...session, aws }, options('1.1.0'));
     });
@@ -232,14 +237,14 @@ describe('a webhook that', () => {
   ];
   it.each(cases)('%s is one warning, without its address', async (_title, answer, trouble, { requests }) => {
     const notify = await openWebhook(answer);
-    const { session, told } = await telling(notify);
+    const { session, notifier } = await withNotifier(notify);
     await paused(session);
     await unpaused(session);
-    const untold = await told.close();
-    expect(untold).toMatch(/^the webhook of dev was not told of "paused"/);
-    expect(untold).toMatch(trouble);
-    expect(untold).not.toContain(webhook.secret);
-    expect(untold).not.toContain('127.0.0.1');
+    const unsent = await notifier.close();
+    expect(unsent).toMatch(/^the webhook of dev was not told of "paused"/);
+    expect(unsent).toMatch(trouble);
+    expect(unsent).not.toContain(webhook.secret);
+    expect(unsent).not.toContain('127.0.0.1');
     expect(webhook.requests()).toBe(2 * requests);
   });
 
@@ -252,17 +257,17 @@ describe('a webhook that', () => {
       asked.push(performance.now());
       out.writeHead(nth === 1 ? 429 : 200, headers).end();
     });
-    expect((await tell(notify, paused)).untold).toBeUndefined();
+    expect((await notified(notify, paused)).unsent).toBeUndefined();
     const [first = 0, second = 0, ...more] = asked;
     // A timer may be a millisecond early.
     expect(second - first).toBeGreaterThan(pauseMs - 10);
     expect(more).toEqual([]);
-    await tell(notify, unpaused);
+    await notified(notify, unpaused);
   });
 
   it('never answers holds a command up for a few seconds at its end, and by nothing before', async () => {
     const notify = await openWebhook(() => undefined);
-    const { session, told } = await telling(notify);
+    const { session, notifier } = await withNotifier(notify);
     const took = async (work: () => Promise<unknown>) => {
       const began = performance.now();
       await work();
@@ -276,22 +281,22 @@ describe('a webhook that', () => {
       }
     });
     expect(working).toBeLessThan(15_000);
-    let untold: string | undefined;
+    let unsent: string | undefined;
     const flush = await took(async () => {
-      untold = await told.close();
+      unsent = await notifier.close();
     });
-    expect(untold).toMatch(/no answer in time|in time/);
+    expect(unsent).toMatch(/no answer in time|in time/);
     expect(flush).toBeLessThan(15_000);
   }, 60_000);
 
   it('is not there is one warning', async () => {
     const notify = await openWebhook();
     await webhook.close();
-    const { untold } = await tell(notify, async (session) => {
+    const { unsent } = await notified(notify, async (session) => {
       await paused(session);
       await unpaused(session);
     });
-    expect(untold).toMatch(/: ECONNREFUSED; the deployment is not touched by it$/);
+    expect(unsent).toMatch(/: ECONNREFUSED; the deployment is not touched by it$/);
   });
 });
 
@@ -300,10 +305,10 @@ describe('the address of the webhook', () => {
     await openWebhook();
     const file = join(tmpdir(), `webhook-${process.pid}`);
     await writeFile(file, `${webhook.address}\n`);
-    expect(await tell({ webhook: { file } }, paused)).toMatchObject({ untold: undefined });
+    expect(await notified({ webhook: { file } }, paused)).toMatchObject({ unsent: undefined });
     const HOOK = webhook.address;
-    expect(await tell({ webhook: { variable: 'HOOK' } }, unpaused, { HOOK })).toMatchObject({
-      untold: undefined,
+    expect(await notified({ webhook: { variable: 'HOOK' } }, unpaused, { HOOK })).toMatchObject({
+      unsent: undefined,
     });
     expect(webhook.texts).toHaveLength(2);
   });
@@ -323,7 +328,7 @@ describe('the address of the webhook', () => {
     ],
   ])('%j that is none is one warning, and nothing of it is shown', async (place, variables, words) => {
     await openWebhook();
-    const { untold } = await tell(
+    const { unsent } = await notified(
       { webhook: place },
       async (session) => {
         await paused(session);
@@ -331,15 +336,15 @@ describe('the address of the webhook', () => {
       },
       variables,
     );
-    expect(untold).toContain(words);
-    expect(untold).not.toContain('S3CRET');
+    expect(unsent).toContain(words);
+    expect(unsent).not.toContain('S3CRET');
   });
 });
 
 it('where some instances took what failed on others, of the failure and of the way back', async () => {
   const notify = await openWebhook();
   const other = await stage.agent('i-2', undefined, '1.1.0');
-  await tell(notify, (session) => deploy(session, options('1.2.0')));
+  await notified(notify, (session) => deploy(session, options('1.2.0')));
   expect(texts()).toEqual([
     expect.stringMatching(/ 1\.2\.0 in dev started by /),
     expect.stringMatching(/^✗ .* failed: 1 of 2 succeeded, .*; rolling back to \S+ /),
@@ -351,15 +356,15 @@ it('where some instances took what failed on others, of the failure and of the w
 
 it('an events topic that is not there is one warning', async () => {
   await openWebhook();
-  const { untold } = await tell({ events: `${events}-none` }, paused);
-  expect(untold).toMatch(/^the events topic of dev was not told of "paused": NotFound/);
-  await tell({}, unpaused);
+  const { unsent } = await notified({ events: `${events}-none` }, paused);
+  expect(unsent).toMatch(/^the events topic of dev was not told of "paused": NotFound/);
+  await notified({}, unpaused);
 });
 
 it('where nobody is to be told, nothing is', async () => {
   await openWebhook();
   const before = published().length;
-  expect(await tell({}, paused)).toMatchObject({ untold: undefined });
-  await tell({}, unpaused);
+  expect(await notified({}, paused)).toMatchObject({ unsent: undefined });
+  await notified({}, unpaused);
   expect(published()).toHaveLength(before);
 });

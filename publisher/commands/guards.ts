@@ -1,0 +1,29 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+import type { ServiceStatus } from '../rollout/fleet-status.ts';
+import type { Session } from '../session.ts';
+
+/** What several verbs refuse. */
+
+/** @throws SERVICE_NOT_FOUND naming the known services, unless a version of `service` was pushed. */
+export async function checkServiceExists(session: Session, service: string): Promise<void> {
+  const { versions, deployments } = session.record;
+  if ((await versions.newest(service, 1)).length > 0) return;
+  const others = (await deployments.services()).filter((name) => name !== service);
+  const hint =
+    others.length > 0
+      ? `known services: ${others.join(', ')}`
+      : `nothing is deployed in ${session.env.name} yet`;
+  throw new TriggerDeployError('SERVICE_NOT_FOUND', `there is no service ${service} in ${session.env.name}`, {
+    hint,
+  });
+}
+
+/** @throws SERVICE_NOT_FOUND when neither the record, nor an instance, nor a pushed version knows `service`. */
+export async function checkServiceKnown(
+  session: Session,
+  service: string | undefined,
+  found: readonly ServiceStatus[],
+): Promise<void> {
+  const unknown = found.every(({ desired, trouble, instances }) => !desired && !trouble && !instances.length);
+  if (service !== undefined && unknown) await checkServiceExists(session, service);
+}

@@ -1,0 +1,58 @@
+import { formatMs } from '../../shared/retry.ts';
+import type { PlanAnswer } from '../commands/plan.ts';
+import type { Page } from './page.ts';
+import { aligned, oneLine } from './text.ts';
+
+/** The waves of a plan, with what each instance runs now. */
+export function planTable(answer: PlanAnswer, page: Page): string[] {
+  const { service, version, previous, env, waves } = answer;
+  const change = previous === null || previous === version ? version : `${previous} → ${version}`;
+  const of = waves.length;
+  return [
+    page.paint('strong', `${service} ${change} in ${env}: a plan, nothing was changed`),
+    ...waves.flatMap((wave, i) => [
+      '',
+      page.paint('strong', waveText(wave, i + 1, of)),
+      ...aligned(
+        wave.instances.map((one) => [
+          { text: one.instance },
+          { text: oneLine(one.zone ?? ''), tone: 'dim' as const },
+          { text: one.version ?? 'none' },
+        ]),
+        page,
+      ),
+    ]),
+    '',
+    rulesText(answer),
+  ];
+}
+
+export function planLines(answer: PlanAnswer): string[] {
+  const { service, version, waves } = answer;
+  const lines = waves.map((wave, i) => {
+    const who = wave.instances.map((one) => one.instance).join(' ');
+    return `${service} ${version} ${waveText(wave, i + 1, waves.length)}: ${who}`;
+  });
+  return [...lines, `${service} ${version} ${rulesText(answer)}`];
+}
+
+function waveText(wave: PlanAnswer['waves'][number], number: number, of: number): string {
+  const count = `${wave.instances.length} ${wave.instances.length === 1 ? 'instance' : 'instances'}`;
+  return wave.kind === 'all' ? `all at once, ${count}` : `wave ${number} of ${of}, ${wave.kind}, ${count}`;
+}
+
+function rulesText({ strategy, maxFailures, onFailure, previous, waves }: PlanAnswer): string {
+  const rules: string[] = [];
+  if (waves.every((wave) => wave.instances.length === 0)) rules.push('no instance is there');
+  if (strategy.name === 'rolling') {
+    rules.push('all prepare first');
+    if (strategy.gate === 'person') rules.push('a person confirms');
+    if (strategy.gate === 'time')
+      rules.push(`goes on by itself after ${formatMs(strategy.autoConfirmMs ?? 0)}`);
+    if (strategy.pauseBetweenMs > 0) rules.push(`${formatMs(strategy.pauseBetweenMs)} between waves`);
+  }
+  const back =
+    previous === null ? 'there is nothing to go back to' : `those that switched go back to ${previous}`;
+  rules.push(`at more than ${maxFailures} failures ${onFailure === 'stop' ? 'it stops' : back}`);
+  return rules.join('; ');
+}

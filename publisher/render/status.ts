@@ -1,0 +1,89 @@
+import type { StatusAnswer } from '../commands/status.ts';
+import type { InstanceStatus, ServiceStatus } from '../rollout/fleet-status.ts';
+import { lookOf } from './deployment-table.ts';
+import type { Page } from './page.ts';
+import { ago, aligned, oneLine, plain, type Span } from './text.ts';
+
+/** The instances of each service, as a table for a terminal or a line each for a pipe. Pure. */
+
+export function statusTable(answer: StatusAnswer, page: Page): string[] {
+  if (answer.services.length === 0) return [`nothing was deployed in ${answer.env} yet`];
+  return answer.services.flatMap((service, i) => {
+    const rows = service.instances.map((one) => statusCells(one, answer.at));
+    const lines = rows.length > 0 ? aligned(rows, page) : ['  no instance is known'];
+    const heading = page.paint(
+      'strong',
+      `${service.service} in ${answer.env} · ${desiredText(service, answer.at)}`,
+    );
+    return [...(i > 0 ? [''] : []), heading, '', ...lines, '', `  ${statusCounts(service)}`];
+  });
+}
+
+function desiredText({ desired, trouble, pause: paused }: ServiceStatus, now: number): string {
+  const pause = paused ? ` · PAUSED by ${oneLine(paused.by)}: ${oneLine(paused.reason)}` : '';
+  if (trouble !== undefined) return `the desired state cannot be read: ${oneLine(trouble)}${pause}`;
+  if (!desired) return `no version is desired yet${pause}`;
+  const since = ago(Date.parse(desired.changedAt), now);
+  return `desired ${desired.version} since ${since} by ${oneLine(desired.changedBy)}${pause}`;
+}
+
+function statusCells(one: InstanceStatus, now: number): Span[] {
+  const look = one.state === undefined ? undefined : lookOf(one.state);
+  const flags = [one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : ''].filter(Boolean).join(' ');
+  const running = one.active === undefined ? '' : one.active ? 'active' : 'not active';
+  return [
+    { text: one.instance },
+    { text: oneLine(one.zone ?? ''), tone: 'dim' },
+    { text: one.version ?? 'none', tone: one.drift ? 'warn' : undefined },
+    { text: look ? `${look.glyph} ${one.state}` : '', tone: look?.tone },
+    { text: running, tone: one.active === false ? 'bad' : undefined },
+    { text: flags, tone: 'warn' },
+    { text: `agent ${oneLine(one.agentVersion)}`, tone: 'dim' },
+    one.answered
+      ? { text: 'answered', tone: 'dim' }
+      : { text: `did not answer (last seen ${ago(Date.parse(one.at), now)})`, tone: 'bad' },
+  ];
+}
+
+function statusCounts({ instances }: ServiceStatus): string {
+  const count = (what: (one: InstanceStatus) => boolean) => instances.filter(what).length;
+  const parts = [`${instances.length} ${instances.length === 1 ? 'instance' : 'instances'}`];
+  const add = (number: number, text: string) => number > 0 && parts.push(`${number} ${text}`);
+  add(
+    count((one) => one.drift),
+    'with another version',
+  );
+  add(
+    count((one) => one.pinned),
+    'pinned',
+  );
+  add(
+    count((one) => one.active === false),
+    'not active',
+  );
+  add(
+    count((one) => !one.answered),
+    'did not answer',
+  );
+  return parts.join(' · ');
+}
+
+/** `payments i-0a1b2c3d 1.4.2 desired 1.4.2 succeeded active agent 0.1.0 answered`. */
+export function statusLines(answer: StatusAnswer): string[] {
+  if (answer.services.length === 0) return statusTable(answer, { columns: 80, paint: plain });
+  return answer.services.flatMap(({ service, desired, trouble, pause, instances }) => {
+    const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
+    const paused = pause ? 'PAUSED' : '';
+    if (instances.length === 0) {
+      return [[`${service} no instance is known, desired ${wanted}`, paused].filter(Boolean).join(' ')];
+    }
+    return instances.map((one) => {
+      const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;
+      const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
+      parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
+      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', paused);
+      parts.push(`agent ${oneLine(one.agentVersion)}`, seen);
+      return parts.filter(Boolean).join(' ');
+    });
+  });
+}
