@@ -3,9 +3,9 @@ import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { announce, dates } from '../messaging/announce.ts';
 import { whenCalledOff } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord } from '../record/deployments.ts';
-import { decide } from '../rollout/decisions.ts';
+import { type DecisionAnswer, decide } from '../rollout/decisions.ts';
 import type { Session } from '../session.ts';
-import { type DecisionAnswer, refuseIfOver, refuseIfOvertaken } from './confirm.ts';
+import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
 
 /** Agents keep a cancel that comes before its announcement; after that time nothing of it is on its way, ms. */
 const LIFE_MS = 60 * 60 * 1000;

@@ -1,19 +1,8 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
-import { decide, readDecisions } from '../rollout/decisions.ts';
-import { gateBefore } from '../rollout/next-step.ts';
-import { isFinal } from '../rollout/record-outcome.ts';
+import { gateBefore } from '../plan/waves.ts';
+import { type DecisionAnswer, decide, readDecisions } from '../rollout/decisions.ts';
 import type { Session } from '../session.ts';
-
-export interface DecisionAnswer {
-  type: 'decided';
-  decision: 'confirm' | 'cancel';
-  deployment: DeploymentRecord;
-  by: string;
-  at: string;
-  /** What happens now, for a person. */
-  text: string;
-}
+import { refuseIfOver } from './guards.ts';
 
 /**
  * `trigger-deploy confirm ID`: opens the gate of a deployment in waves. Whoever drives it goes on within seconds.
@@ -47,24 +36,4 @@ export async function confirm(
     : `nobody drives it now: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   const { by, at } = decision;
   return { type: 'decided', decision: 'confirm', deployment: record, by, at, text };
-}
-
-/** @throws NOT_UNDER_WAY once another deployment has taken its place. */
-export async function refuseIfOvertaken(session: Session, record: DeploymentRecord): Promise<void> {
-  const newest = (await session.record.deployments.newest(record.service))?.value;
-  if (newest === undefined || newest.deployment === record.deployment) return;
-  throw new TriggerDeployError(
-    'NOT_UNDER_WAY',
-    `${newest.action} ${newest.deployment} of ${newest.version} has begun since`,
-    { hint: `deploy ${record.version} anew if it is still wanted` },
-  );
-}
-
-export function refuseIfOver(record: DeploymentRecord): void {
-  if (!isFinal(record)) return;
-  throw new TriggerDeployError(
-    'NOT_UNDER_WAY',
-    `${record.deployment} is over: ${record.outcome ?? record.status}`,
-    { hint: `trigger-deploy show ${record.deployment} --env ${record.env}` },
-  );
 }

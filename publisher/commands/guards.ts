@@ -1,5 +1,7 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
+import type { DeploymentRecord } from '../record/deployments.ts';
 import type { ServiceStatus } from '../rollout/fleet-status.ts';
+import { isFinal } from '../rollout/record-outcome.ts';
 import type { Session } from '../session.ts';
 
 /** What several verbs refuse. */
@@ -26,4 +28,25 @@ export async function checkServiceKnown(
 ): Promise<void> {
   const unknown = found.every(({ desired, trouble, instances }) => !desired && !trouble && !instances.length);
   if (service !== undefined && unknown) await checkServiceExists(session, service);
+}
+
+/** @throws NOT_UNDER_WAY when the deployment has ended. */
+export function refuseIfOver(record: DeploymentRecord): void {
+  if (!isFinal(record)) return;
+  throw new TriggerDeployError(
+    'NOT_UNDER_WAY',
+    `${record.deployment} has ended: ${record.outcome ?? record.status}`,
+    { hint: `trigger-deploy show ${record.deployment} --env ${record.env}` },
+  );
+}
+
+/** @throws NOT_UNDER_WAY when a newer deployment of the service has started. */
+export async function refuseIfOvertaken(session: Session, record: DeploymentRecord): Promise<void> {
+  const newest = (await session.record.deployments.newest(record.service))?.value;
+  if (newest === undefined || newest.deployment === record.deployment) return;
+  throw new TriggerDeployError(
+    'NOT_UNDER_WAY',
+    `a newer deployment has started: ${newest.action} ${newest.deployment} of ${newest.version}`,
+    { hint: `deploy ${record.version} again if it is still wanted` },
+  );
 }

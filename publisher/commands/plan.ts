@@ -1,6 +1,6 @@
 import type { InstanceRecord } from '../../shared/report.ts';
-import { mostFailures, type Strategy, withItsGate } from '../plan/strategy.ts';
-import { planWaves, type Size } from '../plan/waves.ts';
+import { mostFailures, type Strategy } from '../plan/strategy.ts';
+import { planWaves, type Size, withItsGate } from '../plan/waves.ts';
 import { versionToReturnTo } from '../rollout/baseline.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import { commonVersion, isSelective, membersOf, type Selection } from '../rollout/targets.ts';

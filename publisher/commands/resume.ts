@@ -4,7 +4,7 @@ import { emitStarted } from '../rollout/all-at-once.ts';
 import { isRollBackLeft } from '../rollout/record-outcome.ts';
 import { driveWaves, type WavesConduct } from '../rollout/waves.ts';
 import type { Session } from '../session.ts';
-import { refuseIfOver, refuseIfOvertaken } from './confirm.ts';
+import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
 import { watch } from './watch.ts';
 
 export interface ResumeOptions {

@@ -1,9 +1,7 @@
 import { parseDuration } from '../../shared/config-file.ts';
 import type { Environment } from '../config/load.ts';
 import type { ServiceDefaults } from '../config/schema.ts';
-import type { Rolling } from '../record/deployments.ts';
-import { gateBefore } from '../rollout/next-step.ts';
-import { type Member, parseSize, planWaves, type Size, type Wave, type WaveSizes } from './waves.ts';
+import { type InWaves, parseSize, type Size } from './waves.ts';
 
 /** How a deployment goes out: by the command line, else by the defaults of the service, else by those of the program. */
 
@@ -17,16 +15,7 @@ export interface StrategyWish {
   pauseBetweenMs?: number | undefined;
 }
 
-export type Strategy =
-  | { name: 'all' }
-  | ({
-      name: 'rolling';
-      gate: Rolling['gate'];
-      autoConfirmMs: number | undefined;
-      pauseBetweenMs: number;
-    } & WaveSizes);
-
-type InWaves = Extract<Strategy, { name: 'rolling' }>;
+export type Strategy = { name: 'all' } | ({ name: 'rolling' } & InWaves);
 
 /** The service by which agents deploy themselves: a bad agent everywhere could not take itself back. */
 const AGENT_SERVICE = 'trigger-deploy-agent';
@@ -80,26 +69,6 @@ function defaultsOf(file: ServiceDefaults | undefined, service: string) {
     autoConfirmMs: ms(file?.autoConfirm),
     pauseBetweenMs: ms(file?.pauseBetween),
   } as const;
-}
-
-/** The record of a deployment in waves, before anything of it has happened. */
-export function rollingFor(fleet: readonly Member[], strategy: InWaves): Rolling {
-  const waves = planWaves(fleet, strategy);
-  const { gate, autoConfirmMs, pauseBetweenMs } = withItsGate(strategy, waves);
-  return {
-    waves: waves.map((wave) => ({ ...wave })),
-    failed: [],
-    missing: [],
-    gate,
-    ...(autoConfirmMs === undefined ? {} : { autoConfirmMs }),
-    pauseBetweenMs,
-  };
-}
-
-/** As it goes out in these waves: where time has nothing to watch, it says that there is no gate. */
-export function withItsGate(strategy: InWaves, waves: readonly Wave[]): InWaves {
-  if (gateBefore({ gate: strategy.gate, waves }) !== undefined) return strategy;
-  return { ...strategy, gate: 'none', autoConfirmMs: undefined };
 }
 
 /** How many may fail: a share of the fleet is never more than it says. */

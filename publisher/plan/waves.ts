@@ -1,3 +1,5 @@
+import type { Rolling } from '../record/deployments.ts';
+
 /**
  * Who switches when. Pure: the same fleet and sizes give the same waves, so that `plan` shows what a deploy does.
  */
@@ -10,6 +12,13 @@ export interface WaveSizes {
   canary?: Size | undefined;
   /** Each of the waves that follow. */
   batch: Size;
+}
+
+/** How a deployment goes out in waves. */
+export interface InWaves extends WaveSizes {
+  gate: Rolling['gate'];
+  autoConfirmMs: number | undefined;
+  pauseBetweenMs: number;
 }
 
 export interface Member {
@@ -64,4 +73,38 @@ function spread(fleet: readonly Member[]): string[] {
     )
     .sort((a, b) => a.place - b.place || (a.zone < b.zone ? -1 : a.zone > b.zone ? 1 : 0))
     .map(({ instance }) => instance);
+}
+
+/**
+ * Before which wave the gate stands: behind the canary; a person's without a canary, or with nobody behind it, before
+ * anybody switches. Time opens nothing there: it would be waited for nothing that could be watched meanwhile.
+ */
+export function gateBefore(rolling: {
+  gate: Rolling['gate'];
+  waves: readonly { kind: string }[];
+}): number | undefined {
+  const { gate, waves } = rolling;
+  if (gate === 'none') return undefined;
+  if (waves[0]?.kind === 'canary' && waves.length > 1) return 1;
+  return gate === 'person' ? 0 : undefined;
+}
+
+/** The record of a deployment in waves, before anything of it has happened. */
+export function rollingFor(fleet: readonly Member[], strategy: InWaves): Rolling {
+  const waves = planWaves(fleet, strategy);
+  const { gate, autoConfirmMs, pauseBetweenMs } = withItsGate(strategy, waves);
+  return {
+    waves: waves.map((wave) => ({ ...wave })),
+    failed: [],
+    missing: [],
+    gate,
+    ...(autoConfirmMs === undefined ? {} : { autoConfirmMs }),
+    pauseBetweenMs,
+  };
+}
+
+/** As it goes out in these waves: where time has nothing to watch, it says that there is no gate. */
+export function withItsGate<S extends InWaves>(strategy: S, waves: readonly Wave[]): S {
+  if (gateBefore({ gate: strategy.gate, waves }) !== undefined) return strategy;
+  return { ...strategy, gate: 'none', autoConfirmMs: undefined };
 }

@@ -4,9 +4,9 @@ import { formatMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import { type Lock, STALE_MS } from '../record/lock.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
-import type { Ticket } from '../rollout/all-at-once.ts';
 import type { Session } from '../session.ts';
 import { openLine } from './queue-store.ts';
+import type { Ticket } from './ticket.ts';
 import { LOOK_MS, namesOf, type Place, type TurnWanted, throughTheLine } from './wait.ts';
 
 /** Whose turn it is to change a service: past its pauses, through its line, to its lock. */

@@ -3,10 +3,10 @@ import { newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import { HEARTBEAT_MS, STALE_MS } from '../record/lock.ts';
-import type { Ticket } from '../rollout/all-at-once.ts';
 import type { Session } from '../session.ts';
 import { aheadOf, beat, join, type Line, leave, type Waiting } from './queue.ts';
 import type { WaitingLine } from './queue-store.ts';
+import type { Ticket } from './ticket.ts';
 
 /** Waiting in the line: a place in it, kept by beats, until the lock can be had. */
 

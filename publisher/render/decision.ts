@@ -1,4 +1,4 @@
-import type { DecisionAnswer } from '../commands/confirm.ts';
+import type { DecisionAnswer } from '../rollout/decisions.ts';
 import { oneLine } from './text.ts';
 
 /** `confirmed by jane@host; jenkins payments#4711 goes on with it`. */

@@ -5,6 +5,7 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { type ExitCode, note } from '../events.ts';
 import { announce, dates } from '../messaging/announce.ts';
 import { openReplyQueue, type ReplyQueue } from '../messaging/reply-queue.ts';
+import type { Ticket } from '../queue/ticket.ts';
 import type { DeploymentRecord, Policy, Rolling, StoredDeployment } from '../record/deployments.ts';
 import type { Lock } from '../record/lock.ts';
 import type { Session } from '../session.ts';
@@ -43,15 +44,6 @@ export interface Conduct {
   desiredFirst: boolean;
   /** Aborts with Ctrl-C: the deployment runs on. */
   detach: AbortSignal;
-}
-
-/** The right to announce: a deployment's id with its place in the order. */
-export interface Ticket {
-  deployment: string;
-  sequence: number;
-  lock: Lock;
-  /** How it came to its turn, for the record. */
-  about?: Pick<DeploymentRecord, 'line' | 'despitePause'> | undefined;
 }
 
 /**

@@ -14,6 +14,17 @@ export interface Decisions {
   cancel?: Decision | undefined;
 }
 
+/** How `confirm` and `cancel` answer. */
+export interface DecisionAnswer {
+  type: 'decided';
+  decision: 'confirm' | 'cancel';
+  deployment: DeploymentRecord;
+  by: string;
+  at: string;
+  /** What happens now, for a person. */
+  text: string;
+}
+
 /** What is not to be believed is never taken for a decision: it is warned of. @throws AWS_*. */
 export async function readDecisions(session: Session, service: string, id: string): Promise<Decisions> {
   const [confirm, cancel] = await Promise.all([

@@ -1,5 +1,6 @@
 import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { whenCalledOff, whyNoWayBack } from '../plan/rollback-policy.ts';
+import { gateBefore } from '../plan/waves.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployments.ts';
 import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
 
@@ -57,20 +58,6 @@ export function nextStep(record: RollingRecord, facts: Facts): Step {
   const next = rolling.waves.findIndex(({ announcedAt }) => announcedAt === undefined);
   if (next === -1) return end(record, facts, 'succeeded', '');
   return pass(record, facts, next);
-}
-
-/**
- * Before which wave the gate stands: behind the canary; a person's without a canary, or with nobody behind it, before
- * anybody switches. Time opens nothing there: it would be waited for nothing that could be watched meanwhile.
- */
-export function gateBefore(rolling: {
-  gate: Rolling['gate'];
-  waves: readonly { kind: string }[];
-}): number | undefined {
-  const { gate, waves } = rolling;
-  if (gate === 'none') return undefined;
-  if (waves[0]?.kind === 'canary' && waves.length > 1) return 1;
-  return gate === 'person' ? 0 : undefined;
 }
 
 /** Whether anybody has been told to switch. */

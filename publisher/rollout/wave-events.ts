@@ -1,8 +1,8 @@
 import { note } from '../events.ts';
+import { gateBefore } from '../plan/waves.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployments.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
-import { gateBefore } from './next-step.ts';
 
 /** What people are told of a rollout in waves: of its steps, and of a pause that it meets. */
 

@@ -2,6 +2,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { type ExitCode, note } from '../events.ts';
 import { openReplyQueue } from '../messaging/reply-queue.ts';
 import { whenCalledOff } from '../plan/rollback-policy.ts';
+import type { Ticket } from '../queue/ticket.ts';
 import type { DeploymentRecord, Rolling, StoredDeployment } from '../record/deployments.ts';
 import type { Lock } from '../record/lock.ts';
 import { nonce } from '../record/objects.ts';
@@ -13,7 +14,6 @@ import {
   DETACHED,
   emitStarted,
   rollBackIfDue,
-  type Ticket,
   writeRecord,
 } from './all-at-once.ts';
 import { type Decisions, decide, readDecisions } from './decisions.ts';

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { rollingFor, type Strategy } from '../../../../publisher/plan/strategy.ts';
+import type { Strategy } from '../../../../publisher/plan/strategy.ts';
+import { rollingFor } from '../../../../publisher/plan/waves.ts';
 
 const strategy: Extract<Strategy, { name: 'rolling' }> = {
   ...{ name: 'rolling', canary: { count: 1 }, batch: { percent: 25 } },
