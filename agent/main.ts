@@ -8,7 +8,7 @@ import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type LogFormat, silentLog } from '../shared/log.ts';
 import { MOST_TAGS } from '../shared/report.ts';
 import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
-import { readIdentity } from './aws/instance-metadata.ts';
+import { readInstanceMetadata } from './aws/instance-metadata.ts';
 import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
@@ -40,23 +40,23 @@ import { debIn } from './host/deb/contents.ts';
 import { createDebPackage } from './host/deb/deb.ts';
 import { bareVersion, inspectDeb } from './host/deb/dpkg.ts';
 import { assertDebHost, inspectDebService } from './host/deb/host.ts';
-import { type Commands, openCommands } from './host/process/command-registry.ts';
+import { type CommandRegistry, openCommandRegistry } from './host/process/command-registry.ts';
 import { createArchivePackage } from './host/releases/archive.ts';
 import { createJarPackage } from './host/releases/jar.ts';
 import { placesOf } from './host/releases/staging.ts';
-import { createHandOver } from './host/self-update/guard.ts';
+import { createGuard } from './host/self-update/guard.ts';
 import { createSelfUpdate, type SelfUpdate } from './host/self-update/self-update.ts';
 import { createCommandManager } from './host/services/command-manager.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { createHookRunner } from './host/services/hooks.ts';
 import { createSystemdManager } from './host/services/systemd.ts';
-import { findAgent, forgetPresence, notePresence } from './host/state/agent-pid.ts';
+import { findRunningAgent, removeAgentPid, writeAgentPid } from './host/state/agent-pid.ts';
 import { createJournal, readJournal } from './host/state/journal.ts';
-import { createSpool } from './host/state/order-spool.ts';
-import { withSpooled } from './host/state/spooled-artifacts.ts';
+import { createOrderSpool } from './host/state/order-spool.ts';
+import { withSpooledArtifacts } from './host/state/spooled-artifacts.ts';
 import { createHost, isJournal } from './host/system/host.ts';
 import { inspectServiceDirectory } from './host/system/ownership.ts';
-import { createNotifier } from './host/system/systemd-notify.ts';
+import { createSystemdNotifier } from './host/system/systemd-notify.ts';
 import { runAgent } from './loop/agent.ts';
 import { identifyPatiently } from './loop/await-identity.ts';
 import { createReach, type Reach } from './loop/connectivity.ts';
@@ -90,7 +90,7 @@ async function run(options: Options): Promise<void> {
     if (service.package.type === 'deb') await assertDebHost(name);
   }
   const verifier = await loadVerifier(config);
-  const notifier = createNotifier(process.env);
+  const notifier = createSystemdNotifier(process.env);
   const aws = createAws(config);
   const clock = createClock(() => aws.now());
   const waiting = { notifier, clock, log };
@@ -105,14 +105,14 @@ async function run(options: Options): Promise<void> {
   const replies = createReporter({ aws, bucket: config.bucket, log: agentLog });
   const doing = createDoing(notifier);
   const reporter = doing.reporter(reach.reporter(replies));
-  const spool = createSpool(config.state);
-  const store = withSpooled(spool, createArtifactStore({ aws, bucket: config.bucket }));
+  const spool = createOrderSpool(config.state);
+  const store = withSpooledArtifacts(spool, createArtifactStore({ aws, bucket: config.bucket }));
   const desiredStore = createDesiredStore({ aws, bucket: config.bucket, env: config.env });
   const host = createHost();
   const manifests = manifestsOf(config, aws);
   const workers = new Map<string, ServiceWorker>();
   for (const [name, service] of Object.entries(config.services)) {
-    const commands = await openCommands(join(config.state, 'commands', name), stopping.signal);
+    const commands = await openCommandRegistry(join(config.state, 'commands', name), stopping.signal);
     const self = isAgentItself(service) ? selfUpdateOf(config, service, reach, clock) : undefined;
     const pkg = createPackage(name, service, { store, manifests, commands });
     const manager = createManager(service, clock, commands);
@@ -142,7 +142,7 @@ async function run(options: Options): Promise<void> {
     workers.set(name, worker);
   }
   // Only a convenience of the other commands: a full disk must not keep the agent from starting.
-  await notePresence(config.state, VERSION).catch((err) =>
+  await writeAgentPid(config.state, VERSION).catch((err) =>
     log.warn({ err }, 'the running agent is not noted'),
   );
   await runAgent(
@@ -173,7 +173,7 @@ async function run(options: Options): Promise<void> {
   );
   await replies.close(FLUSH_WITHIN);
   aws.close();
-  await forgetPresence(config.state).catch(() => undefined);
+  await removeAgentPid(config.state).catch(() => undefined);
   log.info('stopped');
 }
 
@@ -208,8 +208,8 @@ async function wire(options: Options): Promise<Wiring> {
     },
     stateOf: (name) => readJournal(journalOf(config, name)),
     probe: createHealthProbe(),
-    agent: () => findAgent(config.state),
-    orders: createSpool(config.state),
+    agent: () => findRunningAgent(config.state),
+    orders: createOrderSpool(config.state),
     debVersion: async (path) =>
       bareVersion((await inspectDeb(path, basename(path), AbortSignal.timeout(LOOKS_WITHIN))).version),
     close: () => aws.close(),
@@ -233,7 +233,7 @@ async function identify(config: AgentConfig, signal: AbortSignal): Promise<Ident
   if (config.instance !== undefined) {
     return { ...about, instance: config.instance, zone: undefined, tags: config.tags };
   }
-  const { instance, zone, tags } = await readIdentity(signal, {
+  const { instance, zone, tags } = await readInstanceMetadata(signal, {
     endpoint: process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT,
   });
   return { ...about, instance, zone, tags: tagsOf(tags, config.tags) };
@@ -247,7 +247,7 @@ function tagsOf(metadata: Record<string, string>, config: Record<string, string>
 function createPackage(
   service: string,
   { package: pkg }: AgentServiceConfig,
-  sources: { store: ArtifactStore; manifests: ManifestStore; commands?: Commands },
+  sources: { store: ArtifactStore; manifests: ManifestStore; commands?: CommandRegistry },
 ): PackageType {
   const options = { service, ...pkg, ...sources };
   switch (options.type) {
@@ -280,7 +280,7 @@ function selfUpdateOf(
     ...service.hooks.afterStart,
   ]);
   return createSelfUpdate({
-    handOver: createHandOver({
+    guard: createGuard({
       directory: join(config.state, 'self-update'),
       script: join(dirname(process.argv[1] ?? ''), 'self-update'),
     }),
@@ -310,7 +310,7 @@ function manifestsOf(config: AgentConfig, aws: Aws): ManifestStore {
 }
 
 /** Without `commands` for whoever only looks. */
-function createManager({ manager }: AgentServiceConfig, clock: Clock, commands?: Commands): ServiceManager {
+function createManager({ manager }: AgentServiceConfig, clock: Clock, commands?: CommandRegistry): ServiceManager {
   switch (manager.type) {
     case 'systemd':
       return createSystemdManager({ ...manager, clock });

@@ -13,7 +13,7 @@ export interface Finding {
  * Runs a call to AWS. Once `signal` is aborted its reason is thrown, else a failure becomes one of our errors.
  * `doing` completes "cannot …".
  */
-export async function call<T>(doing: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function awsCall<T>(doing: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   try {
     return await work();
@@ -27,10 +27,10 @@ export async function call<T>(doing: string, signal: AbortSignal, work: () => Pr
 export async function finding(
   doing: string,
   signal: AbortSignal,
-  look: () => Promise<string>,
+  work: () => Promise<string>,
 ): Promise<Finding> {
   try {
-    return { ok: true, what: await look() };
+    return { ok: true, what: await work() };
   } catch (error) {
     signal.throwIfAborted();
     const { message, hint } = awsError(error, doing);
@@ -52,7 +52,7 @@ export function isNoSuchQueue(error: unknown): boolean {
 }
 
 /** Waits `ms`; throws the signal's reason when it aborts. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+export async function waitMs(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   try {
     await sleep(ms, undefined, { signal });

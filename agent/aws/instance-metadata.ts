@@ -3,7 +3,7 @@ import { instanceId } from '../../shared/names.ts';
 import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../../shared/report.ts';
 import { deadline, retry } from '../../shared/retry.ts';
 
-export interface InstanceIdentity {
+export interface InstanceMetadata {
   /** `i-0abc…` */
   instance: string;
   /** `eu-west-1a` */
@@ -22,7 +22,7 @@ const TRIES = { attempts: 4, first: 200, longest: 1000 };
 const TOKEN_TTL_S = '60';
 const TAGS = '/latest/meta-data/tags/instance';
 /** At a time: the metadata service throttles. */
-const TAGS_AT_ONCE = 5;
+const TAG_LANES = 5;
 /** What a key may consist of where tags are shown in the metadata, EC2 User Guide. */
 const TAG_KEY = /^(?!\.{1,2}$)[A-Za-z0-9+\-=.,_:@]+$/;
 
@@ -32,10 +32,10 @@ const TAG_KEY = /^(?!\.{1,2}$)[A-Za-z0-9+\-=.,_:@]+$/;
  *
  * @throws CONFIG_INVALID, naming the setting that makes this call unnecessary.
  */
-export async function readIdentity(
+export async function readInstanceMetadata(
   signal: AbortSignal,
   options: { endpoint?: string | undefined } = {},
-): Promise<InstanceIdentity> {
+): Promise<InstanceMetadata> {
   const endpoint = options.endpoint || ENDPOINT;
   try {
     const token = await ask('PUT', '/latest/api/token', {
@@ -66,7 +66,7 @@ export async function readIdentity(
   async function readTags(withToken: Record<string, string>): Promise<Record<string, string>> {
     const list = await ask('GET', TAGS, withToken).catch((error: unknown) => {
       // They are of use, and not worth an agent.
-      if (error instanceof Refused && !error.mayPass) return '';
+      if (error instanceof MetadataError && !error.isRetryable) return '';
       throw error;
     });
     const listed = list.split('\n').map((key) => key.trim());
@@ -74,8 +74,8 @@ export async function readIdentity(
       .filter((key) => TAG_KEY.test(key) && key.length <= TAG_LIMITS.key)
       .slice(0, MOST_TAGS);
     const tags: Record<string, string> = {};
-    for (let i = 0; i < names.length; i += TAGS_AT_ONCE) {
-      const read = names.slice(i, i + TAGS_AT_ONCE).map(async (name) => {
+    for (let i = 0; i < names.length; i += TAG_LANES) {
+      const read = names.slice(i, i + TAG_LANES).map(async (name) => {
         const value = cleanTail(await ask('GET', `${TAGS}/${name}`, withToken)).replaceAll(/\s+/g, ' ');
         tags[name] = value.slice(0, TAG_LIMITS.value);
       });
@@ -93,20 +93,21 @@ export async function readIdentity(
         const response = await fetch(url, { method, headers, redirect: 'error', signal: limit.signal });
         const text = (await response.text()).trim();
         if (response.status === 404) return '';
-        if (!response.ok) throw new Refused(`${method} ${path} answered ${response.status}`, response.status);
+        if (!response.ok)
+          throw new MetadataError(`${method} ${path} answered ${response.status}`, response.status);
         return text;
       },
-      { ...TRIES, signal, retryable: (error) => !(error instanceof Refused) || error.mayPass },
+      { ...TRIES, signal, retryable: (error) => !(error instanceof MetadataError) || error.isRetryable },
     );
   }
 }
 
-class Refused extends Error {
-  readonly mayPass: boolean;
+class MetadataError extends Error {
+  readonly isRetryable: boolean;
 
   constructor(message: string, status: number) {
     super(message);
-    this.mayPass = status === 429 || status >= 500;
+    this.isRetryable = status === 429 || status >= 500;
   }
 }
 

@@ -10,7 +10,7 @@ import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
 import type { Traffic } from '../deploy/ports.ts';
-import { type Finding, finding, pause } from './aws-call.ts';
+import { type Finding, finding, waitMs } from './aws-call.ts';
 
 /** One place where an instance is registered. */
 export interface TargetGroup {
@@ -41,7 +41,7 @@ const POLLS = { first: 1000, longest: 10_000 };
 /** A call may be throttled, or meet an outage; what it belongs to bounds it anyway. */
 const CALLS = { attempts: Number.POSITIVE_INFINITY, first: 500, longest: 10_000 };
 /** A call that waits for nothing is worth no more, ms. */
-const ANSWER_WITHIN = 60_000;
+const CALL_TIMEOUT = 60_000;
 const DELAY = 'deregistration_delay.timeout_seconds';
 
 export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
@@ -64,19 +64,19 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
   }
 
   /** `work` for each of `keys` at once, within `ms`. `last` tells where it stood when that was over. */
-  async function within(
+  async function forEachGroup(
     ms: number,
     keys: readonly string[],
     doing: string,
     signal: AbortSignal,
-    work: (key: string, signal: AbortSignal, saw: (state: TargetHealth) => void) => Promise<void>,
+    work: (key: string, signal: AbortSignal, onState: (state: TargetHealth) => void) => Promise<void>,
   ): Promise<void> {
     using bound = deadline(ms, signal, doing);
     const one = async (key: string) => {
       let last = 'not seen yet';
       try {
         await work(key, bound.signal, (state) => {
-          last = wordsOf(state);
+          last = stateText(state);
         });
       } catch (error) {
         signal.throwIfAborted();
@@ -92,49 +92,49 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
   }
 
   /** Looks again and again until the state is one of those wanted. */
-  async function until(
+  async function pollUntil(
     key: string,
     note: (text: string) => void,
     signal: AbortSignal,
-    saw: (state: TargetHealth) => void,
+    onState: (state: TargetHealth) => void,
     isThere: (state: TargetHealth) => boolean,
   ): Promise<void> {
     for (let looks = 0; ; looks += 1) {
-      const state = await persistently(() => stateIn(key, signal), signal);
-      saw(state);
-      note(`${nameOf(key)}: ${wordsOf(state)}`);
+      const state = await retryUntilAborted(() => stateIn(key, signal), signal);
+      onState(state);
+      note(`${nameOf(key)}: ${stateText(state)}`);
       if (isThere(state)) return;
-      await pause(backoffMs(looks, polls), signal);
+      await waitMs(backoffMs(looks, polls), signal);
     }
   }
 
   return {
     async groups(signal) {
       const registered = new Set<string>();
-      await within(ANSWER_WITHIN, configured, 'see the target group', signal, async (key, bound) => {
-        if (isRegistered(await persistently(() => stateIn(key, bound), bound))) registered.add(key);
+      await forEachGroup(CALL_TIMEOUT, configured, 'see the target group', signal, async (key, bound) => {
+        if (isRegistered(await retryUntilAborted(() => stateIn(key, bound), bound))) registered.add(key);
       });
       return configured.filter((key) => registered.has(key));
     },
 
     async leave(groups, note, signal) {
-      await within(drainTimeout, groups, 'drain from', signal, async (key, bound, saw) => {
+      await forEachGroup(drainTimeout, groups, 'drain from', signal, async (key, bound, onState) => {
         const command = new DeregisterTargetsCommand(addressed(key));
-        await persistently(() => client().send(command, { abortSignal: bound }), bound);
-        await until(key, note, bound, saw, ({ State }) => State === 'unused');
+        await retryUntilAborted(() => client().send(command, { abortSignal: bound }), bound);
+        await pollUntil(key, note, bound, onState, ({ State }) => State === 'unused');
       });
     },
 
     async join(groups, signal) {
-      await within(ANSWER_WITHIN, groups, 'register with', signal, async (key, bound) => {
+      await forEachGroup(CALL_TIMEOUT, groups, 'register with', signal, async (key, bound) => {
         const command = new RegisterTargetsCommand(addressed(key));
-        await persistently(() => client().send(command, { abortSignal: bound }), bound);
+        await retryUntilAborted(() => client().send(command, { abortSignal: bound }), bound);
       });
     },
 
     async healthy(groups, note, signal) {
-      await within(healthyTimeout, groups, 'become healthy in', signal, (key, bound, saw) =>
-        until(key, note, bound, saw, isTakenIn),
+      await forEachGroup(healthyTimeout, groups, 'become healthy in', signal, (key, bound, onState) =>
+        pollUntil(key, note, bound, onState, isServing),
       );
     },
 
@@ -143,7 +143,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
         finding(`see the target group ${nameOf(key)}`, signal, async () => {
           const state = await stateIn(key, signal);
           if (isRegistered(state))
-            return `${instance} is ${wordsOf(state)} in the target group ${nameOf(key)}`;
+            return `${instance} is ${stateText(state)} in the target group ${nameOf(key)}`;
           return `${instance} is not in the target group ${nameOf(key)}: a deployment does not put it there`;
         }),
       );
@@ -170,11 +170,11 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
 }
 
 /** Tries again what may pass by itself, for as long as `signal` allows. */
-function persistently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  return retry(work, { ...CALLS, signal, retryable: mayPass });
+function retryUntilAborted<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  return retry(work, { ...CALLS, signal, retryable: isRetryable });
 }
 
-function mayPass(error: unknown): boolean {
+function isRetryable(error: unknown): boolean {
   if (isCode(awsError(error, ''), 'AWS_DENIED')) return false;
   const status = awsStatus(error);
   return status === undefined || status >= 500 || status === 429 || /^Throttl/.test(awsErrorName(error));
@@ -194,13 +194,13 @@ function isRegistered({ State, Reason }: TargetHealth): boolean {
 }
 
 /** Healthy, or nobody is to find out: no balancer uses the group or the zone, or it does not check. */
-function isTakenIn({ State, Reason }: TargetHealth): boolean {
+function isServing({ State, Reason }: TargetHealth): boolean {
   return (
     State === 'healthy' || State === 'unavailable' || (State === 'unused' && Reason === 'Target.NotInUse')
   );
 }
 
-function wordsOf({ State, Reason }: TargetHealth): string {
+function stateText({ State, Reason }: TargetHealth): string {
   return Reason === undefined ? String(State) : `${State} (${Reason})`;
 }
 

@@ -12,7 +12,7 @@ import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { agentQueueName } from '../../shared/names.ts';
 import { backoffMs } from '../../shared/retry.ts';
-import { call, type Finding, finding, isNamed, isNoSuchQueue, pause } from './aws-call.ts';
+import { awsCall, type Finding, finding, isNamed, isNoSuchQueue, waitMs } from './aws-call.ts';
 import { createSubscription } from './subscription.ts';
 
 interface QueueMessage {
@@ -175,21 +175,21 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     for (let attempt = 0; ; attempt += 1) {
       forget();
       try {
-        await call(`set up the queue ${name}`, signal, () => setUpQueue(signal));
-        await call(subscribing, signal, async () => subscription.ensure(await arnOf(signal), signal));
+        await awsCall(`set up the queue ${name}`, signal, () => setUpQueue(signal));
+        await awsCall(subscribing, signal, async () => subscription.ensure(await arnOf(signal), signal));
         return;
       } catch (error) {
         const wait = signal.aborted ? undefined : waitAfter(error, attempt);
         if (wait === undefined) throw error;
         log.info({ queue: name, waitMs: wait, why: messageOf(error) }, 'the queue is not there yet');
-        await pause(wait, signal);
+        await waitMs(wait, signal);
       }
     }
   }
 
   async function receive(signal: AbortSignal): Promise<QueueMessage[]> {
     try {
-      return await call(`receive from the queue ${name}`, signal, async () => {
+      return await awsCall(`receive from the queue ${name}`, signal, async () => {
         const command = new ReceiveMessageCommand({
           QueueUrl: await urlOf(signal),
           MaxNumberOfMessages: 10,
@@ -211,7 +211,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
   }
 
   async function leave(signal: AbortSignal): Promise<void> {
-    await call(`delete the queue ${name}`, signal, async () => {
+    await awsCall(`delete the queue ${name}`, signal, async () => {
       knownUrl = await findUrl(signal);
       if (knownUrl === undefined) return;
       const failures: unknown[] = [];
@@ -228,13 +228,13 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     ensure,
     receive,
     async delete({ receiptHandle }, signal) {
-      await call(`delete a message from the queue ${name}`, signal, async () => {
+      await awsCall(`delete a message from the queue ${name}`, signal, async () => {
         const command = { QueueUrl: await urlOf(signal), ReceiptHandle: receiptHandle };
         await aws.sqs.send(new DeleteMessageCommand(command), { abortSignal: signal });
       });
     },
     async resubscribe(signal) {
-      await call(subscribing, signal, async () => subscription.subscribe(await arnOf(signal), signal));
+      await awsCall(subscribing, signal, async () => subscription.subscribe(await arnOf(signal), signal));
     },
     leave,
     async probe(signal) {

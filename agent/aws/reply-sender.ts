@@ -4,10 +4,10 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { ulidTime } from '../../shared/names.ts';
 import { backoffMs, deadline } from '../../shared/retry.ts';
-import { isNoSuchQueue, orAborted, pause } from './aws-call.ts';
+import { isNoSuchQueue, orAborted, waitMs } from './aws-call.ts';
 
 /** The way to the publishers' reply queues: in order, in the background, and nothing depends on it. */
-export interface Replies {
+export interface ReplySender {
   /**
    * Never waits, never throws. When too many wait, the oldest makes room, one that is not `important` first.
    * `replyTo` is the queue's name, in this account.
@@ -31,11 +31,11 @@ const BATCH = { entries: 10, bytes: 250 * 1024 };
 const TRY_MS = 10_000;
 const TRIES = { attempts: 4, first: 500, longest: 1000 };
 /** SQS API Reference, CreateQueue: a queue is there for everyone a second after it was made; and clocks differ. */
-const YOUNG_MS = 10_000;
+const QUEUE_VISIBLE_AFTER_MS = 10_000;
 /** Names and URLs of reply queues remembered; a queue's name is never used again. */
 const REMEMBERED = 1000;
 
-export function createReplies({ aws, log }: { aws: Aws; log: Log }): Replies {
+export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySender {
   let waiting: Reply[] = [];
   const urls = new Map<string, string>();
   const gone = new Map<string, true>();
@@ -68,7 +68,7 @@ export function createReplies({ aws, log }: { aws: Aws; log: Log }): Replies {
     if (known !== undefined) return known;
     const command = new GetQueueUrlCommand({ QueueName: replyTo });
     const { QueueUrl = '' } = await aws.sqs.send(command, { abortSignal });
-    remember(urls, replyTo, QueueUrl);
+    rememberBounded(urls, replyTo, QueueUrl);
     return QueueUrl;
   }
 
@@ -86,7 +86,7 @@ export function createReplies({ aws, log }: { aws: Aws; log: Log }): Replies {
 
   function forget(replyTo: string): void {
     log.debug({ replyTo }, 'nobody waits for replies there any more');
-    remember(gone, replyTo, true);
+    rememberBounded(gone, replyTo, true);
     waiting = waiting.filter((reply) => reply.replyTo !== replyTo);
   }
 
@@ -95,12 +95,12 @@ export function createReplies({ aws, log }: { aws: Aws; log: Log }): Replies {
     let failure: unknown;
     for (let attempt = 0; attempt < TRIES.attempts && !closing.signal.aborted; attempt += 1) {
       try {
-        if (attempt > 0) await pause(backoffMs(attempt - 1, TRIES), closing.signal);
+        if (attempt > 0) await waitMs(backoffMs(attempt - 1, TRIES), closing.signal);
         left = await trySending(replyTo, left);
         if (left.length === 0) return;
       } catch (error) {
         failure = error;
-        if (isNoSuchQueue(error) && aws.now() - madeAt(replyTo) > YOUNG_MS) break;
+        if (isNoSuchQueue(error) && aws.now() - createdAt(replyTo) > QUEUE_VISIBLE_AFTER_MS) break;
       }
     }
     if (isNoSuchQueue(failure)) forget(replyTo);
@@ -137,11 +137,11 @@ export function createReplies({ aws, log }: { aws: Aws; log: Log }): Replies {
 }
 
 /** The ULID at the end of its name says when the publisher made the queue, ms since the epoch. */
-function madeAt(replyTo: string): number {
+function createdAt(replyTo: string): number {
   return ulidTime(replyTo.slice(-26));
 }
 
-function remember<T>(memory: Map<string, T>, name: string, value: T): void {
+function rememberBounded<T>(memory: Map<string, T>, name: string, value: T): void {
   memory.set(name, value);
   const oldest = memory.keys().next().value;
   if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);

@@ -4,8 +4,8 @@ import type { Log } from '../../shared/log.ts';
 import { isReplyQueueName, keys } from '../../shared/names.ts';
 import { cleanTail, type Report } from '../../shared/report.ts';
 import type { Reporter } from '../deploy/ports.ts';
-import { call, orAborted } from './aws-call.ts';
-import { createReplies } from './reply-sender.ts';
+import { awsCall, orAborted } from './aws-call.ts';
+import { createReplySender } from './reply-sender.ts';
 
 export interface AgentReporter extends Reporter {
   /** Sends what the fast path still holds, for `timeoutMs` at most. */
@@ -18,7 +18,7 @@ const REMEMBERED = 1000;
 const LIMITS = { message: 2048, note: 512 };
 
 /** One object of the record: its writes happen one after the other, and never go back. */
-interface Place {
+interface ObjectWrites {
   /** The highest `n` that was tried. */
   newest: number;
   /** Resolves when the last write asked for is over, never rejects. */
@@ -32,8 +32,8 @@ interface Place {
  * this process an older one is left out once a newer one was tried: an answer that was lost may have been a write.
  */
 export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string; log: Log }): AgentReporter {
-  const replies = createReplies({ aws, log });
-  const places = new Map<string, Place>();
+  const replies = createReplySender({ aws, log });
+  const objects = new Map<string, ObjectWrites>();
 
   function reply(env: string, replyTo: string | undefined, body: string, important: boolean): void {
     if (replyTo === undefined) return;
@@ -43,17 +43,17 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
   }
 
   /** The place, now the most recently used. Old ones are forgotten. */
-  function placeOf(key: string): Place {
-    const place = places.get(key) ?? { newest: -1, idle: Promise.resolve() };
-    places.delete(key);
-    places.set(key, place);
-    const oldest = places.keys().next().value;
-    if (places.size > REMEMBERED && oldest !== undefined) places.delete(oldest);
+  function writesOf(key: string): ObjectWrites {
+    const place = objects.get(key) ?? { newest: -1, idle: Promise.resolve() };
+    objects.delete(key);
+    objects.set(key, place);
+    const oldest = objects.keys().next().value;
+    if (objects.size > REMEMBERED && oldest !== undefined) objects.delete(oldest);
     return place;
   }
 
   async function put(Key: string, n: number, Body: string, signal: AbortSignal): Promise<void> {
-    const place = placeOf(Key);
+    const place = writesOf(Key);
     const before = place.idle;
     const { promise: over, resolve } = Promise.withResolvers<void>();
     place.idle = before.then(() => over);
@@ -62,16 +62,18 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
       if (n < place.newest) return;
       place.newest = n;
       const command = new PutObjectCommand({ Bucket: bucket, Key, Body, ContentType: 'application/json' });
-      await call(`write s3://${bucket}/${Key}`, signal, () => aws.s3.send(command, { abortSignal: signal }));
+      await awsCall(`write s3://${bucket}/${Key}`, signal, () =>
+        aws.s3.send(command, { abortSignal: signal }),
+      );
     } finally {
       resolve();
     }
   }
 
   return {
-    progress(said, replyTo) {
-      const isReport = said.kind === 'report';
-      reply(said.env, replyTo, JSON.stringify(isReport ? withinLimits(said) : said), !isReport);
+    progress(message, replyTo) {
+      const isReport = message.kind === 'report';
+      reply(message.env, replyTo, JSON.stringify(isReport ? withinLimits(message) : message), !isReport);
     },
 
     async deliver(report, replyTo, signal) {

@@ -13,11 +13,11 @@ import { type Active, brokenBy, type Order, type ServiceState } from './state.ts
 /** What this instance says of a service, built from what it knows. Pure. */
 
 /** What every report of an active deployment says of what ran before. */
-export function contextOf(now: Active): { previous?: string | null; changed: boolean } {
+export function previousAndChanged(now: Active): { previous?: string | null; changed: boolean } {
   return { ...(now.previous === undefined ? {} : { previous: now.previous }), changed: now.changed };
 }
 
-export function reportOf(
+export function buildReport(
   identity: Identity,
   order: Order,
   rest: {
@@ -58,7 +58,7 @@ export function reportOf(
 }
 
 /** A typed error as a report carries it: cleaned and bounded. */
-export function reportErrorOf(
+export function buildReportError(
   error: TriggerDeployError,
   detail: string | undefined,
 ): NonNullable<Report['error']> {
@@ -70,9 +70,9 @@ export function reportErrorOf(
 }
 
 /** Where the active deployment stands, as its last report had it. */
-export function standingReport(identity: Identity, active: Active, now: number): Report {
-  return reportOf(identity, active.order, {
-    ...contextOf(active),
+export function progressReport(identity: Identity, active: Active, now: number): Report {
+  return buildReport(identity, active.order, {
+    ...previousAndChanged(active),
     timings: active.timings,
     state: active.state,
     n: active.n,
@@ -81,19 +81,19 @@ export function standingReport(identity: Identity, active: Active, now: number):
 }
 
 /** The ending of a deployment that never was active here; its `accepted`, if there was one, had number 0. */
-export function neverBegan(
+export function notStartedReport(
   identity: Identity,
   order: Order,
   ending: Ending,
   why: TriggerDeployError,
   now: number,
 ): Report {
-  const error = reportErrorOf(why, undefined);
-  return reportOf(identity, order, { state: ending, n: 1, at: now, changed: false, error, timings: {} });
+  const error = buildReportError(why, undefined);
+  return buildReport(identity, order, { state: ending, n: 1, at: now, changed: false, error, timings: {} });
 }
 
 /** What the record, and a roll call, are told of a service here. */
-export function instanceRecordOf(
+export function buildInstanceRecord(
   identity: Identity,
   state: ServiceState,
   found: { version: string | null; active: boolean | undefined },
@@ -131,7 +131,7 @@ function defined<K extends string, V>(key: K, value: V | undefined) {
 export function endingReport(
   identity: Identity,
   active: Active,
-  said: {
+  outcome: {
     ending: Ending;
     /** The step that failed, where it is not in the journal already. */
     during: Step | undefined;
@@ -141,15 +141,16 @@ export function endingReport(
     timings: Report['timings'];
   },
 ): Report {
-  const touched = said.ending === 'succeeded' || said.ending === 'rolled-back' || said.ending === 'broken';
-  return reportOf(identity, active.order, {
-    ...contextOf(active),
-    state: said.ending,
-    n: said.n,
-    at: said.at,
-    timings: said.timings,
-    step: said.during ?? active.during,
+  const touched =
+    outcome.ending === 'succeeded' || outcome.ending === 'rolled-back' || outcome.ending === 'broken';
+  return buildReport(identity, active.order, {
+    ...previousAndChanged(active),
+    state: outcome.ending,
+    n: outcome.n,
+    at: outcome.at,
+    timings: outcome.timings,
+    step: outcome.during ?? active.during,
     changed: touched && active.changed,
-    error: said.error ?? active.error,
+    error: outcome.error ?? active.error,
   });
 }

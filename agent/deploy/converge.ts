@@ -2,7 +2,7 @@ import { type Desired, desired as desiredSchema } from '../../shared/desired.ts'
 import { bareArtifact } from '../../shared/manifest.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { DesiredStore } from './ports.ts';
-import { brokenBy, hasEnded, type Order, type ServiceState, underWay } from './state.ts';
+import { brokenBy, findOrder, hasEnded, type Order, type ServiceState } from './state.ts';
 
 /**
  * Bringing an instance up to date by itself: the one that booted after the announcement, or slept through
@@ -34,7 +34,7 @@ export function createDesiredReader(store: DesiredStore, verifier: Verifier, env
  */
 export function orderFromDesired(state: ServiceState, want: Desired, current: string | null): Order | string {
   // Its rollout is over, and passed without this instance: nobody else tells it to go on.
-  const held = underWay(state, want.deployment);
+  const held = findOrder(state, want.deployment);
   if (!held?.hold) {
     if (state.waiting || (state.active && !state.active.order.hold)) return 'a deployment is under way';
     // Whoever prepared it may have died: what is desired since takes its place. An older one does not, for the

@@ -1,12 +1,13 @@
 import type { Log } from '../../shared/log.ts';
 import type { Step } from '../../shared/report.ts';
-import { contextOf, reportOf } from './build-report.ts';
+import { buildReport, previousAndChanged } from './build-report.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
-import { type Active, beforeSwitch, moved } from './state.ts';
-import type { StateCell } from './state-store.ts';
+import { type Active, beforeSwitch } from './state.ts';
+import type { StateStore } from './state-store.ts';
+import { withActive } from './state-transitions.ts';
 
 /** One deployment under way: what the steps read, and the two ways in which they move it on. */
-export interface Run {
+export interface DeploymentRun {
   readonly ports: Ports;
   readonly service: ServiceConfig;
   readonly identity: Identity;
@@ -14,7 +15,7 @@ export interface Run {
   /** Aborts when the agent stops and, up to the switch and not beyond it, when the deployment is cancelled or superseded. */
   readonly signal: AbortSignal;
   /** Aborts as `signal` does, but not when the agent stops: for what a stop waits for, and does not end. */
-  readonly unlessCancelled: AbortSignal;
+  readonly cancelled: AbortSignal;
   /** Aborts when the agent stops, and for nothing else. */
   readonly stopping: AbortSignal;
   active(): Active;
@@ -30,20 +31,20 @@ export interface Run {
   nextN(): number;
 }
 
-export function createRun(context: {
+export function createDeploymentRun(context: {
   ports: Ports;
   service: ServiceConfig;
   identity: Identity;
   log: Log;
   stopping: AbortSignal;
   cancelled: AbortSignal;
-  cell: StateCell;
-}): Run {
-  const { ports, service, identity, log, stopping, cell } = context;
+  store: StateStore;
+}): DeploymentRun {
+  const { ports, service, identity, log, stopping, store } = context;
   const never = new AbortController().signal;
   const stoppingOrCancelled = AbortSignal.any([stopping, context.cancelled]);
   const active = () => {
-    const current = cell.read().active;
+    const current = store.read().active;
     if (!current) throw new Error('no deployment is active');
     return current;
   };
@@ -59,8 +60,8 @@ export function createRun(context: {
     const now = active();
     const rollingBack = now.direction === 'back' ? 'rollback' : step;
     ports.reporter.progress(
-      reportOf(identity, now.order, {
-        ...contextOf(now),
+      buildReport(identity, now.order, {
+        ...previousAndChanged(now),
         timings,
         state: now.state,
         n: nextN(),
@@ -80,7 +81,7 @@ export function createRun(context: {
     get signal() {
       return beforeSwitch(active()) ? stoppingOrCancelled : stopping;
     },
-    get unlessCancelled() {
+    get cancelled() {
       return beforeSwitch(active()) ? context.cancelled : never;
     },
     active,
@@ -88,7 +89,7 @@ export function createRun(context: {
     nextN,
     async move(patch) {
       const before = active().state;
-      await cell.update((state) => moved(state, { ...patch, timings: { ...timings }, n: n + 1 }));
+      await store.update((state) => withActive(state, { ...patch, timings: { ...timings }, n: n + 1 }));
       if (active().state !== before) {
         const { state, direction, previous, startedAt } = active();
         const sinceMs = Math.max(0, Math.round(ports.clock.now() - startedAt));

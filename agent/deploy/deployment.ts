@@ -1,13 +1,13 @@
 import { asTriggerDeployError, type ErrorCode, isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Ending, ProgressState, Step } from '../../shared/report.ts';
-import { reportErrorOf } from './build-report.ts';
-import type { Run } from './deployment-run.ts';
+import { buildReportError } from './build-report.ts';
+import type { DeploymentRun } from './deployment-run.ts';
 import { rejoinTraffic } from './drain-traffic.ts';
 import { isExhausted } from './recover.ts';
 import { beforeSwitch } from './state.ts';
 import { check, watch } from './step-check.ts';
 import { commit } from './step-commit.ts';
-import { drain, mayBeDrained, undoHooks } from './step-drain.ts';
+import { drain, isMaybeDrained, runUndrainHooks } from './step-drain.ts';
 import { prepare } from './step-prepare.ts';
 import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
@@ -31,10 +31,10 @@ const STEP_WORK = {
   check,
   watch,
   commit,
-} satisfies Record<ForwardStep, (run: Run) => Promise<void>>;
+} satisfies Record<ForwardStep, (run: DeploymentRun) => Promise<void>>;
 
 /** The step to begin with, by the state the journal holds. Each step may be begun again: all are idempotent. */
-const NEXT_STEP = {
+const FIRST_STEP = {
   accepted: 'prepare',
   preparing: 'prepare',
   prepared: 'drain',
@@ -45,18 +45,26 @@ const NEXT_STEP = {
   watching: 'check',
 } satisfies Record<ProgressState, ForwardStep>;
 
-const COURSE: readonly ForwardStep[] = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit'];
+const FORWARD_STEPS: readonly ForwardStep[] = [
+  'prepare',
+  'drain',
+  'switch',
+  'start',
+  'check',
+  'watch',
+  'commit',
+];
 
 /** Takes the active deployment from where the journal has it to its end. The one place that decides on rollback. */
-export async function runDeployment(run: Run): Promise<RunResult> {
+export async function runDeployment(run: DeploymentRun): Promise<RunResult> {
   const exhausted = isExhausted(run.active());
-  if (run.active().direction === 'back') return exhausted ? brokenAfterTries(run) : await goBack(run);
-  const failure = turnedBack(run) ?? (exhausted ? triedTooOften(run) : await goForward(run));
+  if (run.active().direction === 'back') return exhausted ? brokenByRecoveries(run) : await runRollback(run);
+  const failure = recordedFailure(run) ?? (exhausted ? recoveryExhausted(run) : await runForward(run));
   if (failure === undefined) return { ending: 'succeeded' };
   if (failure === 'held') return { held: true };
   if (await isInterrupted(run, failure.error)) return { interrupted: true };
-  if (beforeSwitch(run.active()) || (await isUntouched(run))) return await giveUp(run, failure);
-  const detail = await evidence(run, failure.error);
+  if (beforeSwitch(run.active()) || (await isUntouched(run))) return await endBeforeSwitch(run, failure);
+  const detail = await failureDetail(run, failure.error);
   run.log.warn({ err: failure.error, step: failure.during }, `${failure.error.message}: rolling back`);
   try {
     await decideRollback(run, { ...failure, detail });
@@ -65,13 +73,13 @@ export async function runDeployment(run: Run): Promise<RunResult> {
     run.log.error({ err: error }, 'the decision to roll back could not be recorded');
     return { interrupted: true };
   }
-  return await goBack(run);
+  return await runRollback(run);
 }
 
 type Failure = { error: TriggerDeployError; during: Step };
 
-async function goForward(run: Run): Promise<Failure | 'held' | undefined> {
-  for (const step of COURSE.slice(COURSE.indexOf(await firstStep(run)))) {
+async function runForward(run: DeploymentRun): Promise<Failure | 'held' | undefined> {
+  for (const step of FORWARD_STEPS.slice(FORWARD_STEPS.indexOf(await firstStep(run)))) {
     if (!run.active().changed && (step === 'drain' || step === 'switch' || step === 'start')) continue;
     try {
       run.signal.throwIfAborted();
@@ -87,16 +95,16 @@ async function goForward(run: Run): Promise<Failure | 'held' | undefined> {
 }
 
 /** What was switched may have been switched back since, as a new agent is that does not prove itself. */
-async function firstStep(run: Run): Promise<ForwardStep> {
+async function firstStep(run: DeploymentRun): Promise<ForwardStep> {
   const { state, changed, order } = run.active();
-  const first = NEXT_STEP[state];
-  if (!changed || COURSE.indexOf(first) <= COURSE.indexOf('switch')) return first;
+  const first = FIRST_STEP[state];
+  if (!changed || FORWARD_STEPS.indexOf(first) <= FORWARD_STEPS.indexOf('switch')) return first;
   const current = await run.ports.package.current().catch(() => undefined);
   return current === order.version ? first : 'switch';
 }
 
 /** It was turning back already, before anything was switched, when the agent went away. */
-function turnedBack(run: Run): Failure | undefined {
+function recordedFailure(run: DeploymentRun): Failure | undefined {
   const { error, during } = run.active();
   if (error === undefined || during === undefined) return undefined;
   const { code, message, detail } = error;
@@ -104,19 +112,19 @@ function turnedBack(run: Run): Failure | undefined {
 }
 
 /** A deployment that takes the agent down each time must not do so for ever. */
-function triedTooOften(run: Run): Failure {
+function recoveryExhausted(run: DeploymentRun): Failure {
   const { state, recoveries } = run.active();
   const message = `the agent went down ${recoveries} times in this deployment, the last time while ${state}`;
-  return { error: new TriggerDeployError('RECOVERY_EXHAUSTED', message), during: NEXT_STEP[state] };
+  return { error: new TriggerDeployError('RECOVERY_EXHAUSTED', message), during: FIRST_STEP[state] };
 }
 
-function brokenAfterTries(run: Run): RunResult {
-  const { error } = triedTooOften(run);
+function brokenByRecoveries(run: DeploymentRun): RunResult {
+  const { error } = recoveryExhausted(run);
   run.log.fatal({ err: error }, `the rollback was never finished, this needs a person: ${error.message}`);
   return { ending: 'broken', error };
 }
 
-async function goBack(run: Run): Promise<RunResult> {
+async function runRollback(run: DeploymentRun): Promise<RunResult> {
   try {
     await run.timed('rollback', () => rollback(run));
     return { ending: 'rolled-back' };
@@ -128,7 +136,7 @@ async function goBack(run: Run): Promise<RunResult> {
       ending: 'broken',
       error: new TriggerDeployError(failure.code, `the rollback failed too: ${failure.message}`, {
         cause: failure,
-        detail: await evidence(run, failure),
+        detail: await failureDetail(run, failure),
       }),
     };
   }
@@ -138,19 +146,19 @@ async function goBack(run: Run): Promise<RunResult> {
  * Nothing was switched: whatever traffic was taken away is given back, and that is all there is to undo. Why is
  * recorded first: an agent killed on the way must not go forward again, with the hooks counted that gave it back.
  */
-async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> {
-  if (mayBeDrained(run)) {
+async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): Promise<RunResult> {
+  if (isMaybeDrained(run)) {
     try {
-      await run.move({ error: reportErrorOf(error, error.detail), during });
+      await run.move({ error: buildReportError(error, error.detail), during });
     } catch (cause) {
       run.log.error({ err: cause }, 'why it turns back could not be recorded');
       return { interrupted: true };
     }
     // The cancel that turned it back must not cancel the giving back.
-    const back = { ...run, signal: run.stopping, unlessCancelled: new AbortController().signal };
-    for (const give of [undoHooks, rejoinTraffic]) {
+    const cleanupRun = { ...run, signal: run.stopping, cancelled: new AbortController().signal };
+    for (const restore of [runUndrainHooks, rejoinTraffic]) {
       try {
-        await give(back);
+        await restore(cleanupRun);
       } catch (cause) {
         if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
         run.log.error({ err: cause }, 'traffic could not be given back while turning back');
@@ -167,14 +175,14 @@ async function giveUp(run: Run, { error, during }: Failure): Promise<RunResult> 
  * Units go inactive under an agent whose machine shuts down, and waits end early under an agent that is
  * being stopped: neither says anything about the version.
  */
-async function isInterrupted(run: Run, error: TriggerDeployError): Promise<boolean> {
+async function isInterrupted(run: DeploymentRun, error: TriggerDeployError): Promise<boolean> {
   if (isCode(error, 'INTERRUPTED')) return true;
   if (run.stopping.aborted) return true;
   return await run.ports.host.stopping(run.stopping);
 }
 
 /** The output a step failed with and the end of the service's own log; nothing where the operator says `reportLog: off`. */
-async function evidence(run: Run, error: TriggerDeployError): Promise<string | undefined> {
+async function failureDetail(run: DeploymentRun, error: TriggerDeployError): Promise<string | undefined> {
   if (!run.service.reportLog) return undefined;
   let tail = '';
   try {

@@ -1,10 +1,10 @@
-import type { Run } from './deployment-run.ts';
+import type { DeploymentRun } from './deployment-run.ts';
 
 /**
  * The load balancer's part of draining. What is to be left is journalled first: whoever takes the deployment up
  * again, or ends it, knows where the instance belongs.
  */
-export async function leaveTraffic(run: Run): Promise<void> {
+export async function leaveTraffic(run: DeploymentRun): Promise<void> {
   const { traffic } = run.ports;
   if (!traffic) return;
   // An instance that somebody took out before is not put in by a deployment.
@@ -15,7 +15,7 @@ export async function leaveTraffic(run: Run): Promise<void> {
 }
 
 /** In again wherever it was taken out, and healthy wherever it is in. */
-export async function joinTraffic(run: Run): Promise<void> {
+export async function joinTraffic(run: DeploymentRun): Promise<void> {
   const { traffic } = run.ports;
   if (!traffic) return;
   const groups = await everyGroup(run);
@@ -24,14 +24,14 @@ export async function joinTraffic(run: Run): Promise<void> {
 }
 
 /** In again wherever it was taken out; whether it is well there is the load balancer's to find out. */
-export async function rejoinTraffic(run: Run): Promise<void> {
+export async function rejoinTraffic(run: DeploymentRun): Promise<void> {
   const { left = [] } = run.active();
   if (!run.ports.traffic || left.length === 0) return;
   await run.ports.traffic.join(left, run.signal);
   await run.move({ left: [] });
 }
 
-async function everyGroup({ ports, active, signal }: Run): Promise<string[]> {
+async function everyGroup({ ports, active, signal }: DeploymentRun): Promise<string[]> {
   const registered = (await ports.traffic?.groups(signal)) ?? [];
   return [...new Set([...(active().left ?? []), ...registered])];
 }

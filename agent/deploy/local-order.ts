@@ -21,21 +21,21 @@ export const LOCAL_EXPIRY_MS = 60 * 60 * 1000;
 /**
  * It has the sequence that was seen, so it raises none: the next announcement has a higher one, and wins. Pure.
  */
-export function orderFromLocal(state: ServiceState, asked: LocalOrder): Order {
+export function orderFromLocal(state: ServiceState, local: LocalOrder): Order {
   return {
-    deployment: asked.deployment,
-    service: asked.service,
+    deployment: local.deployment,
+    service: local.service,
     sequence: Math.max(state.seen?.sequence ?? 0, state.running?.sequence ?? 0),
-    version: asked.version,
-    action: asked.action,
-    artifacts: [...asked.artifacts],
+    version: local.version,
+    action: local.action,
+    artifacts: [...local.artifacts],
     source: 'local',
-    by: asked.by,
+    by: local.by,
     hold: false,
   };
 }
 
 /** Whether it lay there for so long that it is not carried out any more; `now` in ms since the epoch. */
-export function isOutdated(asked: LocalOrder, now: number): boolean {
-  return now - Date.parse(asked.at) > LOCAL_EXPIRY_MS;
+export function isOutdated(local: LocalOrder, now: number): boolean {
+  return now - Date.parse(local.at) > LOCAL_EXPIRY_MS;
 }

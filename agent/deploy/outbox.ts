@@ -2,8 +2,9 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { backoffMs } from '../../shared/retry.ts';
 import type { Reporter } from './ports.ts';
-import { delivered, type ServiceState } from './state.ts';
-import type { StateCell } from './state-store.ts';
+import type { ServiceState } from './state.ts';
+import type { StateStore } from './state-store.ts';
+import { withoutDelivered } from './state-transitions.ts';
 
 /**
  * Delivers what must reach the record: at least once, oldest first, however long AWS is away. It never
@@ -12,7 +13,7 @@ import type { StateCell } from './state-store.ts';
 
 const BACKOFF = { first: 500, longest: 60_000 };
 /** After a day nobody waits for it any more; the instance record tells what runs. ms */
-const TOO_OLD = 24 * 60 * 60 * 1000;
+const MAX_AGE = 24 * 60 * 60 * 1000;
 
 export interface Outbox {
   /** Says that something new may wait. */
@@ -21,14 +22,19 @@ export interface Outbox {
   run(signal: AbortSignal): Promise<void>;
 }
 
-export function createOutbox(cell: StateCell, ports: { reporter: Reporter; clock: Clock }, log: Log): Outbox {
+export function createOutbox(
+  store: StateStore,
+  ports: { reporter: Reporter; clock: Clock },
+  log: Log,
+): Outbox {
   let wake = Promise.withResolvers<void>();
   const sendNext = async (signal: AbortSignal): Promise<boolean> => {
-    const entry = cell.read().outbox[0];
+    const entry = store.read().outbox[0];
     if (!entry) return false;
-    const outdated = newerFollows(cell.read()) || ports.clock.now() - Date.parse(entry.report.at) > TOO_OLD;
+    const outdated =
+      hasNewerReport(store.read()) || ports.clock.now() - Date.parse(entry.report.at) > MAX_AGE;
     if (!outdated) await ports.reporter.deliver(entry.report, entry.replyTo, signal);
-    await cell.update((state) => delivered(state, entry.report));
+    await store.update((state) => withoutDelivered(state, entry.report));
     return true;
   };
   return {
@@ -50,7 +56,7 @@ export function createOutbox(cell: StateCell, ports: { reporter: Reporter; clock
           attempt += 1;
           // Once for each outage: what waits is in `status`, and every try is told at debug.
           log[attempt === 1 ? 'warn' : 'debug'](
-            { err: error, waiting: cell.read().outbox.length, retryMs: pause },
+            { err: error, waiting: store.read().outbox.length, retryMs: pause },
             'a report could not be delivered',
           );
           await ports.clock.sleep(pause, signal).catch(() => undefined);
@@ -61,6 +67,6 @@ export function createOutbox(cell: StateCell, ports: { reporter: Reporter; clock
 }
 
 /** Whether the record's one place for the first report is about to be taken by a later one of the same deployment. */
-function newerFollows({ outbox: [first, ...rest] }: ServiceState): boolean {
+function hasNewerReport({ outbox: [first, ...rest] }: ServiceState): boolean {
   return rest.some((entry) => entry.report.deployment === first?.report.deployment);
 }

@@ -1,5 +1,6 @@
 import { ORDER_OF_STATES } from '../../shared/report.ts';
-import { type Active, initialState, moved, type ServiceState } from './state.ts';
+import { type Active, initialState, type ServiceState } from './state.ts';
+import { withActive } from './state-transitions.ts';
 
 /**
  * What a start of the agent makes of what the journal holds. Pure: the work itself is done by the same
@@ -7,10 +8,10 @@ import { type Active, initialState, moved, type ServiceState } from './state.ts'
  */
 
 /** A deployment that took the agent down this often is not tried again. */
-export const MOST_RECOVERIES = 5;
+export const MAX_RECOVERIES = 5;
 
 /** Reports made but not journalled before the agent died had lower numbers than this adds. */
-const N_GAP = 1000;
+const REPORT_NUMBER_GAP = 1000;
 
 /** The state to start from, and whether the directory came from another instance (a golden image). */
 export function stateAtStart(
@@ -28,26 +29,25 @@ export function stateAtStart(
 }
 
 /** The active deployment, ready to be taken up again after the agent, or the machine, went away in it. */
-export function takenUpAgain(state: ServiceState, bootId: string): ServiceState {
+export function resumed(state: ServiceState, bootId: string): ServiceState {
   if (!state.active) return state;
   const { order, recoveries, n, checkpointed } = state.active;
   // What waits to be told to go on takes nothing down, however long it waits.
-  const waits = order.hold && state.active.state === 'prepared';
-  const counted = checkpointed || waits ? recoveries : recoveries + 1;
-  const again: Partial<Active> = { recoveries: counted, n: n + N_GAP, checkpointed: false };
-  if (state.active.bootId === bootId) return moved(state, again);
-  return moved(state, { ...again, ...afterBoot(state.active, bootId) });
+  const isHeld = order.hold && state.active.state === 'prepared';
+  const counted = checkpointed || isHeld ? recoveries : recoveries + 1;
+  const patch: Partial<Active> = { recoveries: counted, n: n + REPORT_NUMBER_GAP, checkpointed: false };
+  if (state.active.bootId === bootId) return withActive(state, patch);
+  return withActive(state, { ...patch, ...afterBoot(state.active, bootId) });
 }
 
 /** After a reboot the check begins anew: another process, other counters, a fresh deadline. */
 function afterBoot(active: Active, bootId: string): Partial<Active> {
-  const begunAnew: Partial<Active> = { bootId, invocationBefore: undefined };
-  if (active.direction === 'back' || ORDER_OF_STATES[active.state] <= ORDER_OF_STATES.switching)
-    return begunAnew;
-  return { ...begunAnew, state: 'starting' };
+  const reset: Partial<Active> = { bootId, invocationBefore: undefined };
+  if (active.direction === 'back' || ORDER_OF_STATES[active.state] <= ORDER_OF_STATES.switching) return reset;
+  return { ...reset, state: 'starting' };
 }
 
 /** Whether it kept taking the agent down: then it goes back if it was going forward, else it is broken. */
 export function isExhausted(active: Active): boolean {
-  return active.recoveries > MOST_RECOVERIES;
+  return active.recoveries > MAX_RECOVERIES;
 }

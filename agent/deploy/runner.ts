@@ -1,63 +1,64 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { endingReport, reportErrorOf } from './build-report.ts';
+import { buildReportError, endingReport } from './build-report.ts';
 import { type RunResult, runDeployment } from './deployment.ts';
-import { createRun, type Run } from './deployment-run.ts';
-import type { Look } from './instance-record.ts';
+import { createDeploymentRun, type DeploymentRun } from './deployment-run.ts';
+import type { ReadRecord } from './instance-record.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
-import { takenUpAgain } from './recover.ts';
-import { beforeSwitch, begun, finished, moved, type Order, precious } from './state.ts';
-import type { StateCell } from './state-store.ts';
+import { resumed } from './recover.ts';
+import { beforeSwitch, type Order, protectedVersions } from './state.ts';
+import type { StateStore } from './state-store.ts';
+import { started, withActive, withActiveEnded } from './state-transitions.ts';
 
 /** Performs the deployments of one service, one at a time: begins what waits, ends what is over, tidies up. */
-export interface Performer {
+export interface Runner {
   /**
    * Takes the active deployment, or the waiting one, as far as it goes; false when there is nothing to do.
    * @throws when something could not be recorded; nothing is lost, and it may be called again.
    */
   next(stopping: AbortSignal): Promise<boolean>;
   /** After the agent or the machine went away in a deployment, before the first `next`. */
-  takeUpAgain(): Promise<void>;
+  resumeActive(): Promise<void>;
   /** Ends the active deployment with this reason, if nothing was switched yet. */
-  giveUp(why: TriggerDeployError): void;
+  cancelActive(why: TriggerDeployError): void;
 }
 
-export function createPerformer(context: {
+export function createRunner(context: {
   service: ServiceConfig;
   ports: Ports;
   identity: Identity;
   log: Log;
-  cell: StateCell;
-  look: Look;
+  store: StateStore;
+  readRecord: ReadRecord;
   /** An ending is in the outbox. */
   onEnding: () => void;
-}): Performer {
-  const { service, ports, identity, log, cell, look } = context;
-  let givenUp = new AbortController();
+}): Runner {
+  const { service, ports, identity, log, store, readRecord } = context;
+  let cancellation = new AbortController();
 
   async function next(stopping: AbortSignal): Promise<boolean> {
-    if (!cell.read().active) {
-      if (!cell.read().waiting) return await backInTraffic(stopping);
+    if (!store.read().active) {
+      if (!store.read().waiting) return await rejoinAfterOutage(stopping);
       const bootId = await ports.host.bootId();
-      await cell.update((state) => begun(state, { bootId, now: ports.clock.now() }));
+      await store.update((state) => started(state, { bootId, now: ports.clock.now() }));
     }
-    givenUp = new AbortController();
-    giveUpIfOutdated();
+    cancellation = new AbortController();
+    cancelIfOutdated();
     const run = openRun(stopping);
     const result = await runDeployment(run);
     if ('interrupted' in result) return await halt(stopping);
     // Told to go on, or outdated, while it was coming to a halt?
-    if ('held' in result) return cell.read().active?.order.hold === false || givenUp.signal.aborted;
+    if ('held' in result) return store.read().active?.order.hold === false || cancellation.signal.aborted;
     await end(run, result);
     return true;
   }
 
   /** What an ended deployment could not put back in: again and again, for it may be an outage of the cloud's. */
-  async function backInTraffic(stopping: AbortSignal): Promise<false> {
-    const { outOfTraffic } = cell.read();
+  async function rejoinAfterOutage(stopping: AbortSignal): Promise<false> {
+    const { outOfTraffic } = store.read();
     if (!outOfTraffic?.well || !ports.traffic) return false;
     await ports.traffic.join(outOfTraffic.groups, stopping);
-    await cell.update((state) => ({ ...state, outOfTraffic: null }));
+    await store.update((state) => ({ ...state, outOfTraffic: null }));
     log.info({ groups: outOfTraffic.groups }, 'back in traffic');
     return false;
   }
@@ -65,17 +66,17 @@ export function createPerformer(context: {
   /** No verdict: it is taken up again at the next start, or, where nothing stops, after a while. */
   async function halt(stopping: AbortSignal): Promise<true> {
     const goingDown = stopping.aborted || (await ports.host.stopping(stopping));
-    if (goingDown) await cell.update((state) => moved(state, { checkpointed: true }));
-    else await takeUpAgain();
+    if (goingDown) await store.update((state) => withActive(state, { checkpointed: true }));
+    else await resumeActive();
     if (stopping.aborted) return true;
     throw new Error(goingDown ? 'the machine is going down' : 'what it comes to could not be recorded');
   }
 
-  async function takeUpAgain(): Promise<void> {
+  async function resumeActive(): Promise<void> {
     const bootId = await ports.host.bootId();
-    const bootBefore = cell.read().active?.bootId;
-    const { active } = await cell.update((state) => takenUpAgain(state, bootId));
-    if (!active) return await sweep();
+    const bootBefore = store.read().active?.bootId;
+    const { active } = await store.update((state) => resumed(state, bootId));
+    if (!active) return await cleanStaging();
     const { order, state, direction, recoveries } = active;
     const stands = { deployment: order.deployment, state, direction, recoveries };
     const after = bootBefore === bootId ? '' : ' after a reboot';
@@ -83,7 +84,7 @@ export function createPerformer(context: {
   }
 
   /** Which releases may go is judged after a deployment, by what is known then: here they all stay. */
-  async function sweep(): Promise<void> {
+  async function cleanStaging(): Promise<void> {
     try {
       const all = await ports.package.releases();
       await ports.package.prune(new Set(all.map(({ version }) => version)));
@@ -93,34 +94,37 @@ export function createPerformer(context: {
   }
 
   /** A cancel or a newer order may have been journalled while there was no run to abort. */
-  function giveUpIfOutdated(): void {
-    const { active, waiting, tombstones } = cell.read();
+  function cancelIfOutdated(): void {
+    const { active, waiting, tombstones } = store.read();
     if (!active || !beforeSwitch(active)) return;
-    if (tombstones.includes(active.order.deployment)) givenUp.abort(cancelled());
-    else if (waiting) givenUp.abort(supersededBy(waiting));
+    if (tombstones.includes(active.order.deployment)) cancellation.abort(cancelled());
+    else if (waiting) cancellation.abort(supersededBy(waiting));
   }
 
-  function openRun(stopping: AbortSignal): Run {
-    const { active } = cell.read();
+  function openRun(stopping: AbortSignal): DeploymentRun {
+    const { active } = store.read();
     if (!active) throw new Error('no deployment is active');
     const { deployment, version, sequence } = active.order;
     const runLog = log.child({ deployment, version, sequence });
-    return createRun({ ports, service, identity, log: runLog, stopping, cancelled: givenUp.signal, cell });
+    return createDeploymentRun({
+      ...{ ports, service, identity, store },
+      ...{ log: runLog, stopping, cancelled: cancellation.signal },
+    });
   }
 
   async function end(
-    run: Run,
+    run: DeploymentRun,
     { ending, error, during }: Extract<RunResult, { ending: unknown }>,
   ): Promise<void> {
     const report = endingReport(identity, run.active(), {
       ending,
       during,
-      error: error && reportErrorOf(error, service.reportLog ? error.detail : undefined),
+      error: error && buildReportError(error, service.reportLog ? error.detail : undefined),
       n: run.nextN(),
       at: ports.clock.now(),
       timings: run.timings(),
     });
-    await cell.update((state) => finished(state, ending, report));
+    await store.update((state) => withActiveEnded(state, ending, report));
     context.onEnding();
     const ms = Object.values(run.timings()).reduce((sum, spent) => sum + spent, 0);
     const level = ending === 'succeeded' ? 'info' : ending === 'broken' ? 'fatal' : 'warn';
@@ -136,25 +140,25 @@ export function createPerformer(context: {
       },
       ending,
     );
-    await tidy(run);
+    await cleanUp(run);
   }
 
   /** Room for the next release, and the record told what runs. Neither can fail a deployment that is over. */
-  async function tidy(run: Run): Promise<void> {
+  async function cleanUp(run: DeploymentRun): Promise<void> {
     try {
-      const removed = await ports.package.prune(precious(cell.read()));
+      const removed = await ports.package.prune(protectedVersions(store.read()));
       if (removed.length > 0) run.log.info({ removed }, 'old releases removed');
     } catch (error) {
       run.log.warn({ err: error }, 'old releases could not be removed');
     }
     try {
-      await ports.reporter.putInstance(await look(run.stopping), run.stopping);
+      await ports.reporter.putInstance(await readRecord(run.stopping), run.stopping);
     } catch (error) {
       run.log.warn({ err: error }, 'the instance record could not be written: the next change or start does');
     }
   }
 
-  return { next, takeUpAgain, giveUp: (why) => givenUp.abort(why) };
+  return { next, resumeActive, cancelActive: (why) => cancellation.abort(why) };
 }
 
 export function cancelled(): TriggerDeployError {

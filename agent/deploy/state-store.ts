@@ -5,19 +5,19 @@ import type { ServiceState } from './state.ts';
  * The one holder of a service's state. Changes are made one after another, and each is on disk before
  * anybody can read it: what was read was never forgotten.
  */
-export interface StateCell {
+export interface StateStore {
   read(): ServiceState;
   /** @throws what the journal throws; the state then is as before. */
   update(change: (state: ServiceState) => ServiceState): Promise<ServiceState>;
 }
 
-export function createStateCell(initial: ServiceState, journal: Journal): StateCell {
+export function createStateStore(initial: ServiceState, journal: Journal): StateStore {
   let state = initial;
   let last: Promise<unknown> = Promise.resolve();
   return {
     read: () => state,
     update(change) {
-      const turn = last.then(async () => {
+      const written = last.then(async () => {
         const next = change(state);
         if (next !== state) {
           await journal.append(next);
@@ -25,8 +25,8 @@ export function createStateCell(initial: ServiceState, journal: Journal): StateC
         }
         return state;
       });
-      last = turn.catch(() => undefined);
-      return turn;
+      last = written.catch(() => undefined);
+      return written;
     },
   };
 }

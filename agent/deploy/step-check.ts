@@ -1,6 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { deadline, formatMs } from '../../shared/retry.ts';
-import type { Run } from './deployment-run.ts';
+import type { DeploymentRun } from './deployment-run.ts';
 import type { Check } from './ports.ts';
 
 /** Probes come fast at first, for most services are up at once, and then once a second. ms */
@@ -10,7 +10,7 @@ const LONGEST_PAUSE = 1000;
 const WATCH_FAILURES = 3;
 
 /** Step 5: every check passes often enough in a row within its deadline. @throws CHECK_FAILED. */
-export async function check(run: Run): Promise<void> {
+export async function check(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'checking' });
   await passChecks(run, run.active().order.version);
 }
@@ -19,27 +19,27 @@ export async function check(run: Run): Promise<void> {
  * The checks of the config against `version`, side by side; the first that fails ends the others. At the end the
  * unit itself must be active: what a dead service left running may answer with the right version, too.
  */
-export async function passChecks(run: Run, version: string): Promise<void> {
-  await passThem(run, version);
+export async function passChecks(run: DeploymentRun, version: string): Promise<void> {
+  await passAllChecks(run, version);
   const { active, summary } = await run.ports.manager.status(run.signal);
   if (!active)
     throw new TriggerDeployError('CHECK_FAILED', `the checks pass, but the service is down: ${summary}`);
 }
 
-async function passThem(run: Run, version: string): Promise<void> {
-  const others = new AbortController();
-  const signal = AbortSignal.any([run.signal, others.signal]);
-  const given = run.service.checks.map((one) => passCheck(run, one, version, signal));
+async function passAllChecks(run: DeploymentRun, version: string): Promise<void> {
+  const siblings = new AbortController();
+  const signal = AbortSignal.any([run.signal, siblings.signal]);
+  const pending = run.service.checks.map((one) => passCheck(run, one, version, signal));
   try {
-    await Promise.all(given);
+    await Promise.all(pending);
   } finally {
-    others.abort();
-    await Promise.allSettled(given);
+    siblings.abort();
+    await Promise.allSettled(pending);
   }
 }
 
 /** Every check once: whether the service is healthy right now. */
-export async function passOnce(run: Run, version: string): Promise<boolean> {
+export async function passOnce(run: DeploymentRun, version: string): Promise<boolean> {
   const expected = { service: run.service.name, version };
   const answers = await Promise.all(
     run.service.checks.map((one) => run.ports.probe.probe(one, expected, run.signal)),
@@ -47,7 +47,12 @@ export async function passOnce(run: Run, version: string): Promise<boolean> {
   return answers.every((answer) => answer.ok);
 }
 
-async function passCheck(run: Run, one: Check, version: string, parent: AbortSignal): Promise<void> {
+async function passCheck(
+  run: DeploymentRun,
+  one: Check,
+  version: string,
+  parent: AbortSignal,
+): Promise<void> {
   const expected = { service: run.service.name, version };
   let last = 'never tried';
   let passed = 0;
@@ -59,7 +64,7 @@ async function passCheck(run: Run, one: Check, version: string, parent: AbortSig
       last = note;
       run.note(`${note}, ${passed} of ${one.successes}`);
       if (passed >= one.successes) return;
-      if (!ok) await failIfGivenUp(run, bound.signal);
+      if (!ok) await failIfUnitFailed(run, bound.signal);
       await run.ports.clock.sleep(pause, bound.signal);
     }
   } catch (cause) {
@@ -72,7 +77,7 @@ async function passCheck(run: Run, one: Check, version: string, parent: AbortSig
 }
 
 /** No check can pass any more once the manager has given the unit up: say so at once, not at the deadline. */
-async function failIfGivenUp(run: Run, signal: AbortSignal): Promise<void> {
+async function failIfUnitFailed(run: DeploymentRun, signal: AbortSignal): Promise<void> {
   const status = await run.ports.manager.status(signal);
   if (status.failed) {
     throw new TriggerDeployError('CHECK_FAILED', `the service is down: ${status.summary}`);
@@ -83,7 +88,7 @@ async function failIfGivenUp(run: Run, signal: AbortSignal): Promise<void> {
  * The watch period: the main process stays the same, the manager restarts nothing, the checks go on
  * passing. Catches what dies a few seconds after it was called healthy. @throws WATCH_FAILED.
  */
-export async function watch(run: Run): Promise<void> {
+export async function watch(run: DeploymentRun): Promise<void> {
   if (run.service.watch === 0 || !run.active().changed) return;
   const { clock, manager } = run.ports;
   const before = await manager.status(run.signal);

@@ -1,9 +1,9 @@
-import type { Run } from './deployment-run.ts';
+import type { DeploymentRun } from './deployment-run.ts';
 import { joinTraffic } from './drain-traffic.ts';
 import { undrain } from './step-drain.ts';
 
 /** Step 6: traffic back. What is marked last-good is the ending itself, one write with its report. */
-export async function commit(run: Run): Promise<void> {
+export async function commit(run: DeploymentRun): Promise<void> {
   const { changed, left = [] } = run.active();
   // What an earlier deployment could not put back.
   if (!changed && left.length > 0) await joinTraffic(run);

@@ -1,4 +1,4 @@
-import type { Run } from './deployment-run.ts';
+import type { DeploymentRun } from './deployment-run.ts';
 import { joinTraffic, leaveTraffic } from './drain-traffic.ts';
 import type { Hook } from './ports.ts';
 
@@ -6,7 +6,7 @@ import type { Hook } from './ports.ts';
  * Step 2: no request comes any more. The load balancer first, then the `beforeStop` hooks, each once: after what a
  * hook does the service may not be fit to answer. Nothing is drained where nothing runs.
  */
-export async function drain(run: Run): Promise<void> {
+export async function drain(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'draining' });
   if (run.active().previous === null && !(await run.ports.manager.status(run.signal)).active) return;
   await leaveTraffic(run);
@@ -14,7 +14,7 @@ export async function drain(run: Run): Promise<void> {
 }
 
 /** Traffic back: the `afterStart` hooks, each once, then the load balancer, which must call the instance healthy. */
-export async function undrain(run: Run): Promise<void> {
+export async function undrain(run: DeploymentRun): Promise<void> {
   const { service, ports } = run;
   const gives = service.hooks.afterStart.length > 0 || ports.traffic !== undefined;
   if (gives && !run.active().givenBack) await run.move({ givenBack: true });
@@ -26,7 +26,7 @@ export async function undrain(run: Run): Promise<void> {
  * Before a service that may have traffic again is stopped on the way back. What keeps it from draining must not keep
  * the old release from coming back.
  */
-export async function drainAgain(run: Run): Promise<void> {
+export async function drainForRollback(run: DeploymentRun): Promise<void> {
   if (!run.active().givenBack) return;
   await run.move({ hooksDone: { beforeStop: 0, afterStart: 0 } });
   try {
@@ -39,30 +39,30 @@ export async function drainAgain(run: Run): Promise<void> {
 }
 
 /** Nothing was stopped: the `afterStart` hooks give back what hooks may have taken away. */
-export async function undoHooks(run: Run): Promise<void> {
+export async function runUndrainHooks(run: DeploymentRun): Promise<void> {
   if (run.service.hooks.beforeStop.length > 0) await runHooks(run, 'afterStart');
 }
 
 /** Whether traffic may have been taken away, so that whoever turns back must give it back. */
-export function mayBeDrained(run: Run): boolean {
+export function isMaybeDrained(run: DeploymentRun): boolean {
   const { state, left = [] } = run.active();
   const isOnTheWay = state === 'draining' || state === 'switching';
   return isOnTheWay && (run.service.hooks.beforeStop.length > 0 || left.length > 0);
 }
 
-async function runHooks(run: Run, kind: 'beforeStop' | 'afterStart'): Promise<void> {
+async function runHooks(run: DeploymentRun, kind: 'beforeStop' | 'afterStart'): Promise<void> {
   const hooks: readonly Hook[] = run.service.hooks[kind];
   const environment = hookEnvironment(run);
   for (let done = run.active().hooksDone[kind]; done < hooks.length; done += 1) {
     const hook = hooks[done] as Hook;
     run.signal.throwIfAborted();
     run.note(`hook ${hook.run[0]}`);
-    await run.ports.hooks.run(hook, environment, run.unlessCancelled);
+    await run.ports.hooks.run(hook, environment, run.cancelled);
     await run.move({ hooksDone: { ...run.active().hooksDone, [kind]: done + 1 } });
   }
 }
 
-function hookEnvironment(run: Run): Record<string, string> {
+function hookEnvironment(run: DeploymentRun): Record<string, string> {
   const { order, previous, direction } = run.active();
   return {
     TRIGGER_DEPLOY_DEPLOYMENT: order.deployment,

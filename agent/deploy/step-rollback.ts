@@ -1,22 +1,22 @@
 import type { TriggerDeployError } from '../../shared/errors.ts';
 import type { Step } from '../../shared/report.ts';
-import { reportErrorOf } from './build-report.ts';
-import { changeOf } from './change.ts';
-import type { Run } from './deployment-run.ts';
+import { buildReportError } from './build-report.ts';
+import type { DeploymentRun } from './deployment-run.ts';
 import { passChecks } from './step-check.ts';
-import { drainAgain, undrain } from './step-drain.ts';
+import { drainForRollback, undrain } from './step-drain.ts';
 import { startedSinceSwitch } from './step-start.ts';
+import { changeOf } from './step-switch.ts';
 
 /** Records that it goes back, and why; from here on no restart of the agent makes it go forward again. */
 export async function decideRollback(
-  run: Run,
+  run: DeploymentRun,
   failure: { error: TriggerDeployError; during: Step; detail: string | undefined },
 ): Promise<void> {
   const { invocation } = await run.ports.manager.status(run.signal);
   await run.move({
     direction: 'back',
     state: 'switching',
-    error: reportErrorOf(failure.error, failure.detail),
+    error: buildReportError(failure.error, failure.detail),
     during: failure.during,
     invocationBefore: invocation,
     hooksDone: { beforeStop: 0, afterStart: 0 },
@@ -30,9 +30,9 @@ export async function decideRollback(
  * unit is stopped and `current` removed. Idempotent: an interrupted rollback is simply run again.
  * @throws whatever keeps the old release from running; the ending then is `broken`.
  */
-export async function rollback(run: Run): Promise<void> {
+export async function rollback(run: DeploymentRun): Promise<void> {
   const { previous } = run.active();
-  await drainAgain(run);
+  await drainForRollback(run);
   if (previous === null || previous === undefined) {
     await run.ports.manager.stop(run.signal);
     await run.ports.package.switchTo(null, changeOf(run));

@@ -1,10 +1,10 @@
-import type { Run } from './deployment-run.ts';
+import type { DeploymentRun } from './deployment-run.ts';
 
 /**
  * Step 4: the unit runs what `current` points at. A unit that was started since the switch (by a start of
  * ours that was cut short, or by a maintainer script) is not started again.
  */
-export async function start(run: Run): Promise<void> {
+export async function start(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'starting' });
   if (await startedSinceSwitch(run)) return;
   const { mainPid, summary, trouble } = await run.ports.manager.restart(run.signal);
@@ -13,7 +13,7 @@ export async function start(run: Run): Promise<void> {
 }
 
 /** Whether the unit runs, and was started since the invocation before the switch was recorded. */
-export async function startedSinceSwitch(run: Run): Promise<boolean> {
+export async function startedSinceSwitch(run: DeploymentRun): Promise<boolean> {
   const { invocationBefore } = run.active();
   const { active, invocation } = await run.ports.manager.status(run.signal);
   return active && invocation !== null && invocationBefore !== undefined && invocation !== invocationBefore;

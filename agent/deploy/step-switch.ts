@@ -1,11 +1,11 @@
-import { changeOf } from './change.ts';
-import type { Run } from './deployment-run.ts';
+import type { DeploymentRun } from './deployment-run.ts';
+import type { Change } from './ports.ts';
 
 /**
- * Step 3: `current` points at the new release. The invocation is recorded first: the start that follows is
- * recognised by its having changed, whoever made it. From here on a failure is a rollback.
+ * Step 3: `current` points at the new release. The unit's invocation is recorded first: a later one shows that the
+ * unit was started since, no matter by what. From here on a failure causes a rollback.
  */
-export async function switchRelease(run: Run): Promise<void> {
+export async function switchRelease(run: DeploymentRun): Promise<void> {
   const { invocation } = await run.ports.manager.status(run.signal);
   await run.move({ state: 'switching', invocationBefore: invocation });
   if (run.active().order.action === 'restart') return;
@@ -13,10 +13,10 @@ export async function switchRelease(run: Run): Promise<void> {
 }
 
 /**
- * Whether a switch that failed left everything as it was: the old release is current and whole, and the unit was not
- * started since, as when dpkg's lock could not be had. Then there is nothing to go back to, and nothing to restart.
+ * Whether a failed switch changed nothing: the old release is current and complete, and the unit was not restarted
+ * (as when the dpkg lock was not free). Then there is nothing to roll back.
  */
-export async function isUntouched(run: Run): Promise<boolean> {
+export async function isUntouched(run: DeploymentRun): Promise<boolean> {
   const { state, direction, previous, invocationBefore } = run.active();
   if (direction !== 'forward' || state !== 'switching' || previous == null) return false;
   const { package: packageType, manager } = run.ports;
@@ -27,4 +27,23 @@ export async function isUntouched(run: Run): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** The change that the next switch of `run` belongs to; `stopped` tells whether the switch stopped the service. */
+export function changeOf(run: DeploymentRun): Change & { stopped(): boolean } {
+  const { order, direction, recoveries, previous } = run.active();
+  let stopped = false;
+  return {
+    deployment: order.deployment,
+    direction,
+    attempt: recoveries + 1,
+    again: direction === 'forward' && previous === order.version,
+    async stop() {
+      await run.ports.manager.stop(run.signal);
+      stopped = true;
+    },
+    stopped: () => stopped,
+    note: run.note,
+    signal: run.signal,
+  };
 }

@@ -2,27 +2,23 @@ import { type ErrorCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
 import { backoffMs } from '../../shared/retry.ts';
-import { neverBegan, reportOf, standingReport } from './build-report.ts';
+import { buildReport, notStartedReport, progressReport } from './build-report.ts';
 import { type DesiredReader, orderFromDesired } from './converge.ts';
-import { createLook } from './instance-record.ts';
+import { createRecordReader } from './instance-record.ts';
 import { createOutbox } from './outbox.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
 import { stateAtStart } from './recover.ts';
-import { cancelled, createPerformer, supersededBy } from './runner.ts';
+import { cancelled, createRunner, supersededBy } from './runner.ts';
+import { beforeSwitch, findOrder, hasEnded, type Order, type ServiceState } from './state.ts';
+import { createStateStore } from './state-store.ts';
 import {
-  beforeSwitch,
-  hasEnded,
-  type Order,
-  queued,
-  raised,
-  type ServiceState,
-  tombstoned,
-  underWay,
   withEnding,
   withOrder,
   withOutgoing,
-} from './state.ts';
-import { createStateCell } from './state-store.ts';
+  withSequence,
+  withTombstone,
+  withWaiting,
+} from './state-transitions.ts';
 
 /**
  * One service on this instance: one deployment at a time, and one place to wait, which the newest order
@@ -61,70 +57,74 @@ export async function openWorker(context: {
   const { service, ports, identity } = context;
   const { clock, reporter, journal } = ports;
   const log = context.log.child({ service: service.name });
-  const cell = createStateCell(await stateOnDisk(context, log), journal);
-  const outbox = createOutbox(cell, ports, log);
-  const look = createLook({ ports, identity, log, cell });
+  const store = createStateStore(await stateOnDisk(context, log), journal);
+  const outbox = createOutbox(store, ports, log);
+  const readRecord = createRecordReader({ ports, identity, log, store });
   const onEnding = () => outbox.wake();
-  const performer = createPerformer({ service, ports, identity, log, cell, look, onEnding });
+  const runner = createRunner({ service, ports, identity, log, store, readRecord, onEnding });
   let wake = Promise.withResolvers<void>();
 
   async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
-    const state = await cell.update(change);
+    const state = await store.update(change);
     outbox.wake();
     wake.resolve();
     return state;
   }
 
-  function endWaiting(state: ServiceState, ending: Ending, why: TriggerDeployError): ServiceState {
+  function withWaitingEnded(state: ServiceState, ending: Ending, why: TriggerDeployError): ServiceState {
     const { waiting } = state;
     if (!waiting) return state;
-    const last = neverBegan(identity, waiting, ending, why, clock.now());
+    const last = notStartedReport(identity, waiting, ending, why, clock.now());
     return withEnding({ ...state, waiting: null }, last, waiting.replyTo);
   }
 
-  function endOutdated(state: ServiceState, order: Order, newest: number): ServiceState {
+  function withOutdatedEnding(state: ServiceState, order: Order, newest: number): ServiceState {
     const message = `sequence ${order.sequence} is older than ${newest}, which was seen before`;
     const why = new TriggerDeployError('SUPERSEDED', message);
-    return withEnding(state, neverBegan(identity, order, 'superseded', why, clock.now()), order.replyTo);
+    return withEnding(
+      state,
+      notStartedReport(identity, order, 'superseded', why, clock.now()),
+      order.replyTo,
+    );
   }
 
   /** The order takes the waiting place from whichever had it. */
-  function taken(state: ServiceState, order: Order): ServiceState {
-    const next = endWaiting(
-      raised(state, order.sequence, order.deployment),
+  function withAccepted(state: ServiceState, order: Order): ServiceState {
+    const next = withWaitingEnded(
+      withSequence(state, order.sequence, order.deployment),
       'superseded',
       supersededBy(order),
     );
-    if (order.quiet) return queued(next, order);
-    return withOutgoing(queued(next, order), accepted(order), order.replyTo);
+    if (order.quiet) return withWaiting(next, order);
+    return withOutgoing(withWaiting(next, order), accepted(order), order.replyTo);
   }
 
   const accepted = (order: Order) =>
-    reportOf(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
+    buildReport(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
 
   /** It waits now; what is active, and has switched nothing yet, gives way. */
-  function hasTaken(order: Order): void {
+  function afterAccepted(order: Order): void {
     const { deployment, version, sequence, source } = order;
     log.info({ deployment, version, sequence, source }, 'accepted');
-    const { active } = cell.read();
+    const { active } = store.read();
     const isOther = active?.order.deployment !== deployment;
-    if (active && isOther && beforeSwitch(active)) performer.giveUp(supersededBy(order));
+    if (active && isOther && beforeSwitch(active)) runner.cancelActive(supersededBy(order));
   }
 
   const worker: ServiceWorker = {
     service,
-    state: cell.read,
+    state: store.read,
 
     async accept(order) {
       // Judged on what the journal holds by then: converging may have been quicker, with this order or a newer one.
       const { waiting } = await update((state) => {
-        if (isKnown(state, order.deployment)) return state;
+        if (isKnownDeployment(state, order.deployment)) return state;
         const { seen } = state;
         return seen && order.source === 'announcement' && order.sequence < seen.sequence
-          ? endOutdated(state, order, seen.sequence)
-          : taken(state, order);
+          ? withOutdatedEnding(state, order, seen.sequence)
+          : withAccepted(state, order);
       });
-      if (waiting === order) hasTaken(order);
+      if (waiting === order) afterAccepted(order);
     },
 
     async proceed(deployment, replyTo) {
@@ -133,19 +133,21 @@ export async function openWorker(context: {
 
     async cancel(deployment) {
       await update((state) => {
-        const next = tombstoned(state, deployment);
-        return next.waiting?.deployment === deployment ? endWaiting(next, 'cancelled', cancelled()) : next;
+        const next = withTombstone(state, deployment);
+        return next.waiting?.deployment === deployment
+          ? withWaitingEnded(next, 'cancelled', cancelled())
+          : next;
       });
-      const { active } = cell.read();
-      if (active?.order.deployment === deployment && beforeSwitch(active)) performer.giveUp(cancelled());
+      const { active } = store.read();
+      if (active?.order.deployment === deployment && beforeSwitch(active)) runner.cancelActive(cancelled());
     },
 
     async refuse(order, ending, { code, message }) {
       const why = new TriggerDeployError(code, message);
       await update((state) => {
         // What was cancelled was valid, and so was its sequence.
-        const next = ending === 'cancelled' ? raised(state, order.sequence, order.deployment) : state;
-        return withEnding(next, neverBegan(identity, order, ending, why, clock.now()), order.replyTo);
+        const next = ending === 'cancelled' ? withSequence(state, order.sequence, order.deployment) : state;
+        return withEnding(next, notStartedReport(identity, order, ending, why, clock.now()), order.replyTo);
       });
       log.warn({ deployment: order.deployment, code }, `${ending}: ${message}`);
     },
@@ -157,14 +159,14 @@ export async function openWorker(context: {
       const ending = endings.findLast((entry) => entry.report.deployment === deployment);
       if (ending) reporter.progress(ending.report, replyTo ?? ending.replyTo);
       else if (active?.order.deployment === deployment) {
-        reporter.progress(standingReport(identity, active, clock.now()), active.order.replyTo);
+        reporter.progress(progressReport(identity, active, clock.now()), active.order.replyTo);
       } else if (waiting?.deployment === deployment) {
         reporter.progress(accepted(waiting), waiting.replyTo);
       }
     },
 
     async raise(sequence, deployment) {
-      await update((state) => raised(state, sequence, deployment));
+      await update((state) => withSequence(state, sequence, deployment));
     },
 
     async converge(reader, signal) {
@@ -178,15 +180,15 @@ export async function openWorker(context: {
       await update((state) => {
         order = orderFromDesired(state, want, current);
         if (typeof order === 'string') return state;
-        isHere = underWay(state, order.deployment) !== undefined;
-        return isHere ? withOrder(state, order.deployment, { hold: false }) : taken(state, order);
+        isHere = findOrder(state, order.deployment) !== undefined;
+        return isHere ? withOrder(state, order.deployment, { hold: false }) : withAccepted(state, order);
       });
       if (typeof order === 'string') return log.debug(desired, `nothing to converge: ${order}`);
       log.info(desired, `converging on the desired state${isHere ? ', which is prepared here' : ''}`);
-      if (!isHere) hasTaken(order);
+      if (!isHere) afterAccepted(order);
     },
 
-    record: look,
+    record: readRecord,
 
     async run(stopping) {
       const delivering = outbox.run(stopping);
@@ -196,9 +198,9 @@ export async function openWorker(context: {
       for (let failures = 0; !stopping.aborted; ) {
         wake = Promise.withResolvers();
         try {
-          if (!takenUp) await performer.takeUpAgain();
+          if (!takenUp) await runner.resumeActive();
           takenUp = true;
-          const worked = await performer.next(stopping);
+          const worked = await runner.next(stopping);
           outbox.wake();
           failures = 0;
           if (!worked) await Promise.race([wake.promise, aborted.promise]);
@@ -217,8 +219,8 @@ export async function openWorker(context: {
   return worker;
 }
 
-function isKnown(state: ServiceState, deployment: string): boolean {
-  return hasEnded(state, deployment) || underWay(state, deployment) !== undefined;
+function isKnownDeployment(state: ServiceState, deployment: string): boolean {
+  return hasEnded(state, deployment) || findOrder(state, deployment) !== undefined;
 }
 
 /** What the journal holds, as far as it is this instance's. */

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { lastState, lineOf, squeezed } from '../../agent/host/state/journal-lines.ts';
+import { formatLine, inPlaceWrites, lastState } from '../../agent/host/state/journal-lines.ts';
 import { proved } from '../support/reliability.ts';
 import type { LimitedOutcome } from './support/disk/limited-driver.ts';
 import { quickDirectory } from './support/disk/recording.ts';
@@ -46,7 +46,7 @@ test('a write that fails in its middle leaves nothing of the new version, and al
 const parse = (value: unknown) => value as ReturnType<typeof stateOf>;
 const numberIn = (journal: Buffer) => numberOf(lastState(journal, parse).state);
 const journalOf = (...sizes: number[]) =>
-  sizes.map((size, index) => lineOf(stateOf(index + 1, size))).join('');
+  sizes.map((size, index) => formatLine(stateOf(index + 1, size))).join('');
 
 test.each([
   { where: 'over older lines', journal: journalOf(400, 300, 100, 200), next: 250, steps: 2 },
@@ -67,7 +67,7 @@ test.each([
   ({ journal, next, steps }) => {
     const before = Buffer.from(journal);
     const old = numberIn(before);
-    const overwrites = squeezed(before, lineOf(stateOf(99, next))) ?? [];
+    const overwrites = inPlaceWrites(before, formatLine(stateOf(99, next))) ?? [];
     expect(overwrites).toHaveLength(steps);
     let states = 0;
     const now = Buffer.from(before);
@@ -94,7 +94,7 @@ test.each([
 
 test('a line is not squeezed in where there is no room but that of the last one', () => {
   const journal = Buffer.from(journalOf(50, 400));
-  expect(squeezed(journal, lineOf(stateOf(9, 200)))).toBeUndefined();
-  expect(squeezed(Buffer.from('garbage\n'), lineOf(stateOf(9)))).toBeUndefined();
-  expect(squeezed(Buffer.alloc(0), lineOf(stateOf(9)))).toBeUndefined();
+  expect(inPlaceWrites(journal, formatLine(stateOf(9, 200)))).toBeUndefined();
+  expect(inPlaceWrites(Buffer.from('garbage\n'), formatLine(stateOf(9)))).toBeUndefined();
+  expect(inPlaceWrites(Buffer.alloc(0), formatLine(stateOf(9)))).toBeUndefined();
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Journal } from '../../agent/deploy/ports.ts';
 import { type ServiceState, serviceState } from '../../agent/deploy/state.ts';
-import { openCommands } from '../../agent/host/process/command-registry.ts';
+import { openCommandRegistry } from '../../agent/host/process/command-registry.ts';
 import { findProcess } from '../../agent/host/process/proc.ts';
 import { createCommandManager } from '../../agent/host/services/command-manager.ts';
 import { createJournal } from '../../agent/host/state/journal.ts';
@@ -213,7 +213,7 @@ test('the note of a command that was cut off anywhere ends nobody, and is remove
   const path = join(directory, `${pid}.json`);
   const settle = async (content: string) => {
     await writeFile(path, content);
-    const { repeatable } = await openCommands(directory, calm);
+    const { repeatable } = await openCommandRegistry(directory, calm);
     expect(await repeatable(['/bin/true'], { signal: calm, timeout: 5000 })).toMatchObject({ exitCode: 0 });
     await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
   };

@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
-import { ignoring, makeNew } from '../fs/durable-files.ts';
+import { ignoreCode, makeNew } from '../fs/durable-files.ts';
 import { downloadArtifact } from '../releases/download.ts';
 import type { Contents } from '../releases/releases.ts';
 import { fileDigest } from '../releases/tree-digest.ts';
@@ -15,7 +15,7 @@ import { architecture, bareVersion, type DebFile, inspectDeb } from './dpkg.ts';
  * Everything is looked at before anything of it may run.
  */
 
-export interface DebSource {
+export interface ContentsSource {
   service: string;
   /** The one package that may be installed. */
   name: string;
@@ -28,7 +28,7 @@ export const debIn = (release: string) => join(release, 'package.deb');
 /** The .debs that were fetched with it, by their paths. */
 export async function dependenciesIn(release: string): Promise<string[]> {
   const directory = join(release, 'dependencies');
-  return (await readdir(directory).catch(ignoring('ENOENT', []))).map((name) => join(directory, name));
+  return (await readdir(directory).catch(ignoreCode('ENOENT', []))).map((name) => join(directory, name));
 }
 
 /** What `package.deb` says of itself. @throws PACKAGE_INVALID unless it is `name`, `version`, for this machine. */
@@ -59,7 +59,7 @@ export async function unmetIn(release: string, deb: DebFile, signal: AbortSignal
   return await unmetBy(deb, beside, signal);
 }
 
-export function debContents({ service, name, fetchDependencies, store }: DebSource): Contents {
+export function createContents({ service, name, fetchDependencies, store }: ContentsSource): Contents {
   return {
     type: 'deb',
 

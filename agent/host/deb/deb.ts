@@ -2,21 +2,21 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import { versionName } from '../../../shared/names.ts';
 import type { ManifestStore, PackageType } from '../../deploy/ports.ts';
 import { assertSpace } from '../fs/space.ts';
-import { type Commands, UNNOTED } from '../process/command-registry.ts';
+import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
 import { createReleases } from '../releases/releases.ts';
 import { placesOf } from '../releases/staging.ts';
-import { type DebSource, debContents, inspectRelease, unmetIn } from './contents.ts';
+import { type ContentsSource, createContents, inspectRelease, unmetIn } from './contents.ts';
 import { bareVersion, installed, isSettled } from './dpkg.ts';
 import { createDpkgUnits } from './dpkg-unit.ts';
-import { createDebInstaller } from './install.ts';
-import { assureUndo } from './undo.ts';
+import { createInstaller } from './install.ts';
+import { ensureUndo } from './undo.ts';
 
 /**
  * A Debian package. Its .debs are releases, complete or absent as any; which of them is current is dpkg's to say
  * and nobody else's: there is no link that could say otherwise.
  */
 
-export interface DebOptions extends DebSource {
+export interface DebOptions extends ContentsSource {
   dir: string;
   keep: number;
   acceptNoUndo: boolean;
@@ -25,7 +25,7 @@ export interface DebOptions extends DebSource {
   /** ms */
   lockTimeout: number;
   manifests: ManifestStore;
-  commands?: Commands | undefined;
+  commands?: CommandRegistry | undefined;
 }
 
 /** Where dpkg unpacks to: its files lie beside the old ones until it is done. */
@@ -35,15 +35,15 @@ const WITHIN = 30_000;
 
 export function createDebPackage(options: DebOptions): PackageType {
   const { service, dir, keep, name, fetchDependencies, installTimeout, lockTimeout } = options;
-  const contents = debContents(options);
+  const contents = createContents(options);
   const releases = createReleases({ dir, keep }, contents);
   const units = createDpkgUnits({
     service,
     dir,
     timeout: installTimeout,
-    start: (options.commands ?? UNNOTED).indivisible,
+    start: (options.commands ?? UNREGISTERED).indivisible,
   });
-  const installer = createDebInstaller({ service, name, units, lockTimeout });
+  const installer = createInstaller({ service, name, units, lockTimeout });
   const undo = { ...options, releases, contents };
   const releaseOf = placesOf(dir).release;
 
@@ -99,7 +99,7 @@ export function createDebPackage(options: DebOptions): PackageType {
           },
         );
       }
-      return { downloaded: downloaded + (await assureUndo(undo, order.version, note, signal)) };
+      return { downloaded: downloaded + (await ensureUndo(undo, order.version, note, signal)) };
     },
 
     async switchTo(version, change) {

@@ -2,7 +2,7 @@ import { truncate } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { cleanTail } from '../../../shared/report.ts';
-import { ignoring, makeDirectories, openNoFollow, readRange } from '../fs/durable-files.ts';
+import { ignoreCode, makeDirectories, openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 
 /**
@@ -102,7 +102,7 @@ export function createDpkgUnits(options: {
       if (load === 'not-found') return 'success';
       if (active === 'failed') return result;
       if (performance.now() >= end) return undefined;
-      await waited(pause, signal);
+      await sleepUnlessAborted(pause, signal);
     }
   }
 
@@ -129,7 +129,7 @@ export function createDpkgUnits(options: {
   return {
     async run(unit, argv, signal) {
       await makeDirectories(dir, 0o755);
-      await truncate(log).catch(ignoring('ENOENT', undefined));
+      await truncate(log).catch(ignoreCode('ENOENT', undefined));
       const started = await start(unitArgv.run(unit, argv, { log, timeout }), {
         signal,
         timeout: CALL_TIMEOUT_MS,
@@ -156,12 +156,12 @@ export function createDpkgUnits(options: {
 }
 
 /** @throws the signal's reason. */
-export async function waited(ms: number, signal: AbortSignal): Promise<void> {
+export async function sleepUnlessAborted(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 async function tailOf(path: string): Promise<string> {
-  const handle = await openNoFollow(path).catch(ignoring('ENOENT', undefined));
+  const handle = await openNoFollow(path).catch(ignoreCode('ENOENT', undefined));
   if (!handle) return '';
   try {
     const { size } = await handle.stat();

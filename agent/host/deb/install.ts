@@ -3,13 +3,13 @@ import { formatMs } from '../../../shared/retry.ts';
 import type { Change } from '../../deploy/ports.ts';
 import { debIn, dependenciesIn, inspectRelease } from './contents.ts';
 import { compareVersions, inspectDeb, installed, isSettled, isThere, known } from './dpkg.ts';
-import { type DpkgRun, type DpkgUnits, waited } from './dpkg-unit.ts';
+import { type DpkgRun, type DpkgUnits, sleepUnlessAborted } from './dpkg-unit.ts';
 
 /**
  * A package installed or removed by dpkg. How a run ended says nothing by itself: a finished unit looks like one
  * that never was, and other packages' troubles end in an error, too. What dpkg-query says afterwards decides.
  */
-export interface DebInstaller {
+export interface Installer {
   /** `release` is the directory of the version's release. @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
   install(version: string, release: string, change: Change): Promise<void>;
   /** Conffiles stay. @throws DPKG_LOCKED, DPKG_FAILED. */
@@ -20,19 +20,20 @@ export interface DebInstaller {
 const INSTALL = ['dpkg', '--force-confdef', '--force-confold', '--force-downgrade', '--install'];
 /** Conffiles stay, and so does whatever a cut-short installation needs no further. */
 const REMOVE = ['dpkg', '--force-remove-reinstreq', '--remove'];
-const LOCKED = /lock (?:was|is) locked by another process(?: with pid (\d+))?|is locked by another process/;
+const LOCK_HELD =
+  /lock (?:was|is) locked by another process(?: with pid (\d+))?|is locked by another process/;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 2000;
 /** What `dpkg --configure -a` would take up. */
 const UNCONFIGURED = new Set(['unpacked', 'half-configured', 'triggers-awaited', 'triggers-pending']);
 
-export function createDebInstaller(options: {
+export function createInstaller(options: {
   service: string;
   name: string;
   units: DpkgUnits;
   /** How long somebody else's lock is waited for, ms. */
   lockTimeout: number;
-}): DebInstaller {
+}): Installer {
   const { service, name, units, lockTimeout } = options;
 
   /** Runs dpkg; while somebody else has its lock, again and again. @throws DPKG_LOCKED. */
@@ -42,7 +43,7 @@ export function createDebInstaller(options: {
     const end = performance.now() + lockTimeout;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LONGEST_PAUSE_MS, 2 * pause)) {
       const run = await units.run(unit, argv, signal);
-      const locked = run.ending === 'failed' ? LOCKED.exec(run.output) : null;
+      const locked = run.ending === 'failed' ? LOCK_HELD.exec(run.output) : null;
       if (!locked) return run;
       const holder = locked[1] === undefined ? 'another process' : `process ${locked[1]}`;
       if (performance.now() >= end) {
@@ -52,7 +53,7 @@ export function createDebInstaller(options: {
         });
       }
       change.note(`waiting for the dpkg lock, held by ${holder}`);
-      await waited(pause, signal);
+      await sleepUnlessAborted(pause, signal);
     }
   }
 

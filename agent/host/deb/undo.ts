@@ -21,7 +21,7 @@ export interface UndoSource {
 }
 
 /** @throws UNDO_IMPOSSIBLE, unless the config accepts that; DOWNLOAD_FAILED. */
-export async function assureUndo(
+export async function ensureUndo(
   source: UndoSource,
   next: string,
   note: (text: string) => void,
@@ -75,7 +75,7 @@ async function fromApt(
 ): Promise<string | undefined> {
   let why: string | undefined;
   try {
-    await releases.enlist(bareVersion(here.version), async ({ release, scratch }) => {
+    await releases.add(bareVersion(here.version), async ({ release, scratch }) => {
       const directory = join(scratch, 'apt');
       await makeNew(directory, 0o700);
       const files = await download([`${name}=${here.version}`], directory, signal);

@@ -61,7 +61,7 @@ export async function pointAt(link: string, target: string): Promise<void> {
 /** Removes what a killed `writeDurably` or `pointAt` of `path` left beside it. */
 export async function sweepTemporaries(path: string): Promise<void> {
   const prefix = `.${basename(path)}.`;
-  const names = await readdir(dirname(path)).catch(ignoring('ENOENT', [] as string[]));
+  const names = await readdir(dirname(path)).catch(ignoreCode('ENOENT', [] as string[]));
   for (const name of names) {
     if (name.startsWith(prefix) && /^[0-9a-f]{16}\.new$/.test(name.slice(prefix.length))) {
       await rm(join(dirname(path), name), { force: true });
@@ -96,7 +96,7 @@ export async function openNoFollow(path: string, flags: number = constants.O_RDO
 
 /** The first `limit` bytes of a regular file; undefined when there is none. */
 export async function readNoFollow(path: string, limit: number): Promise<Buffer | undefined> {
-  const handle = await openNoFollow(path).catch(ignoring('ENOENT', undefined));
+  const handle = await openNoFollow(path).catch(ignoreCode('ENOENT', undefined));
   if (!handle) return undefined;
   try {
     return await readRange(handle, 0, limit);
@@ -132,10 +132,10 @@ export async function makeNew(path: string, mode: number): Promise<void> {
 export async function makeDirectories(path: string, mode: number): Promise<void> {
   if (!(await lstatIfAny(path))) {
     await makeDirectories(dirname(path), mode);
-    await makeNew(path, mode).catch(ignoring('EEXIST', undefined));
+    await makeNew(path, mode).catch(ignoreCode('EEXIST', undefined));
   }
   // A parent that may not be read was not made by us.
-  await fsyncDirectory(dirname(path)).catch(ignoring('EACCES', undefined));
+  await fsyncDirectory(dirname(path)).catch(ignoreCode('EACCES', undefined));
 }
 
 /** Names created, renamed or removed in a directory are on disk when it resolves. */
@@ -153,20 +153,20 @@ export async function fsyncDirectory(path: string): Promise<void> {
  * directories are 0755, files 0755 where their owner may execute them, else 0644; so that the umask did not
  * matter, and nothing is setuid. Follows no link.
  */
-export async function settleTree(root: string): Promise<void> {
-  await settle(root);
-  const entries = below(root);
+export async function syncTree(root: string): Promise<void> {
+  await syncEntry(root);
+  const entries = walkTree(root);
   // Where one lane throws, this ends the walk for all.
   const lane = async () => {
     for await (const entry of entries) {
-      if (entry.isFile() || entry.isDirectory()) await settle(join(entry.parentPath, entry.name));
+      if (entry.isFile() || entry.isDirectory()) await syncEntry(join(entry.parentPath, entry.name));
     }
   };
   await Promise.all(Array.from({ length: FSYNC_LANES }, lane));
 }
 
 /** Everything below `root`, a directory before what is in it; follows no link, and holds no list of what there is. */
-export async function* below(root: string): AsyncGenerator<Dirent> {
+export async function* walkTree(root: string): AsyncGenerator<Dirent> {
   const open = [await opendir(root)];
   try {
     for (let directory = open.at(-1); directory; directory = open.at(-1)) {
@@ -192,7 +192,7 @@ export async function removeTree(path: string): Promise<void> {
   if (!(await lstatIfAny(path))?.isDirectory()) return await rm(path, { force: true });
   // What is being written there meanwhile is removed by the next try.
   for (let tries = 3; tries > 1; tries -= 1) {
-    if (await removeDirectory(path).then(() => true, ignoring('ENOTEMPTY', false))) return;
+    if (await removeDirectory(path).then(() => true, ignoreCode('ENOTEMPTY', false))) return;
   }
   await removeDirectory(path);
 }
@@ -200,7 +200,9 @@ export async function removeTree(path: string): Promise<void> {
 async function removeDirectory(path: string): Promise<void> {
   for await (const entry of await opendir(path)) {
     const place = join(path, entry.name);
-    await (entry.isDirectory() ? removeDirectory(place) : unlink(place)).catch(ignoring('ENOENT', undefined));
+    await (entry.isDirectory() ? removeDirectory(place) : unlink(place)).catch(
+      ignoreCode('ENOENT', undefined),
+    );
   }
   await rmdir(path);
 }
@@ -213,11 +215,11 @@ export async function freeSpace(path: string): Promise<{ bytes: number; inodes: 
 
 /** `lstat`, or undefined where nothing is. */
 export async function lstatIfAny(path: string) {
-  return lstat(path).catch(ignoring('ENOENT', undefined));
+  return lstat(path).catch(ignoreCode('ENOENT', undefined));
 }
 
 /** For `.catch`: `value` in place of an error with the system code `code`. */
-export function ignoring<T>(code: string, value: T): (error: unknown) => T {
+export function ignoreCode<T>(code: string, value: T): (error: unknown) => T {
   return (error) => {
     if (systemCode(error) === code) return value;
     throw error;
@@ -237,7 +239,7 @@ function temporaryFor(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(8).toString('hex')}.new`);
 }
 
-async function settle(path: string): Promise<void> {
+async function syncEntry(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const stat = await handle.stat();

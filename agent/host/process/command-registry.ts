@@ -15,7 +15,7 @@ import { endGroup, type RunCommand, runCommand } from './run-command.ts';
  * The file is written in the turn in which the process starts: only a SIGKILL within that turn leaves a process
  * that nothing is known of.
  */
-export interface Commands {
+export interface CommandRegistry {
   /** `runCommand` for what may be run again: what a killed agent leaves of it is ended. */
   repeatable: RunCommand;
   /**
@@ -25,7 +25,7 @@ export interface Commands {
   indivisible: RunCommand;
 }
 
-const leftover = z.object({
+const commandEntry = z.object({
   boot: z.string(),
   group: z.int().min(2),
   startTime: z.string(),
@@ -33,59 +33,62 @@ const leftover = z.object({
   /** ms since the epoch. */
   until: z.number(),
 });
-type Leftover = z.infer<typeof leftover>;
+type CommandEntry = z.infer<typeof commandEntry>;
 
-const RECORD_LIMIT = 4096;
+const ENTRY_LIMIT = 4096;
 const POLL_MS = 20;
 
 /**
  * The commands of one service, noted in `directory`, which is theirs alone. When `stopping` aborts, nothing is
  * waited for any longer and what is left stays noted.
  */
-export async function openCommands(directory: string, stopping: AbortSignal): Promise<Commands> {
+export async function openCommandRegistry(
+  directory: string,
+  stopping: AbortSignal,
+): Promise<CommandRegistry> {
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   const names = await readdir(directory).catch(() => []);
-  const settled = Promise.all(names.map((name) => settle(join(directory, name), boot, stopping)));
+  const settled = Promise.all(names.map((name) => endLeftover(join(directory, name), boot, stopping)));
   // Whoever runs a command hears of it.
   settled.catch(() => {});
 
   const runner =
-    (whenLeft: Leftover['whenLeft']): RunCommand =>
+    (whenLeft: CommandEntry['whenLeft']): RunCommand =>
     async (argv, options) => {
       await orAborted(settled, options.signal);
       let noted: string | undefined;
       const begun = (group: number) => {
-        noted = note(directory, { boot, group, whenLeft, until: Date.now() + options.timeout });
+        noted = writeEntry(directory, { boot, group, whenLeft, until: Date.now() + options.timeout });
       };
       try {
         return await runCommand(argv, { ...options, begun });
       } finally {
-        if (noted !== undefined) forget(noted);
+        if (noted !== undefined) removeEntry(noted);
       }
     };
   return { repeatable: runner('end'), indivisible: runner('await') };
 }
 
 /** For whoever only looks, or stops before anything could be left: nothing is noted. */
-export const UNNOTED: Commands = { repeatable: runCommand, indivisible: runCommand };
+export const UNREGISTERED: CommandRegistry = { repeatable: runCommand, indivisible: runCommand };
 
 /** Where it was noted. On a full disk it is not: then it only lacks what would end it after a kill. */
-function note(directory: string, command: Omit<Leftover, 'startTime'>): string | undefined {
+function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>): string | undefined {
   const startTime = findProcessNow(command.group)?.startTime;
   if (startTime === undefined) return undefined;
   const path = join(directory, `${command.group}.json`);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(path, JSON.stringify({ ...command, startTime } satisfies Leftover), { mode: 0o600 });
+    writeFileSync(path, JSON.stringify({ ...command, startTime } satisfies CommandEntry), { mode: 0o600 });
     return path;
   } catch {
     // Half a note is none, and thousands of them would fill the disk for good.
-    forget(path);
+    removeEntry(path);
     return undefined;
   }
 }
 
-function forget(path: string): void {
+function removeEntry(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
@@ -97,8 +100,8 @@ function forget(path: string): void {
  * Whatever outlives its leader was left running on purpose, as a daemon is: only where the leader itself, known by
  * pid and start time, still lives was the command cut off from its agent.
  */
-async function settle(path: string, boot: string, stopping: AbortSignal): Promise<void> {
-  const left = await read(path);
+async function endLeftover(path: string, boot: string, stopping: AbortSignal): Promise<void> {
+  const left = await readEntry(path);
   const isUnderWay = async () =>
     left?.boot === boot && (await findProcess(left.group))?.startTime === left.startTime;
   if (left?.whenLeft === 'await') {
@@ -111,10 +114,10 @@ async function settle(path: string, boot: string, stopping: AbortSignal): Promis
   await removeTree(path).catch(() => {});
 }
 
-async function read(path: string): Promise<Leftover | undefined> {
+async function readEntry(path: string): Promise<CommandEntry | undefined> {
   try {
-    const text = await readNoFollow(path, RECORD_LIMIT);
-    return leftover.parse(JSON.parse(text?.toString('utf8') ?? ''));
+    const text = await readNoFollow(path, ENTRY_LIMIT);
+    return commandEntry.parse(JSON.parse(text?.toString('utf8') ?? ''));
   } catch {
     // Cut short by a kill in the moment of its writing.
     return undefined;

@@ -42,7 +42,7 @@ export async function usersOf(pid: number): Promise<{ real: number; saved: numbe
 }
 
 /** Who runs in the process group. */
-export async function membersOf(group: number): Promise<number[]> {
+export async function groupMembers(group: number): Promise<number[]> {
   const members: number[] = [];
   for (const name of await readdir('/proc')) {
     if (/^\d+$/.test(name) && (await findProcess(Number(name)))?.group === group) members.push(Number(name));
@@ -51,7 +51,7 @@ export async function membersOf(group: number): Promise<number[]> {
 }
 
 /** Whether anyone still runs in the process group. */
-export async function groupLives(group: number): Promise<boolean> {
+export async function isGroupAlive(group: number): Promise<boolean> {
   // Zombies answer to signals, too: only where there is an answer is it worth to look closer.
   if (!signalGroup(group, 0)) return false;
   for (const name of await readdir('/proc')) {

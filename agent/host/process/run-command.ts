@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { cleanTail, DETAIL_LIMIT } from '../../../shared/report.ts';
-import { groupLives, signalGroup } from './proc.ts';
+import { isGroupAlive, signalGroup } from './proc.ts';
 import { childEnvironment, runningAs } from './run-as.ts';
 import { TailBuffer } from './tail-buffer.ts';
 
@@ -121,7 +121,7 @@ export async function endGroup(leader: number, killAfter = KILL_AFTER_MS): Promi
   signalGroup(leader, 'SIGTERM');
   const end = performance.now() + killAfter;
   for (let pause = FIRST_POLL_MS; performance.now() < end; pause = Math.min(LONGEST_POLL_MS, 2 * pause)) {
-    if (!(await groupLives(leader))) return;
+    if (!(await isGroupAlive(leader))) return;
     await sleep(Math.min(pause, Math.max(0, end - performance.now())));
   }
   signalGroup(leader, 'SIGKILL');

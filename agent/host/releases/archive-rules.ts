@@ -3,8 +3,8 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 
 /** What an archive may hold. Pure: an entry after the other, each judged before anything of it is written. */
 
-export const MOST_ENTRIES = 100_000;
-export const MOST_BYTES = 10 * 1024 ** 3; // unpacked
+export const MAX_ENTRIES = 100_000;
+export const MAX_BYTES = 10 * 1024 ** 3; // unpacked
 
 /** The part of a tar header that is judged. */
 export interface EntryHeader {
@@ -19,7 +19,7 @@ type Kind = 'file' | 'directory' | 'link';
 /** By now: a directory without an entry of its own is only implied. */
 type Known = Kind | 'implied';
 
-const LONGEST_PATH = 1024; // bytes
+const MAX_PATH = 1024; // bytes
 const SETUID_SETGID = 0o6000;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
@@ -32,7 +32,7 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
   /** Every path there is by now, by its digest: paths may be long, and there may be `limits.entries` of them. */
   const known = new Map<string, Known>();
   /** The directory of the entry before: it is known to be one. */
-  let latest = '';
+  let lastDirectory = '';
   let entries = 0;
   let implied = 0;
   let bytes = 0;
@@ -54,7 +54,7 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
       if (kind !== 'directory') throw refuse('takes the place of the release itself');
       return name;
     }
-    if (Buffer.byteLength(name) > LONGEST_PATH) throw refuse('has too long a path');
+    if (Buffer.byteLength(name) > MAX_PATH) throw refuse('has too long a path');
     if (path[0] === limits.reserved) throw refuse("has the name of the agent's own record");
     const before = known.get(keyOf(name));
     if (before !== undefined && before !== 'implied') throw refuse('is there twice');
@@ -68,7 +68,7 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
 
   function implyParents(path: readonly string[], refuse: (why: string) => Error): void {
     const directory = path.slice(0, -1).join('/');
-    if (directory === latest) return;
+    if (directory === lastDirectory) return;
     for (let depth = 1; depth < path.length; depth += 1) {
       const parent = path.slice(0, depth).join('/');
       const kind = known.get(keyOf(parent));
@@ -78,7 +78,7 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
       implied += 1;
       if (implied > limits.entries) throw refuse(`more than ${limits.entries} directories without an entry`);
     }
-    latest = directory;
+    lastDirectory = directory;
   }
 
   /** A hard link to a file of this archive that came before it: to nothing else. */

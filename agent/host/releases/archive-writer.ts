@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { link, lstat, mkdir, open, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ReadEntry } from 'tar';
-import { ignoring } from '../fs/durable-files.ts';
+import { ignoreCode } from '../fs/durable-files.ts';
 import { unsafe } from './archive-rules.ts';
 
 /**
@@ -20,7 +20,7 @@ export function createArchiveWriter(root: string) {
     if (path === made || path === '.' || made.startsWith(`${path}/`)) return;
     await makeDirectory(dirname(path));
     const place = join(root, path);
-    await mkdir(place, { mode: 0o755 }).catch(ignoring('EEXIST', undefined));
+    await mkdir(place, { mode: 0o755 }).catch(ignoreCode('EEXIST', undefined));
     // On a file system that takes two names for one, it may be a link.
     if (!(await lstat(place)).isDirectory()) throw unsafe(path, 'takes the place of something else');
     made = path;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
-import { below, lstatIfAny } from '../fs/durable-files.ts';
+import { lstatIfAny, walkTree } from '../fs/durable-files.ts';
 import type { Space } from '../fs/space.ts';
 import { downloadArtifact } from './download.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
@@ -73,7 +73,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
     async measure(path) {
       if (!(await stat(path)).isDirectory()) throw invalid(`${path} is not a directory: nothing to adopt`);
       const space: Space = { bytes: 0, inodes: 4 };
-      for await (const entry of below(path)) {
+      for await (const entry of walkTree(path)) {
         const { size, blksize } = await lstat(join(entry.parentPath, entry.name));
         space.bytes += Math.ceil(size / blksize) * blksize;
         space.inodes += 1;

@@ -2,14 +2,14 @@ import { readlink, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { versionName } from '../../../shared/names.ts';
-import { fsyncDirectory, ignoring, lstatIfAny, pointAt } from '../fs/durable-files.ts';
+import { fsyncDirectory, ignoreCode, lstatIfAny, pointAt } from '../fs/durable-files.ts';
 import { recordOf } from './release-record.ts';
 import type { Places } from './staging.ts';
 
 /** `DIR/current`, the link that says which release of a jar or archive runs. */
 
 /** @throws RELEASE_CONFLICT when `current` is there and is not a link to one of these releases. */
-export async function currentOf({ dir, current, releases }: Places): Promise<string | null> {
+export async function readCurrentLink({ dir, current, releases }: Places): Promise<string | null> {
   const link = await lstatIfAny(current);
   if (!link) return null;
   const target = link.isSymbolicLink() ? await readlink(current) : undefined;
@@ -23,13 +23,13 @@ export async function currentOf({ dir, current, releases }: Places): Promise<str
 }
 
 /** Synced also where there is nothing to remove: a removal that was cut short may not be on disk. */
-export async function removeCurrent(places: Places): Promise<void> {
-  if ((await currentOf(places)) !== null) await rm(places.current);
-  await fsyncDirectory(places.dir).catch(ignoring('ENOENT', undefined));
+export async function removeCurrentLink(places: Places): Promise<void> {
+  if ((await readCurrentLink(places)) !== null) await rm(places.current);
+  await fsyncDirectory(places.dir).catch(ignoreCode('ENOENT', undefined));
 }
 
-export async function pointCurrent(places: Places, version: string): Promise<void> {
-  const current = await currentOf(places);
+export async function setCurrentLink(places: Places, version: string): Promise<void> {
+  const current = await readCurrentLink(places);
   if (!(await recordOf(places, version))) {
     throw new TriggerDeployError(
       'RELEASE_INCOMPLETE',

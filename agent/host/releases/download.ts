@@ -37,7 +37,7 @@ const TUNING: Tuning = {
   backoff: { first: 200, longest: 5000 },
 };
 const NOTE_EVERY_MS = 500;
-const END_WITHIN_MS = 500;
+const BODY_END_MS = 500;
 
 export interface DownloadRequest {
   store: ArtifactStore;
@@ -123,29 +123,29 @@ interface Range {
 async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promise<void> {
   const { tuning, artifact, signal } = transfer;
   let position = range.start;
-  for (let fruitless = 0; position < range.end; ) {
+  for (let failedReads = 0; position < range.end; ) {
     const before = position;
     const { ending, received } = await readOnce(transfer, { start: position, end: range.end }, hash);
     position += received;
     if (position === range.end) return;
     signal.throwIfAborted();
-    fruitless = position > before && ending !== 'stalled' ? 0 : fruitless + 1;
-    if (fruitless >= tuning.attempts) throw givenUp(artifact, position, ending);
-    await sleep(backoffMs(fruitless, tuning.backoff), undefined, { signal }).catch((error: unknown) => {
+    failedReads = position > before && ending !== 'stalled' ? 0 : failedReads + 1;
+    if (failedReads >= tuning.attempts) throw downloadAborted(artifact, position, ending);
+    await sleep(backoffMs(failedReads, tuning.backoff), undefined, { signal }).catch((error: unknown) => {
       throw signal.aborted ? signal.reason : error;
     });
   }
 }
 
 /** How a read ended that did not bring the whole range. */
-type Ending = 'early' | 'stalled' | TriggerDeployError;
+type ReadEnding = 'early' | 'stalled' | TriggerDeployError;
 
 /** One read, from `start` as far as it gets. Throws only what no other read could mend. */
 async function readOnce(
   transfer: Transfer,
   { start, end }: Range,
   hash: Hash | undefined,
-): Promise<{ ending: Ending; received: number }> {
+): Promise<{ ending: ReadEnding; received: number }> {
   const { store, service, version, artifact, handle, tuning } = transfer;
   const attempt = new AbortController();
   const signal = AbortSignal.any([transfer.signal, attempt.signal]);
@@ -179,7 +179,7 @@ async function readOnce(
       received += value.length;
       transfer.arrived(value.length);
       // A body that ends by itself leaves its connection for the next read; one that does not is not waited for.
-      if (start + received === end) endWatch ??= setTimeout(() => attempt.abort(), END_WITHIN_MS);
+      if (start + received === end) endWatch ??= setTimeout(() => attempt.abort(), BODY_END_MS);
     }
   } catch (error) {
     transfer.signal.throwIfAborted();
@@ -212,7 +212,7 @@ async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number):
   }
 }
 
-function givenUp(artifact: Artifact, position: number, ending: Ending): TriggerDeployError {
+function downloadAborted(artifact: Artifact, position: number, ending: ReadEnding): TriggerDeployError {
   if (ending === 'early') {
     return new TriggerDeployError(
       'ARTIFACT_SIZE_MISMATCH',
@@ -241,11 +241,11 @@ function asDownloadFailed(error: unknown): TriggerDeployError {
 
 function progress(artifact: Artifact, note: (text: string) => void): (bytes: number) => void {
   let arrived = 0;
-  let told = performance.now();
+  let notedAt = performance.now();
   return (bytes) => {
     arrived += bytes;
-    if (performance.now() - told < NOTE_EVERY_MS) return;
-    told = performance.now();
+    if (performance.now() - notedAt < NOTE_EVERY_MS) return;
+    notedAt = performance.now();
     note(`downloading ${artifact.name} ${Math.floor((100 * arrived) / artifact.size)} %`);
   };
 }

@@ -5,7 +5,7 @@ import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
  * root or its working directory (proc(5)). Processes that end while they are looked at, or may not be looked
  * at, are passed over.
  */
-export async function namesInUse(root: string): Promise<Set<string>> {
+export async function namesWithOpenFiles(root: string): Promise<Set<string>> {
   const prefix = `${await realpath(root)}/`;
   const used = new Set<string>();
   const notice = (path: string) => {

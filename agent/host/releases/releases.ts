@@ -5,15 +5,15 @@ import { type Artifact, sameArtifacts } from '../../../shared/manifest.ts';
 import type { PackageType } from '../../deploy/ports.ts';
 import {
   fsyncDirectory,
-  ignoring,
+  ignoreCode,
   lstatIfAny,
   makeNew,
   removeTree,
-  settleTree,
+  syncTree,
 } from '../fs/durable-files.ts';
 import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
-import { currentOf, pointCurrent, removeCurrent } from './current-link.ts';
-import { namesInUse } from './open-files.ts';
+import { readCurrentLink, removeCurrentLink, setCurrentLink } from './current-link.ts';
+import { namesWithOpenFiles } from './open-files.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { inStaging, type Places, placesOf } from './staging.ts';
 
@@ -22,14 +22,14 @@ import { inStaging, type Places, placesOf } from './staging.ts';
  * made in `DIR/.staging` and published by a rename. They differ in what fills a release: `Contents`.
  */
 
-export interface Job {
+export interface PrepareJob {
   order: Parameters<PackageType['prepare']>[0];
   note: (text: string) => void;
   signal: AbortSignal;
 }
 
 /** Two empty directories in the staging: the release to be, and room beside it. */
-export interface Workplace {
+export interface WorkDirectories {
   release: string;
   scratch: string;
 }
@@ -41,12 +41,12 @@ export interface Contents {
   /** What the signed sizes say will be needed at least. */
   needs(artifacts: readonly Artifact[]): Space;
   /** Downloads and lays out the release; how many bytes were downloaded. */
-  fill(into: Workplace, job: Job): Promise<number>;
+  fill(into: WorkDirectories, job: PrepareJob): Promise<number>;
   /**
    * Compares the release in `place`, which cannot be replaced, with what the job announces.
    * @throws ARTIFACT_DIGEST_MISMATCH.
    */
-  verify(place: string, into: Workplace, job: Job): Promise<number>;
+  verify(place: string, into: WorkDirectories, job: PrepareJob): Promise<number>;
   /** The space that `copy` needs. @throws PACKAGE_INVALID for what it cannot make a release of. */
   measure(path: string): Promise<Space>;
   /** Lays out what ran before trigger-deploy as a release. */
@@ -67,7 +67,7 @@ export interface Releases extends PackageType {
   /** The record of a complete release. */
   record(version: string): Promise<ReleaseRecord | undefined>;
   /** Makes `version`, which nobody announced, a release of what `fill` lays out. */
-  enlist(version: string, fill: (into: Workplace) => Promise<void>): Promise<void>;
+  add(version: string, fill: (into: WorkDirectories) => Promise<void>): Promise<void>;
 }
 
 /** A JVM whose jar is removed dies late: the newest stay in any case. */
@@ -77,39 +77,39 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
   const places = placesOf(dir);
 
   async function records(): Promise<ReleaseRecord[]> {
-    const names = await readdir(places.releases).catch(ignoring('ENOENT', [] as string[]));
+    const names = await readdir(places.releases).catch(ignoreCode('ENOENT', [] as string[]));
     const found = await Promise.all(names.map((name) => recordOf(places, name)));
     return found.filter((record) => record !== undefined);
   }
 
   /** Whether something runs from it, or is about to. */
-  async function isStanding(version: string): Promise<boolean> {
-    if ((await currentOf(places)) === version) return true;
-    return (await namesInUse(places.releases)).has(version);
+  async function isInUse(version: string): Promise<boolean> {
+    if ((await readCurrentLink(places)) === version) return true;
+    return (await namesWithOpenFiles(places.releases)).has(version);
   }
 
   /** What is to be done for the release to be there. @throws RELEASE_CONFLICT when another one is. */
-  async function dutyOf({ order }: Job): Promise<'nothing' | 'verify' | 'make'> {
+  async function requiredWork({ order }: PrepareJob): Promise<'nothing' | 'verify' | 'make'> {
     const { version } = order;
     const place = places.release(version);
     const existing = await recordOf(places, version);
-    if (!existing) return (await lstatIfAny(place)) && (await isStanding(version)) ? 'verify' : 'make';
+    if (!existing) return (await lstatIfAny(place)) && (await isInUse(version)) ? 'verify' : 'make';
     if (!sameArtifacts(existing.artifacts, order.artifacts)) {
       // An adopted release has no digests to compare: the announced one takes its place, unless it is in use.
-      if (existing.artifacts.length === 0 && !(await isStanding(version))) return 'make';
+      if (existing.artifacts.length === 0 && !(await isInUse(version))) return 'make';
       throw new TriggerDeployError('RELEASE_CONFLICT', `${place} holds another ${version} than announced`, {
         hint: `a version never changes: push under a new one, or remove ${place}`,
       });
     }
     if (!order.fresh) return 'nothing';
     // Nothing may be replaced under a process: what stands is looked at again instead.
-    return (await isStanding(version)) ? 'verify' : 'make';
+    return (await isInUse(version)) ? 'verify' : 'make';
   }
 
-  async function fulfil(duty: 'verify' | 'make', staging: string, job: Job): Promise<number> {
+  async function doWork(duty: 'verify' | 'make', staging: string, job: PrepareJob): Promise<number> {
     const { version, service, artifacts } = job.order;
     await assertSpace(dir, contents.needs(artifacts), `${service} ${version}`);
-    const into = await makeWorkplace(staging);
+    const into = await makeWorkDirectories(staging);
     if (duty === 'verify') {
       const downloaded = await contents.verify(places.release(version), into, job);
       // Its record may be what was damaged; its files are known to be right now.
@@ -124,9 +124,9 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     return downloaded;
   }
 
-  const enlist: Releases['enlist'] = (version, fill) =>
+  const add: Releases['add'] = (version, fill) =>
     inStaging(places, async (staging) => {
-      await fill(await makeWorkplace(staging));
+      await fill(await makeWorkDirectories(staging));
       await publish(places, staging, newRecord(version, []));
     });
 
@@ -137,24 +137,24 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
 
     record: (version) => recordOf(places, version),
 
-    current: () => currentOf(places),
+    current: () => readCurrentLink(places),
 
     isWhole: async () => true,
 
-    enlist: (version, fill) => givingSpaceErrors(dir, () => enlist(version, fill)),
+    add: (version, fill) => mapSpaceErrors(dir, () => add(version, fill)),
 
     async adopt() {
       if (!adopt || (await lstatIfAny(places.current))) return null;
       const complete = (await recordOf(places, adopt.version)) !== undefined;
-      if (!complete && !(await stat(adopt.path).catch(ignoring('ENOENT', undefined)))) return null;
-      return givingSpaceErrors(dir, async () => {
+      if (!complete && !(await stat(adopt.path).catch(ignoreCode('ENOENT', undefined)))) return null;
+      return mapSpaceErrors(dir, async () => {
         if (!complete) {
-          await enlist(adopt.version, async ({ release }) => {
+          await add(adopt.version, async ({ release }) => {
             await assertSpace(dir, await contents.measure(adopt.path), `adopting ${adopt.path}`);
             await contents.copy(adopt.path, release);
           });
         }
-        await pointCurrent(places, adopt.version);
+        await setCurrentLink(places, adopt.version);
         return adopt.version;
       });
     },
@@ -162,20 +162,20 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     async prepare(order, note, signal) {
       signal.throwIfAborted();
       contents.accept(order.artifacts);
-      return givingSpaceErrors(dir, () =>
+      return mapSpaceErrors(dir, () =>
         inStaging(places, async (staging) => {
           const job = { order, note, signal };
-          const duty = await dutyOf(job);
+          const duty = await requiredWork(job);
           // What is here may have been published by an agent that was killed before it synced that.
           if (duty !== 'make') await fsyncDirectory(places.releases);
-          return { downloaded: duty === 'nothing' ? 0 : await fulfil(duty, staging, job) };
+          return { downloaded: duty === 'nothing' ? 0 : await doWork(duty, staging, job) };
         }),
       );
     },
 
     async switchTo(version) {
-      await givingSpaceErrors(dir, () =>
-        version === null ? removeCurrent(places) : pointCurrent(places, version),
+      await mapSpaceErrors(dir, () =>
+        version === null ? removeCurrentLink(places) : setCurrentLink(places, version),
       );
     },
 
@@ -187,8 +187,8 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
         .filter((version) => !precious.has(version));
       // Also with nothing to remove: an agent that was killed may have left something in the staging.
       if (old.length === 0 && !(await lstatIfAny(places.staging))) return [];
-      const current = await currentOf(places);
-      const used = old.length === 0 ? new Set<string>() : await namesInUse(places.releases);
+      const current = await readCurrentLink(places);
+      const used = old.length === 0 ? new Set<string>() : await namesWithOpenFiles(places.releases);
       const removable = old.filter((version) => version !== current && !used.has(version));
       await inStaging(places, async (staging) => {
         for (const version of removable) {
@@ -204,7 +204,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
   };
 }
 
-async function makeWorkplace(staging: string): Promise<Workplace> {
+async function makeWorkDirectories(staging: string): Promise<WorkDirectories> {
   const into = { release: join(staging, 'release'), scratch: join(staging, 'scratch') };
   await makeNew(into.release, 0o755);
   await makeNew(into.scratch, 0o700);
@@ -219,14 +219,14 @@ function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseReco
 async function publish(places: Places, staging: string, record: ReleaseRecord): Promise<void> {
   const staged = join(staging, 'release');
   const place = places.release(record.version);
-  await settleTree(staged);
+  await syncTree(staged);
   await writeRecord(staged, record);
   if (await lstatIfAny(place)) await rename(place, join(staging, 'replaced'));
   await rename(staged, place);
   await fsyncDirectory(places.releases);
 }
 
-async function givingSpaceErrors<T>(dir: string, work: () => Promise<T>): Promise<T> {
+async function mapSpaceErrors<T>(dir: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -23,21 +23,21 @@ export async function inStaging<T>(places: Places, work: (staging: string) => Pr
   await makeDirectories(places.dir, 0o755);
   await makeDirectories(places.releases, 0o755);
   await makeDirectories(places.staging, 0o700);
-  await assertOwn(places.releases);
-  await assertOwn(places.staging);
+  await assertOwnDirectory(places.releases);
+  await assertOwnDirectory(places.staging);
   // A mode that a person changed: 0700 is what keeps planted links out.
   await chmod(places.staging, 0o700);
-  await empty(places.staging);
+  await removeContents(places.staging);
   await sweepTemporaries(places.current);
   try {
     return await work(places.staging);
   } finally {
     // What cannot be removed now is removed, or complained about, the next time.
-    await empty(places.staging).catch(() => {});
+    await removeContents(places.staging).catch(() => {});
   }
 }
 
-async function assertOwn(path: string): Promise<void> {
+async function assertOwnDirectory(path: string): Promise<void> {
   const stat = await lstatIfAny(path);
   const problem = !stat?.isDirectory()
     ? 'is not a directory of its own'
@@ -50,6 +50,6 @@ async function assertOwn(path: string): Promise<void> {
   });
 }
 
-async function empty(directory: string): Promise<void> {
+async function removeContents(directory: string): Promise<void> {
   for (const name of await readdir(directory)) await removeTree(join(directory, name));
 }

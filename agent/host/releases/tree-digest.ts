@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import { lstat, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { below, openNoFollow } from '../fs/durable-files.ts';
+import { openNoFollow, walkTree } from '../fs/durable-files.ts';
 import { RECORD_NAME } from './release-record.ts';
 
 const CHUNK = 1024 * 1024; // bytes
@@ -14,7 +14,7 @@ export async function treeDigest(root: string, signal: AbortSignal): Promise<str
   const buffer = Buffer.allocUnsafe(CHUNK);
   // Of each entry its digest alone: names may be long, and many.
   const digests: string[] = [];
-  for await (const entry of below(root)) {
+  for await (const entry of walkTree(root)) {
     signal.throwIfAborted();
     const path = join(entry.parentPath, entry.name);
     const name = relative(root, path);

@@ -5,13 +5,13 @@ import { Parser, type ReadEntry } from 'tar';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { openNoFollow, readRange, systemCode } from '../fs/durable-files.ts';
 import { assertSpace, type Space } from '../fs/space.ts';
-import { createArchiveJudge, MOST_BYTES, MOST_ENTRIES, unsafe } from './archive-rules.ts';
+import { createArchiveJudge, MAX_BYTES, MAX_ENTRIES, unsafe } from './archive-rules.ts';
 import { createArchiveWriter } from './archive-writer.ts';
 import { RECORD_NAME } from './release-record.ts';
 
-const LIMITS = { entries: MOST_ENTRIES, bytes: MOST_BYTES, reserved: RECORD_NAME };
+const LIMITS = { entries: MAX_ENTRIES, bytes: MAX_BYTES, reserved: RECORD_NAME };
 /** With names, headers and padding: what a tar of so much can take at most, bytes. */
-const MOST_RAW_BYTES = MOST_BYTES + MOST_ENTRIES * 8192;
+const MAX_RAW_BYTES = MAX_BYTES + MAX_ENTRIES * 8192;
 const BLOCK = 4096;
 const CHUNK = 256 * 1024;
 
@@ -22,11 +22,11 @@ const CHUNK = 256 * 1024;
  * @throws ARCHIVE_UNSAFE, PACKAGE_INVALID (no whole tar), NO_SPACE, or the system's error of a write.
  */
 export async function unpack(archive: string, into: string, signal: AbortSignal): Promise<void> {
-  await assertSpace(into, await survey(archive, signal), 'the unpacked archive');
+  await assertSpace(into, await measure(archive, signal), 'the unpacked archive');
   await extract(archive, into, signal);
 }
 
-async function survey(archive: string, signal: AbortSignal): Promise<Space> {
+async function measure(archive: string, signal: AbortSignal): Promise<Space> {
   const { judge } = createArchiveJudge(LIMITS);
   const space: Space = { bytes: 0, inodes: 0 };
   const visit = (entry: ReadEntry) => {
@@ -35,7 +35,7 @@ async function survey(archive: string, signal: AbortSignal): Promise<Space> {
     space.inodes += 1;
     return false;
   };
-  await passOver(archive, { visit }, signal);
+  await parseArchive(archive, { visit }, signal);
   return space;
 }
 
@@ -46,7 +46,7 @@ async function extract(archive: string, into: string, signal: AbortSignal): Prom
     entry.path = judge(entry);
     return entry.path !== '';
   };
-  await passOver(archive, { visit, take: (entry) => write(entry.path, entry) }, signal);
+  await parseArchive(archive, { visit, take: (entry) => write(entry.path, entry) }, signal);
 }
 
 interface Visitor {
@@ -57,24 +57,24 @@ interface Visitor {
 }
 
 /** Feeds the archive to a parser, and its entries to a visitor; the first trouble ends it, and is thrown. */
-async function passOver(archive: string, visitor: Visitor, signal: AbortSignal): Promise<void> {
-  const trouble: unknown[] = [];
+async function parseArchive(archive: string, visitor: Visitor, signal: AbortSignal): Promise<void> {
+  const errors: unknown[] = [];
   let complete = false;
   let taken = Promise.resolve();
   const filter = (_path: string, entry: unknown) => {
-    if (trouble.length > 0) return false;
+    if (errors.length > 0) return false;
     try {
       return visitor.visit(entry as ReadEntry);
     } catch (error) {
-      trouble.push(error);
+      errors.push(error);
       return false;
     }
   };
   const take = async (entry: ReadEntry) => {
     try {
-      if (trouble.length === 0) await visitor.take?.(entry);
+      if (errors.length === 0) await visitor.take?.(entry);
     } catch (error) {
-      trouble.push(error);
+      errors.push(error);
     }
     entry.resume();
   };
@@ -82,7 +82,7 @@ async function passOver(archive: string, visitor: Visitor, signal: AbortSignal):
   parser.on('entry', (entry: ReadEntry) => {
     taken = taken.then(() => take(entry));
   });
-  parser.on('error', (error: unknown) => trouble.push(asOurs(error)));
+  parser.on('error', (error: unknown) => errors.push(asPackageError(error)));
   parser.on('eof', () => {
     complete = true;
   });
@@ -90,18 +90,18 @@ async function passOver(archive: string, visitor: Visitor, signal: AbortSignal):
   try {
     for await (const chunk of tarBytes(archive)) {
       signal.throwIfAborted();
-      if (!parser.write(chunk) && trouble.length === 0) await once(parser, 'drain', { signal });
+      if (!parser.write(chunk) && errors.length === 0) await once(parser, 'drain', { signal });
       // After the end of a tar, anything may follow: it is not looked at.
-      if (complete || trouble.length > 0) break;
+      if (complete || errors.length > 0) break;
     }
   } catch (error) {
-    trouble.push(signal.aborted ? signal.reason : asOurs(error));
+    errors.push(signal.aborted ? signal.reason : asPackageError(error));
   }
   // Ended in any case: files that are being written are finished and closed before anyone removes them.
   parser.end();
   await closed;
   await taken;
-  if (trouble.length > 0) throw trouble[0];
+  if (errors.length > 0) throw errors[0];
 }
 
 /**
@@ -118,7 +118,7 @@ async function* tarBytes(path: string): AsyncGenerator<Buffer> {
     for await (const chunk of bytes as AsyncIterable<Buffer>) {
       if (gzipped && total === 0 && isGzip(chunk)) throw notATar('it is gzipped twice');
       total += chunk.length;
-      if (total > MOST_RAW_BYTES) throw unsafe(path, `unpacks to more than ${MOST_RAW_BYTES} bytes`);
+      if (total > MAX_RAW_BYTES) throw unsafe(path, `unpacks to more than ${MAX_RAW_BYTES} bytes`);
       yield chunk;
     }
   } finally {
@@ -132,7 +132,7 @@ function isGzip(bytes: Uint8Array): boolean {
 }
 
 /** zlib and tar complain of the archive with codes of their own; the system's errors are of this machine. */
-function asOurs(error: unknown): unknown {
+function asPackageError(error: unknown): unknown {
   const code = systemCode(error) ?? '';
   return /^(TAR_|Z_|ERR_)/.test(code) ? notATar(messageOf(error), error) : error;
 }

@@ -5,14 +5,14 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import { cleanTail } from '../../../shared/report.ts';
 import {
   fsyncDirectory,
-  ignoring,
+  ignoreCode,
   lstatIfAny,
   makeDirectories,
   makeNew,
   pointAt,
   readNoFollow,
   removeTree,
-  settleTree,
+  syncTree,
   systemCode,
   writeDurably,
 } from '../fs/durable-files.ts';
@@ -24,7 +24,7 @@ import { type RunCommand, runCommand } from '../process/run-command.ts';
  * systemd/agent/self-update.
  */
 
-export interface HandOverOrder {
+export interface GuardOrder {
   deployment: string;
   package: string;
   from: string;
@@ -40,20 +40,20 @@ export interface HandOverOrder {
 
 export type Verdict = { kind: 'keep' } | { kind: 'back'; code: string; reason: string; detail: string };
 
-export interface HandOver {
+export interface Guard {
   /** The one that was made last, undefined when there is none. */
-  order(): Promise<HandOverOrder | undefined>;
+  order(): Promise<GuardOrder | undefined>;
   verdict(): Promise<Verdict | undefined>;
   /** The verdict that stands: this one, or the one that was given before. On disk when it resolves. */
-  judge(kind: 'keep' | 'back', why?: { code: string; reason: string }): Promise<Verdict>;
+  decide(kind: 'keep' | 'back', why?: { code: string; reason: string }): Promise<Verdict>;
   /** Whether the guard has still work to do. */
   isUnderWay(): Promise<boolean>;
   /** Makes everything ready, on disk; nothing has begun. @throws when an earlier guard does not come to its end. */
-  make(order: HandOverOrder, debs: { old: string; new: string }, signal: AbortSignal): Promise<void>;
+  prepare(order: GuardOrder, debs: { old: string; new: string }, signal: AbortSignal): Promise<void>;
   /** Starts the guard, unless it runs. @throws START_FAILED. */
-  begin(signal: AbortSignal): Promise<void>;
+  start(signal: AbortSignal): Promise<void>;
   /** Removes what a guard that is done has left. */
-  clear(): Promise<void>;
+  cleanUp(): Promise<void>;
   /** Asks systemd to restart `unit`, whose `process` asks; what comes after it knows that it was done. */
   restart(unit: string, process: string, signal: AbortSignal): Promise<void>;
   /** Whether `restart` was asked for by another process than this one. */
@@ -64,25 +64,27 @@ const GUARD_UNIT = 'trigger-deploy-agent-update.service';
 const CALL_TIMEOUT_MS = 15_000;
 const POLL_MS = 200;
 /** An earlier guard has only its own traces left to remove when an agent can be asked for the next version. ms */
-const FORMER_ENDS_WITHIN = 60_000;
+const EARLIER_GUARD_TIMEOUT = 60_000;
 const FILE_LIMIT = 64 * 1024;
 /** Names in the order are versions, ids and units: no character of theirs means anything to a shell. */
 const VALUE = /^[A-Za-z0-9._+~@:-]+$/;
 
-export function createHandOver(options: {
+export function createGuard(options: {
   /** Its own, below the state directory. */
   directory: string;
   /** The script of the guard, in the running agent's package. */
   script: string;
   unitDirectory?: string;
   run?: RunCommand;
-}): HandOver {
+}): Guard {
   const { directory, script, unitDirectory = '/etc/systemd/system', run = runCommand } = options;
   const unit = join(unitDirectory, GUARD_UNIT);
   const wanted = join(unitDirectory, 'multi-user.target.wants', GUARD_UNIT);
   const restarting = `${directory}.restart`;
   const read = async (name: string) =>
-    (await readNoFollow(join(directory, name), FILE_LIMIT).catch(ignoring('ENOTDIR', undefined)))?.toString();
+    (
+      await readNoFollow(join(directory, name), FILE_LIMIT).catch(ignoreCode('ENOTDIR', undefined))
+    )?.toString();
 
   async function verdict(): Promise<Verdict | undefined> {
     const text = await read('verdict');
@@ -110,7 +112,7 @@ export function createHandOver(options: {
       return text === undefined ? undefined : parseOrder(text);
     },
 
-    async judge(kind, why = { code: '', reason: '' }) {
+    async decide(kind, why = { code: '', reason: '' }) {
       const path = join(directory, 'verdict.agent');
       await writeDurably(path, [kind, why.code, why.reason.replace(/\s+/g, ' '), ''].join('\n'));
       try {
@@ -125,8 +127,8 @@ export function createHandOver(options: {
       return stands;
     },
 
-    async make(order, debs, signal) {
-      const end = performance.now() + FORMER_ENDS_WITHIN;
+    async prepare(order, debs, signal) {
+      const end = performance.now() + EARLIER_GUARD_TIMEOUT;
       while (await isUnderWay()) {
         if (performance.now() > end) {
           throw new TriggerDeployError('START_FAILED', 'an earlier change of the agent is still under way', {
@@ -142,13 +144,13 @@ export function createHandOver(options: {
       await writeDurably(join(next, 'order'), formatOrder(order));
       await copyFile(script, join(next, 'guard'));
       for (const [name, deb] of Object.entries(debs)) await place(deb, join(next, `${name}.deb`));
-      await settleTree(next);
+      await syncTree(next);
       await removeTree(directory);
       await rename(next, directory);
       await fsyncDirectory(dirname(directory));
     },
 
-    async begin(signal) {
+    async start(signal) {
       await writeDurably(unit, guardUnit(directory), 0o644);
       await mkdir(dirname(wanted), { recursive: true });
       await pointAt(wanted, unit);
@@ -156,7 +158,7 @@ export function createHandOver(options: {
       await systemctl(signal, 'start', '--no-block', GUARD_UNIT);
     },
 
-    async clear() {
+    async cleanUp() {
       await removeTree(restarting);
       if (!(await isUnderWay())) await removeTree(directory);
     },
@@ -207,7 +209,7 @@ WantedBy=multi-user.target
 
 const seconds = (ms: number) => String(Math.ceil(ms / 1000));
 
-function formatOrder(order: HandOverOrder): string {
+function formatOrder(order: GuardOrder): string {
   const values = {
     DEPLOYMENT: order.deployment,
     PACKAGE: order.package,
@@ -227,7 +229,7 @@ function formatOrder(order: HandOverOrder): string {
     .join('');
 }
 
-function parseOrder(text: string): HandOverOrder {
+function parseOrder(text: string): GuardOrder {
   const values = new Map(text.split('\n').map((line) => line.split('=', 2) as [string, string]));
   const value = (name: string) => values.get(name) ?? '';
   return {

@@ -2,7 +2,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { type ErrorCode, TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { Change, PackageType, ServiceManager } from '../../deploy/ports.ts';
-import type { HandOver, Verdict } from './guard.ts';
+import type { Guard, Verdict } from './guard.ts';
 
 /**
  * The agent as a service of its own. No unit can install itself: at the switch the agent hands over to a guard of
@@ -16,7 +16,7 @@ export interface SelfUpdate {
 }
 
 export interface SelfUpdateOptions {
-  handOver: HandOver;
+  guard: Guard;
   name: string;
   unit: string;
   /** The version of this process. */
@@ -40,13 +40,13 @@ export interface SelfUpdateOptions {
 }
 
 const POLL_MS = 200;
-const GUARD_ENDS_WITHIN = 30_000;
+const GUARD_TIMEOUT = 30_000;
 
 export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
-  const { handOver, name, own, clock } = options;
+  const { guard, name, own, clock } = options;
 
   /** The guard ends this process; what becomes of the wait otherwise is an error. */
-  async function awaitEnd(what: string, signal: AbortSignal): Promise<never> {
+  async function awaitTermination(what: string, signal: AbortSignal): Promise<never> {
     const bound = options.lockWithin + 2 * options.installWithin;
     await clock.sleep(bound, signal);
     throw new TriggerDeployError('START_FAILED', `${what} did not happen within ${formatMs(bound)}`, {
@@ -54,9 +54,9 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     });
   }
 
-  async function hand(order: { deployment: string; from: string; to: string }, signal: AbortSignal) {
+  async function prepareGuard(order: { deployment: string; from: string; to: string }, signal: AbortSignal) {
     const { unit, within, stopsWithin, lockWithin } = options;
-    await handOver.make(
+    await guard.prepare(
       { ...order, package: name, unit, within, stopsWithin, lockWithin },
       { old: options.debOf(order.from), new: options.debOf(order.to) },
       signal,
@@ -64,18 +64,18 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   }
 
   /** A guard that has given its verdict is soon done; one that never began is begun. */
-  async function guardDone(signal: AbortSignal): Promise<void> {
-    for (let end = clock.monotonic() + GUARD_ENDS_WITHIN; await handOver.isUnderWay(); ) {
+  async function awaitGuardDone(signal: AbortSignal): Promise<void> {
+    for (let end = clock.monotonic() + GUARD_TIMEOUT; await guard.isUnderWay(); ) {
       if (clock.monotonic() > end) {
-        await handOver.begin(signal);
-        end += GUARD_ENDS_WITHIN;
+        await guard.start(signal);
+        end += GUARD_TIMEOUT;
       }
       await clock.sleep(POLL_MS, signal);
     }
   }
 
   /** That the process runs is not enough. @throws START_FAILED. */
-  async function reached(signal: AbortSignal): Promise<void> {
+  async function awaitConnectivity(signal: AbortSignal): Promise<void> {
     const end = clock.monotonic() + options.reachWithin;
     while (options.missing().length > 0) {
       if (clock.monotonic() > end) {
@@ -89,19 +89,19 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     }
   }
 
-  async function standingOf({ deployment }: Change) {
-    const order = await handOver.order();
+  async function orderFor({ deployment }: Change) {
+    const order = await guard.order();
     return order?.deployment === deployment ? order : undefined;
   }
 
-  async function goForward(version: string, change: Change): Promise<void> {
+  async function installNext(version: string, change: Change): Promise<void> {
     const { deployment, signal, note } = change;
-    const standing = await standingOf(change);
-    const verdict = standing && (await handOver.verdict());
+    const standing = await orderFor(change);
+    const verdict = standing && (await guard.verdict());
     if (verdict?.kind === 'back') {
       // Where this still is the new version, it is about to be ended.
-      if (own === version) return await awaitEnd(`putting ${name} ${standing?.from} back`, signal);
-      throw takenBack(verdict);
+      if (own === version) return await awaitTermination(`putting ${name} ${standing?.from} back`, signal);
+      throw revertedError(verdict);
     }
     if (own === version) return;
     if (verdict?.kind === 'keep') {
@@ -110,32 +110,32 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         `${name} ${version} was kept, and something put ${own} back`,
       );
     }
-    if (!standing) await hand({ deployment, from: own, to: version }, signal);
-    await handOver.begin(signal);
+    if (!standing) await prepareGuard({ deployment, from: own, to: version }, signal);
+    await guard.start(signal);
     note(`handed over: systemd installs ${name} ${version}`);
-    await awaitEnd(`installing ${name} ${version}`, signal);
+    await awaitTermination(`installing ${name} ${version}`, signal);
   }
 
-  async function goBack(version: string, change: Change, inner: PackageType): Promise<void> {
+  async function restorePrevious(version: string, change: Change, inner: PackageType): Promise<void> {
     const { deployment, signal, note } = change;
-    const standing = await standingOf(change);
+    const standing = await orderFor(change);
     const why = { code: 'CHECK_FAILED', reason: `${name} ${own} gave up its deployment` };
     if (own === version) {
       // Put back, or never replaced. In the second case the guard must not begin any more.
-      if (standing) await handOver.judge(standing.to === own ? 'keep' : 'back', why);
-      await guardDone(signal);
+      if (standing) await guard.decide(standing.to === own ? 'keep' : 'back', why);
+      await awaitGuardDone(signal);
       if ((await inner.current()) === own) return;
       throw new TriggerDeployError('RELEASE_INCOMPLETE', `this is ${name} ${own}, and dpkg has another one`);
     }
-    const isGuarded = standing?.to === own && standing.from === version && (await handOver.isUnderWay());
-    const verdict = isGuarded && (await handOver.judge('back', why));
+    const isGuarded = standing?.to === own && standing.from === version && (await guard.isUnderWay());
+    const verdict = isGuarded && (await guard.decide('back', why));
     // Kept already, or never guarded: going back is a change like any other.
     if (!verdict || verdict.kind === 'keep') {
-      if (standing?.to !== version) await hand({ deployment, from: own, to: version }, signal);
-      await handOver.begin(signal);
+      if (standing?.to !== version) await prepareGuard({ deployment, from: own, to: version }, signal);
+      await guard.start(signal);
     }
     note(`handed over: systemd puts ${name} ${version} back`);
-    await awaitEnd(`putting ${name} ${version} back`, signal);
+    await awaitTermination(`putting ${name} ${version} back`, signal);
   }
 
   return {
@@ -151,7 +151,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
           });
         }
         // What an earlier deployment left must not speak for this one.
-        await handOver.clear();
+        await guard.cleanUp();
         const prepared = await inner.prepare(order, note, signal);
         const known = await inner.releases();
         // `acceptNoUndo` does not hold here: without the old .deb nobody could reach this instance again.
@@ -166,20 +166,20 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
       async switchTo(version, change) {
         if (version === null)
           throw new TriggerDeployError('PACKAGE_INVALID', 'the agent never removes itself');
-        if (change.direction === 'forward') await goForward(version, change);
-        else await goBack(version, change, inner);
+        if (change.direction === 'forward') await installNext(version, change);
+        else await restorePrevious(version, change, inner);
       },
 
       /** From here on nobody takes this version back but a deployment. @throws START_FAILED when that was done. */
       async commit() {
-        const order = await handOver.order();
+        const order = await guard.order();
         if (order?.to !== own) return;
-        const verdict = await handOver.judge('keep');
-        if (verdict.kind === 'back') throw takenBack(verdict);
+        const verdict = await guard.decide('keep');
+        if (verdict.kind === 'back') throw revertedError(verdict);
       },
 
       async prune(keep) {
-        await handOver.clear();
+        await guard.cleanUp();
         return await inner.prune(keep);
       },
     }),
@@ -193,16 +193,16 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
       },
 
       async restart(signal) {
-        const [order, verdict] = [await handOver.order(), await handOver.verdict()];
+        const [order, verdict] = [await guard.order(), await guard.verdict()];
         const isPutBack = verdict?.kind === 'back' && order?.from === own;
         const isProving = verdict === undefined && order?.to === own;
         // The guard has started what it installed. Whatever else is restarted runs on as another process.
-        if (!isPutBack && !isProving && !(await handOver.isRestarted(options.process))) {
-          await handOver.restart(options.unit, options.process, signal);
-          await awaitEnd(`the restart of ${options.unit}`, signal);
+        if (!isPutBack && !isProving && !(await guard.isRestarted(options.process))) {
+          await guard.restart(options.unit, options.process, signal);
+          await awaitTermination(`the restart of ${options.unit}`, signal);
         }
         // The version put back had proven itself before; an outage now says nothing about it.
-        if (!isPutBack) await reached(signal);
+        if (!isPutBack) await awaitConnectivity(signal);
         return { ...(await inner.status(signal)), invocation: null };
       },
 
@@ -215,7 +215,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
 
 const CODES: readonly ErrorCode[] = ['START_FAILED', 'CHECK_FAILED', 'DPKG_FAILED'];
 
-function takenBack({ code, reason, detail }: Extract<Verdict, { kind: 'back' }>): TriggerDeployError {
+function revertedError({ code, reason, detail }: Extract<Verdict, { kind: 'back' }>): TriggerDeployError {
   const known = CODES.find((one) => one === code) ?? 'START_FAILED';
   return new TriggerDeployError(known, reason, { ...(detail !== '' && { detail }) });
 }

@@ -5,9 +5,9 @@ import { cleanTail, DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
-import { type Commands, UNNOTED } from '../process/command-registry.ts';
+import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
 import type { RunCommand, RunResult } from '../process/run-command.ts';
-import { killNamed, readPidFile, stillRuns } from './pid-file.ts';
+import { isSameProcess, killProcess, readPidFile } from './pid-file.ts';
 
 /**
  * A service that is run by commands of the config, for hosts without systemd. `status` decides whether it is
@@ -28,7 +28,7 @@ export interface CommandManagerOptions {
   startTimeout: number; // ms
   stopTimeout: number; // ms
   clock: Clock;
-  commands?: Commands;
+  commands?: CommandRegistry;
 }
 
 const STATUS_TIMEOUT_MS = 10_000;
@@ -40,24 +40,24 @@ const FINISH_MS = 3000;
 const MARKS_KEPT = 8;
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
-  const { clock, startTimeout, stopTimeout, pidFile, log, commands = UNNOTED } = options;
+  const { clock, startTimeout, stopTimeout, pidFile, log, commands = UNREGISTERED } = options;
   /** How long the log was when a start began: what lies before is not of that start. */
   const marks: { at: number; inode: number; size: number }[] = [];
 
-  const as =
+  const runWith =
     (run: RunCommand) =>
     (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
       run(argv, { signal, timeout, env: options.environment, user: options.user });
-  const ask = as(commands.repeatable);
+  const runRepeatable = runWith(commands.repeatable);
   /** A start that is cut between launching the service and noting its pid leaves one that nobody finds again. */
   const run = async (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> => {
     signal.throwIfAborted();
-    using patient = abortingLater(signal, FINISH_MS);
-    return await as(commands.indivisible)(argv, timeout, patient.signal);
+    using patient = abortAfter(signal, FINISH_MS);
+    return await runWith(commands.indivisible)(argv, timeout, patient.signal);
   };
 
   async function status(signal: AbortSignal): Promise<ServiceStatus> {
-    const { exitCode, timedOut } = await ask(options.status, STATUS_TIMEOUT_MS, signal);
+    const { exitCode, timedOut } = await runRepeatable(options.status, STATUS_TIMEOUT_MS, signal);
     const active = exitCode === 0 && !timedOut;
     // What a pid file says of a service that does not run may long be somebody else's pid.
     const named = active && pidFile !== undefined ? await readPidFile(pidFile) : undefined;
@@ -79,17 +79,21 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     within: number,
     signal: AbortSignal,
   ): Promise<{ now: ServiceStatus; inTime: boolean }> {
-    const end = clock.monotonic() + within;
+    const runStop = clock.monotonic() + within;
     for (;;) {
       const now = await status(signal);
       if (await done(now)) return { now, inTime: true };
-      const left = end - clock.monotonic();
+      const left = runStop - clock.monotonic();
       if (left <= 0) return { now, inTime: false };
       await clock.sleep(Math.min(POLL_MS, left), signal);
     }
   }
 
-  async function begin(argv: readonly string[], within: number, signal: AbortSignal): Promise<ServiceStatus> {
+  async function runStart(
+    argv: readonly string[],
+    within: number,
+    signal: AbortSignal,
+  ): Promise<ServiceStatus> {
     const end = clock.monotonic() + within;
     const since = clock.now();
     await markLog();
@@ -107,7 +111,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     if (!(await status(signal)).active) return;
     const named = pidFile === undefined ? undefined : await readPidFile(pidFile);
     const before = named?.refusal ? undefined : named?.process;
-    const isDown = async ({ active }: ServiceStatus) => !active && !(before && (await stillRuns(before)));
+    const isDown = async ({ active }: ServiceStatus) => !active && !(before && (await isSameProcess(before)));
     const deadline = clock.monotonic() + stopTimeout;
     const { output } = await run(options.stop, stopTimeout, signal);
     const left = Math.max(0, deadline - clock.monotonic());
@@ -117,7 +121,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
       throw failed('STOP', `${late}, and not killed: ${named.refusal.problem}`, output, named.refusal.hint);
     }
     if (!named || !before) throw failed('STOP', late, output);
-    await killNamed(named);
+    await killProcess(named);
     const { now, inTime } = await poll(isDown, AFTER_KILL_MS, signal);
     if (!inTime) throw failed('STOP', `${late} and a KILL: ${now.summary}`, output);
   }
@@ -155,9 +159,9 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
 
     async restart(signal) {
       try {
-        if (options.restart) return await begin(options.restart, stopTimeout + startTimeout, signal);
+        if (options.restart) return await runStart(options.restart, stopTimeout + startTimeout, signal);
         await end(signal);
-        return await begin(options.start, startTimeout, signal);
+        return await runStart(options.start, startTimeout, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (isCode(error, 'START_FAILED')) throw error;
@@ -184,7 +188,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
 }
 
 /** A signal that aborts `ms` after `parent` does, with its reason. */
-function abortingLater(parent: AbortSignal, ms: number): { signal: AbortSignal } & Disposable {
+function abortAfter(parent: AbortSignal, ms: number): { signal: AbortSignal } & Disposable {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const onParent = () => {

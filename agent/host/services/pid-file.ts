@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
-import { findProcess, type LiveProcess, membersOf, usersOf } from '../process/proc.ts';
+import { findProcess, groupMembers, type LiveProcess, usersOf } from '../process/proc.ts';
 
 /**
  * The pid file of a service, as far as it can be believed. Whoever can write to it could have an agent that is root
@@ -41,12 +41,12 @@ export async function readPidFile(path: string): Promise<PidFile> {
     const problem = `${path} names pid ${pid}, which is the agent's own, or of its process group`;
     return { ...NOTHING, refusal: { problem, hint: 'correct what writes that file' } };
   }
-  const { openTo, writer } = wordOf(path, found.file, found.directory);
+  const { openTo, writer } = trustOf(path, found.file, found.directory);
   if (openTo !== undefined) {
     const problem = `${path} names pid ${pid}, but others can write to ${openTo}`;
     return { ...NOTHING, process: named, refusal: { problem, hint: `chmod go-w ${openTo}` } };
   }
-  if (!(await couldEnd(writer, pid))) {
+  if (!(await mayBeKilledBy(writer, pid))) {
     const problem = `${path} is the word of the user ${writer}, and names pid ${pid}, which is not that user's`;
     const hint =
       'have it written by the user of the service, or by root where only root can write, such as /run';
@@ -56,18 +56,18 @@ export async function readPidFile(path: string): Promise<PidFile> {
 }
 
 /** That very process, and not another that got its pid. */
-export async function stillRuns({ pid, startTime }: LiveProcess): Promise<boolean> {
+export async function isSameProcess({ pid, startTime }: LiveProcess): Promise<boolean> {
   return (await findProcess(pid))?.startTime === startTime;
 }
 
 /** KILL to the process, and to its group where it leads one: a daemon's workers left alone would keep its port. */
-export async function killNamed({ process: named, refusal, writer }: PidFile): Promise<void> {
-  if (!named || refusal || !(await stillRuns(named))) return;
+export async function killProcess({ process: named, refusal, writer }: PidFile): Promise<void> {
+  if (!named || refusal || !(await isSameProcess(named))) return;
   const leads = named.group === named.pid;
   if (writer === undefined) return kill(leads ? -named.pid : named.pid);
   // One by one, for others may be among them: a sudo that the service began.
-  for (const pid of [named.pid, ...(leads ? await membersOf(named.group) : [])]) {
-    if (await couldEnd(writer, pid)) kill(pid);
+  for (const pid of [named.pid, ...(leads ? await groupMembers(named.group) : [])]) {
+    if (await mayBeKilledBy(writer, pid)) kill(pid);
   }
 }
 
@@ -80,7 +80,7 @@ function kill(pid: number): void {
 }
 
 /** kill(2): the sender's user is the real or the saved one of the receiver. */
-async function couldEnd(writer: number | undefined, pid: number): Promise<boolean> {
+async function mayBeKilledBy(writer: number | undefined, pid: number): Promise<boolean> {
   if (writer === undefined) return true;
   const users = await usersOf(pid);
   return users !== undefined && (users.real === writer || users.saved === writer);
@@ -97,7 +97,7 @@ async function read(path: string): Promise<{ text: string; file: Stats; director
 }
 
 /** Whose word the file is, or the path that is open to more than that user. */
-function wordOf(
+function trustOf(
   path: string,
   file: Stats,
   directory: Stats,

@@ -104,7 +104,7 @@ function loadTrouble(unit: string, load: string): { problem: string; hint: strin
 }
 
 /** Whether `now` is of another start than `before`. Without invocation ids the main pid has to tell. */
-function startedAnew(before: UnitState, now: UnitState): boolean {
+function isNewStart(before: UnitState, now: UnitState): boolean {
   if (now.invocation === null) return now.mainPid !== before.mainPid;
   return now.invocation !== before.invocation;
 }
@@ -113,8 +113,8 @@ function startedAnew(before: UnitState, now: UnitState): boolean {
  * How a restart stands. Not every `failed` is an end: a service that died of the stop's TERM (a JVM exits
  * with 143) is `failed` for a moment, until the queued start takes it up.
  */
-export function verdictOf(before: UnitState, now: UnitState): 'started' | 'failed' | 'wait' {
-  const anew = startedAnew(before, now);
+export function restartVerdict(before: UnitState, now: UnitState): 'started' | 'failed' | 'wait' {
+  const anew = isNewStart(before, now);
   if (now.active === 'active' && anew) return 'started';
   if (now.active === 'failed' && (anew || !now.busy)) return 'failed';
   // The job is over and nothing runs: a condition or a dependency refused it, or it ended at once.
@@ -184,17 +184,17 @@ export function createSystemdManager(options: {
     let killed = false;
     const { state, inTime } = await poll(
       async (now) => {
-        const stillOld = now.active === 'deactivating' && !startedAnew(before, now);
+        const stillOld = now.active === 'deactivating' && !isNewStart(before, now);
         if (stillOld && !killed && clock.monotonic() >= stopEnd) {
           killed = true;
           await call(argvFor.kill(unit), signal);
         }
-        return verdictOf(before, now) !== 'wait';
+        return restartVerdict(before, now) !== 'wait';
       },
       stopTimeout + startTimeout,
       signal,
     );
-    if (inTime && verdictOf(before, state) === 'started') return statusOf(unit, state);
+    if (inTime && restartVerdict(before, state) === 'started') return statusOf(unit, state);
     const how = `${state.active} (${state.sub}), result ${state.result}`;
     const detail = await logTail(since, signal);
     if (inTime) throw startFailed(`${unit} did not start: ${how}`, { detail });

@@ -5,38 +5,38 @@ import { findProcess } from '../process/proc.ts';
 
 /** `STATE/agent.json`: the agent that runs, so that the other commands know whether one does. */
 
-const presence = z.looseObject({
+const agentPid = z.looseObject({
   pid: z.int(),
   /** With the pid it names one process; the boot id would not do, for a unit may see another one than a shell. */
   startTime: z.string(),
   version: z.string(),
   since: z.iso.datetime(),
 });
-export type Presence = z.infer<typeof presence>;
+export type AgentPid = z.infer<typeof agentPid>;
 
 const NAME = 'agent.json';
 const LIMIT = 4096; // bytes
 
 /** Notes this process as the running agent. */
-export async function notePresence(state: string, version: string): Promise<void> {
+export async function writeAgentPid(state: string, version: string): Promise<void> {
   const { pid } = process;
   await makeDirectories(state, 0o700);
   const startTime = (await findProcess(pid))?.startTime ?? '';
   const since = new Date().toISOString();
-  const said = { pid, startTime, version, since } satisfies Presence;
+  const said = { pid, startTime, version, since } satisfies AgentPid;
   await writeDurably(join(state, NAME), `${JSON.stringify(said)}\n`, 0o644);
 }
 
-export async function forgetPresence(state: string): Promise<void> {
+export async function removeAgentPid(state: string): Promise<void> {
   await removeTree(join(state, NAME));
 }
 
 /** The agent that runs on `state` now, undefined when none does. */
-export async function findAgent(state: string): Promise<Presence | undefined> {
+export async function findRunningAgent(state: string): Promise<AgentPid | undefined> {
   const text = await readNoFollow(join(state, NAME), LIMIT).catch(() => undefined);
   if (!text) return undefined;
   try {
-    const said = presence.parse(JSON.parse(text.toString('utf8')));
+    const said = agentPid.parse(JSON.parse(text.toString('utf8')));
     const lives = (await findProcess(said.pid))?.startTime === said.startTime;
     return lives ? said : undefined;
   } catch {

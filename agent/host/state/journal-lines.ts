@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 const HASH_LENGTH = 16;
 const NEWLINE = 0x0a;
 
-export function lineOf(state: unknown): string {
+export function formatLine(state: unknown): string {
   const json = JSON.stringify(state);
   return `${hashOf(json)} ${json}\n`;
 }
@@ -42,7 +42,7 @@ export interface Overwrite {
  * that precedes it, which is then blanked. After any part of it the journal holds the old last line whole, or
  * the new one. Undefined when there is no place for it.
  */
-export function squeezed(journal: Buffer, line: string): Overwrite[] | undefined {
+export function inPlaceWrites(journal: Buffer, line: string): Overwrite[] | undefined {
   const last = lastIntact(journal);
   if (!last) return undefined;
   const start = last.byteOffset - journal.byteOffset;

@@ -5,7 +5,7 @@ import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Journal } from '../../deploy/ports.ts';
 import {
   fsyncDirectory,
-  ignoring,
+  ignoreCode,
   makeDirectories,
   openNoFollow,
   readRange,
@@ -14,7 +14,7 @@ import {
   systemCode,
   writeDurably,
 } from '../fs/durable-files.ts';
-import { lastState, lineOf, squeezed } from './journal-lines.ts';
+import { formatLine, inPlaceWrites, lastState } from './journal-lines.ts';
 
 /**
  * The durable memory of one service: a line for each state (journal-lines.ts). The last line that is whole is the
@@ -54,18 +54,18 @@ export function createJournal({
     replaceNext = true;
     if (content.whole && !bad) {
       // A killed agent may have written it and never synced it; what is acted on must not be forgotten.
-      replaceNext = state === undefined || !(await settled());
+      replaceNext = state === undefined || !(await isOnDisk());
       // No write of ours leaves it without a line.
       return { state, quarantined: undefined, ...(state === undefined && { emptied: path }) };
     }
-    const quarantined = await setAside(content.bytes);
+    const quarantined = await quarantine(content.bytes);
     // A full disk must not keep the agent from starting: then the next append repairs the file.
-    if (state) await replace(lineOf(state)).catch(() => {});
+    if (state) await replace(formatLine(state)).catch(() => {});
     return { state, quarantined };
   }
 
   /** Whether the file, and its name, are on disk by now. */
-  async function settled(): Promise<boolean> {
+  async function isOnDisk(): Promise<boolean> {
     try {
       const handle = await openNoFollow(path);
       try {
@@ -82,7 +82,7 @@ export function createJournal({
   }
 
   /** A person may want to look at it. The name of the copy, or why there is none. */
-  async function setAside(bytes: Buffer): Promise<string> {
+  async function quarantine(bytes: Buffer): Promise<string> {
     const copy = `${path}.corrupt-${new Date().toISOString().replace(/[:.]/g, '-')}`;
     try {
       await writeDurably(copy, bytes.subarray(Math.max(0, bytes.length - QUARANTINE_LIMIT)));
@@ -107,19 +107,19 @@ export function createJournal({
    */
   async function write(line: string): Promise<void> {
     try {
-      await put(line);
+      await appendLine(line);
     } catch (error) {
       const full = systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT';
-      if (!full || !(await squeezeIn(line).catch(() => false))) throw error;
+      if (!full || !(await writeInPlace(line).catch(() => false))) throw error;
     }
   }
 
-  async function squeezeIn(line: string): Promise<boolean> {
+  async function writeInPlace(line: string): Promise<boolean> {
     const handle = await openNoFollow(path, constants.O_RDWR);
     try {
       const { size } = await handle.stat();
       if (size > READ_LIMIT) return false;
-      const overwrites = squeezed(await readRange(handle, 0, size), line);
+      const overwrites = inPlaceWrites(await readRange(handle, 0, size), line);
       for (const { at, bytes } of overwrites ?? []) {
         for (let done = 0; done < bytes.length; ) {
           done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
@@ -132,10 +132,10 @@ export function createJournal({
     }
   }
 
-  async function put(line: string): Promise<void> {
+  async function appendLine(line: string): Promise<void> {
     if (replaceNext) return replace(line);
     const flags = constants.O_WRONLY | constants.O_APPEND;
-    const handle = await openNoFollow(path, flags).catch(ignoring('ENOENT', undefined));
+    const handle = await openNoFollow(path, flags).catch(ignoreCode('ENOENT', undefined));
     if (!handle) return replace(line);
     let size: number;
     try {
@@ -155,7 +155,7 @@ export function createJournal({
   return {
     load,
     append(state) {
-      const line = lineOf(state);
+      const line = formatLine(state);
       const written = last.then(() => write(line));
       last = written.catch(() => {});
       // No verdict on any version: the journal holds where things stand, and they are taken up from there.
@@ -181,7 +181,7 @@ export async function readJournal({
 }
 
 async function readEnd(path: string): Promise<{ bytes: Buffer; whole: boolean } | undefined> {
-  const handle = await openNoFollow(path).catch(ignoring('ENOENT', undefined));
+  const handle = await openNoFollow(path).catch(ignoreCode('ENOENT', undefined));
   if (!handle) return undefined;
   try {
     const start = Math.max(0, (await handle.stat()).size - READ_LIMIT);

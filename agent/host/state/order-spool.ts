@@ -10,7 +10,7 @@ import { instanceId, serviceName, ulid, ulidTime, versionName } from '../../../s
 import {
   createNew,
   fsyncDirectory,
-  ignoring,
+  ignoreCode,
   lstatIfAny,
   makeDirectories,
   makeNew,
@@ -42,7 +42,7 @@ const localOrder = z.object({
 });
 type LocalOrder = z.infer<typeof localOrder>;
 
-export interface Spool {
+export interface OrderSpool {
   /** Orders that wait or are under way, the oldest first. @throws PACKAGE_INVALID when others may write there. */
   pending(): Promise<LocalOrder[]>;
   /** Puts an order and copies of its files there, on disk when it resolves. @throws NO_SPACE, USAGE. */
@@ -69,7 +69,7 @@ const CHUNK = 1024 * 1024; // bytes
 const ABANDONED_AFTER = 60 * 60 * 1000;
 
 /** The spool below `state`, the agent's state directory. */
-export function createSpool(state: string): Spool {
+export function createOrderSpool(state: string): OrderSpool {
   const directory = join(state, 'local');
   const placeOf = (deployment: string) => join(directory, deployment);
   let news = Promise.withResolvers<void>();
@@ -100,7 +100,7 @@ export function createSpool(state: string): Spool {
   }
 
   async function pending(): Promise<LocalOrder[]> {
-    const names = await readdir(directory).catch(ignoring('ENOENT', undefined));
+    const names = await readdir(directory).catch(ignoreCode('ENOENT', undefined));
     if (!names) return [];
     await assertPrivate(directory);
     listen();
@@ -134,7 +134,7 @@ export function createSpool(state: string): Spool {
         await fsyncDirectory(filesDirectory);
         const whole: LocalOrder = localOrder.parse({ v: 1, ...order, artifacts });
         await writeDurably(join(staged, 'order.json'), `${JSON.stringify(whole, undefined, 2)}\n`);
-        await handOver(state, [
+        await chownToAgent(state, [
           directory,
           staged,
           filesDirectory,
@@ -203,7 +203,7 @@ async function assertPrivate(directory: string): Promise<void> {
 }
 
 /** Given by root to an agent that runs as another user: that user's own, like all its state. */
-async function handOver(state: string, paths: readonly string[]): Promise<void> {
+async function chownToAgent(state: string, paths: readonly string[]): Promise<void> {
   const { uid, gid } = await stat(state);
   if (process.getuid?.() !== 0 || uid === 0) return;
   for (const path of paths) await lchown(path, uid, gid);
@@ -215,7 +215,7 @@ async function copyDurably(from: string, to: string): Promise<{ size: number; sh
   try {
     const target = await createNew(to, 0o600);
     try {
-      const copied = await pour(source, target);
+      const copied = await copyBytes(source, target);
       await target.sync();
       return copied;
     } finally {
@@ -226,7 +226,7 @@ async function copyDurably(from: string, to: string): Promise<{ size: number; sh
   }
 }
 
-async function pour(source: FileHandle, target: FileHandle): Promise<{ size: number; sha256: string }> {
+async function copyBytes(source: FileHandle, target: FileHandle): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256');
   const buffer = Buffer.alloc(CHUNK);
   for (let size = 0; ; ) {

@@ -1,13 +1,13 @@
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { openNoFollow } from '../fs/durable-files.ts';
-import type { Spool } from './order-spool.ts';
+import type { OrderSpool } from './order-spool.ts';
 
 /**
  * Artifacts that an order given on the instance brought along, and all others from `store`. Which it is needs no
  * care: the digest that was asked for decides whether the bytes are right.
  */
-export function withSpooled(spool: Pick<Spool, 'fileOf'>, store: ArtifactStore): ArtifactStore {
+export function withSpooledArtifacts(spool: Pick<OrderSpool, 'fileOf'>, store: ArtifactStore): ArtifactStore {
   return {
     async read(request) {
       const { service, version, artifact, start, end, signal } = request;

@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { cleanTail } from '../../../shared/report.ts';
 
-export interface Notifier {
+export interface SystemdNotifier {
   /** The agent is ready: what is ordered after it may start. */
   ready(): Promise<void>;
   /** One line for `systemctl status`. Of several in a hurry only the last may be seen. */
@@ -21,7 +21,9 @@ const SEND_TIMEOUT_MS = 5000;
  * Speaks to systemd by systemd-notify(1), where `environment` names a socket; else it does nothing. Never
  * throws: what systemd hears changes nothing for the services. Messages arrive in the order they were sent.
  */
-export function createNotifier(environment: Readonly<Record<string, string | undefined>>): Notifier {
+export function createSystemdNotifier(
+  environment: Readonly<Record<string, string | undefined>>,
+): SystemdNotifier {
   const socket = environment.NOTIFY_SOCKET;
   const waiting = new Map<string, string>();
   let sending: Promise<void> | undefined;

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/
 import { dirname, join, relative } from 'node:path';
 import type { Journal, PackageType } from '../../../../agent/deploy/ports.ts';
 import { initialState, type ServiceState, serviceState } from '../../../../agent/deploy/state.ts';
-import { fsyncDirectory, settleTree } from '../../../../agent/host/fs/durable-files.ts';
+import { fsyncDirectory, syncTree } from '../../../../agent/host/fs/durable-files.ts';
 import { createArchivePackage } from '../../../../agent/host/releases/archive.ts';
 import { createJarPackage } from '../../../../agent/host/releases/jar.ts';
 import type { Releases } from '../../../../agent/host/releases/releases.ts';
@@ -87,7 +87,7 @@ export async function layOutAdopted(type: PackageName, path: string): Promise<vo
     if (content.startsWith('-> ')) await symlink(content.slice(3), file);
     else await writeFile(file, content);
   }
-  await settleTree(dirname(path));
+  await syncTree(dirname(path));
   await fsyncDirectory(dirname(dirname(path)));
 }
 

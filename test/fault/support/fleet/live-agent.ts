@@ -8,14 +8,14 @@ import { createArtifactStore, createDesiredStore } from '../../../../agent/aws/s
 import { createDesiredReader } from '../../../../agent/deploy/converge.ts';
 import { type ServiceState, serviceState } from '../../../../agent/deploy/state.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
-import { UNNOTED } from '../../../../agent/host/process/command-registry.ts';
+import { UNREGISTERED } from '../../../../agent/host/process/command-registry.ts';
 import { createArchivePackage } from '../../../../agent/host/releases/archive.ts';
 import { createCommandManager } from '../../../../agent/host/services/command-manager.ts';
 import { createHealthProbe } from '../../../../agent/host/services/health.ts';
 import { createHookRunner } from '../../../../agent/host/services/hooks.ts';
 import { createJournal } from '../../../../agent/host/state/journal.ts';
 import { createHost } from '../../../../agent/host/system/host.ts';
-import { createNotifier } from '../../../../agent/host/system/systemd-notify.ts';
+import { createSystemdNotifier } from '../../../../agent/host/system/systemd-notify.ts';
 import { type Inbox, runAgent } from '../../../../agent/loop/agent.ts';
 import { createAws } from '../../../../shared/aws.ts';
 import type { Clock } from '../../../../shared/clock.ts';
@@ -110,8 +110,8 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
           stopTimeout: 10_000,
           clock,
         }),
-        probe: createHealthProbe(UNNOTED.repeatable),
-        hooks: createHookRunner(UNNOTED.repeatable),
+        probe: createHealthProbe(UNREGISTERED.repeatable),
+        hooks: createHookRunner(UNREGISTERED.repeatable),
         journal: {
           load: () => journal.load(),
           async append(state) {
@@ -169,7 +169,7 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
           return messages;
         },
       };
-      const notifier = createNotifier({});
+      const notifier = createSystemdNotifier({});
       const workers = new Map([[SERVICE, worker]]);
       running = runAgent(
         {

@@ -14,7 +14,7 @@ import { createDesiredReader } from '../../../../agent/deploy/converge.ts';
 import type { Check, Ports, ServiceConfig } from '../../../../agent/deploy/ports.ts';
 import { endingOf, serviceState } from '../../../../agent/deploy/state.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
-import { openCommands } from '../../../../agent/host/process/command-registry.ts';
+import { openCommandRegistry } from '../../../../agent/host/process/command-registry.ts';
 import { createArchivePackage } from '../../../../agent/host/releases/archive.ts';
 import { createJarPackage } from '../../../../agent/host/releases/jar.ts';
 import { createCommandManager } from '../../../../agent/host/services/command-manager.ts';
@@ -22,7 +22,7 @@ import { createHealthProbe } from '../../../../agent/host/services/health.ts';
 import { createHookRunner } from '../../../../agent/host/services/hooks.ts';
 import { createJournal } from '../../../../agent/host/state/journal.ts';
 import { createHost } from '../../../../agent/host/system/host.ts';
-import { createNotifier } from '../../../../agent/host/system/systemd-notify.ts';
+import { createSystemdNotifier } from '../../../../agent/host/system/systemd-notify.ts';
 import { runAgent } from '../../../../agent/loop/agent.ts';
 import type { Clock } from '../../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
@@ -108,7 +108,7 @@ const halfCommand =
     die();
   };
 
-const ownCommands = await openCommands(at('state', 'commands', SERVICE), stopping.signal);
+const ownCommands = await openCommandRegistry(at('state', 'commands', SERVICE), stopping.signal);
 const control = (action: string) => [
   '/bin/sh',
   world.control,
@@ -214,7 +214,7 @@ await runAgent(
     verifier,
     desired: createDesiredReader(ports.desired, verifier, ENV),
     reporter,
-    notifier: createNotifier({}),
+    notifier: createSystemdNotifier({}),
     clock,
     log,
   },

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
-import { readIdentity } from '../../../../agent/aws/instance-metadata.ts';
+import { readInstanceMetadata } from '../../../../agent/aws/instance-metadata.ts';
 import { NEVER, rejection, serve } from '../../../support/aws/fixture.ts';
 
 const FACTS: Record<string, string> = {
@@ -32,7 +32,7 @@ function imds(facts: Record<string, string>) {
 describe('readIdentity', () => {
   test('the instance, its zone and its region are read with a token', async () => {
     const endpoint = await serve(imds(FACTS));
-    expect(await readIdentity(NEVER, { endpoint })).toEqual({
+    expect(await readInstanceMetadata(NEVER, { endpoint })).toEqual({
       instance: 'i-0abc1234567890def',
       zone: 'eu-west-1b',
       region: 'eu-west-1',
@@ -48,7 +48,7 @@ describe('readIdentity', () => {
       '/latest/meta-data/tags/instance/team:cost-center': '',
     };
     const endpoint = await serve(imds({ ...FACTS, ...tags }));
-    expect(await readIdentity(NEVER, { endpoint })).toMatchObject({
+    expect(await readInstanceMetadata(NEVER, { endpoint })).toMatchObject({
       tags: { stack: 'pr-1234', Name: 'payments one', 'team:cost-center': '' },
     });
   });
@@ -63,7 +63,7 @@ describe('readIdentity', () => {
     const values = keys.map((key) => [`/latest/meta-data/tags/instance/${key}`, 'v'.repeat(300)]);
     const facts = { ...FACTS, '/latest/meta-data/tags/instance': keys.join('\n') };
     const endpoint = await serve(imds({ ...facts, ...Object.fromEntries(values) }));
-    const { tags } = await readIdentity(NEVER, { endpoint });
+    const { tags } = await readInstanceMetadata(NEVER, { endpoint });
     expect(Object.keys(tags)).toHaveLength(50);
     expect(Object.keys(tags).every((key) => key.startsWith('key-'))).toBe(true);
     expect(tags['key-0']).toHaveLength(256);
@@ -74,7 +74,7 @@ describe('readIdentity', () => {
       if (request.url?.includes('/tags/')) response.writeHead(403).end();
       else imds(FACTS)(request, response);
     });
-    expect(await readIdentity(NEVER, { endpoint })).toMatchObject({
+    expect(await readInstanceMetadata(NEVER, { endpoint })).toMatchObject({
       instance: 'i-0abc1234567890def',
       tags: {},
     });
@@ -82,7 +82,7 @@ describe('readIdentity', () => {
 
   test('an emulator that knows no zone and no region is enough', async () => {
     const endpoint = await serve(imds({ '/latest/meta-data/instance-id': 'i-0a' }));
-    expect(await readIdentity(NEVER, { endpoint })).toEqual({
+    expect(await readInstanceMetadata(NEVER, { endpoint })).toEqual({
       instance: 'i-0a',
       zone: undefined,
       region: undefined,
@@ -96,7 +96,9 @@ describe('readIdentity', () => {
       if (busy-- > 0) response.writeHead(503).end();
       else imds(FACTS)(request, response);
     });
-    expect(await readIdentity(NEVER, { endpoint })).toMatchObject({ instance: 'i-0abc1234567890def' });
+    expect(await readInstanceMetadata(NEVER, { endpoint })).toMatchObject({
+      instance: 'i-0abc1234567890def',
+    });
   });
 
   test('where nothing answers, the setting that helps is named', async () => {
@@ -104,7 +106,7 @@ describe('readIdentity', () => {
     await once(server, 'listening');
     const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     server.close();
-    expect(await rejection(readIdentity(NEVER, { endpoint }))).toMatchObject({
+    expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(/no instance metadata from http:.* \(.*ECONNREFUSED/),
       hint: expect.stringContaining('`instance:` in agent.yaml'),
@@ -117,7 +119,7 @@ describe('readIdentity', () => {
       asked(request.url);
       response.writeHead(403).end();
     });
-    expect(await rejection(readIdentity(NEVER, { endpoint }))).toMatchObject({
+    expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('answered 403'),
     });
@@ -126,7 +128,9 @@ describe('readIdentity', () => {
 
   test('a page of somebody else is not taken for an instance id', async () => {
     const endpoint = await serve((_request, response) => response.end('<html>Please log in</html>'));
-    expect(await rejection(readIdentity(NEVER, { endpoint }))).toMatchObject({ code: 'CONFIG_INVALID' });
+    expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
   });
 
   test('a redirect is not followed', async () => {
@@ -134,19 +138,21 @@ describe('readIdentity', () => {
     const endpoint = await serve((request, response) =>
       response.writeHead(307, { location: `${elsewhere}${request.url}` }).end(),
     );
-    expect(await rejection(readIdentity(NEVER, { endpoint }))).toMatchObject({ code: 'CONFIG_INVALID' });
+    expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
   });
 
   test('an abort ends it at once, with the reason given', async () => {
     const stop = new AbortController();
     const endpoint = await serve(() => stop.abort('stopping'));
-    expect(await rejection(readIdentity(stop.signal, { endpoint }))).toBe('stopping');
+    expect(await rejection(readInstanceMetadata(stop.signal, { endpoint }))).toBe('stopping');
   });
 
   test('a service that takes the connection and never answers is given up within seconds', async () => {
     const asked = vi.fn();
     const endpoint = await serve(asked);
-    expect(await rejection(readIdentity(NEVER, { endpoint }))).toMatchObject({
+    expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('took longer than 1.0 s'),
     });

@@ -1,16 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { type InstanceStatus, type ServiceStatusRow, statusRow } from '../../../../agent/commands/status.ts';
 import { formatStatus } from '../../../../agent/commands/status-table.ts';
+import { initialState, type ServiceState } from '../../../../agent/deploy/state.ts';
 import {
-  begun,
-  finished,
-  initialState,
-  moved,
-  queued,
-  raised,
-  type ServiceState,
+  started,
+  withActive,
+  withActiveEnded,
   withEnding,
-} from '../../../../agent/deploy/state.ts';
+  withSequence,
+  withWaiting,
+} from '../../../../agent/deploy/state-transitions.ts';
 import type { Report } from '../../../../shared/report.ts';
 import { orderOf } from '../../../support/fleet/fake-ports.ts';
 
@@ -87,7 +86,10 @@ describe('the status of a service', () => {
 
   test('during a deployment names that one and not the last ending', () => {
     const began = Date.parse('2026-02-01T00:00:00.000Z');
-    const state = begun(queued(withEnding(EMPTY, ENDED, undefined), ORDER), { bootId: 'b', now: began });
+    const state = started(withWaiting(withEnding(EMPTY, ENDED, undefined), ORDER), {
+      bootId: 'b',
+      now: began,
+    });
     expect(statusRow('payments', found(state))).toMatchObject({
       lastDeployment: ORDER.deployment,
       state: 'accepted',
@@ -107,8 +109,8 @@ describe('the status of a service', () => {
   test('stays that of the deployment that broke it, whatever was refused since', () => {
     const error = { code: 'CHECK_FAILED', message: 'the rollback failed too' };
     const last: Report = { ...ENDED, state: 'broken', error };
-    const broken = finished(
-      begun(queued(EMPTY, { ...ORDER, deployment: ENDED.deployment }), { bootId: 'b', now: 0 }),
+    const broken = withActiveEnded(
+      started(withWaiting(EMPTY, { ...ORDER, deployment: ENDED.deployment }), { bootId: 'b', now: 0 }),
       'broken',
       last,
     );
@@ -132,14 +134,16 @@ describe('the status of a service', () => {
   test('says which groups it was taken out of and is not back in', () => {
     const out = { ...EMPTY, outOfTraffic: { groups: ['arn:of/web/1'], well: false } };
     expect(statusRow('payments', found(out)).outOfTraffic).toEqual(['arn:of/web/1']);
-    const draining = moved(begun(queued(EMPTY, ORDER), { bootId: 'b', now: 0 }), { left: ['arn:of/api/2'] });
+    const draining = withActive(started(withWaiting(EMPTY, ORDER), { bootId: 'b', now: 0 }), {
+      left: ['arn:of/api/2'],
+    });
     expect(statusRow('payments', found(draining)).outOfTraffic).toEqual(['arn:of/api/2']);
   });
 
   test('says whether it is pinned', () => {
     const pinned = { ...EMPTY, pinned: { since: ENDED.at, version: '1.4.1' } };
     expect(statusRow('payments', found(pinned)).pinned).toBe(true);
-    expect(statusRow('payments', found(raised(pinned, 8, ENDED.deployment))).pinned).toBe(false);
+    expect(statusRow('payments', found(withSequence(pinned, 8, ENDED.deployment))).pinned).toBe(false);
   });
 });
 

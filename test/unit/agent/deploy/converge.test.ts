@@ -1,18 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { createDesiredReader, orderFromDesired } from '../../../../agent/deploy/converge.ts';
 import type { DesiredStore } from '../../../../agent/deploy/ports.ts';
+import { initialState, type Order, type ServiceState } from '../../../../agent/deploy/state.ts';
 import {
-  begun,
-  finished,
-  initialState,
-  moved,
-  type Order,
-  queued,
-  raised,
-  type ServiceState,
-  tombstoned,
+  started,
+  withActive,
+  withActiveEnded,
   withEnding,
-} from '../../../../agent/deploy/state.ts';
+  withSequence,
+  withTombstone,
+  withWaiting,
+} from '../../../../agent/deploy/state-transitions.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
@@ -44,7 +42,11 @@ const reportOf = ({ deployment, sequence, version }: Order, ending: Ending): Rep
   ...{ deployment, sequence, version, state: ending, timings: {} },
 });
 const endedBy = (ending: Ending, order = ORDER, from = running(6)): ServiceState =>
-  finished(begun(queued(from, order), { bootId: 'b', now: 0 }), ending, reportOf(order, ending));
+  withActiveEnded(
+    started(withWaiting(from, order), { bootId: 'b', now: 0 }),
+    ending,
+    reportOf(order, ending),
+  );
 
 describe('the desired state', () => {
   test('above what runs is an order of its own source, that holds for nobody', () => {
@@ -69,15 +71,15 @@ describe('the desired state', () => {
       { ...WANT, version: '0.9', action: 'rollback' },
       '1.0',
     ],
-    ['heard of, but never begun here', raised(running(6), 7, WANT.deployment), WANT, '1.0'],
-    ['below what was heard of since', raised(running(6), 9, newUlid(9)), WANT, '1.0'],
+    ['heard of, but never begun here', withSequence(running(6), 7, WANT.deployment), WANT, '1.0'],
+    ['below what was heard of since', withSequence(running(6), 9, newUlid(9)), WANT, '1.0'],
     [
       'after another deployment of the same version failed',
       endedBy('failed', orderOf('1.1', { sequence: 6 })),
       WANT,
       '1.0',
     ],
-    ['after another deployment was cancelled', tombstoned(running(6), newUlid(1)), WANT, '1.0'],
+    ['after another deployment was cancelled', withTombstone(running(6), newUlid(1)), WANT, '1.0'],
     [
       'after a deployment before it succeeded',
       endedBy('succeeded', orderOf('1.0', { sequence: 5 })),
@@ -99,12 +101,12 @@ describe('the desired state', () => {
     ['that succeeded here', endedBy('succeeded'), WANT, '1.1', 'up to date'],
     [
       'while a deployment is active',
-      begun(queued(fresh, ORDER), { bootId: 'b', now: 0 }),
+      started(withWaiting(fresh, ORDER), { bootId: 'b', now: 0 }),
       WANT,
       null,
       'a deployment is under way',
     ],
-    ['while a deployment waits', queued(fresh, ORDER), WANT, null, 'a deployment is under way'],
+    ['while a deployment waits', withWaiting(fresh, ORDER), WANT, null, 'a deployment is under way'],
     [
       'while the service is pinned',
       { ...running(6), pinned: { since: SINCE, version: '1.0' } },
@@ -124,7 +126,7 @@ describe('the desired state', () => {
     ],
     [
       'that was cancelled here',
-      tombstoned(running(6), WANT.deployment),
+      withTombstone(running(6), WANT.deployment),
       WANT,
       '1.0',
       'it was cancelled here',
@@ -150,7 +152,7 @@ describe('the desired state', () => {
 describe('what stands prepared', () => {
   const HELD = { ...ORDER, hold: true };
   const prepared = (from = running(6), order = HELD) =>
-    moved(begun(queued(from, order), { bootId: 'b', now: 0 }), { state: 'prepared' });
+    withActive(started(withWaiting(from, order), { bootId: 'b', now: 0 }), { state: 'prepared' });
   const OLDER: Desired = { ...WANT, sequence: 6, deployment: newUlid(6), version: '1.0' };
   const NEWER: Desired = { ...WANT, sequence: 8, deployment: newUlid(8), version: '1.0', action: 'rollback' };
 
@@ -160,14 +162,19 @@ describe('what stands prepared', () => {
     ['goes on where nothing runs, though it is paused', prepared(fresh), PAUSED, null],
     [
       'goes on though something newer, for others, was heard of',
-      raised(prepared(), 9, newUlid(9)),
+      withSequence(prepared(), 9, newUlid(9)),
       WANT,
       '1.0',
     ],
-    ['goes on before it stands', begun(queued(running(6), HELD), { bootId: 'b', now: 0 }), WANT, '1.0'],
+    [
+      'goes on before it stands',
+      started(withWaiting(running(6), HELD), { bootId: 'b', now: 0 }),
+      WANT,
+      '1.0',
+    ],
     [
       'goes on while it waits for another to end',
-      queued(prepared(running(5), orderOf('1.0')), HELD),
+      withWaiting(prepared(running(5), orderOf('1.0')), HELD),
       WANT,
       '1.0',
     ],
@@ -185,7 +192,7 @@ describe('what stands prepared', () => {
     ],
     ['for a pause', prepared(), PAUSED, 'paused by ann'],
     ['for a pin', { ...prepared(), pinned: { since: SINCE, version: '1.0' } }, WANT, 'pinned to 1.0'],
-    ['once it was cancelled', tombstoned(prepared(), HELD.deployment), WANT, 'it was cancelled here'],
+    ['once it was cancelled', withTombstone(prepared(), HELD.deployment), WANT, 'it was cancelled here'],
   ])('does not go on %s', (_, state, want, why) => {
     expect(orderFromDesired(state, want, '1.0')).toBe(why);
   });

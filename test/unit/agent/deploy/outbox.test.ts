@@ -2,8 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createOutbox } from '../../../../agent/deploy/outbox.ts';
 import type { Journal, Reporter } from '../../../../agent/deploy/ports.ts';
-import { initialState, type ServiceState, withEnding, withOutgoing } from '../../../../agent/deploy/state.ts';
-import { createStateCell, type StateCell } from '../../../../agent/deploy/state-store.ts';
+import { initialState, type ServiceState } from '../../../../agent/deploy/state.ts';
+import { createStateStore, type StateStore } from '../../../../agent/deploy/state-store.ts';
+import { withEnding, withOutgoing } from '../../../../agent/deploy/state-transitions.ts';
 import type { Clock } from '../../../../shared/clock.ts';
 import { silentLog } from '../../../../shared/log.ts';
 import { newUlid } from '../../../../shared/names.ts';
@@ -81,9 +82,9 @@ function setUp(initial: ServiceState) {
       faults.append(state);
     },
   };
-  const inner = createStateCell(initial, journal);
+  const inner = createStateStore(initial, journal);
   const looks = { count: 0 };
-  const cell: StateCell = {
+  const store: StateStore = {
     read() {
       looks.count += 1;
       // An outbox that never rests would starve the whole process, this test's own end included.
@@ -96,7 +97,7 @@ function setUp(initial: ServiceState) {
       return state;
     },
   };
-  const outbox = createOutbox(cell, { reporter, clock }, silentLog());
+  const outbox = createOutbox(store, { reporter, clock }, silentLog());
   const stopping = new AbortController();
   onTestFinished(() => stopping.abort(new Error('the test is over')));
   /** Resolves once `which` holds after some change. */
@@ -112,14 +113,14 @@ function setUp(initial: ServiceState) {
   };
   return {
     ...log,
-    cell,
+    store,
     looks,
     outbox,
     faults,
     stopping,
     until,
     start: () => outbox.run(stopping.signal),
-    empty: () => until(() => cell.read().outbox.length === 0),
+    empty: () => until(() => store.read().outbox.length === 0),
   };
 }
 
@@ -138,7 +139,7 @@ describe('the outbox', () => {
     const box = setUp(holding(reportOf(A, 'succeeded', 5)));
     void box.start();
     await box.empty();
-    expect(box.cell.read().endings.map(({ report }) => nameOf(report))).toEqual(['A succeeded']);
+    expect(box.store.read().endings.map(({ report }) => nameOf(report))).toEqual(['A succeeded']);
   });
 
   test('delivers what comes while it waits, once it is woken', async () => {
@@ -148,7 +149,7 @@ describe('the outbox', () => {
       [A, 'A failed'],
       [B, 'B failed'],
     ] as const) {
-      await box.cell.update((state) => put(state, reportOf(id, 'failed', 3)));
+      await box.store.update((state) => put(state, reportOf(id, 'failed', 3)));
       box.outbox.wake();
       await box.empty();
       expect(box.delivered.at(-1)).toBe(name);
@@ -168,7 +169,7 @@ describe('the outbox', () => {
 
   test('delivers what came before it ran', async () => {
     const box = setUp(holding());
-    await box.cell.update((state) => put(state, reportOf(A, 'failed', 3)));
+    await box.store.update((state) => put(state, reportOf(A, 'failed', 3)));
     box.outbox.wake();
     void box.start();
     await box.empty();
@@ -179,7 +180,7 @@ describe('the outbox', () => {
     const box = setUp(holding(reportOf(A, 'failed', 3)));
     box.faults.deliver = async (report) => {
       if (report.deployment !== A) return;
-      await box.cell.update((state) => put(state, reportOf(B, 'failed', 3)));
+      await box.store.update((state) => put(state, reportOf(B, 'failed', 3)));
       box.outbox.wake();
     };
     void box.start();
@@ -277,7 +278,7 @@ describe('what is outdated', () => {
     const box = setUp(holding(reportOf(A, 'accepted', 0)));
     box.faults.deliver = async () => {
       if (box.tried.length > 3) return;
-      if (box.tried.length === 3) await box.cell.update((state) => put(state, reportOf(A, 'succeeded', 9)));
+      if (box.tried.length === 3) await box.store.update((state) => put(state, reportOf(A, 'succeeded', 9)));
       throw new Error('ECONNREFUSED');
     };
     void box.start();
@@ -323,7 +324,7 @@ describe('an abort', () => {
     };
     await expect(box.start()).resolves.toBeUndefined();
     expect(box.tried).toHaveLength(5);
-    expect(box.cell.read().outbox).toHaveLength(1);
+    expect(box.store.read().outbox).toHaveLength(1);
   });
 
   test('ends it within a delivery, which is told of it, and nothing is lost', async () => {
@@ -337,7 +338,7 @@ describe('an abort', () => {
     await expect(box.start()).resolves.toBeUndefined();
     expect(box.tried).toHaveLength(1);
     expect(box.slept).toEqual([]);
-    expect(box.cell.read().outbox).toHaveLength(1);
+    expect(box.store.read().outbox).toHaveLength(1);
   });
 
   test('before it runs lets it deliver nothing', async () => {

@@ -1,18 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import {
-  isExhausted,
-  MOST_RECOVERIES,
-  stateAtStart,
-  takenUpAgain,
-} from '../../../../agent/deploy/recover.ts';
-import {
-  type Active,
-  begun,
-  initialState,
-  moved,
-  queued,
-  type ServiceState,
-} from '../../../../agent/deploy/state.ts';
+import { isExhausted, MAX_RECOVERIES, resumed, stateAtStart } from '../../../../agent/deploy/recover.ts';
+import { type Active, initialState, type ServiceState } from '../../../../agent/deploy/state.ts';
+import { started, withActive, withWaiting } from '../../../../agent/deploy/state-transitions.ts';
 import { PROGRESS_STATES } from '../../../../shared/report.ts';
 import { orderOf } from '../../../support/fleet/fake-ports.ts';
 
@@ -23,9 +12,9 @@ const idle: ServiceState = {
   pinned: { since: '2026-01-31T08:00:00Z', version: '1.0' },
 };
 const under = (patch: Partial<Active> = {}, state = idle) =>
-  moved(begun(queued(state, orderOf('1.1')), { bootId: 'boot-1', now: 0 }), patch);
+  withActive(started(withWaiting(state, orderOf('1.1')), { bootId: 'boot-1', now: 0 }), patch);
 const activeAfter = (state: ServiceState, bootId: string): Active => {
-  const { active } = takenUpAgain(state, bootId);
+  const { active } = resumed(state, bootId);
   if (!active) throw new Error('nothing is active');
   return active;
 };
@@ -57,7 +46,7 @@ describe('at a start', () => {
 
 describe('a deployment that is taken up again', () => {
   test('is none where none was active', () => {
-    expect(takenUpAgain(idle, 'boot-2')).toBe(idle);
+    expect(resumed(idle, 'boot-2')).toBe(idle);
   });
 
   test.each(PROGRESS_STATES)('after a restart of the agent while %s goes on from there', (state) => {
@@ -107,15 +96,18 @@ describe('a deployment that is taken up again', () => {
 
   test('changes nothing else of the state', () => {
     const before = under({ state: 'checking' });
-    expect({ ...takenUpAgain(before, 'boot-2'), active: null }).toEqual({ ...before, active: null });
+    expect({ ...resumed(before, 'boot-2'), active: null }).toEqual({ ...before, active: null });
   });
 
   const held = (patch: Partial<Active>) =>
-    moved(begun(queued(idle, orderOf('1.1', { hold: true })), { bootId: 'boot-1', now: 0 }), patch);
+    withActive(
+      started(withWaiting(idle, orderOf('1.1', { hold: true })), { bootId: 'boot-1', now: 0 }),
+      patch,
+    );
 
   test('counts for nothing while it stands prepared and waits to be told to go on', () => {
     let state = held({ state: 'prepared', recoveries: 2 });
-    for (let i = 0; i < 3 * MOST_RECOVERIES; i += 1) state = takenUpAgain(state, `boot-${i}`);
+    for (let i = 0; i < 3 * MAX_RECOVERIES; i += 1) state = resumed(state, `boot-${i}`);
     expect(state.active).toMatchObject({ recoveries: 2, state: 'prepared', bootId: 'boot-14' });
   });
 
@@ -129,7 +121,7 @@ describe('a deployment that is taken up again', () => {
 
   test('is exhausted once it was taken up more often than allowed, and not before', () => {
     let state = under();
-    for (let i = 0; i < MOST_RECOVERIES; i += 1) state = takenUpAgain(state, `boot-${i}`);
+    for (let i = 0; i < MAX_RECOVERIES; i += 1) state = resumed(state, `boot-${i}`);
     expect(isExhausted(state.active as Active)).toBe(false);
     expect(isExhausted(activeAfter(state, 'boot-x'))).toBe(true);
   });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Journal } from '../../../../agent/deploy/ports.ts';
-import { initialState, raised, type ServiceState, tombstoned } from '../../../../agent/deploy/state.ts';
-import { createStateCell } from '../../../../agent/deploy/state-store.ts';
+import { initialState, type ServiceState } from '../../../../agent/deploy/state.ts';
+import { createStateStore } from '../../../../agent/deploy/state-store.ts';
+import { withSequence, withTombstone } from '../../../../agent/deploy/state-transitions.ts';
 import { newUlid } from '../../../../shared/names.ts';
 
 const BEFORE = initialState('i-1', 'payments');
@@ -50,35 +51,35 @@ function journalOf(failures: Error[] = []) {
   return { journal, written };
 }
 
-const cancel = (id: string) => (state: ServiceState) => tombstoned(state, id);
+const cancel = (id: string) => (state: ServiceState) => withTombstone(state, id);
 
 describe('a change', () => {
   test('is on disk before anybody can read it', async () => {
     const { journal, write } = slowJournal();
-    const cell = createStateCell(BEFORE, journal);
-    const change = cell.update(cancel(IDS[0]));
+    const store = createStateStore(BEFORE, journal);
+    const change = store.update(cancel(IDS[0]));
     const { state, done } = await write(1);
     expect(state.tombstones).toEqual([IDS[0]]);
-    expect(cell.read()).toBe(BEFORE);
+    expect(store.read()).toBe(BEFORE);
     done();
-    expect(await change).toBe(cell.read());
-    expect(cell.read().tombstones).toEqual([IDS[0]]);
+    expect(await change).toBe(store.read());
+    expect(store.read().tombstones).toEqual([IDS[0]]);
   });
 
   test('that cannot be written leaves the state as before, and says why', async () => {
     const full = new Error('ENOSPC');
     const { journal, written } = journalOf([full]);
-    const cell = createStateCell(BEFORE, journal);
-    await expect(cell.update(cancel(IDS[0]))).rejects.toBe(full);
-    expect(cell.read()).toBe(BEFORE);
+    const store = createStateStore(BEFORE, journal);
+    await expect(store.update(cancel(IDS[0]))).rejects.toBe(full);
+    expect(store.read()).toBe(BEFORE);
     expect(written).toEqual([]);
   });
 
   test('after one that could not be written knows nothing of it', async () => {
     const { journal, written } = journalOf([new Error('ENOSPC')]);
-    const cell = createStateCell(BEFORE, journal);
-    const first = cell.update(cancel(IDS[0]));
-    const next = cell.update(cancel(IDS[1]));
+    const store = createStateStore(BEFORE, journal);
+    const first = store.update(cancel(IDS[0]));
+    const next = store.update(cancel(IDS[1]));
     await expect(first).rejects.toThrow('ENOSPC');
     expect((await next).tombstones).toEqual([IDS[1]]);
     expect(written.map((state) => state.tombstones)).toEqual([[IDS[1]]]);
@@ -86,21 +87,21 @@ describe('a change', () => {
 
   test('that throws changes nothing, writes nothing and stops nobody', async () => {
     const { journal, written } = journalOf();
-    const cell = createStateCell(BEFORE, journal);
-    const bad = cell.update(() => {
+    const store = createStateStore(BEFORE, journal);
+    const bad = store.update(() => {
       throw new Error('a bug');
     });
-    const good = cell.update(cancel(IDS[0]));
+    const good = store.update(cancel(IDS[0]));
     await expect(bad).rejects.toThrow('a bug');
     await good;
-    expect(cell.read().tombstones).toEqual([IDS[0]]);
+    expect(store.read().tombstones).toEqual([IDS[0]]);
     expect(written).toHaveLength(1);
   });
 
   test('of nothing is not written', async () => {
     const { journal, written } = journalOf();
-    const cell = createStateCell(BEFORE, journal);
-    expect(await cell.update((state) => state)).toBe(BEFORE);
+    const store = createStateStore(BEFORE, journal);
+    expect(await store.update((state) => state)).toBe(BEFORE);
     expect(written).toEqual([]);
   });
 });
@@ -108,35 +109,35 @@ describe('a change', () => {
 describe('changes at the same time', () => {
   test('are made one after another, each upon the one before', async () => {
     const { journal, write, writes } = slowJournal();
-    const cell = createStateCell(BEFORE, journal);
-    const changes = Promise.all(IDS.map((id) => cell.update(cancel(id))));
+    const store = createStateStore(BEFORE, journal);
+    const changes = Promise.all(IDS.map((id) => store.update(cancel(id))));
     for (const n of [1, 2, 3]) {
       const { done } = await write(n);
       expect(writes).toHaveLength(n);
-      expect(cell.read().tombstones).toEqual(IDS.slice(0, n - 1));
+      expect(store.read().tombstones).toEqual(IDS.slice(0, n - 1));
       done();
     }
     expect((await changes).map((state) => state.tombstones.length)).toEqual([1, 2, 3]);
-    expect(cell.read().tombstones).toEqual(IDS);
+    expect(store.read().tombstones).toEqual(IDS);
   });
 
   test('see what the one before wrote, and decide by it', async () => {
     const { journal } = journalOf();
-    const cell = createStateCell(BEFORE, journal);
-    const first = cell.update((state) => raised(state, 5, IDS[0]));
-    const second = cell.update((state) => raised(state, 4, IDS[1]));
+    const store = createStateStore(BEFORE, journal);
+    const first = store.update((state) => withSequence(state, 5, IDS[0]));
+    const second = store.update((state) => withSequence(state, 4, IDS[1]));
     await Promise.all([first, second]);
-    expect(cell.read().seen).toEqual({ sequence: 5, deployment: IDS[0] });
+    expect(store.read().seen).toEqual({ sequence: 5, deployment: IDS[0] });
   });
 
   test('of which one fails on disk are otherwise all made', async () => {
     const { journal, write } = slowJournal();
-    const cell = createStateCell(BEFORE, journal);
-    const results = Promise.allSettled(IDS.map((id) => cell.update(cancel(id))));
+    const store = createStateStore(BEFORE, journal);
+    const results = Promise.allSettled(IDS.map((id) => store.update(cancel(id))));
     (await write(1)).done();
     (await write(2)).fail(new Error('EIO'));
     (await write(3)).done();
     expect((await results).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-    expect(cell.read().tombstones).toEqual([IDS[0], IDS[2]]);
+    expect(store.read().tombstones).toEqual([IDS[0], IDS[2]]);
   });
 });

@@ -3,24 +3,26 @@ import { describe, expect, test } from 'vitest';
 import {
   type Active,
   beforeSwitch,
-  begun,
   brokenBy,
-  delivered,
   endingOf,
-  finished,
   initialState,
-  moved,
   type Order,
   order as orderSchema,
-  precious,
-  queued,
-  raised,
+  protectedVersions,
   type ServiceState,
   serviceState,
-  tombstoned,
+} from '../../../../agent/deploy/state.ts';
+import {
+  started,
+  withActive,
+  withActiveEnded,
   withEnding,
   withOutgoing,
-} from '../../../../agent/deploy/state.ts';
+  withoutDelivered,
+  withSequence,
+  withTombstone,
+  withWaiting,
+} from '../../../../agent/deploy/state-transitions.ts';
 import { newUlid } from '../../../../shared/names.ts';
 import { ENDINGS, type Ending, PROGRESS_STATES, type Report, type State } from '../../../../shared/report.ts';
 import { artifactsOf, orderOf } from '../../../support/fleet/fake-ports.ts';
@@ -46,9 +48,9 @@ const reportOf = ({ deployment, sequence, version }: Order, state: State, n = 9)
   version,
   timings: {},
 });
-const active = (order = ORDER, from = EMPTY) => begun(queued(from, order), CONTEXT);
+const active = (order = ORDER, from = EMPTY) => started(withWaiting(from, order), CONTEXT);
 const endedBy = (ending: Ending, order = ORDER, from = EMPTY) =>
-  finished(active(order, from), ending, reportOf(order, ending));
+  withActiveEnded(active(order, from), ending, reportOf(order, ending));
 const activeOf = (state: ServiceState): Active => {
   if (!state.active) throw new Error('nothing is active');
   return state.active;
@@ -57,24 +59,24 @@ const activeOf = (state: ServiceState): Active => {
 describe('what was seen', () => {
   test('begins with nothing, and rises', () => {
     expect(EMPTY.seen).toBeNull();
-    const once = raised(EMPTY, 5, idOf(1));
+    const once = withSequence(EMPTY, 5, idOf(1));
     expect(once.seen).toEqual({ sequence: 5, deployment: idOf(1) });
-    expect(raised(once, 6, idOf(2)).seen).toEqual({ sequence: 6, deployment: idOf(2) });
+    expect(withSequence(once, 6, idOf(2)).seen).toEqual({ sequence: 6, deployment: idOf(2) });
   });
 
   test.each([
     ['a lower sequence', 4],
     ['the same sequence', 5],
   ])('%s changes nothing, and so nothing is journalled', (_, sequence) => {
-    const state = raised(EMPTY, 5, idOf(1));
-    expect(raised(state, sequence, idOf(2))).toBe(state);
+    const state = withSequence(EMPTY, 5, idOf(1));
+    expect(withSequence(state, sequence, idOf(2))).toBe(state);
   });
 
   test('never sinks, and belongs to the first that claimed it', () => {
     const claim = fc.record({ sequence: fc.integer({ min: 1, max: 9 }), n: fc.nat(20) });
     fc.assert(
       fc.property(fc.array(claim, { minLength: 1 }), (claims) => {
-        const last = claims.reduce((state, { sequence, n }) => raised(state, sequence, idOf(n)), EMPTY);
+        const last = claims.reduce((state, { sequence, n }) => withSequence(state, sequence, idOf(n)), EMPTY);
         const highest = Math.max(...claims.map(({ sequence }) => sequence));
         const first = claims.find(({ sequence }) => sequence === highest);
         expect(last.seen).toEqual({ sequence: highest, deployment: idOf(first?.n ?? -1) });
@@ -83,9 +85,9 @@ describe('what was seen', () => {
   });
 
   test('a pin holds until something higher is seen', () => {
-    const pinned = { ...raised(EMPTY, 5, idOf(1)), pinned: { since: AT, version: '1.0' } };
-    expect(raised(pinned, 5, idOf(2)).pinned).not.toBeNull();
-    expect(raised(pinned, 6, idOf(2)).pinned).toBeNull();
+    const pinned = { ...withSequence(EMPTY, 5, idOf(1)), pinned: { since: AT, version: '1.0' } };
+    expect(withSequence(pinned, 5, idOf(2)).pinned).not.toBeNull();
+    expect(withSequence(pinned, 6, idOf(2)).pinned).toBeNull();
   });
 });
 
@@ -107,14 +109,14 @@ describe('an order', () => {
 
   test('that waits gives its place to the newest', () => {
     const newer = orderOf('1.2');
-    expect(queued(queued(EMPTY, ORDER), newer).waiting).toBe(newer);
+    expect(withWaiting(withWaiting(EMPTY, ORDER), newer).waiting).toBe(newer);
   });
 
   test.each<[string, ServiceState]>([
     ['when nothing waits', EMPTY],
-    ['while another is active', queued(active(), orderOf('1.2'))],
+    ['while another is active', withWaiting(active(), orderOf('1.2'))],
   ])('does not begin %s', (_, state) => {
-    expect(() => begun(state, CONTEXT)).toThrow('begun');
+    expect(() => started(state, CONTEXT)).toThrow('begun');
   });
 
   test.each(['failed', 'rolled-back', 'broken'] as const)(
@@ -153,21 +155,21 @@ describe('an order', () => {
 describe('the active deployment', () => {
   test('is changed by what is given, and by nothing else', () => {
     const state = active();
-    const next = moved(state, { state: 'preparing', n: 3 });
+    const next = withActive(state, { state: 'preparing', n: 3 });
     expect(next.active).toEqual({ ...state.active, state: 'preparing', n: 3 });
     expect({ ...next, active: null }).toEqual({ ...state, active: null });
     expect(activeOf(state).state).toBe('accepted');
   });
 
   test('must be there to be moved or finished', () => {
-    expect(() => moved(EMPTY, { n: 1 })).toThrow('moved');
-    expect(() => finished(EMPTY, 'failed', reportOf(ORDER, 'failed'))).toThrow('finished');
+    expect(() => withActive(EMPTY, { n: 1 })).toThrow('moved');
+    expect(() => withActiveEnded(EMPTY, 'failed', reportOf(ORDER, 'failed'))).toThrow('finished');
   });
 
   test.each(PROGRESS_STATES)(
     'while %s may be given up only if it goes forward and has not switched',
     (state) => {
-      const forward = activeOf(moved(active(), { state }));
+      const forward = activeOf(withActive(active(), { state }));
       const early = ['accepted', 'preparing', 'prepared', 'draining'].includes(state);
       expect(beforeSwitch(forward)).toBe(early);
       expect(beforeSwitch({ ...forward, direction: 'back' })).toBe(false);
@@ -180,7 +182,7 @@ describe('an ending', () => {
     '%s ends it: nothing is active, the answer is kept, and the report waits to be delivered',
     (ending) => {
       const order = { ...ORDER, replyTo: 'reply-queue' };
-      const state = finished(active(order), ending, reportOf(order, ending));
+      const state = withActiveEnded(active(order), ending, reportOf(order, ending));
       const entry = { report: reportOf(order, ending), replyTo: 'reply-queue' };
       expect(state.active).toBeNull();
       expect(state.endings).toEqual([entry]);
@@ -191,8 +193,8 @@ describe('an ending', () => {
 
   test('leaves what waits where it is', () => {
     const next = orderOf('1.2');
-    const state = queued(active(), next);
-    expect(finished(state, 'superseded', reportOf(ORDER, 'superseded')).waiting).toBe(next);
+    const state = withWaiting(active(), next);
+    expect(withActiveEnded(state, 'superseded', reportOf(ORDER, 'superseded')).waiting).toBe(next);
   });
 
   test('succeeded makes it what runs, and what ran before the one to keep', () => {
@@ -326,9 +328,15 @@ describe('the outbox', () => {
   });
 
   test('loses the one that was delivered, and no other', () => {
-    expect(left(delivered(full, reportOf(ORDER, 'accepted', 0)))).toEqual(['1.2 accepted', '1.1 succeeded']);
-    expect(left(delivered(full, reportOf(ORDER, 'succeeded', 9)))).toEqual(['1.1 accepted', '1.2 accepted']);
-    expect(left(delivered(full, reportOf(ORDER, 'failed', 8)))).toEqual(left(full));
+    expect(left(withoutDelivered(full, reportOf(ORDER, 'accepted', 0)))).toEqual([
+      '1.2 accepted',
+      '1.1 succeeded',
+    ]);
+    expect(left(withoutDelivered(full, reportOf(ORDER, 'succeeded', 9)))).toEqual([
+      '1.1 accepted',
+      '1.2 accepted',
+    ]);
+    expect(left(withoutDelivered(full, reportOf(ORDER, 'failed', 8)))).toEqual(left(full));
   });
 
   test('an accepted is no answer for a duplicate', () => {
@@ -359,25 +367,25 @@ describe('what is remembered is bounded', () => {
   });
 
   test('to the newest 50 tombstones, each once', () => {
-    const state = many(60, (now, n) => tombstoned(now, idOf(n)));
+    const state = many(60, (now, n) => withTombstone(now, idOf(n)));
     expect(state.tombstones).toEqual(Array.from({ length: 50 }, (_, i) => idOf(10 + i)));
-    expect(tombstoned(state, idOf(59))).toBe(state);
+    expect(withTombstone(state, idOf(59))).toBe(state);
   });
 });
 
 describe('the releases that pruning must spare', () => {
   test('are none of an instance that runs nothing', () => {
-    expect(precious(EMPTY)).toEqual(new Set());
+    expect(protectedVersions(EMPTY)).toEqual(new Set());
   });
 
   test('are what runs, what ran before it, and all of the active and the waiting deployment', () => {
     const before = endedBy('succeeded', orderOf('1.0'), endedBy('succeeded', orderOf('0.9')));
-    const state = queued(moved(active(ORDER, before), { previous: '0.8' }), orderOf('1.2'));
-    expect(precious(state)).toEqual(new Set(['0.8', '0.9', '1.0', '1.1', '1.2']));
+    const state = withWaiting(withActive(active(ORDER, before), { previous: '0.8' }), orderOf('1.2'));
+    expect(protectedVersions(state)).toEqual(new Set(['0.8', '0.9', '1.0', '1.1', '1.2']));
   });
 
   test('are not what failed', () => {
-    expect(precious(endedBy('failed', ORDER, endedBy('succeeded', orderOf('1.0'))))).toEqual(
+    expect(protectedVersions(endedBy('failed', ORDER, endedBy('succeeded', orderOf('1.0'))))).toEqual(
       new Set(['1.0']),
     );
   });
@@ -399,22 +407,27 @@ describe('the journal', () => {
       }),
     );
   const change: fc.Arbitrary<(state: ServiceState) => ServiceState> = fc.oneof(
-    order.map((next) => (state: ServiceState) => queued(raised(state, next.sequence, next.deployment), next)),
-    fc.constant((state: ServiceState) => (state.waiting && !state.active ? begun(state, CONTEXT) : state)),
+    order.map(
+      (next) => (state: ServiceState) =>
+        withWaiting(withSequence(state, next.sequence, next.deployment), next),
+    ),
+    fc.constant((state: ServiceState) => (state.waiting && !state.active ? started(state, CONTEXT) : state)),
     fc
       .constantFrom(...PROGRESS_STATES)
-      .map((to) => (now: ServiceState) => (now.active ? moved(now, { state: to, previous: null }) : now)),
+      .map(
+        (to) => (now: ServiceState) => (now.active ? withActive(now, { state: to, previous: null }) : now),
+      ),
     fc
       .constantFrom(...ENDINGS)
       .map(
         (ending) => (now: ServiceState) =>
-          now.active ? finished(now, ending, reportOf(now.active.order, ending)) : now,
+          now.active ? withActiveEnded(now, ending, reportOf(now.active.order, ending)) : now,
       ),
     order.map((next) => (state: ServiceState) => withEnding(state, reportOf(next, 'rejected'), 'q')),
-    fc.nat(50).map((n) => (state: ServiceState) => tombstoned(state, idOf(n))),
+    fc.nat(50).map((n) => (state: ServiceState) => withTombstone(state, idOf(n))),
     fc.constant((state: ServiceState) => {
       const [first] = state.outbox;
-      return first ? delivered(state, first.report) : state;
+      return first ? withoutDelivered(state, first.report) : state;
     }),
   );
 

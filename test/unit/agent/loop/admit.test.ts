@@ -2,18 +2,20 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   beforeSwitch,
-  begun,
   endingOf,
-  finished,
   initialState,
-  moved,
   type Order,
-  queued,
-  raised,
   type ServiceState,
-  tombstoned,
-  withEnding,
 } from '../../../../agent/deploy/state.ts';
+import {
+  started,
+  withActive,
+  withActiveEnded,
+  withEnding,
+  withSequence,
+  withTombstone,
+  withWaiting,
+} from '../../../../agent/deploy/state-transitions.ts';
 import { admit, type Decision, type Knowledge } from '../../../../agent/loop/admit.ts';
 import { type Announcement, announcement } from '../../../../shared/announcement.ts';
 import { newUlid, replyQueueName } from '../../../../shared/names.ts';
@@ -87,14 +89,17 @@ const reportOf = (order: Order, state: Ending): Report => ({
 });
 
 const active = (order: Order, from = fresh()) =>
-  begun(queued(raised(from, order.sequence, order.deployment), order), { bootId: 'b', now: NOW });
+  started(withWaiting(withSequence(from, order.sequence, order.deployment), order), {
+    bootId: 'b',
+    now: NOW,
+  });
 const ended = (order: Order, ending: Ending, from = fresh()) =>
-  finished(active(order, from), ending, reportOf(order, ending));
+  withActiveEnded(active(order, from), ending, reportOf(order, ending));
 
 const EXPIRED = { expiresAt: iso(NOW) };
 const OTHERS = { targets: ['i-2', 'i-3'] };
 const HELD = { ...ORDER, hold: true };
-const seen = (sequence: number, deployment = RIVAL) => raised(fresh(), sequence, deployment);
+const seen = (sequence: number, deployment = RIVAL) => withSequence(fresh(), sequence, deployment);
 
 describe('a deploy', () => {
   test('of something new is accepted, with all that it says', () => {
@@ -196,16 +201,16 @@ describe('a deploy', () => {
     [
       'that was cancelled before it came ends cancelled',
       {},
-      tombstoned(fresh(), OURS),
+      withTombstone(fresh(), OURS),
       {},
       { do: 'end', ending: 'cancelled', code: 'CANCELLED' },
     ],
-    ['of which another was cancelled is accepted', {}, tombstoned(fresh(), RIVAL), {}, { do: 'accept' }],
+    ['of which another was cancelled is accepted', {}, withTombstone(fresh(), RIVAL), {}, { do: 'accept' }],
     ['that came twice is answered again while it runs', {}, active(ORDER), {}, { do: 'repeat' }],
     [
       'that came twice is answered again while it waits',
       {},
-      queued(seen(7, OURS), ORDER),
+      withWaiting(seen(7, OURS), ORDER),
       {},
       { do: 'repeat' },
     ],
@@ -220,7 +225,7 @@ describe('a deploy', () => {
     [
       'that was cancelled while it ran is answered again, and not ended again',
       {},
-      tombstoned(ended(ORDER, 'cancelled'), OURS),
+      withTombstone(ended(ORDER, 'cancelled'), OURS),
       {},
       { do: 'repeat' },
     ],
@@ -235,12 +240,12 @@ describe('a deploy', () => {
     [
       'that ended is answered again even when something newer was seen',
       {},
-      raised(ended(ORDER, 'succeeded'), 9, RIVAL),
+      withSequence(ended(ORDER, 'succeeded'), 9, RIVAL),
       {},
       { do: 'repeat' },
     ],
     ['that was prepared here goes on', {}, active(HELD), {}, { do: 'proceed' }],
-    ['that waits to be prepared here goes on', {}, queued(seen(7, OURS), HELD), {}, { do: 'proceed' }],
+    ['that waits to be prepared here goes on', {}, withWaiting(seen(7, OURS), HELD), {}, { do: 'proceed' }],
     [
       'that was prepared here, and comes too late, does not go on',
       EXPIRED,
@@ -251,7 +256,7 @@ describe('a deploy', () => {
     [
       'that was prepared here does not go on once something newer was seen',
       {},
-      raised(active(HELD), 8, RIVAL),
+      withSequence(active(HELD), 8, RIVAL),
       {},
       { do: 'repeat' },
     ],
@@ -291,7 +296,7 @@ describe('a prepare', () => {
     [
       'that was cancelled before it came ends cancelled',
       prepare,
-      tombstoned(fresh(), OURS),
+      withTombstone(fresh(), OURS),
       { do: 'end', ending: 'cancelled' },
     ],
   ])('%s', (_, said, state, decision) => {
@@ -405,7 +410,11 @@ class Instance {
         this.#proceed(said.deployment);
         break;
       case 'raise':
-        this.state = raised(this.state, 'sequence' in said ? Number(said.sequence) : 0, said.deployment);
+        this.state = withSequence(
+          this.state,
+          'sequence' in said ? Number(said.sequence) : 0,
+          said.deployment,
+        );
         break;
       case 'end':
         this.#never(decision.order, decision.ending);
@@ -421,30 +430,32 @@ class Instance {
   goOn(ending: Ending): void {
     const { active: now, waiting } = this.state;
     if (!now) {
-      if (waiting) this.state = begun(this.state, { bootId: 'b', now: NOW });
+      if (waiting) this.state = started(this.state, { bootId: 'b', now: NOW });
       return;
     }
     const next = PROGRESS_STATES[PROGRESS_STATES.indexOf(now.state) + 1];
     if (next === undefined) this.#finish(ending);
-    else if (now.state !== 'prepared' || !now.order.hold) this.state = moved(this.state, { state: next });
+    else if (now.state !== 'prepared' || !now.order.hold)
+      this.state = withActive(this.state, { state: next });
   }
 
   #accept(order: Order) {
-    this.state = raised(this.state, order.sequence, order.deployment);
+    this.state = withSequence(this.state, order.sequence, order.deployment);
     if (this.state.waiting) this.#never(this.state.waiting, 'superseded');
-    this.state = queued(this.state, order);
+    this.state = withWaiting(this.state, order);
     if (this.state.active && beforeSwitch(this.state.active)) this.#finish('superseded');
   }
 
   #proceed(deployment: string) {
     const { active: now, waiting } = this.state;
     if (now?.order.deployment === deployment)
-      this.state = moved(this.state, { order: { ...now.order, hold: false } });
-    else if (waiting?.deployment === deployment) this.state = queued(this.state, { ...waiting, hold: false });
+      this.state = withActive(this.state, { order: { ...now.order, hold: false } });
+    else if (waiting?.deployment === deployment)
+      this.state = withWaiting(this.state, { ...waiting, hold: false });
   }
 
   #cancel(deployment: string) {
-    this.state = tombstoned(this.state, deployment);
+    this.state = withTombstone(this.state, deployment);
     const { active: now, waiting } = this.state;
     if (waiting?.deployment === deployment) {
       this.state = { ...this.state, waiting: null };
@@ -461,7 +472,7 @@ class Instance {
   #finish(ending: Ending) {
     const order = this.state.active?.order;
     if (!order) throw new Error('nothing is active');
-    this.state = finished(this.state, ending, reportOf(order, ending));
+    this.state = withActiveEnded(this.state, ending, reportOf(order, ending));
     this.#count(order, ending);
   }
 

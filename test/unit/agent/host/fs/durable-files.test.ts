@@ -9,8 +9,8 @@ import {
   pointAt,
   readNoFollow,
   removeTree,
-  settleTree,
   sweepTemporaries,
+  syncTree,
   writeDurably,
 } from '../../../../../agent/host/fs/durable-files.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
@@ -91,7 +91,7 @@ test('a settled tree is readable by everyone, writable by its owner, and has not
   await writeFile(join(directory, 'data'), '', { mode: 0o600 });
   execFileSync('chmod', ['4777', join(directory, 'bin', 'run')]);
   await symlink(outside, join(directory, 'link'));
-  await settleTree(directory);
+  await syncTree(directory);
   expect(await modeOf(directory)).toBe(0o755);
   expect(await modeOf(join(directory, 'bin'))).toBe(0o755);
   expect(await modeOf(join(directory, 'bin', 'run'))).toBe(0o755);

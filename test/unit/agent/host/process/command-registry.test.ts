@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { openCommands } from '../../../../../agent/host/process/command-registry.ts';
+import { openCommandRegistry } from '../../../../../agent/host/process/command-registry.ts';
 import { findProcess } from '../../../../../agent/host/process/proc.ts';
 import { calm } from '../../../../support/host/clock.ts';
 import { ended, runs } from '../../../../support/host/processes.ts';
@@ -27,7 +27,7 @@ async function left(directory: string, script: string, changes: Record<string, u
 
 test('a command is noted while it runs and not afterwards', async () => {
   const directory = join(await temporaryDirectory(), 'commands');
-  const { repeatable } = await openCommands(directory, calm);
+  const { repeatable } = await openCommandRegistry(directory, calm);
   const untilNoted = ['/bin/sh', '-c', `until [ -e ${directory}/$$.json ]; do sleep 0.01; done`];
   expect((await repeatable(untilNoted, quick)).exitCode).toBe(0);
   expect(await namesBelow(directory)).toEqual([]);
@@ -36,7 +36,7 @@ test('a command is noted while it runs and not afterwards', async () => {
 test('what a killed agent left of a hook is ended, with all its group, before the next command begins', async () => {
   const directory = await temporaryDirectory();
   const group = await left(directory, 'sleep 300; true');
-  const { repeatable } = await openCommands(directory, calm);
+  const { repeatable } = await openCommandRegistry(directory, calm);
   const { exitCode } = await repeatable(['/bin/sh', '-c', `! kill -0 -- -${group}`], quick);
   expect(exitCode).toBe(0);
   expect(await namesBelow(directory)).toEqual([]);
@@ -46,14 +46,14 @@ test('what it left of a start is waited for', async () => {
   const directory = await temporaryDirectory();
   const done = join(await temporaryDirectory(), 'done');
   await left(directory, `sleep 0.3; : >${done}`, { whenLeft: 'await' });
-  const { indivisible } = await openCommands(directory, calm);
+  const { indivisible } = await openCommandRegistry(directory, calm);
   expect((await indivisible(['/bin/sh', '-c', `test -e ${done}`], quick)).exitCode).toBe(0);
 });
 
 test('a start that outlasts its timeout is ended', async () => {
   const directory = await temporaryDirectory();
   const group = await left(directory, 'sleep 300; true', { whenLeft: 'await', until: Date.now() + 100 });
-  const { indivisible } = await openCommands(directory, calm);
+  const { indivisible } = await openCommandRegistry(directory, calm);
   await indivisible(['/bin/true'], quick);
   await ended(group);
 });
@@ -62,7 +62,7 @@ test('a process that only has the pid by now is left alone, and so is one of ano
   const directory = await temporaryDirectory();
   const other = await left(directory, 'sleep 300; true', { startTime: '1' });
   const booted = await left(directory, 'sleep 300; true', { boot: 'another' });
-  const { repeatable } = await openCommands(directory, calm);
+  const { repeatable } = await openCommandRegistry(directory, calm);
   await repeatable(['/bin/true'], quick);
   expect([await runs(other), await runs(booted)]).toEqual([true, true]);
   expect(await namesBelow(directory)).toEqual([]);
@@ -71,7 +71,7 @@ test('a process that only has the pid by now is left alone, and so is one of ano
 test('half a note keeps nobody waiting', async () => {
   const directory = await temporaryDirectory();
   await writeFile(join(directory, '77.json'), '{"boot":');
-  const { repeatable } = await openCommands(directory, calm);
+  const { repeatable } = await openCommandRegistry(directory, calm);
   expect((await repeatable(['/bin/true'], quick)).exitCode).toBe(0);
   expect(await namesBelow(directory)).toEqual([]);
 });
@@ -80,7 +80,7 @@ test('an agent that is stopped waits for nothing, and what is left stays noted',
   const directory = await temporaryDirectory();
   const group = await left(directory, 'sleep 300; true', { whenLeft: 'await' });
   const stopping = new AbortController();
-  const { repeatable } = await openCommands(directory, stopping.signal);
+  const { repeatable } = await openCommandRegistry(directory, stopping.signal);
   const waiting = repeatable(['/bin/true'], { signal: stopping.signal, timeout: 5000 });
   stopping.abort(new Error('stopped'));
   await expect(waiting).rejects.toThrow();

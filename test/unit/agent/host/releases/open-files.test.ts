@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { mappedPaths, namesInUse } from '../../../../../agent/host/releases/open-files.ts';
+import { mappedPaths, namesWithOpenFiles } from '../../../../../agent/host/releases/open-files.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
 /** A process that has said it is up. */
@@ -24,7 +24,7 @@ test('an open file, a working directory and a program tell what is in use; a pat
   await running('/bin/sh', ['-c', `exec 9< opened/a.jar; ${SAY_UP}`], root);
   await running('/bin/sh', ['-c', SAY_UP], join(root, 'stood-in'));
   await running('/bin/sh', ['-c', 'echo up; exec executed/service 300'], root);
-  await expect.poll(() => namesInUse(root)).toEqual(new Set(['opened', 'stood-in', 'executed']));
+  await expect.poll(() => namesWithOpenFiles(root)).toEqual(new Set(['opened', 'stood-in', 'executed']));
 });
 
 test('what is reached through a link counts for where it really lies', async () => {
@@ -33,17 +33,17 @@ test('what is reached through a link counts for where it really lies', async () 
   await writeFile(join(root, '1.4.1', 'a.jar'), '');
   await symlink('1.4.1', join(root, 'current'));
   await running('/bin/sh', ['-c', `exec 9< ${root}/current/a.jar; ${SAY_UP}`]);
-  expect(await namesInUse(root)).toEqual(new Set(['1.4.1']));
+  expect(await namesWithOpenFiles(root)).toEqual(new Set(['1.4.1']));
 });
 
 test('a process that has ended uses nothing', async () => {
   const root = await temporaryDirectory();
   await mkdir(join(root, '1.4.1'));
   const child = await running('/bin/sh', ['-c', SAY_UP], join(root, '1.4.1'));
-  expect(await namesInUse(root)).toEqual(new Set(['1.4.1']));
+  expect(await namesWithOpenFiles(root)).toEqual(new Set(['1.4.1']));
   child.kill('SIGKILL');
   await once(child, 'exit');
-  expect(await namesInUse(root)).toEqual(new Set());
+  expect(await namesWithOpenFiles(root)).toEqual(new Set());
 });
 
 test('mapped files are found in the kernel’s list, spaces in their names and all', () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Change, PackageType, ServiceManager } from '../../../../../agent/deploy/ports.ts';
 import type { RunCommand } from '../../../../../agent/host/process/run-command.ts';
-import { createHandOver } from '../../../../../agent/host/self-update/guard.ts';
+import { createGuard } from '../../../../../agent/host/self-update/guard.ts';
 import {
   createSelfUpdate,
   type SelfUpdateOptions,
@@ -32,12 +32,12 @@ async function stage(version = '1.0.0') {
     called.push(argv.join(' '));
     return { exitCode: 0, timedOut: false, output: '', stdout: '' };
   };
-  const handOver = createHandOver({ directory, script: join(root, 'guard'), unitDirectory: units, run });
+  const guard = createGuard({ directory, script: join(root, 'guard'), unitDirectory: units, run });
   const model = modelRunning(version);
   const ports = createFakePorts(model);
   const agent = (own: string, overrides: Partial<SelfUpdateOptions> = {}) => {
     const self = createSelfUpdate({
-      handOver,
+      guard,
       name: NAME,
       unit: UNIT,
       own,
@@ -56,7 +56,7 @@ async function stage(version = '1.0.0') {
   };
   /** As the guard does when it is done. */
   const guardEnds = () => rm(join(units, GUARD));
-  return { agent, called, directory, guardEnds, handOver, model, units };
+  return { agent, called, directory, guardEnds, guard, model, units };
 }
 
 const changeOf = (overrides: Partial<Change> = {}): Change => ({
@@ -127,9 +127,9 @@ test('the new agent finds the switch done, is started once it reached everything
   }, 20);
   await started;
   expect(on.called).not.toContain(`systemctl restart --no-block ${UNIT}`);
-  expect(await on.handOver.verdict()).toBeUndefined();
+  expect(await on.guard.verdict()).toBeUndefined();
   await agent.package.commit?.();
-  expect(await on.handOver.verdict()).toEqual({ kind: 'keep' });
+  expect(await on.guard.verdict()).toEqual({ kind: 'keep' });
 });
 
 test('a new agent that does not reach its queue did not start, and the error says what was not reached', async () => {
@@ -148,25 +148,25 @@ test('a new agent that goes back tells the guard, and waits to be ended', async 
   const { package: own } = on.agent('2.0.0');
   await endedWhile(
     (signal) => own.switchTo('1.0.0', changeOf({ direction: 'back', signal })),
-    async () => (await on.handOver.verdict())?.kind === 'back',
+    async () => (await on.guard.verdict())?.kind === 'back',
   );
 });
 
 test('the first verdict stands: a new agent that was given up meanwhile cannot commit', async () => {
   const on = await stage();
   await handedOver(on);
-  await on.handOver.judge('back', { code: 'START_FAILED', reason: 'did not prove itself' });
+  await on.guard.decide('back', { code: 'START_FAILED', reason: 'did not prove itself' });
   await expect(on.agent('2.0.0').package.commit?.()).rejects.toMatchObject({
     code: 'START_FAILED',
     message: 'did not prove itself',
   });
-  expect(await on.handOver.judge('keep')).toMatchObject({ kind: 'back' });
+  expect(await on.guard.decide('keep')).toMatchObject({ kind: 'back' });
 });
 
 test('the old agent, put back, does not install again: it fails with the reason and goes back at once', async () => {
   const on = await stage();
   await handedOver(on);
-  await on.handOver.judge('back', { code: 'DPKG_FAILED', reason: 'dpkg could not\ninstall it' });
+  await on.guard.decide('back', { code: 'DPKG_FAILED', reason: 'dpkg could not\ninstall it' });
   await writeFile(join(on.directory, 'detail'), 'no space left');
   await on.guardEnds();
   on.called.length = 0;
@@ -194,14 +194,14 @@ test('what the guard still needs is not removed', async () => {
 test('a version that was kept is left by a change of its own', async () => {
   const on = await stage();
   await handedOver(on);
-  await on.handOver.judge('keep');
+  await on.guard.decide('keep');
   await on.guardEnds();
   on.called.length = 0;
   await endedWhile(
     (signal) => on.agent('2.0.0').package.switchTo('1.0.0', changeOf({ direction: 'back', signal })),
     async () => on.called.includes(`systemctl start --no-block ${GUARD}`),
   );
-  expect(await on.handOver.order()).toMatchObject({ from: '2.0.0', to: '1.0.0' });
+  expect(await on.guard.order()).toMatchObject({ from: '2.0.0', to: '1.0.0' });
 });
 
 test('without the .deb of what runs, nothing is prepared', async () => {

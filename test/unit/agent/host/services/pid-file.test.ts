@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { findProcess, membersOf } from '../../../../../agent/host/process/proc.ts';
-import { killNamed, readPidFile } from '../../../../../agent/host/services/pid-file.ts';
+import { findProcess, groupMembers } from '../../../../../agent/host/process/proc.ts';
+import { killProcess, readPidFile } from '../../../../../agent/host/services/pid-file.ts';
 import { ended, runs } from '../../../../support/host/processes.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
@@ -20,7 +20,7 @@ async function daemon(script: string, uid?: number): Promise<number> {
   });
   const { pid = 0 } = child;
   onTestFinished(async () => {
-    for (const member of await membersOf(pid)) process.kill(member, 'SIGKILL');
+    for (const member of await groupMembers(pid)) process.kill(member, 'SIGKILL');
   });
   await once(child.stdout, 'data');
   return pid;
@@ -113,7 +113,7 @@ describe.runIf(isRoot)("a pid file of the service's user", () => {
     expect(named.refusal?.problem).toBe(
       `${path} is the word of the user ${SERVICE_USER}, and names pid ${stranger}, which is not that user's`,
     );
-    await killNamed(named);
+    await killProcess(named);
     expect(await runs(stranger)).toBe(true);
   });
 
@@ -128,9 +128,9 @@ describe.runIf(isRoot)("a pid file of the service's user", () => {
   test('brings the KILL to all of the group that is of that user, and to nobody else in it', async () => {
     const leader = await daemon('sleep 300 & sleep 300 & wait', SERVICE_USER);
     const { path } = await pidFile(leader, { uid: SERVICE_USER });
-    await expect.poll(() => membersOf(leader)).toHaveLength(3);
-    await killNamed(await readPidFile(path));
-    await expect.poll(() => membersOf(leader)).toEqual([]);
+    await expect.poll(() => groupMembers(leader)).toHaveLength(3);
+    await killProcess(await readPidFile(path));
+    await expect.poll(() => groupMembers(leader)).toEqual([]);
 
     // setpriv by root, in the group of a leader that becomes the service's user.
     const mixed = await daemon(
@@ -138,26 +138,26 @@ describe.runIf(isRoot)("a pid file of the service's user", () => {
     );
     const other = await pidFile(mixed, { uid: SERVICE_USER });
     await expect.poll(async () => (await readPidFile(other.path)).refusal).toBeUndefined();
-    await killNamed(await readPidFile(other.path));
+    await killProcess(await readPidFile(other.path));
     await ended(mixed);
-    expect(await membersOf(mixed)).toHaveLength(1);
+    expect(await groupMembers(mixed)).toHaveLength(1);
   });
 });
 
 test('a KILL goes to the whole group of a process that leads one, and to it alone where it leads none', async () => {
   const leader = await daemon('sleep 300 & sleep 300 & wait');
-  await expect.poll(() => membersOf(leader)).toHaveLength(3);
-  const [member = 0] = (await membersOf(leader)).filter((pid) => pid !== leader);
-  await killNamed(await readPidFile((await pidFile(member)).path));
+  await expect.poll(() => groupMembers(leader)).toHaveLength(3);
+  const [member = 0] = (await groupMembers(leader)).filter((pid) => pid !== leader);
+  await killProcess(await readPidFile((await pidFile(member)).path));
   await ended(member);
   expect(await runs(leader)).toBe(true);
-  await killNamed(await readPidFile((await pidFile(leader)).path));
-  await expect.poll(() => membersOf(leader)).toEqual([]);
+  await killProcess(await readPidFile((await pidFile(leader)).path));
+  await expect.poll(() => groupMembers(leader)).toEqual([]);
 });
 
 test('a pid that another process has by now is not killed', async () => {
   const pid = await daemon(SLEEP);
   const named = await readPidFile((await pidFile(pid)).path);
-  await killNamed({ ...named, process: { pid, group: pid, startTime: '1' } });
+  await killProcess({ ...named, process: { pid, group: pid, startTime: '1' } });
   expect(await runs(pid)).toBe(true);
 });

@@ -5,8 +5,8 @@ import {
   argvFor,
   createSystemdManager,
   parseShow,
+  restartVerdict,
   statusOf,
-  verdictOf,
 } from '../../../../../agent/host/services/systemd.ts';
 import { calm, sleepingClock } from '../../../../support/host/clock.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
@@ -118,13 +118,13 @@ test.each([
   ['inactive with the start queued is awaited', { ...DEAD, Job: 7 }, 'wait'],
   ['inactive with nothing queued is failed: a condition refused it, or it ended at once', DEAD, 'failed'],
 ] as const)('%s', (_fact, now, verdict) => {
-  expect(verdictOf(parseShow(shown({})), parseShow(shown(now)))).toBe(verdict);
+  expect(restartVerdict(parseShow(shown({})), parseShow(shown(now)))).toBe(verdict);
 });
 
 test('where systemd knows no invocations, another main pid tells of a new start', () => {
   const old = parseShow(shown({ InvocationID: '' }));
-  expect(verdictOf(old, parseShow(shown({ InvocationID: '' })))).toBe('wait');
-  expect(verdictOf(old, parseShow(shown({ InvocationID: '', MainPID: 101 })))).toBe('started');
+  expect(restartVerdict(old, parseShow(shown({ InvocationID: '' })))).toBe('wait');
+  expect(restartVerdict(old, parseShow(shown({ InvocationID: '', MainPID: 101 })))).toBe('started');
 });
 
 test('a restart clears a start limit first, and ends when a new invocation is active', async () => {

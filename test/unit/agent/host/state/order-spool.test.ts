@@ -2,17 +2,17 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createSpool, type Spool } from '../../../../../agent/host/state/order-spool.ts';
-import { withSpooled } from '../../../../../agent/host/state/spooled-artifacts.ts';
+import { createOrderSpool, type OrderSpool } from '../../../../../agent/host/state/order-spool.ts';
+import { withSpooledArtifacts } from '../../../../../agent/host/state/spooled-artifacts.ts';
 import type { Artifact } from '../../../../../shared/manifest.ts';
 import { newUlid } from '../../../../../shared/names.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
 let state: string;
-let spool: Spool;
+let spool: OrderSpool;
 beforeEach(async () => {
   state = await temporaryDirectory();
-  spool = createSpool(state);
+  spool = createOrderSpool(state);
 });
 
 const orderOf = (version: string, now = Date.now()) => ({
@@ -41,7 +41,7 @@ describe('an order', () => {
         sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
       },
     ]);
-    expect(await createSpool(state).pending()).toEqual([order]);
+    expect(await createOrderSpool(state).pending()).toEqual([order]);
     await spool.remove(order.deployment);
     expect(await spool.pending()).toEqual([]);
     expect(await readdir(join(state, 'local'))).toEqual([]);
@@ -125,7 +125,7 @@ describe('the artifacts of an order', () => {
 
   test('are read from its copy, also in parts', async () => {
     const [artifact] = (await given('1.0')).artifacts as [Artifact];
-    const store = withSpooled(spool, elsewhere);
+    const store = withSpooledArtifacts(spool, elsewhere);
     const read = async (more = {}) => String(await buffer(await store.read(request(artifact, more))));
     expect(await read()).toBe('hello');
     expect(await read({ start: 1, end: 3 })).toBe('el');
@@ -134,7 +134,7 @@ describe('the artifacts of an order', () => {
 
   test('of another digest, version or service come from the store', async () => {
     const [artifact] = (await given('1.0')).artifacts as [Artifact];
-    const store = withSpooled(spool, elsewhere);
+    const store = withSpooledArtifacts(spool, elsewhere);
     const others = [
       request({ ...artifact, sha256: '0'.repeat(64) }),
       request(artifact, { version: '1.1' }),

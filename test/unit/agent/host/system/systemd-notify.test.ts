@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createNotifier } from '../../../../../agent/host/system/systemd-notify.ts';
+import { createSystemdNotifier } from '../../../../../agent/host/system/systemd-notify.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
 
 async function withRecorder() {
@@ -14,7 +14,7 @@ async function withRecorder() {
 
 test('systemd hears what is said, in order, on the socket it named', async () => {
   const { environment, said } = await withRecorder();
-  const notifier = createNotifier(environment);
+  const notifier = createSystemdNotifier(environment);
   notifier.status('starting\n\u001b[31mred');
   await notifier.ready();
   notifier.watchdog();
@@ -29,7 +29,7 @@ test('systemd hears what is said, in order, on the socket it named', async () =>
 
 test('of many status lines in a hurry the last one is sent, and they do not pile up', async () => {
   const { environment, said } = await withRecorder();
-  const notifier = createNotifier(environment);
+  const notifier = createSystemdNotifier(environment);
   for (let n = 0; n < 100; n += 1) notifier.status(`line ${n}`);
   await notifier.ready();
   const lines = (await said()).trim().split('\n');
@@ -39,7 +39,11 @@ test('of many status lines in a hurry the last one is sent, and they do not pile
 
 test('without a socket nothing is run', async () => {
   const { environment, said } = await withRecorder();
-  const notifier = createNotifier({ ...environment, NOTIFY_SOCKET: undefined, WATCHDOG_USEC: '30000000' });
+  const notifier = createSystemdNotifier({
+    ...environment,
+    NOTIFY_SOCKET: undefined,
+    WATCHDOG_USEC: '30000000',
+  });
   await notifier.ready();
   notifier.status('x');
   expect(await said()).toBe('');
@@ -47,13 +51,13 @@ test('without a socket nothing is run', async () => {
 });
 
 test('a notifier that is not there changes nothing', async () => {
-  await createNotifier({ PATH: '/nowhere', NOTIFY_SOCKET: '/run/x' }).ready();
+  await createSystemdNotifier({ PATH: '/nowhere', NOTIFY_SOCKET: '/run/x' }).ready();
 });
 
 test('the watchdog is in milliseconds, and only for this very process', () => {
   const base = { NOTIFY_SOCKET: '/run/x', WATCHDOG_USEC: '30000000' };
-  expect(createNotifier(base).watchdogMs).toBe(30_000);
-  expect(createNotifier({ ...base, WATCHDOG_PID: String(process.pid) }).watchdogMs).toBe(30_000);
-  expect(createNotifier({ ...base, WATCHDOG_PID: '1' }).watchdogMs).toBeUndefined();
-  expect(createNotifier({ ...base, WATCHDOG_USEC: 'soon' }).watchdogMs).toBeUndefined();
+  expect(createSystemdNotifier(base).watchdogMs).toBe(30_000);
+  expect(createSystemdNotifier({ ...base, WATCHDOG_PID: String(process.pid) }).watchdogMs).toBe(30_000);
+  expect(createSystemdNotifier({ ...base, WATCHDOG_PID: '1' }).watchdogMs).toBeUndefined();
+  expect(createSystemdNotifier({ ...base, WATCHDOG_USEC: 'soon' }).watchdogMs).toBeUndefined();
 });

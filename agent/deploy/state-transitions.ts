@@ -1,0 +1,175 @@
+import type { Ending, Report } from '../../shared/report.ts';
+import type { Active, Order, ServiceState } from './state.ts';
+
+/** Every change of a service's state. Pure: each function returns the next state and leaves the old one as it was. */
+
+const KEEP = { failures: 20, tombstones: 50, endings: 20, over: 200, outbox: 200 } as const;
+
+/** Codes of failures that a retry may not meet. */
+const RETRYABLE: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE']);
+
+const newest = <T>(list: readonly T[], most: number): T[] => list.slice(Math.max(0, list.length - most));
+
+/** Every verified, unexpired announcement of a change raises `seen`, whether or not this instance is a target. */
+export function withSequence(state: ServiceState, sequence: number, deployment: string): ServiceState {
+  if (state.seen && state.seen.sequence >= sequence) return state;
+  // A pin holds until an announcement with a higher sequence.
+  return { ...state, seen: { sequence, deployment }, pinned: null };
+}
+
+/** `next` becomes the one waiting order. */
+export function withWaiting(state: ServiceState, next: Order): ServiceState {
+  return { ...state, waiting: next };
+}
+
+/** The order of `deployment`, active or waiting, changed by `patch`; without such an order the state is unchanged. */
+export function withOrder(state: ServiceState, deployment: string, patch: Partial<Order>): ServiceState {
+  const { active, waiting } = state;
+  if (active?.order.deployment === deployment)
+    return withActive(state, { order: { ...active.order, ...patch } });
+  return waiting?.deployment === deployment ? withWaiting(state, { ...waiting, ...patch }) : state;
+}
+
+/** The waiting order becomes the active deployment. */
+export function started(state: ServiceState, context: { bootId: string; now: number }): ServiceState {
+  const next = state.waiting;
+  if (!next || state.active) throw new Error('started: no order is waiting, or a deployment is active');
+  return {
+    ...state,
+    waiting: null,
+    active: {
+      order: next,
+      state: 'accepted',
+      direction: 'forward',
+      changed: true,
+      // A local rollback uses the release that is here: there may be nothing to install again from.
+      fresh: !isLocalRollback(next) && state.failures.some((failure) => failure.version === next.version),
+      hooksDone: { beforeStop: 0, afterStart: 0 },
+      ...(state.outOfTraffic && { left: state.outOfTraffic.groups }),
+      n: 0,
+      startedAt: context.now,
+      timings: {},
+      bootId: context.bootId,
+      recoveries: 0,
+    },
+  };
+}
+
+/** The active deployment, changed by `patch`. */
+export function withActive(state: ServiceState, patch: Partial<Active>): ServiceState {
+  if (!state.active) throw new Error('withActive: no deployment is active');
+  return { ...state, active: { ...state.active, ...patch } };
+}
+
+/** The active deployment ends: its one ending, the report in the outbox, and the effect on the rest of the state. */
+export function withActiveEnded(state: ServiceState, ending: Ending, last: Report): ServiceState {
+  const ended = state.active;
+  if (!ended) throw new Error('withActiveEnded: no deployment is active');
+  const { deployment, sequence, version } = ended.order;
+  const reported = ended.order.quiet ? state : withEnding(state, last, ended.order.replyTo);
+  const next: ServiceState = {
+    ...reported,
+    active: null,
+    outOfTraffic: outOfTrafficAfter(state, ended, ending),
+  };
+  switch (ending) {
+    case 'succeeded':
+      return {
+        ...next,
+        running: { version, sequence, deployment },
+        broken: null,
+        previousGood:
+          state.running && state.running.version !== version ? state.running.version : state.previousGood,
+        failures: state.failures.filter((failure) => failure.version !== version),
+        pinned: pinAfterSuccess(next, ended.order, last.at),
+      };
+    case 'broken':
+      return {
+        ...next,
+        running: null,
+        broken: { sequence, deployment },
+        // The last version that ran is what an operator may want to roll back to.
+        previousGood: state.running?.version ?? state.previousGood,
+        failures: withFailure(state, sequence, deployment, version),
+      };
+    case 'failed':
+      // A failure that may pass by itself must not keep the instance from converging for good.
+      if (last.error && RETRYABLE.has(last.error.code)) return next;
+      return { ...next, failures: withFailure(state, sequence, deployment, version) };
+    case 'rolled-back':
+      return { ...next, broken: null, failures: withFailure(state, sequence, deployment, version) };
+    case 'superseded':
+    case 'cancelled':
+    case 'rejected':
+      return next;
+  }
+}
+
+function outOfTrafficAfter(state: ServiceState, ended: Active, ending: Ending): ServiceState['outOfTraffic'] {
+  const groups = ended.left ?? [];
+  if (groups.length === 0) return null;
+  if (ending === 'succeeded') return { groups, well: true };
+  if (ending === 'rolled-back') return { groups, well: typeof ended.previous === 'string' };
+  return { groups, well: ending !== 'broken' && (state.outOfTraffic?.well ?? true) };
+}
+
+function isLocalRollback(order: Order): boolean {
+  return order.source === 'local' && order.action === 'rollback';
+}
+
+/** A local order that succeeds pins its version, unless an announcement with a higher sequence arrived meanwhile. */
+function pinAfterSuccess(state: ServiceState, done: Order, since: string): ServiceState['pinned'] {
+  const overtaken = (state.seen?.sequence ?? 0) > done.sequence;
+  return done.source === 'local' && !overtaken ? { since, version: done.version } : state.pinned;
+}
+
+/** An ending and its report; also for a deployment that was never active here (rejected, superseded, cancelled). */
+export function withEnding(state: ServiceState, last: Report, replyTo: string | undefined): ServiceState {
+  const entry = { report: last, ...(replyTo === undefined ? {} : { replyTo }) };
+  return {
+    ...state,
+    endings: trimEndings([...state.endings, entry], state.seen?.deployment),
+    over: newest([...state.over, last.deployment], KEEP.over),
+    outbox: newest([...state.outbox, entry], KEEP.outbox),
+  };
+}
+
+/** The newest endings, and always the one of the highest sequence: a duplicate of it must still get its answer. */
+function trimEndings(endings: ServiceState['endings'], highest: string | undefined): ServiceState['endings'] {
+  const oldest = endings.slice(0, Math.max(0, endings.length - KEEP.endings));
+  const kept = oldest.filter((entry) => entry.report.deployment === highest);
+  return [...kept, ...newest(endings, KEEP.endings)];
+}
+
+/** Puts a report that must be delivered but is not an ending (`accepted`) into the outbox. */
+export function withOutgoing(
+  state: ServiceState,
+  outgoing: Report,
+  replyTo: string | undefined,
+): ServiceState {
+  const entry = { report: outgoing, ...(replyTo === undefined ? {} : { replyTo }) };
+  return { ...state, outbox: newest([...state.outbox, entry], KEEP.outbox) };
+}
+
+export function withoutDelivered(state: ServiceState, sent: Report): ServiceState {
+  return {
+    ...state,
+    outbox: state.outbox.filter(
+      (entry) => entry.report.deployment !== sent.deployment || entry.report.n !== sent.n,
+    ),
+  };
+}
+
+export function withTombstone(state: ServiceState, deployment: string): ServiceState {
+  if (state.tombstones.includes(deployment)) return state;
+  return { ...state, tombstones: newest([...state.tombstones, deployment], KEEP.tombstones) };
+}
+
+function withFailure(
+  state: ServiceState,
+  sequence: number,
+  deployment: string,
+  version: string,
+): ServiceState['failures'] {
+  return newest([...state.failures, { sequence, deployment, version }], KEEP.failures);
+}
