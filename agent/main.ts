@@ -58,9 +58,9 @@ import { createHost, isJournal } from './host/system/host.ts';
 import { inspectServiceDirectory } from './host/system/ownership.ts';
 import { createSystemdNotifier } from './host/system/systemd-notify.ts';
 import { runAgent } from './loop/agent.ts';
-import { identifyPatiently } from './loop/await-identity.ts';
-import { createReach, type Reach } from './loop/connectivity.ts';
-import { createDoing } from './loop/status-line.ts';
+import { awaitIdentity } from './loop/await-identity.ts';
+import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
+import { createStatusLine } from './loop/status-line.ts';
 
 /** Composition root of trigger-deploy-agent: the only file that reads the environment, signals and exit codes. */
 
@@ -94,17 +94,17 @@ async function run(options: Options): Promise<void> {
   const aws = createAws(config);
   const clock = createClock(() => aws.now());
   const waiting = { notifier, clock, log };
-  const identity = await identifyPatiently((signal) => identify(config, signal), waiting, stopping.signal);
+  const identity = await awaitIdentity((signal) => identify(config, signal), waiting, stopping.signal);
   if (!identity) {
     aws.close();
     log.info('stopped');
     return;
   }
   const agentLog = log.child({ instance: identity.instance, env: config.env });
-  const reach = createReach();
+  const connectivity = createConnectivity();
   const replies = createReporter({ aws, bucket: config.bucket, log: agentLog });
-  const doing = createDoing(notifier);
-  const reporter = doing.reporter(reach.reporter(replies));
+  const statusLine = createStatusLine(notifier);
+  const reporter = statusLine.reporter(connectivity.reporter(replies));
   const spool = createOrderSpool(config.state);
   const store = withSpooledArtifacts(spool, createArtifactStore({ aws, bucket: config.bucket }));
   const desiredStore = createDesiredStore({ aws, bucket: config.bucket, env: config.env });
@@ -113,7 +113,7 @@ async function run(options: Options): Promise<void> {
   const workers = new Map<string, ServiceWorker>();
   for (const [name, service] of Object.entries(config.services)) {
     const commands = await openCommandRegistry(join(config.state, 'commands', name), stopping.signal);
-    const self = isAgentItself(service) ? selfUpdateOf(config, service, reach, clock) : undefined;
+    const self = isAgentItself(service) ? selfUpdateOf(config, service, connectivity, clock) : undefined;
     const pkg = createPackage(name, service, { store, manifests, commands });
     const manager = createManager(service, clock, commands);
     const worker = await openWorker({
@@ -149,8 +149,8 @@ async function run(options: Options): Promise<void> {
     {
       identity,
       workers,
-      inbox: doing.inbox(
-        reach.inbox(
+      inbox: statusLine.inbox(
+        connectivity.inbox(
           createAgentQueue({
             aws,
             env: config.env,
@@ -264,7 +264,7 @@ function createPackage(
 function selfUpdateOf(
   config: AgentConfig,
   { package: pkg, manager, checks, watch, hooks }: AgentServiceConfig,
-  reach: Reach,
+  connectivity: Connectivity,
   clock: Clock,
 ): SelfUpdate {
   if (pkg.type !== 'deb' || manager.type !== 'systemd') throw new Error('the agent is a deb and a unit');
@@ -289,7 +289,7 @@ function selfUpdateOf(
     own: VERSION,
     process: process.env.INVOCATION_ID ?? String(process.pid),
     debOf: (version) => debIn(placesOf(pkg.dir).release(version)),
-    missing: reach.missing,
+    missing: connectivity.missing,
     within: bounds.reduce((sum, ms) => sum + ms, SELF_UPDATE_SLACK),
     stopsWithin: STOPS_WITHIN + Math.max(0, ...allHooks.map((hook) => hook.timeout)),
     reachWithin: manager.startTimeout,
@@ -310,7 +310,11 @@ function manifestsOf(config: AgentConfig, aws: Aws): ManifestStore {
 }
 
 /** Without `commands` for whoever only looks. */
-function createManager({ manager }: AgentServiceConfig, clock: Clock, commands?: CommandRegistry): ServiceManager {
+function createManager(
+  { manager }: AgentServiceConfig,
+  clock: Clock,
+  commands?: CommandRegistry,
+): ServiceManager {
   switch (manager.type) {
     case 'systemd':
       return createSystemdManager({ ...manager, clock });

@@ -9,27 +9,27 @@ import { bareArtifact } from '../../shared/manifest.ts';
 import { isReplyQueueName } from '../../shared/names.ts';
 import { hasEnded, type Order, type ServiceState } from '../deploy/state.ts';
 
-/** How far the clocks of a publisher and of AWS may be apart before an issue in the future is no mistake, ms. */
+/** How far the clocks of a publisher and of AWS may differ, ms: an `issuedAt` later than that counts as false. */
 const CLOCK_SKEW_MS = 5 * 60 * 1000;
 
 /**
- * A verified announcement, and what this instance knows → what to do about it. Pure, and the one place
- * where it is decided; the caller does it, and forgets the message only once it is in the journal.
+ * A verified announcement and what this instance knows → what to do about it. Pure, and the only place where this is
+ * decided; the caller carries it out, and deletes the message only once the result is in the journal.
  */
 export type Decision =
-  /** Not for us, or of no consequence. */
+  /** Not for this instance, or without effect. */
   | { do: 'ignore'; why: string }
-  /** Signed, and yet nothing an honest publisher sends: logged and counted, never answered. */
+  /** Signed, but nothing a correct publisher sends: logged and counted, never answered. */
   | { do: 'refuse'; code: ErrorCode; why: string }
   | { do: 'answer-roll-call' }
   | { do: 'converge' }
   | { do: 'cancel' }
-  /** Heard, and remembered, although it is aimed at others. */
-  | { do: 'raise' }
+  /** For other instances; its sequence is remembered here too. */
+  | { do: 'raise'; sequence: number }
   | { do: 'accept'; order: Order }
   | { do: 'proceed' }
   | { do: 'repeat' }
-  /** An ending for a deployment that never begins here. */
+  /** Ends a deployment that never begins here. */
   | {
       do: 'end';
       order: Order;
@@ -43,114 +43,122 @@ export interface Knowledge {
   instance: string;
   /** AWS's time, ms since the epoch. */
   now: number;
-  /** What is known of the announced service; undefined when it is none of this instance's. */
+  /** The journal of the announced service; undefined when this instance does not have the service. */
   state: ServiceState | undefined;
 }
 
-export function admit(said: Announcement, known: Knowledge): Decision {
-  if (said.env !== known.env) {
-    return { do: 'refuse', code: 'WRONG_ENVIRONMENT', why: `it is for ${said.env}, this is ${known.env}` };
+export function admit(announcement: Announcement, known: Knowledge): Decision {
+  if (announcement.env !== known.env) {
+    return {
+      do: 'refuse',
+      code: 'WRONG_ENVIRONMENT',
+      why: `it is for environment ${announcement.env}; this is ${known.env}`,
+    };
   }
-  if (said.replyTo !== undefined && !isReplyQueueName(known.env, said.replyTo)) {
+  if (announcement.replyTo !== undefined && !isReplyQueueName(known.env, announcement.replyTo)) {
     return {
       do: 'refuse',
       code: 'DOCUMENT_INVALID',
       why: 'replyTo is not the name of a reply queue of this environment',
     };
   }
-  if (said.kind === 'roll-call') {
-    if (said.service !== undefined && !known.state)
+  if (announcement.kind === 'roll-call') {
+    if (announcement.service !== undefined && !known.state)
       return { do: 'ignore', why: 'not a service of this instance' };
-    if (!isTargeted(said, known)) return { do: 'ignore', why: 'aimed at others' };
-    return lapsed(said, known) ?? { do: 'answer-roll-call' };
+    if (!isTargeted(announcement, known)) return { do: 'ignore', why: 'for other instances' };
+    return ignoredIfExpired(announcement, known) ?? { do: 'answer-roll-call' };
   }
   if (!known.state) return { do: 'ignore', why: 'not a service of this instance' };
-  switch (said.kind) {
+  switch (announcement.kind) {
     case 'converge':
-      if (!isTargeted(said, known)) return { do: 'ignore', why: 'aimed at others' };
-      return lapsed(said, known) ?? { do: 'converge' };
+      if (!isTargeted(announcement, known)) return { do: 'ignore', why: 'for other instances' };
+      return ignoredIfExpired(announcement, known) ?? { do: 'converge' };
     case 'cancel':
-      return admitCancel(said, known);
+      return admitCancel(announcement, known);
     case 'deploy':
     case 'prepare':
-      return admitChange(said, known, known.state);
+      return admitChange(announcement, known, known.state);
   }
 }
 
-function admitCancel(said: CancelAnnouncement, known: Knowledge): Decision {
-  if (!isTargeted(said, known)) return { do: 'ignore', why: 'aimed at others' };
-  return lapsed(said, known) ?? { do: 'cancel' };
+function admitCancel(announcement: CancelAnnouncement, known: Knowledge): Decision {
+  if (!isTargeted(announcement, known)) return { do: 'ignore', why: 'for other instances' };
+  return ignoredIfExpired(announcement, known) ?? { do: 'cancel' };
 }
 
-function admitChange(said: ChangeAnnouncement, known: Knowledge, state: ServiceState): Decision {
-  const targeted = isTargeted(said, known);
+function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: ServiceState): Decision {
+  const targeted = isTargeted(announcement, known);
   if (targeted) {
-    // What began here, or ended here, is answered as it stands, however late it comes again.
-    if (hasEnded(state, said.deployment)) return { do: 'repeat' };
+    // What began or ended here is answered with its present state, however late it is delivered again.
+    if (hasEnded(state, announcement.deployment)) return { do: 'repeat' };
     const underWay = [state.active?.order, state.waiting].find(
-      (order) => order?.deployment === said.deployment,
+      (order) => order?.deployment === announcement.deployment,
     );
     if (underWay) {
-      // To go on is to deploy: not too late, and not once something newer was heard of.
-      const outdated = isExpired(said, known) || said.sequence < (state.seen?.sequence ?? 0);
-      return said.kind === 'deploy' && underWay.hold && !outdated ? { do: 'proceed' } : { do: 'repeat' };
+      // To proceed is to deploy: not after the expiry, and not after a newer announcement.
+      const outdated = isExpired(announcement, known) || announcement.sequence < (state.seen?.sequence ?? 0);
+      return announcement.kind === 'deploy' && underWay.hold && !outdated
+        ? { do: 'proceed' }
+        : { do: 'repeat' };
     }
   }
-  const order = orderOf(said);
-  if (isExpired(said, known)) {
-    if (!targeted) return { do: 'ignore', why: 'expired, and aimed at others' };
-    const why = `it expired at ${said.expiresAt}; AWS's clock says ${new Date(known.now).toISOString()}`;
+  const order = orderOf(announcement);
+  if (isExpired(announcement, known)) {
+    if (!targeted) return { do: 'ignore', why: 'expired, and for other instances' };
+    const why = `the announcement expired at ${announcement.expiresAt}; AWS's clock says ${new Date(known.now).toISOString()}`;
     return { do: 'end', order, ending: 'rejected', code: 'EXPIRED', why };
   }
   const { seen } = state;
-  if (seen && said.sequence < seen.sequence) {
-    if (!targeted) return { do: 'ignore', why: 'older than what was seen, and aimed at others' };
-    const why = `sequence ${said.sequence} is older than ${seen.sequence}, which was seen before`;
+  if (seen && announcement.sequence < seen.sequence) {
+    if (!targeted) return { do: 'ignore', why: 'outdated, and for other instances' };
+    const why = `sequence ${announcement.sequence} is older than sequence ${seen.sequence}, which this instance has seen`;
     return { do: 'end', order, ending: 'superseded', code: 'SUPERSEDED', why };
   }
-  if (seen && said.sequence === seen.sequence && said.deployment !== seen.deployment) {
-    if (!targeted) return { do: 'ignore', why: 'a conflict aimed at others' };
-    const why = `sequence ${said.sequence} belongs to deployment ${seen.deployment}`;
+  if (seen && announcement.sequence === seen.sequence && announcement.deployment !== seen.deployment) {
+    if (!targeted) return { do: 'ignore', why: 'a conflicting sequence, for other instances' };
+    const why = `sequence ${announcement.sequence} belongs to deployment ${seen.deployment}`;
     return { do: 'end', order, ending: 'rejected', code: 'CONFLICT', why };
   }
-  if (!targeted) return { do: 'raise' };
-  if (state.tombstones.includes(said.deployment)) {
+  if (!targeted) return { do: 'raise', sequence: announcement.sequence };
+  if (state.tombstones.includes(announcement.deployment)) {
     return {
       do: 'end',
       order,
       ending: 'cancelled',
       code: 'CANCELLED',
-      why: 'it was cancelled before it arrived',
+      why: 'the deployment was cancelled before its announcement arrived',
     };
   }
   return { do: 'accept', order };
 }
 
-function orderOf(said: ChangeAnnouncement): Order {
+function orderOf(announcement: ChangeAnnouncement): Order {
   return {
-    deployment: said.deployment,
-    service: said.service,
-    sequence: said.sequence,
-    version: said.version,
-    action: said.action,
-    artifacts: said.artifacts.map(bareArtifact),
+    deployment: announcement.deployment,
+    service: announcement.service,
+    sequence: announcement.sequence,
+    version: announcement.version,
+    action: announcement.action,
+    artifacts: announcement.artifacts.map(bareArtifact),
     source: 'announcement',
-    ...(said.replyTo === undefined ? {} : { replyTo: said.replyTo }),
-    hold: said.kind === 'prepare',
+    ...(announcement.replyTo === undefined ? {} : { replyTo: announcement.replyTo }),
+    hold: announcement.kind === 'prepare',
   };
 }
 
-function isTargeted(said: Announcement, known: Knowledge): boolean {
-  return said.targets === undefined || said.targets.includes(known.instance);
+function isTargeted(announcement: Announcement, known: Knowledge): boolean {
+  return announcement.targets === undefined || announcement.targets.includes(known.instance);
 }
 
-/** Expiry fails closed: a life longer than any publisher gives, from its issue or from now, counts as expired, too. */
-function isExpired(said: Announcement, known: Knowledge): boolean {
-  const expiresAt = Date.parse(said.expiresAt);
-  const life = expiresAt - Math.min(Date.parse(said.issuedAt), known.now + CLOCK_SKEW_MS);
-  return expiresAt <= known.now || life > LONGEST_EXPIRY_MS;
+/** Fails closed: a validity longer than any publisher gives, from `issuedAt` or from now, also counts as expired. */
+function isExpired(announcement: Announcement, known: Knowledge): boolean {
+  const expiresAt = Date.parse(announcement.expiresAt);
+  const validFor = expiresAt - Math.min(Date.parse(announcement.issuedAt), known.now + CLOCK_SKEW_MS);
+  return expiresAt <= known.now || validFor > LONGEST_EXPIRY_MS;
 }
 
-function lapsed(said: Announcement, known: Knowledge): Decision | undefined {
-  return isExpired(said, known) ? { do: 'ignore', why: `expired at ${said.expiresAt}` } : undefined;
+function ignoredIfExpired(announcement: Announcement, known: Knowledge): Decision | undefined {
+  return isExpired(announcement, known)
+    ? { do: 'ignore', why: `expired at ${announcement.expiresAt}` }
+    : undefined;
 }

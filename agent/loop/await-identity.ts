@@ -1,15 +1,15 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Identity } from '../deploy/ports.ts';
-import type { Notifier } from './agent.ts';
-import { repeatedly } from './repeat.ts';
-import { feedWatchdog } from './watchdog.ts';
+import type { Notifier } from './ports.ts';
+import { repeat } from './repeat.ts';
+import { pingWatchdog } from './watchdog.ts';
 
 /**
- * Who this instance is; undefined when `stopping` aborted before that was known. Without metadata the agent waits,
- * ready: what is ordered after it must boot, and a restart would not help.
+ * Resolves to this instance's identity, or to undefined when `stopping` aborts first. While the metadata cannot be
+ * read the agent is ready and retries: units ordered after it must start, and a restart would not help.
  */
-export async function identifyPatiently(
+export async function awaitIdentity(
   identify: (signal: AbortSignal) => Promise<Identity>,
   parts: { notifier: Notifier; clock: Clock; log: Log },
   stopping: AbortSignal,
@@ -17,23 +17,23 @@ export async function identifyPatiently(
   const { notifier, clock } = parts;
   let identity: Identity | undefined;
   let lastTry = clock.monotonic();
-  let feeding: Promise<void> | undefined;
-  const over = new AbortController();
-  const waiting = AbortSignal.any([stopping, over.signal]);
-  await repeatedly(parts, waiting, 'reading the instance metadata', async (signal) => {
+  let pinging: Promise<void> | undefined;
+  const found = new AbortController();
+  const waiting = AbortSignal.any([stopping, found.signal]);
+  await repeat(parts, waiting, 'reading the instance metadata', async (signal) => {
     lastTry = clock.monotonic();
     try {
       identity = await identify(signal);
     } catch (error) {
       await notifier.ready();
       notifier.status('waiting for the instance metadata');
-      // From READY on systemd watches.
-      feeding ??= feedWatchdog(parts, () => lastTry, waiting);
+      // systemd's watchdog runs from READY on.
+      pinging ??= pingWatchdog(parts, () => lastTry, waiting);
       throw error;
     }
-    over.abort();
+    found.abort();
     return 0;
   });
-  await feeding;
+  await pinging;
   return identity;
 }

@@ -1,31 +1,31 @@
 import { messageOf } from '../../shared/errors.ts';
 import type { Reporter } from '../deploy/ports.ts';
-import type { Inbox } from './agent.ts';
+import type { Inbox } from './ports.ts';
 
-/** Whether this agent, since it was started, has really reached its queue and its record. */
-export interface Reach {
-  /** What was not reached yet, and why not, for a person; empty once all was. */
+/** Whether this agent has reached its queue and its record since it started. */
+export interface Connectivity {
+  /** What was not reached yet, each with the reason, for a person; empty once everything was. */
   missing(): string[];
   inbox(inner: Inbox): Inbox;
   reporter(inner: Reporter): Reporter;
 }
 
 /**
- * A receive that still waits after so long is one that AWS accepts: it refuses at once, and an empty queue keeps a
- * receive waiting for 20 s. ms
+ * AWS refuses a receive at once, and keeps one on an empty queue waiting for 20 s: a receive that still waits after
+ * this is accepted. ms
  */
 const ACCEPTED_AFTER = 2000;
 
 const QUEUE = 'its queue';
 const RECORD = 'its record in S3';
 
-export function createReach(): Reach {
+export function createConnectivity(): Connectivity {
   const missing = new Map([
-    [QUEUE, 'not asked yet'],
-    [RECORD, 'not asked yet'],
+    [QUEUE, 'not tried yet'],
+    [RECORD, 'not tried yet'],
   ]);
 
-  async function orNoted<T>(what: string, work: Promise<T>): Promise<T> {
+  async function noteFailure<T>(what: string, work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (error) {
@@ -39,11 +39,11 @@ export function createReach(): Reach {
 
     inbox: (inner) => ({
       ...inner,
-      ensure: (signal) => orNoted(QUEUE, inner.ensure(signal)),
+      ensure: (signal) => noteFailure(QUEUE, inner.ensure(signal)),
       async receive(signal) {
         const accepted = setTimeout(() => missing.delete(QUEUE), ACCEPTED_AFTER);
         try {
-          const messages = await orNoted(QUEUE, inner.receive(signal));
+          const messages = await noteFailure(QUEUE, inner.receive(signal));
           missing.delete(QUEUE);
           return messages;
         } finally {
@@ -55,7 +55,7 @@ export function createReach(): Reach {
     reporter: (inner) => ({
       ...inner,
       async putInstance(record, signal) {
-        await orNoted(RECORD, inner.putInstance(record, signal));
+        await noteFailure(RECORD, inner.putInstance(record, signal));
         missing.delete(RECORD);
       },
     }),

@@ -1,84 +1,82 @@
 import { messageOf } from '../../shared/errors.ts';
 import { isEnding, type Reply } from '../../shared/report.ts';
 import type { Reporter } from '../deploy/ports.ts';
-import type { Inbox, Notifier } from './agent.ts';
+import type { Inbox, Notifier } from './ports.ts';
 
-/** What the agent is doing, as the one line that `systemctl status` shows. */
-export interface Doing {
+/** Keeps the one line that `systemctl status` shows of the agent. */
+export interface StatusLine {
   inbox(inner: Inbox): Inbox;
   reporter(inner: Reporter): Reporter;
 }
 
-/** Each line costs a process, and a download tells its progress several times a second. ms */
+/** Each line costs a process, and a download reports progress several times a second. ms */
 const AT_MOST_EVERY = 1000;
+const WAITING = 'waiting for announcements';
 
-export function createDoing(notifier: Pick<Notifier, 'status'>): Doing {
+export function createStatusLine(notifier: Pick<Notifier, 'status'>): StatusLine {
   const deploying = new Map<string, string>();
   let queue = 'setting up its queue';
-  let told = '';
-  let resting: NodeJS.Timeout | undefined;
+  let shown = '';
+  let timer: NodeJS.Timeout | undefined;
 
-  function tell(): void {
-    if (resting) return;
-    const line = [...deploying.values(), ...(deploying.size === 0 || isAway() ? [queue] : [])].join('; ');
-    if (line === told) return;
-    told = line;
+  function show(): void {
+    if (timer) return;
+    const isQueueShown = deploying.size === 0 || queue !== WAITING;
+    const line = [...deploying.values(), ...(isQueueShown ? [queue] : [])].join('; ');
+    if (line === shown) return;
+    shown = line;
     notifier.status(line);
-    resting = setTimeout(() => {
-      resting = undefined;
-      tell();
+    timer = setTimeout(() => {
+      timer = undefined;
+      show();
     }, AT_MOST_EVERY).unref();
   }
 
-  const isAway = () => queue !== WAITING;
-
-  async function asked<T>(work: Promise<T>, well: string): Promise<T> {
+  async function watchQueue<T>(work: Promise<T>): Promise<T> {
     try {
       const result = await work;
-      queue = well;
+      queue = WAITING;
       return result;
     } catch (error) {
       queue = messageOf(error);
       throw error;
     } finally {
-      tell();
+      show();
     }
   }
 
-  function hear(said: Reply): void {
-    if (said.kind !== 'report') return;
-    const { service, version, state, note } = said;
+  function showReport(reply: Reply): void {
+    if (reply.kind !== 'report') return;
+    const { service, version, state, note } = reply;
     if (isEnding(state)) deploying.delete(service);
     else deploying.set(service, `deploying ${service} ${version}: ${state}${note ? ` ${note}` : ''}`);
-    tell();
+    show();
   }
 
   return {
     inbox: (inner) => ({
       ...inner,
-      ensure: (signal) => asked(inner.ensure(signal), WAITING),
-      receive: (signal) => asked(inner.receive(signal), WAITING),
+      ensure: (signal) => watchQueue(inner.ensure(signal)),
+      receive: (signal) => watchQueue(inner.receive(signal)),
     }),
 
     reporter: (inner) => ({
       ...inner,
       progress(reply, replyTo) {
-        hear(reply);
+        showReport(reply);
         inner.progress(reply, replyTo);
       },
       async deliver(report, replyTo, signal) {
-        // An `accepted` that could not be told may be delivered long after it was true.
-        if (isEnding(report.state)) hear(report);
+        // An undelivered `accepted` may be delivered long after the deployment moved on.
+        if (isEnding(report.state)) showReport(report);
         await inner.deliver(report, replyTo, signal);
       },
       async putInstance(record, signal) {
-        // Put at each end, told or not.
+        // Put at each ending, also where no report was sent.
         if (record.state === undefined || isEnding(record.state)) deploying.delete(record.service);
-        tell();
+        show();
         await inner.putInstance(record, signal);
       },
     }),
   };
 }
-
-const WAITING = 'waiting for announcements';

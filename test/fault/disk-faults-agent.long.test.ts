@@ -101,7 +101,7 @@ test('an announcement that cannot be journalled comes again until it can be', as
   });
   await push(service, '2.0.0');
   disk.remount('ro');
-  const refused = nextLogged(instance, ({ msg }) => msg.includes('could not be recorded'));
+  const refused = nextLogged(instance, ({ msg }) => msg.includes('cannot record'));
   const publisher = announce(fleet, '2.0.0');
   expect((await refused).err?.message).toContain('EROFS');
   await expectUnnoticed();

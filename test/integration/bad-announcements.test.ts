@@ -42,7 +42,7 @@ const refusal = () =>
 const REFUSED: Record<string, { code: string; why: string; text: () => string }> = {
   'for another environment': {
     code: 'WRONG_ENVIRONMENT',
-    why: 'it is for prd, this is dev',
+    why: 'it is for environment prd; this is dev',
     text: () => signed({ env: 'prd' }),
   },
   'without a signature (alg none)': {

@@ -1,6 +1,7 @@
 import pino from 'pino';
 import { onTestFinished } from 'vitest';
-import { type Inbox, type Notifier, runAgent } from '../../../agent/loop/agent.ts';
+import { runAgent } from '../../../agent/loop/agent.ts';
+import type { Inbox, Notifier } from '../../../agent/loop/ports.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Verifier } from '../../../shared/signing.ts';
@@ -8,22 +9,22 @@ import { heldClock } from '../host/clock.ts';
 import { createFakePorts, createModel, IDENTITY } from './fake-ports.ts';
 
 /**
- * The agent's loop, without a service and trusting no announcement, on a clock that the test puts forward: what
- * its inbox does is the test's own.
+ * The agent's loop without a service, whose verifier accepts no announcement, on a clock that the test puts forward.
+ * The test supplies the inbox.
  */
 export function agentLoop(
   inboxOf: (clock: Clock) => Pick<Inbox, 'receive'> & Partial<Inbox>,
   watchdogMs?: number,
 ) {
   const { clock, putForward } = heldClock();
-  /** When the watchdog was fed, ms. */
-  const fed: number[] = [];
+  /** When the watchdog was pinged, ms. */
+  const pings: number[] = [];
   const fatal: string[] = [];
   const log = pino({ level: 'fatal' }, { write: (line) => void fatal.push(JSON.parse(line).msg) });
   const notifier: Notifier = {
     ready: async () => {},
     status: () => {},
-    watchdog: () => void fed.push(clock.monotonic()),
+    watchdog: () => void pings.push(clock.monotonic()),
     extend: () => {},
     stopping: () => {},
     watchdogMs,
@@ -37,7 +38,7 @@ export function agentLoop(
   const verifier: Verifier = {
     kids: ['ci'],
     verify: async () => {
-      throw new TriggerDeployError('SIGNATURE_INVALID', 'signed by nobody');
+      throw new TriggerDeployError('SIGNATURE_INVALID', 'no trusted signature');
     },
   };
   const stopping = new AbortController();
@@ -55,9 +56,9 @@ export function agentLoop(
     await running;
   };
   onTestFinished(stop);
-  return { fed, fatal, putForward, stop };
+  return { pings, fatal, putForward, stop };
 }
 
-/** Nothing, until the signal aborts. */
-export const standingStill = (signal: AbortSignal): Promise<never> =>
+/** Never resolves; rejects when the signal aborts. */
+export const untilAborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LocalOrders } from '../../../agent/loop/local-orders.ts';
+import type { LocalOrders } from '../../../agent/loop/ports.ts';
 
 /** A host on which nobody gives orders. */
 export const NO_ORDERS: LocalOrders = {

@@ -3,7 +3,7 @@ import { readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ArtifactStore, DesiredStore, Journal, Reporter } from '../../../../agent/deploy/ports.ts';
-import type { Inbox } from '../../../../agent/loop/agent.ts';
+import type { Inbox } from '../../../../agent/loop/ports.ts';
 import type { World } from './plan.ts';
 import type { Events, Tripwire } from './wire.ts';
 

@@ -410,11 +410,7 @@ class Instance {
         this.#proceed(said.deployment);
         break;
       case 'raise':
-        this.state = withSequence(
-          this.state,
-          'sequence' in said ? Number(said.sequence) : 0,
-          said.deployment,
-        );
+        this.state = withSequence(this.state, decision.sequence, said.deployment);
         break;
       case 'end':
         this.#never(decision.order, decision.ending);

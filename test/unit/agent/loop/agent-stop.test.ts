@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Message } from '../../../../agent/loop/agent.ts';
-import { agentLoop, standingStill } from '../../../support/fleet/agent-loop.ts';
+import type { Message } from '../../../../agent/loop/ports.ts';
+import { agentLoop, untilAborted } from '../../../support/fleet/agent-loop.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
@@ -10,16 +10,16 @@ const BATCH = Array.from({ length: 10 }, (_, n): Message => ({ body: 'forged', r
 /** One batch, then nothing. */
 const batchOnce = () => {
   const batches = [BATCH];
-  return async (signal: AbortSignal) => batches.shift() ?? (await standingStill(signal));
+  return async (signal: AbortSignal) => batches.shift() ?? (await untilAborted(signal));
 };
 
-test('a stop waits for one delete that AWS does not answer, 10 s at most, and leaves the rest to come again', async () => {
+test('a stop waits at most 10 s for one delete that AWS does not answer, and leaves the rest to be delivered again', async () => {
   const deleted: string[] = [];
   const { stop, putForward } = agentLoop(() => ({
     receive: batchOnce(),
     async delete({ receiptHandle }, signal) {
       deleted.push(receiptHandle);
-      await standingStill(signal);
+      await untilAborted(signal);
     },
   }));
   await putForward(0);
@@ -30,13 +30,13 @@ test('a stop waits for one delete that AWS does not answer, 10 s at most, and le
   expect(deleted).toEqual(['0']);
 });
 
-test('a delete that is not answered keeps the next announcement waiting for 10 s, and no longer', async () => {
+test('a delete that AWS does not answer delays the next announcement by 10 s at most', async () => {
   const deleted: string[] = [];
   const { putForward } = agentLoop(() => ({
     receive: batchOnce(),
     async delete({ receiptHandle }, signal) {
       deleted.push(receiptHandle);
-      if (receiptHandle === '0') await standingStill(signal);
+      if (receiptHandle === '0') await untilAborted(signal);
     },
   }));
   await putForward(0);
@@ -46,7 +46,7 @@ test('a delete that is not answered keeps the next announcement waiting for 10 s
   expect(deleted).toHaveLength(BATCH.length);
 });
 
-test('a batch under way when the stop comes is done to its end where AWS answers', async () => {
+test('a batch under way at a stop is handled completely where AWS answers', async () => {
   const deleted: string[] = [];
   const first = Promise.withResolvers<void>();
   const { stop, putForward } = agentLoop(() => ({

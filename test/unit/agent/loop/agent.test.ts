@@ -4,7 +4,8 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import type { DesiredReader } from '../../../../agent/deploy/converge.ts';
 import type { Reporter } from '../../../../agent/deploy/ports.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
-import { type Message, type Notifier, runAgent } from '../../../../agent/loop/agent.ts';
+import { runAgent } from '../../../../agent/loop/agent.ts';
+import type { Message, Notifier } from '../../../../agent/loop/ports.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
 import type { InstanceRecord, Reply } from '../../../../shared/report.ts';
@@ -12,7 +13,7 @@ import { trustNone } from '../../../../shared/signing.ts';
 import { createFakePorts, IDENTITY, modelRunning, serviceConfig } from '../../../support/fleet/fake-ports.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
 
-/** The agent's loop, with its services and its queue in memory. Its pauses are short: every round comes soon. */
+/** The agent's loop with its services and its queue in memory, and short pauses. */
 
 interface World {
   /** What the agent has logged above debug: `error …`. */
@@ -123,7 +124,7 @@ const foreignLink = () => {
   throw new TriggerDeployError('RELEASE_CONFLICT', '/opt/orders/current is not a symbolic link');
 };
 
-test('a service whose current cannot be told leaves the others their records, and the roll call its answer', async () => {
+test('a service whose current version is unknown keeps no record of another service back, and no roll call answer', async () => {
   const world = await agentWith({ services: { orders: foreignLink, payments: () => '1.0.0' } });
   const answer = await world.rollCall();
   expect(answer).toMatchObject({
@@ -135,21 +136,21 @@ test('a service whose current cannot be told leaves the others their records, an
   await expect.poll(() => [...world.records.keys()]).toEqual(['orders', 'payments']);
 });
 
-test('what keeps current from being told is logged once, and again when it is another or comes back', async () => {
+test('the reason why the current version is unknown is logged once, and again when it changes or returns', async () => {
   let current: () => string | null = foreignLink;
   const world = await agentWith({ services: { orders: () => current() } });
-  const told = () => world.logged.filter((line) => line.startsWith('error '));
+  const errors = () => world.logged.filter((line) => line.startsWith('error '));
   const first = 'error which version is current cannot be told: /opt/orders/current is not a symbolic link';
   for (let i = 0; i < 3; i += 1) await world.rollCall();
-  expect(told()).toEqual([first]);
+  expect(errors()).toEqual([first]);
   current = () => '1.0.0';
   await world.rollCall();
   current = foreignLink;
   for (let i = 0; i < 3; i += 1) await world.rollCall();
-  expect(told()).toEqual([first, first]);
+  expect(errors()).toEqual([first, first]);
 });
 
-test('a record that cannot be written does not keep the others from theirs', async () => {
+test('a record that cannot be written does not keep the others from being written', async () => {
   const world = await agentWith({
     services: { orders: () => '1.0.0', payments: () => '1.0.0' },
     putInstance: async ({ service }) => {
@@ -157,10 +158,12 @@ test('a record that cannot be written does not keep the others from theirs', asy
     },
   });
   await expect.poll(() => [...world.records.keys()]).toEqual(['payments']);
-  await expect.poll(() => world.logged).toContain('warn the instance record failed: cannot write the record');
+  await expect
+    .poll(() => world.logged)
+    .toContain('warn writing the instance record failed: cannot write the record');
 });
 
-test('an S3 that does not answer keeps no announcement waiting, and the stop neither', async () => {
+test('an S3 that does not answer delays no announcement and no stop', async () => {
   const asked = vi.fn();
   const world = await agentWith({
     services: { payments: () => '1.0.0' },
@@ -175,5 +178,5 @@ test('an S3 that does not answer keeps no announcement waiting, and the stop nei
   await expect.poll(() => asked.mock.calls.length).toBeGreaterThan(1);
   expect(await world.rollCall()).toMatchObject({ services: [{ service: 'payments', version: '1.0.0' }] });
   await world.stop();
-  expect(world.logged).not.toContain('warn the desired state could not be read');
+  expect(world.logged).not.toContain('warn cannot read the desired state');
 });

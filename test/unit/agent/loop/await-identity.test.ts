@@ -1,74 +1,74 @@
 import { expect, onTestFinished, test } from 'vitest';
 import type { Identity } from '../../../../agent/deploy/ports.ts';
-import { identifyPatiently } from '../../../../agent/loop/await-identity.ts';
+import { awaitIdentity } from '../../../../agent/loop/await-identity.ts';
 import { silentLog } from '../../../../shared/log.ts';
 import { IDENTITY } from '../../../support/fleet/fake-ports.ts';
 import { heldClock } from '../../../support/host/clock.ts';
 
 const MINUTE = 60_000;
 
-/** An agent of which nobody says who it is, on a clock that the test puts forward; what systemd is told meanwhile. */
+/** An agent without an identity, on a clock that the test puts forward; `notified` is what systemd receives. */
 function unknownInstance(identify: (signal: AbortSignal) => Promise<Identity>) {
   const { clock, putForward } = heldClock();
-  const told: string[] = [];
-  const fed: number[] = [];
+  const notified: string[] = [];
+  const pings: number[] = [];
   const notifier = {
-    ready: async () => void told.push('ready'),
-    status: (text: string) => void told.push(text),
-    watchdog: () => void fed.push(clock.monotonic()),
+    ready: async () => void notified.push('ready'),
+    status: (text: string) => void notified.push(text),
+    watchdog: () => void pings.push(clock.monotonic()),
     extend: () => {},
     stopping: () => {},
     watchdogMs: 2 * MINUTE,
   };
   const stopping = new AbortController();
-  const identified = identifyPatiently(identify, { notifier, clock, log: silentLog() }, stopping.signal);
+  const identified = awaitIdentity(identify, { notifier, clock, log: silentLog() }, stopping.signal);
   onTestFinished(() => stopping.abort());
-  return { identified, putForward, told, fed, stopping };
+  return { identified, putForward, notified, pings, stopping };
 }
 
 const noMetadata = async () => {
   throw new Error('no instance metadata');
 };
 
-test('who is known at once is told nothing of, and nothing is fed', async () => {
-  const { identified, told, fed } = unknownInstance(async () => IDENTITY);
+test('an identity that is known at once sends nothing to systemd', async () => {
+  const { identified, notified, pings } = unknownInstance(async () => IDENTITY);
   expect(await identified).toBe(IDENTITY);
-  expect([told, fed]).toEqual([[], []]);
+  expect([notified, pings]).toEqual([[], []]);
 });
 
-test('without metadata the agent is ready, says what it waits for, and feeds the watchdog', async () => {
-  const { putForward, told, fed } = unknownInstance(noMetadata);
+test('without metadata the agent is ready, shows what it waits for, and pings the watchdog', async () => {
+  const { putForward, notified, pings } = unknownInstance(noMetadata);
   await putForward(60 * MINUTE - 1);
-  expect(new Set(told)).toEqual(new Set(['ready', 'waiting for the instance metadata']));
-  expect(fed).toEqual(Array.from({ length: 90 }, (_, i) => i * 40_000));
+  expect(new Set(notified)).toEqual(new Set(['ready', 'waiting for the instance metadata']));
+  expect(pings).toEqual(Array.from({ length: 90 }, (_, i) => i * 40_000));
 });
 
-test('metadata that neither answers nor fails is fed for no more than five minutes', async () => {
+test('pings stop within five minutes of metadata that neither answers nor fails', async () => {
   let tries = 0;
-  const { putForward, fed } = unknownInstance(async (signal) => {
+  const { putForward, pings } = unknownInstance(async (signal) => {
     tries += 1;
     if (tries > 1) await new Promise((_, reject) => signal.addEventListener('abort', reject));
     return await noMetadata();
   });
   await putForward(60 * MINUTE);
-  expect(fed.length).toBeGreaterThan(0);
-  expect(fed.at(-1)).toBeLessThan(6 * MINUTE);
+  expect(pings.length).toBeGreaterThan(0);
+  expect(pings.at(-1)).toBeLessThan(6 * MINUTE);
 });
 
-test('metadata that comes late is the answer, and nothing is fed any more', async () => {
+test('late metadata ends the wait and the pings', async () => {
   let tries = 0;
-  const { identified, putForward, fed } = unknownInstance(async () => {
+  const { identified, putForward, pings } = unknownInstance(async () => {
     tries += 1;
     return tries > 5 ? IDENTITY : await noMetadata();
   });
   await putForward(10 * MINUTE);
   expect(await identified).toBe(IDENTITY);
-  const before = fed.length;
+  const before = pings.length;
   await putForward(10 * MINUTE);
-  expect(fed).toHaveLength(before);
+  expect(pings).toHaveLength(before);
 });
 
-test('a stop ends the wait, between two tries and in the midst of one, and is no error', async () => {
+test('a stop ends the wait without an error, between two tries and during one', async () => {
   const between = unknownInstance(noMetadata);
   await between.putForward(10 * MINUTE);
   between.stopping.abort(new Error('stopped'));

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Inbox } from '../../../../agent/loop/agent.ts';
-import { createReach } from '../../../../agent/loop/connectivity.ts';
+import { createConnectivity } from '../../../../agent/loop/connectivity.ts';
+import type { Inbox } from '../../../../agent/loop/ports.ts';
 import { createFakePorts, createModel } from '../../../support/fleet/fake-ports.ts';
 
 const calm = new AbortController().signal;
@@ -16,30 +16,30 @@ const inboxOf = (overrides: Partial<Inbox> = {}): Inbox => ({
 const record = { service: 'payments' } as never;
 
 test('queue and record are missing until both were reached', async () => {
-  const reach = createReach();
-  expect(reach.missing()).toHaveLength(2);
-  await reach.inbox(inboxOf()).receive(calm);
-  expect(reach.missing()).toEqual([expect.stringContaining('its record in S3')]);
-  await reach.reporter(createFakePorts(createModel()).reporter).putInstance(record, calm);
-  expect(reach.missing()).toEqual([]);
+  const connectivity = createConnectivity();
+  expect(connectivity.missing()).toHaveLength(2);
+  await connectivity.inbox(inboxOf()).receive(calm);
+  expect(connectivity.missing()).toEqual([expect.stringContaining('its record in S3')]);
+  await connectivity.reporter(createFakePorts(createModel()).reporter).putInstance(record, calm);
+  expect(connectivity.missing()).toEqual([]);
 });
 
-test('a queue that was set up is not one that can be received from', async () => {
-  const reach = createReach();
+test('a queue that was set up is missing until a receive succeeds', async () => {
+  const connectivity = createConnectivity();
   const denied = async () => {
     throw new Error('access denied');
   };
-  const inbox = reach.inbox(inboxOf({ receive: denied }));
+  const inbox = connectivity.inbox(inboxOf({ receive: denied }));
   await inbox.ensure(calm);
   await expect(inbox.receive(calm)).rejects.toThrow('access denied');
-  expect(reach.missing()).toContain('its queue: access denied');
+  expect(connectivity.missing()).toContain('its queue: access denied');
 });
 
-test('a receive that goes on waiting is one that was accepted', async () => {
-  const reach = createReach();
+test('a receive that keeps waiting counts as accepted', async () => {
+  const connectivity = createConnectivity();
   const waiting = Promise.withResolvers<never[]>();
-  const received = reach.inbox(inboxOf({ receive: () => waiting.promise })).receive(calm);
-  await expect.poll(() => reach.missing().length).toBe(1);
+  const received = connectivity.inbox(inboxOf({ receive: () => waiting.promise })).receive(calm);
+  await expect.poll(() => connectivity.missing().length).toBe(1);
   waiting.resolve([]);
   await received;
 });

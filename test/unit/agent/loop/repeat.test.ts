@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import { repeatedly } from '../../../../agent/loop/repeat.ts';
+import { repeat } from '../../../../agent/loop/repeat.ts';
 import type { Clock } from '../../../../shared/clock.ts';
 
 /** Runs work that comes out as `outcomes` say, one after the other; what was logged above debug, and when it ended. */
@@ -22,7 +22,7 @@ async function logged(outcomes: readonly ('well' | string)[], passing = 1000): P
   };
   const stopping = new AbortController();
   const left = [...outcomes];
-  await repeatedly({ clock, log }, stopping.signal, 'receiving', async () => {
+  await repeat({ clock, log }, stopping.signal, 'receiving', async () => {
     const outcome = left.shift();
     if (left.length === 0) stopping.abort();
     if (outcome !== 'well') throw new Error(outcome);

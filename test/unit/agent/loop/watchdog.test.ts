@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Inbox } from '../../../../agent/loop/agent.ts';
+import type { Inbox } from '../../../../agent/loop/ports.ts';
 import type { Clock } from '../../../../shared/clock.ts';
-import { agentLoop, standingStill } from '../../../support/fleet/agent-loop.ts';
+import { agentLoop, untilAborted } from '../../../support/fleet/agent-loop.ts';
 
 const MINUTE = 60_000;
 
@@ -12,23 +12,23 @@ const polling = (clock: Clock): Pick<Inbox, 'receive'> => ({
   },
 });
 
-test('the watchdog is fed three times within its time, as long as the loop goes round', async () => {
-  const { fed, fatal, putForward } = agentLoop(polling, 2 * MINUTE);
+test('the watchdog is pinged three times per watchdog interval while the loop makes progress', async () => {
+  const { pings, fatal, putForward } = agentLoop(polling, 2 * MINUTE);
   await putForward(30 * MINUTE - 1);
-  expect(fed).toEqual(Array.from({ length: 45 }, (_, i) => i * 40_000));
+  expect(pings).toEqual(Array.from({ length: 45 }, (_, i) => i * 40_000));
   expect(fatal).toEqual([]);
 });
 
-test('a loop that stands still is fed for no more than five minutes, and says so', async () => {
-  const { fed, fatal, putForward } = agentLoop(() => ({ receive: standingStill }), 2 * MINUTE);
+test('pings stop within five minutes of a stalled loop, with a fatal log line', async () => {
+  const { pings, fatal, putForward } = agentLoop(() => ({ receive: untilAborted }), 2 * MINUTE);
   await putForward(30 * MINUTE);
-  expect(fed.length).toBeGreaterThan(0);
-  expect(fed.at(-1)).toBeLessThan(5 * MINUTE);
-  expect(fatal[0]).toBe('the loop makes no progress: the watchdog is fed no more');
+  expect(pings.length).toBeGreaterThan(0);
+  expect(pings.at(-1)).toBeLessThan(5 * MINUTE);
+  expect(fatal[0]).toBe('main loop stalled; no longer pinging the watchdog');
 });
 
-test('where systemd does not watch, nothing is fed', async () => {
-  const { fed, putForward } = agentLoop(polling);
+test('without a systemd watchdog nothing is pinged', async () => {
+  const { pings, putForward } = agentLoop(polling);
   await putForward(30 * MINUTE);
-  expect(fed).toEqual([]);
+  expect(pings).toEqual([]);
 });
