@@ -65,7 +65,7 @@ const ROOMS = {
   'publisher/session.ts': ['publisher/config#types', 'publisher/record', 'publisher/events.ts'],
   'publisher/plan': ['publisher/record#types', 'publisher/config#types'],
   'publisher/config': ['publisher/plan'],
-  'publisher/record': ['publisher/events.ts', 'publisher/config#types'],
+  'publisher/record': [],
   'publisher/events.ts': [],
 
   // agent: ports and adapters; only the composition root joins them.

@@ -4,7 +4,7 @@ import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
 import type { Environment } from './config/load.ts';
-import type { PublisherEvent } from './events.ts';
+import { note, type PublisherEvent } from './events.ts';
 import type { Origin } from './record/origin.ts';
 import { type EnvironmentRecord, openRecord } from './record/record.ts';
 
@@ -47,7 +47,8 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   const clock = createClock(() => aws.now());
   const origin = originOf(options.environment);
   const who = issuedBy(options.environment, origin);
-  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, emit: options.emit });
+  const warn = (text: string) => note({ emit: options.emit, clock }, text, 'warning');
+  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, warn });
   const others = new Map<string, Promise<Session>>();
   const beside = (name: string) => {
     const opening = others.get(name) ?? openBeside(name, options);

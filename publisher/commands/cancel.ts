@@ -2,7 +2,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { announce, dates } from '../messaging/announce.ts';
 import { whenCalledOff } from '../plan/rollback-policy.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import { type DecisionAnswer, decide } from '../rollout/decisions.ts';
 import type { Session } from '../session.ts';
 import { refuseIfOver, refuseIfOvertaken } from './guards.ts';

@@ -1,5 +1,5 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { ServiceStatus } from '../rollout/fleet-status.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
 import type { Session } from '../session.ts';

@@ -68,7 +68,9 @@ async function change(
   const told = now.filter((one) => one.told).map((one) => one.name);
   const still = paused ? undefined : now.find((one) => one.pause !== undefined);
   const words = changed ? changeText(session, service, paused) : unchangedText(session, service, before);
-  const rest = still?.pause ? `; still: ${pauseText(session, still.name, still.pause)}` : '';
+  const rest = still?.pause
+    ? `; still: ${pauseText(session.env.name, session.clock.now(), still.name, still.pause)}`
+    : '';
   const text = `${words}${reason && changed ? `: ${reason}` : ''}${rest}`;
   return { type: 'pause', env: session.env.name, service, paused, changed, by, at, reason, told, text };
 }
@@ -101,5 +103,5 @@ const changeText = (session: Session, service: string | undefined, paused: boole
 
 function unchangedText(session: Session, service: string | undefined, before: Pause | undefined): string {
   if (before === undefined) return `${placeText(session, service)} was not paused`;
-  return `already so: ${pauseText(session, service ?? '', before)}`;
+  return `already so: ${pauseText(session.env.name, session.clock.now(), service ?? '', before)}`;
 }

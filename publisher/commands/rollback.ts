@@ -4,7 +4,7 @@ import { whenCalledOff } from '../plan/rollback-policy.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../plan/rollback-target.ts';
 import { refuseIfDetached, takeTurn } from '../queue/acquire.ts';
 import type { Queueing } from '../queue/wait.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import { type Change, rollOut } from '../rollout/all-at-once.ts';
 import { standingBefore } from '../rollout/baseline.ts';
 import { isFinal } from '../rollout/record-outcome.ts';

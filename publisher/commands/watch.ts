@@ -1,7 +1,8 @@
 import { isCode } from '../../shared/errors.ts';
 import { type ExitCode, note } from '../events.ts';
 import { takeLock } from '../queue/acquire.ts';
-import type { DeploymentRecord, ReportReader, StoredDeployment } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import type { ReportReader, StoredDeployment } from '../record/deployments.ts';
 import type { Lock } from '../record/lock.ts';
 import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout/all-at-once.ts';
 import { cancelledBy } from '../rollout/decisions.ts';

@@ -1,4 +1,4 @@
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /** Whether those that have switched go back when a deployment does not pass, and what a person is told of it. Pure. */
 

@@ -1,5 +1,5 @@
 import type { Desired } from '../../shared/desired.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /**
  * Where a rollback goes when it is not told. Pure; `history` is newest first.

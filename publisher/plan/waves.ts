@@ -1,4 +1,4 @@
-import type { Rolling } from '../record/deployments.ts';
+import type { Rolling } from '../record/deployment-schema.ts';
 
 /**
  * Who switches when. Pure: the same fleet and sizes give the same waves, so that `plan` shows what a deploy does.

@@ -70,7 +70,7 @@ async function refuseIfPaused(
   const scope = pause.scope === 'service' ? ` ${service}` : '';
   const lift = `trigger-deploy unpause${scope} --env ${env} lifts it`;
   const around = '; --despite-pause --reason WHY rolls back all the same';
-  throw new TriggerDeployError('PAUSED', pauseText(session, service, pause), {
+  throw new TriggerDeployError('PAUSED', pauseText(env, session.clock.now(), service, pause), {
     hint: command === 'rollback' ? lift + around : lift,
   });
 }

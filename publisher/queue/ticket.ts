@@ -1,4 +1,4 @@
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { Lock } from '../record/lock.ts';
 
 /** The right to announce a deployment: the lock, and the deployment's id with its sequence. */

@@ -1,6 +1,6 @@
 import { ulidTime } from '../../shared/names.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
-import type { DeploymentRecord } from './deployments.ts';
+import type { DeploymentRecord } from './deployment-schema.ts';
 
 /** A deployment as those see it who look at what happened: announced, or ordered on one instance. */
 export type PastDeployment = Pick<

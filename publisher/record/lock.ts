@@ -3,7 +3,6 @@ import type { Clock } from '../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { keys, newUlid, ulid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
-import { note, type PublisherEvent } from '../events.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import type { Origin } from './origin.ts';
 
@@ -86,7 +85,7 @@ export interface LockContext {
   clock: Clock;
   who: string;
   origin: Origin;
-  emit: (event: PublisherEvent) => void;
+  warn: (text: string) => void;
   /** A sequence that was surely reached, asked for when the lock's own object is gone. */
   floor: (service: string) => Promise<number>;
 }
@@ -112,10 +111,8 @@ export function openLocks(context: LockContext): Locks {
 
   async function watchUntilDead(wanted: Wanted, found: LockOwner): Promise<void> {
     if (seenUnchangedMs(wanted.service) >= STALE_MS) return;
-    note(
-      context,
+    context.warn(
       `the lock of ${wanted.service} is held by ${found.who} (${found.command} ${found.deployment}) since ${found.since}, who gives no sign of life; watching it for ${formatMs(STALE_MS)} before taking it over`,
-      'warning',
     );
     for (;;) {
       await clock.sleep(WATCH_MS, wanted.signal);
@@ -249,8 +246,7 @@ function hold(context: LockContext, key: string, first: HeldDocument, firstEtag:
         warned = false;
       } catch (error) {
         if (done.signal.aborted || lost.signal.aborted) return;
-        if (!warned)
-          note(context, `the lock could not be renewed, trying on: ${messageOf(error)}`, 'warning');
+        if (!warned) context.warn(`the lock could not be renewed, trying on: ${messageOf(error)}`);
         warned = true;
       }
     }
@@ -274,10 +270,8 @@ function hold(context: LockContext, key: string, first: HeldDocument, firstEtag:
         await write((held) => ({ ...held, owner: null }));
       } catch (error) {
         if (lost.signal.aborted) return;
-        note(
-          context,
+        context.warn(
           `the lock could not be released (${messageOf(error)}); it frees itself after ${formatMs(STALE_MS)}`,
-          'warning',
         );
       }
     },

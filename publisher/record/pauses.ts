@@ -4,7 +4,6 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName, keys, serviceName } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
-import type { Session } from '../session.ts';
 import { nonce, type Objects } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
@@ -148,13 +147,13 @@ export function openPauses({ env, objects, signer, verifier }: PausesContext): P
 
 /** `payments is paused in prd by ann@host since …, 3 min ago: release freeze`. */
 export function pauseText(
-  { env, clock }: Pick<Session, 'env' | 'clock'>,
+  env: string,
+  now: number, // ms since the epoch
   service: string,
   { scope, by, since, reason }: Pause,
 ): string {
-  const what =
-    scope === 'environment' ? `all of ${env.name} is paused` : `${service} is paused in ${env.name}`;
-  const ago = formatMs(Math.max(0, clock.now() - Date.parse(since)));
+  const what = scope === 'environment' ? `all of ${env} is paused` : `${service} is paused in ${env}`;
+  const ago = formatMs(Math.max(0, now - Date.parse(since)));
   return `${what} by ${by} since ${since}, ${ago} ago: ${reason}`;
 }
 

@@ -1,8 +1,6 @@
 import type { Aws } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
-import type { Environment } from '../config/load.ts';
-import { note, type PublisherEvent } from '../events.ts';
 import { type Deployments, openDeployments } from './deployments.ts';
 import { type DesiredStates, openDesiredStates } from './desired-state.ts';
 import { type Locks, openLocks } from './lock.ts';
@@ -22,22 +20,22 @@ export interface EnvironmentRecord {
 }
 
 export interface RecordOptions {
-  env: Pick<Environment, 'name' | 'bucket'>;
+  env: { readonly name: string; readonly bucket: string };
   aws: Aws;
   clock: Clock;
   who: string;
   origin: Origin;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
-  emit: (event: PublisherEvent) => void;
+  /** Called with each text about what is in the record and cannot be read, and about a lock in trouble. */
+  warn: (text: string) => void;
 }
 
 export function openRecord(options: RecordOptions): EnvironmentRecord {
-  const { clock, who, origin, signer, verifier, emit } = options;
+  const { clock, who, origin, signer, verifier, warn } = options;
   const env = options.env.name;
   const now = () => clock.now();
   const objects = openObjects(options.aws, options.env.bucket);
-  const warn = (text: string) => note({ emit, clock }, text, 'warning');
   const pauses = openPauses({ env, objects, signer, verifier });
   const pauseOf = async (service: string) => forAgents(await pauses.of(service));
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
@@ -48,6 +46,6 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
     const [state, newest] = await Promise.all([desired.read(service), deployments.newest(service)]);
     return Math.max(state?.value.sequence ?? 0, newest?.value.sequence ?? 0);
   };
-  const locks = openLocks({ env, objects, clock, who, origin, emit, floor });
+  const locks = openLocks({ env, objects, clock, who, origin, warn, floor });
   return { objects, locks, desired, pauses, deployments, versions };
 }

@@ -1,7 +1,7 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { ShowAnswer } from '../commands/show.ts';
-import type { Rolling } from '../record/deployments.ts';
+import type { Rolling } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import { lookOf, reasonText, versionsText } from './deployment-table.ts';
 import type { Row } from './deployment-view.ts';

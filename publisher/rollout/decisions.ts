@@ -2,7 +2,7 @@ import { type Decision, type DecisionKind, decision } from '../../shared/decisio
 import { isCode } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import { note } from '../events.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import { nonce } from '../record/objects.ts';
 import { verifyStored } from '../record/signed-document.ts';
 import type { Session } from '../session.ts';

@@ -2,7 +2,8 @@ import { messageOf } from '../../shared/errors.ts';
 import { cleanTail, isEnding, type Report } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';
-import type { DeploymentRecord, ReportReader } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import type { ReportReader } from '../record/deployments.ts';
 import type { Session } from '../session.ts';
 import { type Settlement, settle } from './settle.ts';
 

@@ -1,7 +1,7 @@
 import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { whenCalledOff, whyNoWayBack } from '../plan/rollback-policy.ts';
 import { gateBefore } from '../plan/waves.ts';
-import type { DeploymentRecord, Rolling } from '../record/deployments.ts';
+import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { DeploymentRecord, Rolling } from '../record/deployments.ts';
+import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import { isFinal } from './record-outcome.ts';

@@ -1,7 +1,7 @@
 import type { Desired } from '../../shared/desired.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Artifact, Manifest } from '../../shared/manifest.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
 

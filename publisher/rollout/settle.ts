@@ -1,6 +1,6 @@
 import { type Ending, isEnding, type Report } from '../../shared/report.ts';
 import { whyNoWayBack } from '../plan/rollback-policy.ts';
-import type { DeploymentRecord } from '../record/deployments.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /**
  * Settling: what a deployment's record amounts to. Pure, so that the publisher, a `watch` and the next deploy

@@ -1,6 +1,6 @@
 import { note } from '../events.ts';
 import { gateBefore } from '../plan/waves.ts';
-import type { DeploymentRecord, Rolling } from '../record/deployments.ts';
+import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 
@@ -40,7 +40,7 @@ export function tellOfPause(
 ): void {
   if ((before === undefined) === (now === undefined)) return;
   const text = now
-    ? `${pauseText(session, service, now)}; nobody else is told to switch until it is lifted`
+    ? `${pauseText(session.env.name, session.clock.now(), service, now)}; nobody else is told to switch until it is lifted`
     : 'no longer paused: it goes on';
   note(session, text, now ? 'warning' : 'info');
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Environment } from '../../../publisher/config/load.ts';
-import type { PublisherEvent } from '../../../publisher/events.ts';
+import { note, type PublisherEvent } from '../../../publisher/events.ts';
 import { openRecord } from '../../../publisher/record/record.ts';
 import { openSession, type Session } from '../../../publisher/session.ts';
 import type { Clock } from '../../../shared/clock.ts';
@@ -94,7 +94,8 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const session = await openSession(env, { signal, emit, environment: {}, load });
     sessions.push(session);
     if (clock === undefined) return { ...session, events };
-    const record = openRecord({ ...session, emit, clock });
+    const warn = (text: string) => note({ emit, clock }, text, 'warning');
+    const record = openRecord({ ...session, warn, clock });
     return { ...session, clock, record, events };
   };
 

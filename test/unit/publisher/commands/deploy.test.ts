@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
 import type { PublisherEvent } from '../../../../publisher/events.ts';
-import type { DeploymentRecord } from '../../../../publisher/record/deployments.ts';
+import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { keys } from '../../../../shared/names.ts';
 import type { FakeAgent, Script } from '../../../support/publisher/fake-agent.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
 import { resume } from '../../../../publisher/commands/resume.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
-import type { DeploymentRecord } from '../../../../publisher/record/deployments.ts';
+import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { STALE_MS } from '../../../../publisher/record/lock.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import type { State } from '../../../../shared/report.ts';

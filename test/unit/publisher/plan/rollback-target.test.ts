@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { rollbackTarget, strayVersion, versionBefore } from '../../../../publisher/plan/rollback-target.ts';
-import type { DeploymentRecord } from '../../../../publisher/record/deployments.ts';
+import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 
 const desired = (version: string, previous?: string) => ({ version, previous }) as Desired;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { planWaves, type Wave } from '../../../../publisher/plan/waves.ts';
-import type { Rolling } from '../../../../publisher/record/deployments.ts';
+import type { Rolling } from '../../../../publisher/record/deployment-schema.ts';
 import { hasBegun, nextStep, type RollingRecord } from '../../../../publisher/rollout/next-step.ts';
 import { isEnding, type Report, type State } from '../../../../shared/report.ts';
 
