@@ -46,13 +46,17 @@ export const DETAIL_LIMIT = 16 * 1024;
 export const STEPS = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit', 'rollback'] as const;
 export type Step = (typeof STEPS)[number];
 
+/** A text as it was sent, made safe to print: every reader of reports and records gets it cleaned. */
+const line = (max: number) => z.string().max(max).transform(cleanLine);
+
 export const reportError = z.looseObject({
-  code: z.string().max(64),
-  message: z.string().max(2048),
+  code: line(64),
+  message: line(2048),
   /** The tail of the service's own log, or of a command's output. */
   detail: z
     .string()
     .max(2 * DETAIL_LIMIT)
+    .transform(cleanTail)
     .optional(),
 });
 
@@ -63,7 +67,7 @@ export const report = z.looseObject({
   env: envName,
   service: serviceName,
   instance: instanceId,
-  zone: z.string().max(64).optional(),
+  zone: line(64).optional(),
   sequence: z.int().min(0),
   /** Counts up by one for each report of this instance on this deployment. */
   n: z.int().min(0),
@@ -71,10 +75,10 @@ export const report = z.looseObject({
   state: z.enum([...PROGRESS_STATES, ...ENDINGS]),
   step: z.enum(STEPS).optional(),
   /** What goes on within the state, for a person: `http 503, 0 of 3`. */
-  note: z.string().max(512).optional(),
+  note: line(512).optional(),
   version: versionName,
   /** Set where it was ordered on the instance itself: there is no announcement and no `deployment.json`. */
-  local: z.looseObject({ action: z.enum(['deploy', 'rollback']), by: z.string().max(64) }).optional(),
+  local: z.looseObject({ action: z.enum(['deploy', 'rollback']), by: line(64) }).optional(),
   /** What ran before; null when nothing did. */
   previous: versionName.nullable().optional(),
   /** False when the version ran already and was only checked. */
@@ -95,7 +99,7 @@ export const instanceRecord = z.looseObject({
   env: envName,
   service: serviceName,
   instance: instanceId,
-  zone: z.string().max(64).optional(),
+  zone: line(64).optional(),
   /** What `current` points at; null when nothing is deployed. */
   version: versionName.nullable(),
   /** The sequence that brought it; 0 when unknown. */
@@ -106,7 +110,7 @@ export const instanceRecord = z.looseObject({
   /** Whether the service manager calls the unit active. */
   active: z.boolean().optional(),
   pinned: z.boolean(),
-  agentVersion: z.string().max(64),
+  agentVersion: line(64),
   /** What the instance is marked with: `stack: pr-1234`. */
   tags: z.record(z.string().max(TAG_LIMITS.key), z.string().max(TAG_LIMITS.value)).optional(),
   at: z.iso.datetime(),
@@ -122,8 +126,8 @@ export const rollCallAnswer = z.looseObject({
   rollCall: ulid,
   env: envName,
   instance: instanceId,
-  zone: z.string().max(64).optional(),
-  agentVersion: z.string().max(64),
+  zone: line(64).optional(),
+  agentVersion: line(64),
   at: z.iso.datetime(),
   services: z.array(instanceRecord).max(256),
 });
@@ -138,11 +142,13 @@ const CONTROL_SEQUENCE = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g;
 const CONTROL_STRING =
   /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\n\u0007\u001b\u0080-\u009f]*(?:\u0007|\u001b\\|\u009c)/g;
 const OTHER_ESCAPE = /\u001b[ -/]*[0-~]/g;
-const CONTROL_CHARACTER = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+// The last ranges change the reading direction: with them a text can look like another.
+const CONTROL_CHARACTER =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
- * `text` made safe for a terminal and a log: control characters other than newline and tab removed
- * (ECMA-48 escape sequences among them), at most `DETAIL_LIMIT` bytes, the end kept.
+ * `text` made safe for a terminal and a log: control characters other than newline and tab removed (ECMA-48 escape
+ * sequences and bidirectional controls among them), at most `DETAIL_LIMIT` bytes, the end kept.
  */
 export function cleanTail(text: string): string {
   const clean = text
@@ -157,4 +163,9 @@ export function cleanTail(text: string): string {
     .subarray(bytes.length - DETAIL_LIMIT)
     .toString('utf8')
     .replace(/^\ufffd+/, '');
+}
+
+/** `text` cleaned as `cleanTail` does, on one line. */
+export function cleanLine(text: string): string {
+  return cleanTail(text).replace(/\s+/g, ' ').trim();
 }

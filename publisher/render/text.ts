@@ -1,4 +1,4 @@
-import { cleanTail } from '../../shared/report.ts';
+import { cleanLine, cleanTail } from '../../shared/report.ts';
 
 /** Text for people: made safe, measured, cut and coloured. Everything here is pure. */
 
@@ -25,17 +25,15 @@ export const coloured: Paint = (tone, text) =>
   tone === undefined || text === '' ? text : `\u001b[${SGR[tone]}m${text}\u001b[0m`;
 export const plain: Paint = (_tone, text) => text;
 
-/** Characters that turn the reading direction: with them a text can look like another. */
-const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-
-/** What another machine said, as one line: no control characters, no line breaks. */
-export function oneLine(text: string): string {
-  return cleanTail(text).replace(BIDI, '').replace(/\s+/g, ' ').trim();
-}
+/**
+ * `text` safe to print, on one line. Reports and records are cleaned where they are read; AWS's errors, file names,
+ * reasons and the command line are not, and everything that is printed passes here.
+ */
+export const oneLine = cleanLine;
 
 /** The lines of a log tail, safe to print; empty ones at its ends left out. */
 export function tailLines(text: string): string[] {
-  const lines = cleanTail(text).replace(BIDI, '').replaceAll('\t', '    ').split('\n');
+  const lines = cleanTail(text).replaceAll('\t', '    ').split('\n');
   const trimmed = lines.map((line) => line.trimEnd());
   const first = trimmed.findIndex((line) => line !== '');
   const last = trimmed.findLastIndex((line) => line !== '');

@@ -1,5 +1,5 @@
 import { messageOf } from '../../shared/errors.ts';
-import { cleanTail, isEnding, type Report } from '../../shared/report.ts';
+import { isEnding, type Report } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
@@ -33,10 +33,9 @@ export function openProgress(
   const waiting = new Set<() => void>();
   return {
     reports,
-    hear(said) {
-      if (said.deployment !== record.deployment || said.service !== record.service) return;
-      if (said.env !== record.env || !isNews(reports.get(said.instance), said)) return;
-      const report = printable(said);
+    hear(report) {
+      if (report.deployment !== record.deployment || report.service !== record.service) return;
+      if (report.env !== record.env || !isNews(reports.get(report.instance), report)) return;
       reports.set(report.instance, report);
       if (isEnding(report.state)) lastEnding = elapsed();
       session.emit({ type: 'report', at: session.clock.now(), report });
@@ -63,25 +62,6 @@ export function isNews(known: Report | undefined, said: Report): boolean {
   if (isEnding(said.state)) return true;
   if (said.n !== known.n) return said.n > known.n;
   return Date.parse(said.at) > Date.parse(known.at);
-}
-
-/** An agent cleans what it sends; this publisher's terminal does not depend on that. */
-function printable(report: Report): Report {
-  const { note, error } = report;
-  return {
-    ...report,
-    ...(note === undefined ? {} : { note: cleanTail(note) }),
-    ...(error === undefined
-      ? {}
-      : {
-          error: {
-            ...error,
-            code: cleanTail(error.code),
-            message: cleanTail(error.message),
-            ...(error.detail === undefined ? {} : { detail: cleanTail(error.detail) }),
-          },
-        }),
-  };
 }
 
 export interface Following {

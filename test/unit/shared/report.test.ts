@@ -26,7 +26,7 @@ const REPORT: Report = {
   timings: { prepare: 12, start: 0.5 },
 };
 const bytes = (text: string) => Buffer.byteLength(text, 'utf8');
-const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 
 test('an ending is one, and a state on the way is none', () => {
   expect(ENDINGS.every(isEnding)).toBe(true);
@@ -92,6 +92,28 @@ describe('what arrives on a reply queue', () => {
   });
 });
 
+describe('the texts of a parsed reply', () => {
+  const hostile = 'a\u001b[2Jb\r\nc\td\u202ee\u0000\u009b31m';
+
+  test('of a report are cleaned: one line each, the log tail with its lines', () => {
+    const error = { code: hostile, message: hostile, detail: hostile };
+    const local = { action: 'deploy', by: hostile };
+    const parsed = reply.parse({ ...REPORT, zone: hostile, note: hostile, local, error });
+    expect(parsed).toMatchObject({
+      ...{ zone: 'ab c de', note: 'ab c de', local: { by: 'ab c de' } },
+      error: { code: 'ab c de', message: 'ab c de', detail: 'ab\nc\tde' },
+    });
+  });
+
+  test('of a roll call are cleaned', () => {
+    const about = { v: 1, env: 'dev', instance: 'i-0a', zone: hostile, agentVersion: hostile, at: REPORT.at };
+    const service = { ...about, service: 'payments', version: null, sequence: 0, pinned: false };
+    const answer = { kind: 'roll-call', ...about, rollCall: REPORT.deployment, services: [service] };
+    const clean = { zone: 'ab c de', agentVersion: 'ab c de' };
+    expect(reply.parse(answer)).toMatchObject({ ...clean, services: [clean] });
+  });
+});
+
 describe('cleanTail', () => {
   test.each<[string, string, string]>([
     ['a colour', '\u001b[31mred\u001b[0m', 'red'],
@@ -109,6 +131,7 @@ describe('cleanTail', () => {
     ['the C1 controls', 'a\u0085\u0090b', 'ab'],
     ['an escape at the very end', 'text\u001b', 'text'],
     ['a sequence that never ends', 'text\u001b[12;', 'text12;'],
+    ['a change of the reading direction', 'a\u202eb\u2066c\u200fd\u061ce', 'abcde'],
   ])('removes %s', (_, dirty, clean) => {
     expect(cleanTail(dirty)).toBe(clean);
   });
@@ -135,6 +158,8 @@ describe('cleanTail', () => {
         'm',
         '\u009c',
         '\0',
+        '\u202e',
+        '\u2067',
         '\n',
         '\t',
         '\r',

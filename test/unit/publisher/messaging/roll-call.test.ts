@@ -40,6 +40,14 @@ describe('a reply', () => {
     },
   );
 
+  it('carries no control characters into this program', () => {
+    const evil = '\u001b[2J\u0007go\u202ene';
+    const body = { ...report('i-1'), note: evil, error: { code: 'X', message: evil, detail: evil } };
+    expect(readReply(message(body, 'AROAX:i-1'))).toMatchObject({
+      reply: { note: 'gone', error: { message: 'gone', detail: 'gone' } },
+    });
+  });
+
   it('that is dropped cannot bring escape sequences to the terminal', () => {
     const read = readReply(message('\u001b[2J', 'AROA:\u001b[2Jx'));
     expect(read).toMatchObject({ refused: 'a reply of AROA:?[2Jx is not JSON and is dropped' });

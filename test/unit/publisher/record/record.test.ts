@@ -173,4 +173,23 @@ describe('deployments', () => {
     expect(await reader()).toMatchObject([{ instance: 'i-1', state: 'succeeded' }]);
     expect(notes(session.events)).toHaveLength(3);
   });
+
+  it('a report or an instance record carries no control characters into this program', async () => {
+    const evil = '\u001b[2J\u0007go\u202ene';
+    const about = { v: 1, env: 'dev', service: 'payments', instance: 'i-1', sequence: 1, zone: evil };
+    const at = '2026-01-01T00:00:00Z';
+    const record = { ...about, version: null, pinned: false, agentVersion: evil, at };
+    stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', 'i-1'), JSON.stringify(record));
+    const id = newUlid(1);
+    const error = { code: evil, message: evil, detail: evil };
+    const report = { kind: 'report', deployment: id, n: 0, state: 'failed', version: '1.0.0', timings: {} };
+    const body = JSON.stringify({ ...about, ...report, at, note: evil, error });
+    stage.cloud.putObject(stage.bucket, keys.report('dev', 'payments', id, 'i-1'), body);
+    const { deployments } = session.record;
+    const clean = { code: 'gone', message: 'gone', detail: 'gone' };
+    expect(await deployments.reports('payments', id)).toMatchObject([
+      { zone: 'gone', note: 'gone', error: clean },
+    ]);
+    expect(await deployments.instances('payments')).toMatchObject([{ zone: 'gone', agentVersion: 'gone' }]);
+  });
 });

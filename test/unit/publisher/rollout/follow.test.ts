@@ -51,13 +51,6 @@ it('reports on another deployment, service or environment are not heard', () => 
   expect(told).toEqual([]);
 });
 
-it('what an agent sends cannot move the cursor of the terminal', () => {
-  const evil = '\u001b[2J\u0007gone';
-  const error = { code: 'X', message: evil, detail: evil };
-  const { told } = hearing([report(0, 'failed', { note: evil, error })]);
-  expect(told).toMatchObject([{ note: 'gone', error: { message: 'gone', detail: 'gone' } }]);
-});
-
 it('waiting ends with the next news, or as the tick does', async () => {
   const { progress } = hearing([]);
   expect(await progress.newsOr(Promise.resolve('tick'))).toBe('tick');
