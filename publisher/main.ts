@@ -194,10 +194,10 @@ async function command(
     }
     case 'rollback': {
       const { service, to, reason } = invocation;
-      const { wait, timeoutMs, allowMissing, queueing } = followOptions(session.env, invocation);
+      const { wait, timeoutMs, allowMissing, queueMode } = followOptions(session.env, invocation);
       const { despitePause } = invocation;
       return await rollback(session, {
-        ...{ service, to, reason, wait, timeoutMs, allowMissing, queueing, despitePause, detach },
+        ...{ service, to, reason, wait, timeoutMs, allowMissing, queueMode, despitePause, detach },
       });
     }
     case 'watch': {
@@ -257,7 +257,7 @@ function followOptions(env: Environment, invocation: InvocationOf<Going | 'rollb
     wait: !invocation.noWait,
     timeoutMs: invocation.timeout ?? timeout ?? DEFAULT_TIMEOUT_MS,
     allowMissing: invocation.allowMissing ?? defaults.allowMissing ?? 0,
-    queueing: invocation.jump ? 'jump' : invocation.queue ? 'queue' : undefined,
+    queueMode: invocation.jump ? 'jump' : invocation.queue ? 'queue' : undefined,
   } as const;
 }
 

@@ -4,9 +4,9 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { type ExitCode, note } from '../events.ts';
 import { mostFailures, type Strategy } from '../plan/strategy.ts';
 import { rollingFor, type Size } from '../plan/waves.ts';
-import { refuseIfDetached, takeTurn } from '../queue/acquire.ts';
+import { acquire, refuseIfDetached } from '../queue/acquire.ts';
 import type { Ticket } from '../queue/ticket.ts';
-import type { Queueing } from '../queue/wait.ts';
+import type { QueueMode } from '../queue/wait.ts';
 import { type Change, type Conduct, rollOut } from '../rollout/all-at-once.ts';
 import { standingBefore, versionToReturnTo } from '../rollout/baseline.ts';
 import { checkRequired } from '../rollout/requires.ts';
@@ -23,7 +23,7 @@ export interface DeployOptions extends Selection {
   timeoutMs: number;
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait for those that are before. */
-  queueing?: Queueing;
+  queueMode?: QueueMode;
   allowMissing: number;
   maxFailures: Size | 0;
   onFailure: 'rollback' | 'stop';
@@ -59,8 +59,8 @@ export async function deployVersion(
   { service, version, artifacts }: Manifest,
   options: VersionOptions,
 ): Promise<ExitCode> {
-  const { command, promotedFrom, reason, queueing, detach } = options;
-  const ticket = await takeTurn(session, { service, version, command, reason, queueing, detach });
+  const { command, promotedFrom, reason, queueMode, detach } = options;
+  const ticket = await acquire(session, { service, version, command, reason, queueMode, detach });
   try {
     const previous = versionToReturnTo(await standingBefore(session, service));
     const what = { service, version, artifacts, action: 'deploy', previous } as const;

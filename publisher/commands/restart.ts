@@ -1,6 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
-import { takeTurn } from '../queue/acquire.ts';
+import { acquire } from '../queue/acquire.ts';
 import type { Change } from '../rollout/all-at-once.ts';
 import { standingBefore } from '../rollout/baseline.ts';
 import type { Session } from '../session.ts';
@@ -12,9 +12,9 @@ import { type DeployOptions, goOut } from './deploy.ts';
  * @throws SERVICE_NOT_FOUND when nothing is deployed, and as `deploy`.
  */
 export async function restart(session: Session, options: Omit<DeployOptions, 'version'>): Promise<ExitCode> {
-  const { service, detach, reason, queueing } = options;
+  const { service, detach, reason, queueMode } = options;
   await session.signer();
-  const ticket = await takeTurn(session, { service, command: 'restart', reason, queueing, detach });
+  const ticket = await acquire(session, { service, command: 'restart', reason, queueMode, detach });
   try {
     const { desired } = await standingBefore(session, service);
     if (desired === undefined) {

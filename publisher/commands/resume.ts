@@ -1,5 +1,5 @@
 import type { ExitCode } from '../events.ts';
-import { takeLock } from '../queue/acquire.ts';
+import { acquireLock } from '../queue/acquire.ts';
 import { emitStarted } from '../rollout/all-at-once.ts';
 import { isRollBackLeft } from '../rollout/record-outcome.ts';
 import { driveWaves, type WavesConduct } from '../rollout/waves.ts';
@@ -36,7 +36,7 @@ export async function resume(session: Session, asked: ResumeOptions): Promise<Ex
   refuseIfOver(found.value);
   if (found.value.rolling === undefined) return await watch(session, options);
   await session.signer();
-  const lock = await takeLock(session, { service, command: 'resume', deployment, detach });
+  const lock = await acquireLock(session, { service, command: 'resume', deployment, detach });
   try {
     const [stored, instances] = await Promise.all([
       deployments.read(service, deployment),

@@ -2,8 +2,8 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { type ExitCode, note } from '../events.ts';
 import { whenCalledOff } from '../plan/rollback-policy.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../plan/rollback-target.ts';
-import { refuseIfDetached, takeTurn } from '../queue/acquire.ts';
-import type { Queueing } from '../queue/wait.ts';
+import { acquire, refuseIfDetached } from '../queue/acquire.ts';
+import type { QueueMode } from '../queue/wait.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import { type Change, rollOut } from '../rollout/all-at-once.ts';
 import { standingBefore } from '../rollout/baseline.ts';
@@ -20,7 +20,7 @@ export interface RollbackOptions {
   timeoutMs: number;
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait for those that are before. */
-  queueing?: Queueing;
+  queueMode?: QueueMode;
   /** Though it is paused; needs a reason. */
   despitePause?: boolean | undefined;
   allowMissing: number;
@@ -41,9 +41,9 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   const { service, detach } = options;
   await session.signer();
   if (options.to !== undefined) await session.record.versions.readManifest(service, options.to);
-  const { to: version, reason, queueing, despitePause } = options;
-  const ticket = await takeTurn(session, {
-    ...{ service, version, command: 'rollback', reason, queueing, despitePause, detach },
+  const { to: version, reason, queueMode, despitePause } = options;
+  const ticket = await acquire(session, {
+    ...{ service, version, command: 'rollback', reason, queueMode, despitePause, detach },
   }).catch(async (error: unknown) => {
     throw (await lockedByRollout(session, service, error)) ?? error;
   });

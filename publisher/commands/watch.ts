@@ -1,6 +1,6 @@
 import { isCode } from '../../shared/errors.ts';
 import { type ExitCode, note } from '../events.ts';
-import { takeLock } from '../queue/acquire.ts';
+import { acquireLock } from '../queue/acquire.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { ReportReader, StoredDeployment } from '../record/deployments.ts';
 import type { Lock } from '../record/lock.ts';
@@ -142,7 +142,7 @@ async function underLock(stage: Stage, stored: StoredDeployment, settlement: Set
   const { service, deployment } = stored.value;
   let lock: Lock;
   try {
-    lock = await takeLock(session, { service, command: 'watch', deployment, detach: options.detach });
+    lock = await acquireLock(session, { service, command: 'watch', deployment, detach: options.detach });
   } catch (error) {
     if (isCode(error, 'LOCKED')) {
       return isFinal(stored.value)

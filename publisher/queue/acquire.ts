@@ -7,16 +7,16 @@ import { type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import { openLine } from './queue-store.ts';
 import type { Ticket } from './ticket.ts';
-import { LOOK_MS, namesOf, type Place, type TurnWanted, throughTheLine } from './wait.ts';
+import { type AcquireRequest, LOOK_MS, namesOf, type Place, throughTheLine } from './wait.ts';
 
 /** Whose turn it is to change a service: past its pauses, through its line, to its lock. */
 
 /**
- * The lock, once it is this command's turn, with the id of the deployment that it is for. Without `queueing` it is
+ * The lock, once it is this command's turn, with the id of the deployment that it is for. Without `queueMode` it is
  * now or not at all: nobody overtakes those who wait.
  * @throws PAUSED; LOCKED while somebody else changes the service or waits to; CANCELLED when detached.
  */
-export async function takeTurn(session: Session, wanted: TurnWanted): Promise<Ticket> {
+export async function acquire(session: Session, wanted: AcquireRequest): Promise<Ticket> {
   const { service, detach } = wanted;
   const { locks, objects } = session.record;
   const signal = AbortSignal.any([session.signal, detach]);
@@ -27,7 +27,7 @@ export async function takeTurn(session: Session, wanted: TurnWanted): Promise<Ti
   const line = openLine({ env: session.env.name, objects, clock: session.clock, warn }, service, self);
   const place: Place = { session, wanted, signal, line, self };
   try {
-    if (wanted.queueing !== undefined) return await admitted(place, await throughTheLine(place));
+    if (wanted.queueMode !== undefined) return await admitted(place, await throughTheLine(place));
     await refuseToOvertake(place);
     const deployment = newUlid(session.clock.now());
     const lock = await locks.take({ service, command: wanted.command, deployment, signal });
@@ -41,7 +41,7 @@ export async function takeTurn(session: Session, wanted: TurnWanted): Promise<Ti
 }
 
 /** The lock alone, for what goes on with a deployment that had its turn. @throws LOCKED, CANCELLED. */
-export async function takeLock(
+export async function acquireLock(
   session: Session,
   { detach, ...wanted }: { service: string; command: string; deployment: string; detach: AbortSignal },
 ): Promise<Lock> {
@@ -62,7 +62,7 @@ export function refuseIfDetached(detach: AbortSignal): void {
 /** @throws PAUSED, saying who paused what, why, since when, and how it goes on. */
 async function refuseIfPaused(
   session: Session,
-  { service, command, despitePause }: Pick<TurnWanted, 'service' | 'command' | 'despitePause'>,
+  { service, command, despitePause }: Pick<AcquireRequest, 'service' | 'command' | 'despitePause'>,
 ): Promise<Pause | undefined> {
   const pause = await session.record.pauses.of(service);
   if (pause === undefined || despitePause) return pause;

@@ -37,7 +37,7 @@ export function openLine(
   service: string,
   self: string,
 ): WaitingLine {
-  const key = keys.line(env, service);
+  const key = keys.queue(env, service);
   let sightings: Sightings = new Map();
   const dead = () => deadIn(sightings, { now: clock.monotonic(), staleMs: STALE_MS, self });
 

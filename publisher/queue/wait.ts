@@ -17,7 +17,7 @@ const SAY_MS = 60_000;
 /** How long leaving the line may take, ms; without it the place is free a minute later. */
 const LEAVE_MS = 3000;
 
-export interface TurnWanted {
+export interface AcquireRequest {
   service: string;
   /** The verb. */
   command: string;
@@ -25,7 +25,7 @@ export interface TurnWanted {
   version?: string | undefined;
   reason?: string | undefined;
   /** Wait at the end of the line, or at its front. */
-  queueing?: Queueing;
+  queueMode?: QueueMode;
   /** Go on though it is paused: only a rollback may. */
   despitePause?: boolean | undefined;
   /** Aborted by Ctrl-C. */
@@ -33,11 +33,11 @@ export interface TurnWanted {
 }
 
 /** `--queue`, `--jump`. */
-export type Queueing = 'queue' | 'jump' | undefined;
+export type QueueMode = 'queue' | 'jump' | undefined;
 
 export interface Place {
   session: Session;
-  wanted: TurnWanted;
+  wanted: AcquireRequest;
   /** Aborts with the command, and with Ctrl-C. */
   signal: AbortSignal;
   line: WaitingLine;
@@ -50,7 +50,7 @@ export async function throughTheLine(place: Place): Promise<Ticket> {
   const { session, wanted, line, self } = place;
   const { who, origin, clock } = session;
   const began = clock.now();
-  const jumped = wanted.queueing === 'jump' ? (wanted.reason ?? '') : undefined;
+  const jumped = wanted.queueMode === 'jump' ? (wanted.reason ?? '') : undefined;
   const me: Waiting = {
     ...{ id: self, who, host: origin.host, pid: process.pid, command: wanted.command },
     ...{ version: wanted.version, since: new Date(began).toISOString(), beat: 0, jumped },

@@ -24,12 +24,12 @@ beforeAll(async () => {
 afterAll(() => fleet?.stop());
 
 const waiting = (): { who: string; version: string }[] => {
-  const stored = fleet.cloud.object(BUCKET, keys.line(ENV, NAME));
+  const stored = fleet.cloud.object(BUCKET, keys.queue(ENV, NAME));
   return JSON.parse(stored?.body.toString() ?? '{"waiting":[]}').waiting;
 };
 /** A sign of life of whoever waits to bring this version, as it would give one itself. */
 function beat(version: string): void {
-  const key = keys.line(ENV, NAME);
+  const key = keys.queue(ENV, NAME);
   const line = JSON.parse(fleet.cloud.object(BUCKET, key)?.body.toString() ?? '{}');
   for (const one of line.waiting) if (one.version === version) one.beat += 1;
   fleet.cloud.putObject(BUCKET, key, JSON.stringify(line));
@@ -70,7 +70,7 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
   clearInterval(beating);
   const looks = () =>
     next.asked().filter(({ operation, key, status }) => {
-      return operation === 'GetObject' && key === keys.line(ENV, NAME) && status !== undefined;
+      return operation === 'GetObject' && key === keys.queue(ENV, NAME) && status !== undefined;
     }).length;
   const looked = looks();
   // One may have been under way.

@@ -13,11 +13,11 @@ beforeEach(async () => {
 });
 afterEach(() => stage.close());
 
-const KEY = keys.line('dev', 'payments');
+const KEY = keys.queue('dev', 'payments');
 const waiting = () =>
   (stage.json(KEY) as { waiting: { who: string; version: string }[] } | undefined)?.waiting ?? [];
 const options = (version: string, change: Partial<DeployOptions> = {}): DeployOptions => ({
-  ...{ service: 'payments', version, wait: true, timeoutMs: 20_000, allowMissing: 0, queueing: 'queue' },
+  ...{ service: 'payments', version, wait: true, timeoutMs: 20_000, allowMissing: 0, queueMode: 'queue' },
   ...{ maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' }, detach: never(), ...change },
 });
 
@@ -87,7 +87,7 @@ describe('the line', () => {
     const release = await held();
     const first = await queued('1.0.0');
     await expect.poll(() => notes(first.session.events)).toHaveLength(1);
-    const jumper = await queued('1.1.0', { queueing: 'jump', reason: 'card payments fail' });
+    const jumper = await queued('1.1.0', { queueMode: 'jump', reason: 'card payments fail' });
     expect(waiting().map((one) => one.version)).toEqual(['1.1.0', '1.0.0']);
     await expect
       .poll(() => notes(first.session.events).join('\n'), { timeout: 10_000 })
@@ -101,24 +101,24 @@ describe('the line', () => {
 
   it('is not for passing by: a plain deploy is refused while somebody waits, though the lock is free', async () => {
     leftBehind(STALE_MS / 2);
-    await expect(deploy(await stage.open(), options('1.0.0', { queueing: undefined }))).rejects.toMatchObject(
-      {
-        code: 'LOCKED',
-        message: expect.stringContaining('others wait to change payments: mallory@ci (deploy 9, for'),
-        hint: expect.stringContaining('--queue joins the line'),
-      },
-    );
+    await expect(
+      deploy(await stage.open(), options('1.0.0', { queueMode: undefined })),
+    ).rejects.toMatchObject({
+      code: 'LOCKED',
+      message: expect.stringContaining('others wait to change payments: mallory@ci (deploy 9, for'),
+      hint: expect.stringContaining('--queue joins the line'),
+    });
     expect(await versions()).toEqual([]);
   });
 
   it('is pointed to where the lock is held', async () => {
     const release = await held();
-    await expect(deploy(await stage.open(), options('1.0.0', { queueing: undefined }))).rejects.toMatchObject(
-      {
-        code: 'LOCKED',
-        hint: expect.stringMatching(/^--queue waits for it; trigger-deploy watch 01/),
-      },
-    );
+    await expect(
+      deploy(await stage.open(), options('1.0.0', { queueMode: undefined })),
+    ).rejects.toMatchObject({
+      code: 'LOCKED',
+      hint: expect.stringMatching(/^--queue waits for it; trigger-deploy watch 01/),
+    });
     await release();
   });
 
@@ -157,7 +157,7 @@ describe('the dead in a line', () => {
     const clock = new HandClock();
     leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
-    await clock.during(deploy(session, options('1.0.0', { queueing: undefined })), 1000);
+    await clock.during(deploy(session, options('1.0.0', { queueMode: undefined })), 1000);
     expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
     expect(notes(session.events)[0]).toMatch(/mallory@ci.*give no sign of life; watching them for 1 min/);
     expect(waiting()).toEqual([]);
