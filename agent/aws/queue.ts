@@ -215,8 +215,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
       knownUrl = await findUrl(signal);
       if (knownUrl === undefined) return;
       const failures: unknown[] = [];
-      // A queue that stays would go on costing; a subscription that stays is swept by `gc`. So one of the two is
-      // taken away even if the other cannot be.
+      // Nothing else removes either of them: the queue is deleted even where the subscription cannot be removed.
       await subscription.remove(await arnOf(signal), signal).catch((error) => failures.push(error));
       await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: knownUrl }), { abortSignal: signal });
       if (failures.length > 0) throw awsError(failures[0], `unsubscribe the queue ${name} from ${topic}`);

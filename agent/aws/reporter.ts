@@ -2,7 +2,6 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Aws } from '../../shared/aws.ts';
 import type { Log } from '../../shared/log.ts';
 import { isReplyQueueName, keys } from '../../shared/names.ts';
-import { cleanTail, type Report } from '../../shared/report.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import { awsCall, orAborted } from './aws-call.ts';
 import { createReplySender } from './reply-sender.ts';
@@ -14,8 +13,6 @@ export interface AgentReporter extends Reporter {
 
 /** Objects of the record whose last write is remembered. */
 const REMEMBERED = 1000;
-/** What `shared/report.ts` lets pass, characters: a report that breaks it would be dropped by its reader. */
-const LIMITS = { message: 2048, note: 512 };
 
 /** One object of the record: its writes happen one after the other, and never go back. */
 interface ObjectWrites {
@@ -73,12 +70,12 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
   return {
     progress(message, replyTo) {
       const isReport = message.kind === 'report';
-      reply(message.env, replyTo, JSON.stringify(isReport ? withinLimits(message) : message), !isReport);
+      reply(message.env, replyTo, JSON.stringify(message), !isReport);
     },
 
     async deliver(report, replyTo, signal) {
       signal.throwIfAborted();
-      const body = JSON.stringify(withinLimits(report));
+      const body = JSON.stringify(report);
       reply(report.env, replyTo, body, true);
       const { env, service, deployment, instance } = report;
       await put(keys.report(env, service, deployment, instance), report.n, body, signal);
@@ -90,21 +87,5 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
     },
 
     close: (timeoutMs) => replies.close(timeoutMs),
-  };
-}
-
-/** The report within the limits of its schema, its log tail cleaned for a terminal. */
-function withinLimits(report: Report): Report {
-  const { note, error } = report;
-  return {
-    ...report,
-    ...(note !== undefined && { note: note.slice(0, LIMITS.note) }),
-    ...(error && {
-      error: {
-        ...error,
-        message: error.message.slice(0, LIMITS.message),
-        ...(error.detail !== undefined && { detail: cleanTail(error.detail) }),
-      },
-    }),
   };
 }

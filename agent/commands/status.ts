@@ -1,5 +1,6 @@
 import { asTriggerDeployError, messageOf } from '../../shared/errors.ts';
 import { agentQueueName } from '../../shared/names.ts';
+import { commandEnvironment } from '../deploy/command-environment.ts';
 import type { Identity } from '../deploy/ports.ts';
 import { brokenBy, type ServiceState } from '../deploy/state.ts';
 import type { Wiring } from './deps.ts';
@@ -134,7 +135,8 @@ async function lookAt(
       .then((found) => found.summary)
       .catch((error: unknown) => asTriggerDeployError(error).message),
   ]);
-  const expected = { service: name, version: version ?? '' };
+  const about = { service: name, version: version ?? '' };
+  const expected = { ...about, environment: commandEnvironment({ env: wiring.config.env, ...about }) };
   const checks = version === null ? [] : (wiring.config.services[name]?.checks ?? []);
   const probed = checks.map((one) => wiring.probe.probe(one, expected, AbortSignal.timeout(UNITS_WITHIN)));
   const known = new Set(releases.map((release) => release.version));

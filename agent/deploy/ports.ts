@@ -134,7 +134,10 @@ export interface ServiceManager {
   restart(signal: AbortSignal): Promise<ServiceStatus>;
   /** Stops and waits until it is down; at the stop timeout it is killed. @throws STOP_FAILED. */
   stop(signal: AbortSignal): Promise<void>;
-  /** The end of the service's own log since `since` (ms since the epoch), cleaned; empty when there is none. */
+  /**
+   * The end of the service's own log since `since` (ms since the epoch), raw, at most about 16 KiB; empty when there
+   * is none.
+   */
   logTail(since: number, signal: AbortSignal): Promise<string>;
 }
 
@@ -155,11 +158,15 @@ export type Check = {
 
 export interface HealthProbe {
   /** One try. An unhealthy service is an answer, not an error; only an aborted `signal` throws. */
-  probe(
-    check: Check,
-    expected: { service: string; version: string },
-    signal: AbortSignal,
-  ): Promise<{ ok: boolean; note: string }>;
+  probe(check: Check, expected: Expected, signal: AbortSignal): Promise<{ ok: boolean; note: string }>;
+}
+
+/** What a health check is to find. */
+export interface Expected {
+  service: string;
+  version: string;
+  /** Added to the environment of a command check. */
+  environment: Readonly<Record<string, string>>;
 }
 
 export interface Hook {

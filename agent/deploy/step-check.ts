@@ -1,7 +1,8 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { deadline, formatMs } from '../../shared/retry.ts';
+import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
-import type { Check } from './ports.ts';
+import type { Check, Expected } from './ports.ts';
 
 /** Probes come fast at first, for most services are up at once, and then once a second. ms */
 const FIRST_PAUSE = 50;
@@ -40,7 +41,7 @@ async function passAllChecks(run: DeploymentRun, version: string): Promise<void>
 
 /** Every check once: whether the service is healthy right now. */
 export async function passOnce(run: DeploymentRun, version: string): Promise<boolean> {
-  const expected = { service: run.service.name, version };
+  const expected = expectationOf(run, version);
   const answers = await Promise.all(
     run.service.checks.map((one) => run.ports.probe.probe(one, expected, run.signal)),
   );
@@ -53,7 +54,7 @@ async function passCheck(
   version: string,
   parent: AbortSignal,
 ): Promise<void> {
-  const expected = { service: run.service.name, version };
+  const expected = expectationOf(run, version);
   let last = 'never tried';
   let passed = 0;
   using bound = deadline(one.deadline, parent, describe(one));
@@ -107,6 +108,11 @@ export async function watch(run: DeploymentRun): Promise<void> {
     failedInARow = (await passOnce(run, run.active().order.version)) ? 0 : failedInARow + 1;
     if (failedInARow >= WATCH_FAILURES) throw watchFailed(`its checks failed ${failedInARow} times in a row`);
   }
+}
+
+function expectationOf(run: DeploymentRun, version: string): Expected {
+  const service = run.service.name;
+  return { service, version, environment: commandEnvironment({ env: run.identity.env, service, version }) };
 }
 
 function watchFailed(what: string): TriggerDeployError {

@@ -1,3 +1,4 @@
+import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { joinTraffic, leaveTraffic } from './drain-traffic.ts';
 import type { Hook } from './ports.ts';
@@ -64,13 +65,14 @@ async function runHooks(run: DeploymentRun, kind: 'beforeStop' | 'afterStart'): 
 
 function hookEnvironment(run: DeploymentRun): Record<string, string> {
   const { order, previous, direction } = run.active();
-  return {
-    TRIGGER_DEPLOY_DEPLOYMENT: order.deployment,
-    TRIGGER_DEPLOY_SERVICE: order.service,
-    TRIGGER_DEPLOY_VERSION: direction === 'forward' ? order.version : (previous ?? ''),
-    TRIGGER_DEPLOY_PREVIOUS: direction === 'forward' ? (previous ?? '') : order.version,
-    TRIGGER_DEPLOY_ACTION: direction === 'forward' ? order.action : 'rollback',
-    TRIGGER_DEPLOY_ENV: run.identity.env,
-    TRIGGER_DEPLOY_INSTANCE: run.identity.instance,
-  };
+  const isForward = direction === 'forward';
+  return commandEnvironment({
+    env: run.identity.env,
+    instance: run.identity.instance,
+    service: order.service,
+    version: isForward ? order.version : (previous ?? ''),
+    previous: isForward ? (previous ?? '') : order.version,
+    deployment: order.deployment,
+    action: isForward ? order.action : 'rollback',
+  });
 }

@@ -32,7 +32,7 @@ beforeAll(async () => {
         checks: [
           { http: { url, body: '"version":"{version}"', deadline: '20s' } },
           { tcp: { port: one.port } },
-          { command: { run: ['/bin/sh', '-c', 'test "$TD_SERVICE" = payments'] } },
+          { command: { run: ['/bin/sh', '-c', 'test "$TRIGGER_DEPLOY_SERVICE" = payments'] } },
         ],
         watch: '100ms',
         hooks: {

@@ -1,7 +1,6 @@
 import { truncate } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { cleanTail } from '../../../shared/report.ts';
 import { ignoreCode, makeDirectories, openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 
@@ -165,7 +164,7 @@ async function tailOf(path: string): Promise<string> {
   if (!handle) return '';
   try {
     const { size } = await handle.stat();
-    return cleanTail((await readRange(handle, Math.max(0, size - OUTPUT_LIMIT), OUTPUT_LIMIT)).toString());
+    return (await readRange(handle, Math.max(0, size - OUTPUT_LIMIT), OUTPUT_LIMIT)).toString();
   } finally {
     await handle.close();
   }

@@ -2,7 +2,6 @@ import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { cleanTail } from '../../../shared/report.ts';
 import {
   fsyncDirectory,
   ignoreCode,
@@ -91,7 +90,7 @@ export function createGuard(options: {
     if (text === undefined) return undefined;
     const [kind, code = '', reason = ''] = text.split('\n');
     if (kind === 'keep') return { kind };
-    return { kind: 'back', code, reason, detail: cleanTail((await read('detail')) ?? '') };
+    return { kind: 'back', code, reason, detail: (await read('detail')) ?? '' };
   }
 
   const isUnderWay = async () => (await lstatIfAny(unit)) !== undefined;

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
-import { cleanTail, DETAIL_LIMIT } from '../../../shared/report.ts';
+import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
@@ -148,7 +148,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
       if (!mark && mtimeMs < since) return '';
       const from = mark && !rotated ? mark.size : 0;
       const start = Math.max(from, size - DETAIL_LIMIT);
-      return cleanTail((await readRange(handle, start, DETAIL_LIMIT)).toString('utf8'));
+      return (await readRange(handle, start, DETAIL_LIMIT)).toString('utf8');
     } finally {
       await handle.close();
     }

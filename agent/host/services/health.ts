@@ -3,7 +3,7 @@ import { get as httpsGet } from 'node:https';
 import { connect } from 'node:net';
 import { messageOf } from '../../../shared/errors.ts';
 import { deadline, formatMs } from '../../../shared/retry.ts';
-import type { Check, HealthProbe } from '../../deploy/ports.ts';
+import type { Check, Expected, HealthProbe } from '../../deploy/ports.ts';
 import { systemCode } from '../fs/durable-files.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 import { argvFor, parseShow } from './systemd.ts';
@@ -11,7 +11,6 @@ import { argvFor, parseShow } from './systemd.ts';
 /** One try of one health check. Whatever is wrong with the service is a note, never an exception. */
 
 type Of<K extends Check['kind']> = Extract<Check, { kind: K }>;
-type Expected = { service: string; version: string };
 type Answer = { ok: boolean; note: string };
 
 /** A health page says what it has to say at the start. */
@@ -114,7 +113,7 @@ async function command(
     timeout: 2 * check.timeout + 1000,
     killAfter: 1000,
     user: check.user,
-    env: { TD_SERVICE: expected.service, TD_VERSION: expected.version },
+    env: expected.environment,
   });
   if (exitCode === null) return { ok: false, note: 'command ended by a signal' };
   return { ok: exitCode === 0, note: `command exit ${exitCode}` };
@@ -131,7 +130,7 @@ async function systemd(check: Of<'systemd'>, signal: AbortSignal): Promise<Answe
   return { ok: active === 'active', note: `systemd ${active} (${sub})` };
 }
 
-function filledIn(text: string, { service, version }: Expected): string {
+function filledIn(text: string, { service, version }: Pick<Expected, 'service' | 'version'>): string {
   return text.replaceAll('{version}', () => version).replaceAll('{service}', () => service);
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
-import { cleanTail } from '../../../shared/report.ts';
+import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { runCommand } from '../process/run-command.ts';
@@ -208,7 +208,7 @@ export function createSystemdManager(options: {
 
   async function logTail(since: number, signal: AbortSignal): Promise<string> {
     try {
-      return cleanTail((await call(argvFor.log(unit, since), signal)).stdout);
+      return (await call(argvFor.log(unit, since), signal)).stdout.slice(-DETAIL_LIMIT);
     } catch (error) {
       signal.throwIfAborted();
       if (isCode(error, 'COMMAND_FAILED')) return '';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Aws } from '../../../../shared/aws.ts';
 import { keys } from '../../../../shared/names.ts';
-import { type InstanceRecord, report } from '../../../../shared/report.ts';
+import type { InstanceRecord } from '../../../../shared/report.ts';
 import { BUCKET, NEVER, rejection } from '../../../support/aws/fixture.ts';
 import {
   DEPLOYMENT,
@@ -98,19 +98,6 @@ describe('deliver', () => {
     release();
     await Promise.all([accepted, ending]);
     expect(recordOf(cloud)).toMatchObject({ n: 2 });
-  });
-
-  test('a log tail of any size and kind becomes a report that its readers accept', async () => {
-    const { cloud, reporter } = await reporterAndCloud();
-    const error = {
-      code: 'CHECK_FAILED',
-      message: 'x'.repeat(5000),
-      detail: `${'\u001b[31mé\u0007"'.repeat(100_000)}the end`,
-    };
-    await reporter.deliver(reportOf(4, 'rolled-back', { error, note: 'y'.repeat(5000) }), undefined, NEVER);
-    const kept = report.parse(recordOf(cloud));
-    expect(Buffer.byteLength(kept.error?.detail ?? '')).toBeLessThanOrEqual(16 * 1024);
-    expect(kept.error?.detail).toMatch(/the end$/);
   });
 });
 

@@ -116,7 +116,7 @@ describe('an order', () => {
     ['when nothing waits', EMPTY],
     ['while another is active', withWaiting(active(), orderOf('1.2'))],
   ])('does not begin %s', (_, state) => {
-    expect(() => started(state, CONTEXT)).toThrow('begun');
+    expect(() => started(state, CONTEXT)).toThrow('started');
   });
 
   test.each(['failed', 'rolled-back', 'broken'] as const)(
@@ -162,8 +162,8 @@ describe('the active deployment', () => {
   });
 
   test('must be there to be moved or finished', () => {
-    expect(() => withActive(EMPTY, { n: 1 })).toThrow('moved');
-    expect(() => withActiveEnded(EMPTY, 'failed', reportOf(ORDER, 'failed'))).toThrow('finished');
+    expect(() => withActive(EMPTY, { n: 1 })).toThrow('withActive');
+    expect(() => withActiveEnded(EMPTY, 'failed', reportOf(ORDER, 'failed'))).toThrow('withActiveEnded');
   });
 
   test.each(PROGRESS_STATES)(

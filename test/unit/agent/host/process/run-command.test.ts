@@ -116,10 +116,13 @@ test("the agent's credentials and its line to systemd are withheld, the rest is 
   vi.stubEnv('AWS_CONTAINER_AUTHORIZATION_TOKEN', 'secret');
   vi.stubEnv('AWS_REGION', 'eu-west-1');
   onTestFinished(() => void vi.unstubAllEnvs());
-  const { stdout } = await runCommand(['/usr/bin/env'], { ...quick, env: { TD_VERSION: '1.4.2' } });
+  const { stdout } = await runCommand(['/usr/bin/env'], {
+    ...quick,
+    env: { TRIGGER_DEPLOY_VERSION: '1.4.2' },
+  });
   expect(stdout).not.toMatch(/NOTIFY|WATCHDOG|secret/i);
   expect(stdout).toContain('AWS_REGION=eu-west-1\n');
-  expect(stdout).toContain('TD_VERSION=1.4.2\n');
+  expect(stdout).toContain('TRIGGER_DEPLOY_VERSION=1.4.2\n');
 });
 
 test('a command runs where it is told to', async () => {

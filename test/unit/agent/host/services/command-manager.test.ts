@@ -191,7 +191,7 @@ test('the log tail begins where the last start did', async () => {
   const since = Date.now();
   await service.restart(calm);
   await appendFile(log, 'and \u001b[31mmore\n');
-  await expect.poll(() => service.logTail(since, calm)).toBe('new line\nand more\n');
+  await expect.poll(() => service.logTail(since, calm)).toBe('new line\nand \u001b[31mmore\n');
   await rename(log, `${log}.1`);
   expect(await service.logTail(since, calm)).toBe('');
   await writeFile(log, 'rotated\n');

@@ -7,7 +7,11 @@ import { calm } from '../../../../support/host/clock.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
 
 const probe = createHealthProbe();
-const expected = { service: 'payments', version: '1.4.2' };
+const expected = {
+  service: 'payments',
+  version: '1.4.2',
+  environment: { TRIGGER_DEPLOY_SERVICE: 'payments', TRIGGER_DEPLOY_VERSION: '1.4.2' },
+};
 const patience = { successes: 1, deadline: 1000, timeout: 2000 };
 type Spec = Check extends infer One ? (One extends Check ? Omit<One, keyof typeof patience> : never) : never;
 
@@ -138,7 +142,12 @@ test('a TCP port that opens passes', async () => {
 });
 
 test('a command passes by its exit code, and knows the service and the version', async () => {
-  const run = ['/bin/sh', '-c', 'test "$TD_SERVICE $TD_VERSION $0" = "payments 1.4.2 1.4.2"', '{version}'];
+  const run = [
+    '/bin/sh',
+    '-c',
+    'test "$TRIGGER_DEPLOY_SERVICE $TRIGGER_DEPLOY_VERSION $0" = "payments 1.4.2 1.4.2"',
+    '{version}',
+  ];
   expect(await tried({ kind: 'command', run })).toEqual({ ok: true, note: 'command exit 0' });
   expect(await tried({ kind: 'command', run: ['/bin/false'] })).toEqual({
     ok: false,

@@ -11,8 +11,12 @@ const hook = (script: string, more = {}) => ({
 });
 
 test("a hook that ends well sees the deployment's variables, and its own over them", async () => {
-  const check = 'test "$TD_VERSION" = 1.4.2 && test "$PORT" = 8080';
-  await hooks.run(hook(check, { environment: { PORT: '8080' } }), { TD_VERSION: '1.4.2', PORT: '1' }, calm);
+  const check = 'test "$TRIGGER_DEPLOY_VERSION" = 1.4.2 && test "$PORT" = 8080';
+  await hooks.run(
+    hook(check, { environment: { PORT: '8080' } }),
+    { TRIGGER_DEPLOY_VERSION: '1.4.2', PORT: '1' },
+    calm,
+  );
 });
 
 test('a hook that fails is named with its exit code, and what it said is the detail', async () => {

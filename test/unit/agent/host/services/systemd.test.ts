@@ -11,6 +11,8 @@ import {
 import { calm, sleepingClock } from '../../../../support/host/clock.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
 
+/** As journalctl prints it: the report is cleaned when it is built. */
+const RAW_LOG = 'Exception in \u001b[31mmain\u001b[0m\n';
 const shown = (fields: Record<string, string | number>) =>
   `${Object.entries({
     LoadState: 'loaded',
@@ -151,7 +153,7 @@ test('a unit that fails is failed at once, with the end of its own log', async (
   await expect(unit.restart(calm)).rejects.toMatchObject({
     code: 'START_FAILED',
     message: 'pay.service did not start: failed (failed), result exit-code',
-    detail: 'Exception in main\n',
+    detail: RAW_LOG,
   });
   expect(clock.monotonic()).toBe(0);
 });
@@ -219,7 +221,7 @@ test('where there is no systemd, each call fails with its own code', async () =>
 
 test('the log tail is clean, and empty when there is no journal', async () => {
   const { unit } = await manager([shown({})]);
-  expect(await unit.logTail(0, calm)).toBe('Exception in main\n');
+  expect(await unit.logTail(0, calm)).toBe(RAW_LOG);
   process.env.PATH = '/nowhere';
   expect(await unit.logTail(0, calm)).toBe('');
 });

@@ -1,0 +1,28 @@
+/**
+ * The environment variables that the agent adds for commands of the config: hooks, command checks and the commands of
+ * a `command` manager. The one list of them; docs/OPERATIONS.md describes each.
+ */
+const VARIABLES = {
+  /** The environment: `dev`. */
+  env: 'TRIGGER_DEPLOY_ENV',
+  service: 'TRIGGER_DEPLOY_SERVICE',
+  /** Hooks and checks: the version that is to run, or runs. During a rollback that is the old one. */
+  version: 'TRIGGER_DEPLOY_VERSION',
+  /** Hooks: the version that is replaced; empty on a first deploy. */
+  previous: 'TRIGGER_DEPLOY_PREVIOUS',
+  /** Hooks: the deployment's id. */
+  deployment: 'TRIGGER_DEPLOY_DEPLOYMENT',
+  /** Hooks: `deploy`, `rollback` or `restart`. */
+  action: 'TRIGGER_DEPLOY_ACTION',
+  /** Hooks: the instance's id. */
+  instance: 'TRIGGER_DEPLOY_INSTANCE',
+} as const;
+
+export type CommandValues = { [value in keyof typeof VARIABLES]?: string };
+
+/** The variables for the values that are given. A variable of the same name in the config takes precedence. */
+export function commandEnvironment(values: CommandValues): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).map(([value, text]) => [VARIABLES[value as keyof CommandValues], text]),
+  );
+}
