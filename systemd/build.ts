@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
 import { bundle, PROGRAMS, type ProgramName, root } from './bundle.ts';
 
-/** `npm run build`: each program as dist/NAME.js, with its source map beside it. */
+/** `npm run build`: writes each program to dist/NAME.js, with its source map beside it. */
 
 for (const name of Object.keys(PROGRAMS) as ProgramName[]) {
   const outfile = join(root, 'dist', `${name}.js`);

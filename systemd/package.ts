@@ -7,15 +7,15 @@ import { ARCHITECTURES } from './node-binary.ts';
 import { PACKAGES, type PackageKind } from './packages.ts';
 
 /**
- * `npm run package`: the .deb packages of both programs and the agent's .tar.gz, for each architecture, in dist/.
+ * `npm run package`: makes the .deb packages of both programs and the agent's .tar.gz, for each architecture, in dist/.
  * The same sources give the same bytes.
  */
 
 const { values } = parseArgs({
   options: {
-    /** Another version than package.json's. */
+    /** A version other than the one in package.json. */
     version: { type: 'string', default: packageJson.version },
-    /** One architecture, or one kind of package, only. */
+    /** Only these architectures, or these kinds of package. */
     arch: { type: 'string', multiple: true, default: [...ARCHITECTURES] },
     only: { type: 'string', multiple: true, default: Object.keys(PACKAGES) },
     out: { type: 'string', default: join(root, 'dist') },
@@ -25,7 +25,7 @@ const { values } = parseArgs({
 const known = <T extends string>(given: string[], all: readonly T[], what: string): T[] =>
   given.map((name) => {
     const found = all.find((one) => one === name);
-    if (found === undefined) throw new Error(`--${what} is one of ${all.join(', ')}, not ${name}`);
+    if (found === undefined) throw new Error(`--${what} must be one of ${all.join(', ')}, not ${name}`);
     return found;
   });
 

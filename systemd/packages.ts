@@ -5,20 +5,20 @@ import { buildDeb } from './deb.ts';
 import { type Architecture, nodeDirectory } from './node-binary.ts';
 import { copy, EPOCH, manualPage, type Tree, template, writeTree } from './tree.ts';
 
-/** What the packages hold. */
+/** The contents of the packages. */
 
 export interface PackageOptions {
   version: string;
   architecture: Architecture;
-  /** Where the package goes. */
+  /** The directory for the finished package. */
   out: string;
   /** An empty directory to work in. */
   directory: string;
 }
 
-/** Node's own needs, by the versions of the symbols that its binary asks for. */
+/** The libraries that Node needs, from the symbol versions of its binary. */
 const NODE_DEPENDS = 'libc6 (>= 2.28), libgcc-s1 (>= 3.4) | libgcc1, libstdc++6 (>= 5.2)';
-/** The names that Node's releases, and so people, know the architectures by. */
+/** The architecture names of Node's releases, used in the name of the tarball. */
 const MACHINES = { amd64: 'x64', arm64: 'arm64' } as const;
 
 /** Each resolves to the path of the package it made. */
@@ -42,13 +42,14 @@ export const PACKAGES = {
           prerm: await script('prerm'),
           postrm: await script('postrm'),
         },
-        description: `deploys what is announced for the services of this instance
-The agent of trigger-deploy: it receives signed announcements from its own SQS
-queue, fetches the version from S3, switches, restarts, checks and reports, and
-puts the old version back when the new one fails. It carries its own Node.
+        description: `deploys announced versions of the services of this instance
+The agent of trigger-deploy receives signed announcements from its own SQS
+queue, downloads the version from S3, switches to it, restarts the service,
+checks its health and reports the result. If the new version fails, it rolls
+back. The package includes its own Node.
 .
-Nothing starts until /etc/trigger-deploy/agent.yaml is written and
-trigger-deploy-agent.service enabled.`,
+The agent does not start until /etc/trigger-deploy/agent.yaml is written and
+trigger-deploy-agent.service is enabled.`,
       },
       join(directory, 'tree'),
     );
@@ -67,17 +68,17 @@ trigger-deploy-agent.service enabled.`,
         section: 'admin',
         depends: NODE_DEPENDS,
         recommends: 'ca-certificates',
-        description: `brings a new version onto long-lived EC2 instances
-The publisher of trigger-deploy: it pushes versions to S3, announces deployments
-over SNS, follows them on every instance and settles what comes of them. It
-carries its own Node.`,
+        description: `deploys new versions to long-lived EC2 instances
+The publisher of trigger-deploy pushes versions to S3, announces deployments
+over SNS, follows them on every instance and records the result. The package
+includes its own Node.`,
       },
       join(directory, 'tree'),
     );
     return file;
   },
 
-  /** The agent for distributions without dpkg: the same files, and a script that puts them in place. */
+  /** The agent for distributions without dpkg: the same files, and a script that installs them. */
   tarball: async ({ version, architecture, out, directory }: PackageOptions): Promise<string> => {
     const name = `trigger-deploy-agent-${version}-linux-${MACHINES[architecture]}`;
     const file = join(out, `${name}.tar.gz`);
@@ -119,7 +120,7 @@ async function agentTree(version: string, architecture: Architecture, directory:
   ]);
 }
 
-/** What both programs have: Node, the bundle, a command, a manual page, the licences. */
+/** The files that both packages have: Node, the bundle, a command, a manual page, the licences. */
 async function programTree(
   kind: 'agent' | 'publisher',
   version: string,

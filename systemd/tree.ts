@@ -4,27 +4,27 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from './bundle.ts';
 
-/** The files of a package before it is one: what lies where, with which mode, on no particular day. */
+/** The files of a package before it is built: path, mode and content, with fixed times. */
 
 export interface File {
   mode: number;
   content: Buffer | { copyOf: string };
 }
-/** By path, absolute on the instance. */
+/** Files by absolute path on the instance. */
 export type Tree = Map<string, File>;
 
-/** Every file of every package is of this time (s): the same sources give the same bytes, whenever they are built. */
+/** The time of every file in every package, s since the epoch: the same sources give the same bytes at any time. */
 export const EPOCH = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600); // 2026-01-01
 
 export const text = (content: string, mode = 0o644): File => ({ mode, content: Buffer.from(content) });
 export const copy = (path: string, mode = 0o644): File => ({ mode, content: { copyOf: join(root, path) } });
 
-/** `{version}` in the source stands for the version. */
+/** Replaces `{version}` in the source by the version. */
 export async function template(path: string, version: string, mode = 0o644): Promise<File> {
   return text((await readFile(join(root, path), 'utf8')).replaceAll('{version}', version), mode);
 }
 
-/** Policy 12.1: manual pages are compressed, without name and time. */
+/** Debian policy 12.1: manual pages are compressed, without name and time. */
 export async function manualPage(path: string, version: string): Promise<File> {
   const { content } = await template(path, version);
   return { mode: 0o644, content: gzipSync(content as Buffer, { level: 9 }) };
@@ -38,14 +38,14 @@ export async function writeTree(tree: Tree, directory: string): Promise<void> {
     else await copyFile(content.copyOf, target, constants.COPYFILE_FICLONE);
     await chmod(target, mode);
   }
-  await settle(directory);
+  await fixModesAndTimes(directory);
 }
 
-/** Modes of directories and all times, whatever umask and clock of the machine that builds. */
-async function settle(directory: string): Promise<void> {
+/** Sets the modes of directories and all times, independent of the umask and the clock of the building machine. */
+async function fixModesAndTimes(directory: string): Promise<void> {
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) await settle(path);
+    if (entry.isDirectory()) await fixModesAndTimes(path);
     else await lutimes(path, EPOCH, EPOCH);
   }
   await chmod(directory, 0o755);

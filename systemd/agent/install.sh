@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs trigger-deploy-agent {version} where there is no dpkg (Amazon Linux), or takes it away again. As root.
+# Installs trigger-deploy-agent {version} on systems without dpkg (Amazon Linux), or removes it. Run it as root.
 #
-#   ./install.sh            install, or upgrade: the config is kept, an agent that runs is restarted
-#   ./install.sh --remove   stop it and remove its files; config and state stay
-#   ./install.sh --purge    remove config and state, too; what it deployed runs on
+#   ./install.sh            install or upgrade: keeps the config, restarts a running agent
+#   ./install.sh --remove   stop the agent and remove its files; config and state stay
+#   ./install.sh --purge    also remove config and state; deployed services continue to run
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,7 +19,7 @@ has_systemd() { [ -d /run/systemd/system ]; }
 files() { (cd "$here/files" && find . -type f | sed 's/^\.//'); }
 
 install_files() {
-  # A file is replaced by a rename: an agent that runs keeps the one it has open.
+  # Each file is replaced by a rename: a running agent keeps the file that it has open.
   files | while read -r path; do
     if [ "$path" = "$config" ] && [ -e "$path" ]; then continue; fi
     mkdir -p "$(dirname "$path")"
@@ -44,21 +44,21 @@ purge() {
   rmdir /etc/trigger-deploy 2>/dev/null || true
 }
 
-[ "$(id -u)" -eq 0 ] || fail 'run it as root'
+[ "$(id -u)" -eq 0 ] || fail 'run this script as root'
 if command -v dpkg >/dev/null && dpkg -s trigger-deploy-agent >/dev/null 2>&1; then
-  fail 'trigger-deploy-agent is installed by dpkg: use the .deb'
+  fail 'trigger-deploy-agent was installed by dpkg: use the .deb package'
 fi
 
 case "${1-}" in
   '')
     "$here/files/usr/lib/trigger-deploy-agent/node" --version >/dev/null ||
-      fail 'its Node does not run here: it needs glibc 2.28 (Amazon Linux 2023, not 2) and this architecture'
+      fail 'the included Node does not run here: it needs glibc 2.28 (Amazon Linux 2023, not 2) and this architecture'
     install_files
     if has_systemd; then
       systemctl daemon-reload
       systemctl --no-block try-restart trigger-deploy-agent.service
     fi
-    printf 'installed. Next: %s, trigger-deploy-agent check, systemctl enable --now trigger-deploy-agent\n' "$config"
+    printf 'installed. Next: edit %s, run trigger-deploy-agent check, then systemctl enable --now trigger-deploy-agent\n' "$config"
     ;;
   --remove | --purge)
     remove_files

@@ -116,7 +116,7 @@ test('the time of a new agent begins when it starts, however long the old one ta
 test('a new agent that says nothing in its time is taken back', async () => {
   const { verdict, installed } = await guard({ onRestart: BEGINS });
   expect(verdict.slice(0, 2)).toEqual(['back', 'START_FAILED']);
-  expect(verdict[2]).toBe('agent 2.0.0 did not prove itself within 100 s');
+  expect(verdict[2]).toBe('agent 2.0.0 did not reach AWS within 100 s');
   expect(installed).toBe('installed 1.0.0\n');
 });
 
@@ -124,7 +124,7 @@ test('a new agent that dies once is taken back', async () => {
   const { verdict, installed } = await guard({
     onRestart: `${BEGINS}; printf 'NRestarts=0\\nSubState=auto-restart\\n' >"$WORLD/sub-state"`,
   });
-  expect(verdict[2]).toBe('agent 2.0.0 died before it had proven itself');
+  expect(verdict[2]).toBe('agent 2.0.0 crashed before it had reached AWS');
   expect(installed).toBe('installed 1.0.0\n');
 });
 
@@ -167,7 +167,7 @@ test('on a full disk the first verdict is repeated until it is written, and neve
     onSleep: `if [ $n = 3 ]; then echo NRestarts=0 >"$WORLD/sub-state"; fi
       if [ $n = 20 ]; then rmdir "$STATE/verdict.guard.new"; fi`,
   });
-  expect(verdict[2]).toBe('agent 2.0.0 died before it had proven itself');
+  expect(verdict[2]).toBe('agent 2.0.0 crashed before it had reached AWS');
   const begin = calls.findIndex((call) => call.startsWith('systemctl restart'));
   const end = calls.indexOf('systemctl stop --no-block agent.service');
   const turns = calls.slice(begin + 1, end);
