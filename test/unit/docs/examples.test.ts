@@ -77,3 +77,13 @@ test('every key of trigger-deploy.yaml is in the config reference', () => {
   );
   expect(keys.filter((key) => !new RegExp(`\`[^\`]*\\b${key}\\b`).test(reference))).toEqual([]);
 });
+
+test('every variable of hooks and checks is in the table of OPERATIONS, and no other', () => {
+  const source = readFileSync('agent/deploy/command-environment.ts', 'utf8');
+  const set = [...source.matchAll(/'(TRIGGER_DEPLOY_\w+)'/g)].map(([, name]) => name);
+  const [, rest = ''] = readFileSync('docs/OPERATIONS.md', 'utf8').split(
+    '\n### Environment of hooks and checks\n',
+  );
+  const table = [...(rest.split('\n### ')[0] ?? '').matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
+  expect(table.toSorted()).toEqual(set.toSorted());
+});

@@ -6,7 +6,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PACKAGES, type PackageKind } from '../../../systemd/packages.ts';
 
-/** The packages as `npm run package` makes them, for one architecture. */
+/** The packages that `npm run package` makes, for one architecture. */
 
 let out: string;
 let agent: string;
@@ -30,7 +30,7 @@ const digest = async (file: string) =>
     .update(await readFile(file))
     .digest('hex');
 
-test('two builds give the same bytes, whatever the umask', async () => {
+test('two builds give the same bytes, independent of the umask', async () => {
   const before = process.umask(0o077);
   try {
     expect(await digest(await build('agent', 'second'))).toBe(await digest(agent));
@@ -39,12 +39,12 @@ test('two builds give the same bytes, whatever the umask', async () => {
   }
 }, 120_000);
 
-test('everything belongs to root, and only root may write it', async () => {
+test('every file belongs to root, and only root can write it', async () => {
   const lines = (await dpkgDeb('--contents', agent)).split('\n');
   for (const line of lines) expect(line).toMatch(/^[d-]r[w-][x-]r-[x-]r-[x-] root\/root /);
 });
 
-test('the agent needs nothing: its own Node, one program, its unit, the guard of its updates', async () => {
+test('the agent package contains Node, the program, the unit, the guard and the manual page', async () => {
   const names = (await dpkgDeb('--contents', agent)).split('\n').map((line) => line.split(/\s+/).at(-1));
   expect(names).toEqual(
     expect.arrayContaining([
@@ -58,24 +58,24 @@ test('the agent needs nothing: its own Node, one program, its unit, the guard of
   );
 });
 
-test('the config is a conffile, and names the version of the package nowhere', async () => {
+test('the config is a conffile and does not contain the package version', async () => {
   expect(await dpkgDeb('--info', agent, 'conffiles')).toBe('/etc/trigger-deploy/agent.yaml');
   expect(await readFile('systemd/agent/agent.yaml', 'utf8')).not.toContain('{version}');
 });
 
-test('the control file says what dpkg has to know', async () => {
+test('the control file has name, version and architecture', async () => {
   expect(await dpkgDeb('--field', agent, 'Package', 'Version', 'Architecture')).toBe(
     'Package: trigger-deploy-agent\nVersion: 1.2.3\nArchitecture: amd64',
   );
 });
 
-test('the checksums are those of the files', async () => {
+test('the checksums match the files', async () => {
   const directory = join(out, 'unpacked');
   await dpkgDeb('--raw-extract', agent, directory);
   await execa('md5sum', ['--check', '--strict', '--quiet', 'DEBIAN/md5sums'], { cwd: directory });
 });
 
-test('the unit takes every capability away, or says why not', async () => {
+test('the unit drops every capability or gives a reason to keep it', async () => {
   const unit = await readFile('systemd/agent/trigger-deploy-agent.service', 'utf8');
   // capabilities(7)
   const all = `AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE
@@ -86,12 +86,12 @@ test('the unit takes every capability away, or says why not', async () => {
   for (const name of all.split(/\s+/)) expect(unit).toMatch(new RegExp(`\\bCAP_${name}\\b`));
 });
 
-test('scripts and guard are shell that a POSIX sh reads', async () => {
+test('a POSIX sh parses all scripts', async () => {
   for (const name of ['postinst', 'prerm', 'postrm', 'install.sh', 'self-update', 'trigger-deploy-agent'])
     await execa('sh', ['-n', join('systemd/agent', name)]);
 });
 
-test('the tarball holds the same files, and the script that puts them in place', async () => {
+test('the tarball contains the same files and install.sh', async () => {
   const file = await build('tarball', 'first');
   const { stdout } = await execa('tar', ['-tzf', file]);
   const top = 'trigger-deploy-agent-1.2.3-linux-x64';

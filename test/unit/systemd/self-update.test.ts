@@ -6,13 +6,13 @@ import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../../support/host/temporary.ts';
 
-/** The guard itself, with systemctl, dpkg and sleep in the place of systemd's, dpkg's and the time's. */
+/** Runs the guard script with fakes of systemctl, dpkg, sleep and the clock. */
 
 const GUARD = fileURLToPath(new URL('../../../systemd/agent/self-update', import.meta.url));
 const OLD = 'a0a0';
 const NEW = 'b1b1';
 
-/** Each reads and changes files of one directory: what the unit is like, which version is installed. */
+/** The fakes keep their state in files of one directory: the state of the unit, the installed version. */
 const PROGRAMS = {
   systemctl: `
 echo "systemctl $*" >>"$WORLD/calls"
@@ -30,7 +30,7 @@ for file; do :; done
 sed 's/^/installed /' "$file" >"$WORLD/installed"`,
   'dpkg-query': `cat "$WORLD/installed"`,
   sync: 'exit 0',
-  // Time passes by these alone, 10 s each; what happens meanwhile is in on-sleep, where n says which sleep it is.
+  // Only sleeps advance the clock, 10 s each; on-sleep runs in each, with its number in n.
   sleep: `
 echo sleep >>"$WORLD/calls"
 n=$(grep -c '^sleep' "$WORLD/calls")
@@ -39,13 +39,13 @@ echo "$((n * 10)).00 0.00" >"$WORLD/uptime"
 };
 
 interface World {
-  /** Lines of shell, run when the unit is restarted, when dpkg begins, and at each sleep. */
+  /** Shell lines that run when the unit is restarted, when dpkg starts, and at each sleep. */
   onRestart?: string;
   onDpkg?: string;
   onSleep?: string;
-  /** Where an earlier run of the guard came to. */
+  /** The progress of an earlier run of the guard. */
   phase?: string;
-  /** The agent that runs. */
+  /** The running agent. */
   pid?: number | undefined;
 }
 
@@ -53,7 +53,7 @@ interface World {
 const WITHIN = 100;
 const STOPS_WITHIN = 300;
 
-/** Runs the guard from its beginning to its end in a world of its own. */
+/** Runs the guard until it ends, in a directory of its own. */
 async function guard(world: World) {
   const root = await temporaryDirectory();
   const [state, bin] = [join(root, 'state'), join(root, 'bin')];
@@ -101,9 +101,9 @@ WITHIN=${WITHIN}\nSTOPS_WITHIN=${STOPS_WITHIN}\nLOCK_WITHIN=60\n`;
 
 const BEGINS = `echo ${NEW} >"$WORLD/invocation"`;
 
-test('the time of a new agent begins when it starts, however long the old one takes to end', async () => {
+test('the time limit of a new agent begins when it starts, however long the old one takes to stop', async () => {
   const { verdict, installed, calls } = await guard({
-    // An old one that dies while it is ended is no death of the new one.
+    // A crash of the old agent while it stops does not count as a crash of the new one.
     onRestart: 'printf "NRestarts=1\\nSubState=stop-sigterm\\n" >"$WORLD/sub-state"',
     onSleep: `if [ $n = 25 ]; then ${BEGINS}; echo NRestarts=0 >"$WORLD/sub-state"; fi
       if [ $n = 33 ]; then echo keep >"$STATE/verdict"; fi`,
@@ -113,14 +113,14 @@ test('the time of a new agent begins when it starts, however long the old one ta
   expect(calls.filter((call) => call.startsWith('systemctl restart'))).toHaveLength(1);
 });
 
-test('a new agent that says nothing in its time is taken back', async () => {
+test('the old agent is restored if the new one gives no verdict in time', async () => {
   const { verdict, installed } = await guard({ onRestart: BEGINS });
   expect(verdict.slice(0, 2)).toEqual(['back', 'START_FAILED']);
   expect(verdict[2]).toBe('agent 2.0.0 did not reach AWS within 100 s');
   expect(installed).toBe('installed 1.0.0\n');
 });
 
-test('a new agent that dies once is taken back', async () => {
+test('the old agent is restored if the new one crashes once', async () => {
   const { verdict, installed } = await guard({
     onRestart: `${BEGINS}; printf 'NRestarts=0\\nSubState=auto-restart\\n' >"$WORLD/sub-state"`,
   });
@@ -128,14 +128,14 @@ test('a new agent that dies once is taken back', async () => {
   expect(installed).toBe('installed 1.0.0\n');
 });
 
-test('a new agent that is never started is given up once the old one must have ended', async () => {
+test('the old agent is restored if the new one is not started after the old one must have stopped', async () => {
   const { verdict, installed } = await guard({});
   expect(verdict.slice(0, 2)).toEqual(['back', 'START_FAILED']);
   expect(verdict[2]).toBe('agent 2.0.0 was not started within 300 s');
   expect(installed).toBe('installed 1.0.0\n');
 });
 
-test('a guard that begins anew asks for the restart again, unless the new agent has begun', async () => {
+test('a restarted guard repeats the restart, unless the new agent has started', async () => {
   const restarts = async (phase: string) => {
     const world = { phase, onSleep: `${BEGINS}; echo keep >"$STATE/verdict"` };
     const { calls } = await guard(world);
@@ -146,7 +146,7 @@ test('a guard that begins anew asks for the restart again, unless the new agent 
   expect(await restarts('of before')).toBe(0);
 });
 
-test('an agent has its own time to end before it is killed: it may wait for a hook', async () => {
+test('an agent is killed only after its own stop timeout, because it may wait for a hook', async () => {
   const agent = spawn('/bin/sleep', ['1000'], { stdio: 'ignore' });
   onTestFinished(() => void agent.kill());
   const { calls, installed } = await guard({
@@ -160,9 +160,9 @@ test('an agent has its own time to end before it is killed: it may wait for a ho
   expect(installed).toBe('installed 1.0.0\n');
 });
 
-test('on a full disk the first verdict is repeated until it is written, and never without a pause', async () => {
+test('on a full disk the first verdict is retried with a pause until it is written', async () => {
   const { verdict, calls } = await guard({
-    // A directory where the verdict would be written: no room for it.
+    // A directory at the path of the verdict makes the write fail, like a full disk.
     onRestart: `${BEGINS}; mkdir "$STATE/verdict.guard.new"; echo NRestarts=1 >"$WORLD/sub-state"`,
     onSleep: `if [ $n = 3 ]; then echo NRestarts=0 >"$WORLD/sub-state"; fi
       if [ $n = 20 ]; then rmdir "$STATE/verdict.guard.new"; fi`,
@@ -175,7 +175,7 @@ test('on a full disk the first verdict is repeated until it is written, and neve
   expect(turns.filter((call) => call !== 'sleep').length).toBeLessThan(10);
 });
 
-test('that dpkg could not install it is told, also when there is no room for that at first', async () => {
+test('a failed installation by dpkg is reported, also if the disk is full at first', async () => {
   const { verdict, detail, calls } = await guard({
     onDpkg: 'mkdir "$STATE/verdict.guard.new" "$STATE/detail.new"; echo "dpkg: no room"; exit 1',
     onSleep: `if [ $n = 2 ]; then rmdir "$STATE/detail.new"; fi

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, onTestFinished, test } from 'vitest';
 
-/** The command on the PATH of an instance, over an environment file and a program of the test's own. */
+/** The command on the PATH of an instance, with an environment file and a program of the test. */
 
 async function wrapper(environmentFile: string | undefined) {
   const dir = await mkdtemp(join(tmpdir(), 'trigger-deploy-wrapper-'));
@@ -21,7 +21,7 @@ async function wrapper(environmentFile: string | undefined) {
   if (environmentFile !== undefined) await writeFile(join(dir, 'environment'), environmentFile);
   return {
     dir,
-    /** What the program then has in its environment, without what it always has. */
+    /** The variables that the program gets from the file. */
     async seen(shell = 'sh', args: string[] = []): Promise<Record<string, string>> {
       const env = { PATH: process.env.PATH ?? '' };
       const { stdout, stderr } = await execa(shell, [join(dir, 'wrapper'), ...args], {
@@ -60,7 +60,7 @@ touch run-3
 =nothing
 LAST=no newline`;
 
-test.each(['sh', 'bash'])('values are taken as they are written, and none is run (%s)', async (shell) => {
+test.each(['sh', 'bash'])('values are taken literally and not executed (%s)', async (shell) => {
   if (shell !== 'sh' && (await execa('which', [shell], { reject: false })).failed) return;
   const { dir, seen } = await wrapper(AWKWARD);
   expect(await seen(shell)).toEqual({
@@ -82,7 +82,7 @@ test.each(['sh', 'bash'])('values are taken as they are written, and none is run
   }
 });
 
-test('the arguments reach the program as they were given, with no environment file, too', async () => {
+test('the arguments reach the program unchanged, also without an environment file', async () => {
   const { dir, seen } = await wrapper(undefined);
   expect(await seen('sh', ['deploy', 'pay', 'a file.jar', '--version', '*'])).toEqual({});
   const given = (await readFile(join(dir, 'arguments'), 'utf8')).trimEnd().split('\n');
