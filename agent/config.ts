@@ -265,13 +265,16 @@ const agentConfig = z
 const OWN_PACKAGE = 'trigger-deploy-agent';
 const OWN_UNIT = 'trigger-deploy-agent.service';
 
-/** Whether the service is the agent itself. */
-export function isAgentItself({ package: pkg }: AgentServiceConfig): boolean {
-  return pkg.type === 'deb' && pkg.name === OWN_PACKAGE;
+/** The service's package and unit where the service is the agent itself, undefined where it is another. */
+export function agentItself({ package: pkg, manager }: AgentServiceConfig) {
+  // The schema refuses one without the other.
+  if (pkg.type !== 'deb' || pkg.name !== OWN_PACKAGE || manager.type !== 'systemd') return undefined;
+  return { package: pkg, manager };
 }
 
 export type AgentConfig = z.infer<typeof agentConfig>;
 export type AgentServiceConfig = AgentConfig['services'][string];
+export type PackageConfig = AgentServiceConfig['package'];
 
 export const DEFAULT_CONFIG_PATH = '/etc/trigger-deploy/agent.yaml';
 

@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { awsError, awsErrorName } from '../../shared/aws.ts';
-
-/** One line of `trigger-deploy-agent check`. */
-export interface Finding {
-  ok: boolean;
-  what: string;
-  /** What to do about it; only when it is not ok. */
-  hint?: string;
-}
+import type { Finding } from '../deploy/ports.ts';
 
 /**
  * Runs a call to AWS. Once `signal` is aborted its reason is thrown, else a failure becomes one of our errors.

@@ -9,8 +9,8 @@ import {
 import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
-import type { Traffic } from '../deploy/ports.ts';
-import { type Finding, finding, waitMs } from './aws-call.ts';
+import type { Finding, Traffic } from '../deploy/ports.ts';
+import { finding, waitMs } from './aws-call.ts';
 
 /** One place where an instance is registered. */
 export interface TargetGroup {

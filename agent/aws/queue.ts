@@ -12,7 +12,8 @@ import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { agentQueueName } from '../../shared/names.ts';
 import { backoffMs } from '../../shared/retry.ts';
-import { awsCall, type Finding, finding, isNamed, isNoSuchQueue, waitMs } from './aws-call.ts';
+import type { Finding } from '../deploy/ports.ts';
+import { awsCall, finding, isNamed, isNoSuchQueue, waitMs } from './aws-call.ts';
 import { createSubscription } from './subscription.ts';
 
 interface QueueMessage {

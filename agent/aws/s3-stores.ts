@@ -6,8 +6,8 @@ import { keys } from '../../shared/names.ts';
 import { deadline } from '../../shared/retry.ts';
 import { bodyChunks } from '../../shared/s3-body.ts';
 import type { Verifier } from '../../shared/signing.ts';
-import type { ArtifactStore, DesiredStore, ManifestStore } from '../deploy/ports.ts';
-import { type Finding, finding, isNamed } from './aws-call.ts';
+import type { ArtifactStore, DesiredStore, Finding, ManifestStore } from '../deploy/ports.ts';
+import { finding, isNamed } from './aws-call.ts';
 
 /** A body that brings no byte for this long is dead, ms. */
 const STALL_MS = 15_000;

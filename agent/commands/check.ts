@@ -1,74 +1,66 @@
 import { asTriggerDeployError } from '../../shared/errors.ts';
-import type { Wiring } from './deps.ts';
+import type { Finding } from '../deploy/ports.ts';
+import type { CheckDeps, CheckedService } from './deps.ts';
 
-/** `trigger-deploy-agent check`: everything that would go wrong later, found now, each with what to do. */
-
-export interface Finding {
-  ok: boolean;
-  /** What was looked at, and what is wrong with it if anything is. */
-  what: string;
-  hint?: string | undefined;
-}
+/** `trigger-deploy-agent check`: finds before the first deployment what would make one fail, each with a remedy. */
 
 /** ms */
 const WITHIN = 30_000;
 
-/** Every finding, in the order in which a person would mend them. */
-export async function check(wiring: Wiring): Promise<Finding[]> {
-  const { config } = wiring;
+/** Every finding, in the order in which a person would fix them. */
+export async function check(deps: CheckDeps): Promise<Finding[]> {
   const signal = AbortSignal.timeout(WITHIN);
   const findings = [
-    ...(await look('keys', async () => {
-      const keys = await wiring.keys();
-      if (keys.length === 0) {
-        return [{ ok: true, what: 'trust: none — whoever may publish to the topic deploys here' }];
-      }
-      return keys.map((kid) => ({ ok: true, what: `key ${kid}` }));
+    ...(await collect('keys', async () => {
+      const keys = await deps.trustedKeys();
+      if (keys.length > 0) return keys.map((kid) => ({ ok: true, what: `key ${kid}` }));
+      const what =
+        'trust: none: signatures are not checked; anyone who can publish to the topic can deploy here';
+      return [{ ok: true, what }];
     })),
-    ...(await look('identity', async () => {
-      const { instance } = await wiring.identify(signal);
-      return [{ ok: true, what: `instance ${instance}` }, ...(await wiring.queueOf(instance).probe(signal))];
+    ...(await collect('identity', async () => {
+      const { instance } = await deps.identify(signal);
+      return [{ ok: true, what: `instance ${instance}` }, ...(await deps.probeQueue(instance, signal))];
     })),
-    ...(await look('bucket', () => wiring.probeBucket(signal))),
+    ...(await collect('bucket', () => deps.probeBucket(signal))),
   ];
-  for (const [name, { traffic }] of Object.entries(config.services)) {
-    findings.push(...(await look(`service ${name}`, () => inspectService(wiring, name))));
-    const asked = () => inspectStatus(wiring, name, signal);
-    const hint = 'it is asked by `manager:` of the service: correct that in the config';
-    findings.push(...(await look(`service ${name}`, asked, hint)));
-    if (!traffic) continue;
+  for (const service of deps.services) {
+    const { name, probeTraffic } = service;
+    findings.push(...(await collect(`service ${name}`, () => inspect(service))));
+    const hint = 'the status comes from `manager:` of the service; correct it in the config';
+    findings.push(...(await collect(`service ${name}`, () => inspectStatus(service, signal), hint)));
+    if (!probeTraffic) continue;
     findings.push(
-      ...(await look(`traffic of ${name}`, async () => {
-        const { instance } = await wiring.identify(signal);
-        return await wiring.probeTraffic(name, instance, signal);
+      ...(await collect(`traffic of ${name}`, async () => {
+        const { instance } = await deps.identify(signal);
+        return await probeTraffic(instance, signal);
       })),
     );
   }
   return findings;
 }
 
-async function inspectService(wiring: Wiring, name: string): Promise<Finding[]> {
-  const problems = await wiring.inspect(name);
-  if (problems.length === 0) {
-    return [{ ok: true, what: `service ${name}: ${wiring.config.services[name]?.package.dir}` }];
-  }
-  return problems.map(({ problem, hint }) => ({ ok: false, what: `service ${name}: ${problem}`, hint }));
+async function inspect({ name, dir, inspectDirectory, package: pkg }: CheckedService): Promise<Finding[]> {
+  const problems = [...(await inspectDirectory()), ...(await pkg.inspect())];
+  if (problems.length === 0) return [{ ok: true, what: `service ${name}: ${dir}` }];
+  return problems.map((problem) => ({ ...problem, what: `service ${name}: ${problem.what}` }));
 }
 
-/** Apart from what its place is like: a status that cannot be had must not hide that. */
-async function inspectStatus(wiring: Wiring, name: string, signal: AbortSignal): Promise<Finding[]> {
-  const service = wiring.config.services[name];
-  const { summary, trouble } = await wiring.managerOf(name).status(signal);
-  const what = service?.manager.type === 'systemd' ? `unit ${service.manager.unit}` : 'status command';
-  if (!trouble) return [{ ok: true, what: `service ${name}: ${what}: ${summary}` }];
-  if (service?.package.type === 'deb' && summary === 'not-found') {
-    return [{ ok: true, what: `service ${name}: ${what} comes with its package` }];
+/** Apart from `inspect`, so that a status that cannot be read hides none of its findings. */
+async function inspectStatus(
+  { name, manager, statusSource, package: pkg }: CheckedService,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const { summary, trouble } = await manager.status(signal);
+  if (!trouble) return [{ ok: true, what: `service ${name}: ${statusSource}: ${summary}` }];
+  if (pkg.installsUnit && summary === 'not-found') {
+    return [{ ok: true, what: `service ${name}: ${statusSource} comes with its package` }];
   }
   return [{ ok: false, what: `service ${name}: ${trouble.problem}`, hint: trouble.hint }];
 }
 
-/** Does `probe` and turns what it throws into a finding: no probe keeps the others from being made. */
-async function look(
+/** Runs `probe` and turns what it throws into a finding, so that the other probes still run. */
+async function collect(
   what: string,
   probe: () => Promise<readonly Finding[]>,
   hint?: string,
@@ -81,7 +73,7 @@ async function look(
   }
 }
 
-/** One line a finding, and a line with what to do below each that is wrong; `config` could be read. */
+/** One line per finding, and the remedy below each that is not ok. `config` is the file that was read. */
 export function formatFindings(findings: readonly Finding[], config: string): string {
   const all = [{ ok: true, what: `config ${config}`, hint: undefined }, ...findings];
   const lines = all.flatMap(({ ok, what, hint }) => [
@@ -89,6 +81,7 @@ export function formatFindings(findings: readonly Finding[], config: string): st
     ...(ok || hint === undefined ? [] : [`  → ${hint}`]),
   ]);
   const wrong = findings.filter((finding) => !finding.ok).length;
-  const summary = wrong === 0 ? 'ready to run' : `${wrong} to mend before this agent can deploy`;
+  const problems = wrong === 1 ? '1 problem' : `${wrong} problems`;
+  const summary = wrong === 0 ? 'ready to run' : `${problems} to fix before this agent can deploy`;
   return [...lines, '', summary].join('\n');
 }

@@ -1,38 +1,71 @@
 import type { Artifact } from '../../shared/manifest.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
-import type { AgentConfig } from '../config.ts';
 import type { LocalOrder } from '../deploy/local-order.ts';
-import type { HealthProbe, Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
+import type { Check, Finding, HealthProbe, Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
-import type { Finding } from './check.ts';
 
-/** What main.ts wires for a command, all of it for one config; the commands know no adapter themselves. */
-export interface Wiring {
-  config: AgentConfig;
+/** What each command needs, no more; wire-commands.ts supplies it. The commands know no adapter themselves. */
+
+export interface CheckDeps {
   /** The ids of the trusted keys; none where the config says `trust: none`. @throws KEY_INVALID. */
-  keys(): Promise<readonly string[]>;
+  trustedKeys(): Promise<readonly string[]>;
   identify(signal: AbortSignal): Promise<Identity>;
-  queueOf(instance: string): OwnQueue;
-  /** Puts the instance record of a service. */
-  putInstance(record: InstanceRecord, signal: AbortSignal): Promise<void>;
+  /** Whether the topic and this instance's queue can be reached; changes nothing. */
+  probeQueue(instance: string, signal: AbortSignal): Promise<readonly Finding[]>;
   /** Whether artifacts can be read and the record written. */
   probeBucket(signal: AbortSignal): Promise<readonly Finding[]>;
-  /** Whether the load balancer's groups of a service can be seen; none without a load balancer. */
-  probeTraffic(service: string, instance: string, signal: AbortSignal): Promise<readonly Finding[]>;
-  packageOf(service: string): PackageType;
-  managerOf(service: string): ServiceManager;
-  /** What is wrong with the service's place on this host, nothing when all is well. */
-  inspect(service: string): Promise<readonly { problem: string; hint: string }[]>;
-  /** What is known of a service here; undefined when the agent never held it. */
-  stateOf(service: string): Promise<ServiceState | undefined>;
-  /** One try of one health check. */
+  services: readonly CheckedService[];
+}
+
+export interface CheckedService {
+  name: string;
+  /** The directory of its packages. */
+  dir: string;
+  package: Pick<PackageType, 'installsUnit' | 'inspect'>;
+  manager: Pick<ServiceManager, 'status'>;
+  /** What its status comes from, for a person: `unit payments.service`. */
+  statusSource: string;
+  /** What is wrong with its directory; empty where nothing is. */
+  inspectDirectory(): Promise<readonly Finding[]>;
+  /** Whether its target groups can be seen; undefined without a load balancer. */
+  probeTraffic: ((instance: string, signal: AbortSignal) => Promise<readonly Finding[]>) | undefined;
+}
+
+export interface StatusDeps {
+  env: string;
+  /** The instance's id and tags as the config has them. */
+  configured: { instance: string | undefined; tags: Record<string, string> };
+  identify(signal: AbortSignal): Promise<Identity>;
+  probeQueue(instance: string, signal: AbortSignal): Promise<readonly Finding[]>;
+  runningAgent(): Promise<RunningAgent | undefined>;
+  services: readonly ObservedService[];
   probe: HealthProbe;
-  /** The agent that runs here now, undefined when none does. */
-  agent(): Promise<{ pid: number; version: string; since: string } | undefined>;
+}
+
+export interface ObservedService {
+  name: string;
+  package: Pick<PackageType, 'current' | 'releases'>;
+  manager: Pick<ServiceManager, 'status'>;
+  checks: readonly Check[];
+  /** The journal's last state; undefined when no agent has run the service here. */
+  state(): Promise<ServiceState | undefined>;
+}
+
+export interface RunningAgent {
+  pid: number;
+  version: string;
+  since: string;
+}
+
+export interface LocalDeployDeps {
+  services: readonly DeployableService[];
+  identify(signal: AbortSignal): Promise<Identity>;
+  runningAgent(): Promise<RunningAgent | undefined>;
   orders: OrderPlace;
-  /** The version a .deb says it is, without epoch. @throws PACKAGE_INVALID. */
-  debVersion(path: string): Promise<string>;
-  close(): void;
+}
+
+export interface DeployableService extends Pick<ObservedService, 'name' | 'state'> {
+  package: Pick<PackageType, 'current' | 'releases' | 'versionOf'>;
 }
 
 /** Where orders are put for the running agent to find. */
@@ -44,13 +77,15 @@ export interface OrderPlace {
       | { files: readonly { path: string; name: string; size: number; role: Artifact['role'] }[] }
       | { artifacts: readonly Artifact[] },
   ): Promise<LocalOrder>;
-  /** Where an order lies, for a person. */
+  /** The path of an order, for a person. */
   placeOf(deployment: string): string;
 }
 
-/** This instance's own queue and its subscription. */
-export interface OwnQueue {
-  /** Looks whether topic and queue can be reached, and changes nothing. */
-  probe(signal: AbortSignal): Promise<readonly Finding[]>;
-  leave(signal: AbortSignal): Promise<void>;
+export interface LeaveDeps {
+  env: string;
+  services: readonly string[];
+  identify(signal: AbortSignal): Promise<Identity>;
+  /** Removes the subscription and the queue. */
+  removeQueue(instance: string, signal: AbortSignal): Promise<void>;
+  putInstance(record: InstanceRecord, signal: AbortSignal): Promise<void>;
 }

@@ -1,21 +1,26 @@
-import type { Wiring } from './deps.ts';
+import type { LeaveDeps } from './deps.ts';
 
 /** ms */
 const WITHIN = 60_000;
 
 /**
- * Takes this instance out of the environment: its queue and subscription go, its services run on, and no deployment
- * counts it any more. An agent that is started here again is back.
+ * Takes this instance out of the environment: removes its queue and its subscription, and marks its records as left,
+ * so that no deployment waits for it. Its services keep running. An agent that starts here again joins again.
  */
-export async function leave(wiring: Wiring): Promise<string> {
+export async function leave({
+  env,
+  services,
+  identify,
+  removeQueue,
+  putInstance,
+}: LeaveDeps): Promise<string> {
   const signal = AbortSignal.timeout(WITHIN);
-  const { env } = wiring.config;
-  const { instance, agentVersion } = await wiring.identify(signal);
-  await wiring.queueOf(instance).leave(signal);
+  const { instance, agentVersion } = await identify(signal);
+  await removeQueue(instance, signal);
   const at = new Date().toISOString();
-  for (const service of Object.keys(wiring.config.services)) {
-    const about = { v: 1, env, service, instance, version: null, sequence: 0, pinned: false } as const;
-    await wiring.putInstance({ ...about, agentVersion, at, leftAt: at }, signal);
+  for (const service of services) {
+    const record = { v: 1, env, service, instance, version: null, sequence: 0, pinned: false } as const;
+    await putInstance({ ...record, agentVersion, at, leftAt: at }, signal);
   }
-  return `${instance} has left ${env}: its queue and subscription are gone, no deployment waits for it, its services run on`;
+  return `${instance} has left ${env}: queue and subscription removed; no deployment waits for it; its services keep running`;
 }

@@ -6,170 +6,163 @@ import { artifactName, newUlid, versionName } from '../../shared/names.ts';
 import { LOCAL_EXPIRY_MS, type LocalOrder } from '../deploy/local-order.ts';
 import type { Release } from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
-import type { Wiring } from './deps.ts';
+import type { DeployableService, LocalDeployDeps } from './deps.ts';
 import { follow } from './follow-order.ts';
-import { versionInName } from './version-from-name.ts';
+import { versionFromName } from './version-from-name.ts';
 
 /**
- * `deploy` and `rollback` on the instance itself, for when the cloud is down. The order is put where the running
- * agent finds it, for the journal has one owner; the command only watches what becomes of it.
+ * `deploy` and `rollback` on the instance itself, for when the cloud is down. The command puts an order where the
+ * running agent finds it, and reads in the journal how it proceeds: only the agent writes the journal.
  */
 
-export interface LocalAsked {
+export interface LocalRequest {
   service: string;
   version: string | undefined;
   noWait: boolean;
-  /** Who asks. */
+  /** The user who gives the order. */
   by: string;
   say(line: string): void;
 }
 
 /** How long the instance metadata may take, ms. */
-const IDENTIFIED_WITHIN = 2000;
+const IDENTIFY_WITHIN = 2000;
 const MOST_FILES = 32;
 
-/** What becomes of it: true when it succeeded, or was left to the agent. */
+/** Whether it succeeded; true also with `noWait`. @throws USAGE, NO_SPACE, PACKAGE_INVALID. */
 export async function deploy(
-  wiring: Wiring,
-  asked: LocalAsked & { files: readonly string[] },
+  deps: LocalDeployDeps,
+  request: LocalRequest & { files: readonly string[] },
 ): Promise<boolean> {
-  const { service } = asked;
-  const { current, state } = await standing(wiring, service);
-  const [first = ''] = asked.files;
-  const files = await describe(asked.files);
-  const version = checked(asked.version ?? (await versionOf(wiring, first, service)));
-  return await order(wiring, asked, { action: 'deploy', version, current, state, what: { files } });
+  const target = await readTarget(deps, request.service);
+  const [first = ''] = request.files;
+  const files = await describeFiles(request.files);
+  const version = validVersion(request.version ?? (await versionOf(target.service, first)));
+  return await giveOrder(deps, request, { ...target, action: 'deploy', version, what: { files } });
 }
 
-/** Back to what ran before, or to the named version, from the releases that are on this instance. */
-export async function rollback(wiring: Wiring, asked: LocalAsked): Promise<boolean> {
-  const { service } = asked;
-  const { current, state } = await standing(wiring, service);
-  const releases = await wiring.packageOf(service).releases();
-  const others = releases.filter(({ version }) => version !== current);
-  const release = targetOf({ ...asked, state, current, releases, others });
-  const { version, artifacts } = release;
-  return await order(wiring, asked, { action: 'rollback', version, current, state, what: { artifacts } });
+/**
+ * Rolls back to what ran before, or to the named version, from the releases on this instance. Whether it succeeded;
+ * true also with `noWait`. @throws USAGE, NOTHING_TO_ROLL_BACK_TO.
+ */
+export async function rollback(deps: LocalDeployDeps, request: LocalRequest): Promise<boolean> {
+  const target = await readTarget(deps, request.service);
+  const releases = await target.service.package.releases();
+  const { version, artifacts } = chooseRelease(request, target, releases);
+  return await giveOrder(deps, request, { ...target, action: 'rollback', version, what: { artifacts } });
 }
 
-interface Standing {
+interface Target {
+  service: DeployableService;
   current: string | null;
   state: ServiceState | undefined;
 }
 
-async function standing(wiring: Wiring, service: string): Promise<Standing> {
-  const names = Object.keys(wiring.config.services);
-  if (!names.includes(service)) {
-    throw new TriggerDeployError('USAGE', `${service} is not a service of this instance`, {
-      hint: `there are: ${names.join(', ')}`,
+async function readTarget({ services }: LocalDeployDeps, name: string): Promise<Target> {
+  const service = services.find((one) => one.name === name);
+  if (!service) {
+    throw new TriggerDeployError('USAGE', `${name} is not a service of this instance`, {
+      hint: `services: ${services.map((one) => one.name).join(', ')}`,
     });
   }
-  const [current, state] = await Promise.all([wiring.packageOf(service).current(), wiring.stateOf(service)]);
-  return { current, state };
+  const [current, state] = await Promise.all([service.package.current(), service.state()]);
+  return { service, current, state };
 }
 
 /** @throws NOTHING_TO_ROLL_BACK_TO. */
-function targetOf(
-  found: Standing & {
-    service: string;
-    version: string | undefined;
-    releases: readonly Release[];
-    others: readonly Release[];
-  },
+function chooseRelease(
+  { service, version }: Pick<LocalRequest, 'service' | 'version'>,
+  { state, current }: Target,
+  releases: readonly Release[],
 ): Release {
-  const { service, state, current, others, releases } = found;
-  const there = others.map(({ version }) => version).join(', ');
+  const others = releases.filter((release) => release.version !== current);
+  const available = others.map((release) => release.version).join(', ');
   const choose =
-    there === '' ? 'no other release is on this instance: deploy a file' : `on this instance: ${there}`;
+    available === ''
+      ? 'this instance has no other release; deploy a file'
+      : `on this instance: ${available}; choose one with --version`;
   const refuse = (why: string, hint: string) =>
     new TriggerDeployError('NOTHING_TO_ROLL_BACK_TO', why, { hint });
-  const wanted = found.version ?? state?.previousGood ?? undefined;
+  const wanted = version ?? state?.previousGood ?? undefined;
   if (wanted === undefined) {
-    const name = there === '' ? '' : '; --version names one';
-    throw refuse(`nothing is known to have run before ${service} ${current ?? '(none)'}`, `${choose}${name}`);
+    throw refuse(`no version is known to have run before ${service} ${current ?? '(none)'}`, choose);
   }
-  if (found.version === undefined && state !== undefined && wentBack(state)) {
-    const why = `${service} was rolled back here already, from ${wanted} to ${current}`;
-    throw refuse(why, `--version ${wanted} goes forth again; ${choose}`);
+  if (version === undefined && state !== undefined && wasRolledBack(state)) {
+    const why = `${service} was already rolled back here, from ${wanted} to ${current}`;
+    throw refuse(why, `--version ${wanted} returns to that version; ${choose}`);
   }
-  const release = releases.find(({ version }) => version === wanted);
+  const release = releases.find((one) => one.version === wanted);
   if (!release) throw refuse(`${service} ${wanted} is not on this instance`, choose);
   return release;
 }
 
-/** Whether what runs came by a local rollback: what ran before it is what somebody wanted to be rid of. */
-function wentBack({ running, endings }: ServiceState): boolean {
+/** Whether a local rollback started what runs: what ran before it is then the version that was rolled back. */
+function wasRolledBack({ running, endings }: ServiceState): boolean {
   const last = endings.findLast(({ report }) => report.deployment === running?.deployment);
   return last?.report.local?.action === 'rollback';
 }
 
-async function versionOf(wiring: Wiring, path: string, service: string): Promise<string> {
-  return path.endsWith('.deb') ? await wiring.debVersion(resolve(path)) : versionInName(path, service);
+async function versionOf({ name, package: pkg }: DeployableService, path: string): Promise<string> {
+  return (await pkg.versionOf(resolve(path))) ?? versionFromName(path, name);
 }
 
-function checked(version: string): string {
+function validVersion(version: string): string {
   const parsed = versionName.safeParse(version);
   if (parsed.success) return parsed.data;
   throw new TriggerDeployError('USAGE', `${version}: ${parsed.error.issues[0]?.message}`, {
-    hint: 'say which version it is: --version 1.4.3',
+    hint: 'add --version, such as --version 1.4.3',
   });
 }
 
 /** The first is the package, the others are config files, as with `trigger-deploy push`. @throws USAGE. */
-async function describe(paths: readonly string[]) {
+async function describeFiles(paths: readonly string[]) {
   const misused = (what: string, hint: string) => new TriggerDeployError('USAGE', what, { hint });
   if (paths.length > MOST_FILES) {
-    throw misused(
-      `${paths.length} files, and a version has ${MOST_FILES} at most`,
-      'put them into one archive',
-    );
+    throw misused(`${paths.length} files; a version has at most ${MOST_FILES}`, 'put them into one archive');
   }
   const files: { path: string; name: string; size: number; role: Artifact['role'] }[] = [];
   for (const [i, path] of paths.entries()) {
     const name = basename(path);
     const found = await stat(path).catch(() => undefined);
-    if (!found?.isFile()) throw misused(`${path} is not a file that can be read`, 'check the path');
-    if (found.size === 0) throw misused(`${path} is empty`, 'check that it was copied whole');
+    if (!found?.isFile()) throw misused(`${path} is not a readable file`, 'check the path');
+    if (found.size === 0) throw misused(`${path} is empty`, 'check that it was copied completely');
     const parsed = artifactName.safeParse(name);
     if (!parsed.success) throw misused(`${path}: ${parsed.error.issues[0]?.message}`, 'rename the file');
     if (files.some((file) => file.name === name))
-      throw misused(`two files of one name: ${name}`, 'rename one');
+      throw misused(`two files have the name ${name}`, 'rename one of them');
     const role: Artifact['role'] = i === 0 ? 'package' : 'config';
     files.push({ path: resolve(path), name, size: found.size, role });
   }
   return files;
 }
 
-type What = { files: Awaited<ReturnType<typeof describe>> } | { artifacts: readonly Artifact[] };
-
-async function order(
-  wiring: Wiring,
-  asked: LocalAsked,
-  change: Standing & { action: LocalOrder['action']; version: string; what: What },
+async function giveOrder(
+  { identify, runningAgent, orders }: LocalDeployDeps,
+  { by, say, noWait }: LocalRequest,
+  change: Target & {
+    action: LocalOrder['action'];
+    version: string;
+    what: { files: Awaited<ReturnType<typeof describeFiles>> } | { artifacts: readonly Artifact[] };
+  },
 ): Promise<boolean> {
-  const { service, by, say } = asked;
-  const { action, version, current, state } = change;
-  const identity = await wiring.identify(AbortSignal.timeout(IDENTIFIED_WITHIN)).catch(() => undefined);
+  const { service, action, version, current, state } = change;
+  const identity = await identify(AbortSignal.timeout(IDENTIFY_WITHIN)).catch(() => undefined);
   const instance = identity?.instance ?? state?.instance;
   const now = Date.now();
-  const agent = await wiring.agent();
-  const given = await wiring.orders.give(
+  const agent = await runningAgent();
+  const { deployment } = await orders.give(
     {
-      ...{ deployment: newUlid(now), service, version, action, by },
+      ...{ deployment: newUlid(now), service: service.name, version, action, by },
       at: new Date(now).toISOString(),
       ...(instance !== undefined && { instance }),
     },
     change.what,
   );
   const from = current === null || current === version ? '' : `${current} → `;
-  say(`${service} ${from}${version}: local ${action} ${given.deployment}`);
+  say(`${service.name} ${from}${version}: local ${action} ${deployment}`);
   if (!agent) {
     const until = new Date(now + LOCAL_EXPIRY_MS).toISOString().slice(0, 16).replace('T', ' ');
-    say('the agent does not run: systemctl start trigger-deploy-agent');
-    say(
-      `the order waits for it until ${until} UTC in ${wiring.orders.placeOf(given.deployment)}; remove it to withdraw`,
-    );
+    say('the agent is not running: systemctl start trigger-deploy-agent');
+    say(`the order expires at ${until} UTC; to withdraw it, remove ${orders.placeOf(deployment)}`);
   }
-  if (asked.noWait) return true;
-  return await follow(wiring, given, say);
+  return noWait || (await follow({ service, runningAgent }, deployment, say));
 }

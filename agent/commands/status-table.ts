@@ -1,10 +1,10 @@
 import type { InstanceStatus, ServiceStatusRow } from './status.ts';
 
-/** An instance's status for a terminal of 80 columns. Pure. */
+/** The status of an instance for a terminal of 80 columns. Pure. */
 export function formatStatus({ env, instance, tags, agent, queue, services }: InstanceStatus): string {
   const running = agent.running
-    ? `agent ${agent.version} runs since ${shortTime(agent.since)} (pid ${agent.pid})`
-    : 'the agent does NOT run: systemctl start trigger-deploy-agent';
+    ? `agent ${agent.version} running since ${shortTime(agent.since)} (pid ${agent.pid})`
+    : 'the agent is NOT running: systemctl start trigger-deploy-agent';
   const head = ['SERVICE', 'VERSION', 'UNIT', 'HEALTH', 'PREVIOUS', ''];
   const table = aligned([
     head,
@@ -24,7 +24,7 @@ export function formatStatus({ env, instance, tags, agent, queue, services }: In
     queueText(queue),
     '',
     heading,
-    ...rows.flatMap((line, i) => [line, ...moreOf(services[i])]),
+    ...rows.flatMap((line, i) => [line, ...detailLines(services[i])]),
   ].join('\n');
 }
 
@@ -34,8 +34,8 @@ function tagsText(tags: InstanceStatus['tags']): string[] {
 }
 
 function queueText({ name, reachable, trouble }: InstanceStatus['queue']): string {
-  if (name === null) return 'queue unknown: the instance has no name yet';
-  if (reachable === null) return `queue ${name} (not asked)`;
+  if (name === null) return 'queue unknown: the instance has no id yet';
+  if (reachable === null) return `queue ${name} (not probed)`;
   return reachable ? `queue ${name} is reachable` : `queue ${name} is NOT reachable\n  ${trouble}`;
 }
 
@@ -45,7 +45,7 @@ function healthOf({ checks }: ServiceStatusRow): string {
   return failing === 0 ? `${checks.length} ok` : `${failing} of ${checks.length} FAIL`;
 }
 
-function moreOf(row: ServiceStatusRow | undefined): string[] {
+function detailLines(row: ServiceStatusRow | undefined): string[] {
   if (!row) return [];
   const lines = row.trouble === null ? [] : [`  ${row.trouble}`];
   lines.push(...row.checks.filter((check) => !check.ok).map((check) => `  check: ${check.note}`));

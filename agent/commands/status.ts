@@ -1,19 +1,18 @@
 import { asTriggerDeployError, messageOf } from '../../shared/errors.ts';
 import { agentQueueName } from '../../shared/names.ts';
 import { commandEnvironment } from '../deploy/command-environment.ts';
-import type { Identity } from '../deploy/ports.ts';
 import { brokenBy, type ServiceState } from '../deploy/state.ts';
-import type { Wiring } from './deps.ts';
+import type { ObservedService, StatusDeps } from './deps.ts';
 
 /**
- * `trigger-deploy-agent status`: what this instance runs, from its own journal, disk and units. AWS is asked for
- * the queue only, and briefly: it is when AWS is away that this is read.
+ * `trigger-deploy-agent status`: what this instance runs, from its own journal, disk and units. Of AWS it needs only
+ * the queue, with a short timeout: people read it while AWS is down.
  */
 export interface InstanceStatus {
   env: string;
-  /** Null where neither the config nor the metadata nor a journal tells. */
+  /** Null where neither the config, the metadata nor a journal has it. */
   instance: string | null;
-  /** What it is marked with, as far as that can be told now: those of the config in any case. */
+  /** The tags of the config, and those of the metadata where it can be read. */
   tags: Record<string, string>;
   agent: { running: boolean; pid: number | null; version: string | null; since: string | null };
   queue: QueueStatus;
@@ -22,19 +21,19 @@ export interface InstanceStatus {
 
 interface QueueStatus {
   name: string | null;
-  /** Null when nobody asked. */
+  /** Null when the queue was not probed. */
   reachable: boolean | null;
-  /** Why it is not reachable. */
+  /** Why the queue is not reachable. */
   trouble: string | null;
 }
 
 export interface ServiceStatusRow {
   service: string;
-  /** What `current` points at. */
+  /** The current version. */
   version: string | null;
-  /** What the service manager says. */
+  /** The service manager's summary. */
   unit: string;
-  /** Why its releases cannot be told. */
+  /** Why its current version or its releases cannot be read. */
   trouble: string | null;
   /** Each check of the config, tried once just now. */
   checks: { ok: boolean; note: string }[];
@@ -43,31 +42,30 @@ export interface ServiceStatusRow {
   /** Why the last deployment did not succeed. */
   error: { code: string; message: string } | null;
   at: string | null;
-  /** The version that a local `rollback` goes to. */
+  /** The version that a local `rollback` would switch to. */
   previous: string | null;
   pinned: boolean;
-  /** The load balancer's groups that the agent took it out of and has not put it back into. */
+  /** The target groups that the agent deregistered it from and has not registered it with again. */
   outOfTraffic: readonly string[];
-  /** Reports that have not reached the record yet. */
+  /** How many reports are not in the record yet. */
   undelivered: number;
 }
 
 /** ms */
-const UNITS_WITHIN = 10_000;
+const SERVICE_WITHIN = 10_000;
 const AWS_WITHIN = 3000;
 const METADATA_WITHIN = 1000;
 
-export async function status(wiring: Wiring, options: { offline: boolean }): Promise<InstanceStatus> {
-  const names = Object.keys(wiring.config.services);
-  const states = await Promise.all(names.map((name) => wiring.stateOf(name)));
-  const { instance, tags } = await whoIsThis(wiring, states, options.offline);
+export async function status(deps: StatusDeps, options: { offline: boolean }): Promise<InstanceStatus> {
+  const states = await Promise.all(deps.services.map((service) => service.state()));
+  const { instance, tags } = await findIdentity(deps, states, options.offline);
   const [agent, queue, ...services] = await Promise.all([
-    wiring.agent(),
-    queueOf(wiring, instance, options.offline),
-    ...names.map((name, i) => lookAt(wiring, name, states[i])),
+    deps.runningAgent(),
+    queueStatus(deps, instance, options.offline),
+    ...deps.services.map((service, i) => observe(service, states[i], deps)),
   ]);
   return {
-    env: wiring.config.env,
+    env: deps.env,
     instance: instance ?? null,
     tags,
     agent: {
@@ -81,64 +79,65 @@ export async function status(wiring: Wiring, options: { offline: boolean }): Pro
   };
 }
 
-async function whoIsThis(
-  wiring: Wiring,
+/** From the config, else from the instance metadata, else from a journal. */
+async function findIdentity(
+  { configured, identify }: StatusDeps,
   states: readonly (ServiceState | undefined)[],
   offline: boolean,
 ): Promise<{ instance: string | undefined; tags: Record<string, string> }> {
-  const { instance: known, tags } = wiring.config;
-  if (known !== undefined) return { instance: known, tags };
-  const asked = offline ? undefined : await identified(wiring);
-  const instance = asked?.instance ?? states.find((state) => state !== undefined)?.instance;
-  return { instance, tags: { ...(asked?.tags ?? tags) } };
+  if (configured.instance !== undefined) return configured;
+  const identity = offline
+    ? undefined
+    : await identify(AbortSignal.timeout(METADATA_WITHIN)).catch(() => undefined);
+  const instance = identity?.instance ?? states.find((state) => state !== undefined)?.instance;
+  return { instance, tags: { ...(identity?.tags ?? configured.tags) } };
 }
 
-async function identified(wiring: Wiring): Promise<Identity | undefined> {
-  return await wiring.identify(AbortSignal.timeout(METADATA_WITHIN)).catch(() => undefined);
-}
-
-async function queueOf(wiring: Wiring, instance: string | undefined, offline: boolean): Promise<QueueStatus> {
+async function queueStatus(
+  { env, probeQueue }: StatusDeps,
+  instance: string | undefined,
+  offline: boolean,
+): Promise<QueueStatus> {
   if (instance === undefined) return { name: null, reachable: null, trouble: null };
-  const name = agentQueueName(wiring.config.env, instance);
+  const name = agentQueueName(env, instance);
   if (offline) return { name, reachable: null, trouble: null };
   try {
-    const findings = await wiring.queueOf(instance).probe(AbortSignal.timeout(AWS_WITHIN));
+    const findings = await probeQueue(instance, AbortSignal.timeout(AWS_WITHIN));
     const [wrong] = findings.filter((finding) => !finding.ok);
     return { name, reachable: wrong === undefined, trouble: wrong?.what ?? null };
   } catch (error) {
-    const slow = error instanceof Error && error.name === 'TimeoutError';
-    const trouble = slow ? `no answer within ${AWS_WITHIN / 1000} s` : messageOf(error);
+    const timedOut = error instanceof Error && error.name === 'TimeoutError';
+    const trouble = timedOut ? `no answer within ${AWS_WITHIN / 1000} s` : messageOf(error);
     return { name, reachable: false, trouble };
   }
 }
 
-async function lookAt(
-  wiring: Wiring,
-  name: string,
+/** A failure of one service is its `trouble`; it does not hide the others. */
+async function observe(
+  { name, package: pkg, manager, checks }: ObservedService,
   state: ServiceState | undefined,
+  { env, probe }: Pick<StatusDeps, 'env' | 'probe'>,
 ): Promise<ServiceStatusRow> {
-  const pkg = wiring.packageOf(name);
-  // What is wrong with one service must not hide the others.
   let trouble: string | null = null;
-  const orTold =
+  const noteTrouble =
     <T>(value: T) =>
     (error: unknown): T => {
       trouble = messageOf(error);
       return value;
     };
   const [version, releases, unit] = await Promise.all([
-    pkg.current().catch(orTold(null)),
-    pkg.releases().catch(orTold([])),
-    wiring
-      .managerOf(name)
-      .status(AbortSignal.timeout(UNITS_WITHIN))
+    pkg.current().catch(noteTrouble(null)),
+    pkg.releases().catch(noteTrouble([])),
+    manager
+      .status(AbortSignal.timeout(SERVICE_WITHIN))
       .then((found) => found.summary)
       .catch((error: unknown) => asTriggerDeployError(error).message),
   ]);
   const about = { service: name, version: version ?? '' };
-  const expected = { ...about, environment: commandEnvironment({ env: wiring.config.env, ...about }) };
-  const checks = version === null ? [] : (wiring.config.services[name]?.checks ?? []);
-  const probed = checks.map((one) => wiring.probe.probe(one, expected, AbortSignal.timeout(UNITS_WITHIN)));
+  const expected = { ...about, environment: commandEnvironment({ env, ...about }) };
+  const probed = (version === null ? [] : checks).map((one) =>
+    probe.probe(one, expected, AbortSignal.timeout(SERVICE_WITHIN)),
+  );
   const known = new Set(releases.map((release) => release.version));
   return { ...statusRow(name, { state, version, unit, checks: await Promise.all(probed), known }), trouble };
 }
@@ -150,7 +149,7 @@ export function statusRow(
     version: string | null;
     unit: string;
     checks: { ok: boolean; note: string }[];
-    /** The releases on this instance. */
+    /** The versions of the releases on this instance. */
     known: ReadonlySet<string>;
   },
 ): Omit<ServiceStatusRow, 'trouble'> {

@@ -44,6 +44,14 @@ export interface DesiredStore {
   ): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'>;
 }
 
+/** One line of `trigger-deploy-agent check`: what was looked at, and what is wrong with it unless it is `ok`. */
+export interface Finding {
+  ok: boolean;
+  what: string;
+  /** What to do about it; only where it is not `ok`. */
+  hint?: string | undefined;
+}
+
 /** A version unpacked on this instance. */
 export interface Release {
   version: string;
@@ -68,8 +76,17 @@ export interface Change {
   signal: AbortSignal;
 }
 
+/** A package type, for the one service it was created for. Its folder in host/ knows everything about the type. */
 export interface PackageType {
   readonly type: string;
+  /** Whether a package brings the unit of its service: before the first deployment that unit does not exist. */
+  readonly installsUnit: boolean;
+  /** What keeps this host from deploying packages of the type; empty where nothing does. */
+  checkHost(): Promise<Finding[]>;
+  /** What is wrong with the package of this service on this host; empty where nothing is. */
+  inspect(): Promise<Finding[]>;
+  /** The version that `file` says it is; undefined where only its name can say. @throws PACKAGE_INVALID. */
+  versionOf(file: string): Promise<string | undefined>;
   /** Every complete release here, in no order. */
   releases(): Promise<Release[]>;
   /** The version `current` points at (deb: the one dpkg has), null when there is none. */

@@ -53,11 +53,11 @@ function started(...args: string[]): Program {
 test('the status tells all of the instance, and that the queue cannot be reached', async () => {
   const table = await command('status');
   expect(table, table.stderr).toMatchObject({ code: 0 });
-  expect(table.stdout).toMatch(/i-0a1 in dev · agent \S+ runs since/);
+  expect(table.stdout).toMatch(/i-0a1 in dev · agent \S+ running since/);
   expect(table.stdout).toMatch(/queue trigger-deploy-dev-i-0a1 is NOT reachable/);
   expect(table.stdout).toMatch(/^payments +1\.1\.0 +active +1 ok +1\.0\.0$/m);
   const offline = await command('status', '--offline');
-  expect(offline.stdout).toMatch(/queue trigger-deploy-dev-i-0a1 \(not asked\)/);
+  expect(offline.stdout).toMatch(/queue trigger-deploy-dev-i-0a1 \(not probed\)/);
 });
 
 test('a rollback goes to what ran before, a line for each state, and pins it', async () => {
@@ -95,8 +95,8 @@ test('what cannot be understood is told before anything is done', async () => {
     command('deploy', 'payments'),
   ]);
   expect(results.map(({ code }) => code)).toEqual([2, 2, 2, 2, 2]);
-  expect(results[0]?.stderr).toMatch(/does not say which version it is\n.*--version/);
-  expect(results[2]?.stderr).toMatch(/ledger is not a service of this instance\n.*there are: payments/);
+  expect(results[0]?.stderr).toMatch(/contains no version\n.*--version/);
+  expect(results[2]?.stderr).toMatch(/ledger is not a service of this instance\n.*services: payments/);
   await expect.poll(spooled).toEqual([]);
 });
 
@@ -133,7 +133,7 @@ test('an order for an agent that does not run says so, and is carried out once i
   await fleet.stopAgent(instance, 'SIGKILL');
   const result = await command('rollback', 'payments', '--no-wait');
   expect(result, result.stderr).toMatchObject({ code: 0 });
-  expect(result.stdout).toMatch(/the agent does not run: systemctl start trigger-deploy-agent/);
+  expect(result.stdout).toMatch(/the agent is not running: systemctl start trigger-deploy-agent/);
   fleet.startAgent(instance).catch(() => {});
   await expect.poll(running, { timeout: 20_000 }).toBe('1.1.0');
   await expect.poll(spooled).toEqual([]);

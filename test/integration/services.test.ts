@@ -126,7 +126,7 @@ test('the agent’s own status tells what it runs, without AWS, as a table and a
   await fleet.stopAgent(instance);
   const table = await fleet.runAgentCommand(instance, 'status');
   expect(table.stdout).toMatch(/^payments +1\.2\.0 +active +3 ok +1\.1\.0$/m);
-  expect(table.stdout).toMatch(/does NOT run/);
+  expect(table.stdout).toMatch(/is NOT running/);
   const json = await fleet.runAgentCommand(instance, 'status', '--json');
   expect(JSON.parse(json.stdout)).toMatchObject({
     instance: instance.id,

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { versionName } from '../../../shared/names.ts';
 import type { ManifestStore, PackageType } from '../../deploy/ports.ts';
@@ -6,8 +7,9 @@ import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.
 import { createReleases } from '../releases/releases.ts';
 import { placesOf } from '../releases/staging.ts';
 import { type ContentsSource, createContents, inspectRelease, unmetIn } from './contents.ts';
-import { bareVersion, installed, isSettled } from './dpkg.ts';
+import { bareVersion, inspectDeb, installed, isSettled } from './dpkg.ts';
 import { createDpkgUnits } from './dpkg-unit.ts';
+import { checkHost, inspectPackage } from './host.ts';
 import { createInstaller } from './install.ts';
 import { ensureUndo } from './undo.ts';
 
@@ -71,6 +73,17 @@ export function createDebPackage(options: DebOptions): PackageType {
 
   return {
     type: 'deb',
+
+    installsUnit: true,
+
+    checkHost,
+
+    inspect: () => inspectPackage(name),
+
+    async versionOf(file) {
+      if (!file.endsWith('.deb')) return undefined;
+      return bareVersion((await inspectDeb(file, basename(file), AbortSignal.timeout(WITHIN))).version);
+    },
 
     releases: releases.releases,
 

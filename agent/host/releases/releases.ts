@@ -133,6 +133,14 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
   return {
     type: contents.type,
 
+    installsUnit: false,
+
+    checkHost: async () => [],
+
+    inspect: async () => [],
+
+    versionOf: async () => undefined,
+
     releases: records,
 
     record: (version) => recordOf(places, version),

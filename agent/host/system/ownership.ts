@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isCode } from '../../../shared/errors.ts';
+import type { Finding } from '../../deploy/ports.ts';
 import { lstatIfAny } from '../fs/durable-files.ts';
 import { findUser } from '../process/run-as.ts';
 
@@ -8,11 +9,6 @@ import { findUser } from '../process/run-as.ts';
  * Whether anyone but the agent could change what a service runs. Who can write to its directory, or to one
  * above it, could swap a release while root verifies it.
  */
-
-export interface Finding {
-  problem: string;
-  hint: string;
-}
 
 const LOOKUP_MS = 10_000;
 const STICKY = 0o1000;
@@ -23,7 +19,8 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
   const service = serviceUser === undefined ? undefined : await uidOf(serviceUser);
   if (serviceUser !== undefined && service === undefined) {
     findings.push({
-      problem: `there is no user ${serviceUser}`,
+      ok: false,
+      what: `there is no user ${serviceUser}`,
       hint: `useradd --system ${serviceUser}, or correct \`user\``,
     });
   }
@@ -34,7 +31,8 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
   const current = await lstatIfAny(join(dir, 'current')).catch(() => undefined);
   if (current && !current.isSymbolicLink()) {
     findings.push({
-      problem: `${join(dir, 'current')} is not a symbolic link`,
+      ok: false,
+      what: `${join(dir, 'current')} is not a symbolic link`,
       hint: 'move it away; `adopt` in the config can make a release of what runs',
     });
   }
@@ -46,7 +44,9 @@ async function inspect(path: string, dir: string, service: number | undefined): 
   // The agent makes what is missing; what counts is who can write where it will be.
   if (!there) return [];
   if (!there.isDirectory()) {
-    return [{ problem: `${path} is not a directory`, hint: `move it away, so that ${dir} can be made` }];
+    return [
+      { ok: false, what: `${path} is not a directory`, hint: `move it away, so that ${dir} can be made` },
+    ];
   }
   const findings: Finding[] = [];
   const owner = ownerProblem(path, there.uid, service);
@@ -62,7 +62,7 @@ async function inspectInside(path: string, service: number | undefined): Promise
   if (!there) return [];
   if (!there.isDirectory()) {
     const what = there.isSymbolicLink() ? 'is a symbolic link' : 'is not a directory';
-    return [{ problem: `${path} ${what}`, hint: `rm ${path}; the agent makes it anew` }];
+    return [{ ok: false, what: `${path} ${what}`, hint: `rm ${path}; the agent makes it anew` }];
   }
   const owner = ownerProblem(path, there.uid, service);
   return [...(owner ? [owner] : []), ...((there.mode & 0o022) !== 0 ? [writable(path, there.mode)] : [])];
@@ -73,15 +73,19 @@ function ownerProblem(path: string, uid: number, service: number | undefined): F
   const agent = process.getuid?.() ?? 0;
   const hint = `chown ${agent === 0 ? 'root:root' : agent} ${path}`;
   if (uid === service && uid !== 0) {
-    return { problem: `${path} belongs to the service's own user: it could change what is deployed`, hint };
+    return {
+      ok: false,
+      what: `${path} belongs to the service's own user: it could change what is deployed`,
+      hint,
+    };
   }
   if (uid === 0 || uid === agent) return undefined;
-  return { problem: `${path} belongs to the user ${uid}, not to the agent's`, hint };
+  return { ok: false, what: `${path} belongs to the user ${uid}, not to the agent's`, hint };
 }
 
 function writable(path: string, mode: number): Finding {
   const who = (mode & 0o002) !== 0 ? 'everyone' : 'its group';
-  return { problem: `${path} can be written to by ${who}`, hint: `chmod go-w ${path}` };
+  return { ok: false, what: `${path} can be written to by ${who}`, hint: `chmod go-w ${path}` };
 }
 
 /** `dir` and all above it, as named and as it really lies, where the two differ. */

@@ -151,6 +151,10 @@ export function createFakePorts(model: Model): Ports {
   };
   const pkg: PackageType = {
     type: 'jar',
+    installsUnit: false,
+    checkHost: async () => [],
+    inspect: async () => [],
+    versionOf: async () => undefined,
     releases: async () => [...model.releases].map(([version, artifacts]) => ({ version, artifacts })),
     current: async () => model.current,
     isWhole: async () => true,

@@ -171,7 +171,7 @@ describe('the status on a screen', () => {
       row({ service: 'edge-proxy', version: null, unit: 'failed', checks: [] }),
     ]);
     expect(lines).toEqual([
-      'i-1 in dev · agent 0.1.0 runs since 2026-01-31 08:00:00Z (pid 812)',
+      'i-1 in dev · agent 0.1.0 running since 2026-01-31 08:00:00Z (pid 812)',
       `queue ${QUEUE} is reachable`,
       '',
       'SERVICE     VERSION  UNIT              HEALTH  PREVIOUS',
@@ -199,7 +199,7 @@ describe('the status on a screen', () => {
 
   test('says how to start an agent that does not run', () => {
     const agent = { running: false, pid: null, version: null, since: null };
-    expect(linesOf([], { agent })[0]).toMatch(/does NOT run: systemctl start trigger-deploy-agent$/);
+    expect(linesOf([], { agent })[0]).toMatch(/is NOT running: systemctl start trigger-deploy-agent$/);
   });
 
   test('tells a queue that cannot be reached, one that was not asked, and one without a name apart', () => {
@@ -208,7 +208,7 @@ describe('the status on a screen', () => {
       `queue ${QUEUE} is NOT reachable`,
       '  no answer within 3 s',
     ]);
-    expect(second({ name: QUEUE, reachable: null, trouble: null })[0]).toBe(`queue ${QUEUE} (not asked)`);
+    expect(second({ name: QUEUE, reachable: null, trouble: null })[0]).toBe(`queue ${QUEUE} (not probed)`);
     expect(second({ name: null, reachable: null, trouble: null })[0]).toMatch(/^queue unknown/);
   });
 });

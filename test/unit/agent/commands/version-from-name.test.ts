@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { versionInName } from '../../../../agent/commands/version-from-name.ts';
+import { versionFromName } from '../../../../agent/commands/version-from-name.ts';
 
 test.each([
   ['payments-1.4.3.jar', '1.4.3'],
@@ -9,15 +9,15 @@ test.each([
   ['payments-2.tar', '2'],
   ['server-all-3.1.jar', '3.1'],
 ])('%s is %s', (path, version) => {
-  expect(versionInName(path, 'payments')).toBe(version);
+  expect(versionFromName(path, 'payments')).toBe(version);
 });
 
 test('a digit in the name of the service is no version', () => {
-  expect(versionInName('log4-shipper-1.0.jar', 'log4-shipper')).toBe('1.0');
+  expect(versionFromName('log4-shipper-1.0.jar', 'log4-shipper')).toBe('1.0');
 });
 
 test.each(['payments.jar', 'payments-latest.jar', 'payments-.jar', '1.4.3.jar'])('%s names none', (path) => {
-  expect(() => versionInName(path, 'payments')).toThrow(
+  expect(() => versionFromName(path, 'payments')).toThrow(
     expect.objectContaining({ code: 'USAGE', hint: expect.stringMatching('--version') }),
   );
 });

@@ -15,7 +15,7 @@ async function serviceDirectory() {
 }
 
 const problems = async (dir: string, user?: string) =>
-  (await inspectServiceDirectory(dir, user)).map(({ problem }) => problem);
+  (await inspectServiceDirectory(dir, user)).map(({ what }) => what);
 
 test('a directory that only the agent can write to is fine, and so is one that is yet to be made', async () => {
   const { dir } = await serviceDirectory();
@@ -27,7 +27,7 @@ test('a directory that everyone or its group can write to is refused, with the w
   const { dir } = await serviceDirectory();
   await chmod(dir, 0o777);
   expect(await inspectServiceDirectory(dir)).toEqual([
-    { problem: `${dir} can be written to by everyone`, hint: `chmod go-w ${dir}` },
+    { ok: false, what: `${dir} can be written to by everyone`, hint: `chmod go-w ${dir}` },
   ]);
   await chmod(dir, 0o1777);
   expect(await problems(dir)).toEqual([`${dir} can be written to by everyone`]);

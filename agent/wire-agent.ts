@@ -1,0 +1,167 @@
+import { join } from 'node:path';
+import { type Aws, createAws } from '../shared/aws.ts';
+import { type Clock, createClock } from '../shared/clock.ts';
+import { TriggerDeployError } from '../shared/errors.ts';
+import { createLog, type Log, type LogFormat } from '../shared/log.ts';
+import { createAgentQueue, isQueueGone } from './aws/queue.ts';
+import { createReporter } from './aws/reporter.ts';
+import { createArtifactStore, createDesiredStore } from './aws/s3-stores.ts';
+import { type AgentConfig, loadAgentConfig } from './config.ts';
+import { createDesiredReader } from './deploy/converge.ts';
+import type { ArtifactStore, DesiredStore, Host, Identity, ManifestStore, Reporter } from './deploy/ports.ts';
+import { openWorker, type ServiceWorker } from './deploy/worker.ts';
+import { openCommandRegistry } from './host/process/command-registry.ts';
+import { createHealthProbe } from './host/services/health.ts';
+import { createHookRunner } from './host/services/hooks.ts';
+import { removeAgentPid, writeAgentPid } from './host/state/agent-pid.ts';
+import { createJournal } from './host/state/journal.ts';
+import { createOrderSpool } from './host/state/order-spool.ts';
+import { withSpooledArtifacts } from './host/state/spooled-artifacts.ts';
+import { createHost, isJournal } from './host/system/host.ts';
+import { createSystemdNotifier } from './host/system/systemd-notify.ts';
+import { runAgent } from './loop/agent.ts';
+import { awaitIdentity } from './loop/await-identity.ts';
+import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
+import { createStatusLine } from './loop/status-line.ts';
+import { identify, loadVerifier, VERSION } from './wire-instance.ts';
+import { wireSelfUpdate } from './wire-self-update.ts';
+import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
+
+/** The agent that `run` runs: which adapter is behind which port. */
+
+/** How long a stop waits for replies that are not sent yet, ms. */
+const FLUSH_WITHIN = 3000;
+
+export interface WiredAgent {
+  log: Log;
+  /** Runs until `stopping` aborts. @throws CONFIG_INVALID, KEY_INVALID, before anything has started. */
+  run(stopping: AbortSignal): Promise<void>;
+}
+
+/** @throws CONFIG_INVALID. */
+export async function wireAgent(options: { config: string; verbose: boolean }): Promise<WiredAgent> {
+  const config = await loadAgentConfig(options.config);
+  const level = options.verbose ? 'debug' : config.logLevel;
+  const log = createLog(level, { program: 'trigger-deploy-agent' }, logFormat(config));
+  return { log, run: (stopping) => run(config, log, stopping) };
+}
+
+/** Text for people where stdout is the journal, whose lines carry a priority (sd-daemon(3)). */
+function logFormat({ logFormat }: AgentConfig): LogFormat {
+  const journal = isJournal(process.env.JOURNAL_STREAM);
+  if (logFormat === 'json' || (logFormat === 'auto' && !journal)) return 'json';
+  return journal ? 'journal' : 'text';
+}
+
+async function run(config: AgentConfig, log: Log, stopping: AbortSignal): Promise<void> {
+  const { env, bucket, topic, state } = config;
+  const aws = createAws(config);
+  const clock = createClock(() => aws.now());
+  const spool = createOrderSpool(state);
+  const store = withSpooledArtifacts(spool, createArtifactStore({ aws, bucket }));
+  const manifests = createManifests(config, aws);
+  await assertHost(config, { store, manifests });
+  const verifier = await loadVerifier(config);
+  const notifier = createSystemdNotifier(process.env);
+  const waiting = { notifier, clock, log };
+  const identity = await awaitIdentity((signal) => identify(config, signal), waiting, stopping);
+  if (!identity) {
+    aws.close();
+    log.info('stopped');
+    return;
+  }
+  const agentLog = log.child({ instance: identity.instance, env });
+  const connectivity = createConnectivity();
+  const statusLine = createStatusLine(notifier);
+  const replies = createReporter({ aws, bucket, log: agentLog });
+  const reporter = statusLine.reporter(connectivity.reporter(replies));
+  const desired = createDesiredStore({ aws, bucket, env });
+  const host = createHost();
+  const shared = { aws, clock, store, manifests, desired, host, identity, reporter, connectivity };
+  const workers = new Map<string, ServiceWorker>();
+  for (const name of Object.keys(config.services)) {
+    workers.set(name, await wireWorker(config, name, { ...shared, log: agentLog, stopping }));
+  }
+  // Only the other commands need it: a full disk must not keep the agent from starting.
+  await writeAgentPid(state, VERSION).catch((err) =>
+    log.warn({ err }, 'cannot write the pid file; `status` will show the agent as not running'),
+  );
+  const queue = createAgentQueue({ aws, env, instance: identity.instance, topic, log: agentLog });
+  await runAgent(
+    {
+      identity,
+      workers,
+      inbox: statusLine.inbox(connectivity.inbox(queue)),
+      local: spool,
+      isQueueGone,
+      verifier,
+      desired: createDesiredReader(desired, verifier, env),
+      reporter,
+      notifier,
+      clock,
+      log: agentLog,
+    },
+    stopping,
+  );
+  await replies.close(FLUSH_WITHIN);
+  aws.close();
+  await removeAgentPid(state).catch(() => undefined);
+  log.info('stopped');
+}
+
+/** @throws CONFIG_INVALID where this host cannot deploy the packages of a service. */
+async function assertHost(
+  config: AgentConfig,
+  sources: { store: ArtifactStore; manifests: ManifestStore },
+): Promise<void> {
+  for (const [service, { package: pkg }] of Object.entries(config.services)) {
+    const [problem] = await createPackage(pkg, { service, ...sources }).checkHost();
+    if (!problem) continue;
+    const { what, hint } = problem;
+    throw new TriggerDeployError('CONFIG_INVALID', `service ${service}: ${what}`, { hint });
+  }
+}
+
+async function wireWorker(
+  config: AgentConfig,
+  name: string,
+  parts: {
+    aws: Aws;
+    clock: Clock;
+    store: ArtifactStore;
+    manifests: ManifestStore;
+    desired: DesiredStore;
+    host: Host;
+    identity: Identity;
+    reporter: Reporter;
+    connectivity: Connectivity;
+    log: Log;
+    stopping: AbortSignal;
+  },
+): Promise<ServiceWorker> {
+  const service = config.services[name];
+  if (!service) throw new Error(`${name} is not in the config`);
+  const { checks, watch, hooks, reportLog } = service;
+  const { aws, clock, store, manifests, desired, host, identity, reporter, connectivity, log } = parts;
+  const commands = await openCommandRegistry(join(config.state, 'commands', name), parts.stopping);
+  const pkg = createPackage(service.package, { service: name, store, manifests, commands });
+  const manager = createManager(service, clock, commands);
+  const selfUpdate = wireSelfUpdate(config, service, connectivity, clock);
+  return await openWorker({
+    service: { name, checks, watch, hooks, reportLog },
+    identity,
+    log,
+    ports: {
+      clock,
+      reporter,
+      host,
+      package: selfUpdate?.package(pkg) ?? pkg,
+      manager: selfUpdate?.manager(manager) ?? manager,
+      probe: createHealthProbe(commands.repeatable),
+      hooks: createHookRunner(commands.repeatable),
+      traffic: createTraffic(service, aws, identity.instance),
+      journal: createJournal(journalOf(config, name)),
+      desired,
+    },
+  });
+}

@@ -1,0 +1,129 @@
+import { type Aws, createAws } from '../shared/aws.ts';
+import { createClock } from '../shared/clock.ts';
+import { silentLog } from '../shared/log.ts';
+import { createAgentQueue } from './aws/queue.ts';
+import { createReporter } from './aws/reporter.ts';
+import { createArtifactStore, probeBucket } from './aws/s3-stores.ts';
+import type { Options } from './cli.ts';
+import { check, formatFindings } from './commands/check.ts';
+import type { CheckDeps, CheckedService, LeaveDeps, LocalDeployDeps, StatusDeps } from './commands/deps.ts';
+import { leave } from './commands/leave.ts';
+import { deploy, type LocalRequest, rollback } from './commands/local-deploy.ts';
+import { status } from './commands/status.ts';
+import { formatStatus } from './commands/status-table.ts';
+import { type AgentConfig, loadAgentConfig } from './config.ts';
+import { createHealthProbe } from './host/services/health.ts';
+import { findRunningAgent } from './host/state/agent-pid.ts';
+import { readJournal } from './host/state/journal.ts';
+import { createOrderSpool } from './host/state/order-spool.ts';
+import { inspectServiceDirectory } from './host/system/ownership.ts';
+import { identify, loadVerifier } from './wire-instance.ts';
+import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
+
+/** The commands besides `run`: which adapter is behind which dependency. */
+
+/** Whether all is well. `by` is the user who gives an order, `say` prints lines. @throws what the command throws. */
+export async function runCommand(
+  options: Exclude<Options, { command: 'run' }>,
+  io: Pick<LocalRequest, 'by' | 'say'>,
+): Promise<boolean> {
+  const config = await loadAgentConfig(options.config);
+  const aws = createAws(config);
+  try {
+    switch (options.command) {
+      case 'check': {
+        const findings = await check(checkDeps(config, aws));
+        io.say(formatFindings(findings, options.config));
+        return findings.every((finding) => finding.ok);
+      }
+      case 'status': {
+        const found = await status(statusDeps(config, aws), options);
+        io.say(options.json ? JSON.stringify(found, null, 2) : formatStatus(found));
+        return true;
+      }
+      case 'deploy':
+        return await deploy(localDeployDeps(config, aws), { ...options, ...io });
+      case 'rollback':
+        return await rollback(localDeployDeps(config, aws), { ...options, ...io });
+      case 'leave':
+        io.say(await leave(leaveDeps(config, aws)));
+        return true;
+    }
+  } finally {
+    aws.close();
+  }
+}
+
+function checkDeps(config: AgentConfig, aws: Aws): CheckDeps {
+  return {
+    ...instanceDeps(config, aws),
+    trustedKeys: async () => (await loadVerifier(config)).kids,
+    probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
+    services: servicesOf(config, aws),
+  };
+}
+
+function statusDeps(config: AgentConfig, aws: Aws): StatusDeps {
+  return {
+    ...instanceDeps(config, aws),
+    env: config.env,
+    configured: { instance: config.instance, tags: config.tags },
+    services: servicesOf(config, aws),
+    probe: createHealthProbe(),
+  };
+}
+
+function localDeployDeps(config: AgentConfig, aws: Aws): LocalDeployDeps {
+  return {
+    ...instanceDeps(config, aws),
+    services: servicesOf(config, aws),
+    orders: createOrderSpool(config.state),
+  };
+}
+
+function leaveDeps(config: AgentConfig, aws: Aws): LeaveDeps {
+  const { env, bucket } = config;
+  return {
+    env,
+    services: Object.keys(config.services),
+    identify: (signal) => identify(config, signal),
+    removeQueue: (instance, signal) => queueOf(config, aws, instance).leave(signal),
+    putInstance: createReporter({ aws, bucket, log: silentLog() }).putInstance,
+  };
+}
+
+function instanceDeps(config: AgentConfig, aws: Aws) {
+  return {
+    identify: (signal: AbortSignal) => identify(config, signal),
+    probeQueue: (instance: string, signal: AbortSignal) => queueOf(config, aws, instance).probe(signal),
+    runningAgent: () => findRunningAgent(config.state),
+  };
+}
+
+function queueOf({ env, topic }: AgentConfig, aws: Aws, instance: string) {
+  return createAgentQueue({ aws, env, instance, topic, log: silentLog() });
+}
+
+/** Every service of the config, to be read only: its commands are in no registry. */
+function servicesOf(config: AgentConfig, aws: Aws) {
+  const clock = createClock(() => aws.now());
+  const store = createArtifactStore({ aws, bucket: config.bucket });
+  const manifests = createManifests(config, aws);
+  return Object.entries(config.services).map(([name, service]) => {
+    const { package: pkg, manager, checks, traffic } = service;
+    const user = manager.type === 'command' ? manager.user : undefined;
+    const probeTraffic: CheckedService['probeTraffic'] = async (instance, signal) =>
+      (await createTraffic(service, aws, instance)?.probe(signal)) ?? [];
+    return {
+      name,
+      checks,
+      dir: pkg.dir,
+      package: createPackage(pkg, { service: name, store, manifests }),
+      manager: createManager(service, clock),
+      statusSource: manager.type === 'systemd' ? `unit ${manager.unit}` : 'status command',
+      state: () => readJournal(journalOf(config, name)),
+      inspectDirectory: () => inspectServiceDirectory(pkg.dir, user),
+      probeTraffic: traffic && probeTraffic,
+    };
+  });
+}

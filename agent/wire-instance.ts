@@ -1,0 +1,33 @@
+import packageJson from '../package.json' with { type: 'json' };
+import { MOST_TAGS } from '../shared/report.ts';
+import { loadPublicKey, trustNone, type Verifier, verifierOf } from '../shared/signing.ts';
+import { readInstanceMetadata } from './aws/instance-metadata.ts';
+import type { AgentConfig } from './config.ts';
+import type { Identity } from './deploy/ports.ts';
+
+/** Which instance this is, which agent runs here, and whose announcements it accepts. */
+
+export const VERSION = packageJson.version;
+
+/** From the config, else from the instance metadata. @throws METADATA errors, also while it cannot be reached. */
+export async function identify(config: AgentConfig, signal: AbortSignal): Promise<Identity> {
+  const agent = { env: config.env, agentVersion: VERSION };
+  if (config.instance !== undefined) {
+    return { ...agent, instance: config.instance, zone: undefined, tags: config.tags };
+  }
+  const { instance, zone, tags } = await readInstanceMetadata(signal, {
+    endpoint: process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT,
+  });
+  return { ...agent, instance, zone, tags: mergeTags(tags, config.tags) };
+}
+
+/** The tags of the config win and come first; the rest is cut off at what a record may hold. */
+function mergeTags(metadata: Record<string, string>, config: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries({ ...config, ...metadata, ...config }).slice(0, MOST_TAGS));
+}
+
+/** @throws KEY_INVALID. */
+export async function loadVerifier({ trust }: AgentConfig): Promise<Verifier> {
+  if (trust === 'none') return trustNone();
+  return verifierOf(await Promise.all(trust.keys.map(loadPublicKey)));
+}

@@ -1,0 +1,80 @@
+import { join } from 'node:path';
+import type { Aws } from '../shared/aws.ts';
+import type { Clock } from '../shared/clock.ts';
+import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
+import { createManifestStore } from './aws/s3-stores.ts';
+import type { AgentConfig, AgentServiceConfig, PackageConfig } from './config.ts';
+import type { ArtifactStore, ManifestStore, PackageType, ServiceManager } from './deploy/ports.ts';
+import { serviceState } from './deploy/state.ts';
+import { createDebPackage } from './host/deb/deb.ts';
+import type { CommandRegistry } from './host/process/command-registry.ts';
+import { createArchivePackage } from './host/releases/archive.ts';
+import { createJarPackage } from './host/releases/jar.ts';
+import { createCommandManager } from './host/services/command-manager.ts';
+import { createSystemdManager } from './host/services/systemd.ts';
+import { loadVerifier } from './wire-instance.ts';
+
+/** The adapters of one service of the config: `run` deploys with them, the other commands read with them. */
+
+export interface PackageSources {
+  service: string;
+  store: ArtifactStore;
+  manifests: ManifestStore;
+  /** Undefined where nothing is deployed. */
+  commands?: CommandRegistry;
+}
+
+type OptionsOf<T extends PackageConfig['type']> = Extract<PackageConfig, { type: T }> & PackageSources;
+
+/** The package types: a line for each. */
+const PACKAGE_TYPES = {
+  jar: createJarPackage,
+  archive: createArchivePackage,
+  deb: createDebPackage,
+} satisfies { [T in PackageConfig['type']]: (options: OptionsOf<T>) => PackageType };
+
+export function createPackage(config: PackageConfig, sources: PackageSources): PackageType {
+  // `satisfies` above checks each of them against the config of its own type.
+  const create = PACKAGE_TYPES[config.type] as (options: PackageConfig & PackageSources) => PackageType;
+  return create({ ...config, ...sources });
+}
+
+/** Without `commands` where nothing is deployed. */
+export function createManager(
+  { manager }: AgentServiceConfig,
+  clock: Clock,
+  commands?: CommandRegistry,
+): ServiceManager {
+  switch (manager.type) {
+    case 'systemd':
+      return createSystemdManager({ ...manager, clock });
+    case 'command':
+      return createCommandManager({ ...manager, clock, ...(commands && { commands }) });
+  }
+}
+
+/** Reads the keys at each read, because a manifest is rarely needed: only before a foreign deb is replaced. */
+export function createManifests(config: AgentConfig, aws: Aws): ManifestStore {
+  return {
+    async read(service, version, signal) {
+      const verifier = await loadVerifier(config);
+      return createManifestStore({ aws, bucket: config.bucket, verifier }).read(service, version, signal);
+    },
+  };
+}
+
+/** Undefined where the config names no target groups. */
+export function createTraffic(
+  { traffic }: AgentServiceConfig,
+  aws: Aws,
+  instance: string,
+): LoadBalancer | undefined {
+  return traffic && createLoadBalancer({ ...traffic, aws, instance });
+}
+
+export function journalOf(config: AgentConfig, service: string) {
+  return {
+    path: join(config.state, 'services', `${service}.journal`),
+    parse: (value: unknown) => serviceState.parse(value),
+  };
+}
