@@ -15,17 +15,17 @@ const under = (patch: Partial<Active> = {}, state = idle) =>
   withActive(started(withWaiting(state, orderOf('1.1')), { bootId: 'boot-1', now: 0 }), patch);
 const activeAfter = (state: ServiceState, bootId: string): Active => {
   const { active } = resumed(state, bootId);
-  if (!active) throw new Error('nothing is active');
+  if (!active) throw new Error('no deployment is active');
   return active;
 };
 
 describe('at a start', () => {
-  test('what the journal holds is taken as it is', () => {
+  test('the state of the journal is used as it is', () => {
     const state = under();
     expect(stateAtStart(state, HERE)).toEqual({ state, cloned: false });
   });
 
-  test('an empty journal is a new beginning', () => {
+  test('an empty journal gives the initial state', () => {
     expect(stateAtStart(undefined, HERE)).toEqual({ state: initialState('i-1', 'payments'), cloned: false });
   });
 
@@ -36,7 +36,7 @@ describe('at a start', () => {
     });
   });
 
-  test('a journal of another service is not taken', () => {
+  test('a journal of another service is not used', () => {
     expect(stateAtStart(under(), { ...HERE, service: 'orders' })).toEqual({
       state: initialState('i-1', 'orders'),
       cloned: false,
@@ -44,18 +44,18 @@ describe('at a start', () => {
   });
 });
 
-describe('a deployment that is taken up again', () => {
-  test('is none where none was active', () => {
+describe('a resumed deployment', () => {
+  test('does not exist where none was active', () => {
     expect(resumed(idle, 'boot-2')).toBe(idle);
   });
 
-  test.each(PROGRESS_STATES)('after a restart of the agent while %s goes on from there', (state) => {
+  test.each(PROGRESS_STATES)('continues from %s after a restart of the agent', (state) => {
     const before = under({ state, invocationBefore: 'x' });
     expect(activeAfter(before, 'boot-1')).toMatchObject({ state, recoveries: 1, invocationBefore: 'x' });
   });
 
   test.each(['accepted', 'preparing', 'prepared', 'draining', 'switching', 'starting'] as const)(
-    'after a reboot while %s goes on from there, in the new boot',
+    'continues from %s after a reboot, in the new boot',
     (state) => {
       expect(activeAfter(under({ state }), 'boot-2')).toMatchObject({
         state,
@@ -65,36 +65,36 @@ describe('a deployment that is taken up again', () => {
     },
   );
 
-  test.each(['checking', 'watching'] as const)('after a reboot while %s starts and checks anew', (state) => {
+  test.each(['checking', 'watching'] as const)('after a reboot while %s starts and checks again', (state) => {
     expect(activeAfter(under({ state }), 'boot-2')).toMatchObject({ state: 'starting', bootId: 'boot-2' });
   });
 
-  test('after a reboot trusts no invocation of the boot before', () => {
+  test('does not use the invocation of an earlier boot', () => {
     expect(
       activeAfter(under({ state: 'starting', invocationBefore: 'x' }), 'boot-2').invocationBefore,
     ).toBeUndefined();
   });
 
   test.each(PROGRESS_STATES)(
-    'that goes back never goes forward again, not even after a reboot while %s',
+    'that rolls back never runs forward again, not even after a reboot while %s',
     (state) => {
       const back = under({ state, direction: 'back' });
       expect(activeAfter(back, 'boot-2')).toMatchObject({ state, direction: 'back', bootId: 'boot-2' });
     },
   );
 
-  test('numbers its reports above any that may have been sent before', () => {
+  test('numbers its reports above any that may already have been sent', () => {
     expect(activeAfter(under({ n: 12 }), 'boot-1').n).toBeGreaterThanOrEqual(1000);
   });
 
-  test('keeps its order, what ran before, and the hooks that are done', () => {
+  test('keeps its order, the previous version, and the hooks that have finished', () => {
     const before = under({ previous: '1.0', hooksDone: { beforeStop: 2, afterStart: 0 } });
     const after = activeAfter(before, 'boot-2');
     expect(after.order).toEqual(before.active?.order);
     expect(after).toMatchObject({ previous: '1.0', hooksDone: { beforeStop: 2, afterStart: 0 } });
   });
 
-  test('changes nothing else of the state', () => {
+  test('changes nothing else in the state', () => {
     const before = under({ state: 'checking' });
     expect({ ...resumed(before, 'boot-2'), active: null }).toEqual({ ...before, active: null });
   });
@@ -105,21 +105,24 @@ describe('a deployment that is taken up again', () => {
       patch,
     );
 
-  test('counts for nothing while it stands prepared and waits to be told to go on', () => {
+  test('does not count as a recovery while it is prepared and held', () => {
     let state = held({ state: 'prepared', recoveries: 2 });
     for (let i = 0; i < 3 * MAX_RECOVERIES; i += 1) state = resumed(state, `boot-${i}`);
     expect(state.active).toMatchObject({ recoveries: 2, state: 'prepared', bootId: 'boot-14' });
   });
 
-  test.each(['accepted', 'preparing'] as const)('counts while what is to stand prepared is %s', (state) => {
-    expect(activeAfter(held({ state }), 'boot-1').recoveries).toBe(1);
-  });
+  test.each(['accepted', 'preparing'] as const)(
+    'counts as a recovery while a held deployment is %s',
+    (state) => {
+      expect(activeAfter(held({ state }), 'boot-1').recoveries).toBe(1);
+    },
+  );
 
-  test('counts once what stood prepared was told to go on', () => {
+  test('counts as a recovery once a prepared deployment was continued', () => {
     expect(activeAfter(under({ state: 'prepared' }), 'boot-1').recoveries).toBe(1);
   });
 
-  test('is exhausted once it was taken up more often than allowed, and not before', () => {
+  test('is exhausted once it was resumed more often than allowed, and not before', () => {
     let state = under();
     for (let i = 0; i < MAX_RECOVERIES; i += 1) state = resumed(state, `boot-${i}`);
     expect(isExhausted(state.active as Active)).toBe(false);

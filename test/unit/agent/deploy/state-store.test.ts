@@ -54,7 +54,7 @@ function journalOf(failures: Error[] = []) {
 const cancel = (id: string) => (state: ServiceState) => withTombstone(state, id);
 
 describe('a change', () => {
-  test('is on disk before anybody can read it', async () => {
+  test('is on disk before it can be read', async () => {
     const { journal, write } = slowJournal();
     const store = createStateStore(BEFORE, journal);
     const change = store.update(cancel(IDS[0]));
@@ -66,7 +66,7 @@ describe('a change', () => {
     expect(store.read().tombstones).toEqual([IDS[0]]);
   });
 
-  test('that cannot be written leaves the state as before, and says why', async () => {
+  test('that cannot be written leaves the state unchanged, and throws the reason', async () => {
     const full = new Error('ENOSPC');
     const { journal, written } = journalOf([full]);
     const store = createStateStore(BEFORE, journal);
@@ -75,7 +75,7 @@ describe('a change', () => {
     expect(written).toEqual([]);
   });
 
-  test('after one that could not be written knows nothing of it', async () => {
+  test('after one that could not be written does not contain it', async () => {
     const { journal, written } = journalOf([new Error('ENOSPC')]);
     const store = createStateStore(BEFORE, journal);
     const first = store.update(cancel(IDS[0]));
@@ -85,7 +85,7 @@ describe('a change', () => {
     expect(written.map((state) => state.tombstones)).toEqual([[IDS[1]]]);
   });
 
-  test('that throws changes nothing, writes nothing and stops nobody', async () => {
+  test('that throws changes and writes nothing, and does not block the next', async () => {
     const { journal, written } = journalOf();
     const store = createStateStore(BEFORE, journal);
     const bad = store.update(() => {
@@ -98,7 +98,7 @@ describe('a change', () => {
     expect(written).toHaveLength(1);
   });
 
-  test('of nothing is not written', async () => {
+  test('that changes nothing is not written', async () => {
     const { journal, written } = journalOf();
     const store = createStateStore(BEFORE, journal);
     expect(await store.update((state) => state)).toBe(BEFORE);
@@ -106,8 +106,8 @@ describe('a change', () => {
   });
 });
 
-describe('changes at the same time', () => {
-  test('are made one after another, each upon the one before', async () => {
+describe('concurrent changes', () => {
+  test('are made one after another, each on the result of the one before', async () => {
     const { journal, write, writes } = slowJournal();
     const store = createStateStore(BEFORE, journal);
     const changes = Promise.all(IDS.map((id) => store.update(cancel(id))));
@@ -121,7 +121,7 @@ describe('changes at the same time', () => {
     expect(store.read().tombstones).toEqual(IDS);
   });
 
-  test('see what the one before wrote, and decide by it', async () => {
+  test('see what the one before wrote', async () => {
     const { journal } = journalOf();
     const store = createStateStore(BEFORE, journal);
     const first = store.update((state) => withSequence(state, 5, IDS[0]));
@@ -130,7 +130,7 @@ describe('changes at the same time', () => {
     expect(store.read().seen).toEqual({ sequence: 5, deployment: IDS[0] });
   });
 
-  test('of which one fails on disk are otherwise all made', async () => {
+  test('are all made except the one that fails on disk', async () => {
     const { journal, write } = slowJournal();
     const store = createStateStore(BEFORE, journal);
     const results = Promise.allSettled(IDS.map((id) => store.update(cancel(id))));

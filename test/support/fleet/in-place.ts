@@ -1,0 +1,41 @@
+import type { Change } from '../../../agent/deploy/ports.ts';
+import type { TriggerDeployError } from '../../../shared/errors.ts';
+import { live } from './agent-life.ts';
+import { createFakePorts, type Model, orderOf, serviceConfig } from './fake-ports.ts';
+
+/** A package type that replaces files in place: it stops the service, and maintainer scripts may start it. */
+
+interface InPlace {
+  /** Versions whose maintainer scripts start the unit. */
+  startedByScripts?: string[];
+  /** What a switch to a version throws after it stopped the service. */
+  failing?: Record<string, TriggerDeployError>;
+  whole?: boolean;
+}
+
+/** Deploys `version` over such a type; its ending, and each change the type was asked for. */
+export async function deployInPlace(
+  model: Model,
+  version: string,
+  { startedByScripts = [], failing = {}, whole = true }: InPlace,
+) {
+  const changes: Pick<Change, 'direction' | 'attempt' | 'again'>[] = [];
+  const ports = createFakePorts(model);
+  const { switchTo } = ports.package;
+  ports.package.isWhole = async () => whole;
+  ports.package.switchTo = async (to, change) => {
+    changes.push({ direction: change.direction, attempt: change.attempt, again: change.again });
+    await change.stop();
+    const error = failing[to ?? ''];
+    if (error) throw error;
+    await switchTo(to, change);
+    if (to !== null && startedByScripts.includes(to)) {
+      model.running = { version: to, pid: 7, invocation: `script-${to}` };
+    }
+  };
+  const life = await live(model, serviceConfig(), ports);
+  const order = orderOf(version);
+  await life.worker.accept(order);
+  const ending = await life.ending(order.deployment);
+  return { ending, changes };
+}
