@@ -190,7 +190,9 @@ export function buildParser(argv: readonly string[], columns: number, choose: (v
       (command) =>
         command
           .positional('deployment', positional('Its id, as history shows it'))
-          .example('$0 show 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'with times, reasons and log tails'),
+          .option('instance', string('Only this instance, with its whole log tail'))
+          .example('$0 show 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'with times, reasons and log tails')
+          .example('$0 show 01JDB2Q0V7M3N8T5R9XKZC4W6H --instance i-0a1b2c3d --env dev', 'one instance'),
       () => choose('show'),
     )
     .command(

@@ -146,7 +146,7 @@ const schemas = {
     failed: z.boolean({ error: once }).default(false),
     since: age.optional(),
   }),
-  show: z.object({ ...common, deployment }),
+  show: z.object({ ...common, deployment, instance: name(instanceId, 'an instance').optional() }),
   watch: z.object({ ...common, deployment, timeout: duration.optional() }),
   keygen: z.object({ ...common, out: text.default('.'), name: text.default('ci') }),
 } as const satisfies Record<Verb, z.ZodType>;

@@ -1,4 +1,4 @@
-import { isCode } from '../../shared/errors.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Report } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import { localDeployment, type PastDeployment } from '../record/local-deployment.ts';
@@ -10,12 +10,24 @@ export interface ShowAnswer {
   deployment: PastDeployment;
   /** Who confirmed or cancelled it, and why. */
   decisions: Decisions;
-  /** The last report of each instance in the record, by instance. */
+  /** Set where only this instance was asked for. */
+  instance?: string;
+  /** The last report of each instance in the record, sorted by instance. */
   reports: Report[];
 }
 
-/** All that the record holds of one deployment. @throws DEPLOYMENT_NOT_FOUND. */
-export async function show(session: Session, options: { deployment: string }): Promise<ShowAnswer> {
+export interface ShowOptions {
+  deployment: string;
+  /** Only the report of this instance. */
+  instance?: string | undefined;
+}
+
+/**
+ * `trigger-deploy show ID`: all that the record holds of one deployment.
+ * @throws DEPLOYMENT_NOT_FOUND; INSTANCE_NOT_FOUND when the deployment was not for that instance.
+ */
+export async function show(session: Session, options: ShowOptions): Promise<ShowAnswer> {
+  const { instance } = options;
   const { deployments } = session.record;
   const service = await deployments.find(options.deployment);
   const [stored, reports, decisions] = await Promise.all([
@@ -28,21 +40,37 @@ export async function show(session: Session, options: { deployment: string }): P
   ]);
   const deployment = stored instanceof Error ? localDeployment(reports) : stored.value;
   if (deployment === undefined) throw stored;
+  if (instance !== undefined) checkInstance(deployment, reports, instance);
   return {
     type: 'deployment',
     deployment,
     decisions,
-    reports: reports.sort((a, b) => (a.instance < b.instance ? -1 : 1)),
+    ...(instance !== undefined && { instance }),
+    reports: reports
+      .filter((report) => instance === undefined || report.instance === instance)
+      .sort((a, b) => (a.instance < b.instance ? -1 : 1)),
   };
 }
 
-/** Whoever holds no key still sees the rest: a decision that cannot be verified is told as such. */
+function checkInstance(
+  { expected, deployment, env }: PastDeployment,
+  reports: Report[],
+  instance: string,
+): void {
+  const known = [...new Set([...expected, ...reports.map((report) => report.instance)])];
+  if (known.includes(instance)) return;
+  throw new TriggerDeployError('INSTANCE_NOT_FOUND', `${deployment} was not for the instance ${instance}`, {
+    hint: `trigger-deploy show ${deployment} --env ${env} lists its instances`,
+  });
+}
+
+/** Without a key to verify with, the decisions are left out with a warning; the rest is shown. */
 async function decisionsOn(session: Session, service: string, id: string): Promise<Decisions> {
   try {
     return await readDecisions(session, service, id);
   } catch (error) {
     if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
-    const text = `who confirmed or cancelled it cannot be verified: ${error.message}`;
+    const text = `decisions cannot be verified and are not shown: ${error.message}`;
     note(session, text, 'warning');
     return {};
   }

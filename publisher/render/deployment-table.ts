@@ -1,6 +1,9 @@
 import { STEPS } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
-import { isFailing, isGoingBack, isOver, type Row, spentMs, type View } from './deployment-view.ts';
+import { isFailing, isOver, isRollingBack, type Row, spentMs, type View } from './deployment-view.ts';
+import { failureBlocks } from './failure-text.ts';
+import { failureKey } from './group-failures.ts';
+import { styleOf } from './state-style.ts';
 import {
   aligned,
   bytesText,
@@ -10,62 +13,41 @@ import {
   type Paint,
   type Span,
   type Tone,
-  tailLines,
   width,
 } from './text.ts';
 
-/** The table as lines, cut to the window. Pure: the same view, time and size give the same lines. */
+/** The table of a deployment as lines, cut to the window. Pure: the same view, time and size give the same lines. */
 
 export interface Surface {
   columns: number;
-  /** Lines there are; Infinity where nothing has to be folded. */
+  /** Height of the window in lines; Infinity to fold nothing. */
   rows: number;
   now: number; // ms since the epoch
   paint: Paint;
 }
 
-const LOOKS: Record<Row['state'], { glyph: string; tone: Tone }> = {
-  waiting: { glyph: '○', tone: 'dim' },
-  accepted: { glyph: '●', tone: 'busy' },
-  preparing: { glyph: '●', tone: 'busy' },
-  prepared: { glyph: '●', tone: 'busy' },
-  draining: { glyph: '●', tone: 'busy' },
-  switching: { glyph: '●', tone: 'busy' },
-  starting: { glyph: '●', tone: 'busy' },
-  checking: { glyph: '●', tone: 'busy' },
-  watching: { glyph: '●', tone: 'busy' },
-  succeeded: { glyph: '✓', tone: 'good' },
-  'rolled-back': { glyph: '↺', tone: 'warn' },
-  failed: { glyph: '✗', tone: 'bad' },
-  broken: { glyph: '✗', tone: 'bad' },
-  rejected: { glyph: '✗', tone: 'bad' },
-  superseded: { glyph: '–', tone: 'dim' },
-  cancelled: { glyph: '–', tone: 'dim' },
-  silent: { glyph: '?', tone: 'bad' },
-};
-export const lookOf = (state: Row['state']) => LOOKS[state];
-
-/** The order of the summary, and of what stays in sight: the failing first, the finished last. */
+/** What stays in sight when the window is too low: the failing first, the finished last. The summary has the reverse. */
 const WEIGHT: readonly Row['state'][] = [
   ...(['broken', 'failed', 'rolled-back', 'rejected', 'silent', 'superseded', 'cancelled'] as const),
   ...(['watching', 'checking', 'starting', 'switching', 'draining', 'prepared', 'preparing'] as const),
   ...(['accepted', 'waiting', 'succeeded'] as const),
 ];
 
-/** Lines of a log tail that the table shows; `show` has them all. */
+/** Lines of a log tail that the table shows; `trigger-deploy show` has all. */
 const TAIL = 20;
-/** Where the clock stands when the window is wide. */
+/** The column where the clock ends, if the window is that wide. */
 const CLOCK_COLUMN = 76;
 
-export function frame(view: View, surface: Surface): string[] {
+export function tableLines(view: View, surface: Surface): string[] {
   if (!view.started) return [...view.uploads.values()].map((one) => uploadLine(one, surface));
   const header = headerLines(view, surface);
-  // Two blank lines, the summary, and the line the cursor stands on.
+  // Two blank lines, the summary, and the line of the cursor.
   const room = Math.max(1, surface.rows - header.length - 4);
   const rows = [...view.rows.values()].sort((a, b) => (a.instance < b.instance ? -1 : 1));
   const { shown, folded } = fold(rows, room);
+  const firsts = new Map<string, string>();
   const lines = aligned(
-    shown.map((row) => cells(row, surface.now)),
+    shown.map((line) => cells(line, surface.now, firsts)),
     surface,
   );
   if (folded.length > 0) {
@@ -75,20 +57,10 @@ export function frame(view: View, surface: Surface): string[] {
   return [...header, '', ...lines, ...(lines.length > 0 ? [''] : []), summary(view, rows, surface)];
 }
 
-/** What is said once a deployment is settled: each reason in full, with the end of the service's log. */
-export function epilogue(view: View, { columns, paint }: Surface): string[] {
-  const failing = [...view.rows.values()].filter((row) => isFailing(row) && row.report?.error);
-  const lines = failing.flatMap((row) => {
-    const tail = tailLines(row.report?.error?.detail ?? '');
-    const hidden = tail.length - TAIL;
-    const more =
-      hidden > 0 ? [`… ${hidden} lines before: trigger-deploy show ${row.report?.deployment}`] : [];
-    return [
-      '',
-      paint(lookOf(row.state).tone, `  ${row.instance} ${row.state}: ${reasonText(row)}`),
-      ...[...more, ...tail.slice(-TAIL)].map((text) => lineOf([{ text: `    | ${text}` }], columns, paint)),
-    ];
-  });
+/** What follows the table of a settled deployment: each failure once, with the end of a log, and the outcome. */
+export function outcomeLines(view: View, { columns, paint }: Surface): string[] {
+  const reports = [...view.rows.values()].filter(isFailing).flatMap(({ report }) => report ?? []);
+  const lines = failureBlocks(reports, { columns, paint }, TAIL);
   const { settled } = view;
   if (!settled) return lines;
   const tone: Tone = settled.outcome === 'succeeded' ? 'good' : 'bad';
@@ -114,27 +86,46 @@ function headerLines({ started }: View, { columns, paint }: Surface): string[] {
   return lines.map((text) => lineOf([{ text, tone: 'strong' }], columns, paint));
 }
 
-function cells(row: Row, now: number): Span[] {
-  const { glyph, tone } = isGoingBack(row) ? lookOf('rolled-back') : lookOf(row.state);
-  const state = isGoingBack(row) ? `${row.state} (back)` : row.state;
+/** One line of the table: an instance, or with `others` several that ended alike. */
+interface Line {
+  row: Row;
+  others: readonly Row[];
+}
+
+/** `firsts` names the instance that showed each failure first: the next ones refer to it. */
+function cells({ row, others }: Line, now: number, firsts: Map<string, string>): Span[] {
+  const { glyph, tone } = isRollingBack(row) ? styleOf('rolled-back') : styleOf(row.state);
+  const state = isRollingBack(row) ? `${row.state} (rolling back)` : row.state;
   const spent = spentMs(row, now);
   const seconds = spent > 0 ? formatMs(spent) : '';
   const steps = row.state === 'succeeded' ? stepsText(row) : '';
-  const detail = isFailing(row) && isOver(row) ? [reasonText(row)] : [noteText(row), seconds, steps];
+  const detail = isFailing(row) && isOver(row) ? [failureText(row, firsts)] : [noteText(row), seconds, steps];
   return [
-    { text: row.instance },
-    { text: oneLine(row.zone ?? ''), tone: 'dim' },
+    { text: others.length > 0 ? `${row.instance} and ${others.length} more` : row.instance },
+    { text: others.length > 0 ? '' : oneLine(row.zone ?? ''), tone: 'dim' },
     { text: `${glyph} ${state}`, tone },
     { text: versionsText(row) },
     { text: detail.some(Boolean) ? ` ${detail.filter(Boolean).join('   ')}` : '' },
   ];
 }
 
-/** What ran before and what runs after: backwards where it went back, one version where nothing changed. */
+/** The reason in full, or `CHECK_FAILED, as i-1` where that instance has shown it already. */
+function failureText(row: Row, firsts: Map<string, string>): string {
+  const key = failureOf(row);
+  const first = firsts.get(key);
+  if (first !== undefined && row.report?.error) return `${oneLine(row.report.error.code)}, as ${first}`;
+  firsts.set(key, row.instance);
+  return reasonText(row);
+}
+
+const failureOf = ({ report, state }: Row) =>
+  report?.error ? failureKey({ ...report, error: report.error }) : `${state} ${report?.note ?? ''}`;
+
+/** `1.4.1 → 1.4.2`; reversed where it rolled back, one version where nothing changed. */
 export function versionsText(row: Row): string {
   const { previous, version, state, report } = row;
   const before = previous ?? 'none';
-  if (state === 'rolled-back' || isGoingBack(row)) return `${version} → ${before}`;
+  if (state === 'rolled-back' || isRollingBack(row)) return `${version} → ${before}`;
   if (state === 'succeeded' && report?.changed === false) return version;
   if (['failed', 'rejected', 'superseded', 'cancelled'].includes(state)) return before;
   return previous === undefined || previous === version ? version : `${before} → ${version}`;
@@ -151,26 +142,42 @@ export function reasonText({ report, state }: Row): string {
   return error ? `${oneLine(error.code)}: ${oneLine(error.message)}` : oneLine(report?.note ?? '');
 }
 
-/** `prepare 1.1 s · start 0.5 s`: where the time went; what took no time to speak of is left out. */
+/** `prepare 1.1 s · start 500 ms`; steps under 50 ms are left out. */
 function stepsText({ report }: Row): string {
   return STEPS.filter((step) => (report?.timings[step] ?? 0) >= 50)
     .map((step) => `${step} ${formatMs(report?.timings[step] ?? 0)}`)
     .join(' · ');
 }
 
-/** As many rows as there is room for, those that matter most, in their order; one line less for the fold. */
-function fold(rows: readonly Row[], room: number): { shown: Row[]; folded: Row[] } {
-  if (rows.length <= room) return { shown: [...rows], folded: [] };
-  const weighed = rows.toSorted((a, b) => weight(a) - weight(b));
+/**
+ * As many lines as there is room for, those that matter most, in their order; one line less for what is folded. Where
+ * the failed alone are too many, those that failed alike share a line, so that every failure stays in sight.
+ */
+function fold(rows: readonly Row[], room: number): { shown: Line[]; folded: Row[] } {
+  const single = rows.map((row): Line => ({ row, others: [] }));
+  if (rows.length <= room) return { shown: single, folded: [] };
+  const lines = rows.filter(isFailing).length < room ? single : sharedLines(rows);
+  if (lines.length <= room) return { shown: lines, folded: [] };
+  const weighed = lines.toSorted((a, b) => weight(a.row) - weight(b.row));
   const kept = new Set(weighed.slice(0, Math.max(0, room - 1)));
-  return { shown: rows.filter((row) => kept.has(row)), folded: rows.filter((row) => !kept.has(row)) };
+  return {
+    shown: lines.filter((line) => kept.has(line)),
+    folded: lines.filter((line) => !kept.has(line)).flatMap(({ row, others }) => [row, ...others]),
+  };
 }
 
-const weight = (row: Row) => (isGoingBack(row) ? 0 : WEIGHT.indexOf(row.state));
+function sharedLines(rows: readonly Row[]): Line[] {
+  const groups = Map.groupBy(rows, (row) =>
+    isFailing(row) && isOver(row) ? `${row.state} ${failureOf(row)}` : row.instance,
+  );
+  return [...groups.values()].flatMap(([row, ...others]) => (row ? [{ row, others }] : []));
+}
+
+const weight = (row: Row) => (isRollingBack(row) ? 0 : WEIGHT.indexOf(row.state));
 
 function countsText(rows: readonly Row[]): string {
   const counts = Map.groupBy(rows, (row) => row.state);
-  // Good news first: `1 succeeded · 1 checking · 1 rolled-back`.
+  // The good first: `1 succeeded · 1 checking · 1 rolled-back`.
   return WEIGHT.toReversed()
     .filter((state) => counts.has(state))
     .map((state) => `${counts.get(state)?.length} ${state}`)
@@ -178,9 +185,9 @@ function countsText(rows: readonly Row[]): string {
 }
 
 function summary(view: View, rows: readonly Row[], { columns, now, paint }: Surface): string {
-  const counts = `  ${rows.length === 0 ? 'nobody has answered yet' : countsText(rows)}`;
+  const counts = `  ${rows.length === 0 ? 'no instance has answered yet' : countsText(rows)}`;
   const { started, settled } = view;
-  // A deployment that nobody answered took no time of its own; what was waited is shown.
+  // Where no instance answered, tookMs is 0: show how long the command waited.
   const elapsed = settled?.tookMs || (settled?.at ?? now) - (started?.at ?? now);
   const clock = clockText(elapsed);
   const gap = Math.min(CLOCK_COLUMN, columns) - width(counts) - width(clock);

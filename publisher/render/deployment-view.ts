@@ -5,20 +5,20 @@ type Started = Extract<PublisherEvent, { type: 'started' }>;
 type Settled = Extract<PublisherEvent, { type: 'settled' }>;
 type Progress = Extract<PublisherEvent, { type: 'progress' }>;
 
-/** One instance, as far as it is known. `waiting` has not answered yet, `silent` never did. */
+/** The last known state of one instance. `waiting`: no report yet; `silent`: none came before the deployment ended. */
 export interface Row {
   instance: string;
   zone: string | undefined;
   state: State | 'waiting' | 'silent';
-  /** What ran before; undefined when nobody has told. */
+  /** The version that ran before; undefined when unknown. */
   previous: string | null | undefined;
   version: string;
   report: Report | undefined;
   /** When its latest report came, ms since the epoch. */
-  heardAt: number | undefined;
+  reportedAt: number | undefined;
 }
 
-/** What a deployment or an upload looks like now: the sum of its events. */
+/** The state of a deployment, or of uploads, that its events add up to. */
 export interface View {
   started: Started | undefined;
   settled: Settled | undefined;
@@ -34,7 +34,7 @@ export const emptyView: View = {
 };
 
 /** The view after `event`. A deployment that starts replaces the one before it. */
-export function after(view: View, event: PublisherEvent): View {
+export function applyEvent(view: View, event: PublisherEvent): View {
   switch (event.type) {
     case 'started':
       return { ...emptyView, started: event, rows: waitingRows(event) };
@@ -72,13 +72,13 @@ function waitingRows(event: Started): Map<string, Row> {
         state: 'waiting',
         version: event.version,
         report: undefined,
-        heardAt: undefined,
+        reportedAt: undefined,
       },
     ]),
   );
 }
 
-function rowOf(report: Report, heardAt: number, before: Row | undefined): Row {
+function rowOf(report: Report, reportedAt: number, before: Row | undefined): Row {
   return {
     instance: report.instance,
     zone: report.zone ?? before?.zone,
@@ -86,17 +86,17 @@ function rowOf(report: Report, heardAt: number, before: Row | undefined): Row {
     previous: report.previous === undefined ? before?.previous : report.previous,
     version: report.version,
     report,
-    heardAt,
+    reportedAt,
   };
 }
 
-/** An ending that a person must look at. */
+/** Whether a person must look at it: a bad ending, or a rollback under way. */
 export function isFailing(row: Row): boolean {
-  return ['failed', 'rolled-back', 'broken', 'rejected', 'silent'].includes(row.state) || isGoingBack(row);
+  return ['failed', 'rolled-back', 'broken', 'rejected', 'silent'].includes(row.state) || isRollingBack(row);
 }
 
-/** Not over, but on its way back to the version before. */
-export function isGoingBack({ report }: Row): boolean {
+/** Rolling back to the version before, and not at its end yet. */
+export function isRollingBack({ report }: Row): boolean {
   return report !== undefined && !isEnding(report.state) && report.step === 'rollback';
 }
 
@@ -104,8 +104,10 @@ export function isOver({ state }: Row): boolean {
   return state === 'silent' || (state !== 'waiting' && isEnding(state));
 }
 
-/** ms spent on the instance: what it told, and the time since then while it is at work. */
+/** ms spent on the instance: what it reported, and while it works, the time since that report. */
 export function spentMs(row: Row, now: number): number {
-  const told = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
-  return isOver(row) || row.heardAt === undefined ? told : told + Math.max(0, now - row.heardAt);
+  const reported = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
+  return isOver(row) || row.reportedAt === undefined
+    ? reported
+    : reported + Math.max(0, now - row.reportedAt);
 }

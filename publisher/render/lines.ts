@@ -1,31 +1,55 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
-import { bytesText, oneLine, tailLines, timeOfDay } from './text.ts';
+import { failureLines, instancesText } from './failure-text.ts';
+import { bytesText, oneLine, timeOfDay } from './text.ts';
 import { waveText } from './wave-text.ts';
 
-/** What went before, as far as the next line speaks of it. */
-interface Before {
+/** What earlier events said, as far as a later line needs it. */
+interface Memory {
   service: string;
-  /** When each instance was last heard of, ms since the epoch. */
-  heard: Map<string, number>;
   startedAt: number | undefined;
-  /** Tenths of each upload that have been told. */
+  /** When each instance reported last, ms since the epoch. */
+  reportedAt: Map<string, number>;
+  /** The latest report of each instance; empty once its failures are printed. */
+  reports: Map<string, Report>;
+  /** The last tenth of each upload that was printed. */
   tenths: Map<string, number>;
 }
 
-/** A line an event, time first: made for a pipe, a build log and grep. */
+/**
+ * One line per event, time first: for a pipe, a build log and grep. The line of a failed instance has its reason; the logs
+ * follow at the end, one per failure and not one per instance, right before the outcome, which is the last line.
+ */
 export function createLines(write: (text: string) => void): Renderer {
-  const before: Before = { service: '', heard: new Map(), startedAt: undefined, tenths: new Map() };
+  const memory: Memory = {
+    ...{ service: '', startedAt: undefined },
+    ...{ reportedAt: new Map(), reports: new Map(), tenths: new Map() },
+  };
+  let lastAt = 0;
+  const print = (lines: readonly string[]) => {
+    for (const line of lines) write(`${line}\n`);
+  };
   return {
     event(event) {
-      for (const line of linesOf(event, before)) write(`${line}\n`);
-      remember(event, before);
+      lastAt = event.at;
+      if (event.type === 'started' || event.type === 'settled') print(failuresOf(memory, event.at));
+      print(linesOf(event, memory));
+      remember(event, memory);
     },
-    close() {},
+    close() {
+      // A deployment that this command stops following before it is settled.
+      print(failuresOf(memory, lastAt));
+    },
   };
 }
 
-function linesOf(event: PublisherEvent, before: Before): string[] {
+function failuresOf(memory: Memory, at: number): string[] {
+  const lines = failureLines(memory.reports.values(), `${timeOfDay(at)} ${memory.service} `);
+  memory.reports.clear();
+  return lines;
+}
+
+function linesOf(event: PublisherEvent, memory: Memory): string[] {
   const time = timeOfDay(event.at);
   switch (event.type) {
     case 'started': {
@@ -40,42 +64,46 @@ function linesOf(event: PublisherEvent, before: Before): string[] {
     }
     case 'report': {
       const { report } = event;
-      const since = before.heard.get(report.instance) ?? before.startedAt;
+      const since = memory.reportedAt.get(report.instance) ?? memory.startedAt;
       const plus = since === undefined ? '' : ` +${secondsText(Math.max(0, event.at - since))}`;
-      return [`${time} ${reportText(report)}${plus}`, ...reportTail(report)];
+      return [`${time} ${reportText(report)}${plus}`];
     }
     case 'note':
       return [`${time} ${event.level === 'warning' ? 'warning: ' : ''}${oneLine(event.text)}`];
     case 'wave':
     case 'waiting':
-      return [`${time} ${before.service} ${waveText(event)}`];
+      return [`${time} ${memory.service} ${waveText(event)}`];
     case 'pause':
       return [];
     case 'progress': {
       const tenth = tenthOf(event);
-      if (tenth === 0 || tenth === before.tenths.get(event.what)) return [];
+      if (tenth === 0 || tenth === memory.tenths.get(event.what)) return [];
       const amount = `${bytesText(event.done)} of ${bytesText(event.total)}`;
       return [`${time} upload ${oneLine(event.what)} ${tenth * 10}% ${amount}`];
     }
     case 'settled': {
       const counts = Object.entries(event.counts).map(([state, count]) => `${count} ${state}`);
-      const silent = event.silent.length > 0 ? ` silent: ${event.silent.join(' ')}` : '';
+      const silent = event.silent.length > 0 ? ` silent: ${instancesText(event.silent)}` : '';
+      const silentLines = event.silent.map((one) => `${time} ${memory.service} ${one} silent, no report`);
       const took = secondsText(event.tookMs);
       const facts = [counts.join(', '), took].filter(Boolean).join(', ');
       return [
-        `${time} ${before.service || event.deployment} settled ${event.outcome}: ${oneLine(event.text)} (${facts})${silent}`,
+        ...silentLines,
+        `${time} ${memory.service || event.deployment} settled ${event.outcome}: ${oneLine(event.text)} (${facts})${silent}`,
       ];
     }
   }
 }
 
-function remember(event: PublisherEvent, before: Before): void {
+function remember(event: PublisherEvent, memory: Memory): void {
   if (event.type === 'started') {
-    before.service = event.service;
-    before.startedAt = event.at;
-    before.heard.clear();
-  } else if (event.type === 'report') before.heard.set(event.report.instance, event.at);
-  else if (event.type === 'progress') before.tenths.set(event.what, tenthOf(event));
+    memory.service = event.service;
+    memory.startedAt = event.at;
+    memory.reportedAt.clear();
+  } else if (event.type === 'report') {
+    memory.reportedAt.set(event.report.instance, event.at);
+    memory.reports.set(event.report.instance, event.report);
+  } else if (event.type === 'progress') memory.tenths.set(event.what, tenthOf(event));
 }
 
 const tenthOf = ({ done, total }: { done: number; total: number }) =>
@@ -85,8 +113,8 @@ const tenthOf = ({ done, total }: { done: number; total: number }) =>
 export function reportText(report: Report): string {
   const { service, instance, state, version, previous, note, error, step } = report;
   const parts = [service, instance, state, version];
-  // On the way back it is the version before that is started and checked.
-  if (!isEnding(state) && step === 'rollback') parts.push(`going back to ${previous ?? 'none'}`);
+  // During a rollback the version before is started and checked.
+  if (!isEnding(state) && step === 'rollback') parts.push(`rolling back to ${previous ?? 'none'}`);
   if (isEnding(state) && previous !== undefined) {
     if (report.changed === false) parts.push('ran already');
     else if (state === 'rolled-back') parts.push(previous === null ? 'back to none' : `back to ${previous}`);
@@ -101,11 +129,6 @@ export function reportText(report: Report): string {
     }
   }
   return parts.join(' ');
-}
-
-/** The end of the service's log, each line marked so that it is not taken for an event. */
-export function reportTail({ error }: Report): string[] {
-  return tailLines(error?.detail ?? '').map((line) => `  | ${line}`);
 }
 
 const secondsText = (ms: number) => `${(ms / 1000).toFixed(2)}s`;

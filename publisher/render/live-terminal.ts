@@ -1,6 +1,6 @@
 import type { PublisherEvent, Renderer } from '../events.ts';
-import { epilogue, frame, type Surface } from './deployment-table.ts';
-import { after, emptyView, type View } from './deployment-view.ts';
+import { outcomeLines, type Surface, tableLines } from './deployment-table.ts';
+import { applyEvent, emptyView, type View } from './deployment-view.ts';
 import { oneLine, type Paint, width } from './text.ts';
 import { waveText } from './wave-text.ts';
 
@@ -51,14 +51,14 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
     const hide = timer === undefined ? HIDE : '';
     terminal.write(hide + rewind() + next.map((line) => `${line}\n`).join(''));
     drawn = next;
-    timer ??= setInterval(() => draw(frame(view, surface())), TICK_MS);
+    timer ??= setInterval(() => draw(tableLines(view, surface())), TICK_MS);
   };
 
   /** Leaves the frame where it is, for good, with `below` under it. */
   const keep = (below: string[]): void => {
     if (view.started || view.uploads.size > 0) {
       // Nothing is folded any more: the window can be scrolled.
-      const last = [...frame(view, { ...surface(), rows: Number.POSITIVE_INFINITY }), ...below];
+      const last = [...tableLines(view, { ...surface(), rows: Number.POSITIVE_INFINITY }), ...below];
       terminal.write(rewind() + last.map((line) => `${line}\n`).join(''));
     }
     drawn = [];
@@ -88,15 +88,15 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
       if (said !== undefined) {
         terminal.write(`${rewind()}${said}\n`);
         drawn = [];
-        if (timer !== undefined) draw(frame(view, surface()));
+        if (timer !== undefined) draw(tableLines(view, surface()));
         return;
       }
       if (event.type === 'started' && view.started) keep([]);
       const first = view.started === undefined && view.uploads.size === 0;
-      view = after(view, event);
-      if (event.type === 'settled') keep(epilogue(view, surface()));
+      view = applyEvent(view, event);
+      if (event.type === 'settled') keep(outcomeLines(view, surface()));
       // The others wait for the next tick: a thousand reports a second are ten drawings.
-      else if (first) draw(frame(view, surface()));
+      else if (first) draw(tableLines(view, surface()));
     },
     close() {
       if (closed) return;

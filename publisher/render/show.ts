@@ -3,12 +3,14 @@ import { formatMs } from '../../shared/retry.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { Rolling } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
-import { lookOf, reasonText, versionsText } from './deployment-table.ts';
+import { versionsText } from './deployment-table.ts';
 import type { Row } from './deployment-view.ts';
+import { failureBlocks, failureLines, instancesText } from './failure-text.ts';
 import { changeText, fromText, OUTCOMES } from './history.ts';
-import { reportTail, reportText } from './lines.ts';
+import { reportText } from './lines.ts';
 import type { Page } from './page.ts';
-import { aligned, bytesText, lineOf, localTime, oneLine, type Span } from './text.ts';
+import { styleOf } from './state-style.ts';
+import { aligned, bytesText, localTime, oneLine, type Span } from './text.ts';
 
 /** All that is known of one deployment: who, when, from where, why, in which waves, how it went. Pure. */
 
@@ -31,7 +33,7 @@ export function showTable(answer: ShowAnswer, page: Page): string[] {
     '',
     ...instances(answer, page),
     ...timings(reports, page),
-    ...reasons(reports, page),
+    ...failureBlocks(reports, page),
   ];
 }
 
@@ -50,7 +52,7 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['waited', waitedText(deployment)],
     ['despite pause', pausedText(deployment)],
     ['strategy', strategyText(deployment)],
-    ['only', targets?.join(', ')],
+    ['only', targets && instancesText(targets)],
     ['sequence', String(deployment.sequence)],
     ['confirmed', confirmedText(deployment.rolling, decisions)],
     [
@@ -132,11 +134,11 @@ function waves({ rolling }: PastDeployment, page: Page): string[] {
     { text: wave.kind },
     { text: wave.announcedAt === undefined ? 'not begun' : localTime(Date.parse(wave.announcedAt)) },
     { text: waveTook(wave), tone: wave.announcedAt && !wave.passedAt ? 'warn' : undefined },
-    { text: wave.instances.join(' '), tone: 'dim' },
+    { text: instancesText(wave.instances), tone: 'dim' },
   ]);
   const over = [
-    rolling.failed.length > 0 ? `  failed, within what was allowed: ${rolling.failed.join(' ')}` : '',
-    rolling.missing.length > 0 ? `  missing, within what was allowed: ${rolling.missing.join(' ')}` : '',
+    rolling.failed.length > 0 ? `  failed, within what was allowed: ${instancesText(rolling.failed)}` : '',
+    rolling.missing.length > 0 ? `  missing, within what was allowed: ${instancesText(rolling.missing)}` : '',
   ].filter(Boolean);
   return ['', ...aligned([...prepared, ...rows], page), ...over];
 }
@@ -149,14 +151,14 @@ function waveTook({ announcedAt, passedAt }: Rolling['waves'][number]): string {
 
 const rowOf = (report: Report): Row => {
   const { instance, zone, state, version, previous } = report;
-  return { instance, zone, state, version, previous, report, heardAt: undefined };
+  return { instance, zone, state, version, previous, report, reportedAt: undefined };
 };
 
-function instances({ deployment, reports }: ShowAnswer, page: Page): string[] {
+function instances(answer: ShowAnswer, page: Page): string[] {
   const table = aligned(
-    reports.map(rowOf).map((row) => {
+    answer.reports.map(rowOf).map((row) => {
       const total = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
-      const { glyph, tone } = lookOf(row.state);
+      const { glyph, tone } = styleOf(row.state);
       return [
         { text: row.instance },
         { text: oneLine(row.zone ?? ''), tone: 'dim' as const },
@@ -167,15 +169,15 @@ function instances({ deployment, reports }: ShowAnswer, page: Page): string[] {
     }),
     page,
   );
-  const missing = silentOf(deployment, reports).map((instance) =>
-    page.paint('bad', `  ${instance}  ? silent: it never answered`),
-  );
+  const missing = silentOf(answer).map((instance) => page.paint('bad', `  ${instance}  ? silent: no report`));
   return [...table, ...missing];
 }
 
-function silentOf({ expected }: PastDeployment, reports: readonly Report[]): string[] {
-  const heard = new Set(reports.map((report) => report.instance));
-  return expected.filter((instance) => !heard.has(instance));
+/** The instances without a report; `show --instance` is about that one only. */
+function silentOf({ deployment, reports, instance: only }: ShowAnswer): string[] {
+  const reported = new Set(reports.map(({ instance }) => instance));
+  const asked = deployment.expected.filter((instance) => only === undefined || instance === only);
+  return asked.filter((instance) => !reported.has(instance));
 }
 
 /** How long each step took on each instance; only the steps that any of them took. */
@@ -191,19 +193,6 @@ function timings(reports: readonly Report[], page: Page): string[] {
     }),
   ]);
   return ['', ...aligned([head, ...rows], page)];
-}
-
-function reasons(reports: readonly Report[], page: Page): string[] {
-  return reports
-    .filter((report) => report.error)
-    .flatMap((report) => [
-      '',
-      page.paint(
-        lookOf(report.state).tone,
-        `  ${report.instance} ${report.state}: ${reasonText(rowOf(report))}`,
-      ),
-      ...reportTail(report).map((text) => lineOf([{ text: `  ${text}` }], page.columns, page.paint)),
-    ]);
 }
 
 export function showLines(answer: ShowAnswer): string[] {
@@ -232,10 +221,11 @@ export function showLines(answer: ShowAnswer): string[] {
     ...said,
     ...(waiting === undefined ? [] : [`${rolling?.awaitingSince} ${service} ${id} waiting ${waiting}`]),
     ...(went ?? []),
-    ...reports.flatMap((report) => {
+    ...reports.map((report) => {
       const unfinished = isEnding(report.state) ? '' : ' not ended';
-      return [`${report.at} ${reportText(report)}${unfinished}`, ...reportTail(report)];
+      return `${report.at} ${reportText(report)}${unfinished}`;
     }),
-    ...silentOf(deployment, reports).map((instance) => `${service} ${instance} silent`),
+    ...silentOf(answer).map((instance) => `${service} ${instance} silent`),
+    ...failureLines(reports, `${service} `),
   ];
 }

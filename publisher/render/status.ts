@@ -1,7 +1,7 @@
 import type { StatusAnswer } from '../commands/status.ts';
 import type { InstanceStatus, ServiceStatus } from '../rollout/fleet-status.ts';
-import { lookOf } from './deployment-table.ts';
 import type { Page } from './page.ts';
+import { styleOf } from './state-style.ts';
 import { ago, aligned, oneLine, plain, type Span } from './text.ts';
 
 /** The instances of each service, as a table for a terminal or a line each for a pipe. Pure. */
@@ -28,7 +28,7 @@ function desiredText({ desired, trouble, pause: paused }: ServiceStatus, now: nu
 }
 
 function statusCells(one: InstanceStatus, now: number): Span[] {
-  const look = one.state === undefined ? undefined : lookOf(one.state);
+  const look = one.state === undefined ? undefined : styleOf(one.state);
   const flags = [one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : ''].filter(Boolean).join(' ');
   const running = one.active === undefined ? '' : one.active ? 'active' : 'not active';
   return [

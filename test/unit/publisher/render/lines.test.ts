@@ -23,7 +23,7 @@ function lines(events: readonly PublisherEvent[]): string[] {
 }
 
 describe('lines', () => {
-  it('are one an event, time first, the log tail of a failure below it', () => {
+  it('are one per event, time first; the log of a failure comes before the outcome', () => {
     const checking = said(2113, 'i-0a1b2c3d', { state: 'checking', note: 'http 200 3/3' });
     const events = [started(FLEET), said(1703, 'i-0a1b2c3d', { state: 'starting' }), checking];
     expect(lines([...events, ...HALFWAY.slice(3), settled()])).toEqual([
@@ -31,13 +31,14 @@ describe('lines', () => {
       '08:14:01.703 payments i-0a1b2c3d starting 1.4.2 +1.70s',
       '08:14:02.113 payments i-0a1b2c3d checking 1.4.2 http 200 3/3 +0.41s',
       '08:14:04.900 payments i-0990aabb rolled-back 1.4.2 back to 1.4.1 CHECK_FAILED: GET /health answered 500 for 60 s prepare=1.00s check=3.00s rollback=0.50s +4.90s',
+      '08:14:05.000 payments failure on i-0990aabb: CHECK_FAILED: GET /health answered 500 for 60 s',
       '  | ERROR no database',
       '  |     at Main.java:7',
       '08:14:05.000 payments settled failed: 1 of 2 rolled back; the desired state stays 1.4.1 (1 succeeded, 1 rolled-back, 4.90s)',
     ]);
   });
 
-  it('tell the versions and the time of each step at an ending', () => {
+  it('have the versions and the time of each step at an ending', () => {
     const timings = { prepare: 1100, switch: 12, check: 2588 };
     expect(
       lines([
@@ -52,7 +53,7 @@ describe('lines', () => {
     ]);
   });
 
-  it('say that an instance is on its way back, and to what', () => {
+  it('say that an instance rolls back, and to which version', () => {
     const back = { step: 'rollback', note: 'http 200, 1 of 3' } as const;
     expect(
       lines([
@@ -60,12 +61,12 @@ describe('lines', () => {
         said(0, 'i-2', { state: 'switching', step: 'rollback', previous: null }),
       ]),
     ).toEqual([
-      '08:14:00.000 payments i-1 checking 1.4.2 going back to 1.4.1 http 200, 1 of 3',
-      '08:14:00.000 payments i-2 switching 1.4.2 going back to none',
+      '08:14:00.000 payments i-1 checking 1.4.2 rolling back to 1.4.1 http 200, 1 of 3',
+      '08:14:00.000 payments i-2 switching 1.4.2 rolling back to none',
     ]);
   });
 
-  it('name the silent, and tell notes', () => {
+  it('have a line for each silent instance, and notes', () => {
     const note = { type: 'note', at: START, level: 'warning', text: 'a report was dropped' } as const;
     const silent = settled({
       outcome: 'timed-out',
@@ -76,11 +77,50 @@ describe('lines', () => {
     expect(lines([started([]), note, { ...note, level: 'info' }, silent]).slice(1)).toEqual([
       '08:14:00.000 warning: a report was dropped',
       '08:14:00.000 a report was dropped',
+      '08:14:05.000 payments i-9 silent, no report',
       '08:14:05.000 payments settled timed-out: i-9 is silent (1 silent, 4.90s) silent: i-9',
     ]);
   });
 
-  it('tell an upload at every tenth', () => {
+  it('have the log of instances that failed alike once, and a line for each of them', () => {
+    const ids = Array.from({ length: 40 }, (_, i) => `i-${String(i).padStart(2, '0')}`);
+    const failures = ids.map((id) => {
+      const error = { code: 'START_FAILED', message: `${id}: exit 1`, detail: `panic on ${id}\nat main` };
+      return said(1000, id, { state: 'rolled-back', error });
+    });
+    const printed = lines([started([]), ...failures, settled({ counts: { 'rolled-back': 40 } })]);
+    expect(printed.slice(1, 41)).toEqual(
+      ids.map(
+        (id) =>
+          `08:14:01.000 payments ${id} rolled-back 1.4.2 back to 1.4.1 START_FAILED: ${id}: exit 1 +1.00s`,
+      ),
+    );
+    expect(printed.slice(41)).toEqual([
+      '08:14:05.000 payments failure on 40 instances (i-00, i-01, i-02 and 37 more): START_FAILED: i-00: exit 1',
+      '  log of i-00:',
+      '  | panic on i-00',
+      '  | at main',
+      `  → the log of another instance: trigger-deploy show ${ID} --instance i-01 --env dev`,
+      '08:14:05.000 payments settled failed: 1 of 2 rolled back; the desired state stays 1.4.1 (40 rolled-back, 4.90s)',
+    ]);
+  });
+
+  it('have the log of a failure also where the command stops before the outcome', () => {
+    expect(lines(HALFWAY).slice(-3)).toEqual([
+      '08:14:04.900 payments failure on i-0990aabb: CHECK_FAILED: GET /health answered 500 for 60 s',
+      '  | ERROR no database',
+      '  |     at Main.java:7',
+    ]);
+  });
+
+  it('shorten a long list of silent instances in the outcome, not in their own lines', () => {
+    const silent = ['i-1', 'i-2', 'i-3', 'i-4', 'i-5', 'i-6'];
+    const printed = lines([started([]), settled({ silent, counts: { silent: 6 } })]);
+    expect(printed.slice(1, 7)).toEqual(silent.map((id) => `08:14:05.000 payments ${id} silent, no report`));
+    expect(printed[7]).toMatch(/ silent: i-1, i-2, i-3 and 3 more$/);
+  });
+
+  it('report an upload at every tenth', () => {
     const at = (done: number): PublisherEvent => ({
       ...{ type: 'progress', at: START, what: 'payments.jar' },
       ...{ done, total: 1000 },
@@ -94,7 +134,7 @@ describe('lines', () => {
 });
 
 describe('json', () => {
-  it('is an object a line, with ISO times and texts made safe', () => {
+  it('is one object per line, with ISO times and texts made safe', () => {
     let text = '';
     const renderer = createJson((piece) => {
       text += piece;

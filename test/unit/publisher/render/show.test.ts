@@ -93,14 +93,14 @@ describe('show', () => {
       '',
       '  prepared          2026-11-21 08:14:02',
       '  wave 1    canary  2026-11-21 08:14:02  8.0 s         i-0a1b2c3d',
-      '  wave 2    batch   2026-11-21 08:15:10  did not pass  i-0d3e4f5a i-0990aabb',
+      '  wave 2    batch   2026-11-21 08:15:10  did not pass  i-0d3e4f5a, i-0990aabb',
       '  wave 3    batch   not begun                          i-0silent',
       '  missing, within what was allowed: i-0silent',
       '',
       '  i-0a1b2c3d  ✓ succeeded    1.4.1 → 1.4.2  4.2 s',
       '  i-0d3e4f5a  ● checking     1.4.1 → 1.4.2  1.1 s',
       '  i-0990aabb  ↺ rolled-back  1.4.2 → 1.4.1  4.5 s',
-      '  i-0silent  ? silent: it never answered',
+      '  i-0silent  ? silent: no report',
       '',
       '              prepare  switch  start   check  rollback',
       '  i-0a1b2c3d  1.1 s    12 ms   500 ms  2.6 s  –',
@@ -113,7 +113,42 @@ describe('show', () => {
     ]);
   });
 
-  it('is a line a thing on a pipe', () => {
+  it('has a failure of many instances once, with one log and how to see another', () => {
+    const failed = reports.filter((report) => report.error);
+    const twice = [...failed, ...failed.map((report) => ({ ...report, instance: SECOND }))];
+    const text = showTable({ ...answer, reports: twice }, page);
+    expect(text.slice(text.findIndex((line) => line.includes('2 instances')))).toEqual([
+      '  2 instances rolled-back: CHECK_FAILED: GET /health answered 500 for 60 s',
+      `    ${THIRD}, ${SECOND}`,
+      `    log of ${THIRD}:`,
+      '    | ERROR no database',
+      '    |     at Main.java:7',
+      `    → the log of another instance: trigger-deploy show ${ID} --instance ${SECOND} --env dev`,
+    ]);
+    expect(showLines({ ...answer, reports: twice }).slice(-6)).toEqual([
+      'payments i-0silent silent',
+      `payments failure on 2 instances (${THIRD}, ${SECOND}): CHECK_FAILED: GET /health answered 500 for 60 s`,
+      `  log of ${THIRD}:`,
+      '  | ERROR no database',
+      '  |     at Main.java:7',
+      `  → the log of another instance: trigger-deploy show ${ID} --instance ${SECOND} --env dev`,
+    ]);
+  });
+
+  it('of one instance leaves out the others', () => {
+    const one = {
+      ...answer,
+      instance: THIRD,
+      reports: reports.filter((report) => report.instance === THIRD),
+    };
+    const lines = showLines(one);
+    expect(lines.filter((line) => line.includes(' succeeded 1.4.2') || line.includes('silent '))).toEqual([]);
+    expect(lines).toContain('  | ERROR no database');
+    const silent = { ...answer, instance: 'i-0silent', reports: [] };
+    expect(showLines(silent).at(-1)).toBe('payments i-0silent silent');
+  });
+
+  it('is one line per fact on a pipe', () => {
     expect(showLines(answer)).toEqual([
       `${at(0)} payments ${ID} deploy 1.4.1 → 1.4.2 failed from stg by jenkins payments#4711 on ci-1 build https://ci.acme.com/job/payments/4711/ (ticket 4711): 1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1`,
       `${at(69)} payments ${ID} confirm by ann@desk: looks good`,
@@ -123,9 +158,10 @@ describe('show', () => {
       `${at(4.2)} payments i-0a1b2c3d succeeded 1.4.2 after 1.4.1 prepare=1.10s switch=0.01s start=0.50s check=2.59s`,
       `${at(3)} payments i-0d3e4f5a checking 1.4.2 http 503, 0 of 3 not ended`,
       `${at(4.9)} payments i-0990aabb rolled-back 1.4.2 back to 1.4.1 CHECK_FAILED: GET /health answered 500 for 60 s prepare=1.00s check=3.00s rollback=0.50s`,
+      'payments i-0silent silent',
+      'payments failure on i-0990aabb: CHECK_FAILED: GET /health answered 500 for 60 s',
       '  | ERROR no database',
       '  |     at Main.java:7',
-      'payments i-0silent silent',
     ]);
   });
 

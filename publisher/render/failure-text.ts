@@ -1,0 +1,94 @@
+import type { Report } from '../../shared/report.ts';
+import { type FailedReport, type FailureGroup, groupFailures } from './group-failures.ts';
+import type { Page } from './page.ts';
+import { styleOf } from './state-style.ts';
+import { lineOf, oneLine, tailLines } from './text.ts';
+
+/** A failure of one instance or of many, in words. Pure. */
+
+/** A list up to this long is given whole. */
+const LONGEST_LIST = 5;
+const NAMED = 3;
+
+/** `i-1, i-2, i-3 and 37 more`; a list of five or fewer is whole. */
+export function instancesText(instances: readonly string[]): string {
+  if (instances.length <= LONGEST_LIST) return instances.join(', ');
+  return `${instances.slice(0, NAMED).join(', ')} and ${instances.length - NAMED} more`;
+}
+
+const groupInstances = (group: FailureGroup) => group.map(({ instance }) => instance);
+
+/** `CHECK_FAILED: GET /health answered 500 for 60 s`, as the example has it. */
+const errorText = ({ error }: FailedReport) => `${oneLine(error.code)}: ${oneLine(error.message)}`;
+
+/** `40 instances rolled-back`, `3 instances (1 broken, 2 rolled-back)`, `i-1 failed`. */
+function groupText(group: FailureGroup): string {
+  const [first, ...others] = group;
+  if (others.length === 0) return `${first.instance} ${first.state}`;
+  const states = [...Map.groupBy(group, ({ state }) => state)];
+  if (states.length === 1) return `${group.length} instances ${first.state}`;
+  const counts = states.map(([state, reports]) => `${reports.length} ${state}`).join(', ');
+  return `${group.length} instances (${counts})`;
+}
+
+/** What a person types to see the report and the log of one instance. */
+function showCommand({ deployment, instance, env }: Pick<Report, 'deployment' | 'instance' | 'env'>): string {
+  return `trigger-deploy show ${deployment} --instance ${instance} --env ${env}`;
+}
+
+/** How to see the failure of another instance of the group; undefined for a group of one. */
+function anotherText([, second]: FailureGroup): string | undefined {
+  return second && `→ the log of another instance: ${showCommand(second)}`;
+}
+
+/** The failures of a deployment for a terminal, each once, with at most `longestTail` lines of one instance's log. */
+export function failureBlocks(
+  reports: Iterable<Report>,
+  { columns, paint }: Page,
+  longestTail = Number.POSITIVE_INFINITY,
+): string[] {
+  return groupFailures(reports).flatMap((group) => {
+    const [example, ...others] = group;
+    const tail = tailLines(example.error.detail ?? '');
+    const hidden = tail.length - longestTail;
+    const cut = (text: string) => lineOf([{ text: `    ${text}` }], columns, paint);
+    const log = tail.slice(Math.max(0, hidden)).map((text) => cut(`| ${text}`));
+    // A command is never cut: the window wraps it.
+    if (hidden > 0) log.unshift(`    | … ${hidden} lines before: ${showCommand(example)}`);
+    if (others.length > 0 && log.length > 0) log.unshift(cut(`log of ${example.instance}:`));
+    const another = anotherText(group);
+    return [
+      '',
+      paint(styleOf(example.state).tone, `  ${groupText(group)}: ${errorText(example)}`),
+      ...(others.length > 0 ? [cut(instancesText(groupInstances(group)))] : []),
+      ...log,
+      ...(another === undefined ? [] : [`    ${another}`]),
+    ];
+  });
+}
+
+/**
+ * The failures of a deployment for a pipe, each once: its instances, the message, and the log of one of them. A line that
+ * belongs to the one above is indented, so that no log line is taken for an event. A lone failure without a log is left
+ * out: the line of its report says all.
+ */
+export function failureLines(reports: Iterable<Report>, prefix: string): string[] {
+  const failed = [...reports].filter(({ state }) => state !== 'cancelled' && state !== 'superseded');
+  return groupFailures(failed).flatMap((group) => {
+    const [example, ...others] = group;
+    const log = tailLines(example.error.detail ?? '').map((line) => `  | ${line}`);
+    if (others.length === 0 && log.length === 0) return [];
+    const where =
+      others.length === 0
+        ? example.instance
+        : `${group.length} instances (${instancesText(groupInstances(group))})`;
+    const whose = others.length > 0 && log.length > 0 ? [`  log of ${example.instance}:`] : [];
+    const another = anotherText(group);
+    return [
+      `${prefix}failure on ${where}: ${errorText(example)}`,
+      ...whose,
+      ...log,
+      ...(another === undefined ? [] : [`  ${another}`]),
+    ];
+  });
+}
