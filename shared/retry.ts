@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, createClock } from './clock.ts';
 import { TriggerDeployError } from './errors.ts';
 
 export interface Backoff {
@@ -19,27 +19,57 @@ export function backoffMs(attempt: number, { first, longest }: Backoff, random =
 }
 
 export interface RetryOptions extends Backoff {
-  attempts: number;
   signal: AbortSignal;
-  /** Whether this error may pass by itself; the others are thrown at once. */
+  /** Whether this error may pass by itself; any other is thrown at once. */
   retryable: (error: unknown) => boolean;
+  /** So many failures in a row are too many; without a limit when left out. */
+  attempts?: number;
+  /** No retry once this much time has passed since the first failure, ms; without a limit when left out. */
+  forMs?: number;
+  /** The machine's own clock when left out. */
+  clock?: Pick<Clock, 'monotonic' | 'sleep'>;
+  /** The pause after this error, ms, where it is not the backoff's. */
+  pauseMs?: (error: unknown) => number | undefined;
+  /** Asked after a failure: true when that try got further than the one before, so that counting begins anew. */
+  hasProgressed?: () => boolean;
+  /** Called before each pause. `failures` counts those in a row, from 1. */
+  onRetry?: (error: unknown, retry: { failures: number; pauseMs: number }) => void;
+  /** Makes the first try even when `signal` has aborted before it. */
+  alwaysTryOnce?: boolean;
 }
 
 /**
- * Runs `work` until it succeeds, the tries are used up, or `signal` aborts; throws the last error, or the
- * signal's reason where it aborts between two tries.
+ * Runs `work` until it succeeds; the first try is `attempt` 0. Throws the last error once `attempts` or `forMs` are
+ * used up or `signal` aborts during a try, and the signal's reason when it aborts between two tries.
  */
 export async function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
-  options.signal.throwIfAborted();
+  const { signal, attempts = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY } = options;
+  const clock = options.clock ?? createClock(Date.now);
+  if (!options.alwaysTryOnce) signal.throwIfAborted();
+  let firstFailure: number | undefined;
+  let failures = 0;
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await work(attempt);
     } catch (error) {
-      if (options.signal.aborted || attempt + 1 >= options.attempts || !options.retryable(error)) throw error;
-      await sleep(backoffMs(attempt, options), undefined, { signal: options.signal }).catch(() =>
-        options.signal.throwIfAborted(),
-      );
+      failures = options.hasProgressed?.() ? 0 : failures + 1;
+      const isLate = firstFailure !== undefined && clock.monotonic() - firstFailure >= forMs;
+      if (signal.aborted || failures >= attempts || isLate || !options.retryable(error)) throw error;
+      firstFailure ??= clock.monotonic();
+      const pauseMs = options.pauseMs?.(error) ?? backoffMs(Math.max(0, failures - 1), options);
+      options.onRetry?.(error, { failures, pauseMs });
+      if (pauseMs > 0) await pause(clock, pauseMs, signal);
     }
+  }
+}
+
+/** @throws the signal's reason. */
+async function pause(clock: Pick<Clock, 'sleep'>, ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await clock.sleep(ms, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   }
 }
 

@@ -3,7 +3,7 @@ import { type ExitCode, note } from '../events.ts';
 import { acquireLock } from '../queue/acquire.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { ReportReader, StoredDeployment } from '../record/deployments.ts';
-import type { Lock } from '../record/lock.ts';
+import type { Lock } from '../record/held-lock.ts';
 import { DETACHED, emitStarted, repeatRollBack, rollBackIfDue } from '../rollout/all-at-once.ts';
 import { cancelledBy } from '../rollout/decisions.ts';
 import { follow, openProgress, type Progress } from '../rollout/follow.ts';

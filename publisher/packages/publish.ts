@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { type Manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
-import { backoffMs } from '../../shared/retry.ts';
+import { compareAndSwap } from '../record/compare-and-swap.ts';
+import { nonce } from '../record/objects.ts';
 import type { Session } from '../session.ts';
 import { type Part, uploadPart } from './upload.ts';
 
@@ -50,7 +50,7 @@ export async function publish(session: Session, publication: Publication): Promi
     artifacts: parts.map((part) => part.artifact),
     pushedAt: new Date(session.clock.now()).toISOString(),
     pushedBy: pushedBy.slice(0, 256),
-    nonce: randomBytes(16).toString('hex'),
+    nonce: nonce(),
   };
   const text = await signer.sign('td-manifest+jws', manifest);
   try {
@@ -113,29 +113,30 @@ async function upload(session: Session, { service, version }: Publication, part:
 /** Puts the push where `latest` and "the newest are …" look, unless it is there. */
 async function index(session: Session, manifest: Manifest): Promise<void> {
   const { record, clock } = session;
-  // The version exists now: an interrupt no longer takes anything back, and `latest` should follow.
-  const { signal } = new AbortController();
+  // The version exists now, so an interrupt does not stop this: `latest` must follow.
   const { version, pushedAt, pushedBy } = manifest;
   const key = keys.index(manifest.service);
-  for (let attempt = 1; ; attempt += 1) {
-    const stored = await record.objects.read(key);
-    const pushes = stored ? pushesIn(stored.text) : [];
-    if (pushes.some((one) => one.version === version)) return;
-    const next: VersionIndex = {
-      v: 1,
-      nonce: randomBytes(16).toString('hex'),
-      pushes: [{ version, pushedAt, pushedBy }, ...pushes]
-        .sort((a, b) => Date.parse(b.pushedAt) - Date.parse(a.pushedAt))
-        .slice(0, INDEXED),
-    };
-    try {
-      const body = JSON.stringify(next);
-      await (stored ? record.objects.putIf(key, body, stored.etag) : record.objects.putNew(key, body));
-      return;
-    } catch (error) {
-      if (!isCode(error, 'CONDITION_FAILED') || attempt === INDEX_ATTEMPTS) throw notListed(manifest, error);
-    }
-    await clock.sleep(backoffMs(attempt, { first: 20, longest: 500 }), signal);
+  try {
+    await compareAndSwap(record.objects, {
+      key,
+      read: () => record.objects.read(key),
+      next(stored) {
+        const pushes = stored ? pushesIn(stored.text) : [];
+        if (pushes.some((one) => one.version === version)) return { value: undefined };
+        const index: VersionIndex = {
+          v: 1,
+          nonce: nonce(),
+          pushes: [{ version, pushedAt, pushedBy }, ...pushes]
+            .sort((a, b) => Date.parse(b.pushedAt) - Date.parse(a.pushedAt))
+            .slice(0, INDEXED),
+        };
+        return { body: JSON.stringify(index), value: undefined };
+      },
+      attempts: INDEX_ATTEMPTS,
+      backoff: { first: 20, longest: 500, clock },
+    });
+  } catch (error) {
+    throw notListed(manifest, error);
   }
 }
 

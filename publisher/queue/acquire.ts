@@ -2,45 +2,39 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
-import { type Lock, STALE_MS } from '../record/lock.ts';
+import type { Lock } from '../record/held-lock.ts';
+import { STALE_MS } from '../record/lock-document.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
-import { openLine } from './queue-store.ts';
+import { openQueue } from './queue-store.ts';
 import type { Ticket } from './ticket.ts';
-import { type AcquireRequest, LOOK_MS, namesOf, type Place, throughTheLine } from './wait.ts';
+import { type AcquireRequest, namesOf, POLL_MS, type Waiter, waitInQueue } from './wait.ts';
 
-/** Whose turn it is to change a service: past its pauses, through its line, to its lock. */
+/** The right to change a service: no pause forbids it, nobody is queued before, and the lock is held. */
 
 /**
- * The lock, once it is this command's turn, with the id of the deployment that it is for. Without `queueMode` it is
- * now or not at all: nobody overtakes those who wait.
- * @throws PAUSED; LOCKED while somebody else changes the service or waits to; CANCELLED when detached.
+ * Acquires the lock, for a new deployment whose id is in the ticket. Without `queueMode` it does not wait, and does
+ * not overtake publishers in the queue.
+ * @throws PAUSED; LOCKED while another publisher changes the service or is queued for it; CANCELLED when detached.
  */
-export async function acquire(session: Session, wanted: AcquireRequest): Promise<Ticket> {
-  const { service, detach } = wanted;
-  const { locks, objects } = session.record;
+export async function acquire(session: Session, request: AcquireRequest): Promise<Ticket> {
+  const { service, detach } = request;
   const signal = AbortSignal.any([session.signal, detach]);
-  // The first reading also tells AWS's clock, by which the ids below are dated.
-  await refuseIfPaused(session, wanted);
+  // The first answer also corrects the clock that dates the ids below.
+  await refuseIfPaused(session, request);
   const self = newUlid(session.clock.now());
   const warn = (text: string) => note(session, text, 'warning');
-  const line = openLine({ env: session.env.name, objects, clock: session.clock, warn }, service, self);
-  const place: Place = { session, wanted, signal, line, self };
+  const context = { env: session.env.name, objects: session.record.objects, clock: session.clock, warn };
+  const waiter: Waiter = { session, request, signal, queue: openQueue(context, service, self), self };
   try {
-    if (wanted.queueMode !== undefined) return await admitted(place, await throughTheLine(place));
-    await refuseToOvertake(place);
-    const deployment = newUlid(session.clock.now());
-    const lock = await locks.take({ service, command: wanted.command, deployment, signal });
-    return await admitted(place, { deployment, sequence: lock.sequence, lock });
+    return await admit(waiter, await (request.queueMode ? waitInQueue(waiter) : acquireNow(waiter)));
   } catch (error) {
     refuseIfDetached(detach);
-    if (!isCode(error, 'LOCKED') || error.hint?.includes('--queue')) throw error;
-    const hint = `--queue waits for it; ${error.hint}`;
-    throw new TriggerDeployError('LOCKED', error.message, { cause: error, hint });
+    throw error;
   }
 }
 
-/** The lock alone, for what goes on with a deployment that had its turn. @throws LOCKED, CANCELLED. */
+/** The lock alone, for a command that continues an existing deployment. @throws LOCKED, CANCELLED. */
 export async function acquireLock(
   session: Session,
   { detach, ...wanted }: { service: string; command: string; deployment: string; detach: AbortSignal },
@@ -54,12 +48,12 @@ export async function acquireLock(
   }
 }
 
-/** Before anything is announced there is nothing to detach from. */
+/** Before anything is announced there is nothing to detach from. @throws CANCELLED. */
 export function refuseIfDetached(detach: AbortSignal): void {
   if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted before anything was announced');
 }
 
-/** @throws PAUSED, saying who paused what, why, since when, and how it goes on. */
+/** @throws PAUSED, saying who paused what, why, since when, and how to unpause. */
 async function refuseIfPaused(
   session: Session,
   { service, command, despitePause }: Pick<AcquireRequest, 'service' | 'command' | 'despitePause'>,
@@ -68,18 +62,18 @@ async function refuseIfPaused(
   if (pause === undefined || despitePause) return pause;
   const env = session.env.name;
   const scope = pause.scope === 'service' ? ` ${service}` : '';
-  const lift = `trigger-deploy unpause${scope} --env ${env} lifts it`;
-  const around = '; --despite-pause --reason WHY rolls back all the same';
+  const unpause = `to unpause: trigger-deploy unpause${scope} --env ${env}`;
+  const override = '; --despite-pause --reason WHY rolls back despite the pause';
   throw new TriggerDeployError('PAUSED', pauseText(env, session.clock.now(), service, pause), {
-    hint: command === 'rollback' ? lift + around : lift,
+    hint: command === 'rollback' ? unpause + override : unpause,
   });
 }
 
-/** Under the lock, by what is true now: a pause may have come while it waited. */
-async function admitted({ session, wanted }: Place, ticket: Ticket): Promise<Ticket> {
+/** Checked again under the lock: a pause may have come while the publisher waited. @throws PAUSED, CANCELLED. */
+async function admit({ session, request }: Waiter, ticket: Ticket): Promise<Ticket> {
   try {
-    refuseIfDetached(wanted.detach);
-    const pause = await refuseIfPaused(session, wanted);
+    refuseIfDetached(request.detach);
+    const pause = await refuseIfPaused(session, request);
     if (pause === undefined) return ticket;
     const { by, since, reason } = pause;
     return { ...ticket, about: { ...ticket.about, despitePause: { by, since, reason } } };
@@ -89,29 +83,43 @@ async function admitted({ session, wanted }: Place, ticket: Ticket): Promise<Tic
   }
 }
 
-/** @throws LOCKED when somebody waits, and lives; a line of the dead is watched until that is certain. */
-async function refuseToOvertake({ session, wanted, signal, line }: Place): Promise<void> {
-  const { service } = wanted;
-  for (let watching = false; ; watching = true) {
-    const { line: waiting, silent } = await line.look();
-    if (waiting.length === 0) return;
-    if (waiting.every(({ id }) => line.dead().has(id))) {
-      await line.change((left) => left);
+/** @throws LOCKED while another publisher changes the service, or is queued for it. */
+async function acquireNow(waiter: Waiter): Promise<Ticket> {
+  await refuseIfOthersQueue(waiter);
+  const { session, request, signal } = waiter;
+  const { service, command } = request;
+  const deployment = newUlid(session.clock.now());
+  try {
+    const lock = await session.record.locks.take({ service, command, deployment, signal });
+    return { deployment, sequence: lock.sequence, lock };
+  } catch (error) {
+    if (!isCode(error, 'LOCKED')) throw error;
+    const hint = `--queue waits for it; ${error.hint}`;
+    throw new TriggerDeployError('LOCKED', error.message, { cause: error, hint });
+  }
+}
+
+/** Entries without a heartbeat are watched until they are surely dead. @throws LOCKED when a live one is queued. */
+async function refuseIfOthersQueue({ session, request, signal, queue }: Waiter): Promise<void> {
+  const { service } = request;
+  for (let isWatching = false; ; isWatching = true) {
+    const { queue: entries, silent } = await queue.look();
+    if (entries.length === 0) return;
+    if (entries.every(({ id }) => queue.dead().has(id))) {
+      await queue.change((left) => left);
       continue;
     }
+    const names = namesOf(session, entries);
     if (!silent) {
-      throw new TriggerDeployError(
-        'LOCKED',
-        `others wait to change ${service}: ${namesOf(session, waiting)}`,
-        {
-          hint: '--queue joins the line behind them; --jump --reason WHY goes to its front',
-        },
-      );
+      throw new TriggerDeployError('LOCKED', `others are queued for ${service}: ${names}`, {
+        hint: '--queue waits behind them; --jump --reason WHY goes to the front of the queue',
+      });
     }
-    if (!watching) {
-      const text = `${namesOf(session, waiting)} in the line for ${service} give no sign of life; watching them for ${formatMs(STALE_MS)}`;
+    if (!isWatching) {
+      const minute = formatMs(STALE_MS);
+      const text = `no heartbeat from the queue for ${service} (${names}); watching it for ${minute} before dropping them`;
       note(session, text, 'warning');
     }
-    await session.clock.sleep(LOOK_MS, signal);
+    await session.clock.sleep(POLL_MS, signal);
   }
 }

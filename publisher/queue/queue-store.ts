@@ -1,81 +1,84 @@
 import type { Clock } from '../../shared/clock.ts';
-import { isCode } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
-import { STALE_MS } from '../record/lock.ts';
+import { compareAndSwap } from '../record/compare-and-swap.ts';
+import { STALE_MS } from '../record/lock-document.ts';
 import { nonce, type Objects } from '../record/objects.ts';
-import { deadIn, dropDead, type Line, lineDocument, type Sightings, sighted } from './queue.ts';
+import { deadIn, type Observations, observe, type Queue, queueDocument, withoutDead } from './queue.ts';
 
-/** The line of a service in the record: `line.json`, changed by conditional writes only, never deleted. */
+/** The queue of a service in the record: `line.json`, changed by conditional writes only, never deleted. */
 
-/** What a look finds. */
-export interface Sight {
-  line: Line;
-  /** Whether nobody in it gave a sign of life for `STALE_MS` by S3's clock: all of them may be dead. */
+/** The queue as it was read. */
+export interface QueueView {
+  queue: Queue;
+  /** Whether nothing was written for `STALE_MS` by S3's clock: every entry may be dead. */
   silent: boolean;
 }
 
-export interface WaitingLine {
-  look(): Promise<Sight>;
-  /** Changes it by what `change` makes of it, without those found dead; returns it as it stands. */
-  change(change: (line: Line) => Line): Promise<Line>;
-  /** Those that this publisher has seen without a sign of life for `STALE_MS`. */
+export interface QueueStore {
+  look(): Promise<QueueView>;
+  /** Writes what `change` makes of the queue without its dead entries, and returns it. */
+  change(change: (queue: Queue) => Queue): Promise<Queue>;
+  /** The entries that this publisher has seen without a new heartbeat for `STALE_MS`. */
   dead(): ReadonlySet<string>;
 }
 
-interface LineContext {
+interface QueueContext {
   env: string;
   objects: Objects;
   clock: Clock;
   warn: (text: string) => void;
 }
 
-/** Of writers that meet, one succeeds at each turn. */
+/** Of writes that meet, one succeeds: this many publishers may write at the same moment. */
 const ATTEMPTS = 20;
 
-export function openLine(
-  { env, objects, clock, warn }: LineContext,
+/** `self` is this publisher's id in the queue. */
+export function openQueue(
+  { env, objects, clock, warn }: QueueContext,
   service: string,
   self: string,
-): WaitingLine {
+): QueueStore {
   const key = keys.queue(env, service);
-  let sightings: Sightings = new Map();
-  const dead = () => deadIn(sightings, { now: clock.monotonic(), staleMs: STALE_MS, self });
+  let observations: Observations = new Map();
+  const dead = () => deadIn(observations, { now: clock.monotonic(), staleMs: STALE_MS, self });
+  const observed = (queue: Queue) => {
+    observations = observe(observations, queue, clock.monotonic());
+  };
 
-  async function read(): Promise<Sight & { etag: string | undefined }> {
+  async function read(): Promise<(QueueView & { etag: string }) | undefined> {
     const stored = await objects.read(key);
-    const line = stored === undefined ? [] : parse(stored.text);
-    sightings = sighted(sightings, line, clock.monotonic());
+    const queue = stored === undefined ? [] : parse(stored.text);
+    observed(queue);
     // Both times are S3's: this machine's clock may be an hour off.
-    const silent = stored !== undefined && clock.now() - stored.lastModified >= STALE_MS;
-    return { line, silent, etag: stored?.etag };
+    return stored && { queue, silent: clock.now() - stored.lastModified >= STALE_MS, etag: stored.etag };
   }
 
-  function parse(text: string): Line {
+  function parse(text: string): Queue {
     try {
-      return lineDocument.parse(JSON.parse(text)).waiting;
+      return queueDocument.parse(JSON.parse(text)).waiting;
     } catch {
-      warn(`${key} cannot be read: whoever waited there has lost the place`);
+      warn(`${key} is unreadable: the queue begins empty, and waiting publishers re-queue at the end`);
       return [];
     }
   }
 
   return {
-    look: async () => await read(),
+    look: async () => (await read()) ?? { queue: [], silent: false },
     dead,
     async change(change) {
-      for (let attempt = 1; ; attempt += 1) {
-        const { line: before, etag } = await read();
-        const line = change(dropDead(before, dead()));
-        if (JSON.stringify(line) === JSON.stringify(before)) return line;
-        const body = JSON.stringify({ v: 1, nonce: nonce(), waiting: line });
-        try {
-          await (etag === undefined ? objects.putNew(key, body) : objects.putIf(key, body, etag));
-          sightings = sighted(sightings, line, clock.monotonic());
-          return line;
-        } catch (error) {
-          if (!isCode(error, 'CONDITION_FAILED') || attempt === ATTEMPTS) throw error;
-        }
-      }
+      const { value, etag } = await compareAndSwap(objects, {
+        key,
+        read,
+        attempts: ATTEMPTS,
+        next(stored) {
+          const before = stored?.queue ?? [];
+          const value = change(withoutDead(before, dead()));
+          if (JSON.stringify(value) === JSON.stringify(before)) return { value };
+          return { value, body: JSON.stringify({ v: 1, nonce: nonce(), waiting: value }) };
+        },
+      });
+      if (etag !== undefined) observed(value);
+      return value;
     },
   };
 }

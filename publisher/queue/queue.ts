@@ -2,79 +2,76 @@ import { z } from 'zod';
 import { ulid } from '../../shared/names.ts';
 
 /**
- * The line of those that wait to change a service: who is next. Pure. It is a courtesy among publishers, kept by
- * conditional writes; what two of them may never do at once, the lock alone forbids.
+ * The queue of publishers that wait to change a service: who is next. Pure. Publishers keep to it by conditional
+ * writes, but nothing enforces it: that two never change a service at once, the lock alone guarantees.
  */
 
-const waiting = z.looseObject({
-  /** The deployment that it will be. */
+const queueEntry = z.looseObject({
+  /** Of this wait, not of the deployment that follows. */
   id: ulid,
   /** `issuedBy`. */
   who: z.string(),
   host: z.string(),
   pid: z.int(),
-  /** The verb, and what it is to bring. */
+  /** The verb, and the version it deploys. */
   command: z.string(),
   version: z.string().optional(),
   since: z.iso.datetime(),
-  /** Counts up while its publisher lives. */
+  /** Heartbeats: counts up while its publisher lives. */
   beat: z.int().min(0),
-  /** Why it went to the front. */
+  /** Why it jumped to the front. */
   jumped: z.string().optional(),
 });
-export type Waiting = z.infer<typeof waiting>;
+export type QueueEntry = z.infer<typeof queueEntry>;
 
-export const lineDocument = z.looseObject({
+export const queueDocument = z.looseObject({
   v: z.literal(1),
   nonce: z.string(),
   /** The next one first. */
-  waiting: z.array(waiting),
+  waiting: z.array(queueEntry),
 });
 
 /** The next one first; each id once. */
-export type Line = readonly Waiting[];
+export type Queue = readonly QueueEntry[];
 
-/** At the end, or with `jumped` at the front. Who stands in it already keeps its place. */
-export function join(line: Line, one: Waiting): Line {
-  if (line.some(({ id }) => id === one.id)) return line;
-  return one.jumped === undefined ? [...line, one] : [one, ...line];
+/** At the end, or with `jumped` at the front. An entry that is in the queue already keeps its place. */
+export function enqueue(queue: Queue, entry: QueueEntry): Queue {
+  if (queue.some(({ id }) => id === entry.id)) return queue;
+  return entry.jumped === undefined ? [...queue, entry] : [entry, ...queue];
 }
 
-export const leave = (line: Line, id: string): Line => line.filter((one) => one.id !== id);
+export const dequeue = (queue: Queue, id: string): Queue => queue.filter((entry) => entry.id !== id);
 
-export const beat = (line: Line, id: string): Line =>
-  line.map((one) => (one.id === id ? { ...one, beat: one.beat + 1 } : one));
+export const withHeartbeat = (queue: Queue, id: string): Queue =>
+  queue.map((entry) => (entry.id === id ? { ...entry, beat: entry.beat + 1 } : entry));
 
-export const dropDead = (line: Line, dead: ReadonlySet<string>): Line =>
-  line.filter(({ id }) => !dead.has(id));
+export const withoutDead = (queue: Queue, dead: ReadonlySet<string>): Queue =>
+  queue.filter(({ id }) => !dead.has(id));
 
-/** Those before `id`, the next one first; undefined when it is not in the line. */
-export function aheadOf(line: Line, id: string): Line | undefined {
-  const place = line.findIndex((one) => one.id === id);
-  return place === -1 ? undefined : line.slice(0, place);
+/** The entries before `id`, the next one first; undefined when it is not in the queue. */
+export function aheadOf(queue: Queue, id: string): Queue | undefined {
+  const place = queue.findIndex((entry) => entry.id === id);
+  return place === -1 ? undefined : queue.slice(0, place);
 }
 
-/**
- * Since when each of the waiting has not moved, on the clock of whoever looks: who beats shows other bytes, whatever
- * the clocks of the machines say.
- */
-export type Sightings = ReadonlyMap<string, { beat: number; first: number }>;
+/** The heartbeat last seen of each entry, and when it was first seen, by the observer's monotonic clock (ms). */
+export type Observations = ReadonlyMap<string, { beat: number; first: number }>;
 
-/** After a look at `now`, ms on a clock that never jumps. */
-export function sighted(before: Sightings, line: Line, now: number): Sightings {
+/** After the queue was read at `now`, ms on the monotonic clock. */
+export function observe(before: Observations, queue: Queue, now: number): Observations {
   return new Map(
-    line.map(({ id, beat: seen }) => {
+    queue.map(({ id, beat }) => {
       const known = before.get(id);
-      return [id, known?.beat === seen ? known : { beat: seen, first: now }];
+      return [id, known?.beat === beat ? known : { beat, first: now }];
     }),
   );
 }
 
-/** Who has been seen without a sign of life for `staleMs`; never `self`. */
+/** The entries without a new heartbeat for `staleMs`; never `self`. */
 export function deadIn(
-  sightings: Sightings,
+  observations: Observations,
   { now, staleMs, self }: { now: number; staleMs: number; self?: string | undefined },
 ): ReadonlySet<string> {
-  const dead = [...sightings].filter(([id, { first }]) => id !== self && now - first >= staleMs);
+  const dead = [...observations].filter(([id, { first }]) => id !== self && now - first >= staleMs);
   return new Set(dead.map(([id]) => id));
 }

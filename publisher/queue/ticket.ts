@@ -1,5 +1,5 @@
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import type { Lock } from '../record/lock.ts';
+import type { Lock } from '../record/held-lock.ts';
 
 /** The right to announce a deployment: the lock, and the deployment's id with its sequence. */
 export interface Ticket {

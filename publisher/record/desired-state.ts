@@ -1,11 +1,12 @@
 import { type Desired, desired } from '../../shared/desired.ts';
-import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
+import { compareAndSwap } from './compare-and-swap.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
-/** What a deployment wants the desired state to say. */
+/** The change of a desired state that a deployment makes. */
 export interface DesiredChange {
   service: string;
   version: string;
@@ -15,22 +16,22 @@ export interface DesiredChange {
   deployment: string;
   changedBy: string;
   /**
-   * Where a later `rollback` goes; when left out, the version the desired state said before. A rollback
-   * names what preceded its target: what it left is not a place to go back to.
+   * The target of a later `rollback`; when left out, the version of the desired state before. A rollback
+   * names the version before its own target: the version it left must not become a rollback target.
    */
   previous?: string | undefined;
 }
 
 export interface DesiredStates {
-  /** Undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID: never taken for "none". */
+  /** Undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID: unreadable is never taken for none. */
   read(service: string): Promise<StoredValue<Desired> | undefined>;
   /**
-   * Signs and writes it. The sequence never goes back: a write that finds a higher one is FENCED; one that
-   * finds itself already there is done. It carries the pause of the moment, but for a rollback: whoever misses its
-   * announcement has to come to it all the same.
+   * Signs and writes it. A write of the same deployment that is already there counts as done. It carries the
+   * current pause, except for a rollback: an instance that misses its announcement must still converge on it.
+   * @throws FENCED when a higher sequence is there: the sequence never decreases.
    */
   move(change: DesiredChange): Promise<Desired>;
-  /** Tells the agents of a pause, or of its end; the rest stays. False where there is nothing to pause, or it is so. */
+  /** Sets or removes the pause that agents obey. False when there is no desired state, or it already says so. */
   pause(service: string, pause: Desired['pause']): Promise<boolean>;
 }
 
@@ -39,12 +40,12 @@ export interface DesiredContext {
   objects: Objects;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
-  /** What the agents of the service have to obey now. */
+  /** The pause that the agents of the service must obey now. */
   pauseOf: (service: string) => Promise<Desired['pause']>;
   now: () => number; // ms since the epoch
 }
 
-/** Two writers that both hold the lock one after the other meet at most a few times. */
+/** Publishers hold the lock one after the other, so few writes meet. */
 const ATTEMPTS = 5;
 
 export function openDesiredStates(context: DesiredContext): DesiredStates {
@@ -60,63 +61,53 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
       throw new TriggerDeployError(
         'DOCUMENT_INVALID',
         `${key} is the desired state of ${value.service} in ${value.env}`,
-        { hint: 'someone has copied it there; deploy with an explicit version after removing it' },
+        { hint: 'it was copied there: delete it, then deploy an explicit version' },
       );
     }
     return { value, ...rest };
   }
 
-  async function write(change: DesiredChange, before: StoredValue<Desired> | undefined): Promise<Desired> {
-    const signer = await context.signer();
-    const pause = change.action === 'rollback' ? undefined : await context.pauseOf(change.service);
-    const value = desired.parse({
-      ...next(env, change, before?.value, context.now()),
-      ...(pause && { pause }),
-    });
-    const text = await signer.sign('td-desired+jws', value);
-    const key = keys.desired(env, change.service);
-    await (before ? objects.putIf(key, text, before.etag) : objects.putNew(key, text));
-    return value;
-  }
-
-  async function setPause(service: string, pause: Desired['pause']): Promise<boolean> {
-    const before = await read(service);
-    if (before === undefined || samePause(before.value.pause, pause)) return false;
-    const { pause: _former, ...rest } = before.value;
-    const value = desired.parse({ ...rest, ...(pause && { pause }), nonce: nonce() });
-    const text = await (await context.signer()).sign('td-desired+jws', value);
-    await objects.putIf(keys.desired(env, service), text, before.etag);
-    return true;
-  }
+  const sign = async (value: Desired) => await (await context.signer()).sign('td-desired+jws', value);
 
   return {
     read,
     async pause(service, pause) {
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return await setPause(service, pause);
-        } catch (error) {
-          if (!isCode(error, 'CONDITION_FAILED') || attempt === ATTEMPTS) throw error;
-        }
-      }
+      const { value } = await compareAndSwap(objects, {
+        key: keys.desired(env, service),
+        attempts: ATTEMPTS,
+        read: () => read(service),
+        async next(before) {
+          if (before === undefined || samePause(before.value.pause, pause)) return { value: false };
+          const { pause: _former, ...rest } = before.value;
+          const after = desired.parse({ ...rest, ...(pause && { pause }), nonce: nonce() });
+          return { body: await sign(after), value: true };
+        },
+      });
+      return value;
     },
     async move(change) {
-      for (let attempt = 1; ; attempt += 1) {
-        const before = await read(change.service);
-        if (before && before.value.sequence > change.sequence) throw overtaken(change, before.value);
-        if (before?.value.deployment === change.deployment) return before.value;
-        try {
-          return await write(change, before);
-        } catch (error) {
-          if (!isCode(error, 'CONDITION_FAILED') || attempt === ATTEMPTS) throw error;
-        }
-      }
+      const { value } = await compareAndSwap(objects, {
+        key: keys.desired(env, change.service),
+        attempts: ATTEMPTS,
+        read: () => read(change.service),
+        async next(before) {
+          if (before && before.value.sequence > change.sequence) throw fenced(change, before.value);
+          if (before?.value.deployment === change.deployment) return { value: before.value };
+          const pause = change.action === 'rollback' ? undefined : await context.pauseOf(change.service);
+          const after = desired.parse({
+            ...followUp(env, change, before?.value, context.now()),
+            ...(pause && { pause }),
+          });
+          return { body: await sign(after), value: after };
+        },
+      });
+      return value;
     },
   };
 }
 
 /** Pure: the document that follows `before`. */
-function next(env: string, change: DesiredChange, before: Desired | undefined, now: number): Desired {
+function followUp(env: string, change: DesiredChange, before: Desired | undefined, now: number): Desired {
   const replaced = before?.version === change.version ? before.previous : before?.version;
   const previous = change.previous ?? (change.action === 'rollback' ? undefined : replaced);
   return {
@@ -138,10 +129,10 @@ function next(env: string, change: DesiredChange, before: Desired | undefined, n
 const samePause = (a: Desired['pause'], b: Desired['pause']) =>
   a?.by === b?.by && a?.since === b?.since && a?.reason === b?.reason;
 
-function overtaken(change: DesiredChange, stored: Desired): TriggerDeployError {
+function fenced(change: DesiredChange, stored: Desired): TriggerDeployError {
   return new TriggerDeployError(
     'FENCED',
-    `the desired state of ${change.service} is ${stored.version} by the newer deployment ${stored.deployment} (sequence ${stored.sequence}, this one has ${change.sequence})`,
+    `the newer deployment ${stored.deployment} set the desired state of ${change.service} to ${stored.version} (sequence ${stored.sequence}; this deployment has ${change.sequence})`,
     { hint: `trigger-deploy show ${stored.deployment}` },
   );
 }

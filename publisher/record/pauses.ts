@@ -4,12 +4,13 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName, keys, serviceName } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
+import { compareAndSwap } from './compare-and-swap.ts';
 import { nonce, type Objects } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
 /**
- * Pauses: an environment's, and a service's own. Each is a signed document of its own, so that a service can be paused
- * before it has a desired state; what agents obey is copied into the desired state by whoever pauses.
+ * The pause of an environment, and of a service. Each is a signed document of its own, so that a service can be paused
+ * before it has a desired state. The publisher that pauses copies the pause into the desired state, for the agents.
  */
 
 const change = z.looseObject({
@@ -18,10 +19,10 @@ const change = z.looseObject({
   at: z.iso.datetime(),
   reason: z.string().max(1024).optional(),
 });
-/** Somebody paused, or lifted a pause. */
+/** One pause or unpause. */
 export type PauseChange = z.infer<typeof change>;
 
-/** Never deleted: the last change says whether it is paused, those before who did what when. */
+/** Never deleted: the last change says whether it is paused, those before are the history. */
 const pauseDocument = z.looseObject({
   v: z.literal(1),
   env: envName,
@@ -34,27 +35,27 @@ type PauseDocument = z.infer<typeof pauseDocument>;
 
 const KEPT = 50;
 
-/** Why nothing may change now. */
+/** Why deployments are blocked now. */
 export interface Pause {
   scope: 'environment' | 'service';
   by: string;
   since: string;
   reason: string;
-  /** It cannot be verified, and therefore counts. */
+  /** The document cannot be verified, which counts as a pause. */
   unverified?: true;
 }
 
 export interface Pauses {
   /**
-   * The environment's pause, else the service's own. What cannot be verified counts as a pause: whoever spoils the
-   * document must not be able to lift it.
+   * The environment's pause, else the service's own. A document that cannot be verified counts as a pause: damaging
+   * it must not unpause anything.
    */
   of(service: string): Promise<Pause | undefined>;
-  /** The one of the scope itself: the service's, or the environment's. */
+  /** The pause of this scope alone: the service, or the environment when left out. */
   at(service: string | undefined): Promise<Pause | undefined>;
-  /** Who paused and unpaused, the newest last; nothing of what cannot be verified. */
+  /** Every pause and unpause, the newest last; empty when the document cannot be verified. */
   changes(service: string | undefined): Promise<PauseChange[]>;
-  /** Signs and writes it, unless it is so already; returns whether it was not. @throws CONDITION_FAILED, AWS_*. */
+  /** Signs and writes it; false when it is so already. @throws CONDITION_FAILED, AWS_*. */
   write(service: string | undefined, change: PauseChange): Promise<boolean>;
 }
 
@@ -65,12 +66,12 @@ interface PausesContext {
   verifier: () => Promise<Verifier>;
 }
 
-/** People who pause at the same moment are few. */
+/** Few people pause at the same moment. */
 const ATTEMPTS = 5;
 
 interface Found {
   document: PauseDocument | undefined;
-  /** Why there is a document that says nothing. */
+  /** Why the document cannot be believed. */
   trouble: TriggerDeployError | undefined;
   etag: string;
   lastModified: number;
@@ -105,25 +106,12 @@ export function openPauses({ env, objects, signer, verifier }: PausesContext): P
     const scope = service === undefined ? 'environment' : 'service';
     if (found.trouble !== undefined) {
       const since = new Date(found.lastModified).toISOString();
-      const reason = `what cannot be verified counts as a pause: ${found.trouble.message}`;
-      return { scope, by: 'somebody unknown', since, reason, unverified: true };
+      const reason = `the pause document cannot be verified, which counts as a pause: ${found.trouble.message}`;
+      return { scope, by: 'unknown', since, reason, unverified: true };
     }
     const last = found.document?.changes.at(-1);
     if (!last?.paused) return undefined;
     return { scope, by: last.by, since: last.at, reason: last.reason ?? '' };
-  }
-
-  async function attempt(service: string | undefined, wanted: PauseChange): Promise<boolean> {
-    const found = await read(service);
-    const before = found?.document?.changes ?? [];
-    const stands = before.at(-1)?.paused ?? found !== undefined;
-    if (stands === wanted.paused && found?.trouble === undefined) return false;
-    const changes = [...before, wanted].slice(-KEPT);
-    const value = pauseDocument.parse({ v: 1, env, service, changes, nonce: nonce() });
-    const text = await (await signer()).sign('td-pause+jws', value);
-    const key = keyOf(service);
-    await (found ? objects.putIf(key, text, found.etag) : objects.putNew(key, text));
-    return true;
   }
 
   return {
@@ -133,14 +121,21 @@ export function openPauses({ env, objects, signer, verifier }: PausesContext): P
       return environment ?? own;
     },
     changes: async (service) => (await read(service))?.document?.changes ?? [],
-    async write(service, wanted) {
-      for (let tries = 1; ; tries += 1) {
-        try {
-          return await attempt(service, wanted);
-        } catch (error) {
-          if (!isCode(error, 'CONDITION_FAILED') || tries === ATTEMPTS) throw error;
-        }
-      }
+    async write(service, change) {
+      const { value } = await compareAndSwap(objects, {
+        key: keyOf(service),
+        attempts: ATTEMPTS,
+        read: () => read(service),
+        async next(found) {
+          const before = found?.document?.changes ?? [];
+          const isPaused = before.at(-1)?.paused ?? found !== undefined;
+          if (isPaused === change.paused && found?.trouble === undefined) return { value: false };
+          const changes = [...before, change].slice(-KEPT);
+          const after = pauseDocument.parse({ v: 1, env, service, changes, nonce: nonce() });
+          return { body: await (await signer()).sign('td-pause+jws', after), value: true };
+        },
+      });
+      return value;
     },
   };
 }
@@ -157,6 +152,6 @@ export function pauseText(
   return `${what} by ${by} since ${since}, ${ago} ago: ${reason}`;
 }
 
-/** As the desired state carries it, for the agents. */
+/** As the desired state carries it. */
 export const forAgents = (pause: Pause | undefined): Desired['pause'] =>
   pause && { by: pause.by, since: pause.since, reason: pause.reason.slice(0, 1024) };

@@ -8,7 +8,7 @@ import { openReplyQueue, type ReplyQueue } from '../messaging/reply-queue.ts';
 import type { Ticket } from '../queue/ticket.ts';
 import type { DeploymentRecord, Policy, Rolling } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
-import type { Lock } from '../record/lock.ts';
+import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
 import { follow, openProgress } from './follow.ts';
 import { isRollBackDue, movesDesired, recordOutcome, settledEvent, writeDesired } from './record-outcome.ts';

@@ -2,7 +2,7 @@ import { LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
 import { announce, dates } from '../messaging/announce.ts';
 import { type ReplyQueue, rollCall } from '../messaging/reply-queue.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import type { Lock } from '../record/lock.ts';
+import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
 import type { Conduct } from './all-at-once.ts';
 import type { Phase } from './next-step.ts';

@@ -5,7 +5,7 @@ import { whenCalledOff } from '../plan/rollback-policy.ts';
 import type { Ticket } from '../queue/ticket.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
-import type { Lock } from '../record/lock.ts';
+import type { Lock } from '../record/held-lock.ts';
 import { nonce } from '../record/objects.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';

@@ -172,7 +172,7 @@ test.each(WRONG)(
       clockOffsetMs,
     });
     expect(code, stdout + stderr).toBe(0);
-    expect(stdout).toContain('who gives no sign of life; watching it for 1 min');
+    expect(stdout).toContain('but has no heartbeat; watching it for 1 min');
     await expectAllWell(payments, version);
     proved('publisher-killed', `a clock ${title}: took a dead publisher’s lock over`);
   },

@@ -69,7 +69,7 @@ async function story({ name, kind, n }: (typeof POINTS)[number]): Promise<{ take
   const dead = await killedAt(fleet, n, typed, isStep);
   expectTrueRecord(fleet, watch, name);
   const owner = lockOf(fleet, name)?.owner;
-  // S3's minute of silence is over; the minute in which the taker watches for a sign of life is not shortened.
+  // S3's minute of silence is over; the minute in which the taker watches for a heartbeat is not shortened.
   putBackLock(fleet, name, 61_000);
 
   const id = recordedIds(watch, name)[before];

@@ -70,15 +70,15 @@ async function expectRefused(
   expect(refused, refused.stdout + refused.stderr).toMatchObject({ code: 4, stdout: '' });
   const [what, hint] = refused.stderr.split('\n');
   const { deployment, since, who, command } = owner;
-  expect(what).toContain(`${name} is being changed by ${who} (${command} ${deployment}) since ${since}, `);
+  expect(what).toContain(`${name} is locked by ${who} (${command} ${deployment}) since ${since}, `);
   expect(hint).toContain(`trigger-deploy watch ${deployment} follows it`);
-  expect(hint).toContain('takes the lock over after 1 min of silence');
+  expect(hint).toContain('if that publisher died, the lock expires after 1 min: retry then');
   expect(recordOf(fleet, name)).toEqual(before);
 }
 
 /** What the next one says when it takes the dead one's lock over. */
 export const takingOver = ({ who, command, deployment, since }: Owner) =>
-  `is held by ${who} (${command} ${deployment}) since ${since}, who gives no sign of life; watching it for 1 min`;
+  `is held by ${who} (${command} ${deployment}) since ${since}, but has no heartbeat; watching it for 1 min`;
 
 /** After all of it: nobody holds the lock, all that was announced has ended once. The sequences that were used. */
 export function sequencesOf(services: readonly Service[], watch: RecordWatch): number {

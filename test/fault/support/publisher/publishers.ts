@@ -80,14 +80,14 @@ export async function killedAt(
   return { asked: publisher.asked(), lived: finished.code !== null, finished };
 }
 
-/** S3's time of the lock is put back by this: so long ago its owner gave the last sign of life. */
+/** S3's time of the lock is put back by this: so long ago was its owner's last heartbeat. */
 export function putBackLock({ cloud }: Fleet, service: string, ms: number): void {
   cloud.object(BUCKET, keys.lock(ENV, service))?.lastModified.setTime(Date.now() - ms);
 }
 
 /**
  * Puts the time of a dead owner's lock back for as long as `work` goes on: what the owner had sent before it was killed
- * may arrive late, and would be a sign of life.
+ * may arrive late, and would count as a heartbeat.
  */
 export async function deadFor<T>(fleet: Fleet, service: string, ms: number, work: Promise<T>): Promise<T> {
   const dead = lockOf(fleet, service)?.owner?.id;
@@ -138,7 +138,7 @@ function withoutBeats({ cloud }: Fleet, asked: readonly RequestRecord[]): Reques
 }
 
 /**
- * A publisher that comes more than a minute after the last sign of life of whoever holds the lock: S3's time of the
+ * A publisher that comes more than a minute after the last heartbeat of the publisher that holds the lock: S3's time of the
  * lock is put back, and where it watches the lock for a minute of its own, the minute passes.
  */
 export async function comingLater(
@@ -149,7 +149,7 @@ export async function comingLater(
 ): Promise<Finished> {
   const publisher = startPublisher(fleet, args, options);
   publisher
-    .line((line) => line.includes('gives no sign of life'))
+    .line((line) => line.includes('has no heartbeat'))
     .then(
       () => publisher.process.kill('SIGUSR2'),
       () => undefined,

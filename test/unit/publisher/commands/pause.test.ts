@@ -55,7 +55,7 @@ describe('a pause', () => {
         message: expect.stringMatching(
           new RegExp(`^payments is paused in dev by ${session.who} since 20.*ago: incident 4711$`),
         ),
-        hint: 'trigger-deploy unpause payments --env dev lifts it',
+        hint: 'to unpause: trigger-deploy unpause payments --env dev',
       });
     }
     expect(record()).toEqual(before);
@@ -70,7 +70,7 @@ describe('a pause', () => {
       await expect(deployed({ service })).rejects.toMatchObject({
         code: 'PAUSED',
         message: expect.stringMatching(/^all of dev is paused by .*: quarter end$/),
-        hint: 'trigger-deploy unpause --env dev lifts it',
+        hint: 'to unpause: trigger-deploy unpause --env dev',
       });
     }
   });
@@ -143,7 +143,7 @@ describe('a pause', () => {
     await expect(deployed()).rejects.toMatchObject({
       code: 'PAUSED',
       message: expect.stringContaining(
-        'what cannot be verified counts as a pause: state/dev/payments/pause.jws',
+        'the pause document cannot be verified, which counts as a pause: state/dev/payments/pause.jws',
       ),
     });
     await unpause(await stage.open(), { service: 'payments' });

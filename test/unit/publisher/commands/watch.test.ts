@@ -3,7 +3,7 @@ import { type DeployOptions, deploy } from '../../../../publisher/commands/deplo
 import { resume } from '../../../../publisher/commands/resume.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
 import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
-import { STALE_MS } from '../../../../publisher/record/lock.ts';
+import { STALE_MS } from '../../../../publisher/record/lock-document.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import type { State } from '../../../../shared/report.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
 import { pause } from '../../../../publisher/commands/pause.ts';
-import { HEARTBEAT_MS, STALE_MS } from '../../../../publisher/record/lock.ts';
+import { HEARTBEAT_MS, STALE_MS } from '../../../../publisher/record/lock-document.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
@@ -21,7 +21,7 @@ const options = (version: string, change: Partial<DeployOptions> = {}): DeployOp
   ...{ maxFailures: 0, onFailure: 'rollback', strategy: { name: 'all' }, detach: never(), ...change },
 });
 
-/** Somebody changes the service until told to end. */
+/** Another publisher holds the lock; call the result to release it. */
 async function held(): Promise<() => Promise<void>> {
   const { record } = await stage.open(new HandClock());
   const deployment = newUlid(Date.now());
@@ -31,7 +31,7 @@ async function held(): Promise<() => Promise<void>> {
   return async () => await lock.release();
 }
 
-/** A deployment that waits, as the line shows. */
+/** A deployment that waits in the queue. */
 async function queued(version: string, change: Partial<DeployOptions> = {}) {
   const session = await stage.open();
   const before = waiting().length;
@@ -41,7 +41,7 @@ async function queued(version: string, change: Partial<DeployOptions> = {}) {
   return { session, done };
 }
 
-/** The line of publishers that were killed; written that long ago, by S3's clock. */
+/** The queue entry of a publisher that was killed, written that long ago by S3's clock. */
 function leftBehind(ageMs: number): void {
   const dead = {
     ...{ id: newUlid(0), who: 'mallory@ci', host: 'ci', pid: 1, command: 'deploy', version: '9' },
@@ -56,8 +56,8 @@ const versions = async () => {
   return (await record.deployments.list('payments', 9)).map((one) => one.version).reverse();
 };
 
-describe('the line', () => {
-  it('is first come, first served, says the place and who is ahead, and is empty afterwards', async () => {
+describe('the queue', () => {
+  it('is first come, first served; it shows the place and who is ahead, and is empty afterwards', async () => {
     const seen = Promise.withResolvers<void>();
     await stage.agent('i-2', async ({ version }) => {
       if (version === '1.0.0') await seen.promise;
@@ -69,12 +69,12 @@ describe('the line', () => {
     await expect
       .poll(() => notes(second.session.events).join('\n'))
       .toMatch(
-        /place 2 of 2 in the line for payments; ahead: \S+ \(deploy 1\.0\.0, for .*\); \S+ changes it now \(deploy 01/,
+        /place 2 of 2 in the queue for payments; ahead: \S+ \(deploy 1\.0\.0, for .*\); locked by \S+ \(deploy 01/,
       );
     await release();
     await expect
       .poll(() => notes(second.session.events).join('\n'))
-      .toContain('place 1 of 1 in the line for payments');
+      .toContain('place 1 of 1 in the queue for payments');
     seen.resolve();
     await Promise.all([first.done, second.done]);
     expect(await versions()).toEqual(['1.0.0', '1.1.0']);
@@ -83,7 +83,7 @@ describe('the line', () => {
     expect(newest?.line?.waitedMs).toBeGreaterThan(0);
   }, 40_000);
 
-  it('is jumped with a reason, which those who are overtaken hear and the record keeps', async () => {
+  it('can be jumped with a reason, which the overtaken publisher shows and the record keeps', async () => {
     const release = await held();
     const first = await queued('1.0.0');
     await expect.poll(() => notes(first.session.events)).toHaveLength(1);
@@ -91,7 +91,7 @@ describe('the line', () => {
     expect(waiting().map((one) => one.version)).toEqual(['1.1.0', '1.0.0']);
     await expect
       .poll(() => notes(first.session.events).join('\n'), { timeout: 10_000 })
-      .toMatch(/overtaken in the line for payments by \S+ \(deploy 1\.1\.0, .*\): card payments fail/);
+      .toMatch(/overtaken in the queue for payments by \S+ \(deploy 1\.1\.0, .*\): card payments fail/);
     await release();
     await Promise.all([first.done, jumper.done]);
     expect(await versions()).toEqual(['1.1.0', '1.0.0']);
@@ -99,19 +99,19 @@ describe('the line', () => {
     expect(jumped?.line).toMatchObject({ jumped: 'card payments fail', overtook: [first.session.who] });
   }, 40_000);
 
-  it('is not for passing by: a plain deploy is refused while somebody waits, though the lock is free', async () => {
+  it('a deploy without --queue is refused while a publisher is queued, even when the lock is free', async () => {
     leftBehind(STALE_MS / 2);
     await expect(
       deploy(await stage.open(), options('1.0.0', { queueMode: undefined })),
     ).rejects.toMatchObject({
       code: 'LOCKED',
-      message: expect.stringContaining('others wait to change payments: mallory@ci (deploy 9, for'),
-      hint: expect.stringContaining('--queue joins the line'),
+      message: expect.stringContaining('others are queued for payments: mallory@ci (deploy 9, for'),
+      hint: expect.stringContaining('--queue waits behind them'),
     });
     expect(await versions()).toEqual([]);
   });
 
-  it('is pointed to where the lock is held', async () => {
+  it('is named in the hint when the lock is held', async () => {
     const release = await held();
     await expect(
       deploy(await stage.open(), options('1.0.0', { queueMode: undefined })),
@@ -122,7 +122,7 @@ describe('the line', () => {
     await release();
   });
 
-  it('is left with Ctrl-C, and nothing is deployed', async () => {
+  it('is left at Ctrl-C, and nothing is deployed', async () => {
     const release = await held();
     const detach = new AbortController();
     const { done } = await queued('1.0.0', { detach: detach.signal });
@@ -133,15 +133,15 @@ describe('the line', () => {
     expect(await versions()).toEqual([]);
   });
 
-  it('that cannot be read is begun anew, and said so', async () => {
+  it('begins empty when it is unreadable, with a warning', async () => {
     stage.cloud.putObject(stage.bucket, KEY, '{"v":1,"waiting":');
     const session = await stage.open();
     await deploy(session, options('1.0.0'));
-    expect(notes(session.events).join()).toContain('whoever waited there has lost the place');
+    expect(notes(session.events).join()).toContain('waiting publishers re-queue at the end');
     expect(waiting()).toEqual([]);
   }, 30_000);
 
-  it('ends in a refusal where it was paused meanwhile, and the lock is free', async () => {
+  it('ends with PAUSED when the service was paused meanwhile, and the lock is released', async () => {
     const release = await held();
     const { done } = await queued('1.0.0');
     await pause(await stage.open(), { service: 'payments', reason: 'audit' });
@@ -152,19 +152,21 @@ describe('the line', () => {
   }, 30_000);
 });
 
-describe('the dead in a line', () => {
-  it('are watched for a minute by whoever comes plainly, and then do not count', async () => {
+describe('a dead publisher in the queue', () => {
+  it('is watched for a minute by a deploy without --queue, and then dropped', async () => {
     const clock = new HandClock();
     leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
     await clock.during(deploy(session, options('1.0.0', { queueMode: undefined })), 1000);
     expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
-    expect(notes(session.events)[0]).toMatch(/mallory@ci.*give no sign of life; watching them for 1 min/);
+    expect(notes(session.events)[0]).toMatch(
+      /no heartbeat from the queue for payments \(mallory@ci.*watching it for 1 min/,
+    );
     expect(waiting()).toEqual([]);
     expect(await versions()).toEqual(['1.0.0']);
   }, 30_000);
 
-  it('are dropped by those who wait behind them, who then come on', async () => {
+  it('is dropped by the publisher behind it, which then deploys', async () => {
     const clock = new HandClock();
     leftBehind(0);
     const session = await stage.open(clock);
@@ -174,17 +176,19 @@ describe('the dead in a line', () => {
     expect(await versions()).toEqual(['1.0.0']);
   }, 30_000);
 
-  it('who come back find themselves at the end, with a word about it', async () => {
+  it('that comes back is re-queued at the end, with a warning', async () => {
     const release = await held();
     const { session, done } = await queued('1.0.0');
     stage.cloud.putObject(stage.bucket, KEY, JSON.stringify({ v: 1, nonce: 'x', waiting: [] }));
     await expect.poll(() => waiting().length, { timeout: 10_000 }).toBe(1);
-    expect(notes(session.events).join()).toContain('it is at the end now');
+    expect(notes(session.events).join()).toContain(
+      'queue place lost (no heartbeat for 60 s); re-queued at the end',
+    );
     await release();
     await done;
   }, 30_000);
 
-  it('are not those who beat: a place is kept over more than a minute', async () => {
+  it('is not one that writes heartbeats: its place is kept for more than a minute', async () => {
     const clock = new HandClock();
     const release = await held();
     const over = clock.during(deploy(await stage.open(clock), options('1.0.0')), 500);

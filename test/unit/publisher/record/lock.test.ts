@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HEARTBEAT_MS, STALE_MS } from '../../../../publisher/record/lock.ts';
+import { HEARTBEAT_MS, STALE_MS } from '../../../../publisher/record/lock-document.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
@@ -19,7 +19,7 @@ const wanted = (signal = never()) => ({
 const stored = () =>
   stage.json(KEY) as { sequence: number; owner: { who: string; deployment: string } | null };
 
-/** A lock whose publisher was killed: nobody beats. Its last beat was `ageMs` ago. */
+/** A lock whose publisher was killed: its last heartbeat was `ageMs` ago. */
 async function leftBehind(ageMs: number): Promise<void> {
   const owner = {
     ...{ id: newUlid(0), who: 'mallory@ci', host: 'ci', pid: 1, command: 'deploy' },
@@ -31,7 +31,7 @@ async function leftBehind(ageMs: number): Promise<void> {
 }
 
 describe('taking the lock', () => {
-  it('writes the next sequence with its owner in one conditional PUT; gaps stay', async () => {
+  it('writes the next sequence with its owner in one conditional PUT; gaps remain', async () => {
     const { locks } = (await stage.open()).record;
     const first = await locks.take(wanted());
     expect(first.sequence).toBe(1);
@@ -43,7 +43,7 @@ describe('taking the lock', () => {
     await second.release();
   });
 
-  it('is refused at once while its owner beats, saying who, since when, what, and how to follow', async () => {
+  it('is refused at once while its owner writes heartbeats, with who, since when, what, and how to follow', async () => {
     const clock = new HandClock();
     const holder = await stage.open(clock);
     const mine = wanted();
@@ -57,7 +57,7 @@ describe('taking the lock', () => {
     await lock.release();
   });
 
-  it('of twenty at once exactly one gets it', async () => {
+  it('succeeds for exactly one of twenty publishers at once', async () => {
     const sessions = await Promise.all(Array.from({ length: 20 }, () => stage.open(new HandClock())));
     const tries = await Promise.allSettled(sessions.map(({ record }) => record.locks.take(wanted())));
     const won = tries.filter((one) => one.status === 'fulfilled');
@@ -67,7 +67,7 @@ describe('taking the lock', () => {
     for (const one of won) await one.value.release();
   });
 
-  it('goes on from the desired state when someone deleted the lock', async () => {
+  it('continues from the sequence of the desired state when the lock was deleted', async () => {
     const session = await stage.open();
     const { artifacts } = await stage.publish('payments', '1.0.0');
     await session.record.desired.move({
@@ -79,7 +79,7 @@ describe('taking the lock', () => {
     await lock.release();
   });
 
-  it('meets its own write after a lost answer and has the lock', async () => {
+  it('recognises its own write after a lost answer, and has the lock', async () => {
     const writes = (asked: { operation: string; key?: string }) =>
       asked.operation === 'PutObject' && asked.key === KEY;
     stage.cloud.fail('answer-lost', writes);
@@ -97,23 +97,23 @@ describe('taking the lock', () => {
 });
 
 describe('a lock whose publisher is dead', () => {
-  it('is watched for 60 s, said so, and taken over', async () => {
+  it('is watched for 60 s, with a warning, then taken over', async () => {
     const clock = new HandClock();
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
     const lock = await clock.during(session.record.locks.take(wanted()), 1000);
     expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
     expect(lock.sequence).toBe(8);
-    expect(notes(session.events)[0]).toMatch(/mallory@ci.*no sign of life.*1 min/);
+    expect(notes(session.events)[0]).toMatch(/mallory@ci.*has no heartbeat; watching it for 1 min/);
     await lock.release();
   });
 
-  it('is not taken over within its first 60 s of silence', async () => {
+  it('is not taken over within 60 s of its last heartbeat', async () => {
     await leftBehind(STALE_MS / 2);
     await expect((await stage.open()).record.locks.take(wanted())).rejects.toMatchObject({ code: 'LOCKED' });
   });
 
-  it('is left alone when it comes back to life while it is watched', async () => {
+  it('is not taken over when a heartbeat comes while it is watched', async () => {
     const clock = new HandClock();
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
@@ -125,7 +125,7 @@ describe('a lock whose publisher is dead', () => {
     expect(stored().owner?.who).toBe('mallory@ci');
   });
 
-  it('that was looked at for 60 s before needs no further watching', async () => {
+  it('is taken over at once when it was looked at for 60 s before', async () => {
     const clock = new HandClock();
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(clock);
@@ -136,7 +136,7 @@ describe('a lock whose publisher is dead', () => {
     await lock.release();
   });
 
-  it('waiting for it ends with the signal', async () => {
+  it('is watched no longer once the signal aborts', async () => {
     await leftBehind(2 * STALE_MS);
     const session = await stage.open(new HandClock());
     const stop = new AbortController();
@@ -148,7 +148,7 @@ describe('a lock whose publisher is dead', () => {
 });
 
 describe('holding the lock', () => {
-  it('beats every 15 s, so that nobody finds it silent', async () => {
+  it('writes a heartbeat every 15 s', async () => {
     const clock = new HandClock();
     const lock = await (await stage.open(clock)).record.locks.take(wanted());
     const before = stage.cloud.object(stage.bucket, KEY)?.etag;
@@ -166,7 +166,7 @@ describe('holding the lock', () => {
     await lock.release();
   });
 
-  it('is over once someone else has it: FENCED, and releasing leaves the other’s lock alone', async () => {
+  it('ends with FENCED once another publisher has it, and releasing does not touch the other’s lock', async () => {
     const clock = new HandClock();
     const lock = await (await stage.open(clock)).record.locks.take(wanted());
     await leftBehind(0);
@@ -181,7 +181,7 @@ describe('holding the lock', () => {
     expect(stored().owner?.who).toBe('mallory@ci');
   });
 
-  it('survives a time without S3, saying so once', async () => {
+  it('survives an outage of S3, with one warning', async () => {
     const clock = new HandClock();
     const session = await stage.open(clock);
     const lock = await session.record.locks.take(wanted());
@@ -195,7 +195,7 @@ describe('holding the lock', () => {
     await lock.release();
   }, 30_000);
 
-  it('is not lost by a beat that was stored and whose answer was lost: it goes on from there', async () => {
+  it('is not lost by a heartbeat that was stored and whose answer was lost: it continues from there', async () => {
     const clock = new HandClock();
     const session = await stage.open(clock);
     const lock = await session.record.locks.take(wanted());

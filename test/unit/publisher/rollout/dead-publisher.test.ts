@@ -4,7 +4,7 @@ import { resume } from '../../../../publisher/commands/resume.ts';
 import { rollback } from '../../../../publisher/commands/rollback.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
 import type { PublisherEvent } from '../../../../publisher/events.ts';
-import { STALE_MS } from '../../../../publisher/record/lock.ts';
+import { STALE_MS } from '../../../../publisher/record/lock-document.ts';
 import type { Session } from '../../../../publisher/session.ts';
 import { keys } from '../../../../shared/names.ts';
 import type { FakeAgent, Script } from '../../../support/publisher/fake-agent.ts';

@@ -7,7 +7,7 @@ import { ask } from './support/fleet/settled.ts';
 import { openSetup } from './support/fleet/setup.ts';
 import { lockOf, startPublisher } from './support/publisher/publishers.ts';
 
-/** Real publishers in the line of one service: one deploys, two wait behind it, and one of those is killed. */
+/** Real publishers in the queue of one service: one deploys, two wait behind it, and one of those is killed. */
 
 const NAME = 'payments';
 let fleet: Fleet;
@@ -27,30 +27,30 @@ const waiting = (): { who: string; version: string }[] => {
   const stored = fleet.cloud.object(BUCKET, keys.queue(ENV, NAME));
   return JSON.parse(stored?.body.toString() ?? '{"waiting":[]}').waiting;
 };
-/** A sign of life of whoever waits to bring this version, as it would give one itself. */
+/** Writes a heartbeat for the publisher that waits to deploy this version. */
 function beat(version: string): void {
   const key = keys.queue(ENV, NAME);
-  const line = JSON.parse(fleet.cloud.object(BUCKET, key)?.body.toString() ?? '{}');
-  for (const one of line.waiting) if (one.version === version) one.beat += 1;
-  fleet.cloud.putObject(BUCKET, key, JSON.stringify(line));
+  const queue = JSON.parse(fleet.cloud.object(BUCKET, key)?.body.toString() ?? '{}');
+  for (const one of queue.waiting) if (one.version === version) one.beat += 1;
+  fleet.cloud.putObject(BUCKET, key, JSON.stringify(queue));
 }
 const says = (words: string) => (line: string) => line.includes(words);
 
-test('whoever waits behind a publisher that was killed goes on, and no sooner than it is surely dead', async () => {
+test('a publisher behind one that was killed deploys, but not before that one is surely dead', async () => {
   const first = startPublisher(fleet, [NAME, '1.1.0', '--strategy', 'rolling', '--confirm'], {
     who: 'first',
   });
   await first.line(says('waiting for a person'));
   const killed = startPublisher(fleet, [NAME, '1.2.0', '--queue'], { who: 'killed' });
-  await killed.line(says('place 1 of 1 in the line for payments; jenkins first#7 changes it now'));
+  await killed.line(says('place 1 of 1 in the queue for payments; locked by jenkins first#7'));
   const next = startPublisher(fleet, [NAME, '1.3.0', '--queue'], { who: 'next' });
-  const place = 'place 2 of 2 in the line for payments; ahead: jenkins killed#7 (deploy 1.2.0';
+  const place = 'place 2 of 2 in the queue for payments; ahead: jenkins killed#7 (deploy 1.2.0';
   await next.line(says(place));
   expect(waiting().map(({ version }) => version)).toEqual(['1.2.0', '1.3.0']);
 
   killed.process.kill('SIGKILL');
   await killed.finished;
-  // Its last sign of life is held up: what follows need not be over within a minute.
+  // Its heartbeats continue for now: the steps below may take more than a minute.
   const beating = setInterval(() => beat('1.2.0'), 5000);
   const { deployment = '' } = lockOf(fleet, NAME)?.owner ?? {};
   const confirmed = await startPublisher(fleet, ['confirm', deployment]).finished;
@@ -58,13 +58,13 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
   expect(await first.finished).toMatchObject({ code: 0 });
   expect((await ask(service))?.version).toBe('1.1.0');
 
-  // Nobody holds the lock any more, and still it waits: who is ahead may be alive.
-  await next.line((line) => line.includes(place) && !line.includes('changes it now'));
+  // The lock is free, and still it waits: the publisher ahead may be alive.
+  await next.line((line) => line.includes(place) && !line.includes('locked by'));
   expect(lockOf(fleet, NAME)?.owner).toBeNull();
   const refused = await startPublisher(fleet, [NAME, '1.0.0']).finished;
   expect(refused).toMatchObject({
     code: 4,
-    stderr: expect.stringContaining('others wait to change payments'),
+    stderr: expect.stringContaining('others are queued for payments'),
   });
 
   clearInterval(beating);
@@ -73,7 +73,7 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
       return operation === 'GetObject' && key === keys.queue(ENV, NAME) && status !== undefined;
     }).length;
   const looked = looks();
-  // One may have been under way.
+  // One read may have been under way.
   await expect.poll(looks).toBeGreaterThan(looked + 1);
   next.process.kill('SIGUSR2');
   const finished = await next.finished;
@@ -81,5 +81,5 @@ test('whoever waits behind a publisher that was killed goes on, and no sooner th
   expect((await ask(service))?.version).toBe('1.3.0');
   expect(waiting()).toEqual([]);
   expect(lockOf(fleet, NAME)?.owner).toBeNull();
-  proved('two-publishers', 'two in the line, the one ahead killed: the other deployed');
+  proved('two-publishers', 'two in the queue, the first killed: the second deployed');
 }, 180_000);

@@ -1,0 +1,138 @@
+import type { Clock } from '../../shared/clock.ts';
+import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
+import { formatMs } from '../../shared/retry.ts';
+import { compareAndSwap } from './compare-and-swap.ts';
+import {
+  HEARTBEAT_MS,
+  type HeldDocument,
+  type LockDocument,
+  type LockOwner,
+  lockDocument,
+  STALE_MS,
+} from './lock-document.ts';
+import { nonce, type Objects } from './objects.ts';
+
+export interface Lock {
+  /** The token: higher than any before. */
+  readonly sequence: number;
+  /** Aborts once another publisher holds the lock, with FENCED as its reason. */
+  readonly lost: AbortSignal;
+  /** The next sequence under the same lock, for a deployment that follows from this one. @throws FENCED. */
+  next(deployment: string): Promise<number>;
+  /** Frees the lock unless another publisher holds it. Never throws: a lock that is not released expires. */
+  release(): Promise<void>;
+}
+
+interface HolderContext {
+  objects: Objects;
+  clock: Clock;
+  warn: (text: string) => void;
+}
+
+/** A lock just taken, as `first` with `firstEtag`: writes heartbeats until it is released or lost. */
+export function holdLock(
+  { objects, clock, warn }: HolderContext,
+  key: string,
+  first: HeldDocument,
+  firstEtag: string,
+): Lock {
+  const lost = new AbortController();
+  const done = new AbortController();
+  let mine = first;
+  let etag = firstEtag;
+  /** The nonces of writes that had no answer: one of them may be what is stored. */
+  const unanswered = new Set<string>();
+  // One write at a time: each names the ETag of the one before.
+  let last: Promise<unknown> = Promise.resolve();
+
+  function write(change: (held: HeldDocument) => LockDocument): Promise<void> {
+    const next = last.then(async () => {
+      lost.signal.throwIfAborted();
+      let isFirstTry = true;
+      const written = await compareAndSwap(objects, {
+        key,
+        async read() {
+          if (!isFirstTry) await adoptUnanswered();
+          isFirstTry = false;
+          return { etag };
+        },
+        next() {
+          const beat = new Date(clock.now()).toISOString();
+          const value = { ...change({ ...mine, owner: { ...mine.owner, beat } }), nonce: nonce() };
+          unanswered.add(value.nonce);
+          return { body: JSON.stringify(value), value };
+        },
+      });
+      etag = written.etag ?? etag;
+      unanswered.clear();
+      const { owner } = written.value;
+      if (owner !== null) mine = { ...written.value, owner };
+    });
+    last = next.catch(() => undefined);
+    return next;
+  }
+
+  /** Continues from what is stored if that is a write of this owner whose answer was lost. @throws FENCED else. */
+  async function adoptUnanswered(): Promise<void> {
+    const stored = await objects.readJson(key, lockDocument);
+    const found = stored?.value.owner;
+    if (stored === undefined || !found || !unanswered.has(stored.value.nonce)) {
+      lost.abort(fenced(found ?? undefined));
+      throw lost.signal.reason;
+    }
+    mine = { ...stored.value, owner: found };
+    etag = stored.etag;
+    unanswered.clear();
+  }
+
+  async function sendHeartbeats(): Promise<void> {
+    let isFailing = false;
+    while (!done.signal.aborted && !lost.signal.aborted) {
+      try {
+        await clock.sleep(HEARTBEAT_MS, done.signal);
+        await write((held) => held);
+        isFailing = false;
+      } catch (error) {
+        if (done.signal.aborted || lost.signal.aborted) return;
+        if (!isFailing) warn(`the heartbeat of the lock failed, retrying: ${messageOf(error)}`);
+        isFailing = true;
+      }
+    }
+  }
+  void sendHeartbeats();
+
+  return {
+    sequence: first.sequence,
+    lost: lost.signal,
+    async next(deployment) {
+      await write((held) => ({
+        ...held,
+        sequence: held.sequence + 1,
+        owner: { ...held.owner, deployment },
+      }));
+      return mine.sequence;
+    },
+    async release() {
+      done.abort();
+      try {
+        await write((held) => ({ ...held, owner: null }));
+      } catch (error) {
+        if (lost.signal.aborted) return;
+        warn(`the lock was not released (${messageOf(error)}); it expires after ${formatMs(STALE_MS)}`);
+      }
+    },
+  };
+}
+
+function fenced(taker: LockOwner | undefined): TriggerDeployError {
+  const who = taker ? `${taker.who} (${taker.command} ${taker.deployment})` : 'another publisher';
+  return new TriggerDeployError(
+    'FENCED',
+    `${who} took the lock over: this publisher wrote no heartbeat for more than ${formatMs(STALE_MS)}`,
+    {
+      hint: taker
+        ? `trigger-deploy watch ${taker.deployment} follows the new deployment`
+        : 'look at the history of the service, then deploy again',
+    },
+  );
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { ulid } from '../../shared/names.ts';
+
+/** `lock.json`: who holds the lock of a service, and its sequence, the fencing token. */
+
+/** A lock without a heartbeat for this long may be taken over, ms. */
+export const STALE_MS = 60_000;
+/** How often the owner of a lock, or of a place in the queue, writes a heartbeat, ms. */
+export const HEARTBEAT_MS = 15_000;
+
+const owner = z.looseObject({
+  /** A new one each time the lock is taken. */
+  id: ulid,
+  /** `issuedBy`. */
+  who: z.string(),
+  host: z.string(),
+  pid: z.int(),
+  deployment: ulid,
+  /** The verb: `deploy`, `rollback`, `watch`. */
+  command: z.string(),
+  since: z.iso.datetime(),
+  /** The last heartbeat. */
+  beat: z.iso.datetime(),
+});
+export type LockOwner = z.infer<typeof owner>;
+
+export const lockDocument = z.looseObject({
+  v: z.literal(1),
+  nonce: z.string(),
+  sequence: z.int().min(0),
+  owner: owner.nullable(),
+});
+export type LockDocument = z.infer<typeof lockDocument>;
+export type HeldDocument = LockDocument & { owner: LockOwner };

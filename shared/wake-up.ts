@@ -1,0 +1,48 @@
+import type { Clock } from './clock.ts';
+
+/**
+ * Wakes a loop that waits for news. A wake-up that comes while nobody waits is kept for the next wait, so that what
+ * happens between a look and the wait is not missed; several of them count as one.
+ */
+export interface WakeUp {
+  wake(): void;
+  /** Drops a wake-up that was kept: what it announced is about to be looked at. */
+  clear(): void;
+  /**
+   * Resolves with the next wake-up, when `signal` aborts, or after `timer.ms`, whichever is first. Never rejects, and
+   * leaves neither a timer nor a listener behind.
+   */
+  wait(signal: AbortSignal, timer?: { clock: Pick<Clock, 'sleep'>; ms: number }): Promise<void>;
+}
+
+export function createWakeUp(): WakeUp {
+  const waiters = new Set<() => void>();
+  let isPending = false;
+  return {
+    wake() {
+      isPending = waiters.size === 0;
+      for (const resolve of waiters) resolve();
+      waiters.clear();
+    },
+    clear() {
+      isPending = false;
+    },
+    async wait(signal, timer) {
+      if (isPending || signal.aborted) {
+        isPending = false;
+        return;
+      }
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const over = new AbortController();
+      waiters.add(resolve);
+      signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal });
+      timer?.clock.sleep(timer.ms, over.signal).then(resolve, () => resolve());
+      try {
+        await promise;
+      } finally {
+        waiters.delete(resolve);
+        over.abort();
+      }
+    },
+  };
+}
