@@ -112,7 +112,13 @@ const ROOMS = {
     'agent/wire-instance.ts',
   ],
   'agent/cli.ts': ['agent/config.ts'],
-  'agent/config.ts': ['agent/deploy/ports.ts#types'],
+  // A type of health check owns its keys in the config, so config.ts reads the table of the types.
+  'agent/config.ts': [
+    'agent/config-fields.ts',
+    'agent/deploy/ports.ts#types',
+    'agent/host/services/check-types.ts',
+  ],
+  'agent/config-fields.ts': [],
   'agent/loop': ['agent/deploy'],
   'agent/commands': ['agent/deploy', 'agent/config.ts'],
   'agent/deploy': [],
@@ -120,7 +126,12 @@ const ROOMS = {
   'agent/host/fs': ['agent/deploy/ports.ts'],
   'agent/host/process': ['agent/host/fs', 'agent/deploy/ports.ts'],
   'agent/host/releases': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
-  'agent/host/services': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/services': [
+    'agent/host/fs',
+    'agent/host/process',
+    'agent/deploy/ports.ts',
+    'agent/config-fields.ts',
+  ],
   'agent/host/state': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
   'agent/host/system': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
   'agent/host/self-update': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],

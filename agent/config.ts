@@ -1,74 +1,39 @@
 import { readFile } from 'node:fs/promises';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { envName, instanceId, serviceName, versionName } from '../shared/names.ts';
 import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
-import type { Check, Hook } from './deploy/ports.ts';
+import { absolutePath, argv, environment, port, positive, unitName, userName } from './config-fields.ts';
+import type { Hook } from './deploy/ports.ts';
+import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.ts';
 
 /**
  * agent.yaml → typed config. Unknown keys are refused: a misspelt `watch` that silently means nothing is a
  * bad night. What comes out is normalised (durations in ms, defaults filled in); nothing downstream checks again.
  */
 
-const absolutePath = z
-  .string()
-  .refine((path) => isAbsolute(path) && !path.split('/').includes('..') && !path.includes('\0'), {
-    error: 'expected an absolute path without ".."',
-  })
-  // One directory, one spelling: `/opt/payments/` is `/opt/payments`.
-  .transform((path) => resolve(path));
-/** A bound of 0 would be over before anything began. */
-const positive = duration.refine((ms) => ms > 0, { error: 'expected more than 0' });
-/** The program is named by its full path: a root agent must not search a PATH it does not control. */
-const argv = z
-  .array(z.string().refine((word) => !word.includes('\0'), { error: 'no NUL' }))
-  .min(1)
-  .max(64)
-  .refine((words) => isAbsolute(words[0] ?? ''), {
-    error:
-      'expected an argv array whose first word is an absolute path, such as [/usr/local/bin/drain, payments]',
-  });
-const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}\$?$/, 'expected a user name');
-const unitName = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}\.(service|socket|target)$/,
-    'expected a unit such as payments.service',
-  );
-const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({});
-const port = z.int().min(1).max(65_535);
-
-const patience = {
+/** What every health check has. */
+const timing = {
   successes: z.int().min(1).max(100).default(1),
   deadline: positive.default(60_000),
   timeout: positive.default(2000),
 };
-
-const check = z
-  .strictObject({
-    http: z
-      .strictObject({
-        url: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }),
-        status: z.int().min(100).max(599).default(200),
-        body: z.string().min(1).optional(),
-        ...patience,
-      })
-      .optional(),
-    tcp: z.strictObject({ host: z.string().min(1).default('127.0.0.1'), port, ...patience }).optional(),
-    command: z.strictObject({ run: argv, user: userName.optional(), ...patience }).optional(),
-    systemd: z.strictObject({ unit: unitName, ...patience }).optional(),
-  })
-  .transform((kinds, context): Check => {
-    const given = Object.entries(kinds).filter(([, value]) => value !== undefined);
-    const [only] = given;
-    if (!only || given.length > 1) {
-      context.addIssue({ code: 'custom', message: 'expected exactly one of http, tcp, command, systemd' });
-      return z.NEVER;
-    }
-    return { kind: only[0], ...(only[1] as object) } as Check;
-  });
+const checkFields = Object.entries(CHECK_TYPES).map(
+  ([kind, { fields }]) => [kind, z.strictObject({ ...fields, ...timing }).optional()] as const,
+);
+const check = z.strictObject(Object.fromEntries(checkFields)).transform((kinds, context): ConfiguredCheck => {
+  const given = Object.entries(kinds).filter(([, value]) => value !== undefined);
+  const [only] = given;
+  if (!only || given.length > 1) {
+    const known = Object.keys(CHECK_TYPES).join(', ');
+    context.addIssue({ code: 'custom', message: `expected exactly one of ${known}` });
+    return z.NEVER;
+  }
+  const [kind, fields] = only;
+  return { kind, ...(fields as object) } as ConfiguredCheck;
+});
 
 const hook = z
   .strictObject({ run: argv, timeout: positive.default(30_000), user: userName.optional(), environment })

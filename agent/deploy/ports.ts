@@ -158,22 +158,21 @@ export interface ServiceManager {
   logTail(since: number, signal: AbortSignal): Promise<string>;
 }
 
-/** A health check of the config. `{version}` in strings stands for the version expected. Times in ms. */
-export type Check = {
+/** A health check of the config. Its type, in host/services/checks/, knows the rest of it. Times in ms. */
+export interface Check {
+  /** The type of the check, as in the config: `http`. */
+  kind: string;
   /** How many times in a row it must pass. */
   successes: number;
   /** It must have passed within this time. */
   deadline: number;
   /** One try may take this long. */
   timeout: number;
-} & (
-  | { kind: 'http'; url: string; status: number; body?: string | undefined }
-  | { kind: 'tcp'; host: string; port: number }
-  | { kind: 'command'; run: readonly string[]; user?: string | undefined }
-  | { kind: 'systemd'; unit: string }
-);
+}
 
 export interface HealthProbe {
+  /** What it checks, for an error message: `GET http://127.0.0.1:8080/health`. */
+  describe(check: Check): string;
   /** One try. An unhealthy service is an answer, not an error; only an aborted `signal` throws. */
   probe(check: Check, expected: Expected, signal: AbortSignal): Promise<{ ok: boolean; note: string }>;
 }

@@ -57,7 +57,8 @@ async function passCheck(
   const expected = expectationOf(run, version);
   let last = 'never tried';
   let passed = 0;
-  using bound = deadline(one.deadline, parent, describe(one));
+  const what = run.ports.probe.describe(one);
+  using bound = deadline(one.deadline, parent, what);
   try {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 1.5)) {
       const { ok, note } = await run.ports.probe.probe(one, expected, bound.signal);
@@ -72,7 +73,7 @@ async function passCheck(
     if (!bound.expired() || parent.aborted) throw cause;
     throw new TriggerDeployError(
       'CHECK_FAILED',
-      `${describe(one)}: ${last} (${passed} of ${one.successes}) after ${formatMs(one.deadline)}`,
+      `${what}: ${last} (${passed} of ${one.successes}) after ${formatMs(one.deadline)}`,
     );
   }
 }
@@ -117,17 +118,4 @@ function expectationOf(run: DeploymentRun, version: string): Expected {
 
 function watchFailed(what: string): TriggerDeployError {
   return new TriggerDeployError('WATCH_FAILED', `healthy at first, then ${what}`);
-}
-
-function describe(one: Check): string {
-  switch (one.kind) {
-    case 'http':
-      return `GET ${one.url}`;
-    case 'tcp':
-      return `tcp ${one.host}:${one.port}`;
-    case 'command':
-      return `command ${one.run[0]}`;
-    case 'systemd':
-      return `unit ${one.unit}`;
-  }
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
-  Check,
   HealthProbe,
   Hook,
   HookRunner,
@@ -15,6 +14,7 @@ import type {
   Traffic,
 } from '../../../agent/deploy/ports.ts';
 import type { Order, ServiceState } from '../../../agent/deploy/state.ts';
+import type { ConfiguredCheck } from '../../../agent/host/services/check-types.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
@@ -57,7 +57,7 @@ export interface Model {
 
 export const IDENTITY: Identity = { env: 'dev', instance: 'i-1', zone: 'eu-west-1a', agentVersion: '0.0.0' };
 
-const HTTP: Check = {
+const HTTP: ConfiguredCheck = {
   kind: 'http',
   url: 'http://127.0.0.1:1/health',
   status: 200,
@@ -214,6 +214,7 @@ export function createFakePorts(model: Model): Ports {
     logTail: async () => model.log,
   };
   const probe: HealthProbe = {
+    describe: ({ kind }) => `the ${kind} check`,
     async probe(_check, expected, signal) {
       await enter('probe', signal);
       const version = model.running?.version;

@@ -11,12 +11,13 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDesiredReader } from '../../../../agent/deploy/converge.ts';
-import type { Check, Ports, ServiceConfig } from '../../../../agent/deploy/ports.ts';
+import type { Ports, ServiceConfig } from '../../../../agent/deploy/ports.ts';
 import { endingOf, serviceState } from '../../../../agent/deploy/state.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
 import { openCommandRegistry } from '../../../../agent/host/process/command-registry.ts';
 import { createArchivePackage } from '../../../../agent/host/releases/archive.ts';
 import { createJarPackage } from '../../../../agent/host/releases/jar.ts';
+import type { ConfiguredCheck } from '../../../../agent/host/services/check-types.ts';
 import { createCommandManager } from '../../../../agent/host/services/command-manager.ts';
 import { createHealthProbe } from '../../../../agent/host/services/health.ts';
 import { createHookRunner } from '../../../../agent/host/services/hooks.ts';
@@ -138,7 +139,7 @@ const manager = createCommandManager({
   },
 });
 
-const health: Check = {
+const health: ConfiguredCheck = {
   kind: 'http',
   url: `http://${world.host}:${world.port}/health`,
   status: 200,

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import type { Check } from '../../../../../agent/deploy/ports.ts';
+import type { ConfiguredCheck } from '../../../../../agent/host/services/check-types.ts';
 import { createHealthProbe } from '../../../../../agent/host/services/health.ts';
 import { calm } from '../../../../support/host/clock.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
@@ -13,10 +13,14 @@ const expected = {
   environment: { TRIGGER_DEPLOY_SERVICE: 'payments', TRIGGER_DEPLOY_VERSION: '1.4.2' },
 };
 const patience = { successes: 1, deadline: 1000, timeout: 2000 };
-type Spec = Check extends infer One ? (One extends Check ? Omit<One, keyof typeof patience> : never) : never;
+type Spec = ConfiguredCheck extends infer One
+  ? One extends ConfiguredCheck
+    ? Omit<One, keyof typeof patience>
+    : never
+  : never;
 
 const tried = (spec: Spec, timeout = 2000) =>
-  probe.probe({ ...patience, ...spec, timeout } as Check, expected, calm);
+  probe.probe({ ...patience, ...spec, timeout } as ConfiguredCheck, expected, calm);
 
 async function listening(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -30,6 +34,15 @@ async function served(listener: RequestListener) {
   onTestFinished(() => server.closeAllConnections());
   return { kind: 'http', url: `http://127.0.0.1:${port}/health`, status: 200 } as const;
 }
+
+test.each<[Spec, string]>([
+  [{ kind: 'http', url: 'http://127.0.0.1:8080/health', status: 200 }, 'GET http://127.0.0.1:8080/health'],
+  [{ kind: 'tcp', host: '127.0.0.1', port: 443 }, 'tcp 127.0.0.1:443'],
+  [{ kind: 'command', run: ['/usr/bin/edge-check', '{version}'] }, 'command /usr/bin/edge-check'],
+  [{ kind: 'systemd', unit: 'payments.socket' }, 'unit payments.socket'],
+])('%o is described as %s', (spec, description) => {
+  expect(probe.describe({ ...patience, ...spec } as ConfiguredCheck)).toBe(description);
+});
 
 test('the right status passes', async () => {
   const check = await served((_request, response) => response.end());

@@ -1,0 +1,39 @@
+import { isAbsolute, resolve } from 'node:path';
+import { z } from 'zod';
+import { duration } from '../shared/config-file.ts';
+
+/** The kinds of values in agent.yaml, for config.ts and for the types that own a part of it. Pure. */
+
+export const absolutePath = z
+  .string()
+  .refine((path) => isAbsolute(path) && !path.split('/').includes('..') && !path.includes('\0'), {
+    error: 'expected an absolute path without ".."',
+  })
+  // One spelling per directory: `/opt/payments/` is `/opt/payments`.
+  .transform((path) => resolve(path));
+
+/** A duration, in ms; a timeout of 0 would end everything at once. */
+export const positive = duration.refine((ms) => ms > 0, { error: 'expected more than 0' });
+
+/** A command. Its program has a full path: an agent that runs as root must not search a PATH it does not control. */
+export const argv = z
+  .array(z.string().refine((word) => !word.includes('\0'), { error: 'expected no NUL character' }))
+  .min(1)
+  .max(64)
+  .refine((words) => isAbsolute(words[0] ?? ''), {
+    error:
+      'expected an argv array whose first word is an absolute path, such as [/usr/local/bin/drain, payments]',
+  });
+
+export const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}\$?$/, 'expected a user name');
+
+export const unitName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}\.(service|socket|target)$/,
+    'expected a unit such as payments.service',
+  );
+
+export const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({});
+
+export const port = z.int().min(1).max(65_535);
