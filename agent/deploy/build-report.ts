@@ -10,9 +10,12 @@ import {
 import type { Identity } from './ports.ts';
 import { type Active, brokenBy, type Order, type ServiceState } from './state.ts';
 
-/** What this instance says of a service, built from what it knows. Pure. */
+/**
+ * Reports and instance records, built from the state. Pure. Text of hooks, services and errors is cleaned and bounded
+ * here, once, before it leaves the instance.
+ */
 
-/** What every report of an active deployment says of what ran before. */
+/** The fields about the version before, in every report of an active deployment. */
 export function previousAndChanged(now: Active): { previous?: string | null; changed: boolean } {
   return { ...(now.previous === undefined ? {} : { previous: now.previous }), changed: now.changed };
 }
@@ -57,7 +60,7 @@ export function buildReport(
   };
 }
 
-/** A typed error as a report carries it: cleaned and bounded. */
+/** An error as a report carries it: cleaned and bounded. */
 export function buildReportError(
   error: TriggerDeployError,
   detail: string | undefined,
@@ -69,7 +72,7 @@ export function buildReportError(
   };
 }
 
-/** Where the active deployment stands, as its last report had it. */
+/** The current state of the active deployment, numbered as its last report. */
 export function progressReport(identity: Identity, active: Active, now: number): Report {
   return buildReport(identity, active.order, {
     ...previousAndChanged(active),
@@ -80,7 +83,7 @@ export function progressReport(identity: Identity, active: Active, now: number):
   });
 }
 
-/** The ending of a deployment that never was active here; its `accepted`, if there was one, had number 0. */
+/** The ending of a deployment that never started here; its `accepted` report, if there was one, has number 0. */
 export function notStartedReport(
   identity: Identity,
   order: Order,
@@ -92,7 +95,7 @@ export function notStartedReport(
   return buildReport(identity, order, { state: ending, n: 1, at: now, changed: false, error, timings: {} });
 }
 
-/** What the record, and a roll call, are told of a service here. */
+/** One service of this instance, for the record and for the answer to a roll call. */
 export function buildInstanceRecord(
   identity: Identity,
   state: ServiceState,
@@ -127,13 +130,13 @@ function defined<K extends string, V>(key: K, value: V | undefined) {
   return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
 }
 
-/** The one terminal report of the active deployment. `error` is missing where the reason was recorded on the way. */
+/** The one ending of the active deployment. Without `error`, the one recorded in the state is reported. */
 export function endingReport(
   identity: Identity,
   active: Active,
   outcome: {
     ending: Ending;
-    /** The step that failed, where it is not in the journal already. */
+    /** The step that failed, unless the state has it already. */
     during: Step | undefined;
     error: Report['error'] | undefined;
     n: number;
@@ -141,7 +144,7 @@ export function endingReport(
     timings: Report['timings'];
   },
 ): Report {
-  const touched =
+  const switched =
     outcome.ending === 'succeeded' || outcome.ending === 'rolled-back' || outcome.ending === 'broken';
   return buildReport(identity, active.order, {
     ...previousAndChanged(active),
@@ -150,7 +153,7 @@ export function endingReport(
     at: outcome.at,
     timings: outcome.timings,
     step: outcome.during ?? active.during,
-    changed: touched && active.changed,
+    changed: switched && active.changed,
     error: outcome.error ?? active.error,
   });
 }

@@ -5,11 +5,11 @@ import type { DesiredStore } from './ports.ts';
 import { brokenBy, findOrder, hasEnded, type Order, type ServiceState } from './state.ts';
 
 /**
- * Bringing an instance up to date by itself: the one that booted after the announcement, or slept through
- * it. A desired state that is absent or cannot be read changes nothing.
+ * Convergence: an instance that missed an announcement (it was off, or is new) installs the desired state by
+ * itself. A desired state that is absent or cannot be read changes nothing.
  */
 export interface DesiredReader {
-  /** The desired state as last written, undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors. */
+  /** The newest desired state, undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors. */
   read(service: string, signal: AbortSignal): Promise<Desired | undefined>;
 }
 
@@ -29,27 +29,27 @@ export function createDesiredReader(store: DesiredStore, verifier: Verifier, env
 }
 
 /**
- * What the desired state asks of this instance now: an order, which may be the one that is under way here and was to
- * hold, told to hold no more; a string says why it asks nothing.
+ * What to do about the desired state now: an order, which may be the held one that is under way here with its hold
+ * removed; or, as a string, the reason why there is nothing to do.
  */
 export function orderFromDesired(state: ServiceState, want: Desired, current: string | null): Order | string {
-  // Its rollout is over, and passed without this instance: nobody else tells it to go on.
+  // The rollout ended without this instance: no announcement will continue it.
   const held = findOrder(state, want.deployment);
   if (!held?.hold) {
     if (state.waiting || (state.active && !state.active.order.hold)) return 'a deployment is under way';
-    // Whoever prepared it may have died: what is desired since takes its place. An older one does not, for the
-    // rollout may only wait.
-    if (state.active && want.sequence <= state.active.order.sequence) return 'a deployment stands prepared';
+    // The publisher that prepared it may have died: a newer desired state replaces it. An older one does not, because
+    // the rollout may only be waiting.
+    if (state.active && want.sequence <= state.active.order.sequence) return 'a newer deployment is prepared';
   }
   if (state.pinned) return `pinned to ${state.pinned.version}`;
   if (want.sequence <= (state.running?.sequence ?? 0)) return 'up to date';
   if (state.failures.some((failure) => failure.deployment === want.deployment))
-    return 'it failed here before';
-  if (state.tombstones.includes(want.deployment)) return 'it was cancelled here';
+    return 'this deployment failed here before';
+  if (state.tombstones.includes(want.deployment)) return 'this deployment was cancelled here';
   if (want.sequence <= (brokenBy(state)?.sequence ?? 0)) {
-    return 'it is broken, and needs a person or a newer deployment';
+    return 'the service is broken: deploy a newer version, or repair it by hand';
   }
-  // A pause never keeps an instance that runs nothing from coming up.
+  // A pause does not apply to an instance that runs no version.
   if (want.pause && current !== null) return `paused by ${want.pause.by}`;
   if (held) return { ...held, hold: false };
   return {

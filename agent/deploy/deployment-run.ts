@@ -6,26 +6,26 @@ import { type Active, beforeSwitch } from './state.ts';
 import type { StateStore } from './state-store.ts';
 import { withActive } from './state-transitions.ts';
 
-/** One deployment under way: what the steps read, and the two ways in which they move it on. */
+/** The active deployment, as the steps see it. */
 export interface DeploymentRun {
   readonly ports: Ports;
   readonly service: ServiceConfig;
   readonly identity: Identity;
   readonly log: Log;
-  /** Aborts when the agent stops and, up to the switch and not beyond it, when the deployment is cancelled or superseded. */
+  /** Aborts when the agent stops; before the switch also when the deployment is cancelled or superseded. */
   readonly signal: AbortSignal;
-  /** Aborts as `signal` does, but not when the agent stops: for what a stop waits for, and does not end. */
+  /** Aborts as `signal` does, but not when the agent stops: for hooks, which a stop of the agent waits for. */
   readonly cancelled: AbortSignal;
-  /** Aborts when the agent stops, and for nothing else. */
+  /** Aborts when the agent stops, for no other reason. */
   readonly stopping: AbortSignal;
   active(): Active;
-  /** Journals the change, then reports the state. What is recorded survives a kill; what is reported may be lost. */
+  /** Journals the change, then reports the state. The journal survives a kill; this report may be lost. */
   move(patch: Partial<Active>): Promise<void>;
-  /** Tells whoever watches how it goes within the state; not journalled. */
+  /** Reports progress within the state; not journalled. */
   note(text: string): void;
-  /** Runs a step and adds its time to the deployment's timings. */
+  /** Runs `work` and adds its duration to the step's timing. */
   timed<T>(step: Step, work: () => Promise<T>): Promise<T>;
-  /** The ms spent in each step so far. */
+  /** Time spent in each step so far, ms. */
   timings(): Active['timings'];
   /** The number of the next report. */
   nextN(): number;

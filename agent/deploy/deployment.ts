@@ -13,12 +13,12 @@ import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
 import { isUntouched, switchRelease } from './step-switch.ts';
 
-/** How a run of a deployment came out: an ending, or a halt that the journal will take up again. */
+/** The result of a run: an ending, or a halt after which the deployment is resumed from the journal. */
 export type RunResult =
   | { ending: Ending; error?: TriggerDeployError | undefined; during?: Step | undefined }
-  /** Prepared, and waiting for the announcement that says go on. */
+  /** Prepared, and waiting for the announcement that continues it. */
   | { held: true }
-  /** The agent or the machine is stopping: no verdict, the journal holds where it stands. */
+  /** The agent or the machine is stopping: no ending; the journal has the state to resume from. */
   | { interrupted: true };
 
 type ForwardStep = Exclude<Step, 'rollback'>;
@@ -33,7 +33,7 @@ const STEP_WORK = {
   commit,
 } satisfies Record<ForwardStep, (run: DeploymentRun) => Promise<void>>;
 
-/** The step to begin with, by the state the journal holds. Each step may be begun again: all are idempotent. */
+/** The step to start with, by the journalled state. Every step is idempotent, so it may run again. */
 const FIRST_STEP = {
   accepted: 'prepare',
   preparing: 'prepare',
@@ -55,7 +55,7 @@ const FORWARD_STEPS: readonly ForwardStep[] = [
   'commit',
 ];
 
-/** Takes the active deployment from where the journal has it to its end. The one place that decides on rollback. */
+/** Runs the active deployment from its journalled state to its end. Only this function decides to roll back. */
 export async function runDeployment(run: DeploymentRun): Promise<RunResult> {
   const exhausted = isExhausted(run.active());
   if (run.active().direction === 'back') return exhausted ? brokenByRecoveries(run) : await runRollback(run);
@@ -69,7 +69,7 @@ export async function runDeployment(run: DeploymentRun): Promise<RunResult> {
   try {
     await decideRollback(run, { ...failure, detail });
   } catch (error) {
-    // The decision could not be recorded: the journal still says forward, and so it will be taken up again.
+    // The journal still says forward: the deployment is resumed from there.
     run.log.error({ err: error }, 'the decision to roll back could not be recorded');
     return { interrupted: true };
   }
@@ -86,7 +86,7 @@ async function runForward(run: DeploymentRun): Promise<Failure | 'held' | undefi
       if (step !== 'prepare' && run.active().order.hold) return 'held';
       await run.timed(step, () => STEP_WORK[step](run));
     } catch (error) {
-      // Whatever an aborted wait threw, why it was aborted is the reason that counts.
+      // When the signal is aborted, its reason counts, whatever the aborted call threw.
       const reason: unknown = run.signal.aborted ? run.signal.reason : error;
       return { error: asTriggerDeployError(reason), during: step };
     }
@@ -94,7 +94,7 @@ async function runForward(run: DeploymentRun): Promise<Failure | 'held' | undefi
   return undefined;
 }
 
-/** What was switched may have been switched back since, as a new agent is that does not prove itself. */
+/** The switch may have been undone since: the self-update guard restores the old agent if the new one fails. */
 async function firstStep(run: DeploymentRun): Promise<ForwardStep> {
   const { state, changed, order } = run.active();
   const first = FIRST_STEP[state];
@@ -103,7 +103,7 @@ async function firstStep(run: DeploymentRun): Promise<ForwardStep> {
   return current === order.version ? first : 'switch';
 }
 
-/** It was turning back already, before anything was switched, when the agent went away. */
+/** The failure of a deployment that was already ending, with nothing switched, when the agent stopped. */
 function recordedFailure(run: DeploymentRun): Failure | undefined {
   const { error, during } = run.active();
   if (error === undefined || during === undefined) return undefined;
@@ -111,16 +111,16 @@ function recordedFailure(run: DeploymentRun): Failure | undefined {
   return { error: new TriggerDeployError(code as ErrorCode, message, { detail }), during };
 }
 
-/** A deployment that takes the agent down each time must not do so for ever. */
+/** A deployment that brings the agent down each time is not resumed for ever. */
 function recoveryExhausted(run: DeploymentRun): Failure {
   const { state, recoveries } = run.active();
-  const message = `the agent went down ${recoveries} times in this deployment, the last time while ${state}`;
+  const message = `the agent stopped unexpectedly ${recoveries} times during this deployment, last while ${state}`;
   return { error: new TriggerDeployError('RECOVERY_EXHAUSTED', message), during: FIRST_STEP[state] };
 }
 
 function brokenByRecoveries(run: DeploymentRun): RunResult {
   const { error } = recoveryExhausted(run);
-  run.log.fatal({ err: error }, `the rollback was never finished, this needs a person: ${error.message}`);
+  run.log.fatal({ err: error }, `the rollback did not finish; repair the service by hand: ${error.message}`);
   return { ending: 'broken', error };
 }
 
@@ -131,10 +131,10 @@ async function runRollback(run: DeploymentRun): Promise<RunResult> {
   } catch (error) {
     const failure = asTriggerDeployError(error);
     if (await isInterrupted(run, failure)) return { interrupted: true };
-    run.log.fatal({ err: failure }, `the rollback failed too, this needs a person: ${failure.message}`);
+    run.log.fatal({ err: failure }, `the rollback failed; repair the service by hand: ${failure.message}`);
     return {
       ending: 'broken',
-      error: new TriggerDeployError(failure.code, `the rollback failed too: ${failure.message}`, {
+      error: new TriggerDeployError(failure.code, `the rollback failed: ${failure.message}`, {
         cause: failure,
         detail: await failureDetail(run, failure),
       }),
@@ -143,25 +143,25 @@ async function runRollback(run: DeploymentRun): Promise<RunResult> {
 }
 
 /**
- * Nothing was switched: whatever traffic was taken away is given back, and that is all there is to undo. Why is
- * recorded first: an agent killed on the way must not go forward again, with the hooks counted that gave it back.
+ * Ends a deployment that has switched nothing: only traffic has to be restored. The reason is journalled first, because
+ * an agent killed meanwhile must not continue forward with the undrain hooks already counted as done.
  */
 async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): Promise<RunResult> {
   if (isMaybeDrained(run)) {
     try {
       await run.move({ error: buildReportError(error, error.detail), during });
     } catch (cause) {
-      run.log.error({ err: cause }, 'why it turns back could not be recorded');
+      run.log.error({ err: cause }, 'the reason of the failure could not be recorded');
       return { interrupted: true };
     }
-    // The cancel that turned it back must not cancel the giving back.
+    // A cancel must not abort the restoring of traffic.
     const cleanupRun = { ...run, signal: run.stopping, cancelled: new AbortController().signal };
     for (const restore of [runUndrainHooks, rejoinTraffic]) {
       try {
         await restore(cleanupRun);
       } catch (cause) {
         if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
-        run.log.error({ err: cause }, 'traffic could not be given back while turning back');
+        run.log.error({ err: cause }, 'traffic could not be restored');
       }
     }
   }
@@ -172,8 +172,8 @@ async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): 
 }
 
 /**
- * Units go inactive under an agent whose machine shuts down, and waits end early under an agent that is
- * being stopped: neither says anything about the version.
+ * Whether the failure is only a result of a shutdown: units go inactive while the machine shuts down, and waits abort
+ * while the agent stops. Neither says anything about the version.
  */
 async function isInterrupted(run: DeploymentRun, error: TriggerDeployError): Promise<boolean> {
   if (isCode(error, 'INTERRUPTED')) return true;
@@ -181,7 +181,7 @@ async function isInterrupted(run: DeploymentRun, error: TriggerDeployError): Pro
   return await run.ports.host.stopping(run.stopping);
 }
 
-/** The output a step failed with and the end of the service's own log; nothing where the operator says `reportLog: off`. */
+/** The output of the step that failed, and the end of the service's log; undefined with `reportLog: off`. */
 async function failureDetail(run: DeploymentRun, error: TriggerDeployError): Promise<string | undefined> {
   if (!run.service.reportLog) return undefined;
   let tail = '';
@@ -190,7 +190,7 @@ async function failureDetail(run: DeploymentRun, error: TriggerDeployError): Pro
   } catch (cause) {
     run.log.warn({ err: cause }, "the service's log could not be read");
   }
-  // A manager whose start failed has looked there already.
+  // A failed start already has the log as its detail.
   const more = error.detail?.includes(tail.trim()) ? '' : tail;
   const parts = [error.detail, more].filter((part) => part !== undefined && part !== '');
   return parts.length === 0 ? undefined : parts.join('\n');

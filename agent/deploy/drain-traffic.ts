@@ -1,20 +1,20 @@
 import type { DeploymentRun } from './deployment-run.ts';
 
 /**
- * The load balancer's part of draining. What is to be left is journalled first: whoever takes the deployment up
- * again, or ends it, knows where the instance belongs.
+ * Takes the instance out of its target groups. The groups are journalled first, so that after a kill the agent still
+ * knows which groups the instance belongs to.
  */
 export async function leaveTraffic(run: DeploymentRun): Promise<void> {
   const { traffic } = run.ports;
   if (!traffic) return;
-  // An instance that somebody took out before is not put in by a deployment.
+  // An instance that an operator took out of a group stays out of it.
   const groups = await everyGroup(run);
-  if (groups.length === 0) return run.log.info('in no target group: nothing to take it out of');
+  if (groups.length === 0) return run.log.info('the instance is in no target group: nothing to drain');
   await run.move({ left: groups });
   await traffic.leave(groups, run.note, run.signal);
 }
 
-/** In again wherever it was taken out, and healthy wherever it is in. */
+/** Registers the instance again where this deployment took it out, and waits until every group reports it healthy. */
 export async function joinTraffic(run: DeploymentRun): Promise<void> {
   const { traffic } = run.ports;
   if (!traffic) return;
@@ -23,7 +23,7 @@ export async function joinTraffic(run: DeploymentRun): Promise<void> {
   if (groups.length > 0) await traffic.healthy(groups, run.note, run.signal);
 }
 
-/** In again wherever it was taken out; whether it is well there is the load balancer's to find out. */
+/** Registers the instance again where this deployment took it out, without waiting for its health. */
 export async function rejoinTraffic(run: DeploymentRun): Promise<void> {
   const { left = [] } = run.active();
   if (!run.ports.traffic || left.length === 0) return;

@@ -5,10 +5,10 @@ import { buildInstanceRecord } from './build-report.ts';
 import type { Identity, Ports } from './ports.ts';
 import type { StateStore } from './state-store.ts';
 
-/** What this instance runs of one service, looked up now. */
+/** Reads what this instance runs of one service now. */
 export type ReadRecord = (signal: AbortSignal) => Promise<InstanceRecord>;
 
-/** What cannot be told is missing in the answer: one service must not keep a whole instance from saying what it runs. */
+/** A value that cannot be read is left out: one service must not prevent the instance from reporting the others. */
 export function createRecordReader(context: {
   ports: Ports;
   identity: Identity;
@@ -25,7 +25,7 @@ export function createRecordReader(context: {
       return version;
     } catch (error) {
       const why = messageOf(error);
-      if (why !== lastError) log.error({ err: error }, `which version is current cannot be told: ${why}`);
+      if (why !== lastError) log.error({ err: error }, `the current version cannot be read: ${why}`);
       lastError = why;
       return null;
     }

@@ -1,7 +1,7 @@
 import type { Artifact } from '../../shared/manifest.ts';
 import type { Order, ServiceState } from './state.ts';
 
-/** What was asked for on the instance itself: `trigger-deploy-agent deploy` or `rollback`. */
+/** An order given on the instance itself: `trigger-deploy-agent deploy` or `rollback`. */
 export interface LocalOrder {
   deployment: string;
   service: string;
@@ -11,16 +11,14 @@ export interface LocalOrder {
   /** The user who gave it. */
   by: string;
   at: string;
-  /** For whom it is, where that was known. */
+  /** The instance it is meant for, if that was known. */
   instance?: string | undefined;
 }
 
-/** As long as the longest expiry of an announcement: what nobody took by then nobody expects any more, ms. */
+/** An order older than this is not carried out, ms; as long as the longest expiry of an announcement. */
 export const LOCAL_EXPIRY_MS = 60 * 60 * 1000;
 
-/**
- * It has the sequence that was seen, so it raises none: the next announcement has a higher one, and wins. Pure.
- */
+/** The order gets the highest sequence seen, so that the next announcement, with a higher one, takes precedence. Pure. */
 export function orderFromLocal(state: ServiceState, local: LocalOrder): Order {
   return {
     deployment: local.deployment,
@@ -35,7 +33,7 @@ export function orderFromLocal(state: ServiceState, local: LocalOrder): Order {
   };
 }
 
-/** Whether it lay there for so long that it is not carried out any more; `now` in ms since the epoch. */
+/** Whether the order has expired; `now` in ms since the epoch. */
 export function isOutdated(local: LocalOrder, now: number): boolean {
   return now - Date.parse(local.at) > LOCAL_EXPIRY_MS;
 }

@@ -7,16 +7,16 @@ import type { StateStore } from './state-store.ts';
 import { withoutDelivered } from './state-transitions.ts';
 
 /**
- * Delivers what must reach the record: at least once, oldest first, however long AWS is away. It never
- * touches what runs: a report that cannot be sent changes nothing on the instance.
+ * Delivers reports to the record: at least once, oldest first, through any outage of AWS. It never affects services: a
+ * report that cannot be sent changes nothing on the instance.
  */
 
 const BACKOFF = { first: 500, longest: 60_000 };
-/** After a day nobody waits for it any more; the instance record tells what runs. ms */
+/** Older reports are dropped, ms: by then the instance record shows what runs. */
 const MAX_AGE = 24 * 60 * 60 * 1000;
 
 export interface Outbox {
-  /** Says that something new may wait. */
+  /** To be called after each change of the state: the outbox may hold a new report. */
   wake(): void;
   /** Delivers until `signal` aborts. */
   run(signal: AbortSignal): Promise<void>;
@@ -54,7 +54,7 @@ export function createOutbox(
           if (signal.aborted) return;
           const pause = backoffMs(attempt, BACKOFF);
           attempt += 1;
-          // Once for each outage: what waits is in `status`, and every try is told at debug.
+          // One warning per outage; `status` shows what waits, and each attempt is logged at debug level.
           log[attempt === 1 ? 'warn' : 'debug'](
             { err: error, waiting: store.read().outbox.length, retryMs: pause },
             'a report could not be delivered',
@@ -66,7 +66,7 @@ export function createOutbox(
   };
 }
 
-/** Whether the record's one place for the first report is about to be taken by a later one of the same deployment. */
+/** Whether a later report of the same deployment follows: it would overwrite the first in the record. */
 function hasNewerReport({ outbox: [first, ...rest] }: ServiceState): boolean {
   return rest.some((entry) => entry.report.deployment === first?.report.deployment);
 }

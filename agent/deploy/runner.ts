@@ -10,16 +10,16 @@ import { beforeSwitch, type Order, protectedVersions } from './state.ts';
 import type { StateStore } from './state-store.ts';
 import { started, withActive, withActiveEnded } from './state-transitions.ts';
 
-/** Performs the deployments of one service, one at a time: begins what waits, ends what is over, tidies up. */
+/** Runs the deployments of one service, one at a time. */
 export interface Runner {
   /**
-   * Takes the active deployment, or the waiting one, as far as it goes; false when there is nothing to do.
-   * @throws when something could not be recorded; nothing is lost, and it may be called again.
+   * Runs the active deployment, or starts the waiting one, as far as possible; false when there is nothing to do.
+   * @throws when the journal could not be written; nothing is lost, and it may be called again.
    */
   next(stopping: AbortSignal): Promise<boolean>;
-  /** After the agent or the machine went away in a deployment, before the first `next`. */
+  /** Resumes the deployment that was active when the agent stopped. To be called once, before the first `next`. */
   resumeActive(): Promise<void>;
-  /** Ends the active deployment with this reason, if nothing was switched yet. */
+  /** Ends the active deployment with this reason; without effect after the switch. */
   cancelActive(why: TriggerDeployError): void;
 }
 
@@ -30,7 +30,7 @@ export function createRunner(context: {
   log: Log;
   store: StateStore;
   readRecord: ReadRecord;
-  /** An ending is in the outbox. */
+  /** Called when an ending is in the outbox. */
   onEnding: () => void;
 }): Runner {
   const { service, ports, identity, log, store, readRecord } = context;
@@ -47,29 +47,29 @@ export function createRunner(context: {
     const run = openRun(stopping);
     const result = await runDeployment(run);
     if ('interrupted' in result) return await halt(stopping);
-    // Told to go on, or outdated, while it was coming to a halt?
+    // It may have been continued, or outdated, while it was halting.
     if ('held' in result) return store.read().active?.order.hold === false || cancellation.signal.aborted;
     await end(run, result);
     return true;
   }
 
-  /** What an ended deployment could not put back in: again and again, for it may be an outage of the cloud's. */
+  /** Registers with the target groups that an ended deployment could not join; retried, because AWS may be down. */
   async function rejoinAfterOutage(stopping: AbortSignal): Promise<false> {
     const { outOfTraffic } = store.read();
     if (!outOfTraffic?.well || !ports.traffic) return false;
     await ports.traffic.join(outOfTraffic.groups, stopping);
     await store.update((state) => ({ ...state, outOfTraffic: null }));
-    log.info({ groups: outOfTraffic.groups }, 'back in traffic');
+    log.info({ groups: outOfTraffic.groups }, 'registered with its target groups again');
     return false;
   }
 
-  /** No verdict: it is taken up again at the next start, or, where nothing stops, after a while. */
+  /** No ending: the deployment is resumed at the next start or, if nothing is stopping, after a pause. */
   async function halt(stopping: AbortSignal): Promise<true> {
     const goingDown = stopping.aborted || (await ports.host.stopping(stopping));
     if (goingDown) await store.update((state) => withActive(state, { checkpointed: true }));
     else await resumeActive();
     if (stopping.aborted) return true;
-    throw new Error(goingDown ? 'the machine is going down' : 'what it comes to could not be recorded');
+    throw new Error(goingDown ? 'the machine is shutting down' : 'the result could not be recorded');
   }
 
   async function resumeActive(): Promise<void> {
@@ -78,22 +78,22 @@ export function createRunner(context: {
     const { active } = await store.update((state) => resumed(state, bootId));
     if (!active) return await cleanStaging();
     const { order, state, direction, recoveries } = active;
-    const stands = { deployment: order.deployment, state, direction, recoveries };
+    const details = { deployment: order.deployment, state, direction, recoveries };
     const after = bootBefore === bootId ? '' : ' after a reboot';
-    log.warn(stands, `taking up the deployment the journal holds${after}`);
+    log.warn(details, `resuming the deployment${after}`);
   }
 
-  /** Which releases may go is judged after a deployment, by what is known then: here they all stay. */
+  /** Empties the staging. Removes no release: that is decided only after a deployment. */
   async function cleanStaging(): Promise<void> {
     try {
       const all = await ports.package.releases();
       await ports.package.prune(new Set(all.map(({ version }) => version)));
     } catch (error) {
-      log.warn({ err: error }, 'what a killed agent may have left in the staging could not be removed');
+      log.warn({ err: error }, 'the staging directory could not be emptied');
     }
   }
 
-  /** A cancel or a newer order may have been journalled while there was no run to abort. */
+  /** A cancel or a newer order may have been journalled while no run was there to abort. */
   function cancelIfOutdated(): void {
     const { active, waiting, tombstones } = store.read();
     if (!active || !beforeSwitch(active)) return;
@@ -135,7 +135,7 @@ export function createRunner(context: {
         ...{ previous, ms: Math.round(ms), timings, code },
         ...(code && { reason: { code, message } }),
         ...(ending === 'broken' && {
-          hint: 'it runs nothing that is known to be well: rollback or deploy by hand',
+          hint: 'no known-good version is running: roll back or deploy by hand',
         }),
       },
       ending,
@@ -143,7 +143,7 @@ export function createRunner(context: {
     await cleanUp(run);
   }
 
-  /** Room for the next release, and the record told what runs. Neither can fail a deployment that is over. */
+  /** Prunes releases and writes the instance record. Neither can fail a deployment that has ended. */
   async function cleanUp(run: DeploymentRun): Promise<void> {
     try {
       const removed = await ports.package.prune(protectedVersions(store.read()));
@@ -154,7 +154,10 @@ export function createRunner(context: {
     try {
       await ports.reporter.putInstance(await readRecord(run.stopping), run.stopping);
     } catch (error) {
-      run.log.warn({ err: error }, 'the instance record could not be written: the next change or start does');
+      run.log.warn(
+        { err: error },
+        'the instance record could not be written; it is written again at the next change or start',
+      );
     }
   }
 
@@ -162,7 +165,7 @@ export function createRunner(context: {
 }
 
 export function cancelled(): TriggerDeployError {
-  return new TriggerDeployError('CANCELLED', 'cancelled before anything was switched');
+  return new TriggerDeployError('CANCELLED', 'cancelled before the switch');
 }
 
 export function supersededBy(order: Order): TriggerDeployError {

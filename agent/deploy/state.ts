@@ -89,7 +89,7 @@ export const serviceState = z.looseObject({
   seen: z.object({ sequence: z.int(), deployment: ulid }).nullable(),
   /** The last version that succeeded here; null before the first success and after `broken`. */
   running: z.object({ version: versionName, sequence: z.int(), deployment: ulid.optional() }).nullable(),
-  /** The deployment that left no known-good version, until one succeeds; absent where an older agent wrote the state. */
+  /** The deployment that left no known-good version, until one succeeds; absent in the state of an older agent. */
   broken: z.object({ sequence: z.int(), deployment: ulid }).nullable().optional(),
   /** The release before the running one. */
   previousGood: versionName.nullable(),

@@ -4,27 +4,30 @@ import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import type { Check, Expected } from './ports.ts';
 
-/** Probes come fast at first, for most services are up at once, and then once a second. ms */
+/** Pauses between probes, ms: short at first, because most services are up at once, then up to a second. */
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1000;
-/** In the watch, this many failed probes in a row are a verdict; one 503 is not. */
+/** This many failed probes in a row fail the watch period; a single one does not. */
 const WATCH_FAILURES = 3;
 
-/** Step 5: every check passes often enough in a row within its deadline. @throws CHECK_FAILED. */
+/** Step 5: every check passes as often in a row as configured, within its deadline. @throws CHECK_FAILED. */
 export async function check(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'checking' });
   await passChecks(run, run.active().order.version);
 }
 
 /**
- * The checks of the config against `version`, side by side; the first that fails ends the others. At the end the
- * unit itself must be active: what a dead service left running may answer with the right version, too.
+ * Runs the checks of the config against `version` in parallel; the first failure ends the others. At the end the unit
+ * must be active too: a leftover process of a dead service may still answer with the right version.
  */
 export async function passChecks(run: DeploymentRun, version: string): Promise<void> {
   await passAllChecks(run, version);
   const { active, summary } = await run.ports.manager.status(run.signal);
   if (!active)
-    throw new TriggerDeployError('CHECK_FAILED', `the checks pass, but the service is down: ${summary}`);
+    throw new TriggerDeployError(
+      'CHECK_FAILED',
+      `the checks pass, but the service is not active: ${summary}`,
+    );
 }
 
 async function passAllChecks(run: DeploymentRun, version: string): Promise<void> {
@@ -39,7 +42,7 @@ async function passAllChecks(run: DeploymentRun, version: string): Promise<void>
   }
 }
 
-/** Every check once: whether the service is healthy right now. */
+/** Whether every check passes once, now. */
 export async function passOnce(run: DeploymentRun, version: string): Promise<boolean> {
   const expected = expectationOf(run, version);
   const answers = await Promise.all(
@@ -55,7 +58,7 @@ async function passCheck(
   parent: AbortSignal,
 ): Promise<void> {
   const expected = expectationOf(run, version);
-  let last = 'never tried';
+  let last = 'no attempt yet';
   let passed = 0;
   const what = run.ports.probe.describe(one);
   using bound = deadline(one.deadline, parent, what);
@@ -78,17 +81,17 @@ async function passCheck(
   }
 }
 
-/** No check can pass any more once the manager has given the unit up: say so at once, not at the deadline. */
+/** Fails at once, not at the deadline, when the manager reports the unit as failed: no check can pass any more. */
 async function failIfUnitFailed(run: DeploymentRun, signal: AbortSignal): Promise<void> {
   const status = await run.ports.manager.status(signal);
   if (status.failed) {
-    throw new TriggerDeployError('CHECK_FAILED', `the service is down: ${status.summary}`);
+    throw new TriggerDeployError('CHECK_FAILED', `the service is not active: ${status.summary}`);
   }
 }
 
 /**
- * The watch period: the main process stays the same, the manager restarts nothing, the checks go on
- * passing. Catches what dies a few seconds after it was called healthy. @throws WATCH_FAILED.
+ * The watch period: the main process must stay the same, the manager must not restart it, and the checks must keep
+ * passing. Catches a version that fails a few seconds after its checks passed. @throws WATCH_FAILED.
  */
 export async function watch(run: DeploymentRun): Promise<void> {
   if (run.service.watch === 0 || !run.active().changed) return;
@@ -100,9 +103,11 @@ export async function watch(run: DeploymentRun): Promise<void> {
   while (clock.monotonic() < until || failedInARow > 0) {
     await clock.sleep(Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, until - clock.monotonic())), run.signal);
     const now = await manager.status(run.signal);
-    if (!now.active) throw watchFailed(`the service went down: ${now.summary}`);
+    if (!now.active) throw watchFailed(`the service is not active: ${now.summary}`);
     if (now.mainPid !== before.mainPid) {
-      throw watchFailed(`its process changed from ${before.mainPid ?? 'none'} to ${now.mainPid ?? 'none'}`);
+      throw watchFailed(
+        `its main process changed from ${before.mainPid ?? 'none'} to ${now.mainPid ?? 'none'}`,
+      );
     }
     if (now.restarts > before.restarts)
       throw watchFailed(`it was restarted ${now.restarts - before.restarts} times`);
@@ -117,5 +122,5 @@ function expectationOf(run: DeploymentRun, version: string): Expected {
 }
 
 function watchFailed(what: string): TriggerDeployError {
-  return new TriggerDeployError('WATCH_FAILED', `healthy at first, then ${what}`);
+  return new TriggerDeployError('WATCH_FAILED', `the checks passed, then ${what}`);
 }

@@ -4,8 +4,8 @@ import { joinTraffic, leaveTraffic } from './drain-traffic.ts';
 import type { Hook } from './ports.ts';
 
 /**
- * Step 2: no request comes any more. The load balancer first, then the `beforeStop` hooks, each once: after what a
- * hook does the service may not be fit to answer. Nothing is drained where nothing runs.
+ * Step 2: stops traffic to the instance. The load balancer comes first, then the `beforeStop` hooks, each once, because
+ * after a hook the service may no longer be able to answer. A service that does not run is not drained.
  */
 export async function drain(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'draining' });
@@ -14,19 +14,16 @@ export async function drain(run: DeploymentRun): Promise<void> {
   await runHooks(run, 'beforeStop');
 }
 
-/** Traffic back: the `afterStart` hooks, each once, then the load balancer, which must call the instance healthy. */
+/** Restores traffic: the `afterStart` hooks, each once, then the load balancer, which must report it healthy. */
 export async function undrain(run: DeploymentRun): Promise<void> {
   const { service, ports } = run;
-  const gives = service.hooks.afterStart.length > 0 || ports.traffic !== undefined;
-  if (gives && !run.active().givenBack) await run.move({ givenBack: true });
+  const hasTraffic = service.hooks.afterStart.length > 0 || ports.traffic !== undefined;
+  if (hasTraffic && !run.active().givenBack) await run.move({ givenBack: true });
   await runHooks(run, 'afterStart');
   await joinTraffic(run);
 }
 
-/**
- * Before a service that may have traffic again is stopped on the way back. What keeps it from draining must not keep
- * the old release from coming back.
- */
+/** Drains again before a rollback stops a service that may have traffic. A failure does not prevent the rollback. */
 export async function drainForRollback(run: DeploymentRun): Promise<void> {
   if (!run.active().givenBack) return;
   await run.move({ hooksDone: { beforeStop: 0, afterStart: 0 } });
@@ -35,20 +32,20 @@ export async function drainForRollback(run: DeploymentRun): Promise<void> {
     await runHooks(run, 'beforeStop');
   } catch (error) {
     run.signal.throwIfAborted();
-    run.log.error({ err: error }, 'it goes back without having been drained');
+    run.log.error({ err: error }, 'rolling back without having drained');
   }
 }
 
-/** Nothing was stopped: the `afterStart` hooks give back what hooks may have taken away. */
+/** Undoes the `beforeStop` hooks of a deployment that stopped nothing, by running the `afterStart` hooks. */
 export async function runUndrainHooks(run: DeploymentRun): Promise<void> {
   if (run.service.hooks.beforeStop.length > 0) await runHooks(run, 'afterStart');
 }
 
-/** Whether traffic may have been taken away, so that whoever turns back must give it back. */
+/** Whether traffic may have been stopped, so that it has to be restored. */
 export function isMaybeDrained(run: DeploymentRun): boolean {
   const { state, left = [] } = run.active();
-  const isOnTheWay = state === 'draining' || state === 'switching';
-  return isOnTheWay && (run.service.hooks.beforeStop.length > 0 || left.length > 0);
+  const hasDrained = state === 'draining' || state === 'switching';
+  return hasDrained && (run.service.hooks.beforeStop.length > 0 || left.length > 0);
 }
 
 async function runHooks(run: DeploymentRun, kind: 'beforeStop' | 'afterStart'): Promise<void> {

@@ -3,13 +3,13 @@ import { sameArtifacts } from '../../shared/manifest.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { passOnce } from './step-check.ts';
 
-/** Of the checks of a version that runs already; ms between them. */
+/** How often a version that already runs is probed before it counts as unhealthy, and the pause between, ms. */
 const PROBE_ATTEMPTS = 3;
 const PROBE_PAUSE = 500;
 
 /**
- * Step 1: the release is complete on this instance, and what ran before is known. Nothing that runs is
- * touched. A version that runs already, healthy, is only checked: `changed: false`.
+ * Step 1: the release is complete on this instance, and the previous version is recorded. Nothing that runs is changed.
+ * A version that already runs and is healthy is only checked: `changed: false`.
  */
 export async function prepare(run: DeploymentRun): Promise<void> {
   const { order, fresh } = run.active();
@@ -34,23 +34,23 @@ export async function prepare(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'prepared', previous });
 }
 
-/** A restart changes no version: where another one runs, somebody else has decided on that. */
+/** A restart must not change the version: where another one runs, the restart fails. */
 function assertRunningVersion(runs: string | null, version: string): void {
   if (runs === version) return;
-  const what = runs === null ? 'nothing runs here' : `${runs} runs here`;
-  throw new TriggerDeployError('CONFLICT', `${what}, not the ${version} that is to be restarted`);
+  const found = runs === null ? 'no version runs here' : `${runs} runs here`;
+  throw new TriggerDeployError('CONFLICT', `cannot restart ${version}: ${found}`);
 }
 
-/** Only a release that is here can be gone back to without naming files; none is ever made of nothing. */
+/** An order without artifacts needs a release that is here already. */
 async function assertReleaseWithoutFiles(run: DeploymentRun): Promise<void> {
   const { version, artifacts } = run.active().order;
   if (artifacts.length > 0) return;
   const releases = await run.ports.package.releases();
   if (releases.some((release) => release.version === version)) return;
-  throw new TriggerDeployError('RELEASE_INCOMPLETE', `${version} is not on this instance any more`);
+  throw new TriggerDeployError('RELEASE_INCOMPLETE', `the release ${version} is no longer on this instance`);
 }
 
-/** Looked up once and recorded: after the switch, `current` no longer tells. */
+/** Read once and recorded: after the switch `current` is the new version. */
 async function readPrevious(run: DeploymentRun): Promise<string | null> {
   const known = run.active().previous;
   if (known !== undefined) return known;
@@ -67,7 +67,7 @@ async function runsHealthy(run: DeploymentRun): Promise<boolean> {
   return active && (await passWithRetries(run));
 }
 
-/** One failed probe is no reason to restart what runs. */
+/** One failed probe is not a reason to restart a running version. */
 async function passWithRetries(run: DeploymentRun): Promise<boolean> {
   for (let left = PROBE_ATTEMPTS; ; ) {
     if (await passOnce(run, run.active().order.version)) return true;

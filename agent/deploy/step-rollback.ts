@@ -7,7 +7,7 @@ import { drainForRollback, undrain } from './step-drain.ts';
 import { startedSinceSwitch } from './step-start.ts';
 import { changeOf } from './step-switch.ts';
 
-/** Records that it goes back, and why; from here on no restart of the agent makes it go forward again. */
+/** Records the decision to roll back and its reason; from here on no restart of the agent continues forward. */
 export async function decideRollback(
   run: DeploymentRun,
   failure: { error: TriggerDeployError; during: Step; detail: string | undefined },
@@ -20,15 +20,15 @@ export async function decideRollback(
     during: failure.during,
     invocationBefore: invocation,
     hooksDone: { beforeStop: 0, afterStart: 0 },
-    // The way back has tries of its own.
+    // The rollback has recoveries of its own.
     recoveries: 0,
   });
 }
 
 /**
- * The old release runs again and is healthy, with no download. After a first deploy nothing ran before: the
- * unit is stopped and `current` removed. Idempotent: an interrupted rollback is simply run again.
- * @throws whatever keeps the old release from running; the ending then is `broken`.
+ * Makes the old release run again, healthy, without a download. After a first deploy there is no old release: the unit
+ * is stopped and `current` removed. Idempotent: an interrupted rollback runs again.
+ * @throws the error that prevents it; the ending is then `broken`.
  */
 export async function rollback(run: DeploymentRun): Promise<void> {
   const { previous } = run.active();
@@ -41,7 +41,7 @@ export async function rollback(run: DeploymentRun): Promise<void> {
   const change = changeOf(run);
   if (run.active().order.action !== 'restart') await run.ports.package.switchTo(previous, change);
   await run.move({ state: 'starting' });
-  // Only of a unit that was down in between is a new start known to be one of the old release.
+  // A new start is known to be of the old release only if the unit was stopped in between.
   const isStarted = change.stopped() && (await startedSinceSwitch(run));
   if (!isStarted) await run.ports.manager.restart(run.signal);
   await run.move({ state: 'checking' });

@@ -1,8 +1,8 @@
 import type { DeploymentRun } from './deployment-run.ts';
 
 /**
- * Step 4: the unit runs what `current` points at. A unit that was started since the switch (by a start of
- * ours that was cut short, or by a maintainer script) is not started again.
+ * Step 4: the unit runs the release that `current` points at. A unit that was started since the switch (by an agent
+ * that was then killed, or by a maintainer script) is not started again.
  */
 export async function start(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'starting' });
@@ -12,7 +12,7 @@ export async function start(run: DeploymentRun): Promise<void> {
   if (trouble) run.log.warn({ hint: trouble.hint }, trouble.problem);
 }
 
-/** Whether the unit runs, and was started since the invocation before the switch was recorded. */
+/** Whether the unit is active and its invocation differs from the one recorded before the switch. */
 export async function startedSinceSwitch(run: DeploymentRun): Promise<boolean> {
   const { invocationBefore } = run.active();
   const { active, invocation } = await run.ports.manager.status(run.signal);

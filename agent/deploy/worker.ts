@@ -21,28 +21,28 @@ import {
 } from './state-transitions.ts';
 
 /**
- * One service on this instance: one deployment at a time, and one place to wait, which the newest order
- * takes. What a method promises is in the journal by the time it resolves, so the caller may forget the message.
+ * One service on this instance: one active deployment, and one waiting order, which a newer order replaces. The effect
+ * of a method is in the journal when it resolves, so the caller may then delete the message.
  */
 export interface ServiceWorker {
   readonly service: ServiceConfig;
   state(): ServiceState;
-  /** Takes the order as the next deployment; whatever waited, or has not switched yet, gives way. */
+  /** Accepts the order as the next deployment. It supersedes a waiting order, and an active one before its switch. */
   accept(order: Order): Promise<void>;
-  /** A prepared deployment was told to go on. */
+  /** Continues a held deployment. */
   proceed(deployment: string, replyTo: string | undefined): Promise<void>;
-  /** Up to the switch it ends `cancelled`; in any case it never begins again. */
+  /** Before the switch the deployment ends `cancelled`; in any case it never starts again. */
   cancel(deployment: string): Promise<void>;
-  /** Ends a deployment that never began here. */
+  /** Ends a deployment that never started here. */
   refuse(order: Order, ending: Ending, why: { code: ErrorCode; message: string }): Promise<void>;
-  /** The same answer again, for an announcement that came twice; what follows goes to whoever asked last. */
+  /** Answers a duplicate announcement with the last report; later reports go to the newest `replyTo`. */
   repeat(deployment: string, replyTo: string | undefined): Promise<void>;
   raise(sequence: number, deployment: string): Promise<void>;
-  /** Acts on the desired state, if it asks for anything. */
+  /** Reads the desired state and accepts an order for it where one is needed. */
   converge(reader: DesiredReader, signal: AbortSignal): Promise<void>;
-  /** What this instance runs of the service, looked up now. */
+  /** Reads what this instance runs of the service now. */
   record(signal: AbortSignal): Promise<InstanceRecord>;
-  /** Deploys what comes, and delivers what must be reported, until `stopping` aborts. */
+  /** Runs deployments and delivers reports until `stopping` aborts. */
   run(stopping: AbortSignal): Promise<void>;
 }
 
@@ -79,7 +79,7 @@ export async function openWorker(context: {
   }
 
   function withOutdatedEnding(state: ServiceState, order: Order, newest: number): ServiceState {
-    const message = `sequence ${order.sequence} is older than ${newest}, which was seen before`;
+    const message = `sequence ${order.sequence} is lower than ${newest}, the highest seen here`;
     const why = new TriggerDeployError('SUPERSEDED', message);
     return withEnding(
       state,
@@ -88,7 +88,7 @@ export async function openWorker(context: {
     );
   }
 
-  /** The order takes the waiting place from whichever had it. */
+  /** `order` becomes the waiting order; the one that waited before ends `superseded`. */
   function withAccepted(state: ServiceState, order: Order): ServiceState {
     const next = withWaitingEnded(
       withSequence(state, order.sequence, order.deployment),
@@ -102,7 +102,7 @@ export async function openWorker(context: {
   const accepted = (order: Order) =>
     buildReport(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
 
-  /** It waits now; what is active, and has switched nothing yet, gives way. */
+  /** The order is waiting: an active deployment before its switch is superseded. */
   function afterAccepted(order: Order): void {
     const { deployment, version, sequence, source } = order;
     log.info({ deployment, version, sequence, source }, 'accepted');
@@ -116,7 +116,7 @@ export async function openWorker(context: {
     state: store.read,
 
     async accept(order) {
-      // Judged on what the journal holds by then: converging may have been quicker, with this order or a newer one.
+      // Decided within the change: convergence may have accepted this order, or a newer one, meanwhile.
       const { waiting } = await update((state) => {
         if (isKnownDeployment(state, order.deployment)) return state;
         const { seen } = state;
@@ -145,7 +145,7 @@ export async function openWorker(context: {
     async refuse(order, ending, { code, message }) {
       const why = new TriggerDeployError(code, message);
       await update((state) => {
-        // What was cancelled was valid, and so was its sequence.
+        // A cancelled announcement was valid, so its sequence counts.
         const next = ending === 'cancelled' ? withSequence(state, order.sequence, order.deployment) : state;
         return withEnding(next, notStartedReport(identity, order, ending, why, clock.now()), order.replyTo);
       });
@@ -174,17 +174,17 @@ export async function openWorker(context: {
       if (!want) return;
       const current = await ports.package.current();
       const desired = { desired: want.version, sequence: want.sequence };
-      let order = 'not looked at' as Order | string;
+      let order = 'not read' as Order | string;
       let isHere = false;
-      // Judged within the change: an announcement, or another look at the desired state, may have come between.
+      // Decided within the change: an announcement, or another convergence, may have come first.
       await update((state) => {
         order = orderFromDesired(state, want, current);
         if (typeof order === 'string') return state;
         isHere = findOrder(state, order.deployment) !== undefined;
         return isHere ? withOrder(state, order.deployment, { hold: false }) : withAccepted(state, order);
       });
-      if (typeof order === 'string') return log.debug(desired, `nothing to converge: ${order}`);
-      log.info(desired, `converging on the desired state${isHere ? ', which is prepared here' : ''}`);
+      if (typeof order === 'string') return log.debug(desired, `no convergence needed: ${order}`);
+      log.info(desired, `converging on the desired state${isHere ? ', which is already prepared here' : ''}`);
       if (!isHere) afterAccepted(order);
     },
 
@@ -194,22 +194,22 @@ export async function openWorker(context: {
       const delivering = outbox.run(stopping);
       const aborted = Promise.withResolvers<void>();
       stopping.addEventListener('abort', () => aborted.resolve(), { once: true });
-      let takenUp = false;
+      let hasResumed = false;
       for (let failures = 0; !stopping.aborted; ) {
         wake = Promise.withResolvers();
         try {
-          if (!takenUp) await runner.resumeActive();
-          takenUp = true;
+          if (!hasResumed) await runner.resumeActive();
+          hasResumed = true;
           const worked = await runner.next(stopping);
           outbox.wake();
           failures = 0;
           if (!worked) await Promise.race([wake.promise, aborted.promise]);
         } catch (error) {
-          // The journal could not be written (a full disk, say): nothing was lost, so it is tried again.
+          // The journal could not be written (a full disk, say): nothing was lost, so it is retried.
           const retryMs = backoffMs(failures, RETRY);
           failures += 1;
-          log.error({ err: error, retryMs }, 'the deployment could not go on');
-          // An order that arrives meanwhile is not kept waiting.
+          log.error({ err: error, retryMs }, 'the deployment could not continue; retrying');
+          // A new order ends the pause.
           await Promise.race([clock.sleep(retryMs, stopping).catch(() => undefined), wake.promise]);
         }
       }
@@ -223,24 +223,27 @@ function isKnownDeployment(state: ServiceState, deployment: string): boolean {
   return hasEnded(state, deployment) || findOrder(state, deployment) !== undefined;
 }
 
-/** What the journal holds, as far as it is this instance's. */
+/** The journalled state, unless it is another instance's. */
 async function stateOnDisk(
   { service, ports, identity }: { service: ServiceConfig; ports: Ports; identity: Identity },
   log: Log,
 ): Promise<ServiceState> {
   const { state: loaded, quarantined, emptied } = await ports.journal.load();
   if (quarantined !== undefined) {
-    log.error({ quarantined }, 'a part of the journal could not be read and was set aside');
+    log.error({ quarantined }, 'part of the journal could not be read and was moved aside');
   }
   if (emptied !== undefined) {
-    log.error({ journal: emptied }, 'the journal was emptied: it begins anew, and knows nothing of the past');
+    log.error(
+      { journal: emptied },
+      'the journal is empty: starting without the earlier state of this service',
+    );
   }
   const here = { instance: identity.instance, service: service.name };
   const { state, cloned } = stateAtStart(loaded, here);
   if (cloned) {
     log.warn(
       { from: loaded?.instance },
-      'the state came from another instance: releases kept, the rest reset',
+      'the state was copied from another instance: releases kept, the rest reset',
     );
     await ports.journal.append(state);
   }

@@ -73,7 +73,7 @@ test('an instance that reboots while it drains, starts or checks goes on after i
   await settled('1.1.0');
   for (const host of [a, b, c]) {
     expect((await host.journal()).join('\n')).toMatch(
-      /taking up the deployment the journal holds after a reboot/,
+      /resuming the deployment after a reboot/,
     );
   }
   proved('reboot', 'rebooted while draining, starting, checking: each went on and succeeded, one ending');
@@ -189,7 +189,7 @@ test('an instance copied from a running one, in mid-deploy, keeps the releases a
   await expectSettled(clone, 'payments', '1.5.0', watch);
   await settled('1.5.0');
   expect(downloads().length - before).toBeLessThanOrEqual(1);
-  expect((await clone.journal()).join('\n')).toContain('came from another instance');
+  expect((await clone.journal()).join('\n')).toContain('was copied from another instance');
   proved('clone', 'the disk of a booted instance copied in mid-deploy: converged, one ending of its own');
   await clone.remove();
 });

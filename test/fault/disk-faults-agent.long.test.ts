@@ -141,7 +141,7 @@ test('a deployment halts while its state cannot be written, without a verdict, a
   const publisher = announce(fleet, '2.0.0');
   await reached(service, 'drain');
   disk.remount('ro');
-  const halted = nextLogged(instance, ({ msg }) => msg === 'the deployment could not go on');
+  const halted = nextLogged(instance, ({ msg }) => msg === 'the deployment could not continue; retrying');
   await open(service, 'drain');
   expect((await halted).err?.message).toContain('EROFS');
   await expectUnnoticed();

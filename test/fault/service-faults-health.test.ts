@@ -183,7 +183,7 @@ describe('a version that crashes', () => {
     await expectRolledBack(
       'crashes-in-watch',
       'WATCH_FAILED',
-      /healthy at first, then the service went down/,
+      /the checks passed, then the service is not active/,
     );
     const { report } = outcomeOf('crashes-in-watch');
     expect(report.timings.watch).toBeLessThan(8000 + 10_000);
@@ -195,7 +195,7 @@ describe('a version that crashes', () => {
     await expectRolledBack(
       'replaced-in-watch',
       'WATCH_FAILED',
-      /its process changed from \d+ to (\d+|none)|went down/,
+      /its main process changed from \d+ to (\d+|none)|is not active/,
     );
     proved('crash-loop', 'another pid in the watch: rolled back');
   });

@@ -56,7 +56,7 @@ const flip = (bytes: Buffer, at: number) => {
   return copy;
 };
 
-const [ASIDE, EMPTIED] = ['was set aside', 'the journal was emptied'];
+const [ASIDE, EMPTIED] = ['was moved aside', 'the journal is empty'];
 const DAMAGED_JOURNALS: [name: string, damage: (bytes: Buffer) => Buffer, said: string][] = [
   ['cut off within its last record', (bytes) => bytes.subarray(0, bytes.length - 30), ASIDE],
   ['cut off half-way', (bytes) => bytes.subarray(0, half(bytes)), ASIDE],

@@ -51,7 +51,7 @@ test('an instance made of an image of another keeps the releases, forgets the re
       more,
     );
   const { payments: clone } = await addServices({ ...fleet, addInstance }, 'i-0c1', { payments: {} });
-  const said = logOf(clone.instance).find(({ msg }) => msg.includes('came from another instance'));
+  const said = logOf(clone.instance).find(({ msg }) => msg.includes('was copied from another instance'));
   expect(said).toMatchObject({ level: 'warn', from: 'i-0a1' });
   await clone.instance.agent?.line((line) => line.includes('"msg":"succeeded"'));
   expect((await ask(clone))?.version).toBe(version);

@@ -75,8 +75,8 @@ describe('an entry as text', () => {
 
   test('of a bug shows its stack', () => {
     const err = { message: 'x is undefined', stack: 'TypeError: x is undefined\n    at worker.ts:1' };
-    expect(text({ level: 'error', err, msg: 'the deployment could not go on' })).toMatch(
-      /^the deployment could not go on: x is undefined\n {4}TypeError: x is undefined\n {8}at worker\.ts:1\n$/,
+    expect(text({ level: 'error', err, msg: 'the deployment could not continue' })).toMatch(
+      /^the deployment could not continue: x is undefined\n {4}TypeError: x is undefined\n {8}at worker\.ts:1\n$/,
     );
   });
 

@@ -107,7 +107,7 @@ describe('the status of a service', () => {
   });
 
   test('stays that of the deployment that broke it, whatever was refused since', () => {
-    const error = { code: 'CHECK_FAILED', message: 'the rollback failed too' };
+    const error = { code: 'CHECK_FAILED', message: 'the rollback failed' };
     const last: Report = { ...ENDED, state: 'broken', error };
     const broken = withActiveEnded(
       started(withWaiting(EMPTY, { ...ORDER, deployment: ENDED.deployment }), { bootId: 'b', now: 0 }),

@@ -49,7 +49,7 @@ const endedBy = (ending: Ending, order = ORDER, from = running(6)): ServiceState
   );
 
 describe('the desired state', () => {
-  test('above what runs is an order of its own source, that holds for nobody', () => {
+  test('with a sequence above the running one makes an order that is not held', () => {
     expect(orderFromDesired(running(6), WANT, '1.0')).toEqual({
       deployment: WANT.deployment,
       service: 'payments',
@@ -63,16 +63,16 @@ describe('the desired state', () => {
   });
 
   test.each<[string, ServiceState, Desired, string | null]>([
-    ['on an instance that runs nothing', fresh, WANT, null],
-    ['on one that was made from an image with a release', fresh, WANT, '1.0'],
+    ['on an instance that runs no version', fresh, WANT, null],
+    ['on an instance made from an image with a release', fresh, WANT, '1.0'],
     [
-      'that goes back to an older version',
+      'that rolls back to an older version',
       running(6),
       { ...WANT, version: '0.9', action: 'rollback' },
       '1.0',
     ],
-    ['heard of, but never begun here', withSequence(running(6), 7, WANT.deployment), WANT, '1.0'],
-    ['below what was heard of since', withSequence(running(6), 9, newUlid(9)), WANT, '1.0'],
+    ['that was announced but never started here', withSequence(running(6), 7, WANT.deployment), WANT, '1.0'],
+    ['with a sequence below the highest seen', withSequence(running(6), 9, newUlid(9)), WANT, '1.0'],
     [
       'after another deployment of the same version failed',
       endedBy('failed', orderOf('1.1', { sequence: 6 })),
@@ -81,13 +81,13 @@ describe('the desired state', () => {
     ],
     ['after another deployment was cancelled', withTombstone(running(6), newUlid(1)), WANT, '1.0'],
     [
-      'after a deployment before it succeeded',
+      'after an earlier deployment succeeded',
       endedBy('succeeded', orderOf('1.0', { sequence: 5 })),
       WANT,
       '1.0',
     ],
-    ['paused, on an instance that runs nothing', fresh, PAUSED, null],
-  ])('%s is acted on', (_, state, want, current) => {
+    ['paused, on an instance that runs no version', fresh, PAUSED, null],
+  ])('%s makes an order', (_, state, want, current) => {
     expect(orderFromDesired(state, want, current)).toMatchObject({
       version: want.version,
       sequence: want.sequence,
@@ -95,9 +95,9 @@ describe('the desired state', () => {
   });
 
   test.each<[string, ServiceState, Desired, string | null, string]>([
-    ['that runs already', running(7), WANT, '1.1', 'up to date'],
-    ['below what runs', running(8), WANT, '1.2', 'up to date'],
-    ['that runs already, though `current` is gone', running(7), WANT, null, 'up to date'],
+    ['that already runs', running(7), WANT, '1.1', 'up to date'],
+    ['with a sequence below the running one', running(8), WANT, '1.2', 'up to date'],
+    ['that already runs, though `current` is missing', running(7), WANT, null, 'up to date'],
     ['that succeeded here', endedBy('succeeded'), WANT, '1.1', 'up to date'],
     [
       'while a deployment is active',
@@ -114,25 +114,25 @@ describe('the desired state', () => {
       '1.0',
       'pinned to 1.0',
     ],
-    ['that failed here', endedBy('failed'), WANT, '1.0', 'it failed here before'],
-    ['that was rolled back here', endedBy('rolled-back'), WANT, '1.0', 'it failed here before'],
-    ['that broke the service here', endedBy('broken'), WANT, '1.0', 'it failed here before'],
+    ['that failed here', endedBy('failed'), WANT, '1.0', 'this deployment failed here before'],
+    ['that was rolled back here', endedBy('rolled-back'), WANT, '1.0', 'this deployment failed here before'],
+    ['that broke the service here', endedBy('broken'), WANT, '1.0', 'this deployment failed here before'],
     [
-      'that failed here, on an instance that runs nothing',
+      'that failed here, on an instance that runs no version',
       endedBy('failed', ORDER, fresh),
       WANT,
       null,
-      'it failed here before',
+      'this deployment failed here before',
     ],
     [
       'that was cancelled here',
       withTombstone(running(6), WANT.deployment),
       WANT,
       '1.0',
-      'it was cancelled here',
+      'this deployment was cancelled here',
     ],
     [
-      'below what broke the service here, whatever was refused since',
+      'below the one that broke the service, although another was refused since',
       withEnding(
         endedBy('broken', orderOf('1.2', { sequence: 8 })),
         reportOf(orderOf('1.3', { sequence: 5 }), 'superseded'),
@@ -140,16 +140,16 @@ describe('the desired state', () => {
       ),
       WANT,
       '1.0',
-      'it is broken, and needs a person or a newer deployment',
+      'the service is broken: deploy a newer version, or repair it by hand',
     ],
-    ['paused, on an instance that runs something', running(6), PAUSED, '1.0', 'paused by ann'],
-    ['paused, on one made from an image with a release', fresh, PAUSED, '1.0', 'paused by ann'],
-  ])('%s asks nothing', (_, state, want, current, why) => {
+    ['paused, on an instance that runs a version', running(6), PAUSED, '1.0', 'paused by ann'],
+    ['paused, on an instance made from an image with a release', fresh, PAUSED, '1.0', 'paused by ann'],
+  ])('%s makes no order', (_, state, want, current, why) => {
     expect(orderFromDesired(state, want, current)).toBe(why);
   });
 });
 
-describe('what stands prepared', () => {
+describe('a prepared deployment', () => {
   const HELD = { ...ORDER, hold: true };
   const prepared = (from = running(6), order = HELD) =>
     withActive(started(withWaiting(from, order), { bootId: 'b', now: 0 }), { state: 'prepared' });
@@ -157,23 +157,23 @@ describe('what stands prepared', () => {
   const NEWER: Desired = { ...WANT, sequence: 8, deployment: newUlid(8), version: '1.0', action: 'rollback' };
 
   test.each<[string, ServiceState, Desired, string | null]>([
-    ['goes on', prepared(), WANT, '1.0'],
-    ['goes on where nothing runs', prepared(fresh), WANT, null],
-    ['goes on where nothing runs, though it is paused', prepared(fresh), PAUSED, null],
+    ['continues', prepared(), WANT, '1.0'],
+    ['continues where no version runs', prepared(fresh), WANT, null],
+    ['continues where no version runs, even when paused', prepared(fresh), PAUSED, null],
     [
-      'goes on though something newer, for others, was heard of',
+      'continues although a newer announcement for other instances was seen',
       withSequence(prepared(), 9, newUlid(9)),
       WANT,
       '1.0',
     ],
     [
-      'goes on before it stands',
+      'continues before it is prepared',
       started(withWaiting(running(6), HELD), { bootId: 'b', now: 0 }),
       WANT,
       '1.0',
     ],
     [
-      'goes on while it waits for another to end',
+      'continues while it waits for another to end',
       withWaiting(prepared(running(5), orderOf('1.0')), HELD),
       WANT,
       '1.0',
@@ -183,25 +183,30 @@ describe('what stands prepared', () => {
   });
 
   test.each<[string, ServiceState, Desired, string]>([
-    ['for a desired state that is older', prepared(), OLDER, 'a deployment stands prepared'],
+    ['for a desired state that is older', prepared(), OLDER, 'a newer deployment is prepared'],
     [
-      'for an older one that never came here either',
+      'for an older one that was never announced here',
       prepared(running(5)),
       OLDER,
-      'a deployment stands prepared',
+      'a newer deployment is prepared',
     ],
     ['for a pause', prepared(), PAUSED, 'paused by ann'],
     ['for a pin', { ...prepared(), pinned: { since: SINCE, version: '1.0' } }, WANT, 'pinned to 1.0'],
-    ['once it was cancelled', withTombstone(prepared(), HELD.deployment), WANT, 'it was cancelled here'],
-  ])('does not go on %s', (_, state, want, why) => {
+    [
+      'once it was cancelled',
+      withTombstone(prepared(), HELD.deployment),
+      WANT,
+      'this deployment was cancelled here',
+    ],
+  ])('does not continue %s', (_, state, want, why) => {
     expect(orderFromDesired(state, want, '1.0')).toBe(why);
   });
 
-  test('gives way to the rollback of its rollout, which is newer', () => {
+  test('is superseded by the rollback of its rollout, which is newer', () => {
     expect(orderFromDesired(prepared(), NEWER, '1.0')).toMatchObject({ sequence: 8, source: 'desired' });
   });
 
-  test('and was told to go on is under way', () => {
+  test('that was continued is under way', () => {
     expect(orderFromDesired(prepared(running(6), ORDER), WANT, '1.0')).toBe('a deployment is under way');
   });
 });
@@ -239,7 +244,7 @@ describe('reading the desired state', () => {
     };
   }
 
-  test('gives what was verified, and asks again only for what is newer', async () => {
+  test('returns the verified state, and then requests only a newer one', async () => {
     const { store, asked } = storeOf({ text: document(WANT), etag: 'a' }, 'unchanged', 'unchanged');
     const verifier = counting();
     const reader = createDesiredReader(store, verifier, 'dev');
@@ -248,7 +253,7 @@ describe('reading the desired state', () => {
     expect(verifier.count).toBe(1);
   });
 
-  test('gives the newer one once it was changed', async () => {
+  test('returns the newer one after a change', async () => {
     const newer = { ...WANT, sequence: 8 };
     const { store, asked } = storeOf(
       { text: document(WANT), etag: 'a' },
@@ -261,7 +266,7 @@ describe('reading the desired state', () => {
     expect(asked).toEqual([undefined, 'a', 'b']);
   });
 
-  test('that is absent gives nothing, also after it was there', async () => {
+  test('returns undefined when it is absent, also after it was there', async () => {
     const { store } = storeOf('absent', { text: document(WANT), etag: 'a' }, 'absent');
     const reader = createDesiredReader(store, trustNone(), 'dev');
     expect(await reader.read('payments', signal)).toBeUndefined();
@@ -269,7 +274,7 @@ describe('reading the desired state', () => {
     expect(await reader.read('payments', signal)).toBeUndefined();
   });
 
-  test('that is said to be unchanged, though never read, gives nothing', async () => {
+  test('returns undefined when the store says unchanged although nothing was read', async () => {
     const reader = createDesiredReader(storeOf('unchanged').store, trustNone(), 'dev');
     expect(await reader.read('payments', signal)).toBeUndefined();
   });
@@ -277,7 +282,7 @@ describe('reading the desired state', () => {
   test.each<[string, object]>([
     ['of another environment', { env: 'prd' }],
     ['of another service', { service: 'orders' }],
-  ])('%s gives nothing, and is not remembered', async (_, foreign) => {
+  ])('%s returns undefined, and is not cached', async (_, foreign) => {
     const { store, asked } = storeOf({ text: document({ ...WANT, ...foreign }), etag: 'a' }, 'unchanged');
     const reader = createDesiredReader(store, trustNone(), 'dev');
     expect(await reader.read('payments', signal)).toBeUndefined();
@@ -285,7 +290,7 @@ describe('reading the desired state', () => {
     expect(asked).toEqual([undefined, undefined]);
   });
 
-  test('of each service is remembered by itself', async () => {
+  test('is cached for each service separately', async () => {
     const orders = { ...WANT, service: 'orders' };
     const { store, asked } = storeOf(
       { text: document(WANT), etag: 'a' },
@@ -304,7 +309,7 @@ describe('reading the desired state', () => {
     ['that is a document of another type', document(WANT).replace(/^[^.]+/, 'e30'), 'SIGNATURE_INVALID'],
     ['that does not fit', document({ ...WANT, sequence: 0 }), 'DOCUMENT_INVALID'],
     ['without artifacts', document({ ...WANT, artifacts: [] }), 'DOCUMENT_INVALID'],
-  ])('%s is an error, and what was known stays known', async (_, text, code) => {
+  ])('%s throws, and the cached state stays', async (_, text, code) => {
     const { store, asked } = storeOf({ text: document(WANT), etag: 'a' }, { text, etag: 'b' });
     const reader = createDesiredReader(store, trustNone(), 'dev');
     await reader.read('payments', signal);
@@ -313,7 +318,7 @@ describe('reading the desired state', () => {
     expect(asked).toEqual([undefined, 'a', 'a']);
   });
 
-  test('from a store that does not answer is its error', async () => {
+  test('throws the error of a store that does not answer', async () => {
     const error = new TriggerDeployError('AWS_UNREACHABLE', 'no answer');
     const reader = createDesiredReader(storeOf(error).store, trustNone(), 'dev');
     await expect(reader.read('payments', signal)).rejects.toBe(error);

@@ -36,7 +36,7 @@ const holding = (...reports: Report[]) =>
 const nameOf = (report: Report) =>
   `${report.deployment === A ? 'A' : report.deployment === B ? 'B' : 'C'} ${report.state}`;
 
-/** An outbox over a reporter and a journal that fail when told; its clock moves only by what is slept. */
+/** An outbox over a reporter and a journal that can be made to fail; its clock moves only by what is slept. */
 function setUp(initial: ServiceState) {
   const log = {
     tried: [] as string[],
@@ -125,7 +125,7 @@ function setUp(initial: ServiceState) {
 }
 
 describe('the outbox', () => {
-  test('delivers what it holds, the oldest first, to whoever asked', async () => {
+  test('delivers its reports, oldest first, to the replyTo of each', async () => {
     const initial = put(holding(reportOf(A, 'succeeded', 5)), reportOf(B, 'accepted', 0), 'reply-b');
     const box = setUp(put(initial, reportOf(C, 'rejected', 1), 'reply-c'));
     void box.start();
@@ -142,7 +142,7 @@ describe('the outbox', () => {
     expect(box.store.read().endings.map(({ report }) => nameOf(report))).toEqual(['A succeeded']);
   });
 
-  test('delivers what comes while it waits, once it is woken', async () => {
+  test('delivers a report that is added while it waits, once it is woken', async () => {
     const box = setUp(holding());
     void box.start();
     for (const [id, name] of [
@@ -156,7 +156,7 @@ describe('the outbox', () => {
     }
   });
 
-  test('that holds nothing rests until it is woken, and rests again', async () => {
+  test('waits while it is empty, until it is woken, and waits again', async () => {
     const box = setUp(holding());
     void box.start();
     for (let i = 0; i < 3; i += 1) {
@@ -167,7 +167,7 @@ describe('the outbox', () => {
     expect(box.looks.count).toBeLessThan(20);
   });
 
-  test('delivers what came before it ran', async () => {
+  test('delivers a report that was added before it ran', async () => {
     const box = setUp(holding());
     await box.store.update((state) => put(state, reportOf(A, 'failed', 3)));
     box.outbox.wake();
@@ -176,7 +176,7 @@ describe('the outbox', () => {
     expect(box.delivered).toEqual(['A failed']);
   });
 
-  test('delivers what comes during a delivery, though it is woken then only', async () => {
+  test('delivers a report that is added during a delivery, without a further wake-up', async () => {
     const box = setUp(holding(reportOf(A, 'failed', 3)));
     box.faults.deliver = async (report) => {
       if (report.deployment !== A) return;
@@ -190,7 +190,7 @@ describe('the outbox', () => {
 });
 
 describe('a report that cannot be delivered', () => {
-  test('is tried again until it can, with pauses that grow to a minute, and holds back those behind it', async () => {
+  test('is retried until it can be, with pauses that grow to a minute, and holds back later ones', async () => {
     const box = setUp(holding(reportOf(A, 'succeeded', 5), reportOf(B, 'failed', 2)));
     box.faults.deliver = () => {
       if (box.tried.length <= 300) throw new Error('ECONNREFUSED');
@@ -207,7 +207,7 @@ describe('a report that cannot be delivered', () => {
     }
   });
 
-  test('is given up after a day, and those behind it go on', async () => {
+  test('is dropped after a day, and later ones follow', async () => {
     const box = setUp(holding(reportOf(A, 'succeeded', 5), reportOf(B, 'failed', 2, NOW + 2 * DAY)));
     box.faults.deliver = (report) => {
       if (report.deployment === A) throw new Error('AccessDenied');
@@ -219,7 +219,7 @@ describe('a report that cannot be delivered', () => {
     expect(box.slept.length).toBeGreaterThan(DAY / 60_000);
   });
 
-  test('lets the next one begin with a short pause again', async () => {
+  test('resets the pause for the next one', async () => {
     const box = setUp(holding(reportOf(A, 'succeeded', 5), reportOf(B, 'failed', 2)));
     const left = new Map([
       [A, 20],
@@ -237,7 +237,7 @@ describe('a report that cannot be delivered', () => {
     expect(box.slept[20]).toBeLessThanOrEqual(500);
   });
 
-  test('whose delivery could not be journalled is delivered again: at least once', async () => {
+  test('is delivered again if its delivery could not be journalled: at least once', async () => {
     const box = setUp(holding(reportOf(A, 'succeeded', 5)));
     let failures = 2;
     box.faults.append = () => {
@@ -251,8 +251,8 @@ describe('a report that cannot be delivered', () => {
   });
 });
 
-describe('what is outdated', () => {
-  test('is not delivered: an accepted whose own ending follows', async () => {
+describe('an outdated report', () => {
+  test('is not delivered: an accepted whose ending follows', async () => {
     const box = setUp(holding(reportOf(A, 'accepted', 0), reportOf(A, 'succeeded', 9)));
     void box.start();
     await box.empty();
@@ -274,7 +274,7 @@ describe('what is outdated', () => {
     expect(box.tried).toEqual(['A accepted', 'B succeeded']);
   });
 
-  test('becomes so while it waits for AWS: then only the ending is tried', async () => {
+  test('may become outdated while AWS is down: then only the ending is tried', async () => {
     const box = setUp(holding(reportOf(A, 'accepted', 0)));
     box.faults.deliver = async () => {
       if (box.tried.length > 3) return;
@@ -287,7 +287,7 @@ describe('what is outdated', () => {
     expect(box.delivered).toEqual(['A succeeded']);
   });
 
-  test('is what is older than a day', async () => {
+  test('is one older than a day', async () => {
     const old = reportOf(A, 'succeeded', 9, NOW - DAY - 1);
     const box = setUp(holding(old, reportOf(B, 'succeeded', 9, NOW - DAY)));
     void box.start();
@@ -295,7 +295,7 @@ describe('what is outdated', () => {
     expect(box.tried).toEqual(['B succeeded']);
   });
 
-  test('is still journalled as gone', async () => {
+  test('is removed from the journal as well', async () => {
     const box = setUp(holding(reportOf(A, 'succeeded', 9, NOW - 2 * DAY)));
     const journalled: number[] = [];
     box.faults.append = (state) => void journalled.push(state.outbox.length);
@@ -306,7 +306,7 @@ describe('what is outdated', () => {
 });
 
 describe('an abort', () => {
-  test('ends it while it waits for something to deliver', async () => {
+  test('ends the outbox while it is empty', async () => {
     const box = setUp(holding(reportOf(A, 'failed', 1)));
     const running = box.start();
     await box.empty();
@@ -314,7 +314,7 @@ describe('an abort', () => {
     await expect(running).resolves.toBeUndefined();
   });
 
-  test('ends it in the pause between two tries, and nothing is lost', async () => {
+  test('ends the outbox in the pause between two attempts, and nothing is lost', async () => {
     const box = setUp(holding(reportOf(A, 'failed', 1)));
     box.faults.deliver = () => {
       throw new Error('ECONNREFUSED');
@@ -327,7 +327,7 @@ describe('an abort', () => {
     expect(box.store.read().outbox).toHaveLength(1);
   });
 
-  test('ends it within a delivery, which is told of it, and nothing is lost', async () => {
+  test('ends the outbox during a delivery, which gets the signal, and nothing is lost', async () => {
     const box = setUp(holding(reportOf(A, 'failed', 1)));
     box.faults.deliver = (_report, signal) => {
       const { promise, reject } = Promise.withResolvers<void>();
@@ -341,7 +341,7 @@ describe('an abort', () => {
     expect(box.store.read().outbox).toHaveLength(1);
   });
 
-  test('before it runs lets it deliver nothing', async () => {
+  test('before the run delivers nothing', async () => {
     const box = setUp(holding(reportOf(A, 'failed', 1)));
     box.stopping.abort(new Error('the agent stops'));
     await box.start();

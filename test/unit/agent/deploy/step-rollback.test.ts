@@ -24,7 +24,7 @@ test('a rollback that fails ends as broken, once, with the reason', async () => 
   await life.worker.accept(order);
   const ending = await life.ending(order.deployment);
   expect(ending).toMatchObject({ state: 'broken', error: { code: 'CHECK_FAILED' } });
-  expect(ending.error?.message).toMatch(/^the rollback failed too: /);
+  expect(ending.error?.message).toMatch(/^the rollback failed: /);
   expect(model.starts).toEqual(['1.1.0', '1.0.0']);
   expect(life.worker.state().running).toBeNull();
 });

@@ -140,7 +140,7 @@ test('the reason why the current version is unknown is logged once, and again wh
   let current: () => string | null = foreignLink;
   const world = await agentWith({ services: { orders: () => current() } });
   const errors = () => world.logged.filter((line) => line.startsWith('error '));
-  const first = 'error which version is current cannot be told: /opt/orders/current is not a symbolic link';
+  const first = 'error the current version cannot be read: /opt/orders/current is not a symbolic link';
   for (let i = 0; i < 3; i += 1) await world.rollCall();
   expect(errors()).toEqual([first]);
   current = () => '1.0.0';
