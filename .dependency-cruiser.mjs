@@ -9,18 +9,11 @@ const ROOMS = {
   shared: [],
 
   // publisher, from the command line down.
-  'publisher/main.ts': [
-    'publisher/cli',
-    'publisher/commands',
-    'publisher/config',
-    'publisher/notify',
-    'publisher/render',
-    'publisher/session.ts',
-    'publisher/events.ts',
-  ],
+  'publisher/main.ts': ['publisher/cli', 'publisher/config', 'publisher/events.ts'],
   'publisher/cli': [
     'publisher/commands',
     'publisher/config',
+    'publisher/notify',
     'publisher/plan',
     'publisher/render',
     'publisher/events.ts',

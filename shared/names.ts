@@ -6,8 +6,11 @@ import { z } from 'zod';
  * separator of a path, a URL, a queue name or an S3 key, so what is built from it cannot leave its place.
  */
 
-/** Words that are commands of `trigger-deploy`: a service of such a name could not be deployed. */
-export const VERBS = [
+/**
+ * Words that cannot name a service, for both programs: commands of `trigger-deploy`, and words that may become
+ * commands. The publisher refuses a command that is missing here as well, and an agent needs no update for it.
+ */
+export const RESERVED_NAMES: readonly string[] = [
   'push',
   'deploy',
   'rollback',
@@ -29,7 +32,8 @@ export const VERBS = [
   'keygen',
   'help',
   'completion',
-] as const;
+  'versions',
+];
 
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
 const noDots = (value: string) => !value.includes('..');
@@ -38,7 +42,7 @@ export const envName = z.string().regex(/^[a-z0-9]{1,16}$/, 'an environment is 1
 export const serviceName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,62}$/, 'a service is a-z, 0-9 and -, begins with a letter, 63 at most')
-  .refine((name) => !(VERBS as readonly string[]).includes(name), {
+  .refine((name) => !RESERVED_NAMES.includes(name), {
     error: 'that word is a command of trigger-deploy and cannot name a service',
   });
 export const versionName = z

@@ -8,7 +8,7 @@ import {
   nearest,
   readConfigFile,
 } from '../../shared/config-file.ts';
-import { TriggerDeployError } from '../../shared/errors.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName, topicName } from '../../shared/names.ts';
 import {
   configuration,
@@ -129,6 +129,19 @@ export async function environmentNames(source: ConfigSource): Promise<string[]> 
   const { environments, mistakes } = readEnvironments(file);
   if (mistakes.length > 0) throw mistaken(file.name, mistakes);
   return Object.keys(environments);
+}
+
+/** Whether an environment of the file names the service; false where there is no file, or it cannot be read. */
+export async function configuresService(source: ConfigSource, service: string): Promise<boolean> {
+  try {
+    const file = await findFile(source);
+    if (file === undefined) return false;
+    const environments = Object.values(readEnvironments(file).environments);
+    return environments.some((one) => Object.hasOwn(object(one.services), service));
+  } catch (error) {
+    if (isCode(error, 'CONFIG_INVALID')) return false;
+    throw error;
+  }
 }
 
 function notifyOf(
@@ -258,8 +271,8 @@ function standsIn(source: ConfigSource): boolean {
 
 function unnamed(environments: Read['environments']): TriggerDeployError {
   const names = Object.keys(environments);
-  const there = names.length > 0 ? `; there are: ${names.join(', ')}` : '';
-  return new TriggerDeployError('USAGE', 'which environment? --env is missing', {
+  const there = names.length > 0 ? `; the environments are ${names.join(', ')}` : '';
+  return new TriggerDeployError('USAGE', '--env is required', {
     hint: `add --env NAME or set TRIGGER_DEPLOY_ENV${there}`,
   });
 }
@@ -274,7 +287,7 @@ function unknown(
   const names = Object.keys(environments);
   const meant = nearest(name, names);
   return new TriggerDeployError('USAGE', `there is no environment ${name} in ${file.name}`, {
-    hint: `there are: ${names.join(', ') || 'none'}${meant === undefined ? '' : ` (did you mean ${meant}?)`}`,
+    hint: `the environments are ${names.join(', ') || 'none'}${meant === undefined ? '' : ` (did you mean ${meant}?)`}`,
   });
 }
 

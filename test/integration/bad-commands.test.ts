@@ -73,8 +73,8 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       'no environment',
       ['payments', '1.1.0'],
       2,
-      'which environment? --env is missing',
-      'add --env NAME or set TRIGGER_DEPLOY_ENV; there are: dev',
+      '--env is required',
+      'add --env NAME or set TRIGGER_DEPLOY_ENV; the environments are dev',
     ],
     [
       'a service named like a verb of today',
@@ -87,8 +87,8 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       'a service named like a verb of a later version',
       ['doctor', '1.0.0', ...ENV],
       2,
-      'doctor is no command of this version of trigger-deploy',
-      'there are: restart, plan, confirm, resume, cancel, push, promote, rollback, pause, unpause, status, history, show, watch, keygen; no service can be named doctor',
+      'unknown command: doctor',
+      'the commands are push, promote, rollback, restart, status, history, show, watch, plan, confirm, cancel, resume, pause, unpause, keygen; no service can be named doctor',
     ],
     [
       'a version that is a path, deployed',
@@ -140,7 +140,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
   test('an environment that the config does not have', async () => {
     const result = await withoutEffect(['payments', '1.1.0', '--env', 'prd']);
     const file = join(fleet.publisherDir, 'trigger-deploy.yaml');
-    const stderr = twoLines(`there is no environment prd in ${file}`, 'there are: dev');
+    const stderr = twoLines(`there is no environment prd in ${file}`, 'the environments are dev');
     expect(result).toEqual({ code: 2, stdout: '', stderr });
   });
 

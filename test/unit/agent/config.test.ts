@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadAgentConfig, parseAgentConfig } from '../../../agent/config.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { VERBS } from '../../../shared/names.ts';
+import { RESERVED_NAMES } from '../../../shared/names.ts';
 
 /** DESIGN, section 8, without its service of type deb, which is below. */
 const EXAMPLE = `env: dev
@@ -343,7 +343,7 @@ describe('durations', () => {
 });
 
 describe('names of services', () => {
-  test.each(VERBS)('a service named like the verb %s is refused', (verb) => {
+  test.each(RESERVED_NAMES)('a service named like the verb %s is refused', (verb) => {
     expect(mistakes(changed('  payments:', `  ${verb}:`))).toEqual([
       `agent.yaml:10: services.${verb}: that word is a command of trigger-deploy and cannot name a service`,
     ]);

@@ -46,8 +46,8 @@ it('exits with 2 and one clear line for wrong use, and asks the network for noth
   const before = cloud.requests.length;
   const lines = [
     ['payments ../../etc --env dev', '"../../etc" cannot be a version'],
-    ['doctor 1.0.0 --env dev', 'doctor is no command'],
-    ['payments 1.0.0', 'which environment? --env is missing'],
+    ['doctor 1.0.0 --env dev', 'unknown command: doctor'],
+    ['payments 1.0.0', '--env is required'],
     ['payments 1.0.0 --env prd', 'the environment has one mistake'],
     ['push payments 1.0.0 no.jar --env dev', 'cannot push no.jar: there is no such file'],
     ['keygen --name ../ci', '"../ci" cannot name a key file'],

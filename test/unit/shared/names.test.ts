@@ -15,7 +15,7 @@ import {
   topicName,
   ulid,
   ulidTime,
-  VERBS,
+  RESERVED_NAMES,
   versionName,
 } from '../../../shared/names.ts';
 
@@ -87,7 +87,7 @@ describe('names that are refused', () => {
     for (const value of values) expect(accepts(schema, value), String(value)).toBe(false);
   });
 
-  test.each(VERBS)('a service named like the verb %s', (verb) => {
+  test.each(RESERVED_NAMES)('a service named like the verb %s', (verb) => {
     expect(accepts(serviceName, verb)).toBe(false);
   });
 

@@ -174,8 +174,8 @@ describe('which environment', () => {
     expect((await load(both, { env: undefined, orHome: true })).name).toBe('stg');
     expect(await refused(both, { env: undefined })).toMatchObject({
       code: 'USAGE',
-      message: 'which environment? --env is missing',
-      hint: 'add --env NAME or set TRIGGER_DEPLOY_ENV; there are: dev, stg',
+      message: '--env is required',
+      hint: 'add --env NAME or set TRIGGER_DEPLOY_ENV; the environments are dev, stg',
     });
   });
 
@@ -183,7 +183,7 @@ describe('which environment', () => {
     expect(await refused(both, { env: 'stag' })).toMatchObject({
       code: 'USAGE',
       message: `there is no environment stag in ${cwd}/trigger-deploy.yaml`,
-      hint: 'there are: dev, stg (did you mean stg?)',
+      hint: 'the environments are dev, stg (did you mean stg?)',
     });
     expect((await refused(both, { env: '__proto__' })).code).toBe('USAGE');
     expect((await refused(both, { env: 'constructor' })).code).toBe('USAGE');

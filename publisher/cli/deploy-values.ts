@@ -1,0 +1,59 @@
+import { parseDuration } from '../../shared/config-file.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
+import type { Environment } from '../config/load.ts';
+import { strategyOf } from '../plan/strategy.ts';
+import { parseSize } from '../plan/waves.ts';
+import { DEFAULT_TIMEOUT_MS, type FollowValues, type RollingValues } from './option-sets.ts';
+
+/** How a deployment goes out: the command line, else the service's defaults in the config, else the program's. */
+
+type OfService<T> = T & { service: string };
+
+/** How it is followed. */
+export function followOptions(env: Environment, values: OfService<FollowValues>) {
+  const defaults = env.services[values.service] ?? {};
+  const timeout = defaults.timeout === undefined ? undefined : parseDuration(defaults.timeout);
+  return {
+    wait: !values.noWait,
+    timeoutMs: values.timeout ?? timeout ?? DEFAULT_TIMEOUT_MS,
+    allowMissing: values.allowMissing ?? defaults.allowMissing ?? 0,
+    queueMode: values.jump ? 'jump' : values.queue ? 'queue' : undefined,
+  } as const;
+}
+
+/** To which instances it goes, and in which waves. */
+export function rollingOptions(env: Environment, values: OfService<RollingValues>) {
+  const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = values;
+  const defaults = env.services[service] ?? {};
+  const wish = { strategy, canary, batch, confirm, autoConfirmMs: autoConfirm, pauseBetweenMs: pauseBetween };
+  const allowed = defaults.maxFailures === undefined ? 0 : (parseSize(defaults.maxFailures) ?? 0);
+  return {
+    ...{ only, where },
+    strategy: strategyOf(env, service, wish),
+    maxFailures: values.maxFailures ?? allowed,
+    onFailure: values.onFailure ?? defaults.onFailure ?? 'rollback',
+  } as const;
+}
+
+/** Both. @throws USAGE for a rolling deployment that is not to be waited for. */
+export function deployOptions(env: Environment, values: OfService<FollowValues & RollingValues>) {
+  const options = { ...followOptions(env, values), ...rollingOptions(env, values) };
+  if (!options.wait && options.strategy.name === 'rolling') {
+    throw env.confirm === 'person'
+      ? new TriggerDeployError(
+          'USAGE',
+          `--no-wait cannot be used: ${env.name} requires a person's confirmation`,
+          {
+            hint: 'leave out --no-wait; if this publisher stops, trigger-deploy resume continues',
+          },
+        )
+      : new TriggerDeployError(
+          'USAGE',
+          '--no-wait cannot be used: a rolling deployment needs its publisher',
+          {
+            hint: 'leave out --no-wait, or add --strategy all; if this publisher stops, trigger-deploy resume continues',
+          },
+        );
+  }
+  return options;
+}

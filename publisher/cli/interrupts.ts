@@ -1,0 +1,31 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+
+/** What a shell reports for a program that SIGINT ended. */
+const KILLED_BY_INTERRUPT = 130;
+
+export interface Interrupts {
+  /** Aborted by the first signal of a verb that follows a deployment, which continues without this program. */
+  detach: AbortSignal;
+  /** Aborted by the first signal of any other verb. */
+  stop: AbortSignal;
+}
+
+/** Listens for SIGINT and SIGTERM from now on; the second of them ends the program at once. */
+export function listenForInterrupts(
+  verb: string,
+  { follows, publishes }: { follows: boolean; publishes: boolean },
+): Interrupts {
+  const detach = new AbortController();
+  const stop = new AbortController();
+  let interrupted = false;
+  const onSignal = () => {
+    if (interrupted) process.exit(KILLED_BY_INTERRUPT);
+    interrupted = true;
+    const published = publishes ? ': no version was published' : '';
+    const hint = publishes ? `run the same ${verb} again: it only sends what is missing` : undefined;
+    const reason = new TriggerDeployError('INTERRUPTED', `interrupted${published}`, { hint });
+    (follows ? detach : stop).abort(reason);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  return { detach: detach.signal, stop: stop.signal };
+}

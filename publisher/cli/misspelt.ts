@@ -1,0 +1,61 @@
+import { nearest } from '../../shared/config-file.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
+import { RESERVED_NAMES, serviceName, ulid } from '../../shared/names.ts';
+import { NAMES } from './verbs.ts';
+
+/** Whether a command line begins with a verb, with a service, or with a misspelt verb. */
+
+/** The beginning of a name as short as this one is taken for that name. */
+const SHORTEST_BEGINNING = 3;
+
+/**
+ * A first word that resembles a verb is a misspelt verb, unless the config names a service so, or what follows looks
+ * like a version and not like one of the config's services. After `--` every name is a service's.
+ * @throws USAGE for a word that is neither a verb nor a service.
+ */
+export async function refuseMisspelt(
+  words: readonly string[],
+  knowsService: (name: string) => Promise<boolean>,
+): Promise<void> {
+  const [first, second, ...more] = words;
+  if (first === undefined) return;
+  if (first === 'deploy' || RESERVED_NAMES.includes(first)) throw unknownCommand(words);
+  const meant = nearestVerb(first);
+  if (meant === undefined) return;
+  if (serviceName.safeParse(first).success) {
+    if (await knowsService(first)) return;
+    const named = second !== undefined && (await knowsService(second));
+    if (more.length === 0 && looksLikeVersion(second) && !named) return;
+  }
+  throw unknownCommand(words, meant);
+}
+
+export function nearestVerb(word: string): string | undefined {
+  const lower = word.toLowerCase();
+  const begun = NAMES.filter((name) => name.startsWith(lower));
+  if (lower.length >= SHORTEST_BEGINNING && begun.length === 1) return begun[0];
+  return nearest(lower, [...NAMES, 'deploy']);
+}
+
+/** Nearly every version has a digit, and few services have. */
+function looksLikeVersion(word: string | undefined): boolean {
+  if (word === undefined || ulid.safeParse(word.toUpperCase()).success) return false;
+  return word === 'latest' || /\d/.test(word) || !serviceName.safeParse(word).success;
+}
+
+function unknownCommand(words: readonly string[], meant?: string): TriggerDeployError {
+  const [first = '', ...rest] = words;
+  return new TriggerDeployError('USAGE', `unknown command: ${first}`, { hint: hintFor(first, rest, meant) });
+}
+
+function hintFor(first: string, rest: readonly string[], meant: string | undefined): string {
+  const [service = 'SERVICE', version = 'VERSION'] = rest;
+  const deploying = `to deploy, type trigger-deploy ${service} ${version} --env ENV`;
+  if (first === 'deploy' || meant === 'deploy') return deploying;
+  if (first === 'help') return 'trigger-deploy --help lists the commands';
+  if (meant === undefined) {
+    return `the commands are ${NAMES.join(', ')}; no service can be named ${first}`;
+  }
+  if (!serviceName.safeParse(first).success) return `did you mean ${meant}?`;
+  return `did you mean ${meant}? To deploy a service of that name: trigger-deploy -- ${first} VERSION --env ENV`;
+}

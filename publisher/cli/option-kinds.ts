@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { parseDuration } from '../../shared/config-file.ts';
+import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
+import { parseSize } from '../plan/waves.ts';
+
+/** What an argument or an option of a verb can be: its help, and the check of what is typed. */
+
+export interface Option<S extends z.ZodType = z.ZodType> {
+  /** A `value` takes one word, a `list` one word and may be repeated, a `flag` none. */
+  kind: 'argument' | 'value' | 'list' | 'flag';
+  help: string;
+  schema: S;
+  alias?: string;
+  /** What shell completion offers. */
+  completes?: readonly string[] | 'file' | 'directory';
+}
+export type Options = Readonly<Record<string, Option>>;
+/** The checked values of `O`, by option. */
+export type ValuesOf<O extends Options> = z.infer<z.ZodObject<{ [K in keyof O]: O[K]['schema'] }>>;
+
+type More = Pick<Option, 'alias' | 'completes'>;
+export const argument = <S extends z.ZodType>(schema: S, help: string, more: More = {}) =>
+  ({ kind: 'argument', schema, help, ...more }) as const;
+export const value = <S extends z.ZodType>(schema: S, help: string, more: More = {}) =>
+  ({ kind: 'value', schema, help, ...more }) as const;
+export const list = <S extends z.ZodType>(schema: S, help: string, more: More = {}) =>
+  ({ kind: 'list', schema, help, ...more }) as const;
+export const flag = (help: string) =>
+  ({ kind: 'flag', schema: z.boolean({ error: once }).default(false), help }) as const;
+/** One of `words`. */
+export const choice = <const T extends readonly [string, ...string[]]>(words: T, help: string) => {
+  const expected = `expected ${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  return value(z.enum(words, { error: expected }).optional(), help, { completes: words });
+};
+
+/** `noWait` as it is typed: `--no-wait`. */
+export const optionName = (key: string) =>
+  `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** yargs makes a list of a value that is given twice; it is not guessed which one was meant. */
+function once({ input }: { input?: unknown }): string {
+  if (input === undefined) return 'is required';
+  return Array.isArray(input) ? 'is given more than once' : 'needs a value';
+}
+
+export const text = z.string({ error: once });
+const named = (schema: z.ZodType<string>, what: string) =>
+  text.superRefine((typed, context) => {
+    const issue = schema.safeParse(typed).error?.issues[0];
+    if (issue) context.addIssue(`${JSON.stringify(typed)} cannot be ${what}: ${issue.message}`);
+  });
+export const service = named(serviceName, 'a service');
+export const environment = named(envName, 'an environment');
+export const version = named(versionName, 'a version');
+export const versionOrLatest = named(
+  z.union([z.literal('latest'), versionName], { error: wrongVersion }),
+  'a version',
+);
+export const instance = named(instanceId, 'an instance');
+export const deployment = text.transform((id) => id.toUpperCase()).pipe(named(ulid, 'a deployment'));
+
+function wrongVersion({ input }: { input?: unknown }): string {
+  return versionName.safeParse(input).error?.issues[0]?.message ?? 'wrong';
+}
+
+export const count = text
+  .regex(/^\d{1,6}$/, { error: 'expected a whole number, 0 or more' })
+  .transform(Number);
+export const positiveCount = text
+  .regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' })
+  .transform(Number);
+
+/** In ms. */
+export const duration = text.transform((typed, context) => {
+  const ms = parseDuration(typed);
+  if (ms === undefined || ms === 0) context.addIssue('expected a duration such as 30s, 10m or 1h');
+  return ms ?? 0;
+});
+/** In ms; unlike a duration it may be in days. */
+export const age = text.transform((typed, context) => {
+  const days = /^([1-9]\d{0,4})d$/.exec(typed)?.[1];
+  const ms = days === undefined ? parseDuration(typed) : Number(days) * 86_400_000;
+  if (!ms) context.addIssue('expected how long ago, such as 7d or 12h');
+  return ms ?? 0;
+});
+
+const SIZE = 'expected a number of instances or a share such as 25%';
+/** A number of instances, or a share of them. */
+export const size = text.transform((typed, context) => {
+  const parsed = parseSize(typed);
+  if (parsed === undefined) context.addIssue(SIZE);
+  return parsed ?? { count: 1 };
+});
+export const sizeOrZero = text.transform((typed, context) => {
+  if (typed === '0') return 0 as const;
+  const parsed = parseSize(typed);
+  if (parsed === undefined) context.addIssue(SIZE);
+  return parsed ?? { count: 1 };
+});
+
+const tag = text.regex(/^[^=]{1,128}=.{0,256}$/, { error: 'expected KEY=VALUE' });
+/** KEY=VALUE, several of them, as one object. */
+export const tags = z
+  .array(tag)
+  .min(1)
+  .transform((all) => Object.fromEntries(all.map((one) => one.split(/=(.*)/s, 2) as [string, string])));
+
+const MOST = 1024;
+export const reason = text.max(MOST, { error: 'has 1,024 characters at most' });
+/** A reason that has to be given; `missing` is the complaint when it is not. */
+export const requiredReason = (missing: string) =>
+  z
+    .string({ error: (issue) => (issue.input === undefined ? missing : once(issue)) })
+    .min(1, { error: 'is empty' })
+    .max(MOST, { error: 'has 1,024 characters at most' });

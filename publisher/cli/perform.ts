@@ -1,0 +1,84 @@
+import { homedir } from 'node:os';
+import { environmentNames, loadBeside, loadEnvironment } from '../config/load.ts';
+import type { ExitCode, PublisherEvent } from '../events.ts';
+import { openNotifier } from '../notify/notifier.ts';
+import { openSession, type Session } from '../session.ts';
+import { listenForInterrupts } from './interrupts.ts';
+import { environmentOf, type Invocation } from './parse.ts';
+import { askFor, complain, defaultFormat, printAnswer, printThing, rendererFor } from './terminal.ts';
+import type { Answer, Row, Surroundings } from './verb.ts';
+import { VERBS } from './verbs.ts';
+
+/** Carries out a checked command line: opens what its verb needs, shows what happens, prints the answer. */
+export async function perform(invocation: Invocation): Promise<ExitCode> {
+  const row: Row = VERBS[invocation.verb];
+  const format = invocation.output ?? defaultFormat();
+  const source = {
+    cwd: process.cwd(),
+    home: homedir(),
+    variables: process.env,
+    file: invocation.configFile,
+  };
+  const renderer = rendererFor(row.looks ?? false, format);
+  // However the program ends, the terminal's cursor comes back.
+  process.once('exit', () => renderer.close());
+  const { detach, stop } = listenForInterrupts(invocation.verb, {
+    follows: row.follows?.(invocation) ?? false,
+    publishes: row.publishes ?? false,
+  });
+  const listeners = [(event: PublisherEvent) => renderer.event(event)];
+  const emit = (event: PublisherEvent) => {
+    for (const listen of listeners) listen(event);
+  };
+  const load = (name: string) => loadBeside(source, name);
+  const options = { signal: stop, emit, environment: process.env, load };
+  const around: Surroundings = {
+    ...{ format, detach, printThing, ask: askFor(format), verbs: VERBS },
+    environments: () => environmentNames(source),
+    open: async (name) => await openSession(await load(name), { ...options, emit: named(name, emit) }),
+  };
+  const finish = (ended: Answer | ExitCode): ExitCode => {
+    if (typeof ended === 'number') return ended;
+    renderer.close();
+    printAnswer(ended, format);
+    return 0;
+  };
+
+  const alone = row.alone?.(invocation, around);
+  if (alone !== undefined) return finish(await alone);
+  const wanted = { name: environmentOf(invocation), orHome: row.orHome ?? false };
+  const session = await openSession(await loadEnvironment(source, wanted), options);
+  return await inSession(session, listeners, renderer, async () => {
+    if (row.run === undefined) throw new Error(`${invocation.verb} has nothing to run`);
+    return finish(await row.run(session, invocation, around));
+  });
+}
+
+/** `work` with notifications; afterwards everything is closed, whatever came of it. */
+async function inSession(
+  session: Session,
+  listeners: ((event: PublisherEvent) => void)[],
+  renderer: { close(): void },
+  work: () => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const notifier = openNotifier(session, process.env);
+  listeners.push(notifier.onEvent);
+  let thrown: unknown;
+  try {
+    return await work();
+  } catch (error) {
+    thrown = error;
+    throw error;
+  } finally {
+    const failure = await notifier.close(thrown);
+    renderer.close();
+    if (failure !== undefined) complain([`warning: ${failure}`]);
+    session.close();
+  }
+}
+
+/** Notes about one environment of several name it. */
+function named(env: string, emit: (event: PublisherEvent) => void) {
+  return (event: PublisherEvent) =>
+    emit(event.type === 'note' ? { ...event, text: `${env}: ${event.text}` } : event);
+}

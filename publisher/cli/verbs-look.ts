@@ -1,0 +1,170 @@
+import { rollingOptions } from './deploy-values.ts';
+import {
+  age,
+  argument,
+  deployment,
+  flag,
+  instance,
+  positiveCount,
+  service,
+  value,
+  versionOrLatest,
+} from './option-kinds.ts';
+import { DEFAULT_TIMEOUT_MS, rolling, watching } from './option-sets.ts';
+import { type Answer, type Surroundings, verb } from './verb.ts';
+
+/** The verbs that change nothing. Each loads its command when it runs. */
+
+const aService = argument(service, 'The service');
+const anId = argument(deployment, 'The id of the deployment, as history shows it');
+
+export const lookVerbs = {
+  status: verb({
+    usage: '[service]',
+    summary: 'List instances and their versions',
+    group: 'look',
+    options: {
+      service: argument(service.optional(), 'Only this service (default: every service)'),
+      all: flag('Every environment of the config, side by side'),
+    },
+    examples: [
+      ['$0 status --all', 'every environment'],
+      ['$0 status --env dev', 'every service'],
+      ['$0 status payments -e dev --output json', 'one service, for a program'],
+    ],
+    looks: true,
+    refuse: ({ all, env }) => (all && env !== undefined ? '--all and --env cannot be combined' : undefined),
+    alone: ({ all, service }, around) => (all ? statusOfAll(service, around) : undefined),
+    async run(session, { service }) {
+      const [{ status }, { statusLines, statusTable }] = await Promise.all([
+        import('../commands/status.ts'),
+        import('../render/status.ts'),
+      ]);
+      const found = await status(session, { service });
+      const { services, env, at } = found;
+      const time = new Date(at).toISOString();
+      return {
+        things: services.map((one) => ({ type: 'status', time, env, ...one })),
+        table: (page) => statusTable(found, page),
+        lines: () => statusLines(found),
+      };
+    },
+  }),
+
+  history: verb({
+    usage: '<service>',
+    summary: 'List the last deployments of a service',
+    group: 'look',
+    options: {
+      service: aService,
+      limit: value(positiveCount.default(20), 'How many at most (default: 20)', { alias: 'n' }),
+      failed: flag('Only those that did not succeed on every instance'),
+      since: value(age.optional(), 'Only those of this last time, such as 7d or 12h (default: no limit)'),
+    },
+    examples: [
+      ['$0 history payments -e prd --failed --since 7d', 'what failed this week'],
+      ['$0 history payments --env dev -n 5', 'the last five'],
+    ],
+    looks: true,
+    async run(session, { service, limit, failed, since: sinceMs }) {
+      const [{ history }, { historyLines, historyTable }] = await Promise.all([
+        import('../commands/history.ts'),
+        import('../render/history.ts'),
+      ]);
+      const found = await history(session, { service, limit, failed, sinceMs });
+      return {
+        things: found.deployments.map((one) => ({ type: 'deployment', ...one })),
+        table: (page) => historyTable(found, page),
+        lines: () => historyLines(found),
+      };
+    },
+  }),
+
+  show: verb({
+    usage: '<deployment>',
+    summary: 'Show everything that is recorded about one deployment',
+    group: 'look',
+    options: {
+      deployment: anId,
+      instance: value(
+        instance.optional(),
+        'Only this instance, with its whole log tail (default: every instance)',
+      ),
+    },
+    examples: [
+      ['$0 show 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'with times, reasons and log tails'],
+      ['$0 show 01JDB2Q0V7M3N8T5R9XKZC4W6H --instance i-0a1b2c3d --env dev', 'one instance'],
+    ],
+    looks: true,
+    async run(session, { deployment, instance }) {
+      const [{ show }, { showLines, showTable }] = await Promise.all([
+        import('../commands/show.ts'),
+        import('../render/show.ts'),
+      ]);
+      const found = await show(session, { deployment, instance });
+      return {
+        things: [
+          { type: found.type, ...found.deployment, decisions: found.decisions, reports: found.reports },
+        ],
+        table: (page) => showTable(found, page),
+        lines: () => showLines(found),
+      };
+    },
+  }),
+
+  watch: verb({
+    usage: '<deployment>',
+    summary: 'Follow a deployment to its end',
+    group: 'look',
+    options: { deployment: anId, ...watching },
+    examples: [['$0 watch 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'after Ctrl-C or --no-wait']],
+    follows: () => true,
+    async run(session, { deployment, timeout: timeoutMs = DEFAULT_TIMEOUT_MS }, { detach }) {
+      const { watch } = await import('../commands/watch.ts');
+      return await watch(session, { deployment, timeoutMs, detach });
+    },
+  }),
+
+  plan: verb({
+    usage: '<service> <version>',
+    summary: 'Show the waves of a deployment, and change nothing',
+    group: 'look',
+    options: {
+      service: aService,
+      version: argument(versionOrLatest, 'A pushed version, or latest: the newest push'),
+      ...rolling,
+    },
+    examples: [
+      ['$0 plan payments 1.4.2 -e prd --canary 1 --batch 25%', 'which instance switches in which wave'],
+    ],
+    async run(session, values) {
+      const [{ plan }, { planLines, planTable }] = await Promise.all([
+        import('../commands/plan.ts'),
+        import('../render/plan.ts'),
+      ]);
+      const { service, version } = values;
+      const planned = await plan(session, { service, version, ...rollingOptions(session.env, values) });
+      return {
+        things: [planned],
+        table: (page) => planTable(planned, page),
+        lines: () => planLines(planned),
+      };
+    },
+  }),
+};
+
+async function statusOfAll(
+  service: string | undefined,
+  { environments, open }: Surroundings,
+): Promise<Answer> {
+  const [{ statusAll }, { statusAllLines, statusAllTable, statusAllJson }] = await Promise.all([
+    import('../commands/status-all.ts'),
+    import('../render/status-all.ts'),
+  ]);
+  const found = await statusAll({ service, environments: await environments(), open, now: Date.now });
+  return {
+    things: statusAllJson(found),
+    table: (page) => statusAllTable(found, page),
+    lines: () => statusAllLines(found),
+  };
+}
