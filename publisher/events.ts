@@ -1,8 +1,8 @@
 import type { InstanceRecord, Report } from '../shared/report.ts';
 
 /**
- * What happens while a command runs, for whoever shows it: the table, the lines, the JSON. The loop that
- * drives a deployment says these and nothing else; it never prints.
+ * What happens while a command runs. The renderers (table, lines, JSON) and the notifier listen; the code that drives a
+ * deployment emits events and never prints.
  */
 export type PublisherEvent =
   | {
@@ -12,45 +12,45 @@ export type PublisherEvent =
       env: string;
       service: string;
       version: string;
-      /** What the desired state said before. */
+      /** The desired version before; null when there was none. */
       previous: string | null;
       action: 'deploy' | 'rollback' | 'restart';
       sequence: number;
       issuedBy: string;
       reason: string | undefined;
       strategy?: 'all' | 'rolling' | undefined;
-      /** Whether somebody goes on with it, or only looks; it begins here when left out. */
+      /** Whether this command continues it or only watches it; when left out, this command started it. */
       how?: 'resumed' | 'watched' | undefined;
-      /** The instances known to the record, with what they run. */
+      /** The instances in the record, and what each runs. */
       expected: readonly InstanceRecord[];
     }
-  /** An instance said something new: its latest report. */
+  /** A new report of an instance. */
   | { type: 'report'; at: number; report: Report }
-  /** Something a person should know that is about no instance: a lock waited for, a report dropped. */
+  /** A message for a person that is about no single instance: a lock is waited for, a report was dropped. */
   | { type: 'note'; at: number; level: 'info' | 'warning'; text: string }
-  /** A wave begins. */
+  /** A wave starts: its instances are announced. */
   | {
       type: 'wave';
       at: number;
       deployment: string;
-      /** Counted from 1. */
+      /** The number of the wave; the first is 1. */
       wave: number;
       of: number;
       kind: 'canary' | 'batch';
       instances: readonly string[];
     }
-  /** It goes no further until somebody confirms, or `until` (ms since the epoch) has come and nothing failed. */
+  /** It waits for confirmation; with `until` (ms since the epoch) it continues then by itself if nothing failed. */
   | {
       type: 'waiting';
       at: number;
       deployment: string;
-      /** How many waves have passed. */
+      /** How many waves have passed; 0 when all instances are prepared and none has switched. */
       after: number;
       until: number | undefined;
-      /** What a person types to go on. */
+      /** The command that confirms. */
       command: string;
     }
-  /** Somebody paused a service, or the environment, or lifted that; its own answer says it to whoever did. */
+  /** A service, or without `service` the environment, was paused or unpaused by this command. */
   | {
       type: 'pause';
       at: number;
@@ -58,7 +58,7 @@ export type PublisherEvent =
       paused: boolean;
       reason: string | undefined;
     }
-  /** How far an upload is. */
+  /** The progress of an upload. */
   | { type: 'progress'; at: number; what: string; done: number; total: number } // bytes
   | {
       type: 'settled';
@@ -66,29 +66,29 @@ export type PublisherEvent =
       deployment: string;
       outcome: 'succeeded' | 'failed' | 'timed-out' | 'cancelled';
       exitCode: ExitCode;
-      /** Ids of instances by where they ended; the silent never answered. */
+      /** How many instances ended in each state; `silent` counts those without a report. */
       counts: Readonly<Record<string, number>>;
       silent: readonly string[];
-      /** One line: what was decided and what the desired state is now. */
+      /** One line: the decision, and the desired state now. */
       text: string;
-      /** From the announcement to the last ending, ms. */
+      /** From the announcement to the last final report, ms. */
       tookMs: number;
-      /** It was not decided by this command. */
+      /** Set when it was settled earlier, and this command only shows it. */
       shown?: true | undefined;
     };
 
-/** DESIGN: "Exit codes". */
+/** 0 succeeded; 1 failed or rolled back; 2 usage or config; 3 timed out or silent; 4 refused. README.md lists them. */
 export type ExitCode = 0 | 1 | 2 | 3 | 4;
 
 export type OutputFormat = 'table' | 'lines' | 'json';
 
 export interface Renderer {
   event(event: PublisherEvent): void;
-  /** Leaves the terminal as it was found; nothing is drawn afterwards. */
+  /** Restores the terminal; nothing is written afterwards. */
   close(): void;
 }
 
-/** What is worth a line beside the events that a program waits for. */
+/** Emits a note. */
 export function note(
   to: { emit: (event: PublisherEvent) => void; clock: { now(): number } },
   text: string,

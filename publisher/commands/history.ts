@@ -7,23 +7,23 @@ export interface HistoryAnswer {
   env: string;
   service: string;
   at: number; // ms since the epoch
-  /** The newest first. */
+  /** Newest first. */
   deployments: PastDeployment[];
-  /** Whether it was asked for some of them only. */
+  /** Whether a filter was given: an empty list then does not mean that there is none. */
   narrowed: boolean;
 }
 
 export interface HistoryOptions {
   service: string;
-  /** How many at most. */
+  /** At most this many. */
   limit: number;
-  /** Only those that did not succeed everywhere. */
+  /** Only those that did not succeed on every instance. */
   failed?: boolean;
-  /** Only those of the last so many ms. */
+  /** Only those announced within this time, ms. */
   sinceMs?: number | undefined;
 }
 
-/** The last deployments of a service. @throws SERVICE_NOT_FOUND. */
+/** `trigger-deploy history SERVICE`: its last deployments. @throws SERVICE_NOT_FOUND. */
 export async function history(session: Session, options: HistoryOptions): Promise<HistoryAnswer> {
   const { service, limit, failed = false, sinceMs } = options;
   const { deployments } = session.record;
@@ -38,6 +38,6 @@ export async function history(session: Session, options: HistoryOptions): Promis
   };
 }
 
-/** One that passed with some failures has failed for those; one that is under way has not yet. */
+/** Exit code 1 with status `succeeded`: some instances failed, within what was allowed. */
 const hasFailed = ({ status, exitCode }: PastDeployment) =>
   status === 'failed' || status === 'timed-out' || status === 'cancelled' || exitCode === 1;

@@ -24,7 +24,7 @@ export interface ShowOptions {
 
 /**
  * `trigger-deploy show ID`: all that the record holds of one deployment.
- * @throws DEPLOYMENT_NOT_FOUND; INSTANCE_NOT_FOUND when the deployment was not for that instance.
+ * @throws DEPLOYMENT_NOT_FOUND; INSTANCE_NOT_FOUND when the deployment has no such instance.
  */
 export async function show(session: Session, options: ShowOptions): Promise<ShowAnswer> {
   const { instance } = options;
@@ -59,7 +59,7 @@ function checkInstance(
 ): void {
   const known = [...new Set([...expected, ...reports.map((report) => report.instance)])];
   if (known.includes(instance)) return;
-  throw new TriggerDeployError('INSTANCE_NOT_FOUND', `${deployment} was not for the instance ${instance}`, {
+  throw new TriggerDeployError('INSTANCE_NOT_FOUND', `${deployment} has no instance ${instance}`, {
     hint: `trigger-deploy show ${deployment} --env ${env} lists its instances`,
   });
 }

@@ -4,27 +4,29 @@ import type { Notice } from './notice.ts';
 
 type Of<T extends Notice['type']> = Extract<Notice, { type: T }>;
 
-/** A notice as a message for people: what happened first, then by whom and why, then where to look. */
+/** A notice as a message for people: what happened, by whom and why, then the id and the build. */
 export function noticeText(notice: Notice): string {
   const { env, by, build } = notice;
   const why = notice.reason ? `: ${oneLine(notice.reason)}` : '';
   if (notice.type === 'paused' || notice.type === 'unpaused') {
     const what = notice.service === undefined ? `all of ${env}` : `${notice.service} in ${env}`;
-    const verb = notice.type === 'paused' ? '⏸ paused' : '▶ no longer paused';
+    const verb = notice.type === 'paused' ? '⏸ paused' : '▶ unpaused';
     return parts(`${what} ${verb} by ${oneLine(by)}${why}`, build);
   }
   const { service, version, previous, deployment, issuedBy, action } = notice;
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
   const verb = action === 'deploy' ? '' : ` (${action})`;
   const whose =
-    oneLine(issuedBy) === oneLine(by) ? oneLine(by) : `${oneLine(issuedBy)}, seen by ${oneLine(by)}`;
+    oneLine(issuedBy) === oneLine(by)
+      ? oneLine(by)
+      : `started by ${oneLine(issuedBy)}, reported by ${oneLine(by)}`;
   const what = `${service} ${change} in ${env}${verb}`;
   switch (notice.type) {
     case 'started':
       return parts(`${what} started by ${oneLine(by)}${why}`, deployment, build);
     case 'resumed':
       return parts(
-        `${what} resumed by ${oneLine(by)}; it was begun by ${oneLine(issuedBy)}${why}`,
+        `${what} resumed by ${oneLine(by)}; it was started by ${oneLine(issuedBy)}${why}`,
         deployment,
         build,
       );
@@ -32,7 +34,7 @@ export function noticeText(notice: Notice): string {
       return parts(`⏳ ${what} ${waitingText(notice)}`, deployment, whose, build);
     case 'left':
       return parts(
-        `⚠ ${what} left alone: ${oneLine(notice.text)}; ${notice.command}`,
+        `⚠ ${what} is no longer followed: ${oneLine(notice.text)}; ${notice.command}`,
         deployment,
         whose,
         build,
@@ -56,11 +58,11 @@ function endingText({ type, text, tookMs }: Of<keyof typeof MARKS>): string {
 }
 
 function waitingText({ after, until, at, command }: Of<'waiting'>): string {
-  const where = after === 0 ? 'stands prepared' : 'has passed its canary';
+  const where = after === 0 ? 'is prepared on all instances' : 'has passed its canary';
   const whom =
     until === undefined
-      ? 'waits for a person'
-      : `goes on in ${formatMs(Math.max(0, Date.parse(until) - Date.parse(at)))} if nothing fails`;
+      ? 'waits for confirmation'
+      : `continues in ${formatMs(Math.max(0, Date.parse(until) - Date.parse(at)))} if nothing fails; to continue now`;
   return `${where} and ${whom}: ${command}`;
 }
 

@@ -4,19 +4,19 @@ import type { PublisherEvent } from '../events.ts';
 import type { Session } from '../session.ts';
 
 /**
- * What people, and whatever listens on the events topic, are told of a deployment: docs/EVENTS.md says it for those
- * who read it. Pure; made of the session's events, of which most are too small to be told.
+ * The notices that go to the webhook and to the events topic. docs/EVENTS.md documents them for their readers. Pure: made
+ * from the session's events, most of which make no notice.
  */
 
 const base = {
   v: z.literal(1),
-  /** Once per notice: whoever gets one twice knows it by this. */
+  /** Unique per notice; a notice that is delivered twice has the same id. */
   id: ulid,
   at: z.iso.datetime(),
   env: envName,
-  /** Who did it, or whose program saw it. */
+  /** Who ran the command that sent this notice. */
   by: z.string(),
-  /** The address of the CI build, when there is one. */
+  /** The URL of the CI build, if any. */
   build: z.string().optional(),
 };
 const about = {
@@ -24,10 +24,10 @@ const about = {
   deployment: ulid,
   service: serviceName,
   version: versionName,
-  /** What the desired state said before; of a rollback, the version it leaves. */
+  /** The desired version before; of a rollback, the version that is rolled back. */
   previous: versionName.nullable(),
   action: z.enum(['deploy', 'rollback', 'restart']),
-  /** Who began the deployment. */
+  /** Who started the deployment. */
   issuedBy: z.string(),
   reason: z.string().optional(),
 };
@@ -35,28 +35,28 @@ const beginning = { ...about, strategy: z.enum(['all', 'rolling']), expected: z.
 const ending = {
   ...about,
   exitCode: z.union([z.literal(0), z.literal(1), z.literal(3)]),
-  /** One line for a person: what was decided and why, and what the desired state is now. */
+  /** One line for a person: the decision, the reason, and the desired state now. */
   text: z.string(),
-  /** Instances by the state they ended or stand in. */
+  /** How many instances are in each state. */
   counts: z.record(z.string(), z.int().min(0)),
-  /** Those that never answered, the first 1,000. */
+  /** The instances without a report, the first 1,000. */
   silent: z.array(instanceId),
   tookMs: z.number().min(0),
 };
 const pausing = { ...base, service: serviceName.optional(), reason: z.string().optional() };
 
-/** Unknown keys are allowed: older readers meet newer publishers. */
+/** Unknown keys are allowed: an older reader may get the notices of a newer publisher. */
 export const notice = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('started'), ...beginning }),
   z.looseObject({ type: z.literal('resumed'), ...beginning }),
   z.looseObject({
     type: z.literal('waiting'),
     ...about,
-    /** How many waves have passed. */
+    /** How many waves have passed; 0 when all instances are prepared and none has switched. */
     after: z.int().min(0),
-    /** When it goes on by itself if nothing fails; without it only a person lets it go on. */
+    /** When it continues by itself if nothing fails; without it only a confirmation continues it. */
     until: z.iso.datetime().optional(),
-    /** What a person types to let it go on. */
+    /** The command that confirms. */
     command: z.string(),
   }),
   z.looseObject({ type: z.literal('succeeded'), ...ending }),
@@ -68,7 +68,7 @@ export const notice = z.discriminatedUnion('type', [
     type: z.literal('left'),
     ...about,
     text: z.string(),
-    /** What a person types to follow it, or to go on with it. */
+    /** The command that follows it, or continues it. */
     command: z.string(),
   }),
   z.looseObject({ type: z.literal('paused'), ...pausing }),
@@ -77,10 +77,10 @@ export const notice = z.discriminatedUnion('type', [
 export type Notice = z.infer<typeof notice>;
 
 export interface Notices {
-  /** Undefined for an event that nobody needs to be told of. */
+  /** Undefined for an event that makes no notice. */
   of(event: PublisherEvent): Notice | undefined;
-  /** What there is to say when the command ends: of a deployment that it began and does not know the end of. */
-  atTheEnd(why: string | undefined): Notice | undefined;
+  /** At the end of the command: the notice `left` if it started or resumed a deployment and did not see it settled. */
+  atEnd(why: string | undefined): Notice | undefined;
 }
 
 const LONGEST_TEXT = 3000;
@@ -92,71 +92,71 @@ type Settled = Extract<PublisherEvent, { type: 'settled' }>;
 export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'clock'>): Notices {
   const { who, origin, clock } = session;
   const env = session.env.name;
-  /** The deployment under way in this command; a rollback takes the place of what it undoes. */
+  /** The deployment that this command drives or watches; a rollback replaces the deployment that it undoes. */
   let current: Started | undefined;
   let open = false;
 
-  const basics = (at: number) => ({
+  const baseOf = (at: number) => ({
     ...{ v: 1 as const, id: newUlid(at), at: new Date(at).toISOString(), env, by: who },
     ...(origin.build && { build: origin.build }),
   });
-  const aboutIt = (at: number, started: Started) => {
+  const aboutOf = (at: number, started: Started) => {
     const { deployment, service, version, previous, action, issuedBy, reason } = started;
     const what = { deployment, service, version, previous, action, issuedBy };
-    return { ...basics(at), ...what, ...(reason && { reason: reason.slice(0, LONGEST_TEXT) }) };
+    return { ...baseOf(at), ...what, ...(reason && { reason: reason.slice(0, LONGEST_TEXT) }) };
   };
 
-  function begun(started: Started): Notice | undefined {
+  function onStarted(started: Started): Notice | undefined {
     current = started;
     open = started.how !== 'watched';
     if (!open) return undefined;
     const { strategy = 'all', expected, at } = started;
     const type = started.how === 'resumed' ? 'resumed' : 'started';
-    // A resumed one carries the time at which it was announced first.
+    // The event of a resumed deployment has the time of its first announcement.
     const when = type === 'resumed' ? clock.now() : at;
-    return { type, ...aboutIt(when, started), strategy, expected: expected.length };
+    return { type, ...aboutOf(when, started), strategy, expected: expected.length };
   }
 
-  function ended(settled: Settled, started: Started): Notice | undefined {
+  function onSettled(settled: Settled, started: Started): Notice | undefined {
     open = false;
     const { at, outcome, exitCode, text, counts, tookMs } = settled;
     if (settled.shown || exitCode === 2 || exitCode === 4) return undefined;
     const type = outcome === 'succeeded' && started.action === 'rollback' ? 'rolled-back' : outcome;
     const silent = settled.silent.slice(0, MOST_NAMED);
     const said = { exitCode, text: text.slice(0, LONGEST_TEXT), counts: { ...counts }, silent, tookMs };
-    return { type, ...aboutIt(at, started), ...said };
+    return { type, ...aboutOf(at, started), ...said };
   }
 
   return {
     of(event) {
       switch (event.type) {
         case 'started':
-          return begun(event);
+          return onStarted(event);
         case 'waiting': {
-          // Its driver has told it.
+          // The publisher that drives it sends this notice.
           if (current === undefined || current.how === 'watched') return undefined;
           const { at, after, until, command } = event;
           const time = until === undefined ? {} : { until: new Date(until).toISOString() };
-          return { type: 'waiting', ...aboutIt(at, current), after, command, ...time };
+          return { type: 'waiting', ...aboutOf(at, current), after, command, ...time };
         }
         case 'settled':
-          return current && ended(event, current);
+          return current && onSettled(event, current);
         case 'pause': {
           const { at, paused, service, reason } = event;
           const what = { ...(service && { service }), ...(reason && { reason }) };
-          return { type: paused ? 'paused' : 'unpaused', ...basics(at), ...what };
+          return { type: paused ? 'paused' : 'unpaused', ...baseOf(at), ...what };
         }
         default:
           return undefined;
       }
     },
-    atTheEnd(why) {
+    atEnd(why) {
       if (!open || current === undefined) return undefined;
       open = false;
       const verb = current.strategy === 'rolling' ? 'resume' : 'watch';
-      const text = why ?? 'its publisher does not follow it any more';
+      const text = why ?? 'its publisher exited';
       const command = `trigger-deploy ${verb} ${current.deployment} --env ${env}`;
-      return { type: 'left', ...aboutIt(clock.now(), current), text: text.slice(0, LONGEST_TEXT), command };
+      return { type: 'left', ...aboutOf(clock.now(), current), text: text.slice(0, LONGEST_TEXT), command };
     },
   };
 }

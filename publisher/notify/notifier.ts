@@ -8,29 +8,29 @@ import { noticeText } from './notice-text.ts';
 import { NotSent, postToWebhook, webhookAddress } from './webhook.ts';
 
 /**
- * Tells people and programs what a command does: the environment's webhook and its events topic, beside the command
- * and never in its way. What cannot be told is given up after a few seconds and changes nothing.
+ * Sends notices of what a command does to the environment's webhook and its events topic, in the background. A notice that
+ * cannot be sent within a few seconds is dropped; it never delays or fails the command before its end.
  */
 export interface Notifier {
   onEvent(event: PublisherEvent): void;
   /**
-   * Sends what is still to be sent, for 3 s at most; `error` is what the command ended with.
-   * @returns what could not be told, in one sentence; undefined where all was.
+   * Waits up to 3 s for the notices that are still on their way; `error` is what the command ended with.
+   * @returns one sentence on what was not sent; undefined when all was.
    */
   close(error?: unknown): Promise<string | undefined>;
 }
 
-/** For one message, its retry included, ms. */
+/** The time limit of one message, its retry included, ms. */
 const MESSAGE_MS = 3000;
-/** For all that is under way when the command ends, ms. */
+/** The time limit of all pending messages when the command ends, ms. */
 const FLUSH_MS = 3000;
 
-interface Bounds {
+interface Limits {
   /** On performance.now(). */
   until: number;
   signal: AbortSignal;
 }
-type Send = (notice: Notice, bounds: Bounds) => Promise<void>;
+type Deliver = (notice: Notice, limits: Limits) => Promise<void>;
 
 export function openNotifier(
   session: Session,
@@ -41,22 +41,22 @@ export function openNotifier(
   const notices = openNotices(session);
   const over = new AbortController();
   let trouble: string | undefined;
-  const failed = (whom: string, type: string, error: unknown) => {
+  const report = (whom: string, type: string, error: unknown) => {
     const why = error instanceof NotSent ? error.message : awsErrorName(error) || 'an error';
-    trouble ??= `${whom} of ${env.name} was not told of "${type}": ${why}; the deployment is not touched by it`;
+    trouble ??= `the "${type}" notice was not sent to ${whom} of ${env.name}: ${why}; the deployment is not affected`;
   };
 
-  /** One after the other, so that they arrive in their order. */
-  function lane(whom: string, send: Send) {
+  /** Sends one notice after the other, so that they arrive in order. */
+  function channel(whom: string, deliver: Deliver) {
     let last = Promise.resolve();
     return {
       add(notice: Notice) {
         last = last.then(async () => {
           const until = performance.now() + MESSAGE_MS;
           const signal = AbortSignal.any([over.signal, AbortSignal.timeout(MESSAGE_MS)]);
-          await send(notice, { until, signal }).catch((error) => {
+          await deliver(notice, { until, signal }).catch((error) => {
             const late = signal.aborted && !(error instanceof NotSent);
-            failed(whom, notice.type, late ? new NotSent('no answer in time') : error);
+            report(whom, notice.type, late ? new NotSent('timed out') : error);
           });
         });
       },
@@ -64,48 +64,48 @@ export function openNotifier(
     };
   }
 
-  const lanes: ReturnType<typeof lane>[] = [];
+  const channels: ReturnType<typeof channel>[] = [];
   if (webhook !== undefined) {
     let address: Promise<string> | undefined;
-    const post: Send = async (notice, bounds) => {
+    const post: Deliver = async (notice, limits) => {
       address ??= webhookAddress(webhook, variables);
-      await postToWebhook(await address, noticeText(notice), bounds);
+      await postToWebhook(await address, noticeText(notice), limits);
     };
-    lanes.push(lane('the webhook', post));
+    channels.push(channel('the webhook', post));
   }
-  if (events !== undefined) lanes.push(lane('the events topic', publishTo(session, events)));
+  if (events !== undefined) channels.push(channel('the events topic', publishTo(session, events)));
 
-  function tell(notice: Notice | undefined): void {
-    if (notice !== undefined) for (const one of lanes) one.add(notice);
+  function send(notice: Notice | undefined): void {
+    if (notice !== undefined) for (const one of channels) one.add(notice);
   }
 
   return {
     onEvent(event) {
       try {
-        tell(notices.of(event));
+        send(notices.of(event));
       } catch (error) {
-        // Whatever is wrong with a notice is no reason to end a deployment.
-        failed('the webhook', event.type, error);
+        // A notice that cannot be built must not end a deployment.
+        report('the webhook', event.type, error);
       }
     },
     async close(error) {
       const why = error instanceof Error ? `its publisher ended: ${error.message}` : undefined;
-      tell(notices.atTheEnd(why));
-      if (lanes.length === 0) return undefined;
-      const enough = new AbortController();
-      const late = wait(FLUSH_MS, 'late', { signal: enough.signal }).catch(() => undefined);
-      const all = Promise.all(lanes.map((one) => one.done()));
+      send(notices.atEnd(why));
+      if (channels.length === 0) return undefined;
+      const flushed = new AbortController();
+      const late = wait(FLUSH_MS, 'late', { signal: flushed.signal }).catch(() => undefined);
+      const all = Promise.all(channels.map((one) => one.done()));
       if ((await Promise.race([all, late])) === 'late') {
-        trouble ??= `not all of ${env.name} was told in time; the deployment is not touched by it`;
+        trouble ??= `not all notices of ${env.name} were sent in time; the deployment is not affected`;
       }
-      enough.abort();
+      flushed.abort();
       over.abort();
       return trouble;
     },
   };
 }
 
-function publishTo({ aws }: Session, topic: string): Send {
+function publishTo({ aws }: Session, topic: string): Deliver {
   const attribute = (value: string) => ({ DataType: 'String', StringValue: value });
   return async (notice, { signal }) => {
     const about = { type: attribute(notice.type), env: attribute(notice.env) };

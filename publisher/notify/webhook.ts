@@ -3,17 +3,17 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { isWebhookAddress, type WebhookPlace } from '../config/webhook-place.ts';
 
 /**
- * A Slack-compatible incoming webhook. Its address is a secret, for whoever has it can write there: nothing here
- * throws or returns a text that holds it, nor what its server answered.
+ * A Slack-compatible incoming webhook. Its address is a secret: no error and no result of this file holds the address, or
+ * a text from its server.
  */
 
-/** The pause before the one retry, where the server names none, ms. */
-const PAUSE_MS = 300;
+/** The delay before the retry when the server sends no Retry-After, ms. */
+const RETRY_DELAY_MS = 300;
 
-/** Why somebody could not be told, in words that may be shown. */
+/** Why a notice was not sent; the message may be shown. */
 export class NotSent extends Error {}
 
-/** @throws NotSent when there is none, or it is not an https address. */
+/** @throws NotSent when the address is missing, cannot be read, or is not an https address. */
 export async function webhookAddress(
   place: WebhookPlace,
   variables: Readonly<Record<string, string | undefined>>,
@@ -25,7 +25,7 @@ export async function webhookAddress(
       : [variables[place.variable] ?? '', `the variable ${place.variable}`];
   const address = text.trim();
   if (address === '') throw new NotSent(`${where} is ${'file' in place ? 'empty' : 'not set'}`);
-  if (!isWebhookAddress(address)) throw new NotSent(`what ${where} holds is not an https address`);
+  if (!isWebhookAddress(address)) throw new NotSent(`${where} does not hold an https address`);
   return address;
 }
 
@@ -34,8 +34,8 @@ const notReadable = (file: string) => (cause: NodeJS.ErrnoException) => {
 };
 
 /**
- * POSTs `{text}`, and once more where that may help and `until` (performance.now()) leaves the time. Redirections are
- * not followed: the text would go to somebody else.
+ * POSTs `{text}`, with one retry after HTTP 429, HTTP 5xx or a failed connection, if `until` (performance.now()) leaves
+ * time for it. Redirects are not followed: they would send the text to another host.
  * @throws NotSent.
  */
 export async function postToWebhook(
@@ -45,13 +45,13 @@ export async function postToWebhook(
 ): Promise<void> {
   const body = JSON.stringify({ text: escaped(text) });
   for (let last = false; ; last = true) {
-    const { trouble, mayPass, pauseMs } = await attempt(address, body, signal);
+    const { trouble, retryable, delayMs } = await attempt(address, body, signal);
     if (trouble === undefined) return;
-    if (signal.aborted || last || !mayPass) throw new NotSent(trouble);
-    if (performance.now() + pauseMs >= until) {
-      throw new NotSent(`${trouble}, and no time is left to try again`);
+    if (signal.aborted || last || !retryable) throw new NotSent(trouble);
+    if (performance.now() + delayMs >= until) {
+      throw new NotSent(`${trouble}; no time left to retry`);
     }
-    await wait(pauseMs, undefined, { signal }).catch(() => {
+    await wait(delayMs, undefined, { signal }).catch(() => {
       throw new NotSent(trouble);
     });
   }
@@ -59,8 +59,8 @@ export async function postToWebhook(
 
 interface Attempt {
   trouble?: string;
-  mayPass: boolean;
-  pauseMs: number;
+  retryable: boolean;
+  delayMs: number;
 }
 
 async function attempt(address: string, body: string, signal: AbortSignal): Promise<Attempt> {
@@ -68,26 +68,26 @@ async function attempt(address: string, body: string, signal: AbortSignal): Prom
     const headers = { 'content-type': 'application/json; charset=utf-8' };
     const answer = await fetch(address, { method: 'POST', headers, body, redirect: 'manual', signal });
     await answer.body?.cancel();
-    if (answer.ok) return { mayPass: false, pauseMs: 0 };
-    const mayPass = answer.status === 429 || answer.status >= 500;
-    return { trouble: `http ${answer.status}`, mayPass, pauseMs: pauseOf(answer) };
+    if (answer.ok) return { retryable: false, delayMs: 0 };
+    const retryable = answer.status === 429 || answer.status >= 500;
+    return { trouble: `http ${answer.status}`, retryable, delayMs: retryDelayOf(answer) };
   } catch (error) {
-    if (signal.aborted) return { trouble: 'no answer in time', mayPass: false, pauseMs: 0 };
-    // Node's own message may hold the address.
+    if (signal.aborted) return { trouble: 'timed out', retryable: false, delayMs: 0 };
+    // Node's own message may hold the address: only its code is used.
     const code = (error as { cause?: { code?: unknown } }).cause?.code;
     const trouble = typeof code === 'string' ? code : 'no connection';
-    return { trouble, mayPass: true, pauseMs: PAUSE_MS };
+    return { trouble, retryable: true, delayMs: RETRY_DELAY_MS };
   }
 }
 
-/** Retry-After is seconds or a date (RFC 9110, 10.2.3). */
-function pauseOf(answer: Response): number {
-  const said = answer.headers.get('retry-after')?.trim();
-  if (!said) return PAUSE_MS;
-  const ms = /^\d{1,9}$/.test(said) ? Number(said) * 1000 : Date.parse(said) - Date.now();
-  return Number.isNaN(ms) ? PAUSE_MS : Math.max(0, ms);
+/** Retry-After is in seconds or a date (RFC 9110, 10.2.3). */
+function retryDelayOf(answer: Response): number {
+  const retryAfter = answer.headers.get('retry-after')?.trim();
+  if (!retryAfter) return RETRY_DELAY_MS;
+  const ms = /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - Date.now();
+  return Number.isNaN(ms) ? RETRY_DELAY_MS : Math.max(0, ms);
 }
 
-/** https://docs.slack.dev/messaging/formatting-message-text#escaping: so that no reason can call a whole channel. */
+/** https://docs.slack.dev/messaging/formatting-message-text#escaping: a reason must not be able to notify a whole channel. */
 const escaped = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

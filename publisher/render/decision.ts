@@ -1,10 +1,10 @@
 import type { DecisionAnswer } from '../rollout/decisions.ts';
 import { oneLine } from './text.ts';
 
-/** `confirmed by jane@host; jenkins payments#4711 goes on with it`. */
+/** `payments 1.4.2 01JDB… confirmed by ann@desk; jenkins payments#4711 continues it`. */
 export function decisionLines({ decision, by, deployment, text }: DecisionAnswer): string[] {
-  const said = decision === 'confirm' ? 'confirmed' : 'cancelled';
+  const verb = decision === 'confirm' ? 'confirmed' : 'cancelled';
   return [
-    `${deployment.service} ${deployment.version} ${deployment.deployment} ${said} by ${oneLine(by)}; ${oneLine(text)}`,
+    `${deployment.service} ${deployment.version} ${deployment.deployment} ${verb} by ${oneLine(by)}; ${oneLine(text)}`,
   ];
 }

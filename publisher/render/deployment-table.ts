@@ -132,7 +132,7 @@ export function versionsText(row: Row): string {
 }
 
 function noteText({ report, state }: Row): string {
-  if (state === 'succeeded' && report?.changed === false) return 'ran already';
+  if (state === 'succeeded' && report?.changed === false) return 'already running';
   return state === 'succeeded' ? '' : oneLine(report?.note ?? '');
 }
 

@@ -4,7 +4,7 @@ import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Page } from './page.ts';
 import { aligned, lineOf, localTime, oneLine, type Span, type Tone } from './text.ts';
 
-/** What happened to a service, newest first. Pure. */
+/** The deployments of a service, newest first. Pure. */
 
 export const OUTCOMES: Record<PastDeployment['status'], { glyph: string; tone: Tone }> = {
   announced: { glyph: '●', tone: 'busy' },
@@ -18,7 +18,7 @@ export function historyTable(answer: HistoryAnswer, page: Page): string[] {
   const { service, env, deployments, narrowed } = answer;
   if (deployments.length === 0) {
     return [
-      narrowed ? `no such deployment of ${service} in ${env}` : `${service} was never deployed in ${env}`,
+      narrowed ? `no matching deployment of ${service} in ${env}` : `${service} was never deployed in ${env}`,
     ];
   }
   const rows = deployments.map((one): Span[] => {
@@ -28,7 +28,7 @@ export function historyTable(answer: HistoryAnswer, page: Page): string[] {
       { text: localTime(Date.parse(one.announcedAt)) },
       { text: `${glyph} ${one.status}`, tone },
       { text: changeText(one) },
-      { text: wayText(one), tone: 'dim' },
+      { text: specialsText(one), tone: 'dim' },
       { text: one.tookMs ? formatMs(one.tookMs) : '' },
       { text: fromText(one) },
       { text: oneLine(one.reason ?? ''), tone: 'dim' },
@@ -36,7 +36,7 @@ export function historyTable(answer: HistoryAnswer, page: Page): string[] {
   });
   const lines = aligned(rows, page).flatMap((line, i) => {
     const one = deployments[i];
-    // What went well needs no words.
+    // A success needs no reason.
     if (!one?.outcome || one.status === 'succeeded') return [line];
     const text = `      ${oneLine(one.outcome)}`;
     return [line, lineOf([{ text, tone: 'dim' }], page.columns, page.paint)];
@@ -47,7 +47,7 @@ export function historyTable(answer: HistoryAnswer, page: Page): string[] {
 export function historyLines({ deployments }: HistoryAnswer): string[] {
   return deployments.map((one) => {
     const took = one.tookMs ? ` in ${formatMs(one.tookMs)}` : '';
-    const change = [one.action, changeText(one), wayText(one)].filter(Boolean).join(' ');
+    const change = [one.action, changeText(one), specialsText(one)].filter(Boolean).join(' ');
     const facts = [
       `${one.announcedAt} ${one.service} ${one.deployment} ${change} ${one.status}${took} by ${fromText(one)}`,
       one.from.build && `build ${oneLine(one.from.build)}`,
@@ -58,7 +58,7 @@ export function historyLines({ deployments }: HistoryAnswer): string[] {
   });
 }
 
-/** Who, and from where, unless the one says the other. */
+/** Who, and on which host unless the name has it. */
 export function fromText({ issuedBy, from }: PastDeployment): string {
   const who = oneLine(issuedBy);
   const host = oneLine(from.host);
@@ -70,8 +70,8 @@ export function changeText({ previous, version, action }: PastDeployment): strin
   return action === 'deploy' ? change : `${change} (${action})`;
 }
 
-/** What is unusual in how it went out. */
-function wayText({ rolling, targets, promotedFrom }: PastDeployment): string {
+/** What is not the default: promoted, in waves, named instances only. */
+function specialsText({ rolling, targets, promotedFrom }: PastDeployment): string {
   const waves = rolling?.waves.length;
   return [
     promotedFrom === undefined ? '' : `from ${promotedFrom}`,

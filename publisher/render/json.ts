@@ -1,11 +1,11 @@
 import { cleanTail } from '../../shared/report.ts';
 import type { Renderer } from '../events.ts';
 
-/** One JSON object an event, a line each. */
+/** One JSON object per event, each on a line. */
 export function createJson(write: (text: string) => void): Renderer {
   return {
     event({ at, ...rest }) {
-      // The command's own answer says it.
+      // The answer of the command has it.
       if (rest.type === 'pause') return;
       write(`${jsonLine({ time: new Date(at).toISOString(), ...rest })}\n`);
     },
@@ -13,7 +13,7 @@ export function createJson(write: (text: string) => void): Renderer {
   };
 }
 
-/** `value` on one line. Texts of other machines are made safe: whoever extracts one may print it. */
+/** `value` on one line. Its texts are made safe to print: a program that extracts one may print it. */
 export function jsonLine(value: object): string {
   return JSON.stringify(value, (_key, one: unknown) => (typeof one === 'string' ? cleanTail(one) : one));
 }

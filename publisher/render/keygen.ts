@@ -2,8 +2,8 @@ import type { KeygenAnswer } from '../commands/keygen.ts';
 
 export function keygenLines({ kid, privateFile, publicFile }: KeygenAnswer): string[] {
   return [
-    `a new Ed25519 pair, kid ${kid}`,
-    `  ${privateFile}  private: signs; keep it where deployments are started, name it as signingKey in trigger-deploy.yaml`,
-    `  ${publicFile}  public: verifies; copy it to every instance, name it in trust.keys of /etc/trigger-deploy/agent.yaml`,
+    `new Ed25519 key pair, kid ${kid}`,
+    `  ${privateFile}  private key: signs deployments; keep it where they are started, set it as signingKey in trigger-deploy.yaml`,
+    `  ${publicFile}  public key: verifies them; copy it to every instance, list it in trust.keys of /etc/trigger-deploy/agent.yaml`,
   ];
 }

@@ -84,7 +84,9 @@ function linesOf(event: PublisherEvent, memory: Memory): string[] {
     case 'settled': {
       const counts = Object.entries(event.counts).map(([state, count]) => `${count} ${state}`);
       const silent = event.silent.length > 0 ? ` silent: ${instancesText(event.silent)}` : '';
-      const silentLines = event.silent.map((one) => `${time} ${memory.service} ${one} silent, no report`);
+      const silentLines = event.silent.map(
+        (one) => `${time} ${memory.service} ${one} silent, never answered`,
+      );
       const took = secondsText(event.tookMs);
       const facts = [counts.join(', '), took].filter(Boolean).join(', ');
       return [
@@ -116,7 +118,7 @@ export function reportText(report: Report): string {
   // During a rollback the version before is started and checked.
   if (!isEnding(state) && step === 'rollback') parts.push(`rolling back to ${previous ?? 'none'}`);
   if (isEnding(state) && previous !== undefined) {
-    if (report.changed === false) parts.push('ran already');
+    if (report.changed === false) parts.push('already running');
     else if (state === 'rolled-back') parts.push(previous === null ? 'back to none' : `back to ${previous}`);
     else if (previous !== null) parts.push(`after ${previous}`);
   }

@@ -4,9 +4,9 @@ import { applyEvent, emptyView, type View } from './deployment-view.ts';
 import { oneLine, type Paint, width } from './text.ts';
 import { waveText } from './wave-text.ts';
 
-/** The window a table is drawn in. Its size is asked for anew at each drawing: windows are resized. */
+/** The window of a table. Its size is read at each drawing, as a window can be resized. */
 interface Terminal {
-  /** Whether the cursor can be moved; where not, only what is final is written. */
+  /** Whether the cursor can be moved; if not, only the final table is written. */
   live: boolean;
   write(text: string): void;
   size(): { columns: number; rows: number };
@@ -18,13 +18,13 @@ interface TableOptions {
   now: () => number; // ms since the epoch
 }
 
-/** How often the clocks move on, ms. */
+/** How often the table is redrawn, ms. */
 const TICK_MS = 100;
 
 const HIDE = '\u001b[?25l';
 const SHOW = '\u001b[?25h';
 
-/** A live table, redrawn in place; what is settled stays above it, and notes scroll away above it. */
+/** A live table, redrawn in place. Settled deployments and notes are printed above it for good. */
 export function createTable({ terminal, paint, now }: TableOptions): Renderer {
   let view: View = emptyView;
   let drawn: string[] = [];
@@ -37,7 +37,7 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
     return { columns: Math.max(20, columns - 1), rows, now: now(), paint };
   };
 
-  /** Takes the cursor to where the last frame began, also if the window is narrower now and lines wrapped. */
+  /** Moves the cursor to the start of the last table, also if the window is narrower now and its lines wrap. */
   const rewind = (): string => {
     if (drawn.length === 0) return '';
     const { columns } = terminal.size();
@@ -54,27 +54,27 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
     timer ??= setInterval(() => draw(tableLines(view, surface())), TICK_MS);
   };
 
-  /** Leaves the frame where it is, for good, with `below` under it. */
+  /** Prints the final table for good, with `below` under it. */
   const keep = (below: string[]): void => {
     if (view.started || view.uploads.size > 0) {
-      // Nothing is folded any more: the window can be scrolled.
+      // Nothing is folded: the window can be scrolled.
       const last = [...tableLines(view, { ...surface(), rows: Number.POSITIVE_INFINITY }), ...below];
       terminal.write(rewind() + last.map((line) => `${line}\n`).join(''));
     }
     drawn = [];
     view = emptyView;
-    rest();
+    stopTimer();
   };
 
-  const rest = (): void => {
+  const stopTimer = (): void => {
     if (timer === undefined) return;
     clearInterval(timer);
     timer = undefined;
     terminal.write(SHOW);
   };
 
-  /** What scrolls away above the table, in one line. */
-  const spoken = (event: PublisherEvent): string | undefined => {
+  /** The line that an event prints above the table. */
+  const lineAbove = (event: PublisherEvent): string | undefined => {
     if (event.type === 'wave' || event.type === 'waiting') return waveText(event);
     if (event.type !== 'note') return undefined;
     return `${event.level === 'warning' ? paint('warn', 'warning: ') : ''}${oneLine(event.text)}`;
@@ -82,11 +82,11 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
 
   return {
     event(event: PublisherEvent) {
-      // A pause is told by the command's own answer.
+      // The answer of the command has the pause.
       if (closed || event.type === 'pause') return;
-      const said = spoken(event);
-      if (said !== undefined) {
-        terminal.write(`${rewind()}${said}\n`);
+      const line = lineAbove(event);
+      if (line !== undefined) {
+        terminal.write(`${rewind()}${line}\n`);
         drawn = [];
         if (timer !== undefined) draw(tableLines(view, surface()));
         return;
@@ -95,7 +95,7 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
       const first = view.started === undefined && view.uploads.size === 0;
       view = applyEvent(view, event);
       if (event.type === 'settled') keep(outcomeLines(view, surface()));
-      // The others wait for the next tick: a thousand reports a second are ten drawings.
+      // Other events are drawn at the next tick, so that a thousand reports a second are ten drawings.
       else if (first) draw(tableLines(view, surface()));
     },
     close() {

@@ -3,13 +3,13 @@ import type { PlanAnswer } from '../commands/plan.ts';
 import type { Page } from './page.ts';
 import { aligned, oneLine } from './text.ts';
 
-/** The waves of a plan, with what each instance runs now. */
+/** The waves of a plan, and the version that each instance runs now. */
 export function planTable(answer: PlanAnswer, page: Page): string[] {
   const { service, version, previous, env, waves } = answer;
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
   const of = waves.length;
   return [
-    page.paint('strong', `${service} ${change} in ${env}: a plan, nothing was changed`),
+    page.paint('strong', `${service} ${change} in ${env}: plan only, nothing was changed`),
     ...waves.flatMap((wave, i) => [
       '',
       page.paint('strong', waveText(wave, i + 1, of)),
@@ -43,16 +43,17 @@ function waveText(wave: PlanAnswer['waves'][number], number: number, of: number)
 
 function rulesText({ strategy, maxFailures, onFailure, previous, waves }: PlanAnswer): string {
   const rules: string[] = [];
-  if (waves.every((wave) => wave.instances.length === 0)) rules.push('no instance is there');
+  if (waves.every((wave) => wave.instances.length === 0)) rules.push('no known instance');
   if (strategy.name === 'rolling') {
-    rules.push('all prepare first');
-    if (strategy.gate === 'person') rules.push('a person confirms');
+    rules.push('all instances prepare first');
+    if (strategy.gate === 'person') rules.push('waits for confirmation');
     if (strategy.gate === 'time')
-      rules.push(`goes on by itself after ${formatMs(strategy.autoConfirmMs ?? 0)}`);
+      rules.push(`continues by itself after ${formatMs(strategy.autoConfirmMs ?? 0)}`);
     if (strategy.pauseBetweenMs > 0) rules.push(`${formatMs(strategy.pauseBetweenMs)} between waves`);
   }
-  const back =
-    previous === null ? 'there is nothing to go back to' : `those that switched go back to ${previous}`;
-  rules.push(`at more than ${maxFailures} failures ${onFailure === 'stop' ? 'it stops' : back}`);
+  const rollback =
+    previous === null ? 'there is no version to roll back to' : `switched instances roll back to ${previous}`;
+  const consequence = onFailure === 'stop' ? 'it stops, switched instances stay' : rollback;
+  rules.push(`at more than ${maxFailures} failures ${consequence}`);
   return rules.join('; ');
 }

@@ -17,7 +17,7 @@ export function pushLines({ manifest, changed, env }: PushAnswer): string[] {
   const { service, version, pushedBy, pushedAt, artifacts } = manifest;
   if (!changed) {
     return [
-      `${service} ${version} is there already, same bytes, pushed by ${oneLine(pushedBy)} at ${pushedAt}: nothing to do`,
+      `${service} ${version} is already pushed with the same sha256, by ${oneLine(pushedBy)} at ${pushedAt}: nothing to do`,
     ];
   }
   return [

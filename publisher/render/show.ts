@@ -12,14 +12,14 @@ import type { Page } from './page.ts';
 import { styleOf } from './state-style.ts';
 import { aligned, bytesText, localTime, oneLine, type Span } from './text.ts';
 
-/** All that is known of one deployment: who, when, from where, why, in which waves, how it went. Pure. */
+/** One deployment: who, when, from where, why, its waves, its instances and its failures. Pure. */
 
 export function showTable(answer: ShowAnswer, page: Page): string[] {
   const { deployment, reports } = answer;
   const { glyph, tone } = OUTCOMES[deployment.status];
   const took = deployment.tookMs ? ` in ${formatMs(deployment.tookMs)}` : '';
-  const told = factsOf(answer).filter(([, value]) => value !== undefined);
-  const rows = told.map(([name, value]) => [
+  const facts = factsOf(answer).filter(([, value]) => value !== undefined);
+  const rows = facts.map(([name, value]) => [
     { text: name, tone: 'dim' as const },
     { text: oneLine(value ?? '') },
   ]);
@@ -70,8 +70,9 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
 function strategyText({ strategy, rolling, policy }: PastDeployment): string | undefined {
   if (strategy === undefined) return undefined;
   const parts: string[] = [strategy];
-  if (rolling?.gate === 'person') parts.push('a person confirms');
-  if (rolling?.gate === 'time') parts.push(`goes on by itself after ${formatMs(rolling.autoConfirmMs ?? 0)}`);
+  if (rolling?.gate === 'person') parts.push('waits for confirmation');
+  if (rolling?.gate === 'time')
+    parts.push(`continues by itself after ${formatMs(rolling.autoConfirmMs ?? 0)}`);
   if (rolling && rolling.pauseBetweenMs > 0) parts.push(`${formatMs(rolling.pauseBetweenMs)} between waves`);
   if (policy) {
     parts.push(
@@ -88,13 +89,14 @@ function confirmedText(
   rolling: Rolling | undefined,
   { confirm }: ShowAnswer['decisions'],
 ): string | undefined {
-  const went = rolling?.confirmed;
-  if (went?.by === 'time') return `by itself at ${localTime(Date.parse(went.at))}, as nothing had failed`;
+  const confirmed = rolling?.confirmed;
+  if (confirmed?.by === 'time')
+    return `by itself at ${localTime(Date.parse(confirmed.at))}, as nothing had failed`;
   if (confirm) return decisionText(confirm);
-  return went && decisionText(went);
+  return confirmed && decisionText(confirmed);
 }
 
-/** At its gate, as the record has it; whether anybody drives it, `watch` says. */
+/** What it waits for by the record; only `watch` shows whether a publisher drives it. */
 function waitingFor(
   { deployment, env, status, rolling }: PastDeployment,
   { confirm, cancel }: ShowAnswer['decisions'],
@@ -102,7 +104,7 @@ function waitingFor(
   if (rolling?.awaitingSince === undefined || rolling.confirmed || confirm || cancel) return undefined;
   if (status !== 'announced' && status !== 'timed-out') return undefined;
   const until = localTime(Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0));
-  const whom = rolling.gate === 'time' ? `a person, until ${until} if nothing fails` : 'a person';
+  const whom = rolling.gate === 'time' ? `confirmation, until ${until} if nothing fails` : 'confirmation';
   return `for ${whom}: trigger-deploy confirm ${deployment} --env ${env}`;
 }
 
@@ -110,7 +112,7 @@ function waitedText({ line }: PastDeployment): string | undefined {
   if (line === undefined) return undefined;
   const { jumped, overtook = [] } = line;
   const past = overtook.length > 0 ? `, past ${overtook.join(', ')}` : '';
-  return `${formatMs(line.waitedMs)} in the line${jumped === undefined ? '' : `, at its front${past}: ${jumped}`}`;
+  return `${formatMs(line.waitedMs)} in the queue${jumped === undefined ? '' : `, at the front${past}: ${jumped}`}`;
 }
 
 function pausedText({ despitePause: pause }: PastDeployment): string | undefined {
@@ -132,13 +134,13 @@ function waves({ rolling }: PastDeployment, page: Page): string[] {
   const rows = rolling.waves.map((wave, i): Span[] => [
     { text: `wave ${i + 1}` },
     { text: wave.kind },
-    { text: wave.announcedAt === undefined ? 'not begun' : localTime(Date.parse(wave.announcedAt)) },
+    { text: wave.announcedAt === undefined ? 'not started' : localTime(Date.parse(wave.announcedAt)) },
     { text: waveTook(wave), tone: wave.announcedAt && !wave.passedAt ? 'warn' : undefined },
     { text: instancesText(wave.instances), tone: 'dim' },
   ]);
   const over = [
-    rolling.failed.length > 0 ? `  failed, within what was allowed: ${instancesText(rolling.failed)}` : '',
-    rolling.missing.length > 0 ? `  missing, within what was allowed: ${instancesText(rolling.missing)}` : '',
+    rolling.failed.length > 0 ? `  failed, within --max-failures: ${instancesText(rolling.failed)}` : '',
+    rolling.missing.length > 0 ? `  missing, within --allow-missing: ${instancesText(rolling.missing)}` : '',
   ].filter(Boolean);
   return ['', ...aligned([...prepared, ...rows], page), ...over];
 }
@@ -169,7 +171,9 @@ function instances(answer: ShowAnswer, page: Page): string[] {
     }),
     page,
   );
-  const missing = silentOf(answer).map((instance) => page.paint('bad', `  ${instance}  ? silent: no report`));
+  const missing = silentOf(answer).map((instance) =>
+    page.paint('bad', `  ${instance}  ? silent: never answered`),
+  );
   return [...table, ...missing];
 }
 
@@ -180,7 +184,7 @@ function silentOf({ deployment, reports, instance: only }: ShowAnswer): string[]
   return asked.filter((instance) => !reported.has(instance));
 }
 
-/** How long each step took on each instance; only the steps that any of them took. */
+/** The time of each step on each instance; a step that no instance took is left out. */
 function timings(reports: readonly Report[], page: Page): string[] {
   const steps = STEPS.filter((step) => reports.some((report) => report.timings[step] !== undefined));
   if (steps.length === 0) return [];
@@ -203,24 +207,24 @@ export function showLines(answer: ShowAnswer): string[] {
   const build = from.build ? ` build ${oneLine(from.build)}` : '';
   const promoted = deployment.promotedFrom ? ` from ${deployment.promotedFrom}` : '';
   const reason = deployment.reason ? ` (${oneLine(deployment.reason)})` : '';
-  const said = Object.entries(decisions).flatMap(([kind, one]) =>
+  const decided = Object.entries(decisions).flatMap(([kind, one]) =>
     one
       ? [
           `${one.at} ${service} ${id} ${kind} by ${oneLine(one.by)}${one.reason ? `: ${oneLine(one.reason)}` : ''}`,
         ]
       : [],
   );
-  const went = rolling?.waves.map((wave, i) => {
+  const waveLines = rolling?.waves.map((wave, i) => {
     const took = wave.passedAt === undefined ? waveTook(wave) : `passed in ${waveTook(wave)}`;
-    const when = wave.announcedAt ?? 'not begun';
+    const when = wave.announcedAt ?? 'not started';
     return `${when} ${service} ${id} wave ${i + 1} of ${rolling.waves.length} ${wave.kind} ${wave.instances.join(' ')} ${took}`.trimEnd();
   });
   const waiting = waitingFor(deployment, decisions);
   return [
     `${announcedAt} ${service} ${id} ${deployment.action} ${changeText(deployment)} ${status}${promoted} by ${fromText(deployment)}${build}${reason}${outcome}`,
-    ...said,
+    ...decided,
     ...(waiting === undefined ? [] : [`${rolling?.awaitingSince} ${service} ${id} waiting ${waiting}`]),
-    ...(went ?? []),
+    ...(waveLines ?? []),
     ...reports.map((report) => {
       const unfinished = isEnding(report.state) ? '' : ' not ended';
       return `${report.at} ${reportText(report)}${unfinished}`;

@@ -3,7 +3,7 @@ import type { ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Page } from './page.ts';
 import { aligned, lineOf, oneLine, type Span, type Tone } from './text.ts';
 
-/** What runs where, side by side: a row per service, a column per environment. Pure. */
+/** Every environment side by side: a row per service, a column per environment. Pure. */
 
 export function statusAllTable({ environments }: StatusAllAnswer, page: Page): string[] {
   const reached = environments.filter((one) => one.trouble === undefined);
@@ -13,11 +13,11 @@ export function statusAllTable({ environments }: StatusAllAnswer, page: Page): s
     ...reached.map((one) => cellOf(one.services.find(({ service }) => service === name))),
   ]);
   const table =
-    rows.length > 0 ? aligned([head, ...rows], { ...page, indent: 0 }) : ['nothing was deployed yet'];
-  const lost = environments.flatMap(({ env, trouble }) =>
+    rows.length > 0 ? aligned([head, ...rows], { ...page, indent: 0 }) : ['nothing is deployed yet'];
+  const unreachable = environments.flatMap(({ env, trouble }) =>
     trouble ? [`${env} cannot be reached: ${oneLine(trouble.message)}`] : [],
   );
-  const below = lost.map((text) => lineOf([{ text, tone: 'bad' }], page.columns, page.paint));
+  const below = unreachable.map((text) => lineOf([{ text, tone: 'bad' }], page.columns, page.paint));
   return [...table, ...(below.length > 0 ? ['', ...below] : [])];
 }
 
@@ -29,13 +29,13 @@ export function statusAllLines({ environments }: StatusAllAnswer): string[] {
       return found ? [`${name} ${env} ${cellOf(found).text}`] : [];
     }),
   );
-  const lost = environments.flatMap(({ env, trouble }) =>
+  const unreachable = environments.flatMap(({ env, trouble }) =>
     trouble ? [`${env} unreachable ${trouble.code}: ${oneLine(trouble.message)}`] : [],
   );
-  return [...lines, ...lost];
+  return [...lines, ...unreachable];
 }
 
-/** The same for a program: what `status` says of each, and who cannot be reached. */
+/** As JSON objects: the status of each service, and the environments that cannot be reached. */
 export function statusAllJson({ environments, at }: StatusAllAnswer): object[] {
   const time = new Date(at).toISOString();
   return environments.flatMap(({ env, services, trouble }): object[] => {
@@ -54,7 +54,7 @@ function cellOf(status: ServiceStatus | undefined): Span {
   const { desired, trouble, pause, instances } = status;
   const many = instances.length;
   const on = instances.filter((one) => one.version === desired?.version).length;
-  const fleet = many === 0 ? 'no instance' : desired ? `${on} of ${many}` : `${many} there`;
+  const fleet = many === 0 ? 'no instance' : desired ? `${on} of ${many}` : `${many} known`;
   const wanted = trouble === undefined ? (desired?.version ?? 'none desired') : 'unreadable';
   const counted: [string, number, Tone][] = [
     ['DRIFT', instances.filter((one) => one.drift).length, 'warn'],

@@ -7,10 +7,10 @@ import { ago, aligned, oneLine, plain, type Span } from './text.ts';
 /** The instances of each service, as a table for a terminal or a line each for a pipe. Pure. */
 
 export function statusTable(answer: StatusAnswer, page: Page): string[] {
-  if (answer.services.length === 0) return [`nothing was deployed in ${answer.env} yet`];
+  if (answer.services.length === 0) return [`nothing is deployed in ${answer.env} yet`];
   return answer.services.flatMap((service, i) => {
     const rows = service.instances.map((one) => statusCells(one, answer.at));
-    const lines = rows.length > 0 ? aligned(rows, page) : ['  no instance is known'];
+    const lines = rows.length > 0 ? aligned(rows, page) : ['  no known instance'];
     const heading = page.paint(
       'strong',
       `${service.service} in ${answer.env} · ${desiredText(service, answer.at)}`,
@@ -22,7 +22,7 @@ export function statusTable(answer: StatusAnswer, page: Page): string[] {
 function desiredText({ desired, trouble, pause: paused }: ServiceStatus, now: number): string {
   const pause = paused ? ` · PAUSED by ${oneLine(paused.by)}: ${oneLine(paused.reason)}` : '';
   if (trouble !== undefined) return `the desired state cannot be read: ${oneLine(trouble)}${pause}`;
-  if (!desired) return `no version is desired yet${pause}`;
+  if (!desired) return `no desired version yet${pause}`;
   const since = ago(Date.parse(desired.changedAt), now);
   return `desired ${desired.version} since ${since} by ${oneLine(desired.changedBy)}${pause}`;
 }
@@ -75,7 +75,7 @@ export function statusLines(answer: StatusAnswer): string[] {
     const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
     const paused = pause ? 'PAUSED' : '';
     if (instances.length === 0) {
-      return [[`${service} no instance is known, desired ${wanted}`, paused].filter(Boolean).join(' ')];
+      return [[`${service} no known instance, desired ${wanted}`, paused].filter(Boolean).join(' ')];
     }
     return instances.map((one) => {
       const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;

@@ -1,16 +1,16 @@
 import { cleanLine, cleanTail } from '../../shared/report.ts';
 
-/** Text for people: made safe, measured, cut and coloured. Everything here is pure. */
+/** Text for a terminal: made safe, measured, cut and coloured. Pure. */
 
 export type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'dim' | 'strong';
 
-/** A piece of a line; its tone counts for nothing where there are no colours. */
+/** A piece of a line; without colours its tone has no effect. */
 export interface Span {
   text: string;
   tone?: Tone | undefined;
 }
 
-/** Paints a text, or gives it back as it is. */
+/** Colours a text, or returns it unchanged. */
 export type Paint = (tone: Tone | undefined, text: string) => string;
 
 const SGR: Record<Tone, string> = {
@@ -31,7 +31,7 @@ export const plain: Paint = (_tone, text) => text;
  */
 export const oneLine = cleanLine;
 
-/** The lines of a log tail, safe to print; empty ones at its ends left out. */
+/** The lines of a log tail, safe to print, without empty lines at its start and end. */
 export function tailLines(text: string): string[] {
   const lines = cleanTail(text).replaceAll('\t', '    ').split('\n');
   const trimmed = lines.map((line) => line.trimEnd());
@@ -40,7 +40,7 @@ export function tailLines(text: string): string[] {
   return first === -1 ? [] : trimmed.slice(first, last + 1);
 }
 
-/** Characters that a terminal shows two columns wide (East Asian Wide, emoji). */
+/** Characters that a terminal shows two columns wide: East Asian Wide, emoji. */
 const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
 const COMBINING = /^[\p{Mn}\p{Me}\p{Cf}]/u;
@@ -54,7 +54,7 @@ export function width(text: string): number {
   return columns;
 }
 
-/** `text` in `columns` at most, an ellipsis where it was cut. */
+/** `text` in at most `columns`, with an ellipsis where it was cut. */
 function shorten(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let kept = '';
@@ -67,7 +67,7 @@ function shorten(text: string, columns: number): string {
   return columns < 1 ? '' : `${kept}…`;
 }
 
-/** The spans side by side, cut at `columns`, without blanks at the end. */
+/** The spans side by side, cut at `columns`, without trailing blanks. */
 export function lineOf(spans: readonly Span[], columns: number, paint: Paint): string {
   const lastShown = spans.findLastIndex((span) => span.text.trim() !== '');
   let left = columns;
@@ -120,7 +120,7 @@ export function clockText(ms: number): string {
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
 
-/** `23.1 MB`, decimal units as `ls --si` and every cloud's bill. */
+/** `23.1 MB`, in decimal units. */
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   const units = ['kB', 'MB', 'GB', 'TB'];
@@ -133,13 +133,13 @@ export function bytesText(bytes: number): string {
   return `${value.toFixed(1)} ${units[unit]}`;
 }
 
-/** `2026-11-21 08:14:02` where this machine is. */
+/** `2026-11-21 08:14:02` in local time. */
 export function localTime(at: number): string {
   const date = new Date(at);
   return `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())} ${timeOfDay(at).slice(0, 8)}`;
 }
 
-/** `08:14:02.113` where this machine is. */
+/** `08:14:02.113` in local time. */
 export function timeOfDay(at: number): string {
   const date = new Date(at);
   const hms = [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(':');

@@ -1,20 +1,21 @@
 import { formatMs } from '../../shared/retry.ts';
 import type { PublisherEvent } from '../events.ts';
+import { instancesText } from './failure-text.ts';
 
-type Stage = Extract<PublisherEvent, { type: 'wave' | 'waiting' }>;
+type WaveEvent = Extract<PublisherEvent, { type: 'wave' | 'waiting' }>;
 
-/** `wave 2 of 5, batch of 4: i-a, i-b, i-c, i-d`; what a rollout waits for, and how it goes on. */
-export function waveText(event: Stage): string {
+/** `wave 2 of 5, batch of 4: i-a, i-b, i-c, i-d`; or what a rollout waits for, and the command that continues it. */
+export function waveText(event: WaveEvent): string {
   if (event.type === 'wave') {
     const { wave, of, kind, instances } = event;
     const size = kind === 'canary' ? 'canary' : `batch of ${instances.length}`;
-    return `wave ${wave} of ${of}, ${size}: ${instances.join(', ')}`;
+    return `wave ${wave} of ${of}, ${size}: ${instancesText(instances)}`;
   }
   const { after, until, command, at } = event;
-  const where = after === 0 ? 'all stand prepared, nobody has switched' : 'the canary has switched';
+  const where = after === 0 ? 'all instances are prepared, none has switched' : 'the canary has switched';
   const whom =
     until === undefined
-      ? 'waiting for a person'
-      : `going on in ${formatMs(Math.max(0, until - at))} if nothing fails`;
+      ? 'waiting for confirmation'
+      : `continues in ${formatMs(Math.max(0, until - at))} if nothing fails; to continue now`;
   return `${where}; ${whom}: ${command}`;
 }

@@ -10,21 +10,21 @@ import type { Session } from '../session.ts';
 export interface ServiceStatus {
   service: string;
   desired: Desired | undefined;
-  /** Why the desired state cannot be read: that is not the same as none. */
+  /** Why the desired state cannot be read; `desired` is then undefined though there may be one. */
   trouble: string | undefined;
-  /** What keeps it from being changed. */
+  /** The pause of the service or of the environment. */
   pause: Pause | undefined;
   instances: InstanceStatus[];
 }
 
 export interface InstanceStatus extends InstanceRecord {
-  /** Whether it answered the roll call just now; else this is what it said last. */
+  /** Whether it answered the roll call; if not, the rest is its last recorded state. */
   answered: boolean;
-  /** Whether it runs another version than it should. */
+  /** Whether it runs another version than the desired one. */
   drift: boolean;
 }
 
-/** How long a look waits for answers, ms. */
+/** How long the roll call waits for answers, ms. */
 const WAIT_MS = 1000;
 const READS = 8;
 
@@ -42,7 +42,7 @@ export async function fleetStatus(session: Session, service?: string): Promise<S
     ...(await desiredOf(session, name)),
   }));
   const known = new Set(recorded.flatMap(({ records }) => records.map((record) => record.instance)));
-  const answers = await ask(session, service, [...known]);
+  const answers = await answersOf(session, service, [...known]);
   const answered = answers
     .flatMap((answer) => answer.services)
     .filter((one) => service === undefined || one.service === service);
@@ -74,20 +74,20 @@ async function desiredOf(
   }
 }
 
-/** Whoever looks without a key to verify with sees the rest. */
+/** Without a key to verify with, the pause is left out with a warning; the rest is shown. */
 async function pauseOf(session: Session, service: string): Promise<Pause | undefined> {
   try {
     return await session.record.pauses.of(service);
   } catch (error) {
     if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
-    const text = `whether ${service} is paused is not known: ${error.message}`;
+    const text = `cannot read whether ${service} is paused: ${error.message}`;
     note(session, text, 'warning');
     return undefined;
   }
 }
 
-/** Whoever may look but not publish still sees what the record holds. */
-async function ask(
+/** Without the permission to publish, the record alone is shown, with a warning. */
+async function answersOf(
   session: Session,
   service: string | undefined,
   known: readonly string[],
@@ -96,13 +96,13 @@ async function ask(
     return await rollCall(session, { service, known, waitMs: WAIT_MS });
   } catch (error) {
     if (session.signal.aborted || isCode(error, 'AWS_UNREACHABLE', 'INTERNAL')) throw error;
-    const text = `nobody was asked, this is what the record holds: ${messageOf(error)}`;
+    const text = `roll call failed; showing the last recorded state: ${messageOf(error)}`;
     note(session, text, 'warning');
     return [];
   }
 }
 
-/** Pure: an answer counts more than the record; both are judged by the version that should run. */
+/** Pure: an answer replaces the record of the same instance; drift is relative to the version `wanted`. */
 function merge(
   records: readonly InstanceRecord[],
   answers: readonly InstanceRecord[],

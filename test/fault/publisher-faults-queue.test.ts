@@ -40,7 +40,7 @@ test('a publisher behind one that was killed deploys, but not before that one is
   const first = startPublisher(fleet, [NAME, '1.1.0', '--strategy', 'rolling', '--confirm'], {
     who: 'first',
   });
-  await first.line(says('waiting for a person'));
+  await first.line(says('waiting for confirmation'));
   const killed = startPublisher(fleet, [NAME, '1.2.0', '--queue'], { who: 'killed' });
   await killed.line(says('place 1 of 1 in the queue for payments; locked by jenkins first#7'));
   const next = startPublisher(fleet, [NAME, '1.3.0', '--queue'], { who: 'next' });

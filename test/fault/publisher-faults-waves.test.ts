@@ -204,7 +204,7 @@ test('in mid-rollout a canary’s restarted agent stays on the new version, and 
   const { name } = at[0] as Service;
   await setup.pushed(name, '1.3.0');
   const deploying = startPublisher(fleet, [name, '1.3.0', ...GATE]);
-  await deploying.line((line) => line.includes('waiting for a person'));
+  await deploying.line((line) => line.includes('waiting for confirmation'));
   const [canaryId] = recordOf(name)?.rolling?.waves[0]?.instances ?? [];
   const canary = at.find(({ instance }) => instance.id === canaryId) as Service;
   const before = await ask(canary);

@@ -106,7 +106,7 @@ test('--confirm waits, and goes on when somebody confirms from another machine',
   const id = await idOf(deploying);
   await deploying.line((line) => line.includes('"type":"waiting"'));
   expect((await versions()).filter((version) => version === '1.3.0')).toHaveLength(1);
-  const told = await webhook.text((text) => text.includes('waits for a person'));
+  const told = await webhook.text((text) => text.includes('waits for confirmation'));
   expect(told).toContain(`trigger-deploy confirm ${id} --env dev`);
 
   const elsewhere = join(fleet.dir, 'elsewhere');
@@ -171,7 +171,7 @@ test('people were told of all of it in its order, and the address of the webhook
     'payments 1.1.0 → 1.3.0 in dev succeeded',
     ...['payments 1.3.0 in dev (restart) started', 'payments 1.3.0 in dev (restart) succeeded'],
     'payments 1.3.0 → 1.1.0 in dev started',
-    ...['payments in dev ⏸ paused', 'payments in dev ▶ no longer paused'],
+    ...['payments in dev ⏸ paused', 'payments in dev ▶ unpaused'],
     'payments 1.3.0 → 1.1.0 in dev succeeded',
   ]);
   for (const key of fleet.cloud.objects(BUCKET, 'state/')) {

@@ -98,6 +98,7 @@ describe('a right command line', () => {
       ...{ failed: true, since: 7 * 86_400_000 },
     });
     expect(await parse(`show ${ID.toLowerCase()}`)).toMatchObject({ verb: 'show', deployment: ID });
+    expect(await parse(`show ${ID} --instance i-1`)).toMatchObject({ deployment: ID, instance: 'i-1' });
     expect(await parse(`watch ${ID} --timeout 1h`)).toMatchObject({ verb: 'watch', timeout: 3_600_000 });
     expect(await parse('rollback payments')).toMatchObject({ verb: 'rollback', service: 'payments' });
     expect(await parse('keygen --out keys')).toMatchObject({ verb: 'keygen', out: 'keys', name: 'ci' });

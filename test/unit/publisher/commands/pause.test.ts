@@ -43,7 +43,7 @@ describe('a pause', () => {
     expect(answer).toMatchObject({ changed: true, told: ['payments'] });
     expect(pauseLines(answer)).toEqual([
       'payments in dev is paused: incident 4711',
-      '  agents told: payments',
+      '  agents notified: payments',
     ]);
     const before = record();
     for (const work of [

@@ -62,7 +62,7 @@ const look = async (environments: string[], change: object = {}) =>
   });
 
 describe('status --all', { timeout: 20_000 }, () => {
-  it('shows what runs where, side by side, and names what cannot be reached', async () => {
+  it('shows each service in each environment, and the environments that cannot be reached', async () => {
     await dev.agent('i-1', undefined, '1.4.3');
     await desire(dev, 'payments', '1.4.3');
     put(dev, 'edge-proxy', 'i-1', '2.0.0');
@@ -98,7 +98,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     ]);
   });
 
-  it('of one service leaves out the others, and an environment without it is no trouble', async () => {
+  it('of one service leaves out the others; an environment without it is no error', async () => {
     put(dev, 'edge-proxy', 'i-1', '2.0.0');
     put(stg, 'payments', 'i-2', '1.4.2');
     const answer = await look(['dev', 'stg'], { service: 'payments' });
@@ -112,7 +112,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     });
   });
 
-  it('waits for no environment that does not answer', async () => {
+  it('shows an environment that does not answer in time as unreachable', async () => {
     put(dev, 'payments', 'i-1', '1.4.3');
     const answer = await look(['slow', 'dev'], { timeoutMs: 3000 });
     expect(statusAllLines(answer)).toEqual([
@@ -121,8 +121,8 @@ describe('status --all', { timeout: 20_000 }, () => {
     ]);
   });
 
-  it('is refused with the reason when none can be reached', async () => {
+  it('throws the first error when no environment can be reached', async () => {
     await expect(look(['prd'])).rejects.toBe(lost);
-    expect(statusAllTable(await look([]), page)).toEqual(['nothing was deployed yet']);
+    expect(statusAllTable(await look([]), page)).toEqual(['nothing is deployed yet']);
   });
 });

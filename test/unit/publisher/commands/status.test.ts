@@ -34,7 +34,7 @@ async function deployed(version: string) {
 }
 
 describe('status', () => {
-  it('asks the fleet, and shows who did not answer as it was last seen', async () => {
+  it('asks the fleet; an instance that does not answer is shown as last recorded', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
     await deployed('1.0.0');
     putInstance('i-2', '0.9.0', { pinned: true, active: false, zone: 'eu-west-1b', state: 'rolled-back' });
@@ -65,15 +65,15 @@ describe('status', () => {
     expect(stage.cloud.queues().filter((name) => name.includes('-reply-'))).toEqual([]);
   });
 
-  it('of everything names every service of the environment', async () => {
+  it('without a service shows every service of the environment', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
     const answer = await status(await stage.open(), {});
     expect(answer.services.map((one) => [one.service, one.instances.length])).toEqual([['payments', 1]]);
-    expect(statusTable(answer, page)[0]).toBe('payments in dev · no version is desired yet');
-    expect(statusTable({ ...answer, services: [] }, page)).toEqual(['nothing was deployed in dev yet']);
+    expect(statusTable(answer, page)[0]).toBe('payments in dev · no desired version yet');
+    expect(statusTable({ ...answer, services: [] }, page)).toEqual(['nothing is deployed in dev yet']);
   });
 
-  it('never takes a desired state that cannot be read for none', async () => {
+  it('shows an unreadable desired state as unreadable, not as none', async () => {
     putInstance('i-1', '1.0.0');
     stage.cloud.putObject(stage.bucket, keys.desired('dev', 'payments'), 'forged.by.someone');
     const answer = await status(await stage.open(), { service: 'payments' });
@@ -81,16 +81,16 @@ describe('status', () => {
     expect(statusLines(answer)[0]).toContain('desired unreadable');
   });
 
-  it('still shows the record to whoever may look but not ask', async () => {
+  it('shows the record where the roll call is not allowed', async () => {
     putInstance('i-1', '1.0.0');
     const session = await stage.open();
     const env = { ...session.env, topic: `${session.env.topic}gone` };
     const answer = await status({ ...session, env }, { service: 'payments' });
     expect(answer.services[0]?.instances).toMatchObject([{ instance: 'i-1', answered: false }]);
-    expect(notes(session.events).join()).toContain('nobody was asked, this is what the record holds');
+    expect(notes(session.events).join()).toContain('roll call failed; showing the last recorded state');
   });
 
-  it('of a service nobody knows is refused with those there are', async () => {
+  it('refuses an unknown service and names the known ones', async () => {
     putInstance('i-1', '1.0.0');
     await expect(status(await stage.open(), { service: 'paymnets' })).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
@@ -101,7 +101,7 @@ describe('status', () => {
 });
 
 describe('history and show', () => {
-  it('tell who deployed what, when, why, and how each instance fared', async () => {
+  it('have who deployed what, when, why, and the result of each instance', async () => {
     await stage.agent('i-1', (order) =>
       order.version === '1.1.0'
         ? ['accepted', { state: 'rolled-back', code: 'CHECK_FAILED' }]
@@ -132,7 +132,7 @@ describe('history and show', () => {
     const later = await stage.open();
     const nextDay = { ...later.clock, now: () => Date.now() + 86_400_000 };
     const none = await history({ ...later, clock: nextDay }, young);
-    expect(historyTable(none, page)).toEqual(['no such deployment of payments in dev']);
+    expect(historyTable(none, page)).toEqual(['no matching deployment of payments in dev']);
 
     const id = past.deployments[0]?.deployment ?? '';
     const one = await show(await stage.open(), { deployment: id });
@@ -141,9 +141,17 @@ describe('history and show', () => {
     expect(lines.find((line) => line.startsWith('  reason'))).toMatch(/a reason$/);
     expect(lines).toContain('  i-1 rolled-back: CHECK_FAILED: CHECK_FAILED happened');
     expect(showLines(one).join('\n')).toMatch(/ payments i-1 rolled-back 1\.1\.0 .*CHECK_FAILED happened/);
+
+    const ofOne = await show(await stage.open(), { deployment: id, instance: 'i-1' });
+    expect(ofOne.reports).toEqual(one.reports);
+    await expect(show(await stage.open(), { deployment: id, instance: 'i-9' })).rejects.toMatchObject({
+      code: 'INSTANCE_NOT_FOUND',
+      message: `${id} has no instance i-9`,
+      hint: `trigger-deploy show ${id} --env dev lists its instances`,
+    });
   });
 
-  it('of what is not there is refused', async () => {
+  it('refuse a deployment, or a service, that does not exist', async () => {
     const id = '01JDB2Q0V7M3N8T5R9XKZC4W6H';
     await expect(show(await stage.open(), { deployment: id })).rejects.toMatchObject({
       code: 'DEPLOYMENT_NOT_FOUND',

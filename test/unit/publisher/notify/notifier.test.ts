@@ -55,7 +55,7 @@ async function tapped(name: string): Promise<string> {
 }
 const published = () => stage.cloud.messages('deploy-events').map((text) => notice.parse(JSON.parse(text)));
 
-/** A session whose events are told, as `main.ts` wires it. */
+/** A session whose events go to a notifier, as `main.ts` wires it. */
 async function withNotifier(
   notify: Notify,
   variables = {},
@@ -70,7 +70,7 @@ async function withNotifier(
   return { session: { ...base, emit }, notifier };
 }
 
-/** Runs a command and what is told of it to the end: what could not be told. */
+/** Runs a command, and its notifier to the end; returns what was not sent. */
 async function notified(notify: Notify, work: (session: Session) => Promise<unknown>, variables = {}) {
   const { session, notifier } = await withNotifier(notify, variables);
   const thrown = await work(session).then(
@@ -93,8 +93,8 @@ const openWebhook = async (answer?: Answer) => {
 const ID = '[0-9A-HJKMNP-TV-Z]{26}';
 const texts = () => webhook.texts.map((text) => text.replaceAll(new RegExp(ID, 'g'), 'ID'));
 
-describe('people are told', () => {
-  it('of a start, a success, a failure with its reason and the way back, and programs as documented', async () => {
+describe('a notice is sent', () => {
+  it('for a start, a success and a failure with its reason, to the webhook and to the events topic', async () => {
     const notify = { ...(await openWebhook()), events };
     const { session, notifier } = await withNotifier(notify);
     const who = session.who;
@@ -116,7 +116,7 @@ describe('people are told', () => {
     expect(published()[0]).toMatchObject({ env: 'dev', by: who, reason: 'fix <!channel> & more' });
   });
 
-  it('of a rollback, a pause and its end, and of nothing that was only looked at', async () => {
+  it('for a rollback, a pause and an unpause, and not for a watch', async () => {
     const notify = await openWebhook();
     await notified(notify, (session) => deploy(session, options('1.0.0')));
     const newest = (await (await stage.open()).record.deployments.newest('payments'))?.value.deployment ?? '';
@@ -140,13 +140,13 @@ describe('people are told', () => {
         /^↺ payments 1\.0\.0 → 1\.1\.0 in dev \(rollback\) rolled back: 1 of 1 succeeded/,
       ),
       expect.stringMatching(/^payments in dev ⏸ paused by \S+: audit$/),
-      expect.stringMatching(/^payments in dev ▶ no longer paused by \S+$/),
+      expect.stringMatching(/^payments in dev ▶ unpaused by \S+$/),
       expect.stringMatching(/^all of dev ⏸ paused by \S+: quarter end$/),
-      expect.stringMatching(/^all of dev ▶ no longer paused by \S+$/),
+      expect.stringMatching(/^all of dev ▶ unpaused by \S+$/),
     ]);
   });
 
-  it('of a canary that waits, with what to type, of whoever let go of it, and of whoever resumed it', async () => {
+  it('for a canary that waits, with the command that confirms, for a publisher that exits, and for a resume', async () => {
     const notify = { ...(await openWebhook()), events };
     const gate = { name: 'rolling', canary: { count: 1 }, batch: { count: 1 }, gate: 'person' } as const;
     const strategy: Strategy = { ...gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
@@ -156,13 +156,13 @@ describe('people are told', () => {
       const from = { ...session, origin: build };
       return await deploy(from, { ...options('1.0.0'), strategy, detach: over.signal });
     });
-    const waiting = await webhook.text((text) => text.includes('waits for a person'));
+    const waiting = await webhook.text((text) => text.includes('waits for confirmation'));
     const id = new RegExp(ID).exec(waiting)?.[0] ?? '';
-    expect(waiting).toContain(`waits for a person: trigger-deploy confirm ${id} --env dev`);
+    expect(waiting).toContain(`waits for confirmation: trigger-deploy confirm ${id} --env dev`);
     over.abort();
     await deploying;
     expect(webhook.texts.at(-1)).toContain(
-      `left alone: its publisher does not follow it any more; trigger-deploy resume ${id} --env dev`,
+      `is no longer followed: its publisher exited; trigger-deploy resume ${id} --env dev`,
     );
     const again = new AbortController();
     const resuming = notified(notify, (session) =>
@@ -175,32 +175,34 @@ describe('people are told', () => {
     expect(types.map(({ type }) => type)).toEqual(['started', 'waiting', 'left', 'resumed', 'left']);
   });
 
-  it('of a deployment that somebody called off, and of one whose end another publisher found out', async () => {
+  it('for a cancelled deployment, and for one that another publisher settles', async () => {
     const notify = await openWebhook();
     const gate = { name: 'rolling', batch: { count: 1 }, gate: 'person' } as const;
     const strategy: Strategy = { ...gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
     const deploying = notified(notify, (session) => deploy(session, { ...options('1.0.0'), strategy }));
-    const waiting = await webhook.text((text) => text.includes('stands prepared and waits for a person'));
+    const waiting = await webhook.text((text) =>
+      text.includes('is prepared on all instances and waits for confirmation'),
+    );
     await cancel(await stage.open(), { deployment: new RegExp(ID).exec(waiting)?.[0] ?? '' });
     await deploying;
     expect(webhook.texts.at(-1)).toMatch(/^– payments \S+ → 1\.0\.0 in dev cancelled: .*cancelled by /);
 
     await notified(notify, (session) => deploy(session, { ...options('1.0.0'), wait: false }));
     const left = webhook.texts.at(-1) ?? '';
-    expect(left).toMatch(/^⚠ .* left alone: .*; trigger-deploy watch /);
+    expect(left).toMatch(/^⚠ .* is no longer followed: .*; trigger-deploy watch /);
     const deployment = new RegExp(ID).exec(left)?.[0] ?? '';
     await notified(notify, (session) => watch(session, { deployment, timeoutMs: 10_000, detach: never() }));
     expect(webhook.texts.at(-1)).toMatch(/^✓ payments \S+ → 1\.0\.0 in dev succeeded: /);
   });
 
-  it('of what its publisher ended with', async () => {
+  it('for a publisher that ends with an error', async () => {
     const notify = await openWebhook();
     await notified(notify, async (session) => {
       const aws = { ...session.aws, sns: failing(session) };
       await deploy({ ...session, aws }, options('1.1.0'));
     });
     expect(texts().at(-1)).toMatch(
-      /^⚠ payments .* left alone: its publisher ended: cannot publish to .*; trigger-deploy watch ID/,
+      /^⚠ payments .* is no longer followed: its publisher ended: cannot publish to .*; trigger-deploy watch ID/,
     );
   });
 });
@@ -215,21 +217,21 @@ function failing({ aws }: Session): Session['aws']['sns'] {
 describe('a webhook that', () => {
   const cases: [string, Answer, RegExp, { requests: number }][] = [
     ['answers 500', (_in, out) => void out.writeHead(500).end(), /: http 500;/, { requests: 2 }],
-    ['knows no such address', (_in, out) => void out.writeHead(404).end(), /: http 404;/, { requests: 1 }],
+    ['answers 404', (_in, out) => void out.writeHead(404).end(), /: http 404;/, { requests: 1 }],
     [
-      'asks to come again in a minute',
+      'asks for a retry in a minute',
       (_in, out) => void out.writeHead(429, { 'retry-after': '60' }).end(),
-      /: http 429, and no time is left to try again;/,
+      /: http 429; no time left to retry;/,
       { requests: 1 },
     ],
     [
-      'sends it on',
+      'redirects',
       (_in, out) => void out.writeHead(307, { location: '/elsewhere' }).end(),
       /: http 307;/,
       { requests: 1 },
     ],
     [
-      'hangs up',
+      'closes the connection',
       (incoming) => void incoming.socket.destroy(),
       /: (UND_ERR_SOCKET|ECONNRESET);/,
       { requests: 2 },
@@ -241,7 +243,7 @@ describe('a webhook that', () => {
     await paused(session);
     await unpaused(session);
     const unsent = await notifier.close();
-    expect(unsent).toMatch(/^the webhook of dev was not told of "paused"/);
+    expect(unsent).toMatch(/^the "paused" notice was not sent to the webhook of dev/);
     expect(unsent).toMatch(trouble);
     expect(unsent).not.toContain(webhook.secret);
     expect(unsent).not.toContain('127.0.0.1');
@@ -249,9 +251,9 @@ describe('a webhook that', () => {
   });
 
   it.each([
-    ['asks to come again in a second', { 'retry-after': '1' }, 1000],
-    ['does not say when to come again', {}, 300],
-  ])('%s is asked once more, and no sooner', async (_title, headers, pauseMs) => {
+    ['asks for a retry in a second', { 'retry-after': '1' }, 1000],
+    ['has no Retry-After', {}, 300],
+  ])('%s is asked once more, not earlier', async (_title, headers, pauseMs) => {
     const asked: number[] = [];
     const notify = await openWebhook((_in, out, nth) => {
       asked.push(performance.now());
@@ -265,7 +267,7 @@ describe('a webhook that', () => {
     await notified(notify, unpaused);
   });
 
-  it('never answers holds a command up for a few seconds at its end, and by nothing before', async () => {
+  it('never answers delays a command by a few seconds at its end, and not before', async () => {
     const notify = await openWebhook(() => undefined);
     const { session, notifier } = await withNotifier(notify);
     const took = async (work: () => Promise<unknown>) => {
@@ -285,23 +287,23 @@ describe('a webhook that', () => {
     const flush = await took(async () => {
       unsent = await notifier.close();
     });
-    expect(unsent).toMatch(/no answer in time|in time/);
+    expect(unsent).toMatch(/timed out|in time/);
     expect(flush).toBeLessThan(15_000);
   }, 60_000);
 
-  it('is not there is one warning', async () => {
+  it('refuses connections is one warning', async () => {
     const notify = await openWebhook();
     await webhook.close();
     const { unsent } = await notified(notify, async (session) => {
       await paused(session);
       await unpaused(session);
     });
-    expect(unsent).toMatch(/: ECONNREFUSED; the deployment is not touched by it$/);
+    expect(unsent).toMatch(/: ECONNREFUSED; the deployment is not affected$/);
   });
 });
 
 describe('the address of the webhook', () => {
-  it('may lie in a file, or in a variable', async () => {
+  it('may be in a file, or in a variable', async () => {
     await openWebhook();
     const file = join(tmpdir(), `webhook-${process.pid}`);
     await writeFile(file, `${webhook.address}\n`);
@@ -319,14 +321,14 @@ describe('the address of the webhook', () => {
     [
       { variable: 'HOOK' },
       { HOOK: 'http://hooks.example.com/S3CRET' },
-      'what the variable HOOK holds is not an https address',
+      'the variable HOOK does not hold an https address',
     ],
     [
       { variable: 'HOOK' },
       { HOOK: 'https://u:S3CRET@hooks.example.com/' },
-      'what the variable HOOK holds is not an https address',
+      'the variable HOOK does not hold an https address',
     ],
-  ])('%j that is none is one warning, and nothing of it is shown', async (place, variables, words) => {
+  ])('%j that has no valid address is one warning, without the address', async (place, variables, words) => {
     await openWebhook();
     const { unsent } = await notified(
       { webhook: place },
@@ -341,7 +343,7 @@ describe('the address of the webhook', () => {
   });
 });
 
-it('where some instances took what failed on others, of the failure and of the way back', async () => {
+it('a deployment that fails on some instances has notices for the failure and for the rollback', async () => {
   const notify = await openWebhook();
   const other = await stage.agent('i-2', undefined, '1.1.0');
   await notified(notify, (session) => deploy(session, options('1.2.0')));
@@ -354,14 +356,14 @@ it('where some instances took what failed on others, of the failure and of the w
   await other.leave();
 });
 
-it('an events topic that is not there is one warning', async () => {
+it('an events topic that does not exist is one warning', async () => {
   await openWebhook();
   const { unsent } = await notified({ events: `${events}-none` }, paused);
-  expect(unsent).toMatch(/^the events topic of dev was not told of "paused": NotFound/);
+  expect(unsent).toMatch(/^the "paused" notice was not sent to the events topic of dev: NotFound/);
   await notified({}, unpaused);
 });
 
-it('where nobody is to be told, nothing is', async () => {
+it('nothing is sent where notify is not configured', async () => {
   await openWebhook();
   const before = published().length;
   expect(await notified({}, paused)).toMatchObject({ unsent: undefined });

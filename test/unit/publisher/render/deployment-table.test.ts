@@ -97,7 +97,7 @@ describe('the table of a deployment', () => {
     const row = (change: Parameters<typeof said>[2]) =>
       tableLines(view([started([]), said(5000, 'i-1', change)]), surface())[2];
     expect(row({ state: 'succeeded', changed: false, previous: '1.4.2' })).toBe(
-      '  i-1  ✓ succeeded  1.4.2   ran already',
+      '  i-1  ✓ succeeded  1.4.2   already running',
     );
     expect(row({ state: 'failed', error: { code: 'NO_SPACE', message: 'no room' } })).toBe(
       '  i-1  ✗ failed  1.4.1   NO_SPACE: no room',

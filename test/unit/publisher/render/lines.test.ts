@@ -48,7 +48,7 @@ describe('lines', () => {
       ]),
     ).toEqual([
       '08:14:00.000 payments i-1 succeeded 1.4.2 after 1.4.1 prepare=1.10s switch=0.01s check=2.59s',
-      '08:14:00.000 payments i-2 succeeded 1.4.2 ran already',
+      '08:14:00.000 payments i-2 succeeded 1.4.2 already running',
       '08:14:00.000 payments i-3 rolled-back 1.4.2 back to none',
     ]);
   });
@@ -77,7 +77,7 @@ describe('lines', () => {
     expect(lines([started([]), note, { ...note, level: 'info' }, silent]).slice(1)).toEqual([
       '08:14:00.000 warning: a report was dropped',
       '08:14:00.000 a report was dropped',
-      '08:14:05.000 payments i-9 silent, no report',
+      '08:14:05.000 payments i-9 silent, never answered',
       '08:14:05.000 payments settled timed-out: i-9 is silent (1 silent, 4.90s) silent: i-9',
     ]);
   });
@@ -116,7 +116,9 @@ describe('lines', () => {
   it('shorten a long list of silent instances in the outcome, not in their own lines', () => {
     const silent = ['i-1', 'i-2', 'i-3', 'i-4', 'i-5', 'i-6'];
     const printed = lines([started([]), settled({ silent, counts: { silent: 6 } })]);
-    expect(printed.slice(1, 7)).toEqual(silent.map((id) => `08:14:05.000 payments ${id} silent, no report`));
+    expect(printed.slice(1, 7)).toEqual(
+      silent.map((id) => `08:14:05.000 payments ${id} silent, never answered`),
+    );
     expect(printed[7]).toMatch(/ silent: i-1, i-2, i-3 and 3 more$/);
   });
 

@@ -12,8 +12,8 @@ import {
 } from '../../../support/publisher/render-samples.ts';
 
 /**
- * What a person would see. It obeys the few sequences that the table uses, and shows a line longer than the
- * window on several rows, anew at each resize, as terminals do.
+ * A terminal. It understands the few sequences that the table uses, and wraps a line longer than the window, again at each
+ * resize, as terminals do.
  */
 class Screen {
   live = true;
@@ -65,7 +65,7 @@ afterEach(() => {
 });
 
 describe('the live table', () => {
-  it('is redrawn in place, its clock runs, and the cursor comes back', () => {
+  it('is redrawn in place with a running clock, and restores the cursor', () => {
     table.event(started(FLEET));
     expect(screen.cursorHidden).toBe(true);
     expect(screen.text).toHaveLength(7);
@@ -81,14 +81,14 @@ describe('the live table', () => {
     expect(screen.raw).toBe(before);
   });
 
-  it('draws a flood of reports a few times only', () => {
+  it('draws twice for a thousand reports in a tenth of a second', () => {
     table.event(started([]));
     for (let i = 0; i < 1000; i += 1) table.event(said(i, `i-${i}`, {}));
     vi.advanceTimersByTime(100);
     expect(screen.writes).toBe(2);
   });
 
-  it('keeps what is settled, with reasons below, and begins anew for the rollback that follows', () => {
+  it('keeps a settled deployment with the reasons below, and starts a new table for the rollback', () => {
     for (const event of [...HALFWAY, settled()]) table.event(event);
     expect(screen.text.slice(6)).toEqual([
       `  1 succeeded · 1 checking · 1 rolled-back${' '.repeat(30)}0:04`,
@@ -107,14 +107,14 @@ describe('the live table', () => {
     expect(screen.text[kept.length]).toBe(`payments 1.4.2 → 1.4.1 in dev · rollback · ${ID}`);
   });
 
-  it('lets notes scroll away above it', () => {
+  it('prints notes above itself', () => {
     table.event(started(FLEET));
     const drawn = screen.text;
     table.event({ type: 'note', at: START, level: 'warning', text: 'a report\nwas dropped' });
     expect(screen.text).toEqual(['warning: a report was dropped', ...drawn]);
   });
 
-  it('leaves no remains when the window gets narrower, nor when it gets lower', () => {
+  it('leaves no old lines when the window gets narrower or lower', () => {
     screen.columns = 120;
     for (const event of HALFWAY) table.event(event);
     vi.advanceTimersByTime(100);
@@ -129,7 +129,7 @@ describe('the live table', () => {
     expect(screen.text.filter((line) => line.includes('i-0a1b2c3d'))).toHaveLength(1);
   });
 
-  it('writes only what is final where the cursor cannot be moved', () => {
+  it('writes only the final table where the cursor cannot be moved', () => {
     screen.live = false;
     table.event(started(FLEET));
     for (const event of HALFWAY.slice(1)) table.event(event);

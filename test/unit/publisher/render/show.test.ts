@@ -11,7 +11,7 @@ const page = { columns: 240, paint: plain };
 const at = (seconds: number) => new Date(START + seconds * 1000).toISOString();
 const [FIRST, SECOND, THIRD] = ['i-0a1b2c3d', 'i-0d3e4f5a', 'i-0990aabb'];
 
-/** In waves, from Jenkins, promoted, confirmed, failed in the second wave. */
+/** A promoted rolling deployment from Jenkins, confirmed, failed in the second wave. */
 const deployment: PastDeployment = {
   ...{
     deployment: ID,
@@ -57,20 +57,20 @@ const answer: ShowAnswer = {
 };
 
 describe('show', () => {
-  it('of one that stands at its gate tells since when it waits, and how it goes on', () => {
+  it('of a deployment that waits for confirmation has since when, and the command that confirms', () => {
     const { confirmed: _, ...rolling } = deployment.rolling ?? { waves: [] };
     const { outcome: __, settledAt: ___, ...open } = deployment;
     const standing = { ...open, rolling, status: 'announced' } as PastDeployment;
     const waits = { ...answer, deployment: standing, decisions: {} };
-    const confirm = `for a person: trigger-deploy confirm ${ID} --env prd`;
+    const confirm = `for confirmation: trigger-deploy confirm ${ID} --env prd`;
     const since = showTable(waits, page).find((line) => line.includes('waiting'));
-    expect(since).toMatch(/waiting +since 2026-11-21 08:14:10 for a person/);
+    expect(since).toMatch(/waiting +since 2026-11-21 08:14:10 for confirmation/);
     expect(since).toContain(confirm);
     expect(showLines(waits)).toContain(`${at(10)} payments ${ID} waiting ${confirm}`);
     expect(showTable(answer, page).join()).not.toContain('waiting');
   });
 
-  it('tells who, when, from where, why, in which waves, where, how long each step took, and what failed', () => {
+  it('has who, when, from where, why, the waves, the instances, the time of each step, and the failures', () => {
     expect(showTable(answer, page)).toEqual([
       `payments 1.4.1 → 1.4.2 in prd · ${ID}`,
       '',
@@ -82,9 +82,9 @@ describe('show', () => {
       '  build           https://ci.acme.com/job/payments/4711/',
       '  reason          ticket 4711',
       '  promoted from   stg',
-      '  waited          1 min in the line, at its front, past bob@desk: incident',
+      '  waited          1 min in the queue, at the front, past bob@desk: incident',
       '  despite pause   of eve@desk since 2026-11-21 07:14:00: freeze',
-      '  strategy        rolling; a person confirms; 5.0 s between waves; 0 may fail, 1 may be missing, else rollback',
+      '  strategy        rolling; waits for confirmation; 5.0 s between waves; 0 may fail, 1 may be missing, else rollback',
       '  sequence        8',
       '  confirmed       by ann@desk at 2026-11-21 08:15:09: looks good',
       '  outcome         1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1',
@@ -94,13 +94,13 @@ describe('show', () => {
       '  prepared          2026-11-21 08:14:02',
       '  wave 1    canary  2026-11-21 08:14:02  8.0 s         i-0a1b2c3d',
       '  wave 2    batch   2026-11-21 08:15:10  did not pass  i-0d3e4f5a, i-0990aabb',
-      '  wave 3    batch   not begun                          i-0silent',
-      '  missing, within what was allowed: i-0silent',
+      '  wave 3    batch   not started                        i-0silent',
+      '  missing, within --allow-missing: i-0silent',
       '',
       '  i-0a1b2c3d  ✓ succeeded    1.4.1 → 1.4.2  4.2 s',
       '  i-0d3e4f5a  ● checking     1.4.1 → 1.4.2  1.1 s',
       '  i-0990aabb  ↺ rolled-back  1.4.2 → 1.4.1  4.5 s',
-      '  i-0silent  ? silent: no report',
+      '  i-0silent  ? silent: never answered',
       '',
       '              prepare  switch  start   check  rollback',
       '  i-0a1b2c3d  1.1 s    12 ms   500 ms  2.6 s  –',
@@ -154,7 +154,7 @@ describe('show', () => {
       `${at(69)} payments ${ID} confirm by ann@desk: looks good`,
       `${at(2)} payments ${ID} wave 1 of 3 canary i-0a1b2c3d passed in 8.0 s`,
       `${at(70)} payments ${ID} wave 2 of 3 batch i-0d3e4f5a i-0990aabb did not pass`,
-      `not begun payments ${ID} wave 3 of 3 batch i-0silent`,
+      `not started payments ${ID} wave 3 of 3 batch i-0silent`,
       `${at(4.2)} payments i-0a1b2c3d succeeded 1.4.2 after 1.4.1 prepare=1.10s switch=0.01s start=0.50s check=2.59s`,
       `${at(3)} payments i-0d3e4f5a checking 1.4.2 http 503, 0 of 3 not ended`,
       `${at(4.9)} payments i-0990aabb rolled-back 1.4.2 back to 1.4.1 CHECK_FAILED: GET /health answered 500 for 60 s prepare=1.00s check=3.00s rollback=0.50s`,
@@ -165,7 +165,7 @@ describe('show', () => {
     ]);
   });
 
-  it('tells who called it off and why, and when time opened the gate', () => {
+  it('has who cancelled it and why, and when it continued by itself', () => {
     const cancel = { ...decided, kind: 'cancel', by: 'bob@desk', at: at(20), reason: 'wrong one' } as const;
     const rolling = deployment.rolling && { ...deployment.rolling, confirmed: { by: 'time', at: at(69) } };
     const lines = showTable(
@@ -191,7 +191,7 @@ describe('history', () => {
     ],
   };
 
-  it('tells in a row how each went out, from where, and why it did not go well', () => {
+  it('has a row per deployment: waves, origin, and the reason of a failure', () => {
     expect(historyTable(found, page)).toEqual([
       'payments in prd',
       '',
@@ -201,7 +201,7 @@ describe('history', () => {
     ]);
   });
 
-  it('is a line each on a pipe, with the build', () => {
+  it('is one line per deployment on a pipe, with the build', () => {
     expect(historyLines(found)).toEqual([
       `${at(0)} payments ${ID} deploy 1.4.1 → 1.4.2 from stg, 3 waves failed in 1 min 34 s by jenkins payments#4711 on ci-1 build https://ci.acme.com/job/payments/4711/ (ticket 4711): 1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1`,
       `${at(0)} payments ${ID} restart 1.4.1 (restart) 1 named succeeded in 3.0 s by jenkins payments#4711 on ci-1 build https://ci.acme.com/job/payments/4711/ (ticket 4711)`,
