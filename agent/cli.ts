@@ -2,14 +2,14 @@ import yargs, { type Argv } from 'yargs';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { serviceName } from '../shared/names.ts';
 
-/** The command line as a value. Nothing here asks the network or the file system. */
+/** The command line as a value. Nothing here uses the network or the file system. */
 
 interface Common {
   config: string;
   verbose: boolean;
 }
 
-interface Ordered extends Common {
+interface OrderOptions extends Common {
   service: string;
   version: string | undefined;
   noWait: boolean;
@@ -20,22 +20,24 @@ export type Options =
   | (Common & { command: 'check' })
   | (Common & { command: 'leave' })
   | (Common & { command: 'status'; json: boolean; offline: boolean })
-  | (Ordered & { command: 'deploy'; files: string[] })
-  | (Ordered & { command: 'rollback' });
-export type CommandName = Options['command'];
-export type OptionsOf<C extends CommandName> = Extract<Options, { command: C }>;
+  | (OrderOptions & { command: 'deploy'; files: string[] })
+  | (OrderOptions & { command: 'rollback' });
 
-/** Of `deploy` and `rollback`, `--version` is the service's: the agent's own is told without a command. */
-function ordering<T>(parser: Argv<T>, version: string) {
+/** In `deploy` and `rollback`, `--version` is a version of the service, not the agent's own. */
+function orderOptions<T>(parser: Argv<T>, versionHelp: string) {
   return parser
     .version(false)
-    .option('version', { type: 'string', requiresArg: true, describe: version })
-    .option('wait', { type: 'boolean', default: true, describe: 'follow it to its end; --no-wait does not' });
+    .option('version', { type: 'string', requiresArg: true, describe: versionHelp })
+    .option('wait', {
+      type: 'boolean',
+      default: true,
+      describe: 'Follow the order until it ends; --no-wait exits once the order is written',
+    });
 }
 
 /**
- * What `argv` asks for; undefined where `--help` or `--version` was all. `defaults.config` holds where no
- * `--config` is given, `defaults.shown` is what the help says of it.
+ * The options in `argv`; undefined after `--help` or `--version`, which print by themselves. `defaults.config` is the
+ * config without `--config`, `defaults.shown` is the default that the help shows.
  * @throws USAGE.
  */
 export async function parseCommandLine(
@@ -46,7 +48,7 @@ export async function parseCommandLine(
   await yargs([...argv])
     .scriptName('trigger-deploy-agent')
     .usage(
-      '$0 <command>\n\nThe agent of trigger-deploy: deploys what is announced for the services of its config.',
+      '$0 <command>\n\nThe trigger-deploy agent: deploys announced versions of the services in its config.',
     )
     .parserConfiguration({ 'duplicate-arguments-array': false })
     .option('config', {
@@ -54,82 +56,96 @@ export async function parseCommandLine(
       requiresArg: true,
       default: defaults.config,
       defaultDescription: defaults.shown,
-      describe: 'agent.yaml; TRIGGER_DEPLOY_AGENT_CONFIG names it, too',
+      describe: 'Config file; also TRIGGER_DEPLOY_AGENT_CONFIG',
     })
     .option('verbose', {
       type: 'boolean',
       default: false,
-      describe: 'say more: debug lines, causes of errors',
+      describe: 'Log debug lines; print stack and causes of errors',
     })
     .command(
       'run',
-      'wait for announcements and deploy (what systemd runs)',
+      'Wait for announcements and deploy them (the command of the systemd unit)',
       (parser) => parser,
-      (said) => {
-        found = { command: 'run', ...commonOf(said) };
+      (args) => {
+        found = { command: 'run', ...commonOf(args) };
       },
     )
     .command(
       'check',
-      'look for everything that would go wrong: config, keys, AWS, units, paths',
+      'Check config, keys, AWS access, units and paths; print every problem with a hint',
       (parser) => parser,
-      (said) => {
-        found = { command: 'check', ...commonOf(said) };
+      (args) => {
+        found = { command: 'check', ...commonOf(args) };
       },
     )
     .command(
       'status',
-      'what this instance runs, and how it is',
+      'Show the services of this instance, their versions and states',
       (parser) =>
         parser
-          .option('json', { type: 'boolean', default: false, describe: 'for machines' })
-          .option('offline', { type: 'boolean', default: false, describe: 'ask nothing of AWS' }),
-      (said) => {
-        found = { command: 'status', json: said.json, offline: said.offline, ...commonOf(said) };
+          .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+          .option('offline', {
+            type: 'boolean',
+            default: false,
+            describe: 'Do not query AWS (by default the queue is probed, for 3 s at most)',
+          }),
+      (args) => {
+        found = { command: 'status', json: args.json, offline: args.offline, ...commonOf(args) };
       },
     )
     .command(
       'deploy <service> <file..>',
-      'deploy a file on this instance alone, without the cloud',
+      'Deploy a file on this instance only, without AWS; the order expires after 1 h',
       (parser) =>
-        ordering(parser, 'of the file, where its name does not say it')
-          .positional('service', { type: 'string', demandOption: true, describe: 'a service of the config' })
+        orderOptions(parser, 'Version of the file (default: from the file, else from its name)')
+          .positional('service', { type: 'string', demandOption: true, describe: 'A service in the config' })
           .positional('file', {
             type: 'string',
             array: true,
             demandOption: true,
-            describe: 'the package, then config files',
+            describe: 'The package, then config files',
           }),
-      (said) => {
-        found = { command: 'deploy', files: [...said.file].map(String), ...orderOf(said), ...commonOf(said) };
+      (args) => {
+        found = {
+          command: 'deploy',
+          files: [...args.file].map(String),
+          ...orderOptionsOf(args),
+          ...commonOf(args),
+        };
       },
     )
     .command(
       'rollback <service>',
-      'back to what ran before, on this instance alone, without the cloud',
+      'Roll back on this instance only, without AWS; the order expires after 1 h',
       (parser) =>
-        ordering(parser, 'another version that is on this instance').positional('service', {
-          type: 'string',
-          demandOption: true,
-          describe: 'a service of the config',
-        }),
-      (said) => {
-        found = { command: 'rollback', ...orderOf(said), ...commonOf(said) };
+        orderOptions(parser, 'A release on this instance (default: the previous good version)').positional(
+          'service',
+          {
+            type: 'string',
+            demandOption: true,
+            describe: 'A service in the config',
+          },
+        ),
+      (args) => {
+        found = { command: 'rollback', ...orderOptionsOf(args), ...commonOf(args) };
       },
     )
     .command(
       'leave',
-      'take this instance out: remove its queue and subscription',
+      'Remove the queue and the subscription of this instance, so that no deployment waits for it',
       (parser) => parser,
-      (said) => {
-        found = { command: 'leave', ...commonOf(said) };
+      (args) => {
+        found = { command: 'leave', ...commonOf(args) };
       },
     )
-    .example('$0 check', 'is everything as it has to be?')
-    .example('$0 status --json', 'what runs here, for a script')
-    .example('$0 rollback payments', 'back, here and now, without AWS')
-    .epilogue('Exit codes: 0 well, 1 something is wrong, 2 bad usage or config.')
-    .demandCommand(1, 1, 'say what to do: run, check, status, deploy, rollback or leave')
+    .example('$0 check', 'find problems before the first deployment')
+    .example('$0 status --json', 'the same as status, for a script')
+    .example('$0 rollback payments', 'roll back without AWS')
+    .epilogue(
+      'Exit codes: 0 success, 1 a problem was found or the order did not succeed, 2 wrong usage or config.',
+    )
+    .demandCommand(1, 1, 'missing command: run, check, status, deploy, rollback or leave')
     .strict()
     .version(defaults.version)
     .help()
@@ -137,21 +153,21 @@ export async function parseCommandLine(
     .fail((message, error) => {
       if (error instanceof TriggerDeployError) throw error;
       throw new TriggerDeployError('USAGE', message ?? messageOf(error), {
-        hint: 'trigger-deploy-agent --help shows how',
+        hint: 'see trigger-deploy-agent --help',
       });
     })
     .parseAsync();
   return found;
 }
 
-function commonOf(said: { config: string; verbose: boolean }): Common {
-  return { config: said.config, verbose: said.verbose };
+function commonOf(args: { config: string; verbose: boolean }): Common {
+  return { config: args.config, verbose: args.verbose };
 }
 
-function orderOf(said: { service: string; version: string | undefined; wait: boolean }) {
-  const service = serviceName.safeParse(said.service);
+function orderOptionsOf(args: { service: string; version: string | undefined; wait: boolean }) {
+  const service = serviceName.safeParse(args.service);
   if (!service.success) {
-    throw new TriggerDeployError('USAGE', `${said.service}: ${service.error.issues[0]?.message}`);
+    throw new TriggerDeployError('USAGE', `${args.service}: ${service.error.issues[0]?.message}`);
   }
-  return { service: service.data, version: said.version, noWait: !said.wait };
+  return { service: service.data, version: args.version, noWait: !args.wait };
 }

@@ -10,8 +10,8 @@ import type { Hook } from './deploy/ports.ts';
 import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.ts';
 
 /**
- * agent.yaml → typed config. Unknown keys are refused: a misspelt `watch` that silently means nothing is a
- * bad night. What comes out is normalised (durations in ms, defaults filled in); nothing downstream checks again.
+ * agent.yaml → typed config. Unknown keys are refused, so that a misspelt `watch` is an error and not ignored. The
+ * result is normalised (durations in ms, defaults filled in); nothing downstream checks it again.
  */
 
 /** What every health check has. */
@@ -42,7 +42,7 @@ const hook = z
 const adopt = z.strictObject({ path: absolutePath, version: versionName });
 const directoryPackage = {
   dir: absolutePath.refine((path) => path !== '/', { error: 'expected a directory of its own, not /' }),
-  /** DESIGN: at least 3 kept, for a JVM whose jar is deleted dies late. */
+  /** At least 3: a JVM whose jar is deleted fails only later, when it loads a class. */
   keep: z.int().min(3).max(100).default(3),
   adopt: adopt.optional(),
 };
@@ -55,14 +55,14 @@ const packageConfig = z.discriminatedUnion('type', [
     name: z
       .string()
       .regex(/^[a-z0-9][a-z0-9+.-]{1,127}$/, 'expected the name of a Debian package, such as edge-proxy'),
-    /** Where the .debs are kept; below the state directory when left out. */
+    /** The directory of the .debs; by default below the state directory. */
     dir: directoryPackage.dir.optional(),
     keep: directoryPackage.keep,
     fetchDependencies: z.boolean().default(false),
     acceptNoUndo: z.boolean().default(false),
     /** One run of dpkg, maintainer scripts included. */
     installTimeout: positive.default(600_000),
-    /** How long the dpkg lock of somebody else is waited for. */
+    /** How long to wait for the dpkg lock of another program. */
     lockTimeout: positive.default(300_000),
   }),
 ]);
@@ -94,13 +94,13 @@ const traffic = z.strictObject({
             /^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:targetgroup\/[A-Za-z0-9-]{1,32}\/[0-9a-f]{1,32}$/,
             'expected the ARN of a target group',
           ),
-        /** Where the instance is registered with another one than the group's own. */
+        /** Only where the instance is registered with another port than the group's. */
         port: port.optional(),
       }),
     )
     .min(1)
     .max(16),
-  /** More than the deregistration delay of the groups, which is 300 s unless it was changed. */
+  /** Must exceed the deregistration delay of the groups, which is 300 s by default. */
   drainTimeout: positive.default(360_000),
   healthyTimeout: positive.default(300_000),
 });
@@ -125,8 +125,8 @@ const service = z.strictObject({
     .transform((value) => value === true || value === 'on'),
 });
 
-/** The service with its package's directory, which a deb may leave to the agent. */
-function placed(name: string, one: z.infer<typeof service>, state: string) {
+/** Fills in the directory of the package, which is optional for a deb. */
+function withDirectory(name: string, one: z.infer<typeof service>, state: string) {
   const { package: pkg } = one;
   return { ...one, package: { ...pkg, dir: pkg.dir ?? join(state, 'debs', name) } };
 }
@@ -134,9 +134,11 @@ function placed(name: string, one: z.infer<typeof service>, state: string) {
 const tagText = (least: number, most: number) =>
   z
     .string('expected text: put it in quotes')
-    .min(least, 'expected something')
+    .min(least, 'expected at least 1 character')
     .max(most, `expected ${most} characters at most`)
-    .refine((text) => cleanTail(text) === text && !/[\n\t]/.test(text), { error: 'no control characters' });
+    .refine((text) => cleanTail(text) === text && !/[\n\t]/.test(text), {
+      error: 'expected no control characters',
+    });
 const tags = z
   .record(tagText(1, TAG_LIMITS.key), tagText(0, TAG_LIMITS.value))
   .refine((all) => Object.keys(all).length <= MOST_TAGS, { error: `expected ${MOST_TAGS} tags at most` });
@@ -159,26 +161,26 @@ const agentConfig = z
         z.strictObject({
           keys: z
             .array(absolutePath)
-            .min(1, 'no key: name the public key of your publisher, or say `trust: none`'),
+            .min(1, 'no key: add the public key of your publisher, or set `trust: none`'),
         }),
       ],
-      { error: 'expected `keys: [/path/of/a/public/key]`, or `none` in so many words' },
+      { error: 'expected `keys: [/path/of/a/public/key]`, or `none`' },
     ),
     instance: instanceId.optional(),
-    /** What the instance is marked with, for `--where stack=pr-1234`; they win over those of its metadata. */
+    /** Tags of the instance, for `--where stack=pr-1234`; they override the tags in its metadata. */
     tags: tags.default({}),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
-    /** `auto` is text where journald listens, JSON lines elsewhere. */
+    /** `auto`: text under journald, JSON lines elsewhere. */
     logFormat: z.enum(['auto', 'text', 'json']).default('auto'),
     services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
-      error: 'no service: an agent without services has nothing to do',
+      error: 'no services: add at least one',
     }),
   })
   .transform((config) => ({
     ...config,
     services: Object.fromEntries(
-      Object.entries(config.services).map(([name, one]) => [name, placed(name, one, config.state)]),
+      Object.entries(config.services).map(([name, one]) => [name, withDirectory(name, one, config.state)]),
     ),
   }))
   .superRefine((config, context) => {
@@ -187,7 +189,7 @@ const agentConfig = z
       context.addIssue({
         code: 'custom',
         path: ['topic'],
-        message: `the topic is in ${topicRegion}, the region is ${config.region}`,
+        message: `the topic is in ${topicRegion}, but region is ${config.region}`,
       });
     }
     const owners = new Map<string, string>();
@@ -195,14 +197,14 @@ const agentConfig = z
       const owner = owners.get(thing);
       owners.set(thing, name);
       if (owner === undefined) return;
-      const message = `${thing} belongs to ${owner} already`;
+      const message = `${thing} already belongs to ${owner}`;
       context.addIssue({ code: 'custom', path: ['services', name, ...path], message });
     };
     for (const [name, { package: pkg, manager: run, traffic }] of Object.entries(config.services)) {
       for (const [i, { arn }] of (traffic?.targetGroups ?? []).entries()) {
         if (arn.split(':')[3] === config.region) continue;
         const path = ['services', name, 'traffic', 'targetGroups', i, 'arn'];
-        const message = `the target group is in ${arn.split(':')[3]}, the region is ${config.region}`;
+        const message = `the target group is in ${arn.split(':')[3]}, but region is ${config.region}`;
         context.addIssue({ code: 'custom', path, message });
       }
       claim(pkg.dir, name, ['package', 'dir']);
@@ -216,17 +218,17 @@ const agentConfig = z
         context.addIssue({
           code: 'custom',
           path: ['services', name],
-          message: `the agent itself is the deb ${OWN_PACKAGE} and the unit ${OWN_UNIT}, both`,
+          message: `the agent itself needs both the deb ${OWN_PACKAGE} and the unit ${OWN_UNIT}`,
         });
       }
       if (isOwn[0] && traffic) {
-        const message = 'the agent itself answers no requests';
+        const message = 'the agent itself serves no traffic; remove `traffic`';
         context.addIssue({ code: 'custom', path: ['services', name, 'traffic'], message });
       }
     }
   });
 
-/** The agent as a service of its own. */
+/** The agent, where it is a service in its own config. */
 const OWN_PACKAGE = 'trigger-deploy-agent';
 const OWN_UNIT = 'trigger-deploy-agent.service';
 
@@ -243,7 +245,7 @@ export type PackageConfig = AgentServiceConfig['package'];
 
 export const DEFAULT_CONFIG_PATH = '/etc/trigger-deploy/agent.yaml';
 
-/** @throws CONFIG_INVALID: the file cannot be read, or every mistake in it at once. */
+/** @throws CONFIG_INVALID: the file cannot be read, or it has mistakes; all of them are in one error. */
 export async function loadAgentConfig(path: string): Promise<AgentConfig> {
   let text: string;
   try {
@@ -251,7 +253,7 @@ export async function loadAgentConfig(path: string): Promise<AgentConfig> {
   } catch (cause) {
     throw new TriggerDeployError('CONFIG_INVALID', `cannot read ${path}: ${messageOf(cause)}`, {
       cause,
-      hint: 'name the config with --config, or write it: see systemd/agent.example.yaml',
+      hint: 'pass the path with --config, or create the file from agent.example.yaml',
     });
   }
   return parseAgentConfig(text, path);

@@ -4,17 +4,17 @@ import type { InstanceRecord, Reply, Report } from '../../shared/report.ts';
 import type { ServiceState } from './state.ts';
 
 /**
- * What the steps know of the world: interfaces only. `host/` and `aws/` implement them, `main.ts` wires
- * them, and the fault tests wire the same steps to adapters that crash.
+ * What the steps need of the host and of AWS: interfaces only. `host/` and `aws/` implement them, wire-agent.ts joins
+ * them to the steps, and the fault tests join the same steps to adapters that crash.
  *
  * Every method that waits takes a signal and ends soon after it aborts, throwing the signal's reason.
  */
 
 export interface ArtifactStore {
   /**
-   * The bytes [start, end) of an artifact, whose place follows from service, version, digest and name.
-   * The stream may end early or carry anything: the caller counts and hashes.
-   * @throws ARTIFACT_NOT_FOUND (final), DOWNLOAD_FAILED (may pass by itself), also while streaming.
+   * The bytes [start, end) of an artifact; its key follows from service, version, digest and name. The stream may end
+   * early or have a wrong content: the caller counts and hashes.
+   * @throws ARTIFACT_NOT_FOUND (final), DOWNLOAD_FAILED (a retry may succeed), also while streaming.
    */
   read(request: {
     service: string;
@@ -29,14 +29,14 @@ export interface ArtifactStore {
 /** The signed manifests of pushed versions. */
 export interface ManifestStore {
   /**
-   * The verified manifest, undefined where the version was never pushed.
+   * The verified manifest; undefined where the version was never pushed.
    * @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors.
    */
   read(service: string, version: string, signal: AbortSignal): Promise<Manifest | undefined>;
 }
 
 export interface DesiredStore {
-  /** The desired state's text as stored, unless it still is the one with `knownEtag`. */
+  /** The stored text of the desired state, unless its etag is still `knownEtag`. */
   read(
     service: string,
     knownEtag: string | undefined,
@@ -55,21 +55,21 @@ export interface Finding {
 /** A version unpacked on this instance. */
 export interface Release {
   version: string;
-  /** The digests recorded when it was prepared; empty for an adopted one. */
+  /** The digests recorded when it was prepared; empty for an adopted release. */
   artifacts: readonly Artifact[];
 }
 
-/** The change that a switch is part of, and what it may ask for on its way. */
+/** The deployment that a switch is part of, and what the switch may use. */
 export interface Change {
   deployment: string;
   direction: 'forward' | 'back';
-  /** 1 at first, and one more for each time the deployment was taken up again. */
+  /** 1 at first, and one more for each time the deployment was resumed. */
   attempt: number;
-  /** Install also what is installed already: it was asked for because that is not well. */
+  /** Install also what is already installed, because that does not work. */
   again: boolean;
   /**
-   * Stops the service. Called by a type that replaces files in place, once nothing else has to be waited for;
-   * one that only moves a link never calls it. @throws STOP_FAILED.
+   * Stops the service. For a type that replaces files in place; it calls this as late as possible. A type that only
+   * moves a link never calls it. @throws STOP_FAILED.
    */
   stop(): Promise<void>;
   note(text: string): void;
@@ -87,22 +87,22 @@ export interface PackageType {
   inspect(): Promise<Finding[]>;
   /** The version that `file` says it is; undefined where only its name can say. @throws PACKAGE_INVALID. */
   versionOf(file: string): Promise<string | undefined>;
-  /** Every complete release here, in no order. */
+  /** Every complete release on this instance, in any order. */
   releases(): Promise<Release[]>;
-  /** The version `current` points at (deb: the one dpkg has), null when there is none. */
+  /** The version `current` points at (deb: the installed one), null when there is none. */
   current(): Promise<string | null>;
-  /** Whether `current` is installed as a whole. Of a link that always holds; dpkg may have been cut short. */
+  /** Whether `current` is completely installed: always true of a link; a run of dpkg may have been interrupted. */
   isWhole(): Promise<boolean>;
   /**
-   * Makes what ran before trigger-deploy a release, and `current` point at it, where the config says
-   * `adopt` and nothing is current. Returns its version, or null when there was nothing to do.
+   * Makes a release of what ran before trigger-deploy and points `current` at it, where the config has `adopt` and
+   * nothing is current. Returns its version, or null when there was nothing to do.
    */
   adopt(): Promise<string | null>;
   /**
-   * Downloads, verifies and unpacks into staging, then publishes the release by one rename. A complete
-   * release with the same digests is kept, and nothing is downloaded, unless `fresh`: then it is made anew
-   * (where it is `current`, its files are verified instead, for nothing may be replaced under a process).
-   * Staging is empty again whatever happens. A deb's dependencies can be met by then, and so can its undoing.
+   * Downloads, verifies and unpacks into staging, then publishes the release by one rename. A complete release with
+   * the same digests is kept and nothing is downloaded, unless `fresh`: then it is prepared again (where it is
+   * `current`, its files are verified instead, because files in use must not be replaced). Staging is always empty
+   * afterwards. For a deb, also makes sure that its dependencies can be met and that it can be undone.
    * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT,
    * DEPENDENCY_UNMET, UNDO_IMPOSSIBLE.
    */
@@ -112,44 +112,44 @@ export interface PackageType {
     signal: AbortSignal,
   ): Promise<{ downloaded: number }>;
   /**
-   * Points `current` at a complete release, or removes it for null. Atomic (a link) or taken up again where it
-   * was cut short (dpkg), durable, idempotent.
-   * @throws RELEASE_INCOMPLETE when the release is missing or not whole; DPKG_LOCKED, DPKG_FAILED.
+   * Points `current` at a complete release; removes `current` for null. Durable and idempotent; atomic (a link) or
+   * resumed after an interruption (dpkg).
+   * @throws RELEASE_INCOMPLETE when the release is missing or not complete; DPKG_LOCKED, DPKG_FAILED.
    */
   switchTo(version: string | null, change: Change): Promise<void>;
-  /** The last thing before a success, for a type that others may take back until then. @throws when they did. */
+  /** The last step before success, for a type whose switch can be undone from outside until then. @throws when it was. */
   commit?(): Promise<void>;
   /**
-   * Removes releases beyond the configured number; never one of `keep`, `current`, or one a live process has
-   * open. Empties the staging of what a killed agent left there.
+   * Removes releases beyond the configured number; never one of `keep`, `current`, or one that a process has open.
+   * Empties the staging, where a killed agent may have left files. Returns the removed versions.
    */
   prune(keep: ReadonlySet<string>): Promise<string[]>;
 }
 
 export interface ServiceStatus {
   active: boolean;
-  /** The manager has given it up (systemd: `failed`). */
+  /** The manager no longer tries to start it (systemd: `failed`). */
   failed: boolean;
   mainPid: number | null;
-  /** How often the manager restarted it by itself since it was last started by hand. */
+  /** How often the manager restarted it by itself since the last requested start. */
   restarts: number;
   /** Changes with every start (systemd: InvocationID), null where the manager has no such thing. */
   invocation: string | null;
-  /** For a person: `active (running)`. */
+  /** For people: `active (running)`. */
   summary: string;
-  /** What is wrong beyond that, and how to mend it: a unit that is masked, a pid file that cannot be believed. */
+  /** What else is wrong, and the remedy: a masked unit, a pid file that cannot be trusted. */
   trouble?: { problem: string; hint: string } | undefined;
 }
 
 export interface ServiceManager {
   status(signal: AbortSignal): Promise<ServiceStatus>;
   /**
-   * Starts, or restarts, and waits until the manager calls it active, within the configured timeouts. Clears
-   * what would refuse a start (systemd: `reset-failed`, so that a start limit never blocks a rollback).
+   * Starts or restarts it, and waits until the manager reports it active, within the configured timeouts. First clears
+   * what would prevent a start (systemd: `reset-failed`, so that a start limit never blocks a rollback).
    * @throws START_FAILED, with the manager's output as detail.
    */
   restart(signal: AbortSignal): Promise<ServiceStatus>;
-  /** Stops and waits until it is down; at the stop timeout it is killed. @throws STOP_FAILED. */
+  /** Stops it and waits until it is down; kills it at the stop timeout. @throws STOP_FAILED. */
   stop(signal: AbortSignal): Promise<void>;
   /**
    * The end of the service's own log since `since` (ms since the epoch), raw, at most about 16 KiB; empty when there
@@ -177,7 +177,7 @@ export interface HealthProbe {
   probe(check: Check, expected: Expected, signal: AbortSignal): Promise<{ ok: boolean; note: string }>;
 }
 
-/** What a health check is to find. */
+/** What a health check expects to find. */
 export interface Expected {
   service: string;
   version: string;
@@ -187,7 +187,7 @@ export interface Expected {
 
 export interface Hook {
   run: readonly string[];
-  /** ms; then TERM, and KILL, to the whole process group. */
+  /** ms; then TERM and KILL to the whole process group. */
   timeout: number;
   user?: string | undefined;
   environment: Readonly<Record<string, string>>;
@@ -198,26 +198,26 @@ export interface HookRunner {
   run(hook: Hook, environment: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
 }
 
-/** The load balancer's groups of targets, as the config of one service names them: where its requests come from. */
+/** The load balancer's target groups in the config of one service. */
 export interface Traffic {
-  /** Those in which this instance is registered now. @throws TRAFFIC_FAILED. */
+  /** The groups that this instance is registered with now. @throws TRAFFIC_FAILED. */
   groups(signal: AbortSignal): Promise<string[]>;
   /**
-   * Takes the instance out of these, and waits, bounded, until what was under way is over. Idempotent.
-   * @throws TRAFFIC_FAILED.
+   * Deregisters the instance from `groups` and waits, up to the drain timeout, until open requests have ended.
+   * Idempotent. @throws TRAFFIC_FAILED.
    */
   leave(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
-  /** Puts the instance into these; one that is there already stays. @throws TRAFFIC_FAILED. */
+  /** Registers the instance with `groups`. Idempotent. @throws TRAFFIC_FAILED. */
   join(groups: readonly string[], signal: AbortSignal): Promise<void>;
-  /** Waits, bounded, until each of these calls the instance healthy. @throws TRAFFIC_FAILED. */
+  /** Waits, up to the healthy timeout, until each of `groups` reports the instance healthy. @throws TRAFFIC_FAILED. */
   healthy(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
 }
 
-/** The durable memory of one service: the last state appended is the one loaded. */
+/** The durable state of one service: the last state appended is the one loaded. */
 export interface Journal {
   /**
-   * Never throws for what the file holds: unreadable parts are set aside and named in `quarantined`. `emptied`
-   * names a file that is there and holds nothing; one that is not there is a first start.
+   * Never throws because of the file's content: unreadable parts are moved to the file `quarantined`. `emptied` is the
+   * path of a file that exists and is empty; without a file it is a first start.
    */
   load(): Promise<{
     state: ServiceState | undefined;
@@ -229,37 +229,37 @@ export interface Journal {
 }
 
 export interface Reporter {
-  /** The fast path: at once or never, in order, without waiting; a lost one does not matter. */
+  /** Sends a reply at once or never, in order, without waiting; a lost one does no harm. */
   progress(reply: Reply, replyTo: string | undefined): void;
-  /** To the S3 record, and to the reply queue where one was named. Resolves once it is in the record. */
+  /** Writes to the S3 record, and to the reply queue if there is one. Resolves once it is in the record. */
   deliver(report: Report, replyTo: string | undefined, signal: AbortSignal): Promise<void>;
-  /** `instances/INSTANCE.json` of the record. */
+  /** Writes `instances/INSTANCE.json` of the record. */
   putInstance(record: InstanceRecord, signal: AbortSignal): Promise<void>;
 }
 
 export interface Host {
-  /** Another one after each boot. */
+  /** Different after each boot. */
   bootId(): Promise<string>;
-  /** Whether the whole machine is going down: then no failure of a service is a verdict. */
+  /** Whether the machine is shutting down: then a failed service says nothing about its version. */
   stopping(signal: AbortSignal): Promise<boolean>;
 }
 
-/** What the operator's config says of one service, as the steps need it. Times in ms. */
+/** The config of one service, as far as the steps need it. Times in ms. */
 export interface ServiceConfig {
   name: string;
   checks: readonly Check[];
   watch: number;
   hooks: { beforeStop: readonly Hook[]; afterStart: readonly Hook[] };
-  /** Whether log tails may travel in reports. */
+  /** Whether reports may contain the end of the service's log. */
   reportLog: boolean;
 }
 
-/** Who this instance is, and what it runs. */
+/** The identity of this instance, and the version of its agent. */
 export interface Identity {
   env: string;
   instance: string;
   zone: string | undefined;
-  /** What it is marked with: those of the config, and those of its metadata that the config does not name. */
+  /** The tags of the config, and those of the metadata that the config does not override. */
   tags?: Readonly<Record<string, string>> | undefined;
   agentVersion: string;
 }

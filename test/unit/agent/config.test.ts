@@ -142,7 +142,7 @@ services:
     const text = changed('region: eu-west-1\n', 'region: eu-west-2\ncolour: blue\n');
     expect(mistakes(text)).toEqual([
       'agent.yaml:3: colour: unknown key',
-      'agent.yaml:4: topic: the topic is in eu-west-1, the region is eu-west-2',
+      'agent.yaml:4: topic: the topic is in eu-west-1, but region is eu-west-2',
     ]);
   });
 });
@@ -152,7 +152,7 @@ describe('trust', () => {
 
   test('that is not mentioned is refused: no key, no agent', () => {
     expect(mistakes(EXAMPLE.replace(TRUST, ''))).toEqual([
-      'agent.yaml:1: trust: missing: expected `keys: [/path/of/a/public/key]`, or `none` in so many words',
+      'agent.yaml:1: trust: missing: expected `keys: [/path/of/a/public/key]`, or `none`',
     ]);
   });
 
@@ -179,7 +179,7 @@ describe('trust', () => {
 
   test('in an empty list of keys is refused, and says how to trust nobody', () => {
     expect(mistakes(EXAMPLE.replace(TRUST, 'trust: { keys: [] }\n')).join()).toContain(
-      'no key: name the public key',
+      'no key: add the public key',
     );
   });
 
@@ -240,7 +240,7 @@ describe('paths', () => {
     'two services with one directory are refused, also where the second is spelt %s',
     (dir) => {
       expect(mistakes(second('edge', dir))).toEqual([
-        'agent.yaml:19: services.edge.package.dir: /opt/payments belongs to payments already',
+        'agent.yaml:19: services.edge.package.dir: /opt/payments already belongs to payments',
       ]);
     },
   );
@@ -366,7 +366,7 @@ describe('names of services', () => {
 describe('places in AWS', () => {
   test('a topic in another region is refused', () => {
     expect(mistakes(changed('region: eu-west-1', 'region: us-east-1'))).toEqual([
-      'agent.yaml:3: topic: the topic is in eu-west-1, the region is us-east-1',
+      'agent.yaml:3: topic: the topic is in eu-west-1, but region is us-east-1',
     ]);
   });
 
@@ -538,7 +538,7 @@ describe('traffic', () => {
     [
       'a group elsewhere',
       `{ targetGroups: [{ arn: "${GROUP.replace('eu-west-1', 'eu-west-2')}" }] }`,
-      /the target group is in eu-west-2, the region is eu-west-1/,
+      /the target group is in eu-west-2, but region is eu-west-1/,
     ],
   ])('is refused with %s', (_what, yaml, mistake) => {
     expect(mistakes(balanced(yaml))).toEqual([expect.stringMatching(mistake)]);
@@ -556,7 +556,7 @@ describe('tags', () => {
     ['a number', '{ stack: 1234 }', /tags\.stack: expected text: put it in quotes/],
     ['a long value', `{ stack: ${'v'.repeat(257)} }`, /tags\.stack: expected 256 characters at most/],
     ['a long key', `{ ${'k'.repeat(129)}: v }`, /expected 128 characters at most/],
-    ['a control character', '{ stack: "a\\e[31m" }', /tags\.stack: no control characters/],
+    ['a control character', '{ stack: "a\\e[31m" }', /tags\.stack: expected no control characters/],
     [
       'too many',
       `{ ${Array.from({ length: 51 }, (_, i) => `k${i}: v`).join(', ')} }`,
@@ -596,7 +596,7 @@ describe('a deb package', () => {
     package: { type: deb, name: edge-proxy }
     manager: { type: systemd, unit: second.service }
 `;
-    expect(mistakes(twice).join()).toContain('package edge-proxy belongs to edge-proxy already');
+    expect(mistakes(twice).join()).toContain('package edge-proxy already belongs to edge-proxy');
   });
 
   test('adopts nothing: dpkg knows what is installed', () => {
