@@ -39,6 +39,11 @@ export interface SessionOptions {
   load?: (name: string) => Promise<Environment>;
 }
 
+/** Before a deployment is announced there is nothing to detach from. @throws CANCELLED when `detach` has aborted. */
+export function refuseIfDetached(detach: AbortSignal): void {
+  if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted; nothing was announced');
+}
+
 /** Opens the environment; nothing is asked of AWS and no key is read until something needs it. */
 export async function openSession(env: Environment, options: SessionOptions): Promise<Session> {
   const aws = createAws(env);

@@ -5,8 +5,9 @@ import type { Session } from '../session.ts';
 import { refuseIfOver } from './guards.ts';
 
 /**
- * `trigger-deploy confirm ID`: opens the gate of a deployment in waves. Whoever drives it goes on within seconds.
- * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it is over or called off, or has no gate to open.
+ * `trigger-deploy confirm ID`: opens the gate of a rolling deployment. The publisher that drives it continues within
+ * seconds.
+ * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it has ended, was cancelled, or has no gate to open.
  */
 export async function confirm(
   session: Session,
@@ -18,13 +19,13 @@ export async function confirm(
   refuseIfOver(record);
   const { rolling } = record;
   if (rolling === undefined || gateBefore(rolling) === undefined || rolling.confirmed !== undefined) {
-    throw new TriggerDeployError('NOT_UNDER_WAY', `${record.deployment} waits for nobody's confirmation`, {
+    throw new TriggerDeployError('NOT_UNDER_WAY', `${record.deployment} is not waiting for confirmation`, {
       hint: `trigger-deploy show ${record.deployment} --env ${record.env}`,
     });
   }
   const { cancel } = await readDecisions(session, service, record.deployment);
   if (cancel) {
-    throw new TriggerDeployError('NOT_UNDER_WAY', `${cancel.by} has called ${record.deployment} off`, {
+    throw new TriggerDeployError('NOT_UNDER_WAY', `${record.deployment} was cancelled by ${cancel.by}`, {
       hint: `trigger-deploy watch ${record.deployment} --env ${record.env}`,
     });
   }
@@ -32,8 +33,8 @@ export async function confirm(
   const { state, owner } = await locks.look(service);
   const driven = state === 'held' && owner?.deployment === record.deployment;
   const text = driven
-    ? `${owner.who} goes on with it`
-    : `nobody drives it now: trigger-deploy resume ${record.deployment} --env ${record.env}`;
+    ? `${owner.who} continues it`
+    : `no publisher drives it now; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   const { by, at } = decision;
   return { type: 'decided', decision: 'confirm', deployment: record, by, at, text };
 }

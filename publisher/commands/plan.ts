@@ -1,23 +1,22 @@
 import type { InstanceRecord } from '../../shared/report.ts';
-import { mostFailures, type Strategy } from '../plan/strategy.ts';
-import { planWaves, type Size, withItsGate } from '../plan/waves.ts';
-import { versionToReturnTo } from '../rollout/baseline.ts';
+import { mostFailures, type PolicyOptions } from '../plan/policy.ts';
+import type { Strategy } from '../plan/strategy.ts';
+import { planWaves, withItsGate } from '../plan/waves.ts';
+import { previousVersion } from '../rollout/baseline.ts';
 import { checkRequired } from '../rollout/requires.ts';
-import { commonVersion, isSelective, membersOf, type Selection } from '../rollout/targets.ts';
+import { commonVersion, isSelective, type Selection, targetsOf } from '../rollout/targets.ts';
 import type { Session } from '../session.ts';
 
-export interface PlanOptions extends Selection {
+export interface PlanOptions extends Selection, Pick<PolicyOptions, 'maxFailures' | 'onFailure'> {
   service: string;
   version: string;
   strategy: Strategy;
-  maxFailures: Size | 0;
-  onFailure: 'rollback' | 'stop';
 }
 
 export interface PlannedInstance {
   instance: string;
   zone?: string | undefined;
-  /** What runs there now. */
+  /** The version that it runs now. */
   version: string | null;
 }
 
@@ -26,7 +25,7 @@ export interface PlanAnswer {
   env: string;
   service: string;
   version: string;
-  /** What a failure would go back to. */
+  /** The version that instances roll back to after a failure. */
   previous: string | null;
   strategy: Strategy;
   maxFailures: number;
@@ -35,30 +34,31 @@ export interface PlanAnswer {
 }
 
 /**
- * What a deployment would do, wave by wave; nothing is locked, written or switched. Instances are asked who is there.
- * @throws as `deploy`, up to the lock.
+ * `trigger-deploy plan`: what a deployment would do, wave by wave. It asks the instances what they run; it locks, writes
+ * and switches nothing.
+ * @throws as `deploy` before it takes the lock.
  */
 export async function plan(session: Session, options: PlanOptions): Promise<PlanAnswer> {
   const { service, maxFailures, onFailure } = options;
   const manifest = await session.record.versions.resolve(service, options.version);
   await checkRequired(session, manifest);
   const { version } = manifest;
-  const [members, desired, last] = await Promise.all([
-    membersOf(session, service, options),
+  const [instances, desired, last] = await Promise.all([
+    targetsOf(session, service, options),
     session.record.desired.read(service),
     session.record.deployments.newest(service),
   ]);
-  const there = new Map(members.map((one) => [one.instance, one]));
-  const { strategy, waves } = staged(members, options.strategy);
+  const there = new Map(instances.map((one) => [one.instance, one]));
+  const { strategy, waves } = inOrder(instances, options.strategy);
   return {
     ...{ type: 'plan', env: session.env.name, service, version, strategy, onFailure },
     previous: isSelective(options)
-      ? commonVersion(members)
-      : versionToReturnTo({ desired: desired?.value, last: last?.value }),
-    maxFailures: mostFailures(maxFailures, members.length),
-    waves: waves.map(({ kind, instances }) => ({
-      kind,
-      instances: instances.map((instance) => ({
+      ? commonVersion(instances)
+      : previousVersion({ desired: desired?.value, last: last?.value }),
+    maxFailures: mostFailures(maxFailures, instances.length),
+    waves: waves.map((wave) => ({
+      kind: wave.kind,
+      instances: wave.instances.map((instance) => ({
         instance,
         zone: there.get(instance)?.zone,
         version: there.get(instance)?.version ?? null,
@@ -67,13 +67,13 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
   };
 }
 
-function staged(
-  members: readonly InstanceRecord[],
+function inOrder(
+  instances: readonly InstanceRecord[],
   strategy: Strategy,
 ): { strategy: Strategy; waves: { kind: 'canary' | 'batch' | 'all'; instances: string[] }[] } {
   if (strategy.name === 'all') {
-    return { strategy, waves: [{ kind: 'all', instances: members.map((one) => one.instance) }] };
+    return { strategy, waves: [{ kind: 'all', instances: instances.map((one) => one.instance) }] };
   }
-  const waves = planWaves(members, strategy);
+  const waves = planWaves(instances, strategy);
   return { strategy: withItsGate(strategy, waves), waves };
 }

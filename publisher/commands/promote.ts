@@ -7,46 +7,58 @@ import { describeConfigs, partOf } from '../packages/local-files.ts';
 import { publish } from '../packages/publish.ts';
 import type { Part } from '../packages/upload.ts';
 import { verifiedBytes } from '../packages/verify-stream.ts';
+import { acquire } from '../queue/acquire.ts';
+import type { QueueMode } from '../queue/wait.ts';
+import { deployVersion } from '../rollout/deploy-version.ts';
 import { checkRequired, packageOf, provenIn } from '../rollout/requires.ts';
+import type { RolloutOptions } from '../rollout/start.ts';
 import type { Session } from '../session.ts';
-import { deployVersion, type Going } from './deploy.ts';
 
-export interface PromoteOptions extends Going {
+export interface PromoteOptions extends RolloutOptions {
   service: string;
-  /** The environment it comes from. */
+  /** The environment to promote from. */
   from: string;
-  /** What the desired state there says, when left out. */
+  /** Without, the version that the desired state there says. */
   version?: string | undefined;
-  /** Config files of the environment it goes to; those of the other one stay behind. */
+  /** Config files for the environment it is deployed to; those of the other environment are not copied. */
   configs: readonly string[];
   reason?: string | undefined;
+  /** `--queue`, `--jump`: wait while other publishers change the service. */
+  queueMode?: QueueMode;
 }
 
 /**
- * `trigger-deploy promote SERVICE --from dev --to stg`: what runs in one environment becomes a version of the next,
- * whose session this is, and is deployed there. The manifest is verified with the keys of the first and signed with
- * that of the second. Interrupted anywhere, the same again goes on.
- * @throws NOT_PROVEN for what has not succeeded there, VERSION_EXISTS, ARTIFACT_*, and as `deploy`.
+ * `trigger-deploy promote SERVICE --from dev --to stg`: copies a version that has succeeded in one environment to the
+ * environment of this session, and deploys it there. The manifest is verified with the keys of the first and signed with
+ * that of the second. After an interruption the same command continues.
+ * @throws NOT_PROVEN for a version that has not succeeded there, VERSION_EXISTS, ARTIFACT_*, and as `deploy`.
  */
 export async function promote(session: Session, options: PromoteOptions): Promise<ExitCode> {
-  const { service, from, detach, configs, version } = options;
+  const { service, from, detach, configs, reason, queueMode } = options;
   if (from === session.env.name) {
-    throw new TriggerDeployError('USAGE', `${from} is where it would come from and where it would go`, {
-      hint: 'name two environments: --from dev --to stg',
+    throw new TriggerDeployError('USAGE', `--from and --to name the same environment: ${from}`, {
+      hint: 'for example --from dev --to stg',
     });
   }
   await session.signer();
   const source = await session.beside(from);
-  const proven = await provenIn(source, service, version);
+  const proven = await provenIn(source, service, options.version);
   await checkRequired(session, proven);
-  // Until something is announced Ctrl-C ends it.
+  // Before the deployment is announced, Ctrl-C ends the command.
   const signal = AbortSignal.any([session.signal, detach]);
-  const brought = await bring({ ...session, signal }, source, proven, configs);
-  return await deployVersion(session, brought, { ...options, command: 'promote', promotedFrom: from });
+  const manifest = await copyVersion({ ...session, signal }, source, proven, configs);
+  const { version } = manifest;
+  const wanted = { service, version, command: 'promote', reason, queueMode, detach };
+  const ticket = await acquire(session, wanted);
+  try {
+    return await deployVersion(session, ticket, manifest, { ...options, promotedFrom: from });
+  } finally {
+    await ticket.lock.release();
+  }
 }
 
-/** The version as the environment of `session` has it: its package is that of `proven`, its config files are its own. */
-async function bring(
+/** Publishes the version in the environment of `session`: with the package of `proven`, and config files of its own. */
+async function copyVersion(
   session: Session,
   source: Session,
   proven: Manifest,
@@ -69,8 +81,9 @@ async function bring(
         ? sameArtifacts(there.artifacts, artifacts)
         : packageOf(there.artifacts).sha256 === packageOf(artifacts).sha256,
   });
-  const done = changed ? `is brought from ${source.env.name} to` : 'is there already, the same package, in';
-  const text = `${service} ${version} ${done} ${session.env.name}`;
+  const text = changed
+    ? `copied ${service} ${version} from ${source.env.name} to ${session.env.name}`
+    : `${service} ${version} is already in ${session.env.name}, with the same package`;
   note(session, text);
   return manifest;
 }
@@ -82,8 +95,8 @@ function packagePart(source: Session, { clock }: Session, { service, version, ar
   const key = keys.artifact(service, version, artifact.sha256, artifact.name);
   const from = `s3://${bucket}/${key}`;
   const refuse = (why: string) =>
-    new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${from} is not what was signed: ${why}`, {
-      hint: `find out who changed it before anything else; ${source.env.name} may run it`,
+    new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${from} is not the signed artifact: ${why}`, {
+      hint: `find out who changed it first; ${source.env.name} may run it`,
     });
   return {
     artifact,
@@ -93,7 +106,7 @@ function packagePart(source: Session, { clock }: Session, { service, version, ar
   };
 }
 
-/** In one bucket a version has one set of files: there the config files of one environment would go to the other. */
+/** In one bucket a version has one set of files: in a shared bucket both environments would get the same config files. */
 function refuseSharedConfigs(
   session: Session,
   source: Session,
@@ -110,6 +123,6 @@ function refuseSharedConfigs(
   throw new TriggerDeployError(
     'USAGE',
     `${name} and ${source.env.name} share the bucket ${bucket}, where ${why}`,
-    { hint: 'give each environment a bucket of its own, or keep config files on the instances' },
+    { hint: 'use one bucket per environment, or keep config files on the instances' },
   );
 }

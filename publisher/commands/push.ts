@@ -2,9 +2,12 @@ import { type Manifest, sameArtifacts } from '../../shared/manifest.ts';
 import type { ExitCode } from '../events.ts';
 import { describeFiles, partOf } from '../packages/local-files.ts';
 import { publish } from '../packages/publish.ts';
+import { acquire } from '../queue/acquire.ts';
+import type { QueueMode } from '../queue/wait.ts';
+import { deployVersion } from '../rollout/deploy-version.ts';
 import { checkRequired } from '../rollout/requires.ts';
+import type { RolloutOptions } from '../rollout/start.ts';
 import type { Session } from '../session.ts';
-import { deployVersion, type Going } from './deploy.ts';
 
 export interface PushOptions {
   service: string;
@@ -40,6 +43,12 @@ export async function push(session: Session, options: PushOptions): Promise<Push
   return { type: 'pushed', env: session.env.name, ...published };
 }
 
+export interface PushAndDeployOptions extends PushOptions, RolloutOptions {
+  reason?: string | undefined;
+  /** `--queue`, `--jump`: wait while other publishers change the service. */
+  queueMode?: QueueMode;
+}
+
 /**
  * `trigger-deploy push --deploy ENV`: what a build job of a development environment calls. A version that is there
  * already is deployed all the same. Ctrl-C ends the push, and lets go of the deployment.
@@ -47,12 +56,19 @@ export async function push(session: Session, options: PushOptions): Promise<Push
  */
 export async function pushAndDeploy(
   session: Session,
-  options: PushOptions & Going & { reason?: string | undefined },
+  options: PushAndDeployOptions,
   tell: (pushed: PushAnswer) => void,
 ): Promise<ExitCode> {
   const signal = AbortSignal.any([session.signal, options.detach]);
   const pushed = await push({ ...session, signal }, options);
   tell(pushed);
   await checkRequired(session, pushed.manifest);
-  return await deployVersion(session, pushed.manifest, { ...options, command: 'push --deploy' });
+  const { service, version, reason, queueMode, detach } = options;
+  const wanted = { service, version, command: 'push --deploy', reason, queueMode, detach };
+  const ticket = await acquire(session, wanted);
+  try {
+    return await deployVersion(session, ticket, pushed.manifest, options);
+  } finally {
+    await ticket.lock.release();
+  }
 }

@@ -1,30 +1,40 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
+import type { Change } from '../plan/change.ts';
 import { acquire } from '../queue/acquire.ts';
-import type { Change } from '../rollout/all-at-once.ts';
-import { standingBefore } from '../rollout/baseline.ts';
+import type { QueueMode } from '../queue/wait.ts';
+import { readBaseline } from '../rollout/baseline.ts';
+import { drive } from '../rollout/drive.ts';
+import { type RolloutOptions, start } from '../rollout/start.ts';
 import type { Session } from '../session.ts';
-import { type DeployOptions, goOut } from './deploy.ts';
+
+export interface RestartOptions extends RolloutOptions {
+  service: string;
+  reason?: string | undefined;
+  /** `--queue`, `--jump`: wait while other publishers change the service. */
+  queueMode?: QueueMode;
+}
 
 /**
- * `trigger-deploy restart SERVICE`: what the desired state says is started again, drained, checked and in waves as a
- * deployment is. No version changes, and the desired state stays.
+ * `trigger-deploy restart SERVICE`: restarts the version that the desired state says, with drain, checks and waves as in
+ * a deployment. The version and the desired state do not change.
  * @throws SERVICE_NOT_FOUND when nothing is deployed, and as `deploy`.
  */
-export async function restart(session: Session, options: Omit<DeployOptions, 'version'>): Promise<ExitCode> {
+export async function restart(session: Session, options: RestartOptions): Promise<ExitCode> {
   const { service, detach, reason, queueMode } = options;
   await session.signer();
   const ticket = await acquire(session, { service, command: 'restart', reason, queueMode, detach });
   try {
-    const { desired } = await standingBefore(session, service);
+    const { desired } = await readBaseline(session, service);
     if (desired === undefined) {
       throw new TriggerDeployError('SERVICE_NOT_FOUND', `${service} was never deployed here`, {
-        hint: `trigger-deploy ${service} VERSION --env ${session.env.name}`,
+        hint: `trigger-deploy ${service} VERSION --env ${session.env.name} deploys it`,
       });
     }
     const { version, artifacts } = desired;
     const change: Change = { service, version, artifacts, action: 'restart', previous: version, reason };
-    return await goOut(session, ticket, change, options);
+    const stored = await start(session, ticket, change, options);
+    return await drive(session, ticket.lock, stored, options);
   } finally {
     await ticket.lock.release();
   }

@@ -1,40 +1,41 @@
 import type { ExitCode } from '../events.ts';
-import { acquireLock } from '../queue/acquire.ts';
-import { emitStarted } from '../rollout/all-at-once.ts';
+import { acquireLock } from '../rollout/acquire-lock.ts';
+import { emitStarted } from '../rollout/create-record.ts';
+import { drive } from '../rollout/drive.ts';
+import type { Driving } from '../rollout/driving.ts';
 import { isRollBackLeft } from '../rollout/record-outcome.ts';
-import { driveWaves, type WavesConduct } from '../rollout/waves.ts';
+import { watchDeployment } from '../rollout/watch.ts';
 import type { Session } from '../session.ts';
 import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
-import { watch } from './watch.ts';
 
-export interface ResumeOptions {
+export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
   deployment: string;
-  /** How long a wave may take from now on; as it was, when left out. */
+  /** How long each wave may take from now on, ms; unchanged when left out. */
   timeoutMs?: number | undefined;
-  /** How many may be missing from now on; as it was, when left out. */
+  /** How many instances may be missing from now on; unchanged when left out. */
   allowMissing?: number | undefined;
-  ask?: WavesConduct['ask'];
-  /** Aborted by Ctrl-C. */
-  detach: AbortSignal;
 }
 
 /**
- * `trigger-deploy resume ID`: goes on with a deployment in waves, from the record, on whatever machine. One that goes
- * to everybody at once needs no driving: it is watched, and settled. Of one that failed the rollback is gone on with.
- * @throws LOCKED while somebody drives it; NOT_UNDER_WAY when it is over, or a newer deployment has begun.
+ * `trigger-deploy resume ID`: continues a rolling deployment whose publisher stopped, from its record, on any machine. A
+ * deployment to all instances at once needs no driving: it is watched and settled. Of one that failed, the rollback is
+ * continued.
+ * @throws LOCKED while a publisher drives it; NOT_UNDER_WAY when it has ended, or a newer deployment has started.
  */
-export async function resume(session: Session, asked: ResumeOptions): Promise<ExitCode> {
+export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {
   const { deployments } = session.record;
-  const { deployment, detach } = asked;
+  const { deployment, allowMissing, ask, detach } = options;
   const service = await deployments.find(deployment);
-  const [found, last] = await Promise.all([
+  const [found, newest] = await Promise.all([
     deployments.read(service, deployment),
     deployments.newest(service),
   ]);
-  const options = { ...asked, timeoutMs: asked.timeoutMs ?? found.value.policy.timeoutMs };
-  if (last && isRollBackLeft(found.value, last.value)) return await watch(session, options);
-  refuseIfOver(found.value);
-  if (found.value.rolling === undefined) return await watch(session, options);
+  const timeoutMs = options.timeoutMs ?? found.value.policy.timeoutMs;
+  const rollBackLeft = newest !== undefined && isRollBackLeft(found.value, newest.value);
+  if (!rollBackLeft) refuseIfOver(found.value);
+  if (rollBackLeft || found.value.rolling === undefined) {
+    return await watchDeployment(session, { deployment, timeoutMs, detach });
+  }
   await session.signer();
   const lock = await acquireLock(session, { service, command: 'resume', deployment, detach });
   try {
@@ -44,14 +45,11 @@ export async function resume(session: Session, asked: ResumeOptions): Promise<Ex
     ]);
     refuseIfOver(stored.value);
     await refuseIfOvertaken(session, stored.value);
-    const policy = {
-      ...stored.value.policy,
-      timeoutMs: options.timeoutMs,
-      allowMissing: options.allowMissing ?? stored.value.policy.allowMissing,
-    };
-    const again = await deployments.update(stored, { policy, status: 'announced' });
-    emitStarted(session, again.value, instances, 'resumed');
-    return await driveWaves(session, lock, again, { policy, detach, ask: options.ask });
+    const before = stored.value.policy;
+    const policy = { ...before, timeoutMs, allowMissing: allowMissing ?? before.allowMissing };
+    const resumed = await deployments.update(stored, { policy, status: 'announced' });
+    emitStarted(session, resumed.value, instances, 'resumed');
+    return await drive(session, lock, resumed, { wait: true, detach, ask });
   } finally {
     await lock.release();
   }

@@ -1,41 +1,41 @@
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { type ExitCode, note } from '../events.ts';
-import { whenCalledOff } from '../plan/rollback-policy.ts';
+import type { Change } from '../plan/change.ts';
+import { type PolicyOptions, policyOf } from '../plan/policy.ts';
+import { whenCancelled } from '../plan/rollback-policy.ts';
 import { rollbackTarget, strayVersion, versionBefore } from '../plan/rollback-target.ts';
-import { acquire, refuseIfDetached } from '../queue/acquire.ts';
+import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import { type Change, rollOut } from '../rollout/all-at-once.ts';
-import { standingBefore } from '../rollout/baseline.ts';
+import { readBaseline } from '../rollout/baseline.ts';
+import { begin, createRecord } from '../rollout/create-record.ts';
+import { drive } from '../rollout/drive.ts';
+import type { Driving } from '../rollout/driving.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
-import { checkReturn } from '../rollout/requires.ts';
-import type { Session } from '../session.ts';
-import { conductOf } from './deploy.ts';
+import { checkRollbackTo } from '../rollout/requires.ts';
+import { refuseIfDetached, type Session } from '../session.ts';
 
-export interface RollbackOptions {
+export interface RollbackOptions
+  extends Omit<Driving, 'ask'>,
+    Pick<PolicyOptions, 'timeoutMs' | 'allowMissing'> {
   service: string;
-  /** The version to return to; when left out, `rollbackTarget` decides. */
+  /** The version to roll back to; without, `rollbackTarget` decides. */
   to?: string | undefined;
-  wait: boolean;
-  timeoutMs: number;
   reason?: string | undefined;
-  /** `--queue`, `--jump`: wait for those that are before. */
+  /** `--queue`, `--jump`: wait while other publishers change the service. */
   queueMode?: QueueMode;
-  /** Though it is paused; needs a reason. */
+  /** Also while the service is paused; needs a reason. */
   despitePause?: boolean | undefined;
-  allowMissing: number;
-  /** Aborted by Ctrl-C. */
-  detach: AbortSignal;
 }
 
-/** How far back a target is looked for, deployments. */
+/** How many past deployments are searched for a version to roll back to. */
 const HISTORY = 50;
 
 /**
- * `trigger-deploy rollback`: a new deployment of an older version. The desired state says so before anything
- * is announced, so that an instance that misses the announcement comes to it as well.
- * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN for a version that never ran here, where a deployment of it would be refused or
- * wait for a person; and as `deploy`.
+ * `trigger-deploy rollback`: a new deployment of an older version, to all instances at once. The desired state is
+ * written before the announcement, so that an instance that misses the announcement converges to it.
+ * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN for a version that never ran here, where a deployment of it would be refused
+ * or wait for confirmation; and as `deploy`.
  */
 export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
   const { service, detach } = options;
@@ -48,16 +48,18 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
     throw (await lockedByRollout(session, service, error)) ?? error;
   });
   try {
-    const change = await planned(session, options);
+    const { change, before } = await planned(session, options);
     refuseIfDetached(detach);
-    const conduct = conductOf({ ...options, onFailure: 'stop' }, 0, true);
-    return await rollOut(session, ticket, change, conduct);
+    const policy = policyOf({ ...options, maxFailures: 0, onFailure: 'stop' }, 0);
+    const created = await createRecord(session, ticket, change, { policy, desiredFirst: true });
+    await begin(session, created, { previous: before });
+    return await drive(session, ticket.lock, created.stored, options);
   } finally {
     await ticket.lock.release();
   }
 }
 
-/** While a rollout is driven its lock is held until its end: it is called off, and goes back by itself. */
+/** The publisher of a rolling deployment holds the lock until its end: such a deployment is cancelled, and rolls back. */
 async function lockedByRollout(
   session: Session,
   service: string,
@@ -66,57 +68,54 @@ async function lockedByRollout(
   if (!isCode(error, 'LOCKED')) return undefined;
   const { locks, deployments } = session.record;
   const [{ owner }, newest] = await Promise.all([locks.look(service), deployments.newest(service)]);
-  const under = newest?.value;
-  if (!under?.rolling || isFinal(under) || owner?.deployment !== under.deployment) return undefined;
-  const call = `trigger-deploy cancel ${under.deployment} --env ${under.env} calls it off: ${whenCalledOff(under)}`;
-  return new TriggerDeployError('LOCKED', error.message, { cause: error, hint: `${call}; ${error.hint}` });
+  const current = newest?.value;
+  if (!current?.rolling || isFinal(current) || owner?.deployment !== current.deployment) return undefined;
+  const cancel = `trigger-deploy cancel ${current.deployment} --env ${current.env} cancels it: ${whenCancelled(current)}`;
+  return new TriggerDeployError('LOCKED', error.message, { cause: error, hint: `${cancel}; ${error.hint}` });
 }
 
-async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Change> {
+interface Planned {
+  change: Change;
+  /** The version that a further rollback returns to. */
+  before: string | undefined;
+}
+
+async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Planned> {
   const { deployments, versions } = session.record;
-  const { desired, last, leftover } = await standingBefore(session, service);
+  const { desired, last, leftover } = await readBaseline(session, service);
   const history = await deployments.list(service, HISTORY);
   if (to === undefined && leftover && last?.action === 'rollback') {
-    return repeated(session, last, versionBefore(last.version, history), reason);
+    return { change: repeated(session, last, reason), before: versionBefore(last.version, history) };
   }
   const version = to ?? rollbackTarget(desired, history);
-  if (version === undefined) throw nothingToReturnTo(service, desired?.version);
+  if (version === undefined) throw nothingToRollBackTo(service, desired?.version);
   const manifest = await versions.readManifest(service, version);
-  if (to !== undefined) await checkReturn(session, manifest, desired);
+  if (to !== undefined) await checkRollbackTo(session, manifest, desired);
   const { artifacts } = manifest;
   const stray = strayVersion(desired, last);
+  const previous = stray ?? desired?.version ?? null;
+  const rollbackOf = stray === undefined ? desired?.deployment : last?.deployment;
   return {
-    service,
-    version,
-    artifacts,
-    action: 'rollback',
-    previous: stray ?? desired?.version ?? null,
+    change: { service, version, artifacts, action: 'rollback', previous, reason, rollbackOf },
     before: versionBefore(version, history),
-    reason,
-    rollbackOf: stray === undefined ? desired?.deployment : last?.deployment,
   };
 }
 
 /**
- * Whoever asked for a rollback that nobody settled, and asks again, wants to be where it was to go: not one version
- * further, which is where the desired state, if it was written, would lead.
+ * After a rollback that its publisher did not settle, the same command repeats it. It must not go one version further,
+ * which is where the desired state leads if that rollback wrote it.
  */
-function repeated(
-  session: Session,
-  last: DeploymentRecord,
-  before: string | undefined,
-  reason: string | undefined,
-): Change {
+function repeated(session: Session, last: DeploymentRecord, reason: string | undefined): Change {
   const { service, version, artifacts, previous, rollbackOf, deployment } = last;
-  const text = `repeating the rollback to ${version} (${deployment}), whose publisher did not see its end; another rollback goes further`;
+  const text = `repeating the rollback to ${version} (${deployment}), which its publisher did not follow to the end; run rollback again to go one version further`;
   note(session, text);
-  return { service, version, artifacts, action: 'rollback', previous, before, reason, rollbackOf };
+  return { service, version, artifacts, action: 'rollback', previous, reason, rollbackOf };
 }
 
-function nothingToReturnTo(service: string, current: string | undefined): TriggerDeployError {
+function nothingToRollBackTo(service: string, current: string | undefined): TriggerDeployError {
   const why =
     current === undefined ? 'was never deployed here' : `has no version before ${current} in its history`;
   return new TriggerDeployError('NOTHING_TO_ROLL_BACK_TO', `${service} ${why}`, {
-    hint: `name one: trigger-deploy rollback ${service} --to VERSION`,
+    hint: `name a version: trigger-deploy rollback ${service} --to VERSION`,
   });
 }

@@ -1,6 +1,7 @@
 import { PublishCommand } from '@aws-sdk/client-sns';
 import { type Announcement, announcement, LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
 import { awsError } from '../../shared/aws.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
 import { note } from '../events.ts';
@@ -9,41 +10,47 @@ import type { Session } from '../session.ts';
 type Stamp = 'v' | 'env' | 'issuedAt' | 'expiresAt' | 'issuedBy';
 type Unstamped<A> = A extends unknown ? { [K in keyof A as K extends Stamp ? never : K]: A[K] } : never;
 
-/** What an announcement says, before it is dated and signed. */
+/** An announcement before it is dated and signed. */
 export type AnnouncementBody = Unstamped<Announcement>;
 
-/** SNS takes 256 KiB; bytes. */
+/** The longest message that SNS takes, bytes. */
 const LONGEST_MESSAGE = 256 * 1024;
 
-/** When an announcement made now with this life is dated and expires, ISO 8601; no life is longer than the queues keep it. */
-export function dates(session: Session, lifeMs: number): { issuedAt: string; expiresAt: string } {
-  const now = session.clock.now();
+/** From when to when an announcement is valid, ISO 8601. */
+export interface Validity {
+  issuedAt: string;
+  expiresAt: string;
+}
+
+/** From now, for `lifeMs`; no announcement is valid for longer than the agents' queues keep it. */
+export function validity(clock: Pick<Clock, 'now'>, lifeMs: number): Validity {
+  const now = clock.now();
   const life = Math.min(lifeMs, LONGEST_EXPIRY_MS);
   return { issuedAt: new Date(now).toISOString(), expiresAt: new Date(now + life).toISOString() };
 }
 
 /**
  * Signs the announcement and puts it on the topic.
- * @throws TOPIC_NOT_FOUND, AWS_*, USAGE when it is too large; after AWS_UNREACHABLE it may have gone out.
+ * @throws TOPIC_NOT_FOUND, AWS_*, USAGE when it is too large; after AWS_UNREACHABLE it may have been sent.
  */
-export async function announce(
-  session: Session,
-  body: AnnouncementBody,
-  dated: { issuedAt: string; expiresAt: string },
-): Promise<void> {
+export async function announce(session: Session, body: AnnouncementBody, valid: Validity): Promise<void> {
   const signer = await session.signer();
   const payload = announcement.parse({
     v: 1,
     ...body,
     env: session.env.name,
     issuedBy: session.who,
-    ...dated,
+    ...valid,
   });
   const message = await signer.sign('td-announcement+jws', payload);
   if (message.length > LONGEST_MESSAGE) {
-    throw new TriggerDeployError('USAGE', `the announcement has ${message.length} bytes, SNS takes 256 KiB`, {
-      hint: 'name fewer instances, or none to reach all',
-    });
+    throw new TriggerDeployError(
+      'USAGE',
+      `the announcement has ${message.length} bytes; SNS takes ${LONGEST_MESSAGE} at most`,
+      {
+        hint: 'name fewer instances, or none to deploy to all',
+      },
+    );
   }
   try {
     await session.aws.sns.send(new PublishCommand({ TopicArn: session.env.topic, Message: message }));
@@ -53,16 +60,20 @@ export async function announce(
 }
 
 /**
- * Tells the agents of a service to read the desired state now. They would in a few minutes anyway: a failure
- * is only noted.
+ * Asks the agents of a service to read the desired state now. They do so every few minutes anyway: a failure is only
+ * noted.
  */
 export async function announceConverge(session: Session, service: string): Promise<void> {
   try {
     const deployment = newUlid(session.clock.now());
-    await announce(session, { kind: 'converge', deployment, service }, dates(session, LONGEST_EXPIRY_MS));
+    await announce(
+      session,
+      { kind: 'converge', deployment, service },
+      validity(session.clock, LONGEST_EXPIRY_MS),
+    );
   } catch (error) {
     const { message } = awsError(error, 'announce the new desired state');
-    const text = `${message}; the agents find it by themselves within minutes`;
+    const text = `${message}; agents read it by themselves within minutes`;
     note(session, text, 'warning');
   }
 }

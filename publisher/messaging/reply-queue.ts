@@ -7,27 +7,26 @@ import {
 } from '@aws-sdk/client-sqs';
 import { awsError } from '../../shared/aws.ts';
 import { newUlid, replyQueueName } from '../../shared/names.ts';
-import { type Reply, type RollCallAnswer, reply } from '../../shared/report.ts';
+import { type Reply, reply } from '../../shared/report.ts';
 import { backoffMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import type { Session } from '../session.ts';
-import { announce, dates } from './announce.ts';
 
-/** Receives under way at a time: a thousand agents answer at once. */
+/** How many receives run at a time: a thousand agents answer at once. */
 const RECEIVERS = 4;
-/** A reply is of no use after its publisher has gone, s. */
+/** No publisher needs a reply longer than that, s. */
 const RETENTION_S = 3600;
 
-/** The queue on which agents answer this publisher. Its owner must `close` it, whatever happened. */
+/** The queue on which agents answer this publisher. Its owner must `close` it. */
 export interface ReplyQueue {
   /** What an announcement carries as `replyTo`. */
   readonly name: string;
   /**
-   * Hands over every reply that comes from the instance it names, until `signal` aborts; then resolves.
-   * Trouble with the queue is noted and tried again: it is the fast path only, the record is the truth.
+   * Passes every reply that comes from the instance it names to `take`, until `signal` aborts; then resolves.
+   * A failing queue is noted and retried: it is only faster than the record, which has every report too.
    */
   listen(take: (reply: Reply) => void, signal: AbortSignal): Promise<void>;
-  /** Deletes the queue; what goes wrong is noted. */
+  /** Deletes the queue; a failure is noted. */
   close(): Promise<void>;
 }
 
@@ -72,7 +71,7 @@ export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
       } catch (error) {
         if (signal.aborted) return;
         const { message } = awsError(error, `receive replies from ${name}`);
-        warn('queue', `${message}; following by the record alone until it works again`);
+        warn('queue', `${message}; reading reports from the record until it works again`);
         const pause = backoffMs(failures, { first: 500, longest: 10_000 });
         failures += 1;
         await session.clock.sleep(pause, signal).catch(() => undefined);
@@ -90,7 +89,7 @@ export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
         await sqs.send(new DeleteQueueCommand({ QueueUrl }));
       } catch (error) {
         const { message } = awsError(error, `delete the reply queue ${name}`);
-        warn('delete', `${message}; delete it by hand`);
+        warn('delete', `${message}; delete the queue by hand`);
       }
     },
   };
@@ -100,7 +99,7 @@ async function createQueue(session: Session, name: string): Promise<string> {
   try {
     const Attributes = { MessageRetentionPeriod: String(RETENTION_S), SqsManagedSseEnabled: 'true' };
     const { QueueUrl } = await session.aws.sqs.send(new CreateQueueCommand({ QueueName: name, Attributes }));
-    if (QueueUrl === undefined) throw new Error('SQS named no URL');
+    if (QueueUrl === undefined) throw new Error('SQS returned no queue URL');
     return QueueUrl;
   } catch (error) {
     throw awsError(error, `create the reply queue ${name}`);
@@ -109,7 +108,7 @@ async function createQueue(session: Session, name: string): Promise<string> {
 
 /**
  * The reply in a message, if it is one and its sender is the instance it names. EC2 names the role session
- * after the instance, and SQS tells the sender as `AROA…:SESSION`: an instance cannot speak for another.
+ * after the instance, and SQS gives the sender as `AROA…:SESSION`: an instance cannot reply for another.
  */
 export function readReply(message: Message): { reply: Reply } | { sender: string; refused: string } {
   const sender = message.Attributes?.SenderId ?? 'unknown';
@@ -119,66 +118,20 @@ export function readReply(message: Message): { reply: Reply } | { sender: string
   try {
     json = JSON.parse(message.Body ?? '');
   } catch {
-    return { sender, refused: `a reply of ${printable(sender)} is not JSON and is dropped` };
+    return { sender, refused: `dropped a reply of ${printable(sender)}: it is not JSON` };
   }
   const parsed = reply.safeParse(json);
   if (!parsed.success) {
     const where = parsed.error.issues[0]?.path.join('.') || '(top)';
-    return { sender, refused: `a reply of ${printable(sender)} does not fit at ${where} and is dropped` };
+    return { sender, refused: `dropped a reply of ${printable(sender)}: ${where} is not valid` };
   }
   if (parsed.data.instance !== session) {
     return {
       sender,
-      refused: `a reply in the name of ${parsed.data.instance} came from ${printable(sender)} and is dropped`,
+      refused: `dropped a reply in the name of ${parsed.data.instance}: its sender is ${printable(sender)}`,
     };
   }
   return { reply: parsed.data };
 }
 
 const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 128);
-
-export interface RollCall {
-  /** Only about this service; about all when left out. */
-  service?: string | undefined;
-  /** The instances that should answer. */
-  known: readonly string[];
-  waitMs: number;
-}
-
-/**
- * Asks who is there, and gathers the answers until all of `known` have answered or `waitMs` have passed.
- * With nobody known it waits to the end.
- */
-export async function rollCall(session: Session, asked: RollCall): Promise<RollCallAnswer[]> {
-  const queue = await openReplyQueue(session);
-  try {
-    return await gather(session, queue, asked);
-  } finally {
-    await queue.close();
-  }
-}
-
-async function gather(session: Session, queue: ReplyQueue, asked: RollCall): Promise<RollCallAnswer[]> {
-  const id = newUlid(session.clock.now());
-  const answers = new Map<string, RollCallAnswer>();
-  const missing = new Set(asked.known);
-  const complete = new AbortController();
-  const signal = AbortSignal.any([complete.signal, session.signal]);
-  const listening = queue.listen((said) => {
-    if (said.kind !== 'roll-call' || said.rollCall !== id || said.env !== session.env.name) return;
-    answers.set(said.instance, said);
-    missing.delete(said.instance);
-    if (missing.size === 0 && asked.known.length > 0) complete.abort();
-  }, signal);
-  try {
-    const service = asked.service === undefined ? {} : { service: asked.service };
-    const life = dates(session, Math.max(asked.waitMs, 60_000));
-    await announce(session, { kind: 'roll-call', deployment: id, replyTo: queue.name, ...service }, life);
-    await session.clock.sleep(asked.waitMs, signal).catch(() => undefined);
-  } finally {
-    complete.abort();
-    await listening;
-  }
-  session.signal.throwIfAborted();
-  return [...answers.values()];
-}

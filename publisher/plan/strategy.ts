@@ -70,9 +70,3 @@ function defaultsOf(file: ServiceDefaults | undefined, service: string) {
     pauseBetweenMs: ms(file?.pauseBetween),
   } as const;
 }
-
-/** How many may fail: a share of the fleet is never more than it says. */
-export function mostFailures(allowed: Size | 0, fleet: number): number {
-  if (allowed === 0 || 'count' in allowed) return allowed === 0 ? 0 : allowed.count;
-  return fleet === 0 ? 0 : Math.floor((fleet * allowed.percent) / 100);
-}

@@ -2,10 +2,9 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
-import type { Lock } from '../record/held-lock.ts';
 import { STALE_MS } from '../record/lock-document.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
-import type { Session } from '../session.ts';
+import { refuseIfDetached, type Session } from '../session.ts';
 import { openQueue } from './queue-store.ts';
 import type { Ticket } from './ticket.ts';
 import { type AcquireRequest, namesOf, POLL_MS, type Waiter, waitInQueue } from './wait.ts';
@@ -32,25 +31,6 @@ export async function acquire(session: Session, request: AcquireRequest): Promis
     refuseIfDetached(detach);
     throw error;
   }
-}
-
-/** The lock alone, for a command that continues an existing deployment. @throws LOCKED, CANCELLED. */
-export async function acquireLock(
-  session: Session,
-  { detach, ...wanted }: { service: string; command: string; deployment: string; detach: AbortSignal },
-): Promise<Lock> {
-  const signal = AbortSignal.any([session.signal, detach]);
-  try {
-    return await session.record.locks.take({ ...wanted, signal });
-  } catch (error) {
-    refuseIfDetached(detach);
-    throw error;
-  }
-}
-
-/** Before anything is announced there is nothing to detach from. @throws CANCELLED. */
-export function refuseIfDetached(detach: AbortSignal): void {
-  if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted before anything was announced');
 }
 
 /** @throws PAUSED, saying who paused what, why, since when, and how to unpause. */

@@ -5,14 +5,14 @@ import type { StoredDeployment } from '../record/deployments.ts';
 import type { Session } from '../session.ts';
 import { cancelledBy } from './decisions.ts';
 import { openProgress } from './follow.ts';
-import { isFinal, lastEndingMs, recordOutcome, verdictOn } from './record-outcome.ts';
+import { isFinal, lastEndingMs, recordOutcome, settleNow } from './record-outcome.ts';
 
 /**
- * What stands before a change: the desired state, once the newest deployment is settled if its publisher has
- * not done so (it died, was detached, or did not wait). Without that, what a detached deployment brought
- * everywhere would be taken for something to be rolled back over. To be called under the lock.
+ * The state before a change: the desired state, after the newest deployment is settled where its publisher did not do
+ * so (it died, was detached, or did not wait). Otherwise a version that a detached deployment brought to all instances
+ * would not be the one to roll back to. To be called under the lock. @throws AWS_*, SIGNATURE_INVALID, DOCUMENT_INVALID.
  */
-export async function standingBefore(session: Session, service: string): Promise<Standing> {
+export async function readBaseline(session: Session, service: string): Promise<Baseline> {
   const newest = await session.record.deployments.newest(service);
   const leftover = newest !== undefined && !isFinal(newest.value);
   const last = leftover ? await settleLeftover(session, newest) : newest?.value;
@@ -20,37 +20,37 @@ export async function standingBefore(session: Session, service: string): Promise
   return { desired: stored?.value, last, leftover };
 }
 
-export interface Standing {
+export interface Baseline {
   desired: Desired | undefined;
-  /** The newest deployment there was. */
+  /** The newest deployment. */
   last: DeploymentRecord | undefined;
-  /** Whether nobody had settled it: whoever asked for it may not know what became of it. */
+  /** Whether its publisher had not settled it: the person who started it may not know its outcome. */
   leftover: boolean;
 }
 
 /**
- * The version to return to when the coming change fails. A desired state that was written ahead of a
- * deployment that then failed is not it, but what that one replaced.
+ * The version to roll back to when the coming change fails. Where the desired state was written before a deployment that
+ * then failed, it is the version which that deployment replaced.
  */
-export function versionToReturnTo({ desired, last }: Pick<Standing, 'desired' | 'last'>): string | null {
+export function previousVersion({ desired, last }: Pick<Baseline, 'desired' | 'last'>): string | null {
   if (desired === undefined) return null;
   const ahead =
     last?.action === 'deploy' && last.status === 'failed' && last.deployment === desired.deployment;
   return ahead ? last.previous : desired.version;
 }
 
-/** By the record as it is: who has not ended by now does so unwatched. No rollback: a newer change comes. */
+/** By the reports there are: nothing more is waited for. No rollback, because a newer change follows. */
 async function settleLeftover(session: Session, stored: StoredDeployment): Promise<DeploymentRecord> {
   const record = stored.value;
-  const said = await session.record.deployments.reports(record.service, record.deployment);
-  const progress = openProgress({ ...session, emit: () => undefined }, record, () => 0);
-  for (const report of said) progress.hear(report);
-  const settlement = verdictOn(record, progress.reports, await cancelledBy(session, record));
+  const reports = await session.record.deployments.reports(record.service, record.deployment);
+  const progress = openProgress({ clock: session.clock, emit: () => undefined }, record, () => 0);
+  for (const report of reports) progress.hear(report);
+  const settlement = settleNow(record, progress.reports, await cancelledBy(session, record));
   if (settlement.outcome === record.status) return record;
   const outcome = { ...settlement, rollBack: false };
-  const tookMs = () => lastEndingMs(record, said);
+  const tookMs = () => lastEndingMs(record, reports);
   const settled = await recordOutcome(session, stored, outcome, { reports: progress.reports, tookMs });
-  const text = `${record.action} ${record.deployment} of ${record.version} was left unsettled: ${settled.value.outcome}`;
+  const text = `${record.action} ${record.deployment} of ${record.version} was not settled by its publisher: ${settled.value.outcome}`;
   note(session, text);
   return settled.value;
 }

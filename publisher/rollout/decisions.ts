@@ -7,7 +7,7 @@ import { nonce } from '../record/objects.ts';
 import { verifyStored } from '../record/signed-document.ts';
 import type { Session } from '../session.ts';
 
-/** What people decide about a deployment under way: signed, written once, and read by whoever drives it. */
+/** What people decide about a deployment that has not ended: signed, written once, read by the publisher that drives it. */
 
 export interface Decisions {
   confirm?: Decision | undefined;
@@ -25,7 +25,7 @@ export interface DecisionAnswer {
   text: string;
 }
 
-/** What is not to be believed is never taken for a decision: it is warned of. @throws AWS_*. */
+/** A decision that cannot be verified does not count; a warning names it. @throws AWS_*, CONFIG_INVALID, KEY_INVALID. */
 export async function readDecisions(session: Session, service: string, id: string): Promise<Decisions> {
   const [confirm, cancel] = await Promise.all([
     readDecision(session, service, id, 'confirm'),
@@ -34,13 +34,13 @@ export async function readDecisions(session: Session, service: string, id: strin
   return { confirm, cancel };
 }
 
-/** Who called a rollout in waves off; what goes to everybody at once settles by what its instances say alone. */
+/** Who cancelled a rolling deployment. One to all instances at once is settled by its reports alone. */
 export async function cancelledBy(session: Session, record: DeploymentRecord): Promise<string | undefined> {
   if (record.rolling === undefined) return undefined;
   return (await readDecision(session, record.service, record.deployment, 'cancel'))?.by;
 }
 
-/** Writes it, unless somebody has decided so before. @returns what stands. */
+/** Writes the decision, unless there is one. @returns the decision that counts. @throws AWS_*, CONFIG_INVALID, KEY_INVALID. */
 export async function decide(
   session: Session,
   service: string,
@@ -78,10 +78,10 @@ async function readDecision(
     const said = await verifyStored(verifier, 'td-decision+jws', key, stored.text, decision);
     const about = [said.env, said.service, said.deployment, said.kind].join(' ');
     if (about === [session.env.name, service, id, kind].join(' ')) return said;
-    warn(session, `${key} is about ${about}: it counts for nothing`);
+    warn(session, `${key} is about ${about}; ignored`);
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
-    warn(session, `${error.message}: it counts for nothing`);
+    warn(session, `${error.message}; ignored`);
   }
   return undefined;
 }

@@ -2,7 +2,7 @@ import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
 import { note } from '../events.ts';
-import { rollCall } from '../messaging/reply-queue.ts';
+import { rollCall } from '../messaging/roll-call.ts';
 import { inParallel } from '../record/map-limit.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';

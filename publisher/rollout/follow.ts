@@ -4,32 +4,32 @@ import { note } from '../events.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { ReportReader } from '../record/deployments.ts';
-import type { Session } from '../session.ts';
+import type { Output } from './driving.ts';
 import { type Settlement, settle } from './settle.ts';
 
-/** The longest time between two looks at the clock, ms. */
+/** How often the deployment is checked while no report comes, ms. */
 const TICK_MS = 500;
 
-/** What has been heard of a deployment, the latest of each instance. */
+/** The reports of a deployment, the latest of each instance. */
 export interface Progress {
   readonly reports: ReadonlyMap<string, Report>;
-  /** Takes a report in, if it is about this deployment and tells something new, and emits it. */
+  /** Keeps and emits a report, if it is about this deployment and newer than the one of its instance. */
   hear(report: Report): void;
-  /** From the announcement to the last ending heard, ms; 0 when there was none. */
+  /** From the announcement to the last ending, ms; 0 without one. */
   tookMs(): number;
-  /** Resolves with the next report that is news, or else as `tick` does; whoever waits for hours leaves nothing behind. */
+  /** Resolves with the next new report, or as `tick` does; waiting for hours keeps no memory. */
   newsOr<T>(tick: Promise<T>): Promise<T | undefined>;
 }
 
 export function openProgress(
-  session: Session,
+  { emit, clock }: Output,
   record: Pick<DeploymentRecord, 'deployment' | 'env' | 'service'>,
   /** Since the announcement, ms. */
   elapsed: () => number,
 ): Progress {
   const reports = new Map<string, Report>();
   let lastEnding = 0;
-  // Not a promise of the next news: each race against one that stays open for hours would be kept with it.
+  // A promise shared by all races and open for hours would keep each of them in memory.
   const waiting = new Set<() => void>();
   return {
     reports,
@@ -38,7 +38,7 @@ export function openProgress(
       if (report.env !== record.env || !isNews(reports.get(report.instance), report)) return;
       reports.set(report.instance, report);
       if (isEnding(report.state)) lastEnding = elapsed();
-      session.emit({ type: 'report', at: session.clock.now(), report });
+      emit({ type: 'report', at: clock.now(), report });
       for (const wake of waiting) wake();
     },
     tookMs: () => lastEnding,
@@ -55,7 +55,7 @@ export function openProgress(
   };
 }
 
-/** Reports come twice, late and out of order; an ending stands. */
+/** Reports come twice, late and out of order; nothing follows an ending. */
 export function isNews(known: Report | undefined, said: Report): boolean {
   if (known === undefined) return true;
   if (isEnding(known.state)) return false;
@@ -67,7 +67,7 @@ export function isNews(known: Report | undefined, said: Report): boolean {
 export interface Following {
   record: DeploymentRecord;
   progress: Progress;
-  /** The fast path; a `watch` has none. */
+  /** Where reports arrive first; a `watch` has no reply queue. */
   replies?: ReplyQueue | undefined;
   read: ReportReader;
   /** How often the record is read, ms. */
@@ -85,27 +85,27 @@ export interface Following {
  * Follows every instance to its end: replies as they come, the record every `pollMs` and once more before the
  * verdict. Undefined when detached (or `enough`).
  */
-export async function follow(session: Session, following: Following): Promise<Settlement | undefined> {
+export async function follow(output: Output, following: Following): Promise<Settlement | undefined> {
   const { record, progress, elapsed, detach, abort } = following;
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, detach, abort]);
   const listening = following.replies?.listen((said) => {
     if (said.kind === 'report') progress.hear(said);
   }, stop);
-  const look = recordLook(session, following);
-  const polling = poll(session, following, look, stop);
+  const readRecord = recordReader(output, following);
+  const polling = poll(output.clock, following, readRecord, stop);
   const verdict = () => settle(record, progress.reports, elapsed());
   try {
-    let tick = nextTick(session, stop);
+    let tick = nextTick(output.clock, stop);
     while (!polling.enough) {
       if (verdict() !== undefined) {
-        await look();
+        await readRecord();
         const final = verdict();
         if (final !== undefined) return final;
       }
       stop.throwIfAborted();
       const ticked = await progress.newsOr(tick);
-      if (ticked) tick = nextTick(session, stop);
+      if (ticked) tick = nextTick(output.clock, stop);
     }
     return undefined;
   } catch (error) {
@@ -118,19 +118,24 @@ export async function follow(session: Session, following: Following): Promise<Se
   }
 }
 
-/** True after a while, and at once when `stop` aborts. */
-const nextTick = (session: Session, stop: AbortSignal): Promise<true> =>
-  session.clock.sleep(TICK_MS, stop).then(
+/** True after `TICK_MS`, and at once when `stop` aborts. */
+const nextTick = (clock: Output['clock'], stop: AbortSignal): Promise<true> =>
+  clock.sleep(TICK_MS, stop).then(
     () => true,
     () => true,
   );
 
-function poll(session: Session, following: Following, look: () => Promise<void>, stop: AbortSignal) {
+function poll(
+  clock: Output['clock'],
+  following: Following,
+  readRecord: () => Promise<void>,
+  stop: AbortSignal,
+) {
   const state = { enough: false, done: Promise.resolve() };
   const loop = async () => {
     while (!stop.aborted && !state.enough) {
-      await session.clock.sleep(following.pollMs, stop);
-      await look();
+      await clock.sleep(following.pollMs, stop);
+      await readRecord();
       state.enough = (await following.enough?.()) ?? false;
     }
   };
@@ -141,10 +146,10 @@ function poll(session: Session, following: Following, look: () => Promise<void>,
 }
 
 /**
- * Reads what is new in the record. What cannot be read now is read at the next turn: only time decides that
- * an instance is silent.
+ * Reads the new reports in the record. What cannot be read now is read at the next poll: only time decides that an
+ * instance is silent.
  */
-function recordLook(session: Session, { progress, read }: Following): () => Promise<void> {
+function recordReader(output: Output, { progress, read }: Following): () => Promise<void> {
   let failing = false;
   return async () => {
     try {
@@ -152,8 +157,8 @@ function recordLook(session: Session, { progress, read }: Following): () => Prom
       failing = false;
     } catch (error) {
       if (!failing) {
-        const text = `the record cannot be read, trying on: ${messageOf(error)}`;
-        note(session, text, 'warning');
+        const text = `the record cannot be read; retrying: ${messageOf(error)}`;
+        note(output, text, 'warning');
       }
       failing = true;
     }

@@ -1,28 +1,28 @@
 import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
-import { whenCalledOff, whyNoWayBack } from '../plan/rollback-policy.ts';
+import { whenCancelled, whyNoRollback } from '../plan/rollback-policy.ts';
 import { gateBefore } from '../plan/waves.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
 
 /**
- * A deployment in waves: what comes next, by the record and what the instances said. Pure, so that a publisher on
- * another machine goes on from the record exactly where a dead one stood.
+ * The next step of a rolling deployment, from its record and the reports. Pure, so that a publisher on another machine
+ * continues from the record exactly where a dead one stopped.
  *
- * All prepare first. Then wave after wave is announced, each once the one before it has passed; before one of them
- * there may be a gate, which a person or time opens. More failures than allowed end it, and so do more instances
- * missing than allowed: the first undoes what switched, the second waits for a person. While it is paused nobody is
- * told anything new and no gate opens; what is under way takes its course, and so does the way back.
+ * All instances prepare first. Then the waves are announced one after the other, each once the one before it has
+ * passed; before one of them there may be a gate, which a person or time opens. More failures than allowed end it, and
+ * switched instances roll back; more missing instances than allowed end it too, and a person decides. While the service
+ * is paused nothing is announced and no gate opens; what has started continues, and so does a rollback.
  */
 
-/** What is announced and waited for. */
+/** What is announced, and then waited for. */
 export type Phase = { name: 'prepare' } | { name: 'wave'; wave: number };
 
 export type Step =
-  /** Announce the phase (again): to those it concerns. */
+  /** Announce the phase to these instances. */
   | { do: 'announce'; phase: Phase; targets: readonly string[] }
-  /** Nothing but to wait for reports, decisions and time. */
+  /** Wait for reports, decisions and time. */
   | { do: 'wait' }
-  /** Write this down, then ask again. */
+  /** Write this into the record, then decide again. */
   | { do: 'record'; rolling: Rolling }
   /** Ask the instances that have switched whether they still run well. */
   | { do: 'look'; at: readonly string[] }
@@ -32,13 +32,13 @@ export interface Facts {
   /** ms since the epoch, by AWS's clock. */
   now: number;
   reports: ReadonlyMap<string, Report>;
-  /** ms since this publisher announced the phase under way; undefined until it has. */
+  /** ms since this publisher announced the current phase; undefined until it has. */
   sinceAnnounced: number | undefined;
   confirmedBy?: string | undefined;
-  /** Whether it is paused now. */
+  /** Whether the service is paused now. */
   paused?: boolean | undefined;
   cancelledBy?: string | undefined;
-  /** Of those that have switched, who does not run well by the last look; undefined before it. */
+  /** Switched instances that do not run well; undefined before they were asked. */
   unwell?: readonly string[] | undefined;
 }
 
@@ -53,15 +53,12 @@ export function nextStep(record: RollingRecord, facts: Facts): Step {
     return end(record, facts, 'cancelled', `cancelled by ${facts.cancelledBy}`);
   }
   if (rolling.preparedAt === undefined) return prepare(record, facts);
-  const under = rolling.waves.findIndex(({ announcedAt, passedAt }) => announcedAt && !passedAt);
-  if (under !== -1) return follow(record, facts, under);
+  const current = rolling.waves.findIndex(({ announcedAt, passedAt }) => announcedAt && !passedAt);
+  if (current !== -1) return followWave(record, facts, current);
   const next = rolling.waves.findIndex(({ announcedAt }) => announcedAt === undefined);
   if (next === -1) return end(record, facts, 'succeeded', '');
-  return pass(record, facts, next);
+  return startWave(record, facts, next);
 }
-
-/** Whether anybody has been told to switch. */
-export const hasBegun = ({ waves }: Pick<Rolling, 'waves'>) => waves.some((wave) => wave.announcedAt);
 
 function prepare(record: RollingRecord, facts: Facts): Step {
   const { rolling, policy } = record;
@@ -77,11 +74,11 @@ function prepare(record: RollingRecord, facts: Facts): Step {
   if (unready.some(heard) && sinceAnnounced < policy.timeoutMs) return { do: 'wait' };
   if (unready.length > 0 && sinceAnnounced < SILENCE_MS) return { do: 'wait' };
   if (failed.length > policy.maxFailures || (failed.length > 0 && failed.length === all.length)) {
-    return end(record, facts, 'failed', 'not all could prepare, nothing was switched');
+    return end(record, facts, 'failed', 'not all instances could prepare; nothing was switched');
   }
   if (unready.length > policy.allowMissing) {
-    const without = `--allow-missing ${unready.length} goes out without so many`;
-    const why = `${named(unready)} did not prepare, nothing was switched; ${without}`;
+    const them = unready.length === 1 ? 'it' : 'them';
+    const why = `${named(unready)} did not prepare; nothing was switched. --allow-missing ${unready.length} continues without ${them}`;
     return end(record, facts, 'timed-out', why);
   }
   const gone = new Set([...failed, ...unready]);
@@ -90,7 +87,7 @@ function prepare(record: RollingRecord, facts: Facts): Step {
   return { do: 'record', rolling: { ...rolling, waves, preparedAt, failed, missing: unready } };
 }
 
-/** Without those that cannot take part. A canary of which nobody is left is replaced: the rest must not go unseen. */
+/** Without the instances that are `gone`. A canary without instances is replaced: one must be watched before the rest. */
 function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rolling['waves'] {
   const waves = planned
     .map((wave) => ({ ...wave, instances: wave.instances.filter((instance) => !gone.has(instance)) }))
@@ -107,13 +104,13 @@ function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rol
   ];
 }
 
-function follow(record: RollingRecord, facts: Facts, index: number): Step {
+function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   const { rolling, policy } = record;
   const { reports, sinceAnnounced, now } = facts;
   const instances = rolling.waves[index]?.instances ?? [];
   const open = instances.filter((instance) => !hasEnded(reports.get(instance)));
   if (sinceAnnounced === undefined) {
-    // Whoever has ended needs no telling; when all have, nobody does.
+    // After a resume all may have ended: then nothing is announced.
     if (open.length > 0 && facts.paused) return { do: 'wait' };
     if (open.length > 0) return { do: 'announce', phase: { name: 'wave', wave: index }, targets: instances };
   } else {
@@ -126,18 +123,18 @@ function follow(record: RollingRecord, facts: Facts, index: number): Step {
   const where = `in wave ${index + 1} of ${rolling.waves.length}`;
   if (failed.length > policy.maxFailures) return end(record, facts, 'failed', `stopped ${where}`);
   if (missing.length > policy.allowMissing) {
-    return end(record, facts, 'timed-out', `${named(open)} did not end ${where}`);
+    return end(record, facts, 'timed-out', `${named(open)} did not finish ${where}`);
   }
   const passedAt = new Date(now).toISOString();
   const waves = rolling.waves.map((wave, i) => (i === index ? { ...wave, passedAt } : wave));
   return { do: 'record', rolling: { ...rolling, waves, failed, missing } };
 }
 
-/** Between two waves, or before the first: the gate, the pause. */
-function pass(record: RollingRecord, facts: Facts, next: number): Step {
+/** Between two waves, or before the first: the gate, and the pause between waves. */
+function startWave(record: RollingRecord, facts: Facts, next: number): Step {
   const { rolling } = record;
   const { now } = facts;
-  if (gateBefore(rolling) === next && rolling.confirmed === undefined) return wait(record, facts, next);
+  if (gateBefore(rolling) === next && rolling.confirmed === undefined) return waitAtGate(record, facts, next);
   if (facts.paused) return { do: 'wait' };
   const before = rolling.waves[next - 1]?.passedAt;
   if (before !== undefined && now < Date.parse(before) + rolling.pauseBetweenMs) return { do: 'wait' };
@@ -146,7 +143,7 @@ function pass(record: RollingRecord, facts: Facts, next: number): Step {
   return { do: 'record', rolling: { ...rolling, waves } };
 }
 
-function wait(record: RollingRecord, facts: Facts, next: number): Step {
+function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
   const { rolling } = record;
   const { now, confirmedBy, unwell } = facts;
   const at = new Date(now).toISOString();
@@ -156,23 +153,23 @@ function wait(record: RollingRecord, facts: Facts, next: number): Step {
     rolling.gate === 'time' && now >= Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0);
   if (facts.paused || (confirmedBy === undefined && !timeIsUp)) return { do: 'wait' };
   const switched = rolling.waves.slice(0, next).flatMap((wave) => wave.instances);
-  const well = switched.filter((instance) => facts.reports.get(instance)?.state === 'succeeded');
-  if (unwell === undefined && well.length > 0) return { do: 'look', at: well };
-  // Whatever was allowed to fail: the canary is there to be believed.
+  const succeeded = switched.filter((instance) => facts.reports.get(instance)?.state === 'succeeded');
+  if (unwell === undefined && succeeded.length > 0) return { do: 'look', at: succeeded };
+  // Whatever `maxFailures` allows: the canary exists to stop the rest.
   if (unwell !== undefined && unwell.length > 0) {
-    return end(record, facts, 'failed', `${named(unwell)} succeeded, and does not run well any more`);
+    return end(record, facts, 'failed', `${named(unwell)} succeeded but no longer runs well`);
   }
   return { do: 'record', rolling: { ...rolling, confirmed: { by: confirmedBy ?? 'time', at } } };
 }
 
 const hasEnded = (report: Report | undefined) => report !== undefined && isEnding(report.state);
 const hasFailed = (report: Report | undefined) => hasEnded(report) && report?.state !== 'succeeded';
-/** It stands prepared, or is further. */
+/** It is prepared, or further. */
 const isReady = (report: Report | undefined) =>
   report !== undefined &&
   (report.state === 'succeeded' ||
     (!isEnding(report.state) && ORDER_OF_STATES[report.state] >= ORDER_OF_STATES.prepared));
-/** It has begun to switch. */
+/** It has started to switch. */
 const hasMoved = (report: Report | undefined) =>
   report !== undefined && !isEnding(report.state) && ORDER_OF_STATES[report.state] > ORDER_OF_STATES.prepared;
 
@@ -189,31 +186,28 @@ function settlementOf(
 ): Settlement {
   const { rolling } = record;
   const tally = tallyOf(record.expected, facts.reports);
-  const told = rolling.waves.filter((wave) => wave.announcedAt).flatMap((wave) => wave.instances);
+  const announced = rolling.waves.filter((wave) => wave.announcedAt).flatMap((wave) => wave.instances);
   const [first] = tally.failures;
   const reason = first?.error ? ` (${first.instance}: ${first.error.code}: ${first.error.message})` : '';
-  const facing = { counts: tally.counts, silent: tally.silent, unfinished: tally.unfinished };
+  const counted = { counts: tally.counts, silent: tally.silent, unfinished: tally.unfinished };
   if (outcome === 'succeeded') {
     const failures = rolling.failed.length + tally.failures.length > 0;
     const exitCode = failures ? 1 : 0;
-    return { ...facing, outcome, exitCode, moveDesired: true, rollBack: false, text: tally.text };
+    return { ...counted, outcome, exitCode, moveDesired: true, rollBack: false, text: tally.text };
   }
-  const undo = told.some((instance) => {
+  const undo = announced.some((instance) => {
     const state = facts.reports.get(instance)?.state;
     return state === undefined || state === 'succeeded' || state === 'broken' || !isEnding(state);
   });
-  const goesBack = outcome !== 'timed-out' && undo && whyNoWayBack(record) === undefined;
-  const stays = outcome === 'cancelled' && undo && !goesBack && whenCalledOff(record);
-  const text = [tally.text + (outcome === 'failed' ? reason : ''), why, stays].filter(Boolean).join('; ');
+  const rollBack = outcome !== 'timed-out' && undo && whyNoRollback(record) === undefined;
+  const after = outcome === 'cancelled' && undo && !rollBack && whenCancelled(record);
+  const text = [tally.text + (outcome === 'failed' ? reason : ''), why, after].filter(Boolean).join('; ');
   const exitCode = outcome === 'timed-out' ? 3 : 1;
-  return { ...facing, outcome, exitCode, moveDesired: false, rollBack: goesBack, text };
+  return { ...counted, outcome, exitCode, moveDesired: false, rollBack, text };
 }
 
-/**
- * The verdict on a deployment in waves that its publisher left standing: it has ended well only if every wave has
- * passed, and nobody called it off.
- */
-export function leftStanding(
+/** The outcome of a rolling deployment without a publisher: it succeeded only if every wave passed and it was not cancelled. */
+export function settleUndriven(
   record: RollingRecord,
   reports: ReadonlyMap<string, Report>,
   cancelledBy?: string,
@@ -231,6 +225,6 @@ export function leftStanding(
         record,
         facts,
         'timed-out',
-        `its publisher left it after ${passed} of ${waves.length} waves`,
+        `its publisher stopped after ${passed} of ${waves.length} waves`,
       );
 }

@@ -4,18 +4,26 @@ import type { PublisherEvent } from '../events.ts';
 import { announceConverge } from '../messaging/announce.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
+import type { DesiredStates } from '../record/desired-state.ts';
 import type { Session } from '../session.ts';
+import type { Output } from './driving.ts';
 import type { Progress } from './follow.ts';
-import { leftStanding } from './next-step.ts';
+import { settleUndriven } from './next-step.ts';
 import { type Settlement, settleFinally } from './settle.ts';
 
-/** Makes the desired state say what `record` deploys. @throws FENCED when a newer deployment wrote it. */
+/** The outcome of a deployment: the desired state and the record that follow from its settlement. */
+
+/**
+ * Makes the desired state say what `record` deploys.
+ * @param previous the version that a later rollback returns to, when it is not what the desired state says now.
+ * @throws FENCED when a newer deployment wrote it, AWS_*.
+ */
 export async function writeDesired(
-  session: Session,
+  desired: DesiredStates,
   record: DeploymentRecord,
-  before?: string,
+  previous?: string,
 ): Promise<void> {
-  await session.record.desired.move({
+  await desired.move({
     service: record.service,
     version: record.version,
     artifacts: record.artifacts,
@@ -23,14 +31,15 @@ export async function writeDesired(
     sequence: record.sequence,
     deployment: record.deployment,
     changedBy: record.issuedBy,
-    previous: before,
+    previous,
   });
 }
 
 /**
- * Settles: the desired state moves where the verdict says so, then the record says what became of it. To be
- * called under the lock, and only for the newest deployment of its service, or with `overtaken`: then the
- * desired state and any rollback are left to the newer one.
+ * Moves the desired state where the settlement says so, then writes the outcome into the record. To be called under the
+ * lock, for the newest deployment of its service only; for another one with `overtaken`, which leaves the desired state
+ * and any rollback to the newer deployment.
+ * @throws CONDITION_FAILED when another publisher wrote the record since it was read, AWS_*.
  */
 export async function recordOutcome(
   session: Session,
@@ -44,10 +53,10 @@ export async function recordOutcome(
   const moved = moves && (await moveDesired(session, record));
   const rollBackTo = settlement.rollBack && !overtaken ? record.previous : null;
   const consequence = overtaken
-    ? 'a newer deployment has begun since'
+    ? 'a newer deployment has started'
     : rollBackTo !== null
       ? `rolling back to ${rollBackTo}`
-      : await desiredSentence(session, record, moved);
+      : await desiredText(session.record.desired, record, moved);
   return await session.record.deployments.update(stored, {
     status: settlement.outcome,
     exitCode: settlement.exitCode,
@@ -61,14 +70,14 @@ export async function recordOutcome(
   });
 }
 
-/** A restart changes no version, and what is for some instances only says nothing of the others. */
+/** A restart changes no version, and a deployment to some instances says nothing about the others. */
 export const movesDesired = ({ action, targets }: Pick<DeploymentRecord, 'action' | 'targets'>) =>
   action !== 'restart' && targets === undefined;
 
-/** False when a newer deployment has written it since. */
+/** False when a newer deployment wrote it. */
 async function moveDesired(session: Session, record: DeploymentRecord): Promise<boolean> {
   try {
-    await writeDesired(session, record);
+    await writeDesired(session.record.desired, record);
   } catch (error) {
     if (isCode(error, 'FENCED')) return false;
     throw error;
@@ -77,14 +86,18 @@ async function moveDesired(session: Session, record: DeploymentRecord): Promise<
   return true;
 }
 
-/** As it is, and not as the record would have it: a publisher may have died before it wrote the desired state. */
-async function desiredSentence(session: Session, record: DeploymentRecord, moved: boolean): Promise<string> {
+/** Read, not taken from the record: a publisher may have died before it wrote the desired state. */
+async function desiredText(
+  desired: DesiredStates,
+  record: DeploymentRecord,
+  moved: boolean,
+): Promise<string> {
   if (moved) return `the desired state is ${record.version}`;
   try {
-    const stands = (await session.record.desired.read(record.service))?.value;
-    if (stands === undefined) return 'no desired state is set';
-    const verb = stands.deployment === record.deployment ? 'is' : 'stays';
-    return `the desired state ${verb} ${stands.version}`;
+    const current = (await desired.read(record.service))?.value;
+    if (current === undefined) return 'no desired state is set';
+    const verb = current.deployment === record.deployment ? 'is' : 'stays';
+    return `the desired state ${verb} ${current.version}`;
   } catch (error) {
     return `the desired state cannot be read: ${messageOf(error)}`;
   }
@@ -109,10 +122,10 @@ function resultsOf(
 }
 
 /**
- * The verdict by what is there, with nothing more waited for, on what its publisher has left; of a rollout in waves also
- * by who called it off.
+ * The settlement of a deployment that no publisher drives, by the reports there are: nothing more is waited for.
+ * `cancelledBy` counts for a rolling deployment only.
  */
-export function verdictOn(
+export function settleNow(
   record: DeploymentRecord,
   reports: ReadonlyMap<string, Report>,
   cancelledBy?: string,
@@ -120,30 +133,30 @@ export function verdictOn(
   const { rolling } = record;
   return rolling === undefined
     ? settleFinally(record, reports)
-    : leftStanding({ ...record, rolling }, reports, cancelledBy);
+    : settleUndriven({ ...record, rolling }, reports, cancelledBy);
 }
 
-/** Whether its outcome stands: a timed-out one may still come to another. */
+/** Whether its outcome is final: one that timed out can still be settled otherwise. */
 export const isFinal = (record: DeploymentRecord) =>
   record.status === 'succeeded' || record.status === 'failed' || record.status === 'cancelled';
 
-/** Whether it failed and the deployment that undoes it has not begun: its publisher died in between. */
+/** Whether it failed and the deployment that undoes it has no record yet. */
 export const isRollBackDue = (record: DeploymentRecord) =>
   record.rollBackTo !== undefined && record.rolledBackBy === undefined;
 
-/** Whether it must be undone by a rollback that its publisher did not see the end of; `newest` is the service's newest. */
+/** Whether its rollback is due, or has not ended; `newest` is the newest deployment of the service. */
 export function isRollBackLeft(record: DeploymentRecord, newest: DeploymentRecord): boolean {
   if (newest.deployment === record.deployment) return isRollBackDue(record);
   if (record.rollBackTo === undefined || newest.rollbackOf !== record.deployment) return false;
-  // What AWS refused to announce is called failed, and was never settled.
+  // A rollback that AWS refused to announce is `failed`, and was never settled.
   return !isFinal(newest) || newest.settledAt === undefined;
 }
 
-/** What a settled record says, for whoever shows it; `shown` when it was not settled just now. */
-export function settledEvent(session: Session, record: DeploymentRecord, shown?: true): PublisherEvent {
+/** The event of a settled record; `shown` when this command did not settle it. */
+export function settledEvent(clock: Output['clock'], record: DeploymentRecord, shown?: true): PublisherEvent {
   return {
     type: 'settled',
-    at: session.clock.now(),
+    at: clock.now(),
     deployment: record.deployment,
     outcome: record.status === 'announced' ? 'timed-out' : record.status,
     exitCode: record.exitCode ?? 3,
@@ -155,7 +168,20 @@ export function settledEvent(session: Session, record: DeploymentRecord, shown?:
   };
 }
 
-/** How long after the announcement the last of these endings came, by the instances' clocks, ms. */
+/** The event of a settlement that is not recorded: `why` says why. */
+export function unsettledEvent(
+  clock: Output['clock'],
+  { deployment }: DeploymentRecord,
+  { outcome, exitCode, counts, silent, text }: Settlement,
+  why: string,
+): PublisherEvent {
+  return {
+    ...{ type: 'settled', at: clock.now(), deployment, outcome, exitCode, counts, silent },
+    ...{ text: `${text}; ${why}`, tookMs: 0, shown: true },
+  };
+}
+
+/** From the announcement to the last of these endings, by the instances' clocks, ms. */
 export function lastEndingMs(record: DeploymentRecord, reports: Iterable<Report>): number {
   const announcedAt = Date.parse(record.announcedAt);
   const endings = [...reports].filter((report) => isEnding(report.state));

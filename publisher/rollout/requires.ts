@@ -5,17 +5,17 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
 
-/** Whether a version has shown in an environment that it runs: what promotions, and `requires:`, ask for. */
+/** Whether a version has succeeded in an environment: what `promote` and `requires:` ask for. */
 
-/** Two publishers' clocks may differ by that much, ms. */
+/** The most that the clocks of two publishers may differ, ms. */
 const CLOCKS_MS = 3_600_000;
 
 type Past = Pick<PastDeployment, 'version' | 'action' | 'status' | 'artifacts'> &
   Pick<DeploymentRecord, 'targets'>;
 
 /**
- * Pure: whether `past` brought the very package to everybody, and passed. What was for some instances only, and what
- * was ordered on an instance, says nothing of the fleet; a restart brings nothing.
+ * Whether `past` deployed this package to all instances, and succeeded. A deployment to some instances, or one that was
+ * started on an instance, proves nothing about the others; a restart deploys nothing. Pure.
  */
 export function isProof(past: Past, version: string, packageDigest: string): boolean {
   return (
@@ -29,12 +29,12 @@ export function isProof(past: Past, version: string, packageDigest: string): boo
 
 export function packageOf(artifacts: readonly Artifact[]): Artifact {
   const found = artifacts.find((one) => one.role === 'package');
-  if (found === undefined) throw new Error('a version without a package');
+  if (found === undefined) throw new Error('the version has no package');
   return found;
 }
 
 /**
- * The manifest of what the environment should run and does: `version`, else what its desired state says.
+ * The manifest of `version`, else of the version that the desired state says, once it has succeeded in the environment.
  * @throws NOT_PROVEN when no deployment of it succeeded there, SIGNATURE_INVALID, AWS_*.
  */
 export async function provenIn(session: Session, service: string, version?: string): Promise<Manifest> {
@@ -43,19 +43,19 @@ export async function provenIn(session: Session, service: string, version?: stri
   const wanted = version ?? desired?.version;
   if (wanted === undefined) {
     throw new TriggerDeployError('NOT_PROVEN', `${service} was never deployed in ${env}`, {
-      hint: `trigger-deploy ${service} VERSION --env ${env}`,
+      hint: `trigger-deploy ${service} VERSION --env ${env} deploys it`,
     });
   }
   const found = await manifestOf(session, service, wanted);
   const { sha256 } = packageOf(found.artifacts);
-  const brought = desired?.version === wanted ? desired.deployment : undefined;
-  if (!(await hasSucceeded(session, found, sha256, brought))) throw unproven(env, service, wanted);
+  const deployedBy = desired?.version === wanted ? desired.deployment : undefined;
+  if (!(await hasSucceeded(session, found, sha256, deployedBy))) throw unproven(env, service, wanted);
   return found;
 }
 
 /**
- * Lets pass what the environment's `requires:` allows: the same package has succeeded in the environment it names.
- * @throws NOT_PROVEN, saying what to do; as `provenIn`.
+ * Checks the environment's `requires:`: the same package must have succeeded in the environment that it names.
+ * @throws NOT_PROVEN with a hint what to do; as `provenIn`.
  */
 export async function checkRequired(session: Session, wanted: Manifest): Promise<void> {
   const { name, requires } = session.env;
@@ -66,7 +66,7 @@ export async function checkRequired(session: Session, wanted: Manifest): Promise
     if (!isCode(error, 'NOT_PROVEN')) throw error;
     throw new TriggerDeployError(
       'NOT_PROVEN',
-      `${name} requires that ${service} ${version} succeeded in ${requires}, and it has not: ${error.message}`,
+      `${name} requires that ${service} ${version} has succeeded in ${requires}: ${error.message}`,
       {
         cause: error,
         hint: `first trigger-deploy ${service} ${version} --env ${requires}, then trigger-deploy promote ${service} --from ${requires} --to ${name}`,
@@ -76,17 +76,17 @@ export async function checkRequired(session: Session, wanted: Manifest): Promise
   if (packageOf(proven.artifacts).sha256 === packageOf(wanted.artifacts).sha256) return;
   throw new TriggerDeployError(
     'NOT_PROVEN',
-    `${name} requires what succeeded in ${requires}, and ${service} ${version} is another package there: ${proven.pushedBy} pushed it at ${proven.pushedAt}`,
+    `${name} requires the package that succeeded in ${requires}; there ${service} ${version} is a different package, pushed by ${proven.pushedBy} at ${proven.pushedAt}`,
     { hint: `build a new version, deploy it in ${requires}, and promote that` },
   );
 }
 
 /**
- * Lets a rollback to a version pass that was named: what ran here has its proof. What never did is as new here as what
- * is deployed, so it has to be proven where that has, and to be confirmed where that is.
+ * Checks a rollback to a named version. One that has succeeded here may return. One that never ran here is new, so the
+ * rules of a deployment count: `requires:`, and a person who confirms.
  * @throws NOT_PROVEN.
  */
-export async function checkReturn(
+export async function checkRollbackTo(
   session: Session,
   wanted: Manifest,
   desired: Desired | undefined,
@@ -100,8 +100,8 @@ export async function checkReturn(
   if (confirm !== 'person') return;
   throw new TriggerDeployError(
     'NOT_PROVEN',
-    `${service} ${version} never ran in ${name}, where a person confirms what is new`,
-    { hint: `trigger-deploy ${service} ${version} --env ${name} deploys it, and waits for a person` },
+    `${service} ${version} never ran in ${name}, where a person must confirm new versions`,
+    { hint: `trigger-deploy ${service} ${version} --env ${name} deploys it and waits for confirmation` },
   );
 }
 
@@ -119,12 +119,12 @@ async function hasSucceeded(
   { record: { deployments } }: Session,
   { service, version, pushedAt }: Manifest,
   sha256: string,
-  /** The deployment that set the desired state: mostly it is the proof. */
-  brought?: string,
+  /** The deployment that set the desired state: usually it is the proof, and then nothing else is read. */
+  deployment?: string,
 ): Promise<boolean> {
   const wanted = (past: Past) => isProof(past, version, sha256);
-  if (brought !== undefined) {
-    const record = await deployments.read(service, brought).catch((error: unknown) => {
+  if (deployment !== undefined) {
+    const record = await deployments.read(service, deployment).catch((error: unknown) => {
       if (isCode(error, 'DEPLOYMENT_NOT_FOUND', 'DOCUMENT_INVALID')) return undefined;
       throw error;
     });
@@ -139,7 +139,7 @@ function unproven(env: string, service: string, version: string): TriggerDeployE
     'NOT_PROVEN',
     `no deployment of ${service} ${version} to all of ${env} has succeeded`,
     {
-      hint: `trigger-deploy history ${service} --env ${env} shows what became of it; one that nobody saw the end of is settled by watch`,
+      hint: `trigger-deploy history ${service} --env ${env} shows the outcome of each; trigger-deploy watch ID settles one without an outcome`,
     },
   );
 }

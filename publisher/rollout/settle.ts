@@ -1,18 +1,18 @@
 import { type Ending, isEnding, type Report } from '../../shared/report.ts';
-import { whyNoWayBack } from '../plan/rollback-policy.ts';
+import { whyNoRollback } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /**
- * Settling: what a deployment's record amounts to. Pure, so that the publisher, a `watch` and the next deploy
- * come to the same verdict.
+ * The outcome of a deployment, from its record and reports. Pure, so that the publisher, a `watch` and the next
+ * deployment settle it alike.
  */
 
 /**
- * An instance that has said nothing this long after the announcement, ms, is not waited for once all others
- * have ended: an agent that is there answers `accepted` within a second or two, whatever its service takes.
+ * An instance without a report this long after the announcement, ms, is not waited for once all others have ended: a
+ * running agent answers `accepted` within two seconds, however long its service takes.
  */
 export const SILENCE_MS = 15_000;
-/** Where the record knows nobody, others get this long to answer once somebody has ended, ms. */
+/** Where the record knows no instance, others have this long to answer after the first has ended, ms. */
 const NEWCOMERS_MS = 2000;
 
 export type SettleRecord = Pick<
@@ -29,9 +29,9 @@ export interface Settlement {
   rollBack: boolean;
   /** Instances by the state they are in, the silent as `silent`. */
   counts: Record<string, number>;
-  /** Expected and never heard of. */
+  /** Expected, without a report. */
   silent: string[];
-  /** Heard of, and not ended. */
+  /** With a report, and not ended. */
   unfinished: string[];
   /** What happened, one line. */
   text: string;
@@ -40,17 +40,16 @@ export interface Settlement {
 /**
  * The outcome, or undefined while it is open. In this order:
  *
- * - More endings other than `succeeded` than `maxFailures`, or nothing but such: failed, exit 1. Rolled back
- *   when the policy says so, there is something to undo, and there is another version to return to.
- * - Missing are the silent, and at the timeout those that never ended. Unfinished ones beyond `allowMissing`:
- *   timed out, exit 3, and the desired state stays: what they would say is open.
- * - Nobody answered: timed out, exit 3. With nobody known (or all within `allowMissing`) the desired state
- *   moves, which is how a service's first version is set before its first instance; where instances are
- *   known and none answers it stays, for nothing shows that the announcement reached anyone.
- * - Silent ones beyond `allowMissing`: timed out, exit 3, and the desired state moves: all that speaks speaks
- *   for the version, and the silent, when they wake, must not come up with another than the rest.
- * - Otherwise it passes. The exit code is 0 only when nothing failed: failures within `maxFailures` let it
- *   pass, and still are told by a 1.
+ * - More than `maxFailures` endings other than `succeeded`, or no other endings: failed, exit 1. Rolled back when the
+ *   policy says so, there is something to undo, and there is another version to return to.
+ * - Missing are silent instances, and at the timeout unfinished ones. With unfinished ones, and more missing than
+ *   `allowMissing`: timed out, exit 3, and the desired state stays, because their outcome is unknown.
+ * - No instance answered: timed out, exit 3. Where none is known (or all are within `allowMissing`) the desired state
+ *   moves, which is how a service's first version is set before its first instance. Where instances are known and none
+ *   answers it stays, because nothing shows that the announcement arrived.
+ * - More silent ones than `allowMissing`: timed out, exit 3, and the desired state moves, because all that answered
+ *   succeeded, and the silent ones must not start later with another version than the rest.
+ * - Otherwise it succeeds. The exit code is 0 only without failures: with failures within `maxFailures` it is 1.
  */
 export function settle(
   record: SettleRecord,
@@ -61,7 +60,7 @@ export function settle(
   return isOpen(record, fleet, elapsedMs) ? undefined : decide(record, fleet);
 }
 
-/** The outcome by what is there, with nothing more waited for. */
+/** The outcome by the reports there are: nothing more is waited for. */
 export function settleFinally(record: SettleRecord, reports: ReadonlyMap<string, Report>): Settlement {
   return decide(record, survey(record.expected, reports));
 }
@@ -78,7 +77,7 @@ function decide(record: SettleRecord, fleet: Fleet): Settlement {
       moveDesired: false,
       rollBack,
       ...facts,
-      text: failed(fleet),
+      text: withFirstError(fleet),
     } as const;
   };
   const exitCode = failures.length > 0 ? 1 : 3;
@@ -94,15 +93,15 @@ function decide(record: SettleRecord, fleet: Fleet): Settlement {
   }
   if (succeeded.length === 0 && failures.length > 0) return hasFailed();
   if (succeeded.length === 0) {
-    return { ...timedOut, moveDesired: missing <= policy.allowMissing, text: nobody(fleet) };
+    return { ...timedOut, moveDesired: missing <= policy.allowMissing, text: noneEnded(fleet) };
   }
-  const text = passed(fleet);
+  const text = answered(fleet);
   if (missing > policy.allowMissing) return { ...timedOut, moveDesired: true, text };
   const passing = { outcome: 'succeeded', moveDesired: true, rollBack: false } as const;
   return { ...passing, exitCode: failures.length > 0 ? 1 : 0, ...facts, text };
 }
 
-/** What the instances said, counted, and in words: `2 of 3 succeeded, 1 rolled back`. */
+/** The reports, counted, and as text: `2 of 3 succeeded, 1 rolled back`. */
 export function tallyOf(
   expected: readonly string[],
   reports: ReadonlyMap<string, Report>,
@@ -153,11 +152,11 @@ function isOpen({ policy }: SettleRecord, fleet: Fleet, elapsedMs: number): bool
 }
 
 /**
- * Whether there is something to undo (an instance that has, or may still come to have, the version, or a
- * desired state that names it already) and something to return to.
+ * Whether there is something to undo (an instance that has the version or can still get it, or a desired state that
+ * names it already) and a version to return to.
  */
 function wantsRollBack(record: SettleRecord, fleet: Fleet): boolean {
-  if (whyNoWayBack(record) !== undefined) return false;
+  if (whyNoRollback(record) !== undefined) return false;
   if (record.desiredFirst) return true;
   const broken = fleet.failures.some((report) => report.state === 'broken');
   return fleet.succeeded.length > 0 || broken || fleet.unfinished.length > 0;
@@ -166,28 +165,28 @@ function wantsRollBack(record: SettleRecord, fleet: Fleet): boolean {
 const WORDS = {
   failed: 'failed with nothing changed',
   'rolled-back': 'rolled back',
-  broken: 'broken, a person is needed',
+  broken: 'broken (needs a person)',
   superseded: 'superseded by a newer deployment',
   cancelled: 'cancelled',
   rejected: 'rejected',
   succeeded: 'succeeded',
 } as const satisfies Record<Ending, string>;
 
-function failed(fleet: Fleet): string {
+function withFirstError(fleet: Fleet): string {
   const [first] = fleet.failures;
   const why = first?.error ? ` (${first.instance}: ${first.error.code}: ${first.error.message})` : '';
   return `${tally(fleet)}${why}`;
 }
 
-function passed(fleet: Fleet): string {
+function answered(fleet: Fleet): string {
   return fleet.silent.length > 0 ? `${tally(fleet)} (${named(fleet.silent)})` : tally(fleet);
 }
 
-function nobody(fleet: Fleet): string {
+function noneEnded(fleet: Fleet): string {
   if (fleet.silent.length > 0) return `no instance answered; silent: ${named(fleet.silent)}`;
   return fleet.size === 0
-    ? 'no instance answered, and none is known to run this service'
-    : `no instance has ended: ${named(fleet.unfinished)}`;
+    ? 'no instance answered; none is known to run this service'
+    : `no instance has finished: ${named(fleet.unfinished)}`;
 }
 
 /** `2 of 3 succeeded, 1 rolled back`. */
@@ -197,7 +196,7 @@ function tally(fleet: Fleet): string {
     const count = fleet.counts[ending];
     if (ending !== 'succeeded' && count) parts.push(`${count} ${words}`);
   }
-  if (fleet.unfinished.length > 0) parts.push(`${fleet.unfinished.length} not ended`);
+  if (fleet.unfinished.length > 0) parts.push(`${fleet.unfinished.length} not finished`);
   if (fleet.silent.length > 0) parts.push(`${fleet.silent.length} never answered`);
   return parts.join(', ');
 }

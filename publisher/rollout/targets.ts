@@ -1,11 +1,11 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
-import { rollCall } from '../messaging/reply-queue.ts';
+import { rollCall } from '../messaging/roll-call.ts';
 import type { Session } from '../session.ts';
 
-/** Who a deployment is for: those that are known, and those that answer, as far as they were asked for. */
+/** The instances that a deployment is for: the known ones and those that answer, as selected. */
 
-/** A roll call ends when all known have answered, or then, ms. */
+/** A roll call ends when all known instances have answered, or after that time, ms. */
 const ROLL_CALL_MS = 2000;
 
 export interface Selection {
@@ -19,9 +19,9 @@ export const isSelective = ({ only, where }: Selection) => only !== undefined ||
 
 /**
  * The instances of the service, by id.
- * @throws INSTANCE_NOT_FOUND when one of `only` is neither known nor answers, or no instance has the tags.
+ * @throws INSTANCE_NOT_FOUND when one of `only` is not known and does not answer, or no instance has the tags; AWS_*.
  */
-export async function membersOf(
+export async function targetsOf(
   session: Session,
   service: string,
   selection: Selection,
@@ -33,18 +33,18 @@ export async function membersOf(
     waitMs: ROLL_CALL_MS,
   });
   const there = answers.flatMap((answer) => answer.services.filter((one) => one.service === service));
-  // What an instance says now counts more than what it has on record.
+  // An answer is newer than the record of the instance.
   const all = new Map([...known, ...there].map((one) => [one.instance, one]));
   return selected([...all.values()], service, selection);
 }
 
-/** What all of them run; null where that is nothing, or not the same. */
-export function commonVersion(members: readonly Pick<InstanceRecord, 'version'>[]): string | null {
-  const [version, ...others] = new Set(members.map((one) => one.version));
+/** The version that all of them run; null without one, or where they differ. */
+export function commonVersion(instances: readonly Pick<InstanceRecord, 'version'>[]): string | null {
+  const [version, ...others] = new Set(instances.map((one) => one.version));
   return others.length === 0 ? (version ?? null) : null;
 }
 
-/** Pure: those of `all` that were asked for. */
+/** Those of `all` that were selected. Pure. */
 function selected(
   all: readonly InstanceRecord[],
   service: string,
@@ -54,8 +54,8 @@ function selected(
   if (missing.length > 0) {
     throw new TriggerDeployError(
       'INSTANCE_NOT_FOUND',
-      `no instance ${missing.join(', ')} runs ${service} here, and none answers to that name`,
-      { hint: `trigger-deploy status ${service} shows who is there` },
+      `unknown instance of ${service}: ${missing.join(', ')}`,
+      { hint: `trigger-deploy status ${service} lists the instances` },
     );
   }
   const wanted = Object.entries(where ?? {});
@@ -66,7 +66,7 @@ function selected(
   if (wanted.length > 0 && found.length === 0) {
     const tags = wanted.map(([key, value]) => `${key}=${value}`).join(', ');
     throw new TriggerDeployError('INSTANCE_NOT_FOUND', `no instance of ${service} has the tags ${tags}`, {
-      hint: 'tags come from `tags:` in agent.yaml, and from the instance tags in its metadata where they are allowed',
+      hint: 'tags come from `tags:` in agent.yaml, and from the EC2 instance tags where instance metadata has them',
     });
   }
   return found;

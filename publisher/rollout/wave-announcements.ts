@@ -1,71 +1,62 @@
 import { LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
-import { announce, dates } from '../messaging/announce.ts';
-import { type ReplyQueue, rollCall } from '../messaging/reply-queue.ts';
+import { announce, validity } from '../messaging/announce.ts';
+import type { ReplyQueue } from '../messaging/reply-queue.ts';
+import { rollCall } from '../messaging/roll-call.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
-import type { Conduct } from './all-at-once.ts';
+import { cancelAnnouncement, changeAnnouncement } from './announcements.ts';
 import type { Phase } from './next-step.ts';
 import type { Settlement } from './settle.ts';
 
-/** What a rollout in waves says to its instances, and asks them. Everything here may be said and asked again. */
+/** What a rolling deployment announces to its instances, and asks them. All of it can be repeated. */
 
-/** How long those that have switched have to say how they are, ms. */
-const LOOK_MS = 5000;
+/** How long switched instances have to say what they run, ms. */
+const ANSWER_MS = 5000;
 
-/** Who speaks: under the lock, with a queue for the answers. */
+/** Announces under the lock, with a queue for the replies. */
 export interface Caller {
   session: Session;
   lock: Lock;
   replies: ReplyQueue;
-  conduct: Pick<Conduct, 'policy'>;
 }
 
 /** @throws FENCED, AWS_*, TOPIC_NOT_FOUND. */
 export async function announcePhase(
-  { session, lock, replies, conduct }: Caller,
+  { session, lock, replies }: Caller,
   record: DeploymentRecord,
   phase: Phase,
   targets: readonly string[],
 ): Promise<void> {
-  const { deployment, service, version, sequence, action, artifacts, reason } = record;
+  const kind = phase.name === 'prepare' ? 'prepare' : 'deploy';
   lock.lost.throwIfAborted();
   await announce(
     session,
-    {
-      kind: phase.name === 'prepare' ? 'prepare' : 'deploy',
-      ...{ deployment, service, version, sequence, action, artifacts, reason },
-      targets: [...targets],
-      replyTo: replies.name,
-    },
-    dates(session, conduct.policy.timeoutMs),
+    changeAnnouncement(record, { kind, targets, replyTo: replies.name }),
+    validity(session.clock, record.policy.timeoutMs),
   );
 }
 
 /**
- * What stands prepared is let go: nobody will tell it to switch. Of one that may go on it stays prepared. Said for as
- * long as the prepare may still be heard, by an instance that was away.
+ * Prepared instances drop a deployment that will not continue. One that timed out can be resumed: there they stay
+ * prepared. The announcement lives as long as an agent may still receive the prepare.
  */
-export async function callOff(
-  { session }: Pick<Caller, 'session'>,
-  { service, deployment, sequence }: DeploymentRecord,
+export async function announceCancelled(
+  session: Session,
+  record: DeploymentRecord,
   { outcome, rollBack }: Settlement,
 ): Promise<void> {
   if (outcome === 'timed-out' || rollBack) return;
-  await announce(
-    session,
-    { kind: 'cancel', deployment, service, sequence },
-    dates(session, LONGEST_EXPIRY_MS),
-  );
+  await announce(session, cancelAnnouncement(record), validity(session.clock, LONGEST_EXPIRY_MS));
 }
 
-/** Of those that have switched, who is not there any more, or not on the version, or down. */
-export async function unwellOf(
+/** Of the instances `at`, which should run the version: those that do not answer, run another one, or are down. */
+export async function findUnwell(
   session: Session,
   { service, version }: DeploymentRecord,
   at: readonly string[],
 ): Promise<string[]> {
-  const answers = await rollCall(session, { service, known: at, waitMs: LOOK_MS });
+  const answers = await rollCall(session, { service, known: at, waitMs: ANSWER_MS });
   return at.filter((instance) => {
     const said = answers
       .find((answer) => answer.instance === instance)

@@ -77,10 +77,10 @@ test('whoever takes the lock of a dead publisher over says whose it was, of what
 
 test('what a dead publisher left unsettled is settled by the next one, which says what became of it', () => {
   expect(toldOf('the record of the deployment').said).toMatch(
-    /of 1\.1\.0 was left unsettled: no instance answered/,
+    /of 1\.1\.0 was not settled by its publisher: no instance answered/,
   );
   expect(toldOf('the desired state').said).toMatch(
-    /of 1\.1\.0 was left unsettled: 1 of 1 succeeded; the desired state is 1\.1\.0/,
+    /of 1\.1\.0 was not settled by its publisher: 1 of 1 succeeded; the desired state is 1\.1\.0/,
   );
 });
 

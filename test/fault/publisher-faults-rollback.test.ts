@@ -67,7 +67,7 @@ test.each(POINTS)(
 test('of a rollback that died before it wrote the desired state nobody says that it did', () => {
   const { said } = toldOf('the record of the rollback');
   expect(said).toMatch(
-    /rollback \S+ of 1\.0\.0 was left unsettled: no instance answered.*; the desired state stays 1\.1\.0/,
+    /rollback \S+ of 1\.0\.0 was not settled by its publisher: no instance answered.*; the desired state stays 1\.1\.0/,
   );
 });
 
@@ -75,7 +75,9 @@ test.each(['the record of the rollback', 'the desired state', 'the announcement'
   'a rollback that died after %s is repeated, which is said, and not gone on from',
   (point) => {
     const { said } = toldOf(point);
-    expect(said).toMatch(/repeating the rollback to 1\.0\.0 \(\S+\), whose publisher did not see its end/);
+    expect(said).toMatch(
+      /repeating the rollback to 1\.0\.0 \(\S+\), which its publisher did not follow to the end/,
+    );
   },
 );
 

@@ -78,7 +78,7 @@ test('what failed in one environment does not get into the next', async () => {
   expect(await fleet.publisher('push', 'payments', '1.1.0', file, '--env', 'stg')).toMatchObject({ code: 0 });
   const around = await fleet.publisher('payments', '1.1.0', '--env', 'stg');
   expect(around).toMatchObject({ code: 4 });
-  expect(around.stderr).toContain('stg requires that payments 1.1.0 succeeded in dev');
+  expect(around.stderr).toContain('stg requires that payments 1.1.0 has succeeded in dev');
   expect(deploymentsInStg()).toEqual([]);
 });
 
@@ -104,7 +104,7 @@ test('the same promotion again goes on, and the agents of the next environment r
     ...['--config', 'config/application-stg.yaml'],
   );
   expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
-  expect(result.stdout).toContain('payments 1.0.0 is brought from dev to stg');
+  expect(result.stdout).toContain('copied payments 1.0.0 from dev to stg');
   expect(result.stdout).toContain('wave 1 of 1');
   expect(await version(inStg)).toBe('1.0.0');
   expect(await readdir(join(inStg.dir, 'payments/current'))).toContain('application-stg.yaml');

@@ -138,7 +138,7 @@ test('a pause in mid-rollout lets it stand still, and unpause lets it go on', as
   await deploying.line((line) => line.includes('"type":"wave"'));
   const paused = await fleet.publisher('pause', 'payments', '--env', 'dev', '--reason', 'incident 4711');
   expect(paused, paused.stderr).toMatchObject({ code: 0 });
-  await deploying.line((line) => line.includes('incident 4711; nobody else is told to switch'));
+  await deploying.line((line) => line.includes('incident 4711; no further instance switches'));
   deliveries.release();
   const passedAt = () => {
     const stored = fleet.cloud.object(BUCKET, `state/dev/payments/deployments/${id}/deployment.json`);

@@ -68,15 +68,15 @@ describe('a gate', { timeout: 60_000 }, () => {
       code: 'LOCKED',
       hint: expect.stringMatching(
         new RegExp(
-          `^trigger-deploy cancel ${id} --env dev calls it off: what has switched goes back to 1.0.0; `,
+          `^trigger-deploy cancel ${id} --env dev cancels it: switched instances roll back to 1.0.0; `,
         ),
       ),
     });
     const answer = await cancel(await stage.open(), { deployment: id, reason: 'slow' });
-    expect(answer.text).toMatch(/ settles it; what has switched goes back to 1\.0\.0$/);
+    expect(answer.text).toMatch(/ settles it; switched instances roll back to 1\.0\.0$/);
     await expect(confirm(await stage.open(), { deployment: id })).rejects.toMatchObject({
       code: 'NOT_UNDER_WAY',
-      message: `${answer.by} has called ${id} off`,
+      message: `${id} was cancelled by ${answer.by}`,
     });
     expect(await deploying).toBe(1);
     const [undoing, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);
@@ -99,12 +99,12 @@ describe('a gate', { timeout: 60_000 }, () => {
     await until(() => session.events.find((event) => event.type === 'waiting'));
     const id = (await newest())?.deployment ?? '';
     const { text } = await cancel(await stage.open(), { deployment: id });
-    expect(text).toContain('settles it; what has switched stays (--on-failure stop)');
+    expect(text).toContain('settles it; switched instances stay on the new version (--on-failure stop)');
     expect(await deploying).toBe(1);
     const record = await newest();
     expect(record).toMatchObject({ deployment: id, status: 'cancelled' });
     expect(record?.outcome).toMatch(
-      /what has switched stays \(--on-failure stop\); the desired state stays 1\.0\.0$/,
+      /switched instances stay on the new version \(--on-failure stop\); the desired state stays 1\.0\.0$/,
     );
     await expect
       .poll(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'), { timeout: 20_000 })
@@ -115,13 +115,17 @@ describe('a gate', { timeout: 60_000 }, () => {
     const asked = async (change: Partial<DeployOptions>, work: typeof deploy | typeof restart = deploy) => {
       const session = await stage.open();
       await work(session, options({ strategy: person, ask: async () => false, ...change }));
-      return notes(session.events).find((text) => text.startsWith('y goes on'));
+      return notes(session.events).find((text) => text.startsWith('y: continue'));
     };
-    expect(await asked({})).toContain('n calls it off: what has switched goes back to 1.0.0;');
-    expect(await asked({ onFailure: 'stop' })).toContain('what has switched stays (--on-failure stop);');
-    expect(await asked({}, restart)).toContain('what has switched stays (a restart changes no version);');
+    expect(await asked({})).toContain('n: cancel (switched instances roll back to 1.0.0)');
+    expect(await asked({ onFailure: 'stop' })).toContain(
+      'n: cancel (switched instances stay on the new version (--on-failure stop))',
+    );
+    expect(await asked({}, restart)).toContain(
+      'n: cancel (switched instances stay as they are (a restart changes no version))',
+    );
     const whole: Strategy = { ...person, canary: undefined };
-    expect(await asked({ strategy: whole })).toContain('n calls it off: nobody has switched;');
+    expect(await asked({ strategy: whole })).toContain('n: cancel (no instance has switched)');
   }, 60_000);
 });
 
@@ -159,7 +163,7 @@ describe('a rollout that nobody drives', () => {
     const id = await left();
     const { text } = await cancel(await stage.open(), { deployment: id });
     expect(text).toBe(
-      `nobody drives it: trigger-deploy watch ${id} --env dev settles it; what has switched goes back to 1.0.0`,
+      `no publisher drives it: trigger-deploy watch ${id} --env dev settles it; switched instances roll back to 1.0.0`,
     );
     expect(await watch(await stage.open(), watching(id))).toBe(1);
     const [undoing, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);
@@ -206,7 +210,7 @@ it('what goes to everybody at once is not called off any more when one has switc
   await until(async () => (await reports()).length === 2);
   await expect(cancel(await stage.open(), { deployment: await id() })).rejects.toMatchObject({
     code: 'NOT_UNDER_WAY',
-    message: expect.stringMatching(/^too late to cancel .* has switched$/),
+    message: expect.stringMatching(/^too late to cancel .* switched already$/),
     hint: expect.stringContaining('trigger-deploy rollback'),
   });
   ending.resolve();

@@ -52,7 +52,7 @@ describe('a rollback to a version that is named', () => {
   it('needs the proof that a deployment needs, where it never ran', async () => {
     await expect(rollback(await demanding({ requires: 'dev' }), back('2.0.0'))).rejects.toMatchObject({
       code: 'NOT_PROVEN',
-      message: expect.stringMatching(/^prd requires that payments 2\.0\.0 succeeded in dev/),
+      message: expect.stringMatching(/^prd requires that payments 2\.0\.0 has succeeded in dev/),
     });
     expect(await desired()).toBe('1.2.0');
     expect(await deployments()).toHaveLength(3);
@@ -67,7 +67,7 @@ describe('a rollback to a version that is named', () => {
   it('is no way past the person who confirms what is new', async () => {
     await expect(rollback(await demanding({ confirm: 'person' }), back('2.0.0'))).rejects.toMatchObject({
       code: 'NOT_PROVEN',
-      message: 'payments 2.0.0 never ran in prd, where a person confirms what is new',
+      message: 'payments 2.0.0 never ran in prd, where a person must confirm new versions',
       hint: expect.stringContaining('trigger-deploy payments 2.0.0 --env prd'),
     });
     expect(await desired()).toBe('1.2.0');
@@ -86,7 +86,7 @@ describe('a first version, before any instance is known', () => {
     const { deploying } = await first();
     await expect(deploying).rejects.toMatchObject({
       code: 'INSTANCE_NOT_FOUND',
-      message: expect.stringContaining('a person has to confirm'),
+      message: expect.stringContaining('a person must confirm'),
     });
     expect(await desired()).toBeUndefined();
     expect(await deployments()).toEqual([]);
@@ -96,7 +96,7 @@ describe('a first version, before any instance is known', () => {
   it('is set once the person at the terminal says yes, and left alone at no', async () => {
     const refused = await first(async () => false);
     await expect(refused.deploying).rejects.toMatchObject({ code: 'CANCELLED' });
-    expect(notes(refused.session.events).join()).toContain('the first will run 1.0.0');
+    expect(notes(refused.session.events).join()).toContain('the first one will run 1.0.0');
     expect(await desired()).toBeUndefined();
     const clock = new HandClock();
     const asked = await first(async () => {

@@ -194,7 +194,7 @@ describe('the silent', () => {
     const session = await stage.open(clock);
     expect(await clock.during(deploy(session, options()))).toBe(3);
     expect(settled(session.events)[0]?.text).toBe(
-      'no instance answered, and none is known to run this service; the desired state is 1.1.0',
+      'no instance answered; none is known to run this service; the desired state is 1.1.0',
     );
     expect(await desired()).toMatchObject({ version: '1.1.0' });
   });

@@ -183,7 +183,7 @@ it('a rolling deployment stands still while it is paused, and goes on afterwards
   await pause(await stage.open(), { service: 'payments', reason: 'hold on' });
   await expect
     .poll(() => notes(session.events).join(), { timeout: 10_000 })
-    .toContain('hold on; nobody else');
+    .toContain('hold on; no further instance');
   const waves = () => session.events.filter(({ type }) => type === 'wave').length;
   const rolling = async () => (await session.record.deployments.newest('payments'))?.value.rolling;
   // Time would have opened the gate by now.

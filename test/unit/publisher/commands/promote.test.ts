@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { deploy, type Going } from '../../../../publisher/commands/deploy.ts';
+import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { plan } from '../../../../publisher/commands/plan.ts';
 import { promote } from '../../../../publisher/commands/promote.ts';
 import { push, pushAndDeploy } from '../../../../publisher/commands/push.ts';
@@ -11,6 +11,7 @@ import { rollback } from '../../../../publisher/commands/rollback.ts';
 import type { Environment } from '../../../../publisher/config/load.ts';
 import { strategyOf } from '../../../../publisher/plan/strategy.ts';
 import { isProof } from '../../../../publisher/rollout/requires.ts';
+import type { RolloutOptions } from '../../../../publisher/rollout/start.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
 import type { Script } from '../../../support/publisher/fake-agent.ts';
@@ -33,7 +34,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-const conduct: Going = {
+const rollout: RolloutOptions = {
   strategy: { name: 'all' },
   wait: true,
   timeoutMs: 20_000,
@@ -54,10 +55,10 @@ async function runsInDev(version: string, bytes: Uint8Array, script?: Script): P
   const files = [await file('payments.jar', bytes), await file('application-dev.yaml', 'a: dev\n')];
   await push(await dev.open(), { service: 'payments', version, files, configs: [] });
   await dev.agent('i-dev', script);
-  await deploy(await dev.open(), { ...conduct, service: 'payments', version });
+  await deploy(await dev.open(), { ...rollout, service: 'payments', version });
 }
 
-const promotion = { ...conduct, service: 'payments', from: 'dev', configs: [] };
+const promotion = { ...rollout, service: 'payments', from: 'dev', configs: [] };
 const requiring = async (change: Partial<Environment> = {}) => {
   const session = await stg.open();
   return { ...session, env: { ...session.env, requires: 'dev', ...change } };
@@ -96,7 +97,7 @@ describe('promote', { timeout: PATIENCE }, () => {
       (event) => event.type === 'progress' && event.what === 'payments.jar',
     );
     expect(copied.at(-1)).toMatchObject({ done: bytes.length, total: bytes.length });
-    expect(notes(session.events)).toContain('payments 1.0.0 is brought from dev to stg');
+    expect(notes(session.events)).toContain('copied payments 1.0.0 from dev to stg');
     expect(await session.record.versions.newest('payments', 1)).toEqual(['1.0.0']);
   });
 
@@ -111,7 +112,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     const session = await stg.open();
     expect(await promote(session, promotion)).toBe(0);
     expect(puts()).toBe(before);
-    expect(notes(session.events)).toContain('payments 1.0.0 is there already, the same package, in stg');
+    expect(notes(session.events)).toContain('payments 1.0.0 is already in stg, with the same package');
     expect(await session.record.deployments.list('payments', 5)).toHaveLength(2);
   });
 
@@ -119,7 +120,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     await runsInDev('1.0.0', randomBytes(1000));
     const files = [await file('payments.jar', randomBytes(1000))];
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
-    await deploy(await dev.open(), { ...conduct, service: 'payments', version: '1.1.0' });
+    await deploy(await dev.open(), { ...rollout, service: 'payments', version: '1.1.0' });
     const agent = await stg.agent('i-stg');
     expect(await promote(await stg.open(), { ...promotion, version: '1.0.0' })).toBe(0);
     expect(await promote(await stg.open(), promotion)).toBe(0);
@@ -249,7 +250,7 @@ describe('what has not succeeded in --from is not promoted', { timeout: PATIENCE
     const files = [await file('payments.jar', randomBytes(100))];
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
     await dev.agent('i-other');
-    const only = { ...conduct, service: 'payments', version: '1.1.0', only: ['i-other'] };
+    const only = { ...rollout, service: 'payments', version: '1.1.0', only: ['i-other'] };
     expect(await deploy(await dev.open(), only)).toBe(0);
     expect(await refused('1.1.0')).toMatchObject({ code: 'NOT_PROVEN' });
   });
@@ -260,11 +261,10 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     const files = [await file('payments.jar', 'jar')];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     await stg.agent('i-stg');
-    const wish = { ...conduct, service: 'payments', version: '1.0.0' };
+    const wish = { ...rollout, service: 'payments', version: '1.0.0' };
     const error = {
       code: 'NOT_PROVEN',
-      message:
-        'stg requires that payments 1.0.0 succeeded in dev, and it has not: payments 1.0.0 is not in dev',
+      message: 'stg requires that payments 1.0.0 has succeeded in dev: payments 1.0.0 is not in dev',
       hint: expect.stringContaining('trigger-deploy promote payments --from dev --to stg'),
     };
     expect(await refusal(deploy(await requiring(), wish))).toMatchObject(error);
@@ -281,7 +281,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     const bytes = randomBytes(100);
     await runsInDev('1.0.0', bytes);
     await stg.agent('i-stg');
-    const wish = { ...conduct, service: 'payments', version: '1.0.0' };
+    const wish = { ...rollout, service: 'payments', version: '1.0.0' };
     const files = [await file('built-again.jar', bytes)];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     expect(await deploy(await requiring(), wish)).toBe(0);
@@ -293,7 +293,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     await push(await stg.open(), { service: 'payments', version: '1.1.0', files: other, configs: [] });
     expect(await refusal(deploy(await requiring(), { ...wish, version: '1.1.0' }))).toMatchObject({
       code: 'NOT_PROVEN',
-      message: expect.stringContaining('payments 1.1.0 is another package there'),
+      message: expect.stringContaining('there payments 1.1.0 is a different package'),
     });
   });
 });
@@ -302,7 +302,7 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
   it('pushes and deploys; pushed unchanged it deploys again', async () => {
     await dev.agent('i-dev');
     const files = [await file('payments.jar', 'jar')];
-    const options = { ...conduct, service: 'payments', version: '1.4.3', files, configs: [] };
+    const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
     const told: boolean[] = [];
     const go = async () =>
       await pushAndDeploy(await dev.open(), options, ({ changed }) => void told.push(changed));
@@ -315,7 +315,7 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
   it('has the exit code of the deployment', async () => {
     await dev.agent('i-dev', () => ['accepted', { state: 'rolled-back', code: 'CHECK_FAILED' }]);
     const files = [await file('payments.jar', 'jar')];
-    const options = { ...conduct, service: 'payments', version: '1.4.3', files, configs: [] };
+    const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
     expect(await pushAndDeploy(await dev.open(), options, () => undefined)).toBe(1);
   });
 });

@@ -1,6 +1,7 @@
 import type { Message } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openReplyQueue, readReply, rollCall } from '../../../../publisher/messaging/reply-queue.ts';
+import { openReplyQueue, readReply } from '../../../../publisher/messaging/reply-queue.ts';
+import { rollCall } from '../../../../publisher/messaging/roll-call.ts';
 import { isReplyQueueName, newUlid } from '../../../../shared/names.ts';
 import type { Reply } from '../../../../shared/report.ts';
 import { instanceKey } from '../../../support/cloud/sqs.ts';
@@ -50,7 +51,7 @@ describe('a reply', () => {
 
   it('that is dropped cannot bring escape sequences to the terminal', () => {
     const read = readReply(message('\u001b[2J', 'AROA:\u001b[2Jx'));
-    expect(read).toMatchObject({ refused: 'a reply of AROA:?[2Jx is not JSON and is dropped' });
+    expect(read).toMatchObject({ refused: 'dropped a reply of AROA:?[2Jx: it is not JSON' });
   });
 });
 

@@ -53,10 +53,10 @@ it('a watch shows the waves, the gate with the command that opens it, the pause,
   ]);
   await pause(await stage.open(), { service: 'payments', reason: 'audit' });
   await until(() =>
-    notes(session.events).some((text) => text.includes('audit; nobody else is told to switch')),
+    notes(session.events).some((text) => text.includes('audit; no further instance switches')),
   );
   await unpause(await stage.open(), { service: 'payments' });
-  await until(() => notes(session.events).includes('no longer paused: it goes on'));
+  await until(() => notes(session.events).includes('unpaused; continuing'));
   await goOn();
   expect(await watching).toBe(0);
   const driven = driver.events.filter(({ type }) => type === 'wave');
@@ -72,7 +72,9 @@ it('a watch whose time is up says that it waits for a person, and how that goes'
   expect(await clock.during(watched)).toBe(3);
   expect(session.events.at(-1)).toMatchObject({
     ...{ type: 'settled', outcome: 'timed-out', shown: true },
-    text: expect.stringMatching(new RegExp(`; waits for a person: trigger-deploy confirm ${id} --env dev$`)),
+    text: expect.stringMatching(
+      new RegExp(`; waiting for a person: trigger-deploy confirm ${id} --env dev$`),
+    ),
   });
   await goOn();
 }, 60_000);

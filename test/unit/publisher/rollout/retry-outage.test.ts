@@ -108,7 +108,7 @@ it.each<[string, Fault, Which, number]>([
       if (event.type === 'wave' && event.wave === 1) stage.cloud.fail(fault, which, times);
     };
     expect(await deploy({ ...session, emit }, options({}))).toBe(0);
-    expect(notes(session.events).filter((text) => text.includes('trying on, for 1 min'))).not.toEqual([]);
+    expect(notes(session.events).filter((text) => text.includes('retrying for up to 1 min'))).not.toEqual([]);
     expect(session.events.filter(({ type }) => type === 'wave')).toHaveLength(2);
     expect(session.events.filter(({ type }) => type === 'settled')).toHaveLength(1);
     const record = await newest();
@@ -127,5 +127,5 @@ it('gives up after the time a wave may take, and says who may go on', async () =
   const deploying = deploy({ ...session, emit }, options({}));
   deploying.catch(() => undefined);
   await expect(clock.during(deploying)).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
-  expect(notes(session.events).at(-1)).toContain('nobody drives');
+  expect(notes(session.events).at(-1)).toContain('no publisher drives');
 }, 60_000);

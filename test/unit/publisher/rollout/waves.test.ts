@@ -133,7 +133,7 @@ describe('a gate after the canary', () => {
     });
     const id = (await newest())?.deployment ?? '';
     const answer = await confirm(await stage.open(), { deployment: id });
-    expect(answer.text).toContain('goes on with it');
+    expect(answer.text).toContain('continues it');
     expect(await deploying).toBe(0);
     expect((await newest())?.rolling?.confirmed?.by).toBe(answer.by);
   });
@@ -159,7 +159,7 @@ describe('a gate after the canary', () => {
     await agents[Number(canary?.slice(2)) - 1]?.leave();
     expect(await deploying).toBe(1);
     const [, failed] = await (await stage.open()).record.deployments.list('payments', 3);
-    expect(failed?.outcome).toContain('does not run well any more');
+    expect(failed?.outcome).toContain('no longer runs well');
   }, 60_000);
 
   it('is answered at the terminal: no takes the canary back', async () => {

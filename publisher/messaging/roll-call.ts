@@ -1,0 +1,58 @@
+import { newUlid } from '../../shared/names.ts';
+import type { RollCallAnswer } from '../../shared/report.ts';
+import type { Session } from '../session.ts';
+import { announce, validity } from './announce.ts';
+import { openReplyQueue, type ReplyQueue } from './reply-queue.ts';
+
+/** The shortest life of a roll call's announcement, ms. */
+const SHORTEST_LIFE_MS = 60_000;
+
+export interface RollCall {
+  /** Only about this service; about all when left out. */
+  service?: string | undefined;
+  /** The instances that should answer. */
+  known: readonly string[];
+  waitMs: number;
+}
+
+/**
+ * Asks the agents what they run, and collects the answers until all of `known` have answered or `waitMs` have passed.
+ * Without known instances it waits the whole time.
+ * @throws AWS_*, TOPIC_NOT_FOUND, and the reason of the session's signal when that aborts.
+ */
+export async function rollCall(session: Session, asked: RollCall): Promise<RollCallAnswer[]> {
+  const queue = await openReplyQueue(session);
+  try {
+    return await collect(session, queue, asked);
+  } finally {
+    await queue.close();
+  }
+}
+
+async function collect(session: Session, queue: ReplyQueue, asked: RollCall): Promise<RollCallAnswer[]> {
+  const { service, known, waitMs } = asked;
+  const id = newUlid(session.clock.now());
+  const answers = new Map<string, RollCallAnswer>();
+  const missing = new Set(known);
+  const complete = new AbortController();
+  const signal = AbortSignal.any([complete.signal, session.signal]);
+  const listening = queue.listen((said) => {
+    if (said.kind !== 'roll-call' || said.rollCall !== id || said.env !== session.env.name) return;
+    answers.set(said.instance, said);
+    missing.delete(said.instance);
+    if (missing.size === 0 && known.length > 0) complete.abort();
+  }, signal);
+  try {
+    await announce(
+      session,
+      { kind: 'roll-call', deployment: id, replyTo: queue.name, ...(service !== undefined && { service }) },
+      validity(session.clock, Math.max(waitMs, SHORTEST_LIFE_MS)),
+    );
+    await session.clock.sleep(waitMs, signal).catch(() => undefined);
+  } finally {
+    complete.abort();
+    await listening;
+  }
+  session.signal.throwIfAborted();
+  return [...answers.values()];
+}

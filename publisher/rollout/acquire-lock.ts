@@ -1,0 +1,16 @@
+import type { Lock } from '../record/held-lock.ts';
+import { refuseIfDetached, type Session } from '../session.ts';
+
+/** The lock alone, for a command that continues an existing deployment. @throws LOCKED, CANCELLED when detached. */
+export async function acquireLock(
+  session: Session,
+  { detach, ...wanted }: { service: string; command: string; deployment: string; detach: AbortSignal },
+): Promise<Lock> {
+  const signal = AbortSignal.any([session.signal, detach]);
+  try {
+    return await session.record.locks.take({ ...wanted, signal });
+  } catch (error) {
+    refuseIfDetached(detach);
+    throw error;
+  }
+}

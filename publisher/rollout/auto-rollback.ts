@@ -1,0 +1,93 @@
+import type { Artifact } from '../../shared/manifest.ts';
+import { newUlid } from '../../shared/names.ts';
+import { validity } from '../messaging/announce.ts';
+import type { StoredDeployment } from '../record/deployments.ts';
+import type { Lock } from '../record/held-lock.ts';
+import type { Session } from '../session.ts';
+import { driveAllAtOnce } from './all-at-once.ts';
+import { begin, type Created, createRecord } from './create-record.ts';
+import { isRollBackDue } from './record-outcome.ts';
+
+/**
+ * The rollback that the outcome of a deployment asks for: a deployment of its own, of the older version, with the next
+ * sequence, to all instances that the failed one was announced to, not only those that reported.
+ */
+
+/** Rolls back while the last deployment to end asks for it. @throws as `driveAllAtOnce`. */
+export async function rollBackIfDue(
+  session: Session,
+  lock: Lock,
+  settled: StoredDeployment,
+  detach: AbortSignal,
+): Promise<void> {
+  let last: StoredDeployment | undefined = settled;
+  while (last !== undefined && isRollBackDue(last.value)) {
+    const rollback = await startRollback(session, lock, last);
+    const ended = await driveAllAtOnce(session, lock, rollback, { wait: true, detach });
+    last = ended.settled;
+  }
+}
+
+/**
+ * Repeats the rollback of `undone` that its publisher did not announce or did not follow to its end, under the lock and
+ * with the id it has: agents that know it take it as a duplicate. @throws as `driveAllAtOnce`.
+ */
+export async function repeatRollback(
+  session: Session,
+  lock: Lock,
+  undone: StoredDeployment,
+  rollback: StoredDeployment,
+  detach: AbortSignal,
+): Promise<void> {
+  const { deployments } = session.record;
+  const { deployment, service, policy } = rollback.value;
+  // The lock names the rollback from now on; the sequence of the rollback stays.
+  await lock.next(deployment);
+  if (undone.value.rolledBackBy === undefined) {
+    await deployments.update(undone, { rolledBackBy: deployment });
+  }
+  const { issuedAt, expiresAt } = validity(session.clock, policy.timeoutMs);
+  const again = { announcedAt: issuedAt, expiresAt, status: 'announced', outcome: undefined } as const;
+  const [stored, instances] = await Promise.all([
+    deployments.update(rollback, again),
+    deployments.instances(service),
+  ]);
+  await begin(session, { stored, instances }, { resumed: true });
+  await driveAllAtOnce(session, lock, stored, { wait: true, detach });
+}
+
+async function startRollback(
+  session: Session,
+  lock: Lock,
+  undone: StoredDeployment,
+): Promise<StoredDeployment> {
+  const { service, version: failed, deployment: rollbackOf, rollBackTo: version, targets } = undone.value;
+  if (version === undefined) throw new Error('no rollback is due');
+  const artifacts = await artifactsOf(session, service, version);
+  const deployment = newUlid(session.clock.now());
+  const ticket = { deployment, sequence: await lock.next(deployment), lock };
+  const created: Created = await createRecord(
+    session,
+    ticket,
+    {
+      ...{ service, version, artifacts, action: 'rollback', previous: failed, rollbackOf, targets },
+      reason: `${failed} (${rollbackOf}) failed`,
+    },
+    // A rollback is never rolled back.
+    { policy: { ...undone.value.policy, onFailure: 'stop' }, desiredFirst: true },
+  );
+  await session.record.deployments.update(undone, { rolledBackBy: deployment });
+  await begin(session, created);
+  return created.stored;
+}
+
+/** From the desired state where it names that version, else from the manifest. */
+async function artifactsOf(
+  { record }: Pick<Session, 'record'>,
+  service: string,
+  version: string,
+): Promise<Artifact[]> {
+  const stored = await record.desired.read(service);
+  if (stored?.value.version === version) return stored.value.artifacts;
+  return (await record.versions.readManifest(service, version)).artifacts;
+}

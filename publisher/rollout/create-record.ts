@@ -1,0 +1,120 @@
+import { isCode, messageOf } from '../../shared/errors.ts';
+import type { InstanceRecord } from '../../shared/report.ts';
+import { validity } from '../messaging/announce.ts';
+import type { Change } from '../plan/change.ts';
+import type { Ticket } from '../queue/ticket.ts';
+import type { DeploymentRecord, Policy, Rolling } from '../record/deployment-schema.ts';
+import type { Deployments, StoredDeployment } from '../record/deployments.ts';
+import type { Session } from '../session.ts';
+import type { Output } from './driving.ts';
+import { movesDesired, writeDesired } from './record-outcome.ts';
+
+/** The record of a deployment: created here, before anything is announced. */
+
+export interface Terms {
+  policy: Policy;
+  /** Write the desired state before announcing. */
+  desiredFirst: boolean;
+  /** Its waves; without, it goes to all instances at once. */
+  rolling?: Rolling | undefined;
+}
+
+/** A deployment that is on record and not announced, with the instances it is for. */
+export interface Created {
+  stored: StoredDeployment;
+  instances: readonly InstanceRecord[];
+}
+
+/**
+ * Creates the record. A publisher can die at any point after this: the record then says `announced`, and a `watch` or
+ * the next deployment settles it.
+ * @throws CONDITION_FAILED, AWS_*.
+ */
+export async function createRecord(
+  session: Session,
+  ticket: Ticket,
+  change: Change,
+  { policy, desiredFirst, rolling }: Terms,
+): Promise<Created> {
+  const { deployments } = session.record;
+  const { targets } = change;
+  const known = await deployments.instances(change.service);
+  const instances = targets ? known.filter((one) => targets.includes(one.instance)) : known;
+  const inWaves = rolling?.waves.flatMap((wave) => wave.instances);
+  const { issuedAt, expiresAt } = validity(session.clock, policy.timeoutMs);
+  const stored = await deployments.create({
+    ...change,
+    ...ticket.about,
+    v: 1,
+    deployment: ticket.deployment,
+    sequence: ticket.sequence,
+    env: session.env.name,
+    issuedBy: session.who,
+    from: session.origin,
+    expected: inWaves ?? targets ?? instances.map((one) => one.instance),
+    announcedAt: issuedAt,
+    expiresAt,
+    strategy: rolling ? 'rolling' : 'all',
+    rolling,
+    policy,
+    desiredFirst,
+    status: 'announced',
+  });
+  return { stored, instances };
+}
+
+/**
+ * Emits `started` and, where it comes before the announcement, writes the desired state.
+ * @throws FENCED when a newer deployment wrote the desired state, AWS_*.
+ */
+export async function begin(
+  session: Session,
+  { stored, instances }: Created,
+  more: {
+    resumed?: boolean;
+    /** The version that a later rollback returns to, when it is not the one that the desired state says now. */
+    previous?: string | undefined;
+  } = {},
+): Promise<void> {
+  const record = stored.value;
+  emitStarted(session, record, instances, more.resumed ? 'resumed' : undefined);
+  if (!record.desiredFirst || !movesDesired(record)) return;
+  await recordingFailure(session.record.deployments, stored, () =>
+    writeDesired(session.record.desired, record, more.previous),
+  );
+}
+
+/** `instances` are those with a record: of them, the deployment expects some. */
+export function emitStarted(
+  { emit }: Pick<Output, 'emit'>,
+  record: DeploymentRecord,
+  instances: readonly InstanceRecord[],
+  how?: 'resumed' | 'watched',
+): void {
+  const { deployment, env, service, version, previous, action, sequence, issuedBy, reason, strategy } =
+    record;
+  const at = Date.parse(record.announcedAt);
+  const expected = instances.filter((one) => record.expected.includes(one.instance));
+  const what = { deployment, env, service, version, previous, action, sequence, issuedBy, reason };
+  emit({ type: 'started', at, ...what, strategy, how, expected });
+}
+
+/**
+ * Records that the deployment was not announced, when `work` fails before it was. After AWS_UNREACHABLE it may have
+ * been announced: then only reports can show the outcome.
+ */
+export async function recordingFailure<T>(
+  deployments: Deployments,
+  stored: StoredDeployment,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const certain = !isCode(error, 'AWS_UNREACHABLE');
+    const outcome = `${certain ? 'not announced' : 'possibly not announced'}: ${messageOf(error)}`;
+    const change = certain ? ({ status: 'failed', exitCode: 1, outcome } as const) : { outcome };
+    await deployments.update(stored, change).catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,33 @@
+import type { Manifest } from '../../shared/manifest.ts';
+import type { ExitCode } from '../events.ts';
+import type { Change } from '../plan/change.ts';
+import type { Ticket } from '../queue/ticket.ts';
+import type { Session } from '../session.ts';
+import { previousVersion, readBaseline } from './baseline.ts';
+import { drive } from './drive.ts';
+import { type RolloutOptions, start } from './start.ts';
+
+export interface DeployVersionOptions extends RolloutOptions {
+  reason?: string | undefined;
+  /** The environment it succeeded in, of a promotion. */
+  promotedFrom?: string | undefined;
+}
+
+/**
+ * Deploys a pushed version that may be deployed here, to its end; under the lock.
+ * @returns the exit code of the deployment. @throws as `start` and `drive`.
+ */
+export async function deployVersion(
+  session: Session,
+  ticket: Ticket,
+  { service, version, artifacts }: Manifest,
+  options: DeployVersionOptions,
+): Promise<ExitCode> {
+  const { reason, promotedFrom } = options;
+  const previous = previousVersion(await readBaseline(session, service));
+  const change: Change = {
+    ...{ service, version, artifacts, action: 'deploy', previous, reason, promotedFrom },
+  };
+  const stored = await start(session, ticket, change, options);
+  return await drive(session, ticket.lock, stored, options);
+}

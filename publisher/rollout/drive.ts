@@ -1,0 +1,25 @@
+import type { ExitCode } from '../events.ts';
+import type { StoredDeployment } from '../record/deployments.ts';
+import type { Lock } from '../record/held-lock.ts';
+import type { Session } from '../session.ts';
+import { driveAllAtOnce } from './all-at-once.ts';
+import { rollBackIfDue } from './auto-rollback.ts';
+import type { Driving } from './driving.ts';
+import { driveWaves } from './waves.ts';
+
+/**
+ * Drives a deployment to its end, under the lock, and after it the rollback where its outcome asks for one.
+ * @returns the exit code of the deployment, whatever becomes of its rollback.
+ * @throws FENCED when the lock was lost, AWS_*, TOPIC_NOT_FOUND.
+ */
+export async function drive(
+  session: Session,
+  lock: Lock,
+  stored: StoredDeployment,
+  driving: Driving,
+): Promise<ExitCode> {
+  const driveOne = stored.value.rolling ? driveWaves : driveAllAtOnce;
+  const { exitCode, settled } = await driveOne(session, lock, stored, driving);
+  if (settled) await rollBackIfDue(session, lock, settled, driving.detach);
+  return exitCode;
+}

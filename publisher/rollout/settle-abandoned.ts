@@ -1,0 +1,93 @@
+import { isCode } from '../../shared/errors.ts';
+import type { ExitCode } from '../events.ts';
+import type { ReportReader, StoredDeployment } from '../record/deployments.ts';
+import type { Lock } from '../record/held-lock.ts';
+import type { Session } from '../session.ts';
+import { acquireLock } from './acquire-lock.ts';
+import { repeatRollback, rollBackIfDue } from './auto-rollback.ts';
+import { cancelledBy } from './decisions.ts';
+import type { Progress } from './follow.ts';
+import type { ObservedWaves } from './observed-waves.ts';
+import {
+  isFinal,
+  isRollBackLeft,
+  lastEndingMs,
+  recordOutcome,
+  settledEvent,
+  settleNow,
+} from './record-outcome.ts';
+import { announceCancelled } from './wave-announcements.ts';
+
+/** Settles a deployment that its publisher has left, and carries out its rollback. */
+
+/** A watch of one deployment. */
+export interface Watch {
+  session: Session;
+  /** The deployment's id. */
+  deployment: string;
+  /** Aborted by Ctrl-C. */
+  detach: AbortSignal;
+  progress: Progress;
+  readReports: ReportReader;
+  waves: ObservedWaves;
+  /** When the watch ends, on the monotonic clock, ms. */
+  until: number;
+}
+
+/**
+ * Settles under the lock of the service.
+ * @returns the exit code of the deployment; `locked` when another publisher holds the lock.
+ * @throws FENCED, AWS_*.
+ */
+export async function settleUnderLock(
+  watch: Watch,
+  service: string,
+): Promise<ExitCode | 'locked' | 'detached'> {
+  const { session, deployment, detach } = watch;
+  let lock: Lock;
+  try {
+    lock = await acquireLock(session, { service, command: 'watch', deployment, detach });
+  } catch (error) {
+    if (isCode(error, 'LOCKED')) return 'locked';
+    if (isCode(error, 'CANCELLED')) return 'detached';
+    throw error;
+  }
+  try {
+    return await settle(watch, lock, service);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** By the record as it is under the lock: the last holder of the lock may have settled it. */
+async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCode> {
+  const { session, deployment, progress, detach } = watch;
+  const { deployments } = session.record;
+  const [stored, newest, reports] = await Promise.all([
+    deployments.read(service, deployment),
+    deployments.newest(service),
+    watch.readReports(),
+  ]);
+  for (const report of reports) progress.hear(report);
+  const overtaken = newest !== undefined && newest.value.deployment !== deployment;
+  const ended = isFinal(stored.value);
+  const settled = ended ? stored : await recordAbandoned(watch, stored, overtaken);
+  session.emit(settledEvent(session.clock, settled.value, ended || undefined));
+  if (!overtaken) await rollBackIfDue(session, lock, settled, detach);
+  else if (isRollBackLeft(settled.value, newest.value)) {
+    await repeatRollback(session, lock, settled, newest, detach);
+  }
+  return settled.value.exitCode ?? 3;
+}
+
+async function recordAbandoned(
+  { session, progress }: Watch,
+  stored: StoredDeployment,
+  overtaken: boolean,
+): Promise<StoredDeployment> {
+  const by = await cancelledBy(session, stored.value);
+  const settlement = settleNow(stored.value, progress.reports, by);
+  if (by !== undefined) await announceCancelled(session, stored.value, settlement);
+  const tookMs = () => lastEndingMs(stored.value, progress.reports.values());
+  return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);
+}

@@ -1,0 +1,100 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
+import type { InstanceRecord } from '../../shared/report.ts';
+import { note } from '../events.ts';
+import type { Change } from '../plan/change.ts';
+import { type PolicyOptions, policyOf } from '../plan/policy.ts';
+import type { Strategy } from '../plan/strategy.ts';
+import { rollingFor } from '../plan/waves.ts';
+import type { Ticket } from '../queue/ticket.ts';
+import type { StoredDeployment } from '../record/deployments.ts';
+import { refuseIfDetached, type Session } from '../session.ts';
+import { begin, createRecord } from './create-record.ts';
+import type { Driving, Output } from './driving.ts';
+import { commonVersion, isSelective, type Selection, targetsOf } from './targets.ts';
+
+/** Starts a deployment: finds its instances and their order, and creates its record. */
+
+/** To which instances, in what order, and how far it may go wrong. */
+export interface RolloutOptions extends Selection, PolicyOptions, Driving {
+  strategy: Strategy;
+}
+
+/** @throws INSTANCE_NOT_FOUND; CANCELLED when detached or not confirmed before anything was written; AWS_*. */
+export async function start(
+  session: Session,
+  ticket: Ticket,
+  change: Change,
+  options: RolloutOptions,
+): Promise<StoredDeployment> {
+  const { strategy, wait, detach } = options;
+  const selective = isSelective(options);
+  // To all instances at once their `accepted` reports are the roll call.
+  const instances =
+    strategy.name === 'rolling' || selective
+      ? await targetsOf(session, change.service, options)
+      : await session.record.deployments.instances(change.service);
+  refuseIfDetached(detach);
+  if (instances.length === 0) await confirmWithoutInstances(session, ticket, change, options);
+  // Without instances there are no waves: the version is set for the first instance to come.
+  const rolling =
+    strategy.name === 'rolling' && instances.length > 0 ? rollingFor(instances, strategy) : undefined;
+  const created = await createRecord(
+    session,
+    ticket,
+    selective ? narrowed(session, change, instances) : change,
+    {
+      policy: policyOf(options, instances.length),
+      // Nobody is left to write it later.
+      desiredFirst: rolling === undefined && !wait,
+      rolling,
+    },
+  );
+  await begin(session, created);
+  return created.stored;
+}
+
+/**
+ * Without instances there is no gate to wait at: where every deployment needs a person, that person is asked before
+ * anything is written. @throws INSTANCE_NOT_FOUND without a terminal; CANCELLED when the answer is no.
+ */
+async function confirmWithoutInstances(
+  session: Session,
+  { lock }: Ticket,
+  { service, version, action }: Change,
+  { ask, detach }: Driving,
+): Promise<void> {
+  const { name, confirm } = session.env;
+  if (confirm !== 'person' || action !== 'deploy') return;
+  const none = `no instance of ${service} is known in ${name}`;
+  if (ask === undefined) {
+    throw new TriggerDeployError(
+      'INSTANCE_NOT_FOUND',
+      `${none}, and a person must confirm what the first one will run`,
+      { hint: 'start an instance first, or deploy from a terminal, where you are asked' },
+    );
+  }
+  note(
+    session,
+    `${none}; the first one will run ${version}. y: set the desired state   n: leave it unchanged`,
+  );
+  const yes = await ask(AbortSignal.any([session.signal, detach, lock.lost])).catch((error: unknown) => {
+    refuseIfDetached(detach);
+    throw error;
+  });
+  if (!yes) throw new TriggerDeployError('CANCELLED', 'not confirmed; nothing was changed');
+}
+
+/**
+ * The change for these instances only. On failure they roll back to what they ran, which can differ from the desired
+ * state. If they ran different versions there is no single version to roll back to: each stays as its agent left it.
+ */
+function narrowed(output: Output, change: Change, instances: readonly InstanceRecord[]): Change {
+  const targets = instances.map((one) => one.instance);
+  if (change.action !== 'deploy') return { ...change, targets };
+  const versions = new Set(instances.map((one) => one.version ?? 'nothing'));
+  if (versions.size > 1) {
+    const text = `these instances run different versions (${[...versions].join(', ')}): an instance on which the deployment fails rolls back by itself, the others are not rolled back`;
+    note(output, text, 'warning');
+  }
+  return { ...change, targets, previous: commonVersion(instances) };
+}

@@ -1,0 +1,187 @@
+import { type ExitCode, note } from '../events.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import type { StoredDeployment } from '../record/deployments.ts';
+import type { Session } from '../session.ts';
+import { emitStarted } from './create-record.ts';
+import { cancelledBy } from './decisions.ts';
+import { DETACHED } from './driving.ts';
+import { follow, openProgress } from './follow.ts';
+import { observeWaves, waitingText } from './observed-waves.ts';
+import { isFinal, isRollBackLeft, settledEvent, settleNow, unsettledEvent } from './record-outcome.ts';
+import type { Settlement } from './settle.ts';
+import { settleUnderLock, type Watch } from './settle-abandoned.ts';
+
+/** Follows a deployment by its record alone, and settles it where no publisher does. */
+
+/** How often the record is read, ms: a watch has no reply queue. */
+const POLL_MS = 1000;
+
+export interface WatchOptions {
+  /** The deployment's id. */
+  deployment: string;
+  /** How long to watch, ms. */
+  timeoutMs: number;
+  /** Aborted by Ctrl-C. */
+  detach: AbortSignal;
+}
+
+/** A deployment that has ended is shown. @returns the exit code of the deployment. @throws DEPLOYMENT_NOT_FOUND, FENCED, AWS_*. */
+export async function watchDeployment(session: Session, options: WatchOptions): Promise<ExitCode> {
+  const { clock } = session;
+  const { deployments } = session.record;
+  const service = await deployments.find(options.deployment);
+  const [stored, instances] = await Promise.all([
+    deployments.read(service, options.deployment),
+    deployments.instances(service),
+  ]);
+  const record = stored.value;
+  emitStarted(session, record, instances, 'watched');
+  const watch: Watch = {
+    ...{ session, deployment: options.deployment, detach: options.detach },
+    progress: openProgress(session, record, () => clock.now() - Date.parse(record.announcedAt)),
+    readReports: deployments.reportReader(service, record.deployment),
+    until: clock.monotonic() + options.timeoutMs,
+    waves: observeWaves(session),
+  };
+  for (const report of await watch.readReports()) watch.progress.hear(report);
+  return isFinal(record) ? await showEnded(watch, stored) : await followRecord(watch, stored);
+}
+
+async function followRecord(watch: Watch, first: StoredDeployment): Promise<ExitCode> {
+  const { session, progress } = watch;
+  const { clock } = session;
+  const announced = Date.parse(first.value.announcedAt);
+  const elapsed = () => clock.now() - announced;
+  // The time-out of this watch counts, and not the one of the publisher.
+  const timeoutMs = Math.max(1, elapsed() + watch.until - clock.monotonic());
+  const record = { ...first.value, policy: { ...first.value.policy, timeoutMs } };
+  let latest = first;
+  let undriven = false;
+  await watch.waves.see(first.value);
+  const settlement = await follow(session, {
+    record,
+    progress,
+    read: watch.readReports,
+    pollMs: POLL_MS,
+    elapsed,
+    async enough() {
+      // Reading the lock from the start shortens the wait for the lock of a dead publisher.
+      const lock = await session.record.locks.look(record.service).catch(() => undefined);
+      latest = await reread(watch, latest);
+      // A rolling deployment does not continue without a publisher, and a watch does not drive it.
+      undriven = record.rolling !== undefined && lock !== undefined && lock.state !== 'held';
+      return isFinal(latest.value) || undriven;
+    },
+    detach: watch.detach,
+    abort: session.signal,
+  });
+  if (isFinal(latest.value)) return await showEnded(watch, latest);
+  if (undriven) return await showUndriven(watch, latest);
+  if (settlement === undefined) return detached(session, record);
+  return await settleWhenUndriven(watch, latest, settlement);
+}
+
+/** The record as it is now, or as it was where it cannot be read; emits what is new. */
+async function reread({ session, waves }: Watch, stored: StoredDeployment): Promise<StoredDeployment> {
+  const { service, deployment } = stored.value;
+  const latest = await session.record.deployments.read(service, deployment).catch(() => stored);
+  await waves.see(latest.value);
+  return latest;
+}
+
+/** All instances have ended, or the time is up: a publisher that runs settles it, else this watch does. */
+async function settleWhenUndriven(
+  watch: Watch,
+  stored: StoredDeployment,
+  settlement: Settlement,
+): Promise<ExitCode> {
+  const { session } = watch;
+  const { clock } = session;
+  const { service, deployment } = stored.value;
+  for (let latest = stored; ; latest = await reread(watch, latest)) {
+    if (isFinal(latest.value)) return await showEnded(watch, latest);
+    const lock = await session.record.locks.look(service);
+    const driver = lock.state === 'held' && lock.owner?.deployment === deployment ? lock.owner : undefined;
+    if (driver === undefined) return await settleHere(watch, latest, settlement);
+    if (clock.monotonic() >= watch.until) {
+      return showUnsettled(session, latest.value, settlement, waitingText(latest.value, driver.who));
+    }
+    if (await isDetached(watch)) return detached(session, latest.value);
+  }
+}
+
+/** Waits until the next poll; true when Ctrl-C came first. */
+async function isDetached({ session, detach }: Watch): Promise<boolean> {
+  try {
+    await session.clock.sleep(POLL_MS, AbortSignal.any([session.signal, detach]));
+  } catch (error) {
+    if (!detach.aborted) throw error;
+  }
+  return detach.aborted;
+}
+
+/** While another publisher holds the lock, the outcome is not for this watch to write: it is only shown. */
+async function settleHere(watch: Watch, stored: StoredDeployment, settlement: Settlement): Promise<ExitCode> {
+  const { session } = watch;
+  const settled = await settleUnderLock(watch, stored.value.service);
+  if (settled === 'detached') return detached(session, stored.value);
+  if (settled !== 'locked') return settled;
+  return isFinal(stored.value)
+    ? show(session, stored.value)
+    : showUnsettled(session, stored.value, settlement);
+}
+
+/**
+ * The deployment has ended. A rollback that its publisher did not start is started here, one that it did not follow to
+ * its end is repeated; while that publisher may run, its rollback is waited for.
+ */
+async function showEnded(watch: Watch, stored: StoredDeployment): Promise<ExitCode> {
+  const { session } = watch;
+  const { deployments, locks } = session.record;
+  const { service, rollBackTo } = stored.value;
+  let noted = false;
+  for (let latest = stored; rollBackTo !== undefined; latest = await reread(watch, latest)) {
+    const newest = (await deployments.newest(service))?.value;
+    if (newest === undefined || !isRollBackLeft(latest.value, newest)) return show(session, latest.value);
+    const { state, owner } = await locks.look(service);
+    if (state !== 'held') {
+      return await settleHere(watch, latest, settleNow(latest.value, watch.progress.reports));
+    }
+    if (!noted) note(session, `${owner?.who} is rolling back to ${rollBackTo}; waiting for it to end`);
+    noted = true;
+    if (session.clock.monotonic() >= watch.until) return show(session, latest.value);
+    if (await isDetached(watch)) return detached(session, latest.value);
+  }
+  return show(session, stored.value);
+}
+
+function show({ emit, clock }: Session, record: DeploymentRecord): ExitCode {
+  emit(settledEvent(clock, record, true));
+  return record.exitCode ?? 3;
+}
+
+function showUnsettled(
+  { emit, clock }: Session,
+  record: DeploymentRecord,
+  settlement: Settlement,
+  why = 'not settled: another publisher holds the lock',
+): ExitCode {
+  emit(unsettledEvent(clock, record, settlement, why));
+  return settlement.exitCode;
+}
+
+/** Its publisher died or was detached: where it was cancelled it is settled, else the command to continue it is shown. */
+async function showUndriven(watch: Watch, stored: StoredDeployment): Promise<ExitCode> {
+  const { session, progress } = watch;
+  const record = stored.value;
+  const by = await cancelledBy(session, record);
+  const settlement = settleNow(record, progress.reports, by);
+  if (by !== undefined) return await settleHere(watch, stored, settlement);
+  const why = `no publisher drives it; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;
+  return showUnsettled(session, record, { ...settlement, outcome: 'timed-out', exitCode: 3 }, why);
+}
+
+function detached(session: Session, { deployment, env }: DeploymentRecord): ExitCode {
+  note(session, `stopped watching: trigger-deploy watch ${deployment} --env ${env} follows it again`);
+  return DETACHED;
+}

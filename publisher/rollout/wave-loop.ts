@@ -1,0 +1,177 @@
+import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
+import type { StoredDeployment } from '../record/deployments.ts';
+import { nonce } from '../record/objects.ts';
+import type { Pause } from '../record/pauses.ts';
+import type { Decisions } from './decisions.ts';
+import type { Progress } from './follow.ts';
+import { type Facts, nextStep, type Phase, type RollingRecord, type Step } from './next-step.ts';
+import type { RetryOutage } from './retry-outage.ts';
+import type { Settlement } from './settle.ts';
+import { announcePhase, type Caller, findUnwell } from './wave-announcements.ts';
+import { emitWaveChanges, isAwaiting } from './wave-events.ts';
+
+/** The loop of a rolling deployment: takes the step that `next-step.ts` names, until that is the end. */
+
+/** How often the next step is decided while no report comes, ms. */
+const TICK_MS = 250;
+/** After that time an announcement is repeated to those that have not answered: it may be lost, or an agent starting, ms. */
+const REPEAT_MS = 7000;
+
+/** What the loop works with. */
+export interface WaveRun {
+  caller: Caller;
+  progress: Progress;
+  /** What the record said when it was read last. */
+  seen: Readonly<{ decisions: Decisions; pause: Pause | undefined }>;
+  /** Reads the record now: reports, decisions, the pause. */
+  readRecord: () => Promise<void>;
+  stop: AbortSignal;
+  retryOutage: RetryOutage;
+  /** Asks the person at the terminal whether to continue; aborting the result ends that. */
+  confirm: (record: DeploymentRecord) => AbortController;
+}
+
+/** The current phase, once this publisher has announced it; times on the monotonic clock. */
+interface Announced {
+  phase: Phase;
+  targets: readonly string[];
+  first: number;
+  last: number;
+}
+
+/** How far the loop is. Only the record outlives the publisher. */
+interface Position {
+  stored: StoredDeployment;
+  announced?: Announced | undefined;
+  /** Of the instances that have switched, those that do not run well; undefined before they were asked. */
+  unwell?: string[] | undefined;
+  asking?: AbortController;
+  /** Whether the record was read since the last step. */
+  fresh: boolean;
+  /** A write whose answer may be lost: repeated with the same nonce it finds itself. */
+  writing?: { rolling: Rolling; nonce: string } | undefined;
+}
+
+/**
+ * Every step can be taken again: it is recorded before it is taken, and a repeated announcement is a duplicate.
+ * @throws the reason of `run.stop` when that aborts, FENCED, AWS_*, TOPIC_NOT_FOUND.
+ */
+export async function runWaves(
+  run: WaveRun,
+  first: StoredDeployment,
+): Promise<{ stored: StoredDeployment; settlement: Settlement }> {
+  const position: Position = { stored: first, fresh: false };
+  try {
+    await run.retryOutage(run.readRecord);
+    for (;;) {
+      const settlement = await run.retryOutage(() => advance(run, position));
+      if (settlement !== undefined) return { stored: position.stored, settlement };
+    }
+  } finally {
+    position.asking?.abort();
+  }
+}
+
+/** Takes one step; returns the settlement at the end. */
+async function advance(run: WaveRun, position: Position): Promise<Settlement | undefined> {
+  run.stop.throwIfAborted();
+  let step = stepOf(run, position);
+  // The record counts: it is read before the settlement, and before a wave, which a pause may block.
+  if (!position.fresh && (step.do === 'end' || startsWave(position.stored.value, step))) {
+    await run.readRecord();
+    run.stop.throwIfAborted();
+    position.fresh = true;
+    step = stepOf(run, position);
+  }
+  if (step.do === 'end') return step.settlement;
+  position.fresh = false;
+  if (step.do === 'record') await writeRolling(run, position, step.rolling);
+  else if (step.do === 'announce') await announceFirst(run, position, step);
+  else if (step.do === 'look') {
+    position.unwell = await findUnwell(run.caller.session, position.stored.value, step.at);
+  } else await wait(run, position);
+  return undefined;
+}
+
+function stepOf({ caller, progress, seen }: WaveRun, position: Position): Step {
+  const { stored, announced, unwell, writing } = position;
+  if (writing) return { do: 'record', rolling: writing.rolling };
+  const { clock } = caller.session;
+  const facts: Facts = {
+    now: clock.now(),
+    reports: progress.reports,
+    sinceAnnounced: announced && clock.monotonic() - announced.first,
+    confirmedBy: seen.decisions.confirm?.by,
+    cancelledBy: seen.decisions.cancel?.by,
+    paused: seen.pause !== undefined,
+    unwell,
+  };
+  return nextStep(rollingRecord(stored.value), facts);
+}
+
+async function writeRolling({ caller }: WaveRun, position: Position, rolling: Rolling): Promise<void> {
+  const { session } = caller;
+  const before = rollingRecord(position.stored.value).rolling;
+  position.writing ??= { rolling, nonce: nonce() };
+  position.stored = await session.record.deployments.update(position.stored, position.writing);
+  position.writing = undefined;
+  emitWaveChanges(session, position.stored.value, before, rolling);
+  // Every recorded step ends the current phase.
+  position.announced = undefined;
+}
+
+async function announceFirst(
+  { caller }: WaveRun,
+  position: Position,
+  { phase, targets }: Extract<Step, { do: 'announce' }>,
+): Promise<void> {
+  const now = caller.session.clock.monotonic();
+  await announcePhase(caller, position.stored.value, phase, targets);
+  position.announced = { phase, targets, first: now, last: now };
+}
+
+/** Waits for a report, a decision or time; meanwhile asks at the terminal, and repeats the announcement. */
+async function wait(run: WaveRun, position: Position): Promise<void> {
+  const { progress, stop, seen, caller } = run;
+  const { clock } = caller.session;
+  if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored.value);
+  // While it is paused nothing is announced again, so no instance is late: its time starts anew.
+  if (position.announced && seen.pause) {
+    const now = clock.monotonic();
+    position.announced = { ...position.announced, first: now, last: now };
+  }
+  if (position.announced) await repeatAnnouncement(run, position.stored.value, position.announced);
+  await progress.newsOr(clock.sleep(TICK_MS, stop).catch(() => undefined));
+}
+
+async function repeatAnnouncement(
+  { caller, progress }: WaveRun,
+  record: DeploymentRecord,
+  announced: Announced,
+): Promise<void> {
+  const { clock } = caller.session;
+  if (clock.monotonic() - announced.last < REPEAT_MS) return;
+  const { phase, targets } = announced;
+  const unanswered = targets.filter((instance) => !hasAnswered(progress, instance, phase));
+  if (unanswered.length > 0) await announcePhase(caller, record, phase, unanswered);
+  announced.last = clock.monotonic();
+}
+
+function rollingRecord(record: DeploymentRecord): RollingRecord {
+  const { rolling } = record;
+  if (rolling === undefined) throw new Error('not a rolling deployment');
+  return { ...record, rolling };
+}
+
+/** Whether instances are about to be announced to that have not switched. */
+function startsWave({ rolling }: DeploymentRecord, step: Step): boolean {
+  if (step.do !== 'record') return step.do === 'announce';
+  const started = (waves: Rolling['waves']) => waves.filter((wave) => wave.announcedAt).length;
+  return started(step.rolling.waves) > started(rolling?.waves ?? []);
+}
+
+/** Whether the instance has answered the announcement of this phase. */
+function hasAnswered({ reports }: Progress, instance: string, phase: Phase): boolean {
+  const state = reports.get(instance)?.state;
+  return phase.name === 'prepare' ? state !== undefined : state !== 'prepared' && state !== undefined;
+}
