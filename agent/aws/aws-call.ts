@@ -3,8 +3,8 @@ import { awsError, awsErrorName } from '../../shared/aws.ts';
 import type { Finding } from '../deploy/ports.ts';
 
 /**
- * Runs a call to AWS. Once `signal` is aborted its reason is thrown, else a failure becomes one of our errors.
- * `doing` completes "cannot …".
+ * Runs a call to AWS. Throws the reason of `signal` once that is aborted; any other failure becomes a
+ * TriggerDeployError. `doing` completes "cannot …".
  */
 export async function awsCall<T>(doing: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
@@ -16,7 +16,7 @@ export async function awsCall<T>(doing: string, signal: AbortSignal, work: () =>
   }
 }
 
-/** One finding: what `look` says, or why it could not, with `doing` as in `call`. Only an abort throws. */
+/** A finding: the text that `work` returns, or why it failed, with `doing` as in `awsCall`. Throws only on an abort. */
 export async function finding(
   doing: string,
   signal: AbortSignal,
@@ -31,7 +31,7 @@ export async function finding(
   }
 }
 
-/** Whether AWS gave `error`, or the error it was made from, one of these names. */
+/** Whether `error`, or one of its causes, has one of these AWS error names. */
 export function isNamed(error: unknown, ...names: string[]): boolean {
   for (let link = error; link instanceof Error; link = link.cause) {
     if (names.includes(awsErrorName(link))) return true;
@@ -39,12 +39,12 @@ export function isNamed(error: unknown, ...names: string[]): boolean {
   return false;
 }
 
-/** SQS has two names for it, and which one arrives depends on the protocol (`awsQueryError` in its model). */
+/** SQS has two names for this error; which one it sends depends on the protocol (`awsQueryError` in its model). */
 export function isNoSuchQueue(error: unknown): boolean {
   return isNamed(error, 'QueueDoesNotExist', 'AWS.SimpleQueueService.NonExistentQueue');
 }
 
-/** Waits `ms`; throws the signal's reason when it aborts. */
+/** Waits `ms`; throws the signal's reason on an abort. */
 export async function waitMs(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   try {
@@ -55,7 +55,7 @@ export async function waitMs(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** What `promise` comes to, or the signal's reason if it aborts first; the work itself is not stopped. */
+/** The result of `promise`, or the signal's reason if that aborts first; the work itself is not stopped. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();

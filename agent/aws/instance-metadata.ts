@@ -9,28 +9,28 @@ export interface InstanceMetadata {
   /** `eu-west-1a` */
   zone: string | undefined;
   region: string | undefined;
-  /** None where the instance does not show its tags in its metadata. */
+  /** Empty unless the instance allows its tags in the metadata. */
   tags: Record<string, string>;
 }
 
 /** EC2 User Guide, "Use the Instance Metadata Service": link-local, the same on every instance. */
 const ENDPOINT = 'http://169.254.169.254';
-/** One request. What answers at all does so within milliseconds. */
+/** Timeout of one request; the service answers within milliseconds. */
 const REQUEST_MS = 1000;
-/** It may not answer yet while the instance boots, and it throttles. */
+/** The service may not answer while the instance boots, and it throttles. */
 const TRIES = { attempts: 4, first: 200, longest: 1000 };
 const TOKEN_TTL_S = '60';
 const TAGS = '/latest/meta-data/tags/instance';
-/** At a time: the metadata service throttles. */
+/** Parallel requests: the metadata service throttles. */
 const TAG_LANES = 5;
-/** What a key may consist of where tags are shown in the metadata, EC2 User Guide. */
+/** The keys that EC2 allows for tags in the metadata (EC2 User Guide). */
 const TAG_KEY = /^(?!\.{1,2}$)[A-Za-z0-9+\-=.,_:@]+$/;
 
 /**
- * Who this instance is, by IMDSv2; 10 s at the longest. The endpoint is the one given, else EC2's.
+ * The identity of this instance, read by IMDSv2 within 10 s. `endpoint` defaults to EC2's.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
  *
- * @throws CONFIG_INVALID, naming the setting that makes this call unnecessary.
+ * @throws CONFIG_INVALID, naming the setting that makes the metadata unnecessary.
  */
 export async function readInstanceMetadata(
   signal: AbortSignal,
@@ -47,7 +47,7 @@ export async function readInstanceMetadata(
         ask('GET', `/latest/meta-data/${path}`, withToken),
       ),
     );
-    // A captive portal or a proxy answers anything with its own page.
+    // A captive portal or a proxy answers any request with its own page.
     return {
       instance: instanceId.parse(instance),
       zone: zone || undefined,
@@ -58,14 +58,14 @@ export async function readInstanceMetadata(
     signal.throwIfAborted();
     throw new TriggerDeployError(
       'CONFIG_INVALID',
-      `cannot tell which instance this is: no instance metadata from ${endpoint} (${why(error)})`,
+      `cannot read the instance metadata from ${endpoint} (${why(error)})`,
       { cause: error, hint: 'on a machine that is not EC2, set `instance:` in agent.yaml' },
     );
   }
 
   async function readTags(withToken: Record<string, string>): Promise<Record<string, string>> {
     const list = await ask('GET', TAGS, withToken).catch((error: unknown) => {
-      // They are of use, and not worth an agent.
+      // An agent without tags is better than none.
       if (error instanceof MetadataError && !error.isRetryable) return '';
       throw error;
     });
@@ -84,7 +84,7 @@ export async function readInstanceMetadata(
     return tags;
   }
 
-  /** The answer's text; empty when there is no such thing (404). */
+  /** The text of the answer; empty for a 404. */
   function ask(method: string, path: string, headers: Record<string, string>): Promise<string> {
     return retry(
       async () => {
@@ -111,7 +111,7 @@ class MetadataError extends Error {
   }
 }
 
-/** fetch hides what happened (`ECONNREFUSED`) behind "fetch failed". */
+/** fetch reports "fetch failed" and has the reason (`ECONNREFUSED`) as its cause. */
 function why(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause instanceof Error) return messageOf(cause) || String((cause as NodeJS.ErrnoException).code);

@@ -12,10 +12,10 @@ import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
 import type { Finding, Traffic } from '../deploy/ports.ts';
 import { finding, waitMs } from './aws-call.ts';
 
-/** One place where an instance is registered. */
+/** A target group, and the port under which the instance is registered in it. */
 export interface TargetGroup {
   arn: string;
-  /** Left out where it is the group's own. */
+  /** Undefined for the group's default port. */
   port?: number | undefined;
 }
 
@@ -27,20 +27,20 @@ export interface LoadBalancerOptions {
   drainTimeout: number;
   /** ms */
   healthyTimeout: number;
-  /** Between two looks; the API is throttled for the whole account. ms */
+  /** Pauses between two polls, ms; AWS throttles the API for the whole account. */
   polls?: { first: number; longest: number };
 }
 
-/** Elastic Load Balancing v2: an instance among the targets of its groups. */
+/** Elastic Load Balancing v2: the registration of one instance in its target groups. */
 export interface LoadBalancer extends Traffic {
-  /** Looks whether the groups can be seen and the timeouts fit them, and changes nothing. */
+  /** Checks that the groups can be read and that the timeouts fit them. Changes nothing. */
   probe(signal: AbortSignal): Promise<Finding[]>;
 }
 
 const POLLS = { first: 1000, longest: 10_000 };
-/** A call may be throttled, or meet an outage; what it belongs to bounds it anyway. */
+/** A call may be throttled, or AWS may be down; the deadline of the whole operation ends the retries. */
 const CALLS = { attempts: Number.POSITIVE_INFINITY, first: 500, longest: 10_000 };
-/** A call that waits for nothing is worth no more, ms. */
+/** Timeout of an operation that only makes a call, ms. */
 const CALL_TIMEOUT = 60_000;
 const DELAY = 'deregistration_delay.timeout_seconds';
 
@@ -63,7 +63,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     return TargetHealthDescriptions?.[0]?.TargetHealth ?? { State: 'unused', Reason: 'Target.NotRegistered' };
   }
 
-  /** `work` for each of `keys` at once, within `ms`. `last` tells where it stood when that was over. */
+  /** Runs `work` for each of `keys` in parallel, within `ms`. A timeout reports the last state that was seen. */
   async function forEachGroup(
     ms: number,
     keys: readonly string[],
@@ -73,7 +73,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
   ): Promise<void> {
     using bound = deadline(ms, signal, doing);
     const one = async (key: string) => {
-      let last = 'not seen yet';
+      let last = 'no answer yet';
       try {
         await work(key, bound.signal, (state) => {
           last = stateText(state);
@@ -91,7 +91,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  /** Looks again and again until the state is one of those wanted. */
+  /** Polls until the state fulfils `isThere`. */
   async function pollUntil(
     key: string,
     note: (text: string) => void,
@@ -99,19 +99,19 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     onState: (state: TargetHealth) => void,
     isThere: (state: TargetHealth) => boolean,
   ): Promise<void> {
-    for (let looks = 0; ; looks += 1) {
+    for (let polled = 0; ; polled += 1) {
       const state = await retryUntilAborted(() => stateIn(key, signal), signal);
       onState(state);
       note(`${nameOf(key)}: ${stateText(state)}`);
       if (isThere(state)) return;
-      await waitMs(backoffMs(looks, polls), signal);
+      await waitMs(backoffMs(polled, polls), signal);
     }
   }
 
   return {
     async groups(signal) {
       const registered = new Set<string>();
-      await forEachGroup(CALL_TIMEOUT, configured, 'see the target group', signal, async (key, bound) => {
+      await forEachGroup(CALL_TIMEOUT, configured, 'read the target group', signal, async (key, bound) => {
         if (isRegistered(await retryUntilAborted(() => stateIn(key, bound), bound))) registered.add(key);
       });
       return configured.filter((key) => registered.has(key));
@@ -140,11 +140,11 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
 
     async probe(signal) {
       const findings = configured.map((key) =>
-        finding(`see the target group ${nameOf(key)}`, signal, async () => {
+        finding(`read the target group ${nameOf(key)}`, signal, async () => {
           const state = await stateIn(key, signal);
           if (isRegistered(state))
             return `${instance} is ${stateText(state)} in the target group ${nameOf(key)}`;
-          return `${instance} is not in the target group ${nameOf(key)}: a deployment does not put it there`;
+          return `${instance} is not in the target group ${nameOf(key)}; deployments leave it out`;
         }),
       );
       const delays = configured.map((key) => delayFinding(key, signal));
@@ -152,24 +152,24 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     },
   };
 
-  /** Nothing where the delay fits. */
+  /** Whether the deregistration delay fits `drainTimeout`. */
   async function delayFinding(key: string, signal: AbortSignal): Promise<Finding[]> {
     const { arn } = groupOf(key);
     const command = new DescribeTargetGroupAttributesCommand({ TargetGroupArn: arn });
     let seconds = 0;
-    const seen = await finding(`see the attributes of the target group ${nameOf(key)}`, signal, async () => {
+    const seen = await finding(`read the attributes of the target group ${nameOf(key)}`, signal, async () => {
       const { Attributes = [] } = await client().send(command, { abortSignal: signal });
       seconds = Number(Attributes.find(({ Key }) => Key === DELAY)?.Value ?? 0);
       return `the target group ${nameOf(key)} drains for ${seconds} s`;
     });
-    // It says `draining` until the delay is over, however soon the last request was.
+    // A target stays `draining` for the whole delay, even without open requests.
     if (!seen.ok || seconds * 1000 < drainTimeout) return [seen];
-    const what = `${seen.what}, and drainTimeout is ${formatMs(drainTimeout)}: every deployment would fail`;
-    return [{ ok: false, what, hint: 'a shorter deregistration delay, or a longer drainTimeout' }];
+    const what = `${seen.what}, but drainTimeout is ${formatMs(drainTimeout)}: every deployment would fail`;
+    return [{ ok: false, what, hint: 'shorten the deregistration delay, or raise drainTimeout' }];
   }
 }
 
-/** Tries again what may pass by itself, for as long as `signal` allows. */
+/** Retries errors that may pass by themselves, until `signal` aborts. */
 function retryUntilAborted<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   return retry(work, { ...CALLS, signal, retryable: isRetryable });
 }
@@ -180,7 +180,7 @@ function isRetryable(error: unknown): boolean {
   return status === undefined || status >= 500 || status === 429 || /^Throttl/.test(awsErrorName(error));
 }
 
-/** `doing` completes "cannot …"; `late` says where it stood when its time was over. */
+/** `doing` completes "cannot …"; `late` is the last state at a timeout, else empty. */
 function failure(error: unknown, doing: string, late: string): TriggerDeployError {
   if (late !== '')
     return new TriggerDeployError('TRAFFIC_FAILED', `cannot ${doing}: ${late}`, { cause: error });
@@ -188,12 +188,12 @@ function failure(error: unknown, doing: string, late: string): TriggerDeployErro
   return new TriggerDeployError('TRAFFIC_FAILED', message, { cause: error, hint });
 }
 
-/** One that is on its way out is out: by somebody else, for it was not by this deployment. */
+/** A draining target counts as not registered: something other than this deployment deregistered it. */
 function isRegistered({ State, Reason }: TargetHealth): boolean {
   return State !== 'draining' && Reason !== 'Target.NotRegistered';
 }
 
-/** Healthy, or nobody is to find out: no balancer uses the group or the zone, or it does not check. */
+/** Healthy, or not checked: no load balancer uses the group or the zone, or health checks are off. */
 function isServing({ State, Reason }: TargetHealth): boolean {
   return (
     State === 'healthy' || State === 'unavailable' || (State === 'unused' && Reason === 'Target.NotInUse')
@@ -204,7 +204,7 @@ function stateText({ State, Reason }: TargetHealth): string {
   return Reason === undefined ? String(State) : `${State} (${Reason})`;
 }
 
-/** As it is journalled: `ARN`, or `ARN:PORT`. */
+/** As journalled: `ARN`, or `ARN:PORT`. */
 const keyOf = ({ arn, port }: TargetGroup) => (port === undefined ? arn : `${arn}:${port}`);
 
 function groupOf(key: string): TargetGroup {
@@ -212,7 +212,7 @@ function groupOf(key: string): TargetGroup {
   return port === undefined ? { arn } : { arn, port: Number(port) };
 }
 
-/** The name within the ARN, for a person. */
+/** The group's name, taken from the ARN. */
 function nameOf(key: string): string {
   const { arn, port } = groupOf(key);
   const name = arn.split('/')[1] ?? arn;

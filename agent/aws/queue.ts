@@ -19,33 +19,32 @@ import { createSubscription } from './subscription.ts';
 interface QueueMessage {
   body: string;
   receiptHandle: string;
-  /** 1 at the first delivery; approximate, as everything SQS counts. */
+  /** 1 at the first delivery; approximate. */
   receiveCount: number;
-  /** By AWS's clock, ms since the epoch. */
+  /** By the clock of AWS, ms since the epoch. */
   sentAt: number;
 }
 
 /** This instance's own queue, and its subscription to the environment's topic. */
 export interface AgentQueue {
   /**
-   * Makes the queue and the subscription if they are missing, and both as they have to be. Safe to repeat;
-   * a queue deleted within the last minute is waited for.
+   * Creates the queue and the subscription if they are missing, and corrects their attributes. Idempotent. After a
+   * deletion within the last minute it waits until the name is free.
    * @throws TOPIC_NOT_FOUND, AWS_DENIED, AWS_UNREACHABLE.
    */
   ensure(signal: AbortSignal): Promise<void>;
   /**
-   * What has arrived, at most 10, after 20 s at the latest. Each is invisible for 30 s, then comes again
-   * unless it was deleted.
-   * @throws AWS_UNREACHABLE for which `isQueueGone` holds when `ensure` has to make the queue anew.
+   * At most 10 messages, within 20 s. Each is invisible for 30 s, then delivered again unless it was deleted.
+   * @throws AWS_UNREACHABLE; where `isQueueGone` holds for it, `ensure` has to create the queue again.
    */
   receive(signal: AbortSignal): Promise<QueueMessage[]>;
-  /** Journal first: once it is deleted, it never comes again. */
+  /** To be called only after the journal is written: a deleted message is never delivered again. */
   delete(message: Pick<QueueMessage, 'receiptHandle'>, signal: AbortSignal): Promise<void>;
-  /** The identical Subscribe: does nothing where the subscription stands, and heals a lost one. */
+  /** Subscribes again: without effect on an existing subscription, and restores a lost one. */
   resubscribe(signal: AbortSignal): Promise<void>;
-  /** Takes the subscription and the queue away, with whatever is in it; both may be gone already. */
+  /** Deletes the subscription, and the queue with its messages; either may be gone already. */
   leave(signal: AbortSignal): Promise<void>;
-  /** Looks whether topic and queue can be reached, and changes nothing. */
+  /** Checks that topic and queue can be reached. Changes nothing. */
   probe(signal: AbortSignal): Promise<Finding[]>;
 }
 
@@ -56,30 +55,30 @@ export interface AgentQueueOptions {
   /** The topic's ARN. */
   topic: string;
   log: Log;
-  /** How long AWS keeps the name of a deleted queue taken, ms. */
+  /** How long AWS blocks the name of a deleted queue, ms. */
   recreationMs?: number;
 }
 
 /** SQS API Reference, CreateQueue: "you must wait 60 seconds" after deleting a queue of that name. */
 const RECREATION_MS = 60_000;
 /**
- * SQS API Reference, CreateQueue: a new queue can be used after a second; DeleteQueue: a deleted one may go on
- * answering for a minute. Within that time its calls contradict each other, and are made again from the first.
+ * SQS API Reference, CreateQueue: a new queue is usable after a second; DeleteQueue: a deleted one may still answer for
+ * a minute. Until then calls contradict each other, so the whole set-up is retried.
  */
 const SET_UP = { attempts: 6, first: 1000, longest: 10_000 };
 
-/** Whether `error` says that the queue does not exist (any more), so that only `ensure` helps. */
+/** Whether `error` says that the queue does not exist, so that `ensure` has to create it. */
 export function isQueueGone(error: unknown): boolean {
   return isCode(error, 'AWS_UNREACHABLE') && isNoSuchQueue(error);
 }
 
 /**
- * What the queue has to be like. SQS Developer Guide, "Subscribing an Amazon SQS queue to an Amazon SNS topic":
- * without this policy SNS delivers nothing, and tells nobody.
+ * The attributes of the queue. SQS Developer Guide, "Subscribing an Amazon SQS queue to an Amazon SNS topic":
+ * without this policy SNS delivers nothing, and reports no error.
  */
 function queueAttributes(queueArn: string, topic: string): Record<string, string> {
   return {
-    // The longest expiry of an announcement: what is older would be refused anyway.
+    // The longest expiry of an announcement: an older one would be rejected anyway.
     MessageRetentionPeriod: '3600',
     ReceiveMessageWaitTimeSeconds: '20',
     VisibilityTimeout: '30',
@@ -146,7 +145,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     return knownArn ?? '';
   }
 
-  /** Created bare: CreateQueue with attributes other than those of an existing queue is refused. */
+  /** Created without attributes: CreateQueue fails if they differ from those of an existing queue. */
   async function setUpQueue(abortSignal: AbortSignal): Promise<void> {
     knownUrl = await findUrl(abortSignal);
     if (knownUrl === undefined) {
@@ -163,7 +162,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     );
   }
 
-  /** How long to wait before another try, ms; undefined when another one would not help. */
+  /** Time until the next attempt, ms; undefined where a retry would not help. */
   function waitAfter(error: unknown, attempt: number): number | undefined {
     if (attempt + 1 >= SET_UP.attempts) return undefined;
     if (isNamed(error, 'QueueDeletedRecently', 'AWS.SimpleQueueService.QueueDeletedRecently')) {
@@ -182,7 +181,10 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
       } catch (error) {
         const wait = signal.aborted ? undefined : waitAfter(error, attempt);
         if (wait === undefined) throw error;
-        log.info({ queue: name, waitMs: wait, why: messageOf(error) }, 'the queue is not there yet');
+        log.info(
+          { queue: name, waitMs: wait, why: messageOf(error) },
+          'the queue does not exist yet; retrying',
+        );
         await waitMs(wait, signal);
       }
     }
@@ -216,7 +218,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
       knownUrl = await findUrl(signal);
       if (knownUrl === undefined) return;
       const failures: unknown[] = [];
-      // Nothing else removes either of them: the queue is deleted even where the subscription cannot be removed.
+      // No other command removes either of them, so the queue is deleted even if the subscription cannot be.
       await subscription.remove(await arnOf(signal), signal).catch((error) => failures.push(error));
       await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: knownUrl }), { abortSignal: signal });
       if (failures.length > 0) throw awsError(failures[0], `unsubscribe the queue ${name} from ${topic}`);
@@ -239,13 +241,13 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     leave,
     async probe(signal) {
       return [
-        await finding(`see the topic ${topic}`, signal, async () => {
-          await subscription.lookAtTopic(signal);
+        await finding(`read the topic ${topic}`, signal, async () => {
+          await subscription.assertTopic(signal);
           return `the topic ${topic} exists`;
         }),
-        await finding(`see the queue ${name}`, signal, async () =>
+        await finding(`read the queue ${name}`, signal, async () =>
           (await findUrl(signal)) === undefined
-            ? `the queue ${name} does not exist; the agent makes it when it starts`
+            ? `the queue ${name} does not exist; the agent creates it when it starts`
             : `the queue ${name} exists`,
         ),
       ];

@@ -6,14 +6,14 @@ import { ulidTime } from '../../shared/names.ts';
 import { backoffMs, deadline } from '../../shared/retry.ts';
 import { isNoSuchQueue, orAborted, waitMs } from './aws-call.ts';
 
-/** The way to the publishers' reply queues: in order, in the background, and nothing depends on it. */
+/** Sends replies to the publishers' reply queues: in order, in the background, best effort. */
 export interface ReplySender {
   /**
-   * Never waits, never throws. When too many wait, the oldest makes room, one that is not `important` first.
+   * Never waits, never throws. When too many replies wait, the oldest is dropped, the oldest unimportant one first.
    * `replyTo` is the queue's name, in this account.
    */
   send(replyTo: string, body: string, options?: { important: boolean }): void;
-  /** Sends what waits, for `timeoutMs` at most; what is said later is not sent. */
+  /** Sends waiting replies for at most `timeoutMs`; later ones are not sent. */
   close(timeoutMs: number): Promise<void>;
 }
 
@@ -23,16 +23,16 @@ interface Reply {
   important: boolean;
 }
 
-/** Waiting at once, over all reply queues. */
+/** Replies that may wait at once, over all reply queues. */
 const WAITING_LIMIT = 500;
 /** SQS API Reference, SendMessageBatch: 10 entries; their sum stays below the oldest limit, 256 KiB. */
 const BATCH = { entries: 10, bytes: 250 * 1024 };
-/** One try may take this long, ms: a progress that is older helps nobody. */
+/** Timeout of one attempt, ms: older progress is of no use. */
 const TRY_MS = 10_000;
 const TRIES = { attempts: 4, first: 500, longest: 1000 };
-/** SQS API Reference, CreateQueue: a queue is there for everyone a second after it was made; and clocks differ. */
+/** A new queue may not be visible yet (SQS API Reference, CreateQueue: one second); clocks differ. ms */
 const QUEUE_VISIBLE_AFTER_MS = 10_000;
-/** Names and URLs of reply queues remembered; a queue's name is never used again. */
+/** Names and URLs of reply queues that are cached; a name is never reused. */
 const REMEMBERED = 1000;
 
 export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySender {
@@ -72,20 +72,20 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
     return QueueUrl;
   }
 
-  /** Sends a batch; what SQS would take at another time is returned. */
+  /** Sends a batch; returns the replies that may be retried. */
   async function trySending(replyTo: string, batch: Reply[]): Promise<Reply[]> {
     using limit = deadline(TRY_MS, closing.signal, 'sending a reply');
     const Entries = batch.map(({ body }, index) => ({ Id: String(index), MessageBody: body }));
     const command = { QueueUrl: await urlOf(replyTo, limit.signal), Entries };
     const answer = await aws.sqs.send(new SendMessageBatchCommand(command), { abortSignal: limit.signal });
-    if (answer.Failed?.length) log.warn({ replyTo, failed: answer.Failed }, 'SQS did not take some replies');
+    if (answer.Failed?.length) log.warn({ replyTo, failed: answer.Failed }, 'SQS rejected some replies');
     return (answer.Failed ?? []).flatMap(({ Id, SenderFault }) =>
       SenderFault ? [] : (batch[Number(Id)] ?? []),
     );
   }
 
   function forget(replyTo: string): void {
-    log.debug({ replyTo }, 'nobody waits for replies there any more');
+    log.debug({ replyTo }, 'the reply queue is gone; no more replies are sent there');
     rememberBounded(gone, replyTo, true);
     waiting = waiting.filter((reply) => reply.replyTo !== replyTo);
   }
@@ -108,7 +108,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   }
 
   async function work(): Promise<void> {
-    // What is said in the same breath goes in the same request.
+    // Replies of the same turn go into one request.
     await Promise.resolve();
     while (waiting.length > 0 && !closing.signal.aborted) {
       const batch = nextBatch();
@@ -120,7 +120,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   return {
     send(replyTo, body, { important } = { important: false }) {
       if (closed || gone.has(replyTo)) return;
-      // The outbox tries again and again; once in here is enough.
+      // The outbox retries; one copy in here is enough.
       if (waiting.some((reply) => reply.replyTo === replyTo && reply.body === body)) return;
       makeRoom();
       waiting.push({ replyTo, body, important });
@@ -136,7 +136,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   };
 }
 
-/** The ULID at the end of its name says when the publisher made the queue, ms since the epoch. */
+/** When the publisher created the queue, from the ULID at the end of its name; ms since the epoch. */
 function createdAt(replyTo: string): number {
   return ulidTime(replyTo.slice(-26));
 }

@@ -7,26 +7,26 @@ import { awsCall, orAborted } from './aws-call.ts';
 import { createReplySender } from './reply-sender.ts';
 
 export interface AgentReporter extends Reporter {
-  /** Sends what the fast path still holds, for `timeoutMs` at most. */
+  /** Sends waiting replies for at most `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }
 
-/** Objects of the record whose last write is remembered. */
+/** Objects of the record whose last write is cached. */
 const REMEMBERED = 1000;
 
-/** One object of the record: its writes happen one after the other, and never go back. */
+/** The writes to one object of the record: one after another, never an older report over a newer one. */
 interface ObjectWrites {
-  /** The highest `n` that was tried. */
+  /** The highest `n` of which a write was attempted. */
   newest: number;
-  /** Resolves when the last write asked for is over, never rejects. */
+  /** Resolves when the last requested write has ended; never rejects. */
   idle: Promise<void>;
 }
 
 /**
  * Reports to the record in S3 and to the reply queues.
  *
- * `accepted` and the ending of a deployment lie under the same key, so the caller delivers the oldest first. Within
- * this process an older one is left out once a newer one was tried: an answer that was lost may have been a write.
+ * `accepted` and the ending of a deployment have the same key, so the caller delivers the oldest first. Within this
+ * process an older one is skipped once a newer write was attempted: a write without an answer may have succeeded.
  */
 export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string; log: Log }): AgentReporter {
   const replies = createReplySender({ aws, log });
@@ -34,12 +34,12 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
 
   function reply(env: string, replyTo: string | undefined, body: string, important: boolean): void {
     if (replyTo === undefined) return;
-    // Checked at the door too. It is here that a wrong name would become a request.
+    // Checked on receipt too; here a wrong name would become a request to AWS.
     if (isReplyQueueName(env, replyTo)) replies.send(replyTo, body, { important });
     else log.warn({ replyTo }, 'not the name of a reply queue of this environment');
   }
 
-  /** The place, now the most recently used. Old ones are forgotten. */
+  /** The writes of an object, which becomes the most recently used. The oldest are dropped. */
   function writesOf(key: string): ObjectWrites {
     const place = objects.get(key) ?? { newest: -1, idle: Promise.resolve() };
     objects.delete(key);

@@ -9,15 +9,15 @@ import type { Verifier } from '../../shared/signing.ts';
 import type { ArtifactStore, DesiredStore, Finding, ManifestStore } from '../deploy/ports.ts';
 import { finding, isNamed } from './aws-call.ts';
 
-/** A body that brings no byte for this long is dead, ms. */
+/** A body without a byte for this long has stalled, ms. */
 const STALL_MS = 15_000;
-/** A signed document that is not here by then is none: one that comes in drips never stalls. ms */
+/** Timeout for a whole signed document, ms: one that arrives slowly never stalls. */
 const DOCUMENT_MS = 60_000;
-/** A signed document is a few KiB; more than this is not one, bytes. */
+/** Limit of a signed document, bytes; they have a few KiB. */
 const DOCUMENT_LIMIT = 1024 * 1024;
 /** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 where it would answer 404. */
 const DENIED_HINT =
-  'allow s3:GetObject there, and s3:ListBucket on the bucket: without that, AWS refuses to say that a file is missing';
+  'allow s3:GetObject there, and s3:ListBucket on the bucket: without the second, AWS answers 403 for a missing file';
 
 export interface StoreOptions {
   aws: Aws;
@@ -87,7 +87,7 @@ export function createDesiredStore(options: StoreOptions & { env: string }): Des
   };
 }
 
-/** The manifests of the environment's bucket, verified like any document. */
+/** The manifests of the environment's bucket, with verified signatures. */
 export function createManifestStore(options: StoreOptions & { verifier: Verifier }): ManifestStore {
   return {
     async read(service, version, signal) {
@@ -138,9 +138,9 @@ async function readDocument(
 }
 
 /**
- * Whether this instance may do in the bucket what an agent does: three requests for places where nothing ever
- * lies. The one that asks for a write sets a condition that cannot hold, so S3 says whether it would be allowed
- * and writes nothing (S3 User Guide, "Conditional writes").
+ * Whether this instance has the permissions of an agent in the bucket: three requests for keys that never exist. The
+ * write has a condition that cannot hold, so S3 checks the permission and writes nothing (S3 User Guide, "Conditional
+ * writes").
  */
 export async function probeBucket(
   aws: Aws,
@@ -148,23 +148,23 @@ export async function probeBucket(
   env: string,
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const nobody = 'trigger-deploy-check';
+  const unused = 'trigger-deploy-check';
   const read = (Key: string) => () =>
     aws.s3.send(new GetObjectCommand({ Bucket: bucket, Key }), { abortSignal: signal });
   const write = (Key: string) => () =>
-    aws.s3.send(new PutObjectCommand({ Bucket: bucket, Key, IfMatch: `"${nobody}"`, Body: '-' }), {
+    aws.s3.send(new PutObjectCommand({ Bucket: bucket, Key, IfMatch: `"${unused}"`, Body: '-' }), {
       abortSignal: signal,
     });
   const looks: [string, () => Promise<unknown>][] = [
-    [`read s3://${bucket}/artifacts/`, read(keys.artifact(nobody, '0', '0'.repeat(64), nobody))],
-    [`read s3://${bucket}/state/${env}/`, read(keys.desired(env, nobody))],
-    [`write s3://${bucket}/state/${env}/`, write(keys.instance(env, nobody, nobody))],
+    [`read s3://${bucket}/artifacts/`, read(keys.artifact(unused, '0', '0'.repeat(64), unused))],
+    [`read s3://${bucket}/state/${env}/`, read(keys.desired(env, unused))],
+    [`write s3://${bucket}/state/${env}/`, write(keys.instance(env, unused, unused))],
   ];
   const findings: Finding[] = [];
   for (const [doing, ask] of looks) {
     const found = await finding(doing, signal, async () => {
       await ask().catch((error) => {
-        // Both say: allowed, but there is nothing.
+        // Both mean: permitted, but the object does not exist.
         if (!isNamed(error, 'NoSuchKey') && awsStatus(error) !== 412) throw error;
       });
       return `may ${doing}`;

@@ -12,18 +12,18 @@ import type { Log } from '../../shared/log.ts';
 import { isNamed } from './aws-call.ts';
 
 /**
- * A queue's subscription to the topic, raw: a queue gets the announcement itself and not an envelope.
- * Everything here throws what the SDK throws; the queue around it puts it in our words.
+ * A queue's subscription to the topic, with raw delivery: the queue gets the announcement without an envelope.
+ * Errors are those of the SDK; queue.ts converts them.
  */
 export interface Subscription {
-  /** Makes it, or does nothing where it stands; returns its ARN. */
+  /** Subscribes; without effect on an existing subscription. Returns its ARN. */
   subscribe(queueArn: string, signal: AbortSignal): Promise<string>;
-  /** Subscribes, then looks whether announcements will really come, and raw. */
+  /** Subscribes, then checks that the announcements will arrive, and raw. */
   ensure(queueArn: string, signal: AbortSignal): Promise<void>;
-  /** Takes it away; a topic that is gone took it along. */
+  /** Unsubscribes; the deletion of a topic deletes its subscriptions. */
   remove(queueArn: string, signal: AbortSignal): Promise<void>;
-  /** Throws unless the topic exists and may be seen. */
-  lookAtTopic(signal: AbortSignal): Promise<void>;
+  /** Throws unless the topic exists and can be read. */
+  assertTopic(signal: AbortSignal): Promise<void>;
 }
 
 const RAW = { name: 'RawMessageDelivery', value: 'true' } as const;
@@ -35,7 +35,7 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
     log.warn({ subscription: SubscriptionArn }, 'raw message delivery was off; turned on');
   }
 
-  /** Reads the topic's whole list, 100 a page: only for when SNS does not simply tell. */
+  /** Reads all subscriptions of the topic, 100 a page: only where SNS does not return the ARN. */
   async function find(queueArn: string, abortSignal: AbortSignal): Promise<string | undefined> {
     for await (const page of paginateListSubscriptionsByTopic(
       { client: aws.sns },
@@ -49,8 +49,8 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
   }
 
   /**
-   * SNS answers the identical Subscribe with the ARN of the subscription that stands, and refuses one with other
-   * attributes without saying which subscription that is.
+   * SNS answers an identical Subscribe with the ARN of the existing subscription, and rejects one with other attributes
+   * without naming the subscription.
    * https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
    */
   async function subscribe(queueArn: string, abortSignal: AbortSignal): Promise<string> {
@@ -66,10 +66,10 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
       return SubscriptionArn;
     } catch (error) {
       if (!/already exists with different attributes/i.test(messageOf(error))) throw error;
-      const standing = await find(queueArn, abortSignal);
-      if (standing === undefined) throw error;
-      await setRaw(standing, abortSignal);
-      return standing;
+      const existing = await find(queueArn, abortSignal);
+      if (existing === undefined) throw error;
+      await setRaw(existing, abortSignal);
+      return existing;
     }
   }
 
@@ -84,19 +84,19 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
       if (Attributes.FilterPolicy) {
         log.warn(
           { subscription: SubscriptionArn, filter: Attributes.FilterPolicy },
-          'a filter policy on the subscription may hide announcements',
+          'a filter policy on the subscription may drop announcements',
         );
       }
       if (Attributes.PendingConfirmation === 'true') {
-        throw new TriggerDeployError('AWS_DENIED', `SNS waits for someone to confirm ${SubscriptionArn}`, {
-          hint: 'the topic and the queue have to be in the same account',
+        throw new TriggerDeployError('AWS_DENIED', `the subscription ${SubscriptionArn} is not confirmed`, {
+          hint: 'topic and queue must be in the same account',
         });
       }
     },
 
     async remove(queueArn, abortSignal) {
       try {
-        // Subscribing again is the way to the ARN that does not list the subscriptions of a whole fleet.
+        // Subscribing again returns the ARN without listing the subscriptions of the whole fleet.
         const SubscriptionArn = await subscribe(queueArn, abortSignal);
         await aws.sns.send(new UnsubscribeCommand({ SubscriptionArn }), { abortSignal });
       } catch (error) {
@@ -104,7 +104,7 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
       }
     },
 
-    async lookAtTopic(abortSignal) {
+    async assertTopic(abortSignal) {
       await aws.sns.send(new GetTopicAttributesCommand({ TopicArn: topic }), { abortSignal });
     },
   };

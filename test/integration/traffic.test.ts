@@ -76,7 +76,7 @@ test('check names the group, and what an instance that may not see it lacks', as
   elb.fail('DescribeTargetHealth', { status: 403, code: 'AccessDenied' });
   const denied = await fleet.runAgentCommand(instance, 'check');
   expect(denied.code).toBe(1);
-  expect(denied.stdout).toMatch(/✗ cannot see the target group web: AWS refuses \(AccessDenied/);
+  expect(denied.stdout).toMatch(/✗ cannot read the target group web: AWS refuses \(AccessDenied/);
 });
 
 test('a load balancer that cannot be asked fails the deployment before anything stops', async () => {

@@ -7,7 +7,7 @@ import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
 export const BUCKET = 'acme-deploys-dev';
 export const NEVER = new AbortController().signal;
 
-/** The clients, pointed at `endpoint` as a real agent would be: by its environment. */
+/** The AWS clients, pointed at `endpoint` by the environment, as in a real agent. */
 function awsAt(environment: Record<string, string>): Aws {
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
   const aws = createAws({ region: 'eu-west-1', pathStyle: true });
@@ -26,7 +26,7 @@ export async function cloudAndAws(options: CloudOptions = {}): Promise<{ cloud: 
   return { cloud, aws: awsAt(cloud.env('session-i-0a')) };
 }
 
-/** An HTTP server of the test's own, gone with the test; returns its URL. */
+/** An HTTP server that is closed after the test; returns its URL. */
 export async function serve(listener: RequestListener): Promise<string> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -37,7 +37,7 @@ export async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** An AWS that answers everything with `listener`. */
+/** An AWS endpoint that answers every request with `listener`. */
 export async function fakeAws(listener: RequestListener): Promise<Aws> {
   const endpoint = await serve(listener);
   return awsAt({
@@ -48,7 +48,7 @@ export async function fakeAws(listener: RequestListener): Promise<Aws> {
   });
 }
 
-/** What a promise is rejected with. */
+/** The error that a promise is rejected with. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   const { status, reason } = (await Promise.allSettled([promise]))[0] as PromiseRejectedResult;
   if (status !== 'rejected') throw new Error('it was not rejected');

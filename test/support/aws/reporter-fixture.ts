@@ -34,7 +34,7 @@ export async function reporterAndCloud() {
   return { cloud, aws, reporter, makeQueue };
 }
 
-/** The name of a reply queue whose publisher asked `agoMs` ago. */
+/** The name of a reply queue that a publisher created `agoMs` ago. */
 export const replyQueue = (agoMs = 60_000) => replyQueueName('dev', newUlid(Date.now() - agoMs));
 
 export const repliesIn = (cloud: Cloud, queue: string) =>
@@ -43,7 +43,7 @@ export const repliesIn = (cloud: Cloud, queue: string) =>
     return [n, state];
   });
 
-/** Keeps the requests that fit from leaving until the returned function is called. */
+/** Holds matching requests back until `release` is called. */
 export function holdBack(client: Aws['sqs'], which: (command: string) => boolean) {
   const { promise: held, resolve: release } = Promise.withResolvers<void>();
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();

@@ -11,7 +11,7 @@ const FACTS: Record<string, string> = {
   '/latest/meta-data/placement/region': 'eu-west-1',
 };
 
-/** IMDSv2 as EC2 speaks it: a token by PUT with a TTL, and nothing without it. */
+/** IMDSv2 as EC2 answers it: a token by PUT with a TTL, and no answer without the token. */
 function imds(facts: Record<string, string>) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     const { method, url = '', headers } = request;
@@ -29,7 +29,7 @@ function imds(facts: Record<string, string>) {
   };
 }
 
-describe('readIdentity', () => {
+describe('readInstanceMetadata', () => {
   test('the instance, its zone and its region are read with a token', async () => {
     const endpoint = await serve(imds(FACTS));
     expect(await readInstanceMetadata(NEVER, { endpoint })).toEqual({
@@ -40,7 +40,7 @@ describe('readIdentity', () => {
     });
   });
 
-  test('the tags of the instance are read where its metadata shows them', async () => {
+  test('the tags are read where the instance metadata has them', async () => {
     const tags = {
       '/latest/meta-data/tags/instance': 'stack\nName\nteam:cost-center',
       '/latest/meta-data/tags/instance/stack': 'pr-1234',
@@ -53,7 +53,7 @@ describe('readIdentity', () => {
     });
   });
 
-  test('of tags no more, no longer, and no stranger ones are taken than EC2 allows', async () => {
+  test('tags beyond the number, length and characters that EC2 allows are dropped', async () => {
     const keys = [
       '../instance-id',
       'a b',
@@ -69,7 +69,7 @@ describe('readIdentity', () => {
     expect(tags['key-0']).toHaveLength(256);
   });
 
-  test('an instance whose tags are refused is known all the same', async () => {
+  test('an instance whose tags are refused is still identified', async () => {
     const endpoint = await serve((request, response) => {
       if (request.url?.includes('/tags/')) response.writeHead(403).end();
       else imds(FACTS)(request, response);
@@ -80,7 +80,7 @@ describe('readIdentity', () => {
     });
   });
 
-  test('an emulator that knows no zone and no region is enough', async () => {
+  test('an emulator without zone and region is enough', async () => {
     const endpoint = await serve(imds({ '/latest/meta-data/instance-id': 'i-0a' }));
     expect(await readInstanceMetadata(NEVER, { endpoint })).toEqual({
       instance: 'i-0a',
@@ -90,7 +90,7 @@ describe('readIdentity', () => {
     });
   });
 
-  test('a service that is busy at first is asked again', async () => {
+  test('a service that is busy at first is retried', async () => {
     let busy = 2;
     const endpoint = await serve((request, response) => {
       if (busy-- > 0) response.writeHead(503).end();
@@ -101,7 +101,7 @@ describe('readIdentity', () => {
     });
   });
 
-  test('where nothing answers, the setting that helps is named', async () => {
+  test('without an answer, the error names the setting that replaces the metadata', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -113,7 +113,7 @@ describe('readIdentity', () => {
     });
   });
 
-  test('metadata that is turned off is not asked for again and again', async () => {
+  test('metadata that is turned off is not retried', async () => {
     const asked = vi.fn();
     const endpoint = await serve((request, response) => {
       asked(request.url);
@@ -126,7 +126,7 @@ describe('readIdentity', () => {
     expect(asked).toHaveBeenCalledTimes(1);
   });
 
-  test('a page of somebody else is not taken for an instance id', async () => {
+  test('the page of a proxy is not taken for an instance id', async () => {
     const endpoint = await serve((_request, response) => response.end('<html>Please log in</html>'));
     expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({
       code: 'CONFIG_INVALID',
@@ -143,13 +143,13 @@ describe('readIdentity', () => {
     });
   });
 
-  test('an abort ends it at once, with the reason given', async () => {
+  test('an abort ends the read at once, with its reason', async () => {
     const stop = new AbortController();
     const endpoint = await serve(() => stop.abort('stopping'));
     expect(await rejection(readInstanceMetadata(stop.signal, { endpoint }))).toBe('stopping');
   });
 
-  test('a service that takes the connection and never answers is given up within seconds', async () => {
+  test('a service that accepts the connection and never answers times out within seconds', async () => {
     const asked = vi.fn();
     const endpoint = await serve(asked);
     expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({

@@ -41,7 +41,7 @@ describe('the groups an instance is in', () => {
     expect(await balancer.groups(NEVER)).toEqual([WEB]);
   });
 
-  test('are told apart by their ports', async () => {
+  test('are distinguished by their ports', async () => {
     const targetGroups = [
       { arn: WEB, port: 8080 },
       { arn: WEB, port: 8081 },
@@ -51,7 +51,7 @@ describe('the groups an instance is in', () => {
     expect(await balancer.groups(NEVER)).toEqual([`${WEB}:8081`]);
   });
 
-  test('hold one that is unhealthy, and not one that somebody is taking out', async () => {
+  test('include an unhealthy target, and not a draining one', async () => {
     const { elb, balancer } = await world({ targetGroups: [{ arn: WEB }, { arn: API }] });
     elb.isHealthy = () => false;
     elb.delayMs = 60_000;
@@ -64,7 +64,7 @@ describe('the groups an instance is in', () => {
 });
 
 describe('leaving', () => {
-  test('is over when the draining is', async () => {
+  test('ends when the draining has ended', async () => {
     const { elb, balancer, notes, note } = await world({ targetGroups: [{ arn: WEB, port: 8080 }] });
     elb.register(WEB, ME, 8080);
     await balancer.leave([`${WEB}:8080`], note, NEVER);
@@ -73,13 +73,13 @@ describe('leaving', () => {
     expect(notes[0]).toBe('web:8080: draining (Target.DeregistrationInProgress)');
   });
 
-  test('a group that was left already is over at once', async () => {
+  test('a group that was left before ends at once', async () => {
     const { elb, balancer, note } = await world();
     await balancer.leave([WEB], note, NEVER);
     expect(elb.calls).toHaveLength(2);
   });
 
-  test('that takes too long fails, and says how far it came', async () => {
+  test('that takes too long fails, and reports the last state', async () => {
     const { elb, balancer, note } = await world({ drainTimeout: 100 });
     elb.delayMs = 60_000;
     elb.register(WEB, ME);
@@ -100,7 +100,7 @@ describe('leaving', () => {
 });
 
 describe('joining', () => {
-  test('registers, and is well once the load balancer says so', async () => {
+  test('registers, and is healthy once the load balancer says so', async () => {
     const { elb, balancer, notes, note } = await world();
     await balancer.join([WEB], NEVER);
     await balancer.healthy([WEB], note, NEVER);
@@ -108,7 +108,7 @@ describe('joining', () => {
     expect(notes[0]).toBe('web: initial (Elb.InitialHealthChecking)');
   });
 
-  test('a group that is not in the config any more works all the same', async () => {
+  test('a group that is no longer in the config works', async () => {
     const { elb, balancer } = await world();
     await balancer.join([`${API}:8080`], NEVER);
     expect(elb.stateOf(API, ME, 8080)).not.toBe('unused');
@@ -126,7 +126,7 @@ describe('joining', () => {
 });
 
 describe('an API', () => {
-  test('that throttles is asked again', async () => {
+  test('that throttles is retried', async () => {
     const { elb, balancer } = await world();
     elb.register(WEB, ME);
     elb.fail('DescribeTargetHealth', { status: 400, code: 'ThrottlingException' }, 6);
@@ -148,19 +148,19 @@ describe('an API', () => {
 });
 
 describe('the check', () => {
-  test('says where the instance stands, and how long it would drain', async () => {
+  test('reports the state of the instance, and the deregistration delay', async () => {
     const { elb, balancer } = await world({ targetGroups: [{ arn: WEB }, { arn: API }] });
     elb.register(WEB, ME);
     expect(await balancer.probe(NEVER)).toEqual([
       { ok: true, what: 'i-0a1 is healthy in the target group web' },
-      { ok: true, what: 'i-0a1 is not in the target group api: a deployment does not put it there' },
+      { ok: true, what: 'i-0a1 is not in the target group api; deployments leave it out' },
       { ok: true, what: 'the target group web drains for 1 s' },
       { ok: true, what: 'the target group api drains for 1 s' },
     ]);
     expect(elb.calls.some((call) => /^(Der|R)egister/.test(call))).toBe(false);
   });
 
-  test('finds a draining that would outlast its timeout', async () => {
+  test('finds a deregistration delay longer than drainTimeout', async () => {
     const { elb, balancer } = await world();
     elb.delayMs = 300_000;
     elb.register(WEB, ME);
@@ -168,7 +168,7 @@ describe('the check', () => {
     expect(delay).toMatchObject({ ok: false, what: expect.stringContaining('every deployment would fail') });
   });
 
-  test('finds what it may not see', async () => {
+  test('finds a group that it may not read', async () => {
     const { elb, balancer } = await world();
     elb.fail('DescribeTargetHealth', { status: 403, code: 'AccessDenied' });
     const [seen] = await balancer.probe(NEVER);

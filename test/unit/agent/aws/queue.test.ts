@@ -19,7 +19,7 @@ import {
 } from '../../../support/aws/queue-fixture.ts';
 
 describe('ensure', () => {
-  test('what is published to the topic is received as it was published', async () => {
+  test('a message published to the topic is received unchanged', async () => {
     const { queue, publish } = await queueAndCloud();
     await queue.ensure(NEVER);
     const before = Date.now();
@@ -41,7 +41,7 @@ describe('ensure', () => {
     });
   });
 
-  test('a queue with other settings is put right and keeps its messages', async () => {
+  test('a queue with other settings is corrected and keeps its messages', async () => {
     const { cloud, aws, queue } = await queueAndCloud();
     const Attributes = { VisibilityTimeout: '5', MessageRetentionPeriod: '60' };
     await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE, Attributes }));
@@ -54,7 +54,7 @@ describe('ensure', () => {
     expect(cloud.messages(QUEUE)).toEqual(['earlier']);
   });
 
-  test('the second time, nothing is changed and there is still one subscription', async () => {
+  test('a second call changes nothing, and there is still one subscription', async () => {
     const { cloud, aws, queue, topic, asked } = await queueAndCloud();
     await queue.ensure(NEVER);
     const before = cloud.requests.length;
@@ -68,7 +68,7 @@ describe('ensure', () => {
     expect(await subscriptionsOf(aws, topic)).toHaveLength(1);
   });
 
-  test('a queue deleted a moment ago is made again after the time AWS asks for', async () => {
+  test('a queue that was just deleted is created again after the time that AWS requires', async () => {
     const { cloud, aws, queue, publish } = await queueAndCloud({ queueRecreationMs: 400 });
     await queue.ensure(NEVER);
     await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
@@ -91,7 +91,7 @@ describe('ensure', () => {
     expect(await waiting).toBe('stopping');
   });
 
-  test('a dying queue that still shows its URL is made sure of again', async () => {
+  test('a queue being deleted that still has a URL is set up again', async () => {
     const { aws, queue } = await queueAndCloud();
     await queue.ensure(NEVER);
     insteadOnce(aws.sqs, 'GetQueueAttributesCommand', () => {
@@ -103,7 +103,7 @@ describe('ensure', () => {
 });
 
 describe('receive', () => {
-  test('a queue that is gone is recognised, and ensure makes receiving work again', async () => {
+  test('a missing queue is recognised, and ensure restores it', async () => {
     const { aws, queue, publish } = await queueAndCloud({ queueRecreationMs: 0 });
     await queue.ensure(NEVER);
     await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
@@ -115,7 +115,7 @@ describe('receive', () => {
     expect(await queue.receive(NEVER)).toMatchObject([{ body: 'again' }]);
   });
 
-  test('expired credentials are not taken for a queue that is gone', async () => {
+  test('expired credentials are not taken for a missing queue', async () => {
     const { cloud, queue } = await queueAndCloud();
     await queue.ensure(NEVER);
     cloud.expireCredentials('session-i-0a');
@@ -125,7 +125,7 @@ describe('receive', () => {
     cloud.renewCredentials('session-i-0a');
   });
 
-  test('an open poll ends at once when it is aborted, with the reason given', async () => {
+  test('an open poll ends at once on an abort, with its reason', async () => {
     const { cloud, queue } = await queueAndCloud();
     await queue.ensure(NEVER);
     const stop = new AbortController();
@@ -135,7 +135,7 @@ describe('receive', () => {
     expect(await polling).toBe('stopping');
   });
 
-  test('a message that was deleted does not come again, one that was not does', async () => {
+  test('a deleted message is not delivered again, another one is', async () => {
     const { cloud, queue, publish } = await queueAndCloud();
     await queue.ensure(NEVER);
     await publish('one');
@@ -147,7 +147,7 @@ describe('receive', () => {
     expect(cloud.messages(QUEUE)).toEqual(['two']);
   });
 
-  test('a delete that AWS does not answer ends with its signal', async () => {
+  test('a delete without an answer of AWS ends with its signal', async () => {
     const asked = Promise.withResolvers<void>();
     const aws = await fakeAws(({ headers }, response) => {
       const isDelete = String(headers['x-amz-target']).endsWith('DeleteMessage');
@@ -163,7 +163,7 @@ describe('receive', () => {
     expect(await deleting).toBe('too late');
   });
 
-  test('an agent that restarts receives without setting anything up', async () => {
+  test('a restarted agent receives without setting up the queue', async () => {
     const { aws, topic, queue, publish } = await queueAndCloud();
     await queue.ensure(NEVER);
     await publish('while it was away');
@@ -171,7 +171,7 @@ describe('receive', () => {
     expect(await next.receive(NEVER)).toMatchObject([{ body: 'while it was away' }]);
   });
 
-  test('an AWS that takes the connection and never answers is unreachable after 30 s', async () => {
+  test('an AWS that accepts the connection and never answers is unreachable after 30 s', async () => {
     const asked = vi.fn();
     const aws = await fakeAws(asked);
     const topic = 'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev';
@@ -199,7 +199,7 @@ describe('receive', () => {
 });
 
 describe('leave', () => {
-  test('takes away the queue and the subscription, and can be repeated', async () => {
+  test('deletes the queue and the subscription, and can be repeated', async () => {
     const { cloud, aws, queue, topic } = await queueAndCloud();
     await queue.ensure(NEVER);
     await queue.leave(NEVER);
@@ -208,7 +208,7 @@ describe('leave', () => {
     await queue.leave(NEVER);
   });
 
-  test('the queue goes even if the topic is gone', async () => {
+  test('deletes the queue even if the topic is missing', async () => {
     const { cloud, aws, topic } = await queueAndCloud();
     await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
     const missing = `${topic}x`;
@@ -217,7 +217,7 @@ describe('leave', () => {
     expect(cloud.queues()).toEqual([]);
   });
 
-  test('the queue goes even if it may not be unsubscribed, and that is said', async () => {
+  test('deletes the queue even if it may not unsubscribe, and reports that', async () => {
     const { cloud, aws, queue } = await queueAndCloud();
     await queue.ensure(NEVER);
     insteadOnce(aws.sns, 'UnsubscribeCommand', () => {
@@ -231,15 +231,15 @@ describe('leave', () => {
 });
 
 describe('probe', () => {
-  test('a topic and a queue to be made are found in order, and nothing is made', async () => {
+  test('finds an existing topic and a queue to be created in order, and creates nothing', async () => {
     const { cloud, queue } = await queueAndCloud();
     const findings = await queue.probe(NEVER);
     expect(findings.map(({ ok }) => ok)).toEqual([true, true]);
-    expect(findings[1]?.what).toContain('does not exist; the agent makes it');
+    expect(findings[1]?.what).toContain('does not exist; the agent creates it');
     expect(cloud.queues()).toEqual([]);
   });
 
-  test('a missing topic is a finding with what to do', async () => {
+  test('a missing topic is a finding with a hint', async () => {
     const { aws, topic } = await queueAndCloud();
     const missing = `${topic}x`;
     const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic: missing, log: silentLog() });
@@ -259,7 +259,7 @@ describe('probe', () => {
   });
 });
 
-test('only an error of ours is a queue that is gone', () => {
+test('only an error from awsCall counts as a missing queue', () => {
   const cause = new QueueDoesNotExist({ message: 'gone', $metadata: {} });
   expect(isQueueGone(new TriggerDeployError('AWS_UNREACHABLE', 'x', { cause }))).toBe(true);
   expect(isQueueGone(new TriggerDeployError('AWS_UNREACHABLE', 'x'))).toBe(false);

@@ -24,7 +24,7 @@ describe('progress', () => {
     expect(sends(cloud)).toHaveLength(3);
   });
 
-  test('what comes while a request is open waits and goes together', async () => {
+  test('reports made during a request are sent together in the next', async () => {
     const { cloud, aws, reporter, makeQueue } = await reporterAndCloud();
     const queue = replyQueue();
     await makeQueue(queue);
@@ -39,7 +39,7 @@ describe('progress', () => {
     expect(sends(cloud)).toHaveLength(2);
   });
 
-  test('several publishers are answered each on their own queue', async () => {
+  test('each publisher gets the replies on its own queue', async () => {
     const { cloud, reporter, makeQueue } = await reporterAndCloud();
     const [one, two] = [replyQueue(), replyQueue()];
     await makeQueue(one);
@@ -52,7 +52,7 @@ describe('progress', () => {
     expect(repliesIn(cloud, two).map(([n]) => n)).toEqual([1]);
   });
 
-  test('a publisher that has left is asked for once, and the others are still answered', async () => {
+  test('a missing reply queue is looked up once, and the others still get replies', async () => {
     const { cloud, reporter, makeQueue } = await reporterAndCloud();
     const [left, there] = [replyQueue(), replyQueue()];
     await makeQueue(there);
@@ -67,7 +67,7 @@ describe('progress', () => {
     ]);
   });
 
-  test('a reply queue made a moment ago, which SQS does not show yet, is asked for again', async () => {
+  test('a new reply queue that SQS does not return yet is looked up again', async () => {
     const { cloud, reporter, makeQueue } = await reporterAndCloud();
     const queue = replyQueue(0);
     reporter.progress(reportOf(0, 'accepted'), queue);
@@ -77,7 +77,7 @@ describe('progress', () => {
     expect(repliesIn(cloud, queue)).toEqual([[0, 'accepted']]);
   });
 
-  test('a request that fails is made again', async () => {
+  test('a failed request is retried', async () => {
     const { cloud, reporter, makeQueue } = await reporterAndCloud();
     const queue = replyQueue();
     await makeQueue(queue);
@@ -88,7 +88,7 @@ describe('progress', () => {
     expect(repliesIn(cloud, queue)).toEqual([[0, 'accepted']]);
   });
 
-  test('when too many wait, the oldest are dropped, but not what was delivered', async () => {
+  test('when too many wait, the oldest are dropped, but not the important ones', async () => {
     const { cloud, aws, reporter, makeQueue } = await reporterAndCloud();
     const queue = replyQueue();
     await makeQueue(queue);
@@ -105,7 +105,7 @@ describe('progress', () => {
     expect(arrived.at(-1)).toBe(599);
   });
 
-  test('a name of another shape makes no request', async () => {
+  test('an invalid queue name makes no request', async () => {
     const { cloud, reporter } = await reporterAndCloud();
     reporter.progress(reportOf(0, 'accepted'), 'trigger-deploy-dev-i-0b');
     reporter.progress(reportOf(0, 'accepted'), replyQueueName('prd', newUlid(Date.now())));
@@ -114,7 +114,7 @@ describe('progress', () => {
     expect(cloud.requests).toEqual([]);
   });
 
-  test('the answer to a roll call goes the same way', async () => {
+  test('the answer to a roll call is sent the same way', async () => {
     const { cloud, reporter, makeQueue } = await reporterAndCloud();
     const queue = replyQueue();
     await makeQueue(queue);
@@ -130,7 +130,7 @@ describe('progress', () => {
 });
 
 describe('close', () => {
-  test('ends in time although a request hangs', async () => {
+  test('ends within its timeout although a request hangs', async () => {
     const { aws, reporter } = await reporterAndCloud();
     const { release } = holdBack(aws.sqs, () => true);
     reporter.progress(reportOf(0, 'accepted'), replyQueue());
@@ -140,7 +140,7 @@ describe('close', () => {
     release();
   });
 
-  test('what is said afterwards is not sent', async () => {
+  test('later replies are not sent', async () => {
     const { cloud, reporter } = await reporterAndCloud();
     await reporter.close(50);
     reporter.progress(reportOf(0, 'accepted'), replyQueue());

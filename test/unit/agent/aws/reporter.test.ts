@@ -18,7 +18,7 @@ const KEY = keys.report('dev', 'payments', DEPLOYMENT, 'i-0a');
 const recordOf = (cloud: Cloud, key = KEY) => JSON.parse(String(cloud.object(BUCKET, key)?.body)) as unknown;
 
 describe('deliver', () => {
-  test('an ending is in the record when it resolves, and comes after the progress before it', async () => {
+  test('an ending is in the record when it resolves, and follows the earlier progress', async () => {
     const { cloud, reporter, makeQueue } = await reporterAndCloud();
     const queue = replyQueue();
     await makeQueue(queue);
@@ -32,13 +32,13 @@ describe('deliver', () => {
     ]);
   });
 
-  test('a reply queue that is gone does not keep it from the record', async () => {
+  test('a missing reply queue does not prevent the write to the record', async () => {
     const { cloud, reporter } = await reporterAndCloud();
     await reporter.deliver(reportOf(4, 'succeeded'), replyQueue(), NEVER);
     expect(recordOf(cloud)).toMatchObject({ state: 'succeeded' });
   });
 
-  test('without credentials it says so, and is delivered when they are back', async () => {
+  test('without credentials it fails with that reason, and is delivered once they are back', async () => {
     const { cloud, reporter } = await reporterAndCloud();
     cloud.expireCredentials('session-i-0a');
     expect(await rejection(reporter.deliver(reportOf(4, 'failed'), undefined, NEVER))).toMatchObject({
@@ -50,21 +50,21 @@ describe('deliver', () => {
     expect(recordOf(cloud)).toMatchObject({ state: 'failed' });
   });
 
-  test('an answer lost on the way is made up for', async () => {
+  test('a write whose answer is lost is repeated', async () => {
     const { cloud, reporter } = await reporterAndCloud();
     cloud.fail('answer-lost', ({ operation }) => operation === 'PutObject');
     await reporter.deliver(reportOf(4, 'succeeded'), undefined, NEVER);
     expect(recordOf(cloud)).toMatchObject({ state: 'succeeded' });
   });
 
-  test('an older report never takes the place of a newer one', async () => {
+  test('an older report never replaces a newer one', async () => {
     const { cloud, reporter } = await reporterAndCloud();
     await reporter.deliver(reportOf(4, 'succeeded'), undefined, NEVER);
     await reporter.deliver(reportOf(0, 'accepted'), undefined, NEVER);
     expect(recordOf(cloud)).toMatchObject({ n: 4, state: 'succeeded' });
   });
 
-  test('an ending delivered while `accepted` is still on its way comes out on top', async () => {
+  test('an ending delivered while `accepted` is being written is the one that remains', async () => {
     const { cloud, aws, reporter } = await reporterAndCloud();
     let first = true;
     const { release, reached } = holdBack(aws.s3 as unknown as Aws['sqs'], (command) => {
@@ -80,7 +80,7 @@ describe('deliver', () => {
     expect(recordOf(cloud)).toMatchObject({ n: 4, state: 'succeeded' });
   });
 
-  test('one that waits for its turn ends when it is aborted, and the next has its turn', async () => {
+  test('a waiting write ends when it is aborted, and the next one is made', async () => {
     const { cloud, aws, reporter } = await reporterAndCloud();
     let first = true;
     const { release, reached } = holdBack(aws.s3 as unknown as Aws['sqs'], () => {
@@ -101,7 +101,7 @@ describe('deliver', () => {
   });
 });
 
-test('what the instance runs is put where the fleet is listed', async () => {
+test('the instance record is written under the key where the fleet is listed', async () => {
   const { cloud, reporter } = await reporterAndCloud();
   const record: InstanceRecord = {
     v: 1,

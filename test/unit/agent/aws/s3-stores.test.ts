@@ -43,7 +43,7 @@ describe('an artifact', () => {
     return { cloud, store: createArtifactStore({ aws, bucket: BUCKET }) };
   }
 
-  test('is read from start to before end, and no more is asked for', async () => {
+  test('is read from start to before end, with a request for no more', async () => {
     const { cloud, store } = await setUp();
     cloud.putObject(BUCKET, KEY, '0123456789');
     expect(await textOf(await store.read(ask(0, 10)))).toBe('0123456789');
@@ -51,13 +51,13 @@ describe('an artifact', () => {
     expect(cloud.requests.map(({ range }) => range)).toEqual(['bytes=0-9', 'bytes=4-6']);
   });
 
-  test('without a byte is not asked for at all', async () => {
+  test('of no bytes makes no request', async () => {
     const { cloud, store } = await setUp();
     expect(await textOf(await store.read(ask(0, 0)))).toBe('');
     expect(cloud.requests).toEqual([]);
   });
 
-  test('that is not there is ARTIFACT_NOT_FOUND, with its place', async () => {
+  test('that does not exist is ARTIFACT_NOT_FOUND, with its location', async () => {
     const { store } = await setUp();
     expect(await rejection(readAll(store))).toMatchObject({
       code: 'ARTIFACT_NOT_FOUND',
@@ -71,7 +71,7 @@ describe('an artifact', () => {
     expect(await rejection(readAll(store))).toMatchObject({ code: 'BUCKET_NOT_FOUND' });
   });
 
-  test('shorter than its signed size ends early, or is DOWNLOAD_FAILED where nothing is left', async () => {
+  test('shorter than its signed size ends early, or is DOWNLOAD_FAILED if no byte is left', async () => {
     const { cloud, store } = await setUp();
     cloud.putObject(BUCKET, KEY, '01234');
     expect(await textOf(await store.read(ask(3, 10)))).toBe('34');
@@ -81,7 +81,7 @@ describe('an artifact', () => {
     });
   });
 
-  test('whose answers are lost is DOWNLOAD_FAILED, and there the next time', async () => {
+  test('whose answers are lost is DOWNLOAD_FAILED, and can be read the next time', async () => {
     const { cloud, store } = await setUp();
     cloud.putObject(BUCKET, KEY, '0123456789');
     // The SDK itself makes four tries.
@@ -93,7 +93,7 @@ describe('an artifact', () => {
     expect(await readAll(store)).toBe('0123456789');
   });
 
-  test('that may not be read is DOWNLOAD_FAILED, and says what to allow', async () => {
+  test('that may not be read is DOWNLOAD_FAILED, and the hint names the permission', async () => {
     const aws = await fakeAws((_request, response) => {
       response.writeHead(403, { 'content-type': 'application/xml' });
       response.end('<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>');
@@ -115,7 +115,7 @@ describe('a body', () => {
     return createArtifactStore({ aws, bucket: BUCKET, ...(stallMs !== undefined && { stallMs }) });
   }
 
-  test('whose connection breaks is DOWNLOAD_FAILED, after what has come', async () => {
+  test('whose connection breaks is DOWNLOAD_FAILED, after the bytes that arrived', async () => {
     const store = await half((response) => response.destroy());
     const body = await store.read(ask(0, 10));
     const got: string[] = [];
@@ -146,7 +146,7 @@ describe('a body', () => {
     expect(got).toEqual(['01234', '56789']);
   });
 
-  test('ends when it is aborted, with the reason given, and the connection is closed', async () => {
+  test('ends on an abort with its reason, and the connection is closed', async () => {
     const stop = new AbortController();
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     const store = await half((response) => {
@@ -157,7 +157,7 @@ describe('a body', () => {
     await closed;
   });
 
-  test('that is aborted before anyone reads it is closed as well', async () => {
+  test('that is aborted before it is read is closed as well', async () => {
     const stop = new AbortController();
     let answer: ServerResponse | undefined;
     const store = await half((response) => {
@@ -171,20 +171,20 @@ describe('a body', () => {
     expect(await rejection(textOf(body))).toBe('superseded');
   });
 
-  test('that is left early is closed', async () => {
+  test('whose reader stops early is closed', async () => {
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     const store = await half((response) => response.once('close', resolve));
     for await (const _ of await store.read(ask(0, 10))) break;
     await closed;
   });
 
-  test('that begins elsewhere than asked is DOWNLOAD_FAILED', async () => {
+  test('that starts at another offset than requested is DOWNLOAD_FAILED', async () => {
     const aws = await fakeAws((_request, response) => response.end('0123456789'));
     const store = createArtifactStore({ aws, bucket: BUCKET });
     expect(await rejection(store.read(ask(5, 10)))).toMatchObject({ code: 'DOWNLOAD_FAILED' });
   });
 
-  test('is not asked for once the signal is aborted', async () => {
+  test('is not requested once the signal is aborted', async () => {
     const asked = vi.fn();
     const store = createArtifactStore({ aws: await fakeAws(asked), bucket: BUCKET });
     expect(await rejection(store.read(ask(0, 10, AbortSignal.abort('stopping'))))).toBe('stopping');
@@ -198,7 +198,7 @@ describe('the desired state', () => {
     return { cloud, store: createDesiredStore({ aws, bucket: BUCKET, env: 'dev' }) };
   }
 
-  test('is read as stored, and not again until it changes', async () => {
+  test('is read as stored, and not read again until it changes', async () => {
     const { cloud, store } = await setUp();
     cloud.putObject(BUCKET, DESIRED, 'one.two.three');
     const first = await store.read('payments', undefined, NEVER);
@@ -215,7 +215,7 @@ describe('the desired state', () => {
     expect(await store.read('payments', '"an etag"', NEVER)).toBe('absent');
   });
 
-  test('of a bucket that is not there is an error and not absent', async () => {
+  test('of a missing bucket is an error, not absent', async () => {
     const { aws } = await cloudAndAws();
     const store = createDesiredStore({ aws, bucket: 'no-such-bucket', env: 'dev' });
     expect(await rejection(store.read('payments', undefined, NEVER))).toMatchObject({
@@ -223,7 +223,7 @@ describe('the desired state', () => {
     });
   });
 
-  test.each([403, 404, 400])('is not absent because something answers %d', async (status) => {
+  test.each([403, 404, 400])('is not absent because of an answer %d', async (status) => {
     const aws = await fakeAws((_request, response) => response.writeHead(status).end());
     const store = createDesiredStore({ aws, bucket: BUCKET, env: 'dev' });
     expect(await rejection(store.read('payments', undefined, NEVER))).toMatchObject({
@@ -231,7 +231,7 @@ describe('the desired state', () => {
     });
   });
 
-  test('of more than 1 MiB is refused, however long it is', async () => {
+  test('of more than 1 MiB is rejected, however long it is', async () => {
     const aws = await fakeAws((_request, response) => {
       const more = () => response.write(Buffer.alloc(64 * 1024), (error) => error ?? more());
       more();
@@ -242,7 +242,7 @@ describe('the desired state', () => {
     });
   });
 
-  test('that comes in drips is given up in time, and the connection closed', async () => {
+  test('that arrives too slowly times out, and the connection is closed', async () => {
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     const aws = await fakeAws((_request, response) => {
       const drip = setInterval(() => response.write('x'), 20);
@@ -259,7 +259,7 @@ describe('the desired state', () => {
     await closed;
   });
 
-  test('ends when it is aborted, with the reason given', async () => {
+  test('ends on an abort, with its reason', async () => {
     const stop = new AbortController();
     const aws = await fakeAws((_request, response) => {
       response.writeHead(200, { 'content-length': 10 });
@@ -271,7 +271,7 @@ describe('the desired state', () => {
 });
 
 describe('probeBucket', () => {
-  test('finds what it may do, and writes nothing', async () => {
+  test('reports the permissions, and writes nothing', async () => {
     const { cloud, aws } = await cloudAndAws();
     expect(await probeBucket(aws, BUCKET, 'dev', NEVER)).toEqual([
       { ok: true, what: `may read s3://${BUCKET}/artifacts/` },
@@ -281,7 +281,7 @@ describe('probeBucket', () => {
     expect(cloud.objects(BUCKET)).toEqual([]);
   });
 
-  test('names a bucket that does not exist, each time with what to do', async () => {
+  test('names a bucket that does not exist, each time with a hint', async () => {
     const { aws } = await cloudAndAws();
     const findings = await probeBucket(aws, 'no-such-bucket', 'dev', NEVER);
     expect(findings.map(({ ok, hint }) => [ok, hint?.includes('`bucket`')])).toEqual([
@@ -291,7 +291,7 @@ describe('probeBucket', () => {
     ]);
   });
 
-  test('tells a role that may read from one that may write', async () => {
+  test('distinguishes a role that may read from one that may write', async () => {
     const aws = await fakeAws((request, response) => {
       const code = request.method === 'PUT' ? 'AccessDenied' : 'NoSuchKey';
       response.writeHead(code === 'NoSuchKey' ? 404 : 403, { 'content-type': 'application/xml' });
@@ -323,18 +323,18 @@ describe('a manifest', () => {
     return { cloud, store: createManifestStore({ aws, bucket: BUCKET, verifier }) };
   }
 
-  test('of a pushed version is read and verified; of another there is none', async () => {
+  test('of a pushed version is read and verified; of another it is undefined', async () => {
     const { store } = await setUp(MANIFEST);
     expect(await store.read('payments', '1.4.2', NEVER)).toMatchObject({ artifacts: [ARTIFACT] });
     expect(await store.read('payments', '1.4.3', NEVER)).toBeUndefined();
   });
 
-  test('of another version in its place is none', async () => {
+  test('of another version under its key is undefined', async () => {
     const { store } = await setUp({ ...MANIFEST, version: '1.4.1' });
     expect(await store.read('payments', '1.4.2', NEVER)).toBeUndefined();
   });
 
-  test('that nobody trusted has signed is refused', async () => {
+  test('signed by an untrusted key is rejected', async () => {
     const { cloud, store } = await setUp(MANIFEST);
     cloud.putObject(BUCKET, KEY_OF_IT, 'no.signature.here');
     expect(await rejection(store.read('payments', '1.4.2', NEVER))).toMatchObject({

@@ -28,7 +28,7 @@ describe('the subscription', () => {
     expect(cloud.messages(QUEUE)).toEqual(['for you']);
   });
 
-  test('a subscription that wraps messages in an envelope is made raw', async () => {
+  test('a subscription without raw delivery is changed to raw', async () => {
     const { aws, queue, topic, publish } = await queueAndCloud();
     await queue.ensure(NEVER);
     const [SubscriptionArn] = await subscriptionsOf(aws, topic);
@@ -39,7 +39,7 @@ describe('the subscription', () => {
     expect(await queue.receive(NEVER)).toMatchObject([{ body: 'bare' }]);
   });
 
-  test('a subscription that wraps messages is made raw even if SNS lets it pass', async () => {
+  test('a subscription without raw delivery is changed to raw even if SNS accepts the identical Subscribe', async () => {
     const { aws, queue, topic } = await queueAndCloud();
     await queue.ensure(NEVER);
     const [SubscriptionArn] = await subscriptionsOf(aws, topic);
@@ -51,7 +51,7 @@ describe('the subscription', () => {
     expect(Attributes?.RawMessageDelivery).toBe('true');
   });
 
-  test('a topic that does not exist is named', async () => {
+  test('the error for a missing topic names it', async () => {
     const { aws, topic } = await queueAndCloud();
     const missing = `${topic}x`;
     const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic: missing, log: silentLog() });
@@ -63,7 +63,7 @@ describe('the subscription', () => {
 });
 
 describe('resubscribe', () => {
-  test('a subscription that was lost is healed', async () => {
+  test('a lost subscription is restored', async () => {
     const { cloud, aws, queue, topic, publish } = await queueAndCloud();
     await queue.ensure(NEVER);
     const [SubscriptionArn] = await subscriptionsOf(aws, topic);
@@ -74,7 +74,7 @@ describe('resubscribe', () => {
     expect(cloud.messages(QUEUE)).toEqual(['heard']);
   });
 
-  test('one request is all it takes', async () => {
+  test('makes one request', async () => {
     const { cloud, queue, asked } = await queueAndCloud();
     await queue.ensure(NEVER);
     const before = cloud.requests.length;
