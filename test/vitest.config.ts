@@ -1,14 +1,43 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** What is polled for comes by itself; on a loaded machine, late. */
-const patient = { poll: { timeout: 20_000 } };
-/** A hang is ended by then; a slow machine is not taken for one. ms */
+/** How long a poll goes on: what is polled for arrives late on a loaded machine. */
+const poll = { poll: { timeout: 20_000 } };
+/** After this time a test counts as hanging, on a slow machine too; ms. */
 const HANGS_MS = 240_000;
+const MEMORY = '/dev/shm';
+/** The tests' files take a tenth of it. bytes */
+const ROOM = 2 ** 31;
+
+/**
+ * Puts temporary files into memory where that has room and can hold programs: an fsync takes no time there, and tests
+ * make many thousands. What an fsync is worth on a disk is proven by the fault tests, which stay on the disk.
+ */
+function inMemory(): Record<string, string> {
+  let directory: string | undefined;
+  try {
+    const { bavail, bsize } = statfsSync(MEMORY);
+    if (bavail * bsize < ROOM) return {};
+    directory = mkdtempSync(join(MEMORY, 'trigger-deploy-'));
+    const program = join(directory, 'program');
+    writeFileSync(program, '#!/bin/sh\n', { mode: 0o755 });
+    execFileSync(program);
+    return { TMPDIR: MEMORY };
+  } catch {
+    return {};
+  } finally {
+    if (directory !== undefined) rmSync(directory, { recursive: true });
+  }
+}
+const env = inMemory();
 
 /**
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
- * fault matrix, by real kills and real faults; `fault-long`: its parts of minutes. `e2e`: booted instances.
+ * fault matrix, by real kills and real faults. `long`: the parts of both that take minutes, or loop over everything.
+ * `e2e`: booted instances. `npm test` runs the first two, `npm run test:fault` the next two, `.ci/run` all.
  */
 export default defineConfig({
   test: {
@@ -19,8 +48,10 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 120_000,
-          expect: patient,
-          // Vitest leaves a core free; these wait often enough. A file leaves nothing behind that the next could meet.
+          env,
+          expect: poll,
+          // Vitest would leave one core free; these tests wait often enough for three. No file leaves anything behind
+          // that the next one in the same process could meet.
           maxWorkers: 3,
           isolate: false,
         },
@@ -28,8 +59,10 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          expect: patient,
           include: ['test/integration/**/*.test.ts'],
+          exclude: ['**/*.long.test.ts'],
+          env,
+          expect: poll,
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
           // Each file starts real agents and a cloud of its own; two cores carry three files side by side.
@@ -39,9 +72,9 @@ export default defineConfig({
       {
         test: {
           name: 'fault',
-          expect: patient,
           include: ['test/fault/**/*.test.ts'],
           exclude: ['**/*.long.test.ts'],
+          expect: poll,
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
           maxWorkers: 3,
@@ -49,9 +82,9 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'fault-long',
-          expect: patient,
-          include: ['test/fault/**/*.long.test.ts'],
+          name: 'long',
+          include: ['test/{integration,fault}/**/*.long.test.ts'],
+          expect: poll,
           testTimeout: 600_000,
           hookTimeout: HANGS_MS,
           // Half of them only wait, for minutes; the kill matrix needs what they leave.
@@ -61,8 +94,8 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          expect: patient,
           include: ['test/e2e/**/*.test.ts'],
+          expect: poll,
           globalSetup: ['test/e2e/support/global.ts'],
           // What it drives is what ships.
           env: { TRIGGER_DEPLOY_PROGRAMS: fileURLToPath(new URL('../dist', import.meta.url)) },

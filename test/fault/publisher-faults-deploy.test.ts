@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { inParallel } from '../../publisher/record/map-limit.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { openSetup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
-import { openSetup } from './support/fleet/setup.ts';
 import { sequencesOf, type Told, takingOver, tell } from './support/publisher/killed-publisher.ts';
 import { tapTopic } from './support/publisher/publishers.ts';
 import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';

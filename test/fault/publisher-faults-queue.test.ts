@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keys } from '../../shared/names.ts';
 import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { openSetup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
 import { ask } from './support/fleet/settled.ts';
-import { openSetup } from './support/fleet/setup.ts';
 import { lockOf, startPublisher } from './support/publisher/publishers.ts';
 
 /** Real publishers in the queue of one service: one deploys, two wait behind it, and one of those is killed. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { ulidTime } from '../../shared/names.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { openSetup, type Setup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, close, open, reached, type Service } from './support/fleet/services.ts';
 import { expectSettled } from './support/fleet/settled.ts';
-import { openSetup, type Setup } from './support/fleet/setup.ts';
 import {
   comingLater,
   killedAt,

@@ -6,11 +6,11 @@ import { inParallel } from '../../publisher/record/map-limit.ts';
 import { keys } from '../../shared/names.ts';
 import { instanceKey } from '../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { openSetup, type Setup } from '../support/fleet/setup.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
 import { ask, expectSettled } from './support/fleet/settled.ts';
-import { openSetup, type Setup } from './support/fleet/setup.ts';
 import {
   announcements,
   comingLater,

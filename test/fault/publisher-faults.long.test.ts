@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inParallel } from '../../publisher/record/map-limit.ts';
 import { keys } from '../../shared/names.ts';
 import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { openSetup } from '../support/fleet/setup.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
 import { expectSettled } from './support/fleet/settled.ts';
-import { openSetup } from './support/fleet/setup.ts';
 import { sequencesOf, takingOver } from './support/publisher/killed-publisher.ts';
 import {
   isStep,

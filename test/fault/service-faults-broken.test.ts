@@ -5,10 +5,10 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { inParallel } from '../../publisher/record/map-limit.ts';
 import type { LogEntry } from '../support/fleet/agent-log.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { openSetup, type Setup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, attempt, deploy, type Service } from './support/fleet/services.ts';
 import { ask, expectSettled } from './support/fleet/settled.ts';
-import { openSetup, type Setup } from './support/fleet/setup.ts';
 import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /** Where nothing runs any more, not even what ran before; and a version that failed and is deployed again. */

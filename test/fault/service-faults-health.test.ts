@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inParallel } from '../../publisher/record/map-limit.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Behaviour } from '../support/fleet/sample-service/package.ts';
+import { openSetup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, attempt, type Outcome, type Service, type Settings } from './support/fleet/services.ts';
 import { ask, expectSettled } from './support/fleet/settled.ts';
-import { openSetup } from './support/fleet/setup.ts';
 import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /**

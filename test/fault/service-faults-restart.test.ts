@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Report } from '../../shared/report.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Behaviour } from '../support/fleet/sample-service/package.ts';
+import { openSetup, type Setup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import {
   expectHooksRanOnce,
@@ -15,7 +16,6 @@ import {
 } from './support/fleet/restarts.ts';
 import { addServices, close, deploy, open, reached, remove, type Service } from './support/fleet/services.ts';
 import { ask, expectSettled } from './support/fleet/settled.ts';
-import { openSetup, type Setup } from './support/fleet/setup.ts';
 import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /**

@@ -5,10 +5,10 @@ import { findProcess } from '../../agent/host/process/proc.ts';
 import { inParallel } from '../../publisher/record/map-limit.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Behaviour } from '../support/fleet/sample-service/package.ts';
+import { openSetup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, attempt, deploy, type Service, type Settings } from './support/fleet/services.ts';
 import { ask, expectSettled } from './support/fleet/settled.ts';
-import { openSetup } from './support/fleet/setup.ts';
 import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /** Services that cannot be stopped or started as they should, under the real programs. */

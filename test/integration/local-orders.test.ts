@@ -2,6 +2,7 @@ import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/cloud/fault-proxy.ts';
+import { deploy, push } from '../support/commands.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 import { AGENT, type Program } from '../support/programs.ts';
 
@@ -25,11 +26,8 @@ afterAll(async () => {
 });
 
 async function deployed(version: string) {
-  expect(await fleet.publisher('push', 'payments', version, await fleet.pack(version))).toMatchObject({
-    code: 0,
-  });
-  const result = await fleet.publisher('payments', version, '--env', 'dev');
-  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  await push(fleet, version);
+  await deploy(fleet, version);
 }
 
 const command = (...args: string[]) => fleet.runAgentCommand(instance, ...args);

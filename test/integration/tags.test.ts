@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { deploy, push } from '../support/commands.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** A pull request on its own instances: those that its tags mark, and nobody else. */
@@ -13,12 +14,8 @@ beforeAll(async () => {
     fleet.addInstance('i-0a1', undefined, { tags: { stack: 'pr-1234', team: 'red' } }),
     fleet.addInstance('i-0b2', undefined, { tags: { stack: 'main', team: 'red' } }),
   ])) as [Instance, Instance];
-  for (const version of ['1.0.0', '1.1.0']) {
-    const pushed = await fleet.publisher('push', 'payments', version, await fleet.pack(version));
-    expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
-  }
-  const first = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
-  expect(first, first.stdout + first.stderr).toMatchObject({ code: 0 });
+  for (const version of ['1.0.0', '1.1.0']) await push(fleet, version);
+  await deploy(fleet, '1.0.0');
 });
 afterAll(() => fleet?.stop());
 

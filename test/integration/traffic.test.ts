@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FakeElb, startFakeElb } from '../support/cloud/fake-elb.ts';
+import { push } from '../support/commands.ts';
 import { type Fleet, type Instance, sampleService, startFleet } from '../support/fleet/fleet.ts';
 
 /** An agent among the targets of a load balancer, through deployments that go well, go back, and lose their agent. */
@@ -24,7 +25,7 @@ beforeAll(async () => {
     ['1.2.0', { healthStatus: 500 }],
     ['1.3.0', {}],
   ] as const) {
-    await fleet.publisher('push', 'payments', version, await fleet.pack(version, behaviour));
+    await push(fleet, version, behaviour);
   }
   await deploy(0, '1.0.0');
 });

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import { bundle, PROGRAMS, type ProgramName, root } from '../../systemd/bundle.ts';
@@ -15,6 +15,8 @@ let directory: string;
 export async function setup(): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   directory = await mkdtemp(join(CACHE, 'programs-'));
+  // Without it, Node compiles each program twice at each start: as CommonJS, and when that fails as a module.
+  await writeFile(join(directory, 'package.json'), '{ "type": "module" }');
   const names = Object.keys(PROGRAMS) as ProgramName[];
   const { version } = packageJson;
   const bundles = names.map((name) =>

@@ -1,18 +1,22 @@
 import type { Fleet } from './fleet/fleet.ts';
 import type { Behaviour } from './fleet/sample-service/package.ts';
-import type { Finished } from './programs.ts';
+import { openSetup, type Setup } from './fleet/setup.ts';
 
-/** What a test needs done by the publisher before it begins: it throws when that does not succeed. */
+/** What a test needs pushed or deployed before it begins, within its own process: each throws when it does not succeed. */
 
-export async function push(fleet: Fleet, version: string, behaviour?: Behaviour): Promise<Finished> {
-  return succeeded(await fleet.publisher('push', 'payments', version, await fleet.pack(version, behaviour)));
+const setups = new WeakMap<Fleet, Promise<Setup>>();
+
+/** One session for each fleet. Its connections end with the fleet's cloud. */
+function setupOf(fleet: Fleet): Promise<Setup> {
+  const setup = setups.get(fleet) ?? openSetup(fleet);
+  setups.set(fleet, setup);
+  return setup;
 }
 
-export async function deploy(fleet: Fleet, version: string): Promise<Finished> {
-  return succeeded(await fleet.publisher('payments', version, '--env', 'dev'));
+export async function push(fleet: Fleet, version: string, behaviour?: Behaviour): Promise<void> {
+  await (await setupOf(fleet)).pushed('payments', version, behaviour);
 }
 
-function succeeded(finished: Finished): Finished {
-  if (finished.code === 0) return finished;
-  throw new Error(`exit ${finished.code}\n${finished.stdout}\n${finished.stderr}`);
+export async function deploy(fleet: Fleet, version: string): Promise<void> {
+  await (await setupOf(fleet)).rolledOut('payments', version);
 }

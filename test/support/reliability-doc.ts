@@ -12,7 +12,7 @@ const HEAD = `# Reliability: what the agent and the publisher survive
 
 The test suites write this page (\`test/support/reliability-doc.ts\`). Each section is one fault: what happens, what is
 promised, and the tests that cause the fault for real, with the figures of their last run. \`npm test\`,
-\`npm run test:fault\`, \`npm run test:long\`, \`npm run fault\` and \`npm run e2e\` renew the figures.
+\`npm run test:fault\`, \`npm run fault\` and \`npm run e2e\` renew the figures.
 The word before the colon is the name that a test uses for the fault in \`proved('NAME', …)\`.
 `;
 const NOT_PROVEN = 'not proven yet';

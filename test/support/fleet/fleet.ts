@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { keygen } from '../../../publisher/commands/keygen.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
 import { freePort } from '../ports.ts';
 import {
@@ -162,15 +163,15 @@ async function furnish(
   cloud.createBucket(BUCKET);
   const instances: Instance[] = [];
   // The publisher is started over and over: what is compiled once halves the time of each start.
-  const env = { ...cloud.env(), NO_COLOR: '1', NODE_COMPILE_CACHE: join(dir, 'compiled') };
+  const { NODE_COMPILE_CACHE = join(dir, 'compiled') } = process.env;
+  const env = { ...cloud.env(), NO_COLOR: '1', NODE_COMPILE_CACHE };
   const publisherDir = join(dir, 'publisher');
   await mkdir(publisherDir);
   const startPublisher = (...args: string[]) => start([PUBLISHER, ...args], { env, cwd: publisherDir });
   const publisher = (...args: string[]) => startPublisher(...args).finished;
 
   await mkdir(join(dir, 'keys'), { mode: 0o700 });
-  const made = await publisher('keygen', '--out', join(dir, 'keys'), '--name', 'ci');
-  if (made.code !== 0) throw new Error(`keygen failed: ${made.stderr}`);
+  await keygen({ out: join(dir, 'keys'), name: 'ci' });
   await writeFile(
     join(publisherDir, 'trigger-deploy.yaml'),
     stringify({

@@ -21,7 +21,7 @@ async function flagsOfTheUnit(): Promise<string[]> {
 /**
  * Runs `work`, lines of a module, in a process with the unit's heap, on an archive of so many small files: half of
  * them as in a node_modules, half in one directory. It knows `archive` and `release`, an empty directory, `signal`, and
- * what `unpack.ts`, `files.ts` and `tree-digest.ts` export; what it prints is resolved to.
+ * what `unpack.ts`, `durable-files.ts` and `tree-digest.ts` export; what it prints is resolved to.
  */
 export async function withinUnitHeap(files: number, work: string): Promise<string> {
   // In memory, where there is such a place: tens of thousands of fsyncs are not what is looked at here.
@@ -36,7 +36,7 @@ export async function withinUnitHeap(files: number, work: string): Promise<strin
   const from = (name: string) => JSON.stringify(new URL(`agent/host/${name}`, root));
   const program = `
     import { unpack } from ${from('releases/unpack.ts')};
-    import { below, removeTree, settleTree } from ${from('fs/durable-files.ts')};
+    import { removeTree, syncTree, walkTree } from ${from('fs/durable-files.ts')};
     import { treeDigest } from ${from('releases/tree-digest.ts')};
     const [archive, release] = process.argv.slice(1);
     const { signal } = new AbortController();
