@@ -136,7 +136,7 @@ function noteText({ report, state }: Row): string {
   return state === 'succeeded' ? '' : oneLine(report?.note ?? '');
 }
 
-export function reasonText({ report, state }: Row): string {
+function reasonText({ report, state }: Row): string {
   if (state === 'silent') return 'never answered';
   const error = report?.error;
   return error ? `${oneLine(error.code)}: ${oneLine(error.message)}` : oneLine(report?.note ?? '');

@@ -79,13 +79,13 @@ describe('status --all', { timeout: 20_000 }, () => {
     const answer = await look(['dev', 'stg', 'prd']);
     expect(statusAllTable(answer, page)).toEqual([
       '            dev                            stg',
-      'edge-proxy  none desired 1 there SILENT 1  –',
+      'edge-proxy  none desired 1 known SILENT 1  –',
       'payments    1.4.3 1 of 1                   1.4.2 1 of 2 DRIFT 1 BROKEN 1 DOWN 1 PINNED 1 SILENT 2 PAUSED',
       '',
       'prd cannot be reached: cannot list s3://acme-prd: AWS refuses',
     ]);
     expect(statusAllLines(answer)).toEqual([
-      'edge-proxy dev none desired 1 there SILENT 1',
+      'edge-proxy dev none desired 1 known SILENT 1',
       'payments dev 1.4.3 1 of 1',
       'payments stg 1.4.2 1 of 2 DRIFT 1 BROKEN 1 DOWN 1 PINNED 1 SILENT 2 PAUSED',
       'prd unreachable AWS_DENIED: cannot list s3://acme-prd: AWS refuses',
@@ -104,7 +104,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     const answer = await look(['dev', 'stg'], { service: 'payments' });
     expect(statusAllTable(answer, page)).toEqual([
       '          dev  stg',
-      'payments  –    none desired 1 there SILENT 1',
+      'payments  –    none desired 1 known SILENT 1',
     ]);
     await expect(look(['dev', 'stg'], { service: 'paymnets' })).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
@@ -116,7 +116,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     put(dev, 'payments', 'i-1', '1.4.3');
     const answer = await look(['slow', 'dev'], { timeoutMs: 3000 });
     expect(statusAllLines(answer)).toEqual([
-      'payments dev none desired 1 there SILENT 1',
+      'payments dev none desired 1 known SILENT 1',
       'slow unreachable TIMEOUT: no answer within 3.0 s',
     ]);
   });
