@@ -128,7 +128,23 @@ const ROOMS = {
   'agent/host/state': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
   'agent/host/system': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
   'agent/host/self-update': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
-  'agent/host/deb': ['agent/host/fs', 'agent/host/process', 'agent/host/releases', 'agent/deploy/ports.ts'],
+};
+
+/**
+ * A folder of agent/host without a line above is a package type, such as deb. Package types know the releases on disk,
+ * and nothing of each other.
+ */
+const HOST_ROOMS = Object.keys(ROOMS)
+  .filter((room) => room.startsWith('agent/host/'))
+  .map((room) => room.slice('agent/host/'.length));
+const PACKAGE_TYPES = {
+  name: 'a package type imports host/fs, host/process, host/releases and the ports only',
+  severity: 'error',
+  from: { path: `^agent/host/(?!(?:${HOST_ROOMS.join('|')})/)([^/]+)/` },
+  to: {
+    path: '^(agent|publisher|systemd|test)/',
+    pathNot: ['^agent/host/($1|fs|process|releases)/', '^agent/deploy/ports\\.ts$'],
+  },
 };
 
 /** Adapters' libraries are for adapters. */
@@ -175,6 +191,7 @@ export default {
       from: { path: '^agent/deploy/' },
       to: { path: ADAPTERS_ONLY },
     },
+    PACKAGE_TYPES,
     ...Object.entries(ROOMS).flatMap(rulesOf),
   ],
   options: {

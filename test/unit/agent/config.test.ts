@@ -466,7 +466,7 @@ describe('the rest of a service', () => {
   });
 
   test('a package of an unknown type is refused, and the known ones are named', () => {
-    expect(mistakes(changed('type: jar', 'type: rpm')).join()).toMatch(/package\.type: .*'jar' \| 'archive'/);
+    expect(mistakes(changed('type: jar', 'type: snap')).join()).toMatch(/package\.type: .*'jar' \| 'archive'/);
   });
 
   test('a manager of an unknown type is refused', () => {
