@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { completedCommands } from '../publisher/cli/completed-commands.ts';
+import { VERBS } from '../publisher/cli/verbs.ts';
+import { completion } from '../publisher/commands/completion.ts';
 import { bundle } from './bundle.ts';
 import { buildDeb } from './deb.ts';
 import { type Architecture, nodeDirectory } from './node-binary.ts';
-import { copy, EPOCH, manualPage, type Tree, template, writeTree } from './tree.ts';
+import { copy, EPOCH, manualPage, type Tree, template, text, writeTree } from './tree.ts';
 
 /** The contents of the packages. */
 
@@ -60,7 +63,7 @@ trigger-deploy-agent.service is enabled.`,
     const file = join(out, `trigger-deploy_${version}_${architecture}.deb`);
     await buildDeb(
       file,
-      await programTree('publisher', version, architecture, directory),
+      new Map([...(await programTree('publisher', version, architecture, directory)), ...completionFiles()]),
       {
         name: 'trigger-deploy',
         version,
@@ -141,5 +144,14 @@ async function programTree(
     [`/usr/share/doc/${name}/copyright`, copy('systemd/copyright')],
     [`/usr/share/doc/${name}/changelog.gz`, await manualPage('CHANGELOG.md', version)],
     [`/usr/share/doc/${name}/LICENSE.node`, { mode: 0o644, content: { copyOf: join(node, 'LICENSE') } }],
+  ]);
+}
+
+/** Where bash-completion and Debian's zsh look for the completion of a command. */
+function completionFiles(): Tree {
+  const commands = completedCommands(VERBS);
+  return new Map([
+    ['/usr/share/bash-completion/completions/trigger-deploy', text(completion('bash', commands))],
+    ['/usr/share/zsh/vendor-completions/_trigger-deploy', text(completion('zsh', commands))],
   ]);
 }

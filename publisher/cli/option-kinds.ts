@@ -70,6 +70,9 @@ export const positiveCount = text
   .regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' })
   .transform(Number);
 
+export const countUpTo = (most: number) =>
+  positiveCount.refine((number) => number <= most, { error: `expected a whole number, 1 to ${most}` });
+
 /** In ms. */
 export const duration = text.transform((typed, context) => {
   const ms = parseDuration(typed);

@@ -2,6 +2,7 @@ import { rollingOptions } from './deploy-values.ts';
 import {
   age,
   argument,
+  countUpTo,
   deployment,
   flag,
   instance,
@@ -122,6 +123,39 @@ export const lookVerbs = {
     async run(session, { deployment, timeout: timeoutMs = DEFAULT_TIMEOUT_MS }, { detach }) {
       const { watch } = await import('../commands/watch.ts');
       return await watch(session, { deployment, timeoutMs, detach });
+    },
+  }),
+
+  versions: verb({
+    usage: '<service>',
+    summary: 'List the pushed versions of a service and where each runs',
+    group: 'look',
+    options: {
+      service: aService,
+      limit: value(countUpTo(200).default(20), 'How many at most, 1 to 200 (default: 20)', { alias: 'n' }),
+      all: flag('Look for running versions in every environment of the config (default: only in --env)'),
+    },
+    examples: [
+      ['$0 versions payments --env dev', 'the newest 20 pushes'],
+      ['$0 versions payments --env dev --all', 'where each runs, in every environment'],
+    ],
+    looks: true,
+    async run(session, { service, limit, all }, { environments, open }) {
+      const [{ versions }, { versionsJson, versionsLines, versionsTable }] = await Promise.all([
+        import('../commands/versions.ts'),
+        import('../render/versions.ts'),
+      ]);
+      const found = await versions(session, {
+        service,
+        limit,
+        others: all ? await environments() : [],
+        open,
+      });
+      return {
+        things: versionsJson(found),
+        table: (page) => versionsTable(found, page),
+        lines: () => versionsLines(found),
+      };
     },
   }),
 

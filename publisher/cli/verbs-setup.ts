@@ -1,4 +1,6 @@
-import { text, value } from './option-kinds.ts';
+import { z } from 'zod';
+import { SHELLS } from '../commands/completion.ts';
+import { argument, text, value } from './option-kinds.ts';
 import { said, verb } from './verb.ts';
 
 /** The verbs that set trigger-deploy up. Each loads its command when it runs. */
@@ -20,6 +22,29 @@ export const setupVerbs = {
       ]);
       const made = await keygen({ out, name });
       return said({ type: 'keygen', ...made }, () => keygenLines(made));
+    },
+  }),
+
+  completion: verb({
+    usage: '<shell>',
+    summary: 'Print a completion script for bash or zsh',
+    group: 'setup',
+    options: {
+      shell: argument(z.enum(SHELLS, { error: `expected ${SHELLS.join(' or ')}` }), SHELLS.join(' or '), {
+        completes: SHELLS,
+      }),
+    },
+    examples: [
+      ['source <($0 completion bash)', 'in ~/.bashrc; the .deb package installs it'],
+      ['$0 completion zsh > ~/.zfunc/_trigger-deploy', 'in a directory of $fpath'],
+    ],
+    async alone({ shell }, { verbs }) {
+      const [{ completion }, { completedCommands }] = await Promise.all([
+        import('../commands/completion.ts'),
+        import('./completed-commands.ts'),
+      ]);
+      const script = completion(shell, completedCommands(verbs));
+      return said({ type: 'completion', shell, script }, () => [script.trimEnd()]);
     },
   }),
 };

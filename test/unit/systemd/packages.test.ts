@@ -108,3 +108,17 @@ test('the tarball contains the same files and install.sh', async () => {
   expect(inTarball).toEqual(inDeb);
   expect(stdout).toContain(`${top}/install.sh`);
 }, 120_000);
+
+test('the publisher brings the completion of its commands for bash and zsh', async () => {
+  const directory = join(out, 'publisher-unpacked');
+  await dpkgDeb('--raw-extract', await build('publisher', 'first'), directory);
+  const files = {
+    bash: '/usr/share/bash-completion/completions/trigger-deploy',
+    zsh: '/usr/share/zsh/vendor-completions/_trigger-deploy',
+  };
+  const program = join(directory, 'usr/lib/trigger-deploy/trigger-deploy.js');
+  for (const [shell, path] of Object.entries(files)) {
+    const { stdout } = await execa(process.execPath, [program, 'completion', shell]);
+    expect(await readFile(join(directory, path), 'utf8')).toBe(`${stdout}\n`);
+  }
+}, 120_000);

@@ -1,0 +1,24 @@
+import type { CompletedCommand } from '../commands/completion.ts';
+import { flag, type Option, optionName } from './option-kinds.ts';
+import { common } from './option-sets.ts';
+import type { Row } from './verb.ts';
+
+/** The rows of the verbs as a shell completes them. Deploying has no name of its own. */
+export function completedCommands(verbs: Readonly<Record<string, Row>>): CompletedCommand[] {
+  return Object.entries(verbs).map(([verb, { summary, usage, options }]) => {
+    const all: [string, Option][] = Object.entries({ ...options, ...common, help: flag('Show help') });
+    const isArgument = ([, { kind }]: [string, Option]) => kind === 'argument';
+    return {
+      name: verb === 'deploy' ? '' : verb,
+      summary,
+      options: all
+        .filter((one) => !isArgument(one))
+        .map(([key, { alias, help, kind, completes }]) => ({
+          forms: [optionName(key), ...(alias === undefined ? [] : [`-${alias}`])],
+          ...{ help, completes, takesValue: kind !== 'flag' },
+        })),
+      arguments: all.filter(isArgument).map(([, { completes }]) => completes),
+      repeats: usage.includes('..'),
+    };
+  });
+}
