@@ -32,7 +32,7 @@ export interface PushAnswer {
  */
 export async function push(session: Session, options: PushOptions): Promise<PushAnswer> {
   const { service, version } = options;
-  // A key that is missing is told before the files are read, not after it.
+  // A missing key must be reported before the files are read.
   await session.signer();
   const files = await describeFiles(options.files, options.configs, session.signal);
   const artifacts = files.map((file) => file.artifact);

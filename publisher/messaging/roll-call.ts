@@ -36,10 +36,10 @@ async function collect(session: Session, queue: ReplyQueue, asked: RollCall): Pr
   const missing = new Set(known);
   const complete = new AbortController();
   const signal = AbortSignal.any([complete.signal, session.signal]);
-  const listening = queue.listen((said) => {
-    if (said.kind !== 'roll-call' || said.rollCall !== id || said.env !== session.env.name) return;
-    answers.set(said.instance, said);
-    missing.delete(said.instance);
+  const listening = queue.listen((reply) => {
+    if (reply.kind !== 'roll-call' || reply.rollCall !== id || reply.env !== session.env.name) return;
+    answers.set(reply.instance, reply);
+    missing.delete(reply.instance);
     if (missing.size === 0 && known.length > 0) complete.abort();
   }, signal);
   try {

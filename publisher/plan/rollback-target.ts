@@ -2,12 +2,12 @@ import type { Desired } from '../../shared/desired.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /**
- * Where a rollback goes when it is not told. Pure; `history` is newest first.
+ * The version that a rollback without `--to` returns to. Pure; `history` is newest first.
  *
- * 1. Where the newest deployment is not what the desired state says and instances have or may have its
- *    version: to the desired state, which is what they ran before.
- * 2. Else to what the desired state names as the version before it.
- * 3. Else to the newest version that succeeded and was not rolled back from since.
+ * 1. Where instances have, or can still get, a version of the newest deployment that is not the desired state: the
+ *    desired state, which is what they ran before.
+ * 2. Else the version before it that the desired state names.
+ * 3. Else the newest version that succeeded and was not rolled back from since.
  */
 export function rollbackTarget(
   desired: Desired | undefined,
@@ -24,7 +24,7 @@ export function rollbackTarget(
   return undefined;
 }
 
-/** The version that instances have or may have though the desired state does not say so. */
+/** The version that instances have, or can still get, although it is not the desired state. */
 export function strayVersion(
   desired: Desired | undefined,
   last: DeploymentRecord | undefined,
@@ -37,8 +37,8 @@ export function strayVersion(
 }
 
 /**
- * What preceded `version` when it was deployed: where a further rollback goes after a rollback to it. What was
- * just left is no place to return to.
+ * The version before `version` when that was deployed: a further rollback, after one to `version`, returns to it and not
+ * to the version that was just rolled back from.
  */
 export function versionBefore(version: string, history: readonly DeploymentRecord[]): string | undefined {
   const brought = history.find(

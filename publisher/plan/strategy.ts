@@ -3,9 +3,9 @@ import type { Environment } from '../config/load.ts';
 import type { ServiceDefaults } from '../config/schema.ts';
 import { type InWaves, parseSize, type Size } from './waves.ts';
 
-/** How a deployment goes out: by the command line, else by the defaults of the service, else by those of the program. */
+/** The strategy of a deployment: from the command line, else the service's defaults, else the program's. */
 
-/** What a command line may say of it. */
+/** What the command line can set. */
 export interface StrategyWish {
   strategy?: 'all' | 'rolling' | undefined;
   canary?: Size | undefined;
@@ -17,13 +17,13 @@ export interface StrategyWish {
 
 export type Strategy = { name: 'all' } | ({ name: 'rolling' } & InWaves);
 
-/** The service by which agents deploy themselves: a bad agent everywhere could not take itself back. */
+/** The service by which agents update themselves: bad agents on all instances could not roll themselves back. */
 const AGENT_SERVICE = 'trigger-deploy-agent';
 const BATCH: Size = { percent: 25 };
 
 /**
- * What is said first counts: `--strategy all` sets the defaults of the service aside, and so does any other wish
- * that it speaks of. Where the environment asks for a person, there is a gate whatever else is said.
+ * The command line overrides the defaults of the service: `--strategy all` all of them, each other option its own.
+ * Where the environment has `confirm: person` there is always a gate for a person.
  */
 export function strategyOf(env: Environment, service: string, wish: StrategyWish): Strategy {
   const defaults = defaultsOf(env.services[service], service);
@@ -32,7 +32,7 @@ export function strategyOf(env: Environment, service: string, wish: StrategyWish
     wish.canary ?? wish.batch ?? wish.autoConfirmMs ?? wish.pauseBetweenMs ?? (wish.confirm || undefined);
   const name = wish.strategy ?? (asked === undefined ? defaults.strategy : 'rolling');
   if (name === 'all') {
-    // Even at once it waits for a person, when everybody stands prepared.
+    // One wave of all instances, with the gate before it: a person confirms when all are prepared.
     return needsPerson
       ? {
           name: 'rolling',

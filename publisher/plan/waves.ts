@@ -1,20 +1,18 @@
 import type { Rolling } from '../record/deployment-schema.ts';
 
-/**
- * Who switches when. Pure: the same fleet and sizes give the same waves, so that `plan` shows what a deploy does.
- */
+/** Which instances switch when. Pure: the same instances and sizes give the same waves, so `plan` shows what `deploy` does. */
 
-/** A number of instances, or a share of the fleet. */
+/** A number of instances, or a percentage of them. */
 export type Size = { count: number } | { percent: number };
 
 export interface WaveSizes {
-  /** The first instances, watched before anybody else switches; none when left out. */
+  /** The first instances, watched before others switch; none when left out. */
   canary?: Size | undefined;
-  /** Each of the waves that follow. */
+  /** The size of each wave after that. */
   batch: Size;
 }
 
-/** How a deployment goes out in waves. */
+/** The options of a rolling deployment. */
 export interface InWaves extends WaveSizes {
   gate: Rolling['gate'];
   autoConfirmMs: number | undefined;
@@ -40,15 +38,15 @@ export function parseSize(text: string | number): Size | undefined {
   return number <= 100 ? { percent: number } : undefined;
 }
 
-/** How many of `all` a size means: a share never more than it says, and one at least. */
+/** How many of `all` instances a size means: a percentage is rounded down, and it is at least one. */
 export function sizeOf(size: Size, all: number): number {
   const meant = 'count' in size ? size.count : Math.floor((all * size.percent) / 100);
   return Math.min(all, Math.max(1, meant));
 }
 
 /**
- * The canary, then batches; every instance once. Each wave has of each zone as nearly its share as whole instances
- * allow: a version that is bad in its first minute takes no zone away.
+ * The canary, then batches; every instance once. Each wave takes the same share of each zone, as far as whole instances
+ * allow: a version that fails at once does not take a whole zone down.
  */
 export function planWaves(fleet: readonly Member[], { canary, batch }: WaveSizes): Wave[] {
   const order = spread(fleet);
@@ -63,7 +61,7 @@ export function planWaves(fleet: readonly Member[], { canary, batch }: WaveSizes
   return waves;
 }
 
-/** The instances in an order of which every stretch is spread over the zones: the i-th of n stands at (i + ½) / n. */
+/** Orders the instances so that every section spreads over the zones: the i-th of n in a zone is at (i + ½) / n. */
 function spread(fleet: readonly Member[]): string[] {
   const unique = new Map(fleet.map((member) => [member.instance, member.zone ?? '']));
   const zones = Map.groupBy([...unique.keys()].sort(), (instance) => unique.get(instance) ?? '');
@@ -76,8 +74,8 @@ function spread(fleet: readonly Member[]): string[] {
 }
 
 /**
- * Before which wave the gate stands: behind the canary; a person's without a canary, or with nobody behind it, before
- * anybody switches. Time opens nothing there: it would be waited for nothing that could be watched meanwhile.
+ * The wave before which the gate is; undefined without a gate. After the canary, if more waves follow. Otherwise before
+ * the first wave, for a person only: a timer there would wait without instances to watch.
  */
 export function gateBefore(rolling: {
   gate: Rolling['gate'];
@@ -89,7 +87,7 @@ export function gateBefore(rolling: {
   return gate === 'person' ? 0 : undefined;
 }
 
-/** The record of a deployment in waves, before anything of it has happened. */
+/** The waves of a new rolling deployment, as the record holds them. */
 export function rollingFor(fleet: readonly Member[], strategy: InWaves): Rolling {
   const waves = planWaves(fleet, strategy);
   const { gate, autoConfirmMs, pauseBetweenMs } = withItsGate(strategy, waves);
@@ -103,7 +101,7 @@ export function rollingFor(fleet: readonly Member[], strategy: InWaves): Rolling
   };
 }
 
-/** As it goes out in these waves: where time has nothing to watch, it says that there is no gate. */
+/** The options with the gate that these waves have: a timer without instances to watch is no gate. */
 export function withItsGate<S extends InWaves>(strategy: S, waves: readonly Wave[]): S {
   if (gateBefore({ gate: strategy.gate, waves }) !== undefined) return strategy;
   return { ...strategy, gate: 'none', autoConfirmMs: undefined };

@@ -44,7 +44,7 @@ async function settleLeftover(session: Session, stored: StoredDeployment): Promi
   const record = stored.value;
   const reports = await session.record.deployments.reports(record.service, record.deployment);
   const progress = openProgress({ clock: session.clock, emit: () => undefined }, record, () => 0);
-  for (const report of reports) progress.hear(report);
+  for (const report of reports) progress.add(report);
   const settlement = settleNow(record, progress.reports, await cancelledBy(session, record));
   if (settlement.outcome === record.status) return record;
   const outcome = { ...settlement, rollBack: false };

@@ -75,9 +75,9 @@ async function readDecision(
   if (stored === undefined) return undefined;
   try {
     const verifier = await session.verifier();
-    const said = await verifyStored(verifier, 'td-decision+jws', key, stored.text, decision);
-    const about = [said.env, said.service, said.deployment, said.kind].join(' ');
-    if (about === [session.env.name, service, id, kind].join(' ')) return said;
+    const found = await verifyStored(verifier, 'td-decision+jws', key, stored.text, decision);
+    const about = [found.env, found.service, found.deployment, found.kind].join(' ');
+    if (about === [session.env.name, service, id, kind].join(' ')) return found;
     warn(session, `${key} is about ${about}; ignored`);
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;

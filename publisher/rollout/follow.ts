@@ -1,5 +1,6 @@
 import { messageOf } from '../../shared/errors.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
+import { createWakeUp, type WakeUp } from '../../shared/wake-up.ts';
 import { note } from '../events.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
@@ -14,11 +15,11 @@ const TICK_MS = 500;
 export interface Progress {
   readonly reports: ReadonlyMap<string, Report>;
   /** Keeps and emits a report, if it is about this deployment and newer than the one of its instance. */
-  hear(report: Report): void;
+  add(report: Report): void;
   /** From the announcement to the last ending, ms; 0 without one. */
   tookMs(): number;
-  /** Resolves with the next new report, or as `tick` does; waiting for hours keeps no memory. */
-  newsOr<T>(tick: Promise<T>): Promise<T | undefined>;
+  /** Resolves with the next new report, after `timer.ms`, or when `signal` aborts. Never rejects. */
+  nextReport: WakeUp['wait'];
 }
 
 export function openProgress(
@@ -29,39 +30,29 @@ export function openProgress(
 ): Progress {
   const reports = new Map<string, Report>();
   let lastEnding = 0;
-  // A promise shared by all races and open for hours would keep each of them in memory.
-  const waiting = new Set<() => void>();
+  const news = createWakeUp();
   return {
     reports,
-    hear(report) {
+    add(report) {
       if (report.deployment !== record.deployment || report.service !== record.service) return;
-      if (report.env !== record.env || !isNews(reports.get(report.instance), report)) return;
+      if (report.env !== record.env || !isNewer(report, reports.get(report.instance))) return;
       reports.set(report.instance, report);
       if (isEnding(report.state)) lastEnding = elapsed();
       emit({ type: 'report', at: clock.now(), report });
-      for (const wake of waiting) wake();
+      news.wake();
     },
     tookMs: () => lastEnding,
-    async newsOr(tick) {
-      const { promise, resolve } = Promise.withResolvers<undefined>();
-      const wake = () => resolve(undefined);
-      waiting.add(wake);
-      try {
-        return await Promise.race([promise, tick]);
-      } finally {
-        waiting.delete(wake);
-      }
-    },
+    nextReport: news.wait,
   };
 }
 
 /** Reports come twice, late and out of order; nothing follows an ending. */
-export function isNews(known: Report | undefined, said: Report): boolean {
+export function isNewer(report: Report, known: Report | undefined): boolean {
   if (known === undefined) return true;
   if (isEnding(known.state)) return false;
-  if (isEnding(said.state)) return true;
-  if (said.n !== known.n) return said.n > known.n;
-  return Date.parse(said.at) > Date.parse(known.at);
+  if (isEnding(report.state)) return true;
+  if (report.n !== known.n) return report.n > known.n;
+  return Date.parse(report.at) > Date.parse(known.at);
 }
 
 export interface Following {
@@ -74,38 +65,38 @@ export interface Following {
   pollMs: number;
   /** Since the announcement, ms. */
   elapsed: () => number;
-  /** Asked after each reading of the record, never throws: true ends the following without a verdict. */
+  /** Called after each read of the record, never throws: true ends the following without a settlement. */
   enough?: (() => Promise<boolean>) | undefined;
-  /** Ends it: with `detach` it returns undefined, with `abort` it throws its reason. */
+  /** Ends the following: `follow` returns undefined. */
   detach: AbortSignal;
+  /** Ends the following: `follow` throws the reason. */
   abort: AbortSignal;
 }
 
 /**
  * Follows every instance to its end: replies as they come, the record every `pollMs` and once more before the
- * verdict. Undefined when detached (or `enough`).
+ * settlement. Undefined when detached, or when `enough` says so.
+ * @throws the reason of `abort` when that aborts.
  */
 export async function follow(output: Output, following: Following): Promise<Settlement | undefined> {
   const { record, progress, elapsed, detach, abort } = following;
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, detach, abort]);
-  const listening = following.replies?.listen((said) => {
-    if (said.kind === 'report') progress.hear(said);
+  const listening = following.replies?.listen((reply) => {
+    if (reply.kind === 'report') progress.add(reply);
   }, stop);
   const readRecord = recordReader(output, following);
   const polling = poll(output.clock, following, readRecord, stop);
-  const verdict = () => settle(record, progress.reports, elapsed());
+  const settlement = () => settle(record, progress.reports, elapsed());
   try {
-    let tick = nextTick(output.clock, stop);
     while (!polling.enough) {
-      if (verdict() !== undefined) {
+      if (settlement() !== undefined) {
         await readRecord();
-        const final = verdict();
+        const final = settlement();
         if (final !== undefined) return final;
       }
       stop.throwIfAborted();
-      const ticked = await progress.newsOr(tick);
-      if (ticked) tick = nextTick(output.clock, stop);
+      await progress.nextReport(stop, { clock: output.clock, ms: TICK_MS });
     }
     return undefined;
   } catch (error) {
@@ -117,13 +108,6 @@ export async function follow(output: Output, following: Following): Promise<Sett
     await Promise.allSettled([listening, polling.done]);
   }
 }
-
-/** True after `TICK_MS`, and at once when `stop` aborts. */
-const nextTick = (clock: Output['clock'], stop: AbortSignal): Promise<true> =>
-  clock.sleep(TICK_MS, stop).then(
-    () => true,
-    () => true,
-  );
 
 function poll(
   clock: Output['clock'],
@@ -153,7 +137,7 @@ function recordReader(output: Output, { progress, read }: Following): () => Prom
   let failing = false;
   return async () => {
     try {
-      for (const report of await read()) progress.hear(report);
+      for (const report of await read()) progress.add(report);
       failing = false;
     } catch (error) {
       if (!failing) {

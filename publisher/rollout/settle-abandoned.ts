@@ -68,7 +68,7 @@ async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCo
     deployments.newest(service),
     watch.readReports(),
   ]);
-  for (const report of reports) progress.hear(report);
+  for (const report of reports) progress.add(report);
   const overtaken = newest !== undefined && newest.value.deployment !== deployment;
   const ended = isFinal(stored.value);
   const settled = ended ? stored : await recordAbandoned(watch, stored, overtaken);

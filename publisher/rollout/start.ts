@@ -44,7 +44,7 @@ export async function start(
     selective ? narrowed(session, change, instances) : change,
     {
       policy: policyOf(options, instances.length),
-      // Nobody is left to write it later.
+      // A publisher that does not wait cannot write it after the instances succeed.
       desiredFirst: rolling === undefined && !wait,
       rolling,
     },

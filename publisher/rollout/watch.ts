@@ -43,7 +43,7 @@ export async function watchDeployment(session: Session, options: WatchOptions): 
     until: clock.monotonic() + options.timeoutMs,
     waves: observeWaves(session),
   };
-  for (const report of await watch.readReports()) watch.progress.hear(report);
+  for (const report of await watch.readReports()) watch.progress.add(report);
   return isFinal(record) ? await showEnded(watch, stored) : await followRecord(watch, stored);
 }
 

@@ -58,9 +58,9 @@ export async function findUnwell(
 ): Promise<string[]> {
   const answers = await rollCall(session, { service, known: at, waitMs: ANSWER_MS });
   return at.filter((instance) => {
-    const said = answers
+    const found = answers
       .find((answer) => answer.instance === instance)
       ?.services.find((one) => one.service === service);
-    return said?.version !== version || said.active === false;
+    return found?.version !== version || found.active === false;
   });
 }

@@ -141,7 +141,7 @@ async function wait(run: WaveRun, position: Position): Promise<void> {
     position.announced = { ...position.announced, first: now, last: now };
   }
   if (position.announced) await repeatAnnouncement(run, position.stored.value, position.announced);
-  await progress.newsOr(clock.sleep(TICK_MS, stop).catch(() => undefined));
+  await progress.nextReport(stop, { clock, ms: TICK_MS });
 }
 
 async function repeatAnnouncement(

@@ -59,7 +59,7 @@ async function driveToSettlement(
   const readReports = session.record.deployments.reportReader(service, deployment);
   const seen: { decisions: Decisions; pause: Pause | undefined } = { decisions: {}, pause: undefined };
   const readRecord = async () => {
-    for (const report of await readReports()) progress.hear(report);
+    for (const report of await readReports()) progress.add(report);
     seen.decisions = await readDecisions(session, service, deployment);
     const pause = await session.record.pauses.of(service);
     emitPauseChange(session, service, seen.pause, pause);
@@ -70,8 +70,8 @@ async function driveToSettlement(
     retryOutage: openRetryOutage(session, policy.timeoutMs, stop),
     confirm: (record) => confirmAtTerminal(session, record, { ask, readRecord, stop }),
   };
-  const listening = replies.listen((said) => {
-    if (said.kind === 'report') progress.hear(said);
+  const listening = replies.listen((reply) => {
+    if (reply.kind === 'report') progress.add(reply);
   }, stop);
   const polling = poll(session, readRecord, stop);
   try {

@@ -2,9 +2,10 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { isNews, openProgress } from '../../../../publisher/rollout/follow.ts';
-import type { Session } from '../../../../publisher/session.ts';
+import type { PublisherEvent } from '../../../../publisher/events.ts';
+import { isNewer, openProgress } from '../../../../publisher/rollout/follow.ts';
 import { isEnding, PROGRESS_STATES, type Report } from '../../../../shared/report.ts';
+import { never } from '../../../support/publisher/stage.ts';
 
 const deployment = '01JDB200000000000000000000';
 const report = (n: number, state: Report['state'], change: Partial<Report> = {}): Report => ({
@@ -14,22 +15,24 @@ const report = (n: number, state: Report['state'], change: Partial<Report> = {})
 });
 const about = { deployment, env: 'dev', service: 'payments' };
 
-function hearing(reports: readonly Report[]) {
-  const told: Report[] = [];
-  const emit = (event: { type: string; report?: Report }) => void (event.report && told.push(event.report));
-  const session = { emit, clock: { now: () => 0 } } as unknown as Session;
-  const progress = openProgress(session, about, () => 42);
-  for (const one of reports) progress.hear(one);
-  return { told, progress };
+/** A clock on which waiting takes no time. */
+const immediate = { now: () => 0, monotonic: () => 0, sleep: async () => {} };
+
+function progressOf(reports: readonly Report[]) {
+  const emitted: Report[] = [];
+  const emit = (event: PublisherEvent) => void (event.type === 'report' && emitted.push(event.report));
+  const progress = openProgress({ emit, clock: immediate }, about, () => 42);
+  for (const one of reports) progress.add(one);
+  return { emitted, progress };
 }
 
-it('in whatever order and however often reports come, states go forward only and the ending stands', () => {
+it('states only go forward, and nothing follows an ending, whatever the order of the reports and however often they come', () => {
   const life = [...PROGRESS_STATES.map((state, n) => report(n, state)), report(8, 'succeeded')];
   const shuffled = fc.array(fc.constantFrom(...life), { maxLength: 40 });
   fc.assert(
     fc.property(shuffled, (reports) => {
-      const { told, progress } = hearing(reports);
-      const numbers = told.map((one) => one.n);
+      const { emitted, progress } = progressOf(reports);
+      const numbers = emitted.map((one) => one.n);
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
       const ended = reports.some((one) => one.state === 'succeeded');
       expect(isEnding(progress.reports.get('i-1')?.state ?? 'accepted')).toBe(ended);
@@ -38,39 +41,42 @@ it('in whatever order and however often reports come, states go forward only and
 });
 
 it('a second ending changes nothing', () => {
-  expect(isNews(report(3, 'rolled-back'), report(4, 'succeeded'))).toBe(false);
-  expect(isNews(report(5, 'checking'), report(3, 'succeeded'))).toBe(true);
+  expect(isNewer(report(4, 'succeeded'), report(3, 'rolled-back'))).toBe(false);
+  expect(isNewer(report(3, 'succeeded'), report(5, 'checking'))).toBe(true);
 });
 
-it('reports on another deployment, service or environment are not heard', () => {
-  const { told } = hearing([
+it('reports on another deployment, service or environment are ignored', () => {
+  const { emitted } = progressOf([
     report(0, 'accepted', { deployment: '01JDB300000000000000000000' }),
     report(0, 'accepted', { service: 'billing' }),
     report(0, 'accepted', { env: 'prd' }),
   ]);
-  expect(told).toEqual([]);
+  expect(emitted).toEqual([]);
 });
 
-it('waiting ends with the next news, or as the tick does', async () => {
-  const { progress } = hearing([]);
-  expect(await progress.newsOr(Promise.resolve('tick'))).toBe('tick');
-  const waiting = progress.newsOr(new Promise(() => undefined));
-  progress.hear(report(0, 'accepted'));
-  expect(await waiting).toBeUndefined();
+it('waiting ends with the next report, or after its time', async () => {
+  const { progress } = progressOf([]);
+  await progress.nextReport(never(), { clock: immediate, ms: 1 });
+  const waiting = progress.nextReport(never());
+  progress.add(report(0, 'accepted'));
+  await waiting;
 });
 
-it('waiting four times a second for hours for news that does not come keeps nothing of it', async () => {
+it('waiting four times a second for hours, without a report, keeps no memory', async () => {
   setFlagsFromString('--expose-gc');
   const gc: () => void = runInNewContext('gc');
-  const { progress } = hearing([]);
+  const { progress } = progressOf([]);
   const used = () => {
     gc();
     return process.memoryUsage().heapUsed;
   };
+  const signal = never();
   const before = used();
-  for (let i = 0; i < 100_000; i += 1) await progress.newsOr(Promise.resolve());
+  for (let i = 0; i < 100_000; i += 1) {
+    await progress.nextReport(signal, { clock: immediate, ms: 250 });
+  }
   const grown = used() - before;
-  // It still waits, and what it would keep is kept: 300 bytes each time.
+  // A promise that stays open would keep 300 bytes each time.
   expect(progress.reports.size).toBe(0);
   expect(grown).toBeLessThan(10_000_000);
 });
