@@ -58,7 +58,7 @@ const told = () =>
   ).length;
 
 describe('a gate', { timeout: 60_000 }, () => {
-  it('is shut by cancel, from anywhere: the canary goes back, and nobody else switches', async () => {
+  it('closes on cancel, from any machine: the canary rolls back, and no other instance switches', async () => {
     const session = await stage.open();
     const deploying = deploy(session, options({ strategy: person }));
     await until(() => session.events.find((event) => event.type === 'waiting'));
@@ -93,7 +93,7 @@ describe('a gate', { timeout: 60_000 }, () => {
     });
   });
 
-  it('of --on-failure stop is shut, and says that the canary stays', async () => {
+  it('with --on-failure stop closes on cancel, and the answer says that the canary stays', async () => {
     const session = await stage.open();
     const deploying = deploy(session, options({ strategy: person, onFailure: 'stop' }));
     await until(() => session.events.find((event) => event.type === 'waiting'));
@@ -111,7 +111,7 @@ describe('a gate', { timeout: 60_000 }, () => {
       .toBe(true);
   });
 
-  it('asks at the terminal with what its no would do', async () => {
+  it('asks at the terminal, and says what no does', async () => {
     const asked = async (change: Partial<DeployOptions>, work: typeof deploy | typeof restart = deploy) => {
       const session = await stage.open();
       await work(session, options({ strategy: person, ask: async () => false, ...change }));
@@ -129,8 +129,8 @@ describe('a gate', { timeout: 60_000 }, () => {
   }, 60_000);
 });
 
-describe('a rollout under way', () => {
-  it('is called off in mid-wave: who has switched and who is switching goes back', async () => {
+describe('a running wave', () => {
+  it('can be cancelled: instances that have switched or are switching roll back', async () => {
     const deploying = deploy(await stage.open(), options());
     await until(() => told() === 3);
     const id = (await newest())?.deployment ?? '';
@@ -146,7 +146,7 @@ describe('a rollout under way', () => {
   }, 60_000);
 });
 
-describe('a rollout that nobody drives', () => {
+describe('a rolling deployment without a publisher', () => {
   /** Its publisher let go of it at the gate. */
   async function left(change: Partial<DeployOptions> = {}): Promise<string> {
     const detach = new AbortController();
@@ -159,7 +159,7 @@ describe('a rollout that nobody drives', () => {
   }
   const watching = (deployment: string) => ({ deployment, timeoutMs: 60_000, detach: never() });
 
-  it('is settled by watch once it is called off, and what has switched goes back', async () => {
+  it('is settled by watch once it is cancelled, and switched instances roll back', async () => {
     const id = await left();
     const { text } = await cancel(await stage.open(), { deployment: id });
     expect(text).toBe(
@@ -173,7 +173,7 @@ describe('a rollout that nobody drives', () => {
     expect(stage.json(keys.lock('dev', 'payments'))?.owner).toBeNull();
   }, 60_000);
 
-  it('and does not go back is settled so, and whoever stands prepared is let go', async () => {
+  it('with --on-failure stop is settled without a rollback, and prepared instances drop it', async () => {
     const id = await left({ onFailure: 'stop' });
     await cancel(await stage.open(), { deployment: id });
     expect(await watch(await stage.open(), watching(id))).toBe(1);
@@ -181,7 +181,7 @@ describe('a rollout that nobody drives', () => {
     await until(() => agents.every((agent) => agent.heard.at(-1)?.kind === 'cancel'));
   }, 60_000);
 
-  it('is settled so by the next deployment, too', async () => {
+  it('is settled as cancelled by the next deployment, too', async () => {
     const id = await left();
     await cancel(await stage.open(), { deployment: id });
     expect(await deploy(await stage.open(), options({ version: '1.0.0', strategy: { name: 'all' } }))).toBe(
@@ -191,7 +191,7 @@ describe('a rollout that nobody drives', () => {
     expect(value).toMatchObject({ status: 'cancelled', exitCode: 1 });
   }, 60_000);
 
-  it('is not called off once another deployment has taken its place', async () => {
+  it('cannot be cancelled once a newer deployment has started', async () => {
     const id = await left();
     expect(await deploy(await stage.open(), options({ version: '1.0.0', strategy: { name: 'all' } }))).toBe(
       0,
@@ -203,7 +203,7 @@ describe('a rollout that nobody drives', () => {
   }, 60_000);
 });
 
-it('what goes to everybody at once is not called off any more when one has switched', async () => {
+it('a deployment to all instances at once cannot be cancelled once one has switched', async () => {
   const deploying = deploy(await stage.open(), options({ strategy: { name: 'all' } }));
   const id = async () => (await newest())?.deployment ?? '';
   const reports = async () => await (await stage.open()).record.deployments.reports('payments', await id());

@@ -33,7 +33,7 @@ const back = (to: string): RollbackOptions => ({ ...going, to });
 const desired = async () => (await (await prd.open()).record.desired.read('payments'))?.value.version;
 const deployments = async () => await (await prd.open()).record.deployments.list('payments', 20);
 
-describe('a rollback to a version that is named', () => {
+describe('a rollback with --to', () => {
   beforeEach(async () => {
     await prd.agent('i-1');
     for (const version of ['1.0.0', '1.1.0', '1.2.0']) {
@@ -41,7 +41,7 @@ describe('a rollback to a version that is named', () => {
     }
   }, 60_000);
 
-  it('goes to what ran here, however long ago, whatever the environment demands', async () => {
+  it('to a version that ran here, however long ago, is allowed whatever the environment requires', async () => {
     const session = await demanding({ requires: 'dev', confirm: 'person' });
     for (const version of ['1.0.0', '1.2.0', '1.1.0']) {
       expect(await rollback(session, back(version))).toBe(0);
@@ -49,7 +49,7 @@ describe('a rollback to a version that is named', () => {
     }
   }, 60_000);
 
-  it('needs the proof that a deployment needs, where it never ran', async () => {
+  it('to a version that never ran here must meet the same requires: as a deployment', async () => {
     await expect(rollback(await demanding({ requires: 'dev' }), back('2.0.0'))).rejects.toMatchObject({
       code: 'NOT_PROVEN',
       message: expect.stringMatching(/^prd requires that payments 2\.0\.0 has succeeded in dev/),
@@ -64,7 +64,7 @@ describe('a rollback to a version that is named', () => {
     expect(await desired()).toBe('2.0.0');
   }, 60_000);
 
-  it('is no way past the person who confirms what is new', async () => {
+  it('to a version that never ran here is refused where a person must confirm new versions', async () => {
     await expect(rollback(await demanding({ confirm: 'person' }), back('2.0.0'))).rejects.toMatchObject({
       code: 'NOT_PROVEN',
       message: 'payments 2.0.0 never ran in prd, where a person must confirm new versions',
@@ -82,7 +82,7 @@ describe('a first version, before any instance is known', () => {
     return { session, deploying: deploy(session, { ...options('1.0.0'), strategy, ask }) };
   };
 
-  it('is refused where a person has to confirm and nobody can be asked', async () => {
+  it('is refused where a person must confirm and there is no terminal', async () => {
     const { deploying } = await first();
     await expect(deploying).rejects.toMatchObject({
       code: 'INSTANCE_NOT_FOUND',
@@ -93,7 +93,7 @@ describe('a first version, before any instance is known', () => {
     expect(prd.json(keys.lock('prd', 'payments'))?.owner).toBeNull();
   }, 60_000);
 
-  it('is set once the person at the terminal says yes, and left alone at no', async () => {
+  it('is set when the person at the terminal says yes, and not set at no', async () => {
     const refused = await first(async () => false);
     await expect(refused.deploying).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(notes(refused.session.events).join()).toContain('the first one will run 1.0.0');

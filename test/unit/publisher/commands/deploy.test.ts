@@ -49,8 +49,8 @@ async function deployed(...scripts: (Script | undefined)[]): Promise<FakeAgent[]
   return agents;
 }
 
-describe('a deployment that succeeds everywhere', () => {
-  it('ends with 0, moves the desired state, tells the agents to converge, and leaves neither lock nor queue', async () => {
+describe('a deployment that succeeds on all instances', () => {
+  it('exits with 0, moves the desired state, announces converge, and leaves no lock and no queue', async () => {
     const agents = [await stage.agent('i-1'), await stage.agent('i-2', undefined, '1.0.0')];
     const session = await stage.open();
     expect(await deploy(session, options({ reason: 'because' }))).toBe(0);
@@ -68,7 +68,7 @@ describe('a deployment that succeeds everywhere', () => {
     }
   });
 
-  it('tells the states of each instance in order, none of them twice', async () => {
+  it('emits the states of each instance in order, each once', async () => {
     await stage.agent('i-1');
     const session = await stage.open();
     await deploy(session, options());
@@ -77,7 +77,7 @@ describe('a deployment that succeeds everywhere', () => {
     expect(session.events[0]).toMatchObject({ type: 'started', version: '1.1.0', previous: null });
   });
 
-  it('adopts an instance that the record did not know', async () => {
+  it('includes an instance that the record did not know', async () => {
     await stage.agent('i-1');
     const late = await stage.agent('i-2');
     stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', 'i-2'), '{}');
@@ -87,7 +87,7 @@ describe('a deployment that succeeds everywhere', () => {
     expect(late.heard).not.toEqual([]);
   });
 
-  it('needs no reply queue to be heard: the record is enough', async () => {
+  it('reads reports from the record alone when the reply queue fails', async () => {
     const clock = new HandClock();
     await stage.agent('i-1');
     stage.cloud.fail(
@@ -100,7 +100,7 @@ describe('a deployment that succeeds everywhere', () => {
   });
 });
 
-describe('a deployment that fails somewhere', () => {
+describe('a deployment that fails on an instance', () => {
   it('is rolled back by a deployment of its own where an instance has the new version, and exits with 1', async () => {
     const agents = await deployed(
       () => ['accepted', 'succeeded'],
@@ -134,21 +134,21 @@ describe('a deployment that fails somewhere', () => {
     expect(replyQueues()).toEqual([]);
   });
 
-  it('needs no rollback where every instance has gone back by itself', async () => {
+  it('is not rolled back where every instance rolled back by itself', async () => {
     const [agent] = await deployed(() => ['accepted', { state: 'rolled-back', code: 'CHECK_FAILED' }]);
     expect(await deploy(await stage.open(), options())).toBe(1);
     expect(deploysHeard(agent as FakeAgent)).toHaveLength(2);
     expect(await desired()).toMatchObject({ version: '1.0.0', sequence: 1 });
   });
 
-  it('is left as it is with onFailure stop', async () => {
+  it('is not rolled back with onFailure stop', async () => {
     await deployed(undefined, () => ['accepted', { state: 'failed', code: 'NO_SPACE' }]);
     expect(await deploy(await stage.open(), options({ onFailure: 'stop' }))).toBe(1);
     expect(await records()).toHaveLength(2);
     expect(await desired()).toMatchObject({ version: '1.0.0' });
   });
 
-  it('has nothing to return to at the first deploy, and says so', async () => {
+  it('is not rolled back at the first deploy, and says why', async () => {
     await stage.agent('i-1', () => ['accepted', { state: 'rolled-back', code: 'START_FAILED' }]);
     const session = await stage.open();
     expect(await deploy(session, options())).toBe(1);
@@ -157,8 +157,8 @@ describe('a deployment that fails somewhere', () => {
   });
 });
 
-describe('the silent', () => {
-  it('are waited for 15 s, then told with exit code 3; what the others run is the desired state', async () => {
+describe('silent instances', () => {
+  it('are waited for 15 s, then the exit code is 3; the desired state is what the others run', async () => {
     const clock = new HandClock();
     await stage.agent('i-1');
     await stage.agent('i-dead', () => []);
@@ -172,7 +172,7 @@ describe('the silent', () => {
     expect(await desired()).toMatchObject({ version: '1.1.0' });
   });
 
-  it('within allowMissing are no failure', async () => {
+  it('within allowMissing do not fail the deployment', async () => {
     const clock = new HandClock();
     await stage.agent('i-1');
     await stage.agent('i-dead', () => []);
@@ -180,7 +180,7 @@ describe('the silent', () => {
     expect(await clock.during(deploy(session, options({ allowMissing: 1 })))).toBe(0);
   });
 
-  it('an instance that accepts and never ends is waited for until the timeout; the desired state stays', async () => {
+  it('that accepted and never end are waited for until the timeout; the desired state stays', async () => {
     const clock = new HandClock();
     await stage.agent('i-1', () => ['accepted', 'checking']);
     const session = await stage.open(clock);
@@ -189,7 +189,7 @@ describe('the silent', () => {
     expect(await desired()).toBeUndefined();
   });
 
-  it('nobody at all: exit code 3, and the desired state is set for the instances to come', async () => {
+  it('without any known instance: exit code 3, and the desired state is set for the first instance', async () => {
     const clock = new HandClock();
     const session = await stage.open(clock);
     expect(await clock.during(deploy(session, options()))).toBe(3);
@@ -201,7 +201,7 @@ describe('the silent', () => {
 });
 
 describe('a publisher that does not wait', () => {
-  it('with --no-wait writes the desired state first, asks for no answer, and names the watch', async () => {
+  it('with --no-wait writes the desired state first, needs no reply, and names the watch command', async () => {
     const agent = await stage.agent('i-1');
     const session = await stage.open();
     expect(await deploy(session, options({ wait: false }))).toBe(0);
@@ -227,7 +227,7 @@ describe('a publisher that does not wait', () => {
     expect(replyQueues()).toEqual([]);
   });
 
-  it('is settled by the next deploy, so that what it brought is what a rollback returns to', async () => {
+  it('is settled by the next deploy, so that a rollback returns to its version', async () => {
     await stage.publish('payments', '1.2.0');
     const agent = await stage.agent('i-1');
     const other = await stage.agent('i-2', (order) =>
@@ -244,7 +244,7 @@ describe('a publisher that does not wait', () => {
 });
 
 describe('refused before anything is locked or announced', () => {
-  it('a version that does not exist, naming the newest there are', async () => {
+  it('a version that does not exist, naming the newest versions', async () => {
     const refused = deploy(await stage.open(), options({ version: '9.9.9' }));
     await expect(refused).rejects.toMatchObject({
       code: 'VERSION_NOT_FOUND',
@@ -253,12 +253,12 @@ describe('refused before anything is locked or announced', () => {
     expect(stage.cloud.objects(stage.bucket, 'state/')).toEqual([]);
   });
 
-  it('a service nothing was ever pushed for', async () => {
+  it('a service without pushed versions', async () => {
     const refused = deploy(await stage.open(), options({ service: 'paymnets' }));
     await expect(refused).rejects.toMatchObject({ code: 'SERVICE_NOT_FOUND' });
   });
 
-  it('a manifest that a stranger signed', async () => {
+  it('a manifest signed with an unknown key', async () => {
     const other = await openStage();
     try {
       await other.publish('payments', '6.6.6');
@@ -291,7 +291,7 @@ it('an announcement that AWS refuses leaves a record that says so, a free lock a
   expect(replyQueues()).toEqual([]);
 });
 
-it('a deploy by a publisher that lost its lock meanwhile does not move the desired state', async () => {
+it('a deploy whose publisher lost its lock does not move the desired state', async () => {
   const clock = new HandClock();
   const agent = await stage.agent('i-1', () => ['accepted']);
   const session = await stage.open(clock);

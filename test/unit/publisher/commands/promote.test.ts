@@ -73,7 +73,7 @@ const refusal = async (work: Promise<unknown>) =>
   );
 
 describe('promote', { timeout: PATIENCE }, () => {
-  it('brings the package to the next environment, signs it there, and deploys it there', async () => {
+  it('copies the package to the next environment, signs it there, and deploys it there', async () => {
     const bytes = randomBytes(9_000_000);
     await runsInDev('1.0.0', bytes);
     const agent = await stg.agent('i-stg');
@@ -101,7 +101,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect(await session.record.versions.newest('payments', 1)).toEqual(['1.0.0']);
   });
 
-  it('again copies nothing, writes no manifest, and deploys', async () => {
+  it('repeated copies nothing, writes no manifest, and deploys', async () => {
     await runsInDev('1.0.0', randomBytes(1000));
     await stg.agent('i-stg');
     expect(await promote(await stg.open(), promotion)).toBe(0);
@@ -116,7 +116,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect(await session.record.deployments.list('payments', 5)).toHaveLength(2);
   });
 
-  it('takes what dev’s desired state says, or an older version that succeeded there', async () => {
+  it('takes the version of the desired state in dev, or an older one that succeeded there', async () => {
     await runsInDev('1.0.0', randomBytes(1000));
     const files = [await file('payments.jar', randomBytes(1000))];
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
@@ -129,7 +129,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     );
   });
 
-  it('of other bytes than those that are there under that version is refused, and changes nothing', async () => {
+  it('of a version that exists with other bytes is refused, and changes nothing', async () => {
     await runsInDev('1.0.0', randomBytes(1000));
     const files = [await file('payments.jar', randomBytes(1000))];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
@@ -139,7 +139,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect(await (await stg.open()).record.deployments.list('payments', 5)).toEqual([]);
   });
 
-  it('does not believe the source’s bucket: bytes that are not those that were signed become no version', async () => {
+  it('does not trust the source’s bucket: bytes that differ from the signed ones do not become a version', async () => {
     const bytes = randomBytes(9_000_000);
     await runsInDev('1.0.0', bytes);
     const others = [randomBytes(9_000_000), bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.from('x')])];
@@ -160,7 +160,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     await expect(promote(await stg.open(), promotion)).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
   });
 
-  it('interrupted leaves no version, and the same again goes on', async () => {
+  it('interrupted leaves no version, and the same command continues', async () => {
     await runsInDev('1.0.0', randomBytes(20_000_000));
     await stg.agent('i-stg');
     const interrupt = new AbortController();
@@ -176,7 +176,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect(await promote(await stg.open(), promotion)).toBe(0);
   });
 
-  it('goes on where a download broke off', async () => {
+  it('continues an interrupted download', async () => {
     const bytes = randomBytes(2_000_000);
     await runsInDev('1.0.0', bytes);
     await stg.agent('i-stg');
@@ -187,7 +187,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     expect(dev.cloud.object(stg.bucket, jarKey('1.0.0', bytes))?.body.equals(bytes)).toBe(true);
   });
 
-  it('waits for a person where the environment asks for one, whatever the command line says', async () => {
+  it('waits for a person where the environment requires one, whatever the command line says', async () => {
     await runsInDev('1.0.0', randomBytes(100));
     const agent = await stg.agent('i-stg');
     const session = await stg.open();
@@ -219,11 +219,11 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 });
 
-describe('what has not succeeded in --from is not promoted', { timeout: PATIENCE }, () => {
+describe('a version that has not succeeded in --from is not promoted', { timeout: PATIENCE }, () => {
   const refused = async (version?: string) =>
     await refusal(promote(await stg.open(), { ...promotion, version }));
 
-  it('neither what was never deployed there, nor what was not even pushed', async () => {
+  it('if it was never deployed there, or never pushed', async () => {
     expect(await refused()).toMatchObject({
       code: 'NOT_PROVEN',
       message: 'payments was never deployed in dev',
@@ -241,7 +241,7 @@ describe('what has not succeeded in --from is not promoted', { timeout: PATIENCE
     expect(inStg()).toEqual([]);
   });
 
-  it('nor what failed there, nor what only some instances got', async () => {
+  it('if it failed there, or was deployed to some instances only', async () => {
     await runsInDev('1.0.0', randomBytes(100), () => [
       'accepted',
       { state: 'rolled-back', code: 'CHECK_FAILED' },
@@ -257,7 +257,7 @@ describe('what has not succeeded in --from is not promoted', { timeout: PATIENCE
 });
 
 describe('an environment that requires another', { timeout: PATIENCE }, () => {
-  it('refuses a version that has not succeeded there, and says what to do; a rollback to what ran here is not refused', async () => {
+  it('refuses a version that has not succeeded there, and says what to do; a rollback to a version that ran here is allowed', async () => {
     const files = [await file('payments.jar', 'jar')];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     await stg.agent('i-stg');
@@ -277,7 +277,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     expect(await rollback(await requiring(), { ...wish, to: '1.0.0' })).toBe(0);
   });
 
-  it('takes what has, and not another package of that version', async () => {
+  it('accepts a version that has, but not another package of it', async () => {
     const bytes = randomBytes(100);
     await runsInDev('1.0.0', bytes);
     await stg.agent('i-stg');
@@ -299,7 +299,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
 });
 
 describe('push --deploy', { timeout: PATIENCE }, () => {
-  it('pushes and deploys; pushed unchanged it deploys again', async () => {
+  it('pushes and deploys; an unchanged push deploys again', async () => {
     await dev.agent('i-dev');
     const files = [await file('payments.jar', 'jar')];
     const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
@@ -320,7 +320,7 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
   });
 });
 
-describe('what is a proof', () => {
+describe('a proof is', () => {
   const digest = 'a'.repeat(64);
   const artifact = { name: 'app.jar', size: 3, sha256: digest, role: 'package' } as const;
   type Past = Parameters<typeof isProof>[0];

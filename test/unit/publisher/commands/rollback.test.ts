@@ -28,7 +28,7 @@ async function deployed(...versions: string[]): Promise<void> {
 }
 const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value;
 
-it('is a new deployment of the version before, to everyone, with a higher sequence', async () => {
+it('is a new deployment of the version before, to all instances, with a higher sequence', async () => {
   await deployed('1.0.0', '1.1.0');
   const session = await stage.open();
   expect(await rollback(session, options({ reason: 'slow' }))).toBe(0);
@@ -53,7 +53,7 @@ it('writes the desired state before it announces', async () => {
   expect(written).toBeLessThan(published);
 });
 
-it('a second one goes further back, not forward again', async () => {
+it('a second one returns one version further, not forward again', async () => {
   await deployed('1.0.0', '1.1.0', '1.2.0');
   await rollback(await stage.open(), options());
   expect(await desired()).toMatchObject({ version: '1.1.0' });
@@ -65,7 +65,7 @@ it('a second one goes further back, not forward again', async () => {
   });
 });
 
-it('goes where it is told, if that exists', async () => {
+it('returns to the version of --to, if it exists', async () => {
   await deployed('1.0.0', '1.1.0', '1.2.0');
   expect(await rollback(await stage.open(), options({ to: '1.0.0' }))).toBe(0);
   expect(await desired()).toMatchObject({ version: '1.0.0' });
@@ -82,7 +82,7 @@ it('of a service that was never deployed is refused and frees the lock', async (
   expect(stage.json(keys.lock('dev', 'payments'))?.owner).toBeNull();
 });
 
-it('that fails exits with 1, and is not rolled back in its turn', async () => {
+it('that fails exits with 1, and is not itself rolled back', async () => {
   await deployed('1.0.0', '1.1.0');
   await stage.agent('i-2', () => ['accepted', { state: 'broken', code: 'START_FAILED' }]);
   expect(await rollback(await stage.open(), options())).toBe(1);
@@ -97,7 +97,7 @@ it('with --no-wait only announces', async () => {
   await expect.poll(() => agent.heard.at(-1)).toMatchObject({ action: 'rollback' });
 });
 
-it('goes out without the agents’ half of a pause, so that whoever misses it comes to it all the same', async () => {
+it('writes the desired state without the pause, so that an instance that misses the announcement converges', async () => {
   await deployed('1.0.0', '1.1.0');
   const session = await stage.open();
   await pause(session, { service: 'payments', reason: 'audit' });

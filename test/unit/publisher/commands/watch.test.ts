@@ -66,7 +66,7 @@ async function detached(): Promise<string> {
   return (await newest()).deployment;
 }
 
-describe('a deployment that nobody settled', () => {
+describe('a deployment that was not settled', () => {
   it('is followed to its end and settled: the desired state moves', async () => {
     const id = await detached();
     const clock = new HandClock();
@@ -95,7 +95,7 @@ describe('a deployment that nobody settled', () => {
     }
   });
 
-  it('is told as timed out while an instance has not ended, and may end well later', async () => {
+  it('is timed out while an instance has not ended, and can succeed later', async () => {
     const id = await detached();
     const clock = new HandClock();
     expect(await clock.during(watch(await stage.open(clock), watching(id, 20_000)))).toBe(3);
@@ -107,7 +107,7 @@ describe('a deployment that nobody settled', () => {
     expect(await desired()).toMatchObject({ version: '1.1.0' });
   });
 
-  it('whose publisher was killed is settled once its lock has been silent for 60 s', async () => {
+  it('whose publisher was killed is settled after 60 s without a heartbeat of its lock', async () => {
     const id = await detached();
     const key = keys.lock('dev', 'payments');
     const owner = {
@@ -122,7 +122,7 @@ describe('a deployment that nobody settled', () => {
     expect(await desired()).toMatchObject({ version: '1.1.0' });
   });
 
-  it('is left to its publisher while that lives', async () => {
+  it('is left to its publisher while that runs', async () => {
     const running = deploy(await stage.open(), options());
     await expect.poll(async () => (await newest()).version).toBe('1.1.0');
     const clock = new HandClock();
@@ -136,7 +136,7 @@ describe('a deployment that nobody settled', () => {
     expect(stage.json(keys.lock('dev', 'payments'))).toMatchObject({ sequence: 2, owner: null });
   });
 
-  it('does not move the desired state when a newer deployment has begun since', async () => {
+  it('does not move the desired state when a newer deployment has started', async () => {
     const id = await detached();
     await stage.publish('payments', '1.2.0');
     expect(await deploy(await stage.open(), options({ version: '1.2.0' }))).toBe(0);
@@ -148,7 +148,7 @@ describe('a deployment that nobody settled', () => {
     expect(await desired()).toMatchObject({ version: '1.2.0' });
   });
 
-  it('of --no-wait that failed everywhere takes the desired state back', async () => {
+  it('of --no-wait that failed on all instances gets its desired state rolled back', async () => {
     for (const agent of agents.slice(1)) await agent.leave();
     stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', 'i-2'), '{}');
     expect(await deploy(await stage.open(), options({ wait: false }))).toBe(0);
@@ -164,7 +164,7 @@ describe('a deployment that nobody settled', () => {
   });
 });
 
-it('a deployment that is over is shown, and its exit code told again', async () => {
+it('a deployment that has ended is shown, with its exit code', async () => {
   finish.resolve('rolled-back');
   expect(await deploy(await stage.open(), options())).toBe(1);
   const records = await (await stage.open()).record.deployments.list('payments', 10);
@@ -174,7 +174,7 @@ it('a deployment that is over is shown, and its exit code told again', async () 
   expect(session.events.map((event) => event.type)).toEqual(['started', 'report', 'report', 'settled']);
 });
 
-it('a rollback that its publisher did not live to begin is begun by the watch', async () => {
+it('a rollback that its publisher died before is started by the watch', async () => {
   finish.resolve('rolled-back');
   expect(await deploy(await stage.open(), options({ onFailure: 'stop' }))).toBe(1);
   const session = await stage.open();
@@ -220,7 +220,7 @@ describe.each([
   }, 60_000);
 });
 
-it('a rollback whose publisher lives is waited for, and not announced again', async () => {
+it('a rollback whose publisher runs is waited for, and not announced again', async () => {
   const running = deploy(await stage.open(), options());
   await reached();
   const failed = (await newest()).deployment;
@@ -236,7 +236,7 @@ it('a rollback whose publisher lives is waited for, and not announced again', as
   expect(session.events.filter((event) => event.type === 'settled')).toHaveLength(1);
 }, 60_000);
 
-it('Ctrl-C ends the watching and nothing else', async () => {
+it('Ctrl-C ends only the watch', async () => {
   const id = await detached();
   const detach = new AbortController();
   const session = await stage.open();
@@ -248,7 +248,7 @@ it('Ctrl-C ends the watching and nothing else', async () => {
   expect(await newest()).toMatchObject({ status: 'announced' });
 });
 
-it('a deployment that does not exist is named', async () => {
+it('a deployment that does not exist is an error with its id', async () => {
   const id = newUlid(Date.now());
   await expect(watch(await stage.open(), watching(id))).rejects.toMatchObject({
     code: 'DEPLOYMENT_NOT_FOUND',

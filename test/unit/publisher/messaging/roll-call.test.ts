@@ -17,7 +17,7 @@ const message = (body: unknown, SenderId?: string): Message => ({
 });
 
 describe('a reply', () => {
-  it('of the role session that is the instance it names is taken', () => {
+  it('from the role session of the instance that it names is accepted', () => {
     expect(readReply(message(report('i-1'), 'AROAX:i-1'))).toMatchObject({ reply: { instance: 'i-1' } });
   });
 
@@ -41,7 +41,7 @@ describe('a reply', () => {
     },
   );
 
-  it('carries no control characters into this program', () => {
+  it('has its control characters removed', () => {
     const evil = '\u001b[2J\u0007go\u202ene';
     const body = { ...report('i-1'), note: evil, error: { code: 'X', message: evil, detail: evil } };
     expect(readReply(message(body, 'AROAX:i-1'))).toMatchObject({
@@ -62,7 +62,7 @@ describe('in the cloud', () => {
   });
   afterEach(async () => await stage.close());
 
-  it('the reply queue hands over what comes, warns once of each impostor, and is gone afterwards', async () => {
+  it('the reply queue passes replies on, warns once of each false sender, and is deleted afterwards', async () => {
     const session = await stage.open();
     const queue = await openReplyQueue(session);
     expect(isReplyQueueName('dev', queue.name)).toBe(true);
@@ -83,7 +83,7 @@ describe('in the cloud', () => {
     expect(stage.cloud.queues()).not.toContain(queue.name);
   });
 
-  it('a roll call ends when all who are known have answered, and also brings who was not known', async () => {
+  it('a roll call ends when all known instances have answered, and includes unknown ones', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
     await stage.agent('i-2');
     const session = await stage.open(new HandClock());
@@ -95,7 +95,7 @@ describe('in the cloud', () => {
     expect(stage.cloud.queues().filter((name) => name.includes('reply'))).toEqual([]);
   });
 
-  it('a roll call waits no longer than told for who does not answer', async () => {
+  it('a roll call waits for waitMs at most', async () => {
     const agent = await stage.agent('i-1');
     const clock = new HandClock();
     const asking = rollCall(await stage.open(clock), { known: ['i-1', 'i-dead'], waitMs: 2000 });
@@ -112,7 +112,7 @@ describe('in the cloud', () => {
     expect(stage.cloud.queues()).toEqual([]);
   });
 
-  it('a queue that fails is noted once, and listened to again', async () => {
+  it('a queue that fails is noted once, and read again', async () => {
     const session = await stage.open();
     const queue = await openReplyQueue(session);
     stage.cloud.fail('unavailable', (asked) => asked.operation === 'ReceiveMessage', 16);

@@ -7,8 +7,8 @@ const desired = (version: string, previous?: string) => ({ version, previous }) 
 const record = (change: Partial<DeploymentRecord>) =>
   ({ action: 'deploy', status: 'succeeded', previous: null, ...change }) as DeploymentRecord;
 
-describe('a rollback that is not told where to', () => {
-  it('goes to the version desired before', () => {
+describe('a rollback without --to', () => {
+  it('returns to the version desired before', () => {
     expect(rollbackTarget(desired('1.2', '1.1'), [record({ version: '1.2' })])).toBe('1.1');
   });
 
@@ -23,12 +23,12 @@ describe('a rollback that is not told where to', () => {
     expect(strayVersion(desired('1.2', '1.1'), last)).toBe('1.3');
   });
 
-  it('passes over a newest deployment that left nothing behind', () => {
+  it('ignores a newest deployment that is on no instance', () => {
     const last = record({ version: '1.3', status: 'failed', counts: { 'rolled-back': 2 } });
     expect(rollbackTarget(desired('1.2', '1.1'), [last])).toBe('1.1');
   });
 
-  it('never returns to what was rolled back from', () => {
+  it('never returns to a version that was rolled back from', () => {
     const history = [
       record({ version: '1.1', action: 'rollback', previous: '1.2' }),
       record({ version: '1.2', previous: '1.1' }),
@@ -39,7 +39,7 @@ describe('a rollback that is not told where to', () => {
     expect(versionBefore('1.1', history)).toBe('1.0');
   });
 
-  it('finds nothing where nothing else ever succeeded', () => {
+  it('finds no version where no other has succeeded', () => {
     expect(rollbackTarget(undefined, [])).toBeUndefined();
     const only = [record({ version: '1.0' }), record({ version: '0.9', status: 'failed' })];
     expect(rollbackTarget(desired('1.0'), only)).toBeUndefined();

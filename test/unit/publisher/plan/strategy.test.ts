@@ -8,11 +8,11 @@ const strategy: Extract<Strategy, { name: 'rolling' }> = {
 };
 const fleet = (size: number) => Array.from({ length: size }, (_, i) => ({ instance: `i-${i}` }));
 
-it('time opens a gate behind a canary, for those who come after it', () => {
+it('a timer opens the gate after a canary, if more instances follow', () => {
   expect(rollingFor(fleet(2), strategy)).toMatchObject({ gate: 'time', autoConfirmMs: 600_000 });
 });
 
-it('one instance waits for no time, and neither do those without a canary', () => {
+it('there is no timer for one instance, or without a canary', () => {
   for (const rolling of [
     rollingFor(fleet(1), strategy),
     rollingFor(fleet(4), { ...strategy, canary: undefined }),
@@ -23,6 +23,6 @@ it('one instance waits for no time, and neither do those without a canary', () =
   }
 });
 
-it('a person is asked about one instance, too', () => {
+it('a person confirms one instance, too', () => {
   expect(rollingFor(fleet(1), { ...strategy, gate: 'person', autoConfirmMs: undefined }).gate).toBe('person');
 });

@@ -24,7 +24,7 @@ describe('the waves', () => {
     );
   });
 
-  test('begin with the canary, if there is one, and none is larger than was asked for', () => {
+  test('begin with the canary, if there is one, and none is larger than its size', () => {
     fc.assert(
       fc.property(fleet, sizes, (members, wanted) => {
         const waves = planWaves(members, wanted);
@@ -40,7 +40,7 @@ describe('the waves', () => {
     );
   });
 
-  test('have of each zone its share, give or take one instance', () => {
+  test('take the same share of each zone, give or take one instance', () => {
     fc.assert(
       fc.property(fleet, sizes, (members, wanted) => {
         const zoneOf = new Map(members.map(({ instance, zone }) => [instance, zone]));
@@ -55,7 +55,7 @@ describe('the waves', () => {
     );
   });
 
-  test('are the same for the same fleet in another order', () => {
+  test('are the same for the same instances in another order', () => {
     fc.assert(
       fc.property(fleet, sizes, (members, wanted) => {
         expect(planWaves(members.toReversed(), wanted)).toEqual(planWaves(members, wanted));
@@ -87,7 +87,7 @@ describe('a size', () => {
     ['2.5', undefined],
   ])('%j is %j', (text, meant) => expect(parseSize(text)).toEqual(meant));
 
-  test('a share is never more than it says, and at least one instance', () => {
+  test('a percentage is rounded down, and at least one instance', () => {
     expect([1, 3, 4, 7, 100].map((all) => sizeOf({ percent: 25 }, all))).toEqual([1, 1, 1, 1, 25]);
   });
 });

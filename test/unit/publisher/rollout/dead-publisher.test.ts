@@ -11,9 +11,9 @@ import type { FakeAgent, Script } from '../../../support/publisher/fake-agent.ts
 import { HandClock, never, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 /**
- * A publisher that dies at its n-th request to AWS, for every n. What it leaves must be readable and true, and
- * the next publisher must come to a good end. Dying after request n was carried out, without its answer, is
- * dying before request n + 1.
+ * A publisher that dies at its n-th request to AWS, for every n. The record that it leaves must be readable and true, and
+ * the next publisher must succeed. Dying after request n was carried out, without its answer, is dying before request
+ * n + 1.
  */
 
 let stage: Stage;
@@ -105,7 +105,7 @@ const newest = async (service: string) =>
 const desired = async (service: string) => (await (await stage.open()).record.desired.read(service))?.value;
 
 describe('killed at any request', () => {
-  it('of a deploy: a watch settles what has reached the agents, and the next deploy succeeds', async () => {
+  it('of a deploy: a watch settles what reached the agents, and the next deploy succeeds', async () => {
     const agent = await stage.agent('i-1');
     agents.push(agent);
     let settled = 0;
@@ -129,7 +129,7 @@ describe('killed at any request', () => {
     expect(settled).toBeGreaterThan(3);
   }, 120_000);
 
-  it('of a deploy that fails: a watch, a resume, or a rollback brings everyone back', async () => {
+  it('of a deploy that fails: a watch, a resume, or a rollback brings all instances back', async () => {
     const runs = new Map<string, string>();
     /** Deaths after the verdict, before the end of the rollback. */
     let undone = 0;

@@ -5,7 +5,7 @@ import type { Rolling } from '../../../../publisher/record/deployment-schema.ts'
 import { nextStep, type RollingRecord } from '../../../../publisher/rollout/next-step.ts';
 import { isEnding, type Report, type State } from '../../../../shared/report.ts';
 
-/** A publisher that may die at any moment, and a fleet in which anything may happen, in a world of pure steps. */
+/** A publisher that can die at any step, and instances that can fail in any way, simulated with pure steps. */
 
 const BEHAVIOURS = [
   'good',
@@ -178,14 +178,14 @@ function reportOf(instance: string, state: State): Report {
 
 const check = (property: (given: World) => void) => fc.assert(fc.property(world, property), { numRuns: 600 });
 
-describe('a deployment in waves, with whatever failures and deaths of its publisher', () => {
-  test('ends, and says how', () => {
+describe('a rolling deployment, whatever fails and whenever its publisher dies', () => {
+  test('ends with an outcome', () => {
     check((given) => {
       expect(['succeeded', 'failed', 'timed-out', 'cancelled']).toContain(play(given).settlement.outcome);
     });
   });
 
-  test('tells each instance to switch in one wave at most, and only when all that are left stand prepared', () => {
+  test('announces the switch to each instance in one wave at most, and only when all that take part are prepared', () => {
     check((given) => {
       const { told, record } = play(given);
       const waveOf = new Map<string, number>();
@@ -199,7 +199,7 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
     });
   });
 
-  test('has one wave under way at a time, in order, the canary first', () => {
+  test('runs one wave at a time, in order, the canary first', () => {
     check((given) => {
       const { told, states } = play(given);
       const waves = told.filter(({ phase }) => phase === 'wave').map(({ wave }) => wave);
@@ -211,7 +211,7 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
     });
   });
 
-  test('passes only within its limits, and then everybody else runs the version', () => {
+  test('succeeds only within its limits, and then all other instances run the version', () => {
     check((given) => {
       const { settlement, truth, record } = play(given);
       const states = record.expected.map((instance) => truth.get(instance));
@@ -224,7 +224,7 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
     });
   });
 
-  test('moves the desired state only when it passes, and goes back only if somebody may have been told to switch', () => {
+  test('moves the desired state only when it succeeds, and rolls back only if an instance may have switched', () => {
     check((given) => {
       const { settlement, record } = play(given);
       expect(settlement.moveDesired).toBe(settlement.outcome === 'succeeded');
@@ -242,7 +242,7 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
     });
   });
 
-  test('waits for time only behind a canary, and before somebody else', () => {
+  test('waits for a timer only after a canary, and before another wave', () => {
     check((given) => {
       const { states } = play(given);
       if (given.gate !== 'time') return;
@@ -254,7 +254,7 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
     });
   });
 
-  test('goes through its gate only once, and never past a canary that does not run well any more', () => {
+  test('passes its gate only once, and never with a canary that no longer runs well', () => {
     check((given) => {
       const { settlement, told, record, truth } = play(given);
       if (given.gate === 'none' || given.waves[0]?.kind !== 'canary' || given.waves.length < 2) return;
@@ -268,7 +268,7 @@ describe('a deployment in waves, with whatever failures and deaths of its publis
   });
 });
 
-test('a canary that could not prepare, within what may fail, is replaced by another instance', () => {
+test('a canary that cannot prepare, within maxFailures, is replaced by another instance', () => {
   const given: World = {
     behaviours: ['cannot prepare', 'good', 'good', 'good'],
     waves: [

@@ -41,7 +41,7 @@ const goOn = async () => {
   expect(await deploying).toBe(0);
 };
 
-it('a watch shows the waves, the gate with the command that opens it, the pause, and what comes after', async () => {
+it('a watch shows the waves, the gate with the command that opens it, the pause, and what follows', async () => {
   const session = await stage.open();
   const watching = watch(session, { deployment: id, timeoutMs: 60_000, detach: never() });
   await until(() => session.events.some((event) => event.type === 'waiting'));
@@ -65,7 +65,7 @@ it('a watch shows the waves, the gate with the command that opens it, the pause,
   expect(notes(session.events).join()).toContain('confirmed by ');
 }, 60_000);
 
-it('a watch whose time is up says that it waits for a person, and how that goes', async () => {
+it('a watch that times out says that the deployment waits for a person, with the command to confirm', async () => {
   const clock = new HandClock();
   const session = await stage.open(clock);
   const watched = watch(session, { deployment: id, timeoutMs: 20_000, detach: never() });
@@ -79,7 +79,7 @@ it('a watch whose time is up says that it waits for a person, and how that goes'
   await goOn();
 }, 60_000);
 
-it('a watch tells nobody of the gate: its driver has', async () => {
+it('a watch sends no notice of the gate: the publisher that drives the deployment does', async () => {
   const session = await stage.open();
   const notices = openNotices(session);
   const watching = watch(session, { deployment: id, timeoutMs: 60_000, detach: never() });

@@ -9,7 +9,7 @@ import type { Fault } from '../../../support/cloud/faults.ts';
 import type { RequestRecord } from '../../../support/cloud/requests.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
-/** What a publisher that drives waves does while it has to wait: for people, for the silent, for AWS. */
+/** What a publisher of a rolling deployment does while it waits: for a person, for silent instances, for AWS. */
 
 const ROLLING: Strategy = {
   ...{ name: 'rolling', canary: { count: 1 }, batch: { count: 2 } },
@@ -51,7 +51,7 @@ const passes = (ms: number) => clock.during(clock.sleep(ms, never()));
 const has = (events: readonly PublisherEvent[], type: PublisherEvent['type'], words = '') =>
   events.some((event) => event.type === type && JSON.stringify(event).includes(words));
 
-it('whoever was passed over as missing is not told again while it waits at the gate', async () => {
+it('an instance that counts as missing gets no repeated announcement at the gate', async () => {
   silent('i-4');
   const session = await stage.open(clock);
   const deploying = deploy(session, options({ canary: undefined, gate: 'person' }, { allowMissing: 1 }));
@@ -64,7 +64,7 @@ it('whoever was passed over as missing is not told again while it waits at the g
   expect((await newest())?.rolling?.missing).toEqual(['i-4']);
 });
 
-it('whoever has not switched yet is told again, but not while it is paused, and is not late by a pause', async () => {
+it('the announcement is repeated to an instance that has not switched, but not during a pause, which does not make it late', async () => {
   const deaf = await stage.agent('i-4', () => [], '1.0.0');
   const orders = () => deaf.heard.filter(({ kind }) => kind === 'deploy');
   const session = await stage.open(clock);
@@ -100,7 +100,7 @@ it.each<[string, Fault, Which, number]>([
   ['the answer to the verdict', 'answer-lost', isVerdict, 6],
   ['what it announces', 'unavailable', ({ operation }) => operation === 'Publish', 6],
 ])(
-  'once a wave has begun it tries on while AWS withholds %s, and ends well',
+  'once a wave has started it retries while AWS withholds %s, and succeeds',
   async (_title, fault, which, times) => {
     const session = await stage.open();
     const emit = (event: PublisherEvent) => {
@@ -118,7 +118,7 @@ it.each<[string, Fault, Which, number]>([
   60_000,
 );
 
-it('gives up after the time a wave may take, and says who may go on', async () => {
+it('it stops retrying after the time-out of a wave, and names the command to continue', async () => {
   const session = await stage.open(clock);
   const emit = (event: PublisherEvent) => {
     session.emit(event);

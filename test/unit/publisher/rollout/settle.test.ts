@@ -34,25 +34,25 @@ const policy = (change: Partial<SettleRecord['policy']>) => ({
   policy: { allowMissing: 0, maxFailures: 0, onFailure: 'rollback' as const, timeoutMs: 600_000, ...change },
 });
 
-describe('open', () => {
-  it('while an instance is on its way', () => {
+describe('has no outcome yet', () => {
+  it('while an instance is unfinished', () => {
     expect(settle(record(), said({ a: 'succeeded', b: 'checking' }), 599_999)).toBeUndefined();
   });
-  it('for 15 s while one is silent, though the others have ended', () => {
+  it('for 15 s while one instance is silent, although the others have ended', () => {
     const one = record({ expected: ['a', 'b'] });
     expect(settle(one, said({ a: 'succeeded' }), SILENCE_MS - 1)).toBeUndefined();
     expect(settle(one, said({ a: 'succeeded' }), SILENCE_MS)).toMatchObject({ exitCode: 3, silent: ['b'] });
   });
-  it('for 2 s where nobody was known, so that others may answer as well', () => {
+  it('for 2 s where no instance was known, so that others can answer', () => {
     expect(settle(record(), said({ a: 'succeeded' }), 1999)).toBeUndefined();
     expect(settle(record(), said({ a: 'succeeded' }), 2000)).toMatchObject({ exitCode: 0 });
   });
-  it('not for an instant when all that are known have ended', () => {
+  it('not any longer once all known instances have ended', () => {
     expect(settle(record({ expected: ['a'] }), said({ a: 'succeeded' }), 0)).toMatchObject({ exitCode: 0 });
   });
 });
 
-describe('the verdict', () => {
+describe('the outcome', () => {
   it.each<[string, Partial<SettleRecord>, Record<string, State>, object]>([
     [
       'all succeeded',
@@ -168,7 +168,7 @@ describe('the verdict', () => {
     expect(settleFinally(record(change), said(states))).toMatchObject(verdict);
   });
 
-  it('says in one line what happened, with the first reason', () => {
+  it('says in one line what happened, with the first error', () => {
     const reports = said({ a: 'succeeded', b: 'rolled-back', c: 'rejected' });
     const failed = reports.get('b') as Report;
     failed.error = { code: 'CHECK_FAILED', message: 'GET /health answered 500' };
@@ -179,7 +179,7 @@ describe('the verdict', () => {
   });
 });
 
-describe('of any record', () => {
+describe('for any record', () => {
   const state = fc.constantFrom<State>(...PROGRESS_STATES, ...ENDINGS);
   const anyRecord = fc.record({
     expected: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd', 'e')),
@@ -199,7 +199,7 @@ describe('of any record', () => {
       { numRuns: 2000 },
     );
 
-  it('there is an outcome at the timeout, the same for everyone who asks', () => {
+  it('there is an outcome at the timeout, the same for every publisher', () => {
     each((given, states) => {
       const verdict = settle(given, said(states), given.policy.timeoutMs);
       expect(verdict).toEqual(settleFinally(given, said(states)));
@@ -207,14 +207,14 @@ describe('of any record', () => {
     });
   });
 
-  it('what is decided early is not decided otherwise later, as long as nobody says more', () => {
+  it('an outcome stays the same until another report comes', () => {
     each((given, states) => {
       const early = settle(given, said(states), SILENCE_MS);
       if (early) expect(early).toEqual(settleFinally(given, said(states)));
     });
   });
 
-  it('exit code 0 means: somebody succeeded, nobody failed, and no more are missing than allowed', () => {
+  it('exit code 0 means: an instance succeeded, none failed, and no more are missing than allowed', () => {
     each((given, states) => {
       const { exitCode, counts, silent, unfinished } = settleFinally(given, said(states));
       const failures = Object.values(states).filter((one) => isEnding(one) && one !== 'succeeded').length;
@@ -234,7 +234,7 @@ describe('of any record', () => {
     });
   });
 
-  it('a rollback is never asked for without a version to return to, nor of a rollback, nor against onFailure', () => {
+  it('there is no rollback without a previous version, after a rollback, or with onFailure stop', () => {
     each((given, states) => {
       if (!settleFinally(given, said(states)).rollBack) return;
       expect(given.action).toBe('deploy');

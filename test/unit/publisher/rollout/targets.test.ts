@@ -55,7 +55,7 @@ it.each([
   },
 );
 
-it('some instances that ran different versions are left as their agents left them, which is said', async () => {
+it('selected instances that ran different versions are not rolled back, and a warning says so', async () => {
   const agents = [await mine('i-7', '1.1.0'), await mine('i-8', '1.0.0', true)];
   const session = await stage.open();
   expect(await deploy(session, options({ where }))).toBe(1);
@@ -71,7 +71,7 @@ it('some instances that ran different versions are left as their agents left the
   for (const agent of agents) expect(versionsTold(agent)).toEqual(['2.0.0']);
 });
 
-it('what all run is one version, or none', () => {
+it('the common version is one version, or none', () => {
   const run = (...versions: (string | null)[]) => commonVersion(versions.map((version) => ({ version })));
   expect([run('1', '1'), run('1', '2'), run(null, '1'), run(null), run()]).toEqual([
     '1',

@@ -65,7 +65,7 @@ const until = async <T>(look: () => Promise<T | undefined> | T | undefined): Pro
     .then(async () => (await look()) as T);
 
 describe('a rolling deployment', () => {
-  it('prepares everywhere, switches the canary, then batches, and moves the desired state', async () => {
+  it('prepares all instances, switches the canary, then batches, and moves the desired state', async () => {
     const agents = await fleet();
     const session = await stage.open();
     expect(await deploy(session, options())).toBe(0);
@@ -77,7 +77,7 @@ describe('a rolling deployment', () => {
     expect(record?.rolling?.waves.every((wave) => wave.passedAt)).toBe(true);
   });
 
-  it('whose canary fails goes no further, and everybody is on the old version', async () => {
+  it('whose canary fails stops, and all instances are on the old version', async () => {
     const canary = 'i-1';
     const agents = await fleet({ [canary]: FAILS.slice() });
     const session = await stage.open();
@@ -88,7 +88,7 @@ describe('a rolling deployment', () => {
     expect(switched).toHaveLength(1);
   });
 
-  it('that fails in a later wave takes the canary back, too', async () => {
+  it('that fails in a later wave rolls the canary back, too', async () => {
     const agents = await fleet({ 'i-5': FAILS.slice() });
     const session = await stage.open();
     expect(await deploy(session, options())).toBe(1);
@@ -100,7 +100,7 @@ describe('a rolling deployment', () => {
     expect(await desired()).toBe('1.0.0');
   });
 
-  it('that one instance cannot prepare switches nobody, and lets the others go', async () => {
+  it('that one instance cannot prepare switches none, and cancels the prepare of the others', async () => {
     const agents = await fleet();
     agents.push(await stage.agent('i-6', () => SWITCHES, '1.0.0', { unprepared: true }));
     const session = await stage.open();
@@ -110,7 +110,7 @@ describe('a rolling deployment', () => {
     expect((await newest())?.outcome).toContain('nothing was switched');
   });
 
-  it('passes over those that cannot prepare, within what may fail', async () => {
+  it('continues without instances that cannot prepare, within maxFailures', async () => {
     const agents = await fleet();
     agents.push(await stage.agent('i-6', () => SWITCHES, '1.0.0', { unprepared: true }));
     expect(await deploy(await stage.open(), options({ maxFailures: { percent: 20 } }))).toBe(1);
@@ -122,7 +122,7 @@ describe('a rolling deployment', () => {
 describe('a gate after the canary', () => {
   const person: Strategy = { ...ROLLING, gate: 'person' };
 
-  it('stays shut until somebody confirms, from anywhere', async () => {
+  it('stays closed until a person confirms, from any machine', async () => {
     await fleet();
     const session = await stage.open();
     const deploying = deploy(session, options({ strategy: person }));
@@ -138,14 +138,14 @@ describe('a gate after the canary', () => {
     expect((await newest())?.rolling?.confirmed?.by).toBe(answer.by);
   });
 
-  it('opens by itself after a while, if the canary still runs well', async () => {
+  it('opens by itself after autoConfirmMs, if the canary still runs well', async () => {
     await fleet();
     const strategy: Strategy = { ...ROLLING, gate: 'time', autoConfirmMs: 200 };
     expect(await deploy(await stage.open(), options({ strategy }))).toBe(0);
     expect((await newest())?.rolling?.confirmed?.by).toBe('time');
   });
 
-  it('does not open on a canary that is gone by then, and takes back what it can', async () => {
+  it('does not open when the canary is gone, and rolls back what it can', async () => {
     const agents = await fleet();
     const session = await stage.open();
     const strategy: Strategy = { ...ROLLING, gate: 'time', autoConfirmMs: 3000 };
@@ -162,7 +162,7 @@ describe('a gate after the canary', () => {
     expect(failed?.outcome).toContain('no longer runs well');
   }, 60_000);
 
-  it('is answered at the terminal: no takes the canary back', async () => {
+  it('is answered at the terminal: no rolls the canary back', async () => {
     await fleet();
     const ask = async () => false;
     expect(await deploy(await stage.open(), options({ strategy: person, ask }))).toBe(1);
@@ -172,7 +172,7 @@ describe('a gate after the canary', () => {
   });
 });
 
-describe('a publisher that goes away', () => {
+describe('a publisher that is detached', () => {
   it('at the gate is resumed by another, which does not switch the canary again', async () => {
     const agents = await fleet();
     const detach = new AbortController();
@@ -196,7 +196,7 @@ describe('a publisher that goes away', () => {
     expect(await desired()).toBe('1.1.0');
   });
 
-  it('is not resumed once a newer deployment has begun', async () => {
+  it('is not resumed once a newer deployment has started', async () => {
     await fleet();
     const detach = new AbortController();
     const session = await stage.open();
@@ -215,7 +215,7 @@ describe('a publisher that goes away', () => {
 });
 
 describe('only some instances', () => {
-  it('by name switch, and the desired state stays', async () => {
+  it('selected by name switch, and the desired state stays', async () => {
     const agents = await fleet();
     expect(await deploy(await stage.open(), options({ strategy: { name: 'all' }, only: ['i-3'] }))).toBe(0);
     expect(told(agents)).toEqual([[], [], ['deploy'], [], []]);
@@ -223,7 +223,7 @@ describe('only some instances', () => {
     expect((await newest())?.targets).toEqual(['i-3']);
   });
 
-  it('by tag, a pull request on its own instances, in waves', async () => {
+  it('selected by tag switch in waves: a pull request on its own instances', async () => {
     const agents = await fleet();
     agents.push(await stage.agent('i-7', () => SWITCHES, '1.0.0', { tags: { stack: 'pr-1' } }));
     expect(await deploy(await stage.open(), options({ where: { stack: 'pr-1' } }))).toBe(0);
@@ -233,7 +233,7 @@ describe('only some instances', () => {
     );
   });
 
-  it('that nobody knows are refused before anything is written', async () => {
+  it('that are unknown are refused before anything is written', async () => {
     await fleet();
     await expect(deploy(await stage.open(), options({ only: ['i-99'] }))).rejects.toMatchObject({
       code: 'INSTANCE_NOT_FOUND',
@@ -244,7 +244,7 @@ describe('only some instances', () => {
   });
 });
 
-it('a plan shows the waves with what runs where, and writes nothing', async () => {
+it('a plan shows the waves with the version of each instance, and writes nothing', async () => {
   await fleet();
   const written = () =>
     stage.cloud.objects(stage.bucket, 'state/').filter((key) => !key.includes('/instances/'));
