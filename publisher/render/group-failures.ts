@@ -24,12 +24,19 @@ export function groupFailures(reports: Iterable<Report>): FailureGroup[] {
   );
 }
 
+/** The keys by error: a live table asks for the key of each failed instance ten times a second. */
+const keys = new WeakMap<FailedReport['error'], string>();
+
 /** Equal for reports of the same failure. */
 export function failureKey({ instance, error }: Pick<FailedReport, 'instance' | 'error'>): string {
-  return `${error.code}: ${withoutDifferences(error.message, instance)}`;
+  const known = keys.get(error);
+  if (known !== undefined) return known;
+  const key = `${error.code}: ${withoutDifferences(error.message, instance)}`;
+  keys.set(error, key);
+  return key;
 }
 
-/** What differs from instance to instance though the cause is one; in this order, as a time holds what an address does. */
+/** What differs from instance to instance though the cause is the same. Times come first: an address pattern fits them. */
 const DIFFERENCES: readonly [RegExp, string][] = [
   [/\bi-[0-9a-f]{8,17}\b/g, '<instance>'],
   [/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?/g, '<time>'],
@@ -51,8 +58,10 @@ const DIFFERENCES: readonly [RegExp, string][] = [
 ];
 
 function withoutDifferences(message: string, instance: string): string {
+  // An instance id has no character with a meaning in a pattern.
+  const own = new RegExp(`(?<![\\w-])${instance}(?![\\w-])`, 'g');
   return DIFFERENCES.reduce(
     (text, [pattern, placeholder]) => text.replace(pattern, placeholder),
-    message.replaceAll(instance, '<instance>'),
+    message.replace(own, '<instance>'),
   );
 }

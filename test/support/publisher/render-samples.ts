@@ -1,7 +1,7 @@
 import type { PublisherEvent } from '../../../publisher/events.ts';
 import type { InstanceRecord, Report } from '../../../shared/report.ts';
 
-/** A deployment of payments 1.4.2 in dev, as the renderers hear of it. */
+/** The events of a deployment of payments 1.4.2 in dev. */
 
 export const ID = '01JDB2Q0V7M3N8T5R9XKZC4W6H';
 /** 08:14:00.000 where the tests run. */
@@ -34,7 +34,7 @@ export function started(
 }
 
 /** A report that came `after` ms after the start. */
-export function said(after: number, id: string, change: Partial<Report>): PublisherEvent {
+export function reported(after: number, id: string, change: Partial<Report>): PublisherEvent {
   const report: Report = {
     ...{ kind: 'report', v: 1, deployment: ID, env: 'dev', service: 'payments', instance: id },
     ...{ sequence: 8, n: 1, at: new Date(START + after).toISOString(), state: 'accepted', version: '1.4.2' },
@@ -68,17 +68,17 @@ export const FLEET = [
 
 export const HALFWAY: readonly PublisherEvent[] = [
   started(FLEET),
-  said(4200, 'i-0a1b2c3d', {
+  reported(4200, 'i-0a1b2c3d', {
     state: 'succeeded',
     timings: { prepare: 1100, switch: 12, start: 500, check: 2588 },
   }),
-  said(3000, 'i-0d3e4f5a', {
+  reported(3000, 'i-0d3e4f5a', {
     state: 'checking',
     step: 'check',
     note: 'http 503, 0 of 3',
     timings: { prepare: 1000, start: 100 },
   }),
-  said(4900, 'i-0990aabb', {
+  reported(4900, 'i-0990aabb', {
     state: 'rolled-back',
     timings: { prepare: 1000, check: 3000, rollback: 500 },
     error: {

@@ -8,8 +8,8 @@ import {
   HALFWAY,
   ID,
   instance,
+  reported,
   START,
-  said,
   settled,
   started,
 } from '../../../support/publisher/render-samples.ts';
@@ -29,7 +29,7 @@ function alike(count: number): PublisherEvent[] {
   const events = ids.map((id, i) => {
     const message = `http 503 (${i % 3} of 3) after ${60 + i} s`;
     const error = { code: 'CHECK_FAILED', message, detail: `ERROR no database for ${id}` };
-    return said(1000, id, { state: 'rolled-back', error });
+    return reported(1000, id, { state: 'rolled-back', error });
   });
   return [started(ids.map((id) => instance(id, 'a'))), ...events];
 }
@@ -84,7 +84,7 @@ describe('the table of a deployment', () => {
   });
 
   it('adds an instance that was not expected', () => {
-    const lines = tableLines(view([started([]), said(100, 'i-new', { zone: 'eu-west-1d' })]), surface());
+    const lines = tableLines(view([started([]), reported(100, 'i-new', { zone: 'eu-west-1d' })]), surface());
     expect(lines.slice(2)).toEqual([
       '  i-new  eu-west-1d  ● accepted  1.4.1 → 1.4.2   4.9 s',
       '',
@@ -94,8 +94,8 @@ describe('the table of a deployment', () => {
   });
 
   it('shows the versions of each case: unchanged, kept, rolling back, first deployment', () => {
-    const row = (change: Parameters<typeof said>[2]) =>
-      tableLines(view([started([]), said(5000, 'i-1', change)]), surface())[2];
+    const row = (change: Parameters<typeof reported>[2]) =>
+      tableLines(view([started([]), reported(5000, 'i-1', change)]), surface())[2];
     expect(row({ state: 'succeeded', changed: false, previous: '1.4.2' })).toBe(
       '  i-1  ✓ succeeded  1.4.2   already running',
     );
@@ -112,10 +112,11 @@ describe('the table of a deployment', () => {
   it('folds the finished instances of a fleet taller than the window, and keeps the failed in sight', () => {
     const fleet = Array.from({ length: 300 }, (_, i) => instance(`i-${String(i).padStart(3, '0')}`, 'a'));
     const events: PublisherEvent[] = [started(fleet)];
-    for (const { instance: id } of fleet.slice(0, 290)) events.push(said(1000, id, { state: 'succeeded' }));
-    events.push(said(900, 'i-295', { state: 'checking' }));
+    for (const { instance: id } of fleet.slice(0, 290))
+      events.push(reported(1000, id, { state: 'succeeded' }));
+    events.push(reported(900, 'i-295', { state: 'checking' }));
     const error = { code: 'START_FAILED', message: 'exit 1' };
-    for (const id of ['i-017', 'i-298']) events.push(said(2000, id, { state: 'broken', error }));
+    for (const id of ['i-017', 'i-298']) events.push(reported(2000, id, { state: 'broken', error }));
     const lines = tableLines(view(events), surface({ rows: 12 }));
     expect(lines).toHaveLength(11);
     expect(lines.slice(2)).toEqual([
@@ -142,7 +143,7 @@ describe('the table of a deployment', () => {
 
   it('shares a line between those that failed alike where they alone are taller than the window', () => {
     const other = { code: 'START_FAILED', message: 'exit 1' };
-    const events = [...alike(300), said(2000, 'i-150', { state: 'broken', error: other })];
+    const events = [...alike(300), reported(2000, 'i-150', { state: 'broken', error: other })];
     expect(tableLines(view(events), surface({ rows: 12, columns: 120 })).slice(2)).toEqual([
       '  i-000 and 298 more     ↺ rolled-back  1.4.2 → 1.4.1   CHECK_FAILED: http 503 (0 of 3) after 60 s',
       '  i-150               a  ✗ broken       1.4.1 → 1.4.2   START_FAILED: exit 1',
@@ -178,7 +179,7 @@ describe('below the table of a settled deployment', () => {
     const detail = Array.from({ length: 30 }, (_, i) => `line ${i}`).join('\n');
     const error = { code: 'CHECK_FAILED', message: 'no', detail };
     const lines = outcomeLines(
-      view([started([]), said(1, 'i-1', { state: 'failed', error }), settled()]),
+      view([started([]), reported(1, 'i-1', { state: 'failed', error }), settled()]),
       surface(),
     );
     expect(lines.slice(2, 4)).toEqual([
@@ -206,8 +207,8 @@ describe('the texts of other machines', () => {
     const error = { code: 'CHECK_FAILED', message: evil, detail: evil };
     const events = [
       started([], { issuedBy: evil, reason: evil }),
-      said(1, 'i-1', { zone: evil, state: 'failed', error }),
-      said(2, 'i-2', { state: 'checking', note: evil }),
+      reported(1, 'i-1', { zone: evil, state: 'failed', error }),
+      reported(2, 'i-2', { state: 'checking', note: evil }),
       settled({ text: evil }),
     ];
     const lines = [...tableLines(view(events), surface()), ...outcomeLines(view(events), surface())];

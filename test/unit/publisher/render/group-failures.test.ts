@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { groupFailures } from '../../../../publisher/render/group-failures.ts';
 import type { Report } from '../../../../shared/report.ts';
-import { said } from '../../../support/publisher/render-samples.ts';
+import { reported } from '../../../support/publisher/render-samples.ts';
 
 function failed(instance: string, message: string, change: Partial<Report> = {}): Report {
   const error = { code: 'CHECK_FAILED', message };
-  const event = said(0, instance, { state: 'rolled-back', error, ...change });
+  const event = reported(0, instance, { state: 'rolled-back', error, ...change });
   if (event.type !== 'report') throw new Error('not a report');
   return event.report;
 }
@@ -43,6 +43,16 @@ describe('two failures are the same', () => {
     expect(instancesOf([failed('i-1', one), failed('i-2', other)])).toEqual([['i-1'], ['i-2']]);
   });
 
+  it('also where an instance has a name that is part of other words', () => {
+    const message = 'a host has no disk';
+    expect(instancesOf([failed('a', message), failed('has', message), failed('h', message)])).toEqual([
+      ['a'],
+      ['h'],
+      ['has'],
+    ]);
+    expect(instancesOf([failed('i', 'no disk'), failed('d', 'no disk')])).toEqual([['d', 'i']]);
+  });
+
   it('but not if the code differs', () => {
     const other = failed('i-2', 'exit 1', { error: { code: 'START_FAILED', message: 'exit 1' } });
     expect(instancesOf([failed('i-1', 'exit 1'), other])).toEqual([['i-1'], ['i-2']]);
@@ -62,6 +72,6 @@ it('the worst comes first, then the largest group; within a group the worst, the
 });
 
 it('a report without an error is in no group', () => {
-  const event = said(0, 'i-1', { state: 'succeeded' });
+  const event = reported(0, 'i-1', { state: 'succeeded' });
   expect(groupFailures(event.type === 'report' ? [event.report] : [])).toEqual([]);
 });

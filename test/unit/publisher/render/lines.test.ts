@@ -6,8 +6,8 @@ import {
   FLEET,
   HALFWAY,
   ID,
+  reported,
   START,
-  said,
   settled,
   started,
 } from '../../../support/publisher/render-samples.ts';
@@ -24,8 +24,8 @@ function lines(events: readonly PublisherEvent[]): string[] {
 
 describe('lines', () => {
   it('are one per event, time first; the log of a failure comes before the outcome', () => {
-    const checking = said(2113, 'i-0a1b2c3d', { state: 'checking', note: 'http 200 3/3' });
-    const events = [started(FLEET), said(1703, 'i-0a1b2c3d', { state: 'starting' }), checking];
+    const checking = reported(2113, 'i-0a1b2c3d', { state: 'checking', note: 'http 200 3/3' });
+    const events = [started(FLEET), reported(1703, 'i-0a1b2c3d', { state: 'starting' }), checking];
     expect(lines([...events, ...HALFWAY.slice(3), settled()])).toEqual([
       `08:14:00.000 payments started deploy 1.4.1 → 1.4.2 in dev ${ID} sequence 8, by jenkins payments#4711, 3 expected`,
       '08:14:01.703 payments i-0a1b2c3d starting 1.4.2 +1.70s',
@@ -42,9 +42,9 @@ describe('lines', () => {
     const timings = { prepare: 1100, switch: 12, check: 2588 };
     expect(
       lines([
-        said(0, 'i-1', { state: 'succeeded', timings }),
-        said(0, 'i-2', { state: 'succeeded', changed: false, previous: '1.4.2' }),
-        said(0, 'i-3', { state: 'rolled-back', previous: null }),
+        reported(0, 'i-1', { state: 'succeeded', timings }),
+        reported(0, 'i-2', { state: 'succeeded', changed: false, previous: '1.4.2' }),
+        reported(0, 'i-3', { state: 'rolled-back', previous: null }),
       ]),
     ).toEqual([
       '08:14:00.000 payments i-1 succeeded 1.4.2 after 1.4.1 prepare=1.10s switch=0.01s check=2.59s',
@@ -57,8 +57,8 @@ describe('lines', () => {
     const back = { step: 'rollback', note: 'http 200, 1 of 3' } as const;
     expect(
       lines([
-        said(0, 'i-1', { state: 'checking', ...back }),
-        said(0, 'i-2', { state: 'switching', step: 'rollback', previous: null }),
+        reported(0, 'i-1', { state: 'checking', ...back }),
+        reported(0, 'i-2', { state: 'switching', step: 'rollback', previous: null }),
       ]),
     ).toEqual([
       '08:14:00.000 payments i-1 checking 1.4.2 rolling back to 1.4.1 http 200, 1 of 3',
@@ -86,7 +86,7 @@ describe('lines', () => {
     const ids = Array.from({ length: 40 }, (_, i) => `i-${String(i).padStart(2, '0')}`);
     const failures = ids.map((id) => {
       const error = { code: 'START_FAILED', message: `${id}: exit 1`, detail: `panic on ${id}\nat main` };
-      return said(1000, id, { state: 'rolled-back', error });
+      return reported(1000, id, { state: 'rolled-back', error });
     });
     const printed = lines([started([]), ...failures, settled({ counts: { 'rolled-back': 40 } })]);
     expect(printed.slice(1, 41)).toEqual(

@@ -5,8 +5,8 @@ import {
   FLEET,
   HALFWAY,
   ID,
+  reported,
   START,
-  said,
   settled,
   started,
 } from '../../../support/publisher/render-samples.ts';
@@ -83,7 +83,7 @@ describe('the live table', () => {
 
   it('draws twice for a thousand reports in a tenth of a second', () => {
     table.event(started([]));
-    for (let i = 0; i < 1000; i += 1) table.event(said(i, `i-${i}`, {}));
+    for (let i = 0; i < 1000; i += 1) table.event(reported(i, `i-${i}`, {}));
     vi.advanceTimersByTime(100);
     expect(screen.writes).toBe(2);
   });
