@@ -145,7 +145,7 @@ async function wireWorker(
   const { aws, clock, store, manifests, desired, host, identity, reporter, connectivity, log } = parts;
   const commands = await openCommandRegistry(join(config.state, 'commands', name), parts.stopping);
   const pkg = createPackage(service.package, { service: name, store, manifests, commands });
-  const manager = createManager(service, clock, commands);
+  const manager = createManager(service, { env: config.env, service: name }, clock, commands);
   const selfUpdate = wireSelfUpdate(config, service, connectivity, clock);
   return await openWorker({
     service: { name, checks, watch, hooks, reportLog },

@@ -119,7 +119,7 @@ function servicesOf(config: AgentConfig, aws: Aws) {
       checks,
       dir: pkg.dir,
       package: createPackage(pkg, { service: name, store, manifests }),
-      manager: createManager(service, clock),
+      manager: createManager(service, { env: config.env, service: name }, clock),
       statusSource: manager.type === 'systemd' ? `unit ${manager.unit}` : 'status command',
       state: () => readJournal(journalOf(config, name)),
       inspectDirectory: () => inspectServiceDirectory(pkg.dir, user),

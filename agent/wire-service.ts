@@ -4,6 +4,7 @@ import type { Clock } from '../shared/clock.ts';
 import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
 import { createManifestStore } from './aws/s3-stores.ts';
 import type { AgentConfig, AgentServiceConfig, PackageConfig } from './config.ts';
+import { commandEnvironment } from './deploy/command-environment.ts';
 import type { ArtifactStore, ManifestStore, PackageType, ServiceManager } from './deploy/ports.ts';
 import { serviceState } from './deploy/state.ts';
 import { createDebPackage } from './host/deb/deb.ts';
@@ -41,7 +42,8 @@ export function createPackage(config: PackageConfig, sources: PackageSources): P
 
 /** Without `commands` where nothing is deployed. */
 export function createManager(
-  { manager }: AgentServiceConfig,
+  { manager }: Pick<AgentServiceConfig, 'manager'>,
+  about: { env: string; service: string },
   clock: Clock,
   commands?: CommandRegistry,
 ): ServiceManager {
@@ -49,7 +51,10 @@ export function createManager(
     case 'systemd':
       return createSystemdManager({ ...manager, clock });
     case 'command':
-      return createCommandManager({ ...manager, clock, ...(commands && { commands }) });
+      return createCommandManager({
+        ...{ ...manager, clock, ...(commands && { commands }) },
+        environment: { ...commandEnvironment(about), ...manager.environment },
+      });
   }
 }
 

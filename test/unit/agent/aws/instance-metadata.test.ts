@@ -108,7 +108,7 @@ describe('readInstanceMetadata', () => {
     server.close();
     expect(await rejection(readInstanceMetadata(NEVER, { endpoint }))).toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringMatching(/no instance metadata from http:.* \(.*ECONNREFUSED/),
+      message: expect.stringMatching(/cannot read the instance metadata from http:.* \(.*ECONNREFUSED/),
       hint: expect.stringContaining('`instance:` in agent.yaml'),
     });
   });

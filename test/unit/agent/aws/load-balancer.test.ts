@@ -66,6 +66,7 @@ describe('the groups an instance is in', () => {
 describe('leaving', () => {
   test('ends when the draining has ended', async () => {
     const { elb, balancer, notes, note } = await world({ targetGroups: [{ arn: WEB, port: 8080 }] });
+    elb.delayMs = 500;
     elb.register(WEB, ME, 8080);
     await balancer.leave([`${WEB}:8080`], note, NEVER);
     expect(elb.stateOf(WEB, ME, 8080)).toBe('unused');
@@ -102,6 +103,7 @@ describe('leaving', () => {
 describe('joining', () => {
   test('registers, and is healthy once the load balancer says so', async () => {
     const { elb, balancer, notes, note } = await world();
+    elb.checkMs = 500;
     await balancer.join([WEB], NEVER);
     await balancer.healthy([WEB], note, NEVER);
     expect(elb.stateOf(WEB, ME)).toBe('healthy');
