@@ -97,7 +97,7 @@ export function isReplyQueueName(env: string, name: string): boolean {
   return name.startsWith(prefix) && ulid.safeParse(name.slice(prefix.length)).success;
 }
 
-/** Keys in the environment's bucket (DESIGN: "In AWS, per environment"). */
+/** The keys in the environment's bucket. */
 export const keys = {
   artifact: (service: string, version: string, sha256: string, name: string) =>
     `artifacts/${service}/${version}/${sha256}/${name}`,

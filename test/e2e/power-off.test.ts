@@ -99,7 +99,7 @@ async function stormyDeploy(service: Service, version: string): Promise<Finished
   return await program.finished;
 }
 
-/** FAILURES.md, "Invariants". `runs` is what has to run. */
+/** What must hold after any fault; `runs` is the version that must run. */
 async function expectInvariants(host: Host, service: Service, runs: string): Promise<void> {
   await expect
     .poll(() => statusOf(host, service), { timeout: 60_000 })

@@ -19,8 +19,8 @@ export function endingsOf({ cloud }: Fleet, { id }: Host, service: string): Repo
 const ENDED = expect.stringMatching(/^(succeeded|rolled-back|failed|superseded|cancelled|rejected)$/);
 
 /**
- * FAILURES.md, "Invariants", of a service that is a jar or an archive: `current` is this version and complete, the
- * service runs it, last-good is there, and each deployment has exactly one ending here.
+ * What must hold after any fault for a jar or an archive: `current` is this version and complete, the service runs it,
+ * last-good exists, and each deployment has exactly one ending on this instance.
  */
 export async function expectSettled(
   host: Host,

@@ -6,7 +6,7 @@ import { loadAgentConfig, parseAgentConfig } from '../../../agent/config.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { RESERVED_NAMES } from '../../../shared/names.ts';
 
-/** DESIGN, section 8, without its service of type deb, which is below. */
+/** A complete config, without a service of type deb, which is below. */
 const EXAMPLE = `env: dev
 region: eu-west-1
 topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev

@@ -9,9 +9,9 @@ import type { RecordWatch } from '../publisher/record-watch.ts';
 import type { Service } from './services.ts';
 
 /**
- * What FAILURES.md promises after any fault: `current` points at a complete release, the service runs what current
- * says, one ending per deployment, nothing left in the staging. `runs` is the version that must be it; null for a
- * service that is down, `'nothing'` for one that is down and has no `current`.
+ * What must hold after any fault: `current` points at a complete release, the service runs it, one ending per
+ * deployment, staging is empty. `runs` is the version that must run; null for a service that is down, `'nothing'` for
+ * one that is down and has no `current`.
  */
 export async function expectSettled(
   service: Service,

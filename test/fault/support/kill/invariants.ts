@@ -12,7 +12,7 @@ import { type Event, type PackageKind, SERVICE } from './plan.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Root, Stage } from './stage.ts';
 
-/** FAILURES.md, "Invariants, after any fault and the next start": everything that does not hold, in words. */
+/** What must hold after any fault and the next start. Returns a sentence for each part that does not. */
 export async function problemsIn(
   stage: Stage,
   root: Root,
