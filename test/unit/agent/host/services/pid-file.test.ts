@@ -103,7 +103,7 @@ describe('a pid file', () => {
 });
 
 // Only root has processes of another user; CI is root.
-describe.runIf(isRoot)("a pid file of the service's user", () => {
+describe.runIf(isRoot)("a pid file of the service's user (left out without root)", () => {
   test("names that user's process, and nobody else's", async () => {
     const own = await pidFile(await daemon(SLEEP, SERVICE_USER), { uid: SERVICE_USER });
     expect(await readPidFile(own.path)).toMatchObject({ refusal: undefined, writer: SERVICE_USER });
