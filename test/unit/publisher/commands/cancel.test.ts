@@ -49,8 +49,8 @@ const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
 const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value.version;
 const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
 const until = (look: () => unknown) => expect.poll(look, { timeout: 20_000 }).toBeTruthy();
-/** How many were told to switch to 1.1.0. */
-const told = () =>
+/** How many agents got the announcement to switch to 1.1.0. */
+const announcedTo = () =>
   agents.filter((agent) =>
     agent.heard.some(
       (said) => said.kind === 'deploy' && said.version === '1.1.0' && said.targets?.includes(agent.instance),
@@ -86,7 +86,7 @@ describe('a gate', { timeout: 60_000 }, () => {
       rolledBackBy: undoing?.deployment,
     });
     expect(undoing).toMatchObject({ action: 'rollback', version: '1.0.0', status: 'succeeded' });
-    expect(told()).toBe(1);
+    expect(announcedTo()).toBe(1);
     expect(await desired()).toBe('1.0.0');
     await expect(cancel(await stage.open(), { deployment: id })).rejects.toMatchObject({
       code: 'NOT_UNDER_WAY',
@@ -132,7 +132,7 @@ describe('a gate', { timeout: 60_000 }, () => {
 describe('a running wave', () => {
   it('can be cancelled: instances that have switched or are switching roll back', async () => {
     const deploying = deploy(await stage.open(), options());
-    await until(() => told() === 3);
+    await until(() => announcedTo() === 3);
     const id = (await newest())?.deployment ?? '';
     await cancel(await stage.open(), { deployment: id });
     await until(async () => (await newest())?.action === 'rollback');

@@ -303,12 +303,12 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
     await dev.agent('i-dev');
     const files = [await file('payments.jar', 'jar')];
     const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
-    const told: boolean[] = [];
+    const pushed: boolean[] = [];
     const go = async () =>
-      await pushAndDeploy(await dev.open(), options, ({ changed }) => void told.push(changed));
+      await pushAndDeploy(await dev.open(), options, ({ changed }) => void pushed.push(changed));
     expect(await go()).toBe(0);
     expect(await go()).toBe(0);
-    expect(told).toEqual([true, false]);
+    expect(pushed).toEqual([true, false]);
     expect(await (await dev.open()).record.deployments.list('payments', 5)).toHaveLength(2);
   });
 
@@ -326,18 +326,18 @@ describe('a proof is', () => {
   type Past = Parameters<typeof isProof>[0];
   const good: Past = { version: '1.0.0', action: 'deploy', status: 'succeeded', artifacts: [artifact] };
   it.each<[string, Partial<Past>, boolean]>([
-    ['a deployment to all that passed', {}, true],
+    ['a deployment to all that succeeded', {}, true],
     ['a rollback to it', { action: 'rollback' }, true],
     ['a restart', { action: 'restart' }, false],
     ['of another version', { version: '1.0.1' }, false],
     ['that failed', { status: 'failed' }, false],
     ['that timed out', { status: 'timed-out' }, false],
-    ['that nobody has settled', { status: 'announced' }, false],
-    ['that was called off', { status: 'cancelled' }, false],
+    ['that is not settled', { status: 'announced' }, false],
+    ['that was cancelled', { status: 'cancelled' }, false],
     ['to some instances', { targets: ['i-1'] }, false],
     ['of other bytes', { artifacts: [{ ...artifact, sha256: 'b'.repeat(64) }] }, false],
     ['of a config file with these bytes', { artifacts: [{ ...artifact, role: 'config' }] }, false],
-    ['ordered on an instance', { artifacts: [] }, false],
+    ['started on an instance', { artifacts: [] }, false],
   ])('%s', (_what, change, proves) => {
     expect(isProof({ ...good, ...change }, '1.0.0', digest)).toBe(proves);
   });

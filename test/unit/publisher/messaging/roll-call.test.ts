@@ -24,10 +24,10 @@ describe('a reply', () => {
   it.each([
     ['another instance', 'AROAX:i-2'],
     ['a user', 'AIDAX'],
-    ['a user who is called like the instance', 'i-1'],
+    ['a user with the name of the instance', 'i-1'],
     ['an account', '123456789012'],
-    ['nobody', undefined],
-    ['a session whose name only ends so', 'AROAX:not-i-1'],
+    ['an unknown sender', undefined],
+    ['a session whose name only ends with the instance id', 'AROAX:not-i-1'],
   ])('from %s is dropped', (_title, sender) => {
     expect(readReply(message(report('i-1'), sender))).toMatchObject({
       refused: expect.stringContaining('in the name of i-1'),
@@ -66,15 +66,15 @@ describe('in the cloud', () => {
     const session = await stage.open();
     const queue = await openReplyQueue(session);
     expect(isReplyQueueName('dev', queue.name)).toBe(true);
-    const heard: Reply[] = [];
+    const received: Reply[] = [];
     const stop = new AbortController();
-    const listening = queue.listen((reply) => heard.push(reply), stop.signal);
+    const listening = queue.listen((reply) => received.push(reply), stop.signal);
     stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-1')), instanceKey('i-evil'));
     stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-2')), instanceKey('i-evil'));
     for (let i = 0; i < 50; i += 1) {
       stage.cloud.sendRaw(queue.name, JSON.stringify(report(`i-${i}`)), instanceKey(`i-${i}`));
     }
-    await expect.poll(() => heard).toHaveLength(50);
+    await expect.poll(() => received).toHaveLength(50);
     await expect.poll(() => stage.cloud.messages(queue.name)).toEqual([]);
     stop.abort();
     await listening;
@@ -116,11 +116,11 @@ describe('in the cloud', () => {
     const session = await stage.open();
     const queue = await openReplyQueue(session);
     stage.cloud.fail('unavailable', (asked) => asked.operation === 'ReceiveMessage', 16);
-    const heard: Reply[] = [];
+    const received: Reply[] = [];
     const stop = new AbortController();
-    const listening = queue.listen((reply) => heard.push(reply), stop.signal);
+    const listening = queue.listen((reply) => received.push(reply), stop.signal);
     stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-1')), instanceKey('i-1'));
-    await expect.poll(() => heard, { timeout: 20_000 }).toHaveLength(1);
+    await expect.poll(() => received, { timeout: 20_000 }).toHaveLength(1);
     stop.abort();
     await listening;
     expect(notes(session.events)).toHaveLength(1);

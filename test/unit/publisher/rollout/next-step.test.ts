@@ -77,7 +77,7 @@ const world: fc.Arbitrary<World> = fc
 
 const asRecorded = (waves: readonly Wave[]): Rolling['waves'] => waves.map((wave) => ({ ...wave }));
 
-interface Told {
+interface Announced {
   phase: string;
   wave: number;
   targets: readonly string[];
@@ -105,7 +105,7 @@ function play(given: World) {
       ...{ autoConfirmMs: 5000, pauseBetweenMs: 2000 },
     },
   };
-  const told: Told[] = [];
+  const announcements: Announced[] = [];
   const states: Rolling[] = [];
   let now = 1_000_000;
   let announcedAt: number | undefined;
@@ -118,7 +118,7 @@ function play(given: World) {
       life = 0;
       announcedAt = undefined;
       unwell = undefined;
-      // Of what was said only what stands in the record is left.
+      // A new publisher knows only the reports in the record.
       const inRecord = (state: State) => state === 'accepted' || isEnding(state);
       reports = new Map(
         [...truth].map(([one, state]) => [one, reportOf(one, inRecord(state) ? state : 'accepted')]),
@@ -134,7 +134,7 @@ function play(given: World) {
     });
     switch (step.do) {
       case 'end':
-        return { settlement: step.settlement, told, states, truth, record };
+        return { settlement: step.settlement, announcements, states, truth, record };
       case 'record':
         announcedAt = undefined;
         record.rolling = step.rolling;
@@ -146,7 +146,7 @@ function play(given: World) {
       case 'announce': {
         announcedAt = now;
         const wave = step.phase.name === 'wave' ? step.phase.wave : -1;
-        told.push({ phase: step.phase.name, wave, targets: step.targets });
+        announcements.push({ phase: step.phase.name, wave, targets: step.targets });
         for (const instance of step.targets) {
           const state = truth.get(instance);
           const begun = script.get(instance);
@@ -187,9 +187,9 @@ describe('a rolling deployment, whatever fails and whenever its publisher dies',
 
   test('announces the switch to each instance in one wave at most, and only when all that take part are prepared', () => {
     check((given) => {
-      const { told, record } = play(given);
+      const { announcements, record } = play(given);
       const waveOf = new Map<string, number>();
-      for (const { wave, targets } of told.filter(({ phase }) => phase === 'wave')) {
+      for (const { wave, targets } of announcements.filter(({ phase }) => phase === 'wave')) {
         expect(record.rolling.preparedAt).toBeDefined();
         for (const instance of targets) {
           expect(waveOf.get(instance) ?? wave).toBe(wave);
@@ -201,8 +201,8 @@ describe('a rolling deployment, whatever fails and whenever its publisher dies',
 
   test('runs one wave at a time, in order, the canary first', () => {
     check((given) => {
-      const { told, states } = play(given);
-      const waves = told.filter(({ phase }) => phase === 'wave').map(({ wave }) => wave);
+      const { announcements, states } = play(given);
+      const waves = announcements.filter(({ phase }) => phase === 'wave').map(({ wave }) => wave);
       expect(waves).toEqual(waves.toSorted((a, b) => a - b));
       for (const { waves } of states) {
         expect(waves.filter((wave) => wave.announcedAt && !wave.passedAt).length).toBeLessThanOrEqual(1);
@@ -256,9 +256,9 @@ describe('a rolling deployment, whatever fails and whenever its publisher dies',
 
   test('passes its gate only once, and never with a canary that no longer runs well', () => {
     check((given) => {
-      const { settlement, told, record, truth } = play(given);
+      const { settlement, announcements, record, truth } = play(given);
       if (given.gate === 'none' || given.waves[0]?.kind !== 'canary' || given.waves.length < 2) return;
-      const beyond = told.some(({ phase, wave }) => phase === 'wave' && wave > 0);
+      const beyond = announcements.some(({ phase, wave }) => phase === 'wave' && wave > 0);
       if (!beyond) return;
       expect(record.rolling.confirmed?.by).toBe(given.gate === 'person' ? 'ann' : 'time');
       const canary = record.rolling.waves[0]?.instances ?? [];
@@ -278,12 +278,12 @@ test('a canary that cannot prepare, within maxFailures, is replaced by another i
     policy: { maxFailures: 1, allowMissing: 0, onFailure: 'rollback', timeoutMs: 60_000 },
     ...{ gate: 'person', deaths: [], cancelAfter: undefined, unwell: false },
   };
-  const { record, told } = play(given);
+  const { record, announcements } = play(given);
   expect(record.rolling.waves).toMatchObject([
     { kind: 'canary', instances: ['i-1'] },
     { kind: 'batch', instances: ['i-2', 'i-3'] },
   ]);
-  expect(told.filter(({ phase }) => phase === 'wave').map(({ targets }) => targets)).toEqual([
+  expect(announcements.filter(({ phase }) => phase === 'wave').map(({ targets }) => targets)).toEqual([
     ['i-1'],
     ['i-2', 'i-3'],
   ]);

@@ -84,8 +84,8 @@ type Which = (request: RequestRecord) => boolean;
 const isRead: Which = ({ service, operation }) => service === 's3' && /^(Get|List)/.test(operation);
 const isRecord: Which = ({ operation, key }) =>
   operation === 'PutObject' && (key ?? '').endsWith('/deployment.json');
-/** The write of the verdict: all waves have passed before it. */
-const isVerdict: Which = (request) => {
+/** The write of the outcome: all waves have passed before it. */
+const isOutcome: Which = (request) => {
   const stored = isRecord(request) ? stage.json(request.key ?? '') : undefined;
   const { waves } = (stored?.rolling ?? { waves: [{}] }) as { waves: { passedAt?: string }[] };
   return waves.every(({ passedAt }) => passedAt !== undefined);
@@ -96,8 +96,8 @@ it.each<[string, Fault, Which, number]>([
   ['what it reads', 'unavailable', isRead, 12],
   ['what it writes', 'unavailable', isRecord, 6],
   ['the answer to what it writes', 'answer-lost', isRecord, 6],
-  ['the verdict', 'unavailable', isVerdict, 6],
-  ['the answer to the verdict', 'answer-lost', isVerdict, 6],
+  ['the outcome', 'unavailable', isOutcome, 6],
+  ['the answer to the outcome', 'answer-lost', isOutcome, 6],
   ['what it announces', 'unavailable', ({ operation }) => operation === 'Publish', 6],
 ])(
   'once a wave has started it retries while AWS withholds %s, and succeeds',

@@ -92,7 +92,7 @@ describe('the outcome', () => {
       { outcome: 'failed', exitCode: 1, moveDesired: false },
     ],
     [
-      'a failure, told to stop',
+      'a failure with onFailure stop',
       policy({ onFailure: 'stop' }),
       { a: 'succeeded', b: 'failed' },
       { outcome: 'failed', exitCode: 1, rollBack: false },
@@ -104,7 +104,7 @@ describe('the outcome', () => {
       { exitCode: 1, rollBack: false },
     ],
     [
-      'a failure of the version that is desired already',
+      'a failure of the version that is already the desired state',
       { previous: '1.1.0' },
       { a: 'succeeded', b: 'failed' },
       { exitCode: 1, rollBack: false },
@@ -158,12 +158,12 @@ describe('the outcome', () => {
       { outcome: 'failed', exitCode: 1, rollBack: true },
     ],
     [
-      'known ones, all silent',
+      'known instances, all silent',
       { expected: ['z'] },
       {},
       { outcome: 'timed-out', exitCode: 3, moveDesired: false },
     ],
-    ['nobody known, nobody there', {}, {}, { outcome: 'timed-out', exitCode: 3, moveDesired: true }],
+    ['no known instance and no report', {}, {}, { outcome: 'timed-out', exitCode: 3, moveDesired: true }],
   ])('%s', (_title, change, states, verdict) => {
     expect(settleFinally(record(change), said(states))).toMatchObject(verdict);
   });

@@ -34,7 +34,7 @@ const mine = (instance: string, running: string, fails = false): Promise<FakeAge
     { tags: where },
   );
 const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
-const versionsTold = (agent: FakeAgent) => [
+const versionsAnnounced = (agent: FakeAgent) => [
   ...new Set(agent.heard.flatMap((said) => ('version' in said && said.targets ? [said.version] : []))),
 ];
 
@@ -42,7 +42,7 @@ it.each([
   ['at once', options().strategy],
   ['in waves', IN_WAVES],
 ] as const)(
-  'some instances that fail %s go back to what they ran, not to what the fleet runs',
+  'selected instances that fail %s roll back to the version they ran, not to the one that the others run',
   async (_title, strategy) => {
     const agents = [await mine('i-7', '1.1.0'), await mine('i-8', '1.1.0', true)];
     expect((await plan(await stage.open(), options({ where, strategy }))).previous).toBe('1.1.0');
@@ -50,7 +50,7 @@ it.each([
     expect(await newest()).toMatchObject({
       ...{ action: 'rollback', version: '1.1.0', status: 'succeeded', targets: ['i-7', 'i-8'] },
     });
-    for (const agent of agents) expect(versionsTold(agent)).toEqual(['2.0.0', '1.1.0']);
+    for (const agent of agents) expect(versionsAnnounced(agent)).toEqual(['2.0.0', '1.1.0']);
     expect((await (await stage.open()).record.desired.read('payments'))?.value.version).toBe('1.0.0');
   },
 );
@@ -68,7 +68,7 @@ it('selected instances that ran different versions are not rolled back, and a wa
   expect(notes(session.events).join()).toMatch(
     /run different versions \(1\.1\.0, 1\.0\.0\): .*not rolled back/,
   );
-  for (const agent of agents) expect(versionsTold(agent)).toEqual(['2.0.0']);
+  for (const agent of agents) expect(versionsAnnounced(agent)).toEqual(['2.0.0']);
 });
 
 it('the common version is one version, or none', () => {

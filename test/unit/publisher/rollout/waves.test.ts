@@ -50,8 +50,8 @@ const waves = (events: readonly PublisherEvent[]) =>
   events.flatMap((event) => (event.type === 'wave' ? [event.instances.length] : []));
 const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value.version;
 const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
-/** What each agent was told to do with this version. */
-const told = (agents: readonly FakeAgent[], version = '1.1.0') =>
+/** The kinds of announcements of this version to each agent. */
+const announcedTo = (agents: readonly FakeAgent[], version = '1.1.0') =>
   agents.map((agent) =>
     agent.heard.flatMap((said) => {
       const meant = said.targets === undefined || said.targets.includes(agent.instance);
@@ -70,7 +70,7 @@ describe('a rolling deployment', () => {
     const session = await stage.open();
     expect(await deploy(session, options())).toBe(0);
     expect(waves(session.events)).toEqual([1, 2, 2]);
-    expect(told(agents)).toEqual(Array.from({ length: 5 }, () => ['prepare', 'deploy']));
+    expect(announcedTo(agents)).toEqual(Array.from({ length: 5 }, () => ['prepare', 'deploy']));
     expect(await desired()).toBe('1.1.0');
     const record = await newest();
     expect(record).toMatchObject({ status: 'succeeded', strategy: 'rolling', exitCode: 0 });
@@ -84,7 +84,7 @@ describe('a rolling deployment', () => {
     expect(await deploy(session, options())).toBe(1);
     expect(waves(session.events)).toEqual([1]);
     expect(await desired()).toBe('1.0.0');
-    const switched = told(agents).filter((kinds) => kinds.includes('deploy'));
+    const switched = announcedTo(agents).filter((kinds) => kinds.includes('deploy'));
     expect(switched).toHaveLength(1);
   });
 
@@ -105,7 +105,7 @@ describe('a rolling deployment', () => {
     agents.push(await stage.agent('i-6', () => SWITCHES, '1.0.0', { unprepared: true }));
     const session = await stage.open();
     expect(await deploy(session, options())).toBe(1);
-    expect(told(agents).flat()).not.toContain('deploy');
+    expect(announcedTo(agents).flat()).not.toContain('deploy');
     expect(agents[0]?.heard.at(-1)?.kind).toBe('cancel');
     expect((await newest())?.outcome).toContain('nothing was switched');
   });
@@ -114,7 +114,7 @@ describe('a rolling deployment', () => {
     const agents = await fleet();
     agents.push(await stage.agent('i-6', () => SWITCHES, '1.0.0', { unprepared: true }));
     expect(await deploy(await stage.open(), options({ maxFailures: { percent: 20 } }))).toBe(1);
-    expect(told(agents).filter((kinds) => kinds.includes('deploy'))).toHaveLength(5);
+    expect(announcedTo(agents).filter((kinds) => kinds.includes('deploy'))).toHaveLength(5);
     expect(await desired()).toBe('1.1.0');
   });
 });
@@ -190,7 +190,7 @@ describe('a publisher that is detached', () => {
     expect(await resume(other, { deployment: id, detach: never() })).toBe(0);
     expect((await newest())?.policy.timeoutMs).toBe(30_000);
     expect(waves(other.events)).toEqual([2, 2]);
-    expect(told(agents).map((kinds) => kinds.filter((kind) => kind === 'deploy'))).toEqual(
+    expect(announcedTo(agents).map((kinds) => kinds.filter((kind) => kind === 'deploy'))).toEqual(
       Array.from({ length: 5 }, () => ['deploy']),
     );
     expect(await desired()).toBe('1.1.0');
@@ -218,7 +218,7 @@ describe('only some instances', () => {
   it('selected by name switch, and the desired state stays', async () => {
     const agents = await fleet();
     expect(await deploy(await stage.open(), options({ strategy: { name: 'all' }, only: ['i-3'] }))).toBe(0);
-    expect(told(agents)).toEqual([[], [], ['deploy'], [], []]);
+    expect(announcedTo(agents)).toEqual([[], [], ['deploy'], [], []]);
     expect(await desired()).toBe('1.0.0');
     expect((await newest())?.targets).toEqual(['i-3']);
   });
