@@ -39,14 +39,14 @@ async function failsThenSucceeds(version: string, why: RegExp): Promise<void> {
 
 test('a body that hardly comes is given up after five stalls, with nothing changed', async () => {
   const rule = world.proxy.meet({ kind: 'drip', bytes: 100, everyMs: 200 }, isDownload);
-  await failsThenSucceeds('1.1.0', /broke off at \d+ of \d+ bytes: no data/);
+  await failsThenSucceeds('1.1.0', /stopped at \d+ of \d+ bytes: no data/);
   expect(rule.met).toBe(5);
   proved('download', 'a drip below 16 KiB in 15 s: given up after 5 stalls, then retried');
 });
 
 test('an S3 that stays busy is given up in the end, with nothing changed', async () => {
   world.proxy.meet(slowDown('s3', 1), isDownload);
-  await failsThenSucceeds('1.2.0', /broke off at 0 of \d+ bytes/);
+  await failsThenSucceeds('1.2.0', /stopped at 0 of \d+ bytes/);
   proved('download', '503 without end: given up, then retried');
 });
 

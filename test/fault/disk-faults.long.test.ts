@@ -45,7 +45,7 @@ test.each(PACKAGE_TYPES)('a disk that another writer fills during the download o
       disk.fill();
       yield right.subarray(MB);
     })();
-  await expect(prepare('2', artifact)).rejects.toMatchObject(noSpace(/ran full/));
+  await expect(prepare('2', artifact)).rejects.toMatchObject(noSpace(/is full/));
   disk.makeRoom();
   await expectUntouched(before);
   store.fault = () => undefined;
@@ -74,7 +74,7 @@ test('a disk that another writer fills while an archive is unpacked', async () =
   const watcher = watch(join(dir, '.staging'), { recursive: true }, (_event, name) => {
     if (name?.startsWith('release/lib/')) disk.fill();
   });
-  await expect(prepare('2', artifact)).rejects.toMatchObject(noSpace(/ran full/));
+  await expect(prepare('2', artifact)).rejects.toMatchObject(noSpace(/is full/));
   watcher.close();
   disk.makeRoom();
   await expectUntouched(before);

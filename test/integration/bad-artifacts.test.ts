@@ -47,21 +47,21 @@ test.each<[string, string, string, (bytes: Buffer) => Buffer, RegExp]>([
     '1.1.1',
     'ARTIFACT_DIGEST_MISMATCH',
     (bytes) => Buffer.from(bytes.map((byte, index) => (index === bytes.length - 1 ? byte ^ 1 : byte))),
-    /payments-1\.1\.1\.tar\.gz has sha256 [0-9a-f]{64}, signed is [0-9a-f]{64}/,
+    /payments-1\.1\.1\.tar\.gz has sha256 [0-9a-f]{64}, but the signed one is [0-9a-f]{64}/,
   ],
   [
     'was cut short',
     '1.1.2',
     'DOWNLOAD_FAILED',
     (bytes) => bytes.subarray(0, bytes.length / 2),
-    /payments-1\.1\.2\.tar\.gz broke off at \d+ of \d+ bytes: .* shorter than its signed size/,
+    /payments-1\.1\.2\.tar\.gz stopped at \d+ of \d+ bytes: .* shorter than its signed size/,
   ],
   [
     'is longer and begins otherwise',
     '1.1.3',
     'ARTIFACT_DIGEST_MISMATCH',
     (bytes) => Buffer.concat([Buffer.from('junk'), bytes]),
-    /payments-1\.1\.3\.tar\.gz has sha256 [0-9a-f]{64}, signed is [0-9a-f]{64}/,
+    /payments-1\.1\.3\.tar\.gz has sha256 [0-9a-f]{64}, but the signed one is [0-9a-f]{64}/,
   ],
 ])('an archive that %s fails before anything is stopped', async (_title, version, code, spoil, why) => {
   await push(fleet, version);

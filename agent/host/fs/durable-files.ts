@@ -18,12 +18,12 @@ import {
 import { basename, dirname, join } from 'node:path';
 
 /**
- * Files that survive a power cut: write, fsync, rename, fsync the directory. POSIX promises that rename(2)
- * is atomic, but only fsync(2) of the file before it, and of the directory after it, make it durable (their
- * Linux man pages). Errors are the system's own, with their `code`.
+ * Files that survive a power cut: write, fsync, rename, fsync the directory. rename(2) is atomic, but only fsync(2) of
+ * the file before it and of the directory after it make it durable (Linux man pages). Errors are those of the system,
+ * with their `code`.
  */
 
-/** How many fsyncs run side by side: the file system commits them together. */
+/** Parallel fsyncs: the file system commits them together. */
 const FSYNC_LANES = 16;
 
 /** Replaces `path` by `data`, whole or not at all; on disk when it resolves. `mode` is exact, whatever the umask. */
@@ -45,7 +45,7 @@ export async function writeDurably(path: string, data: string | Uint8Array, mode
   await fsyncDirectory(dirname(path));
 }
 
-/** Makes `link` a symbolic link to `target`, over an older link, in one step; on disk when it resolves. */
+/** Makes `link` a symbolic link to `target`, replacing an older link in one step; on disk when it resolves. */
 export async function pointAt(link: string, target: string): Promise<void> {
   const temporary = temporaryFor(link);
   try {
@@ -58,7 +58,7 @@ export async function pointAt(link: string, target: string): Promise<void> {
   await fsyncDirectory(dirname(link));
 }
 
-/** Removes what a killed `writeDurably` or `pointAt` of `path` left beside it. */
+/** Removes temporary files that a killed `writeDurably` or `pointAt` of `path` left. */
 export async function sweepTemporaries(path: string): Promise<void> {
   const prefix = `.${basename(path)}.`;
   const names = await readdir(dirname(path)).catch(ignoreCode('ENOENT', [] as string[]));
@@ -82,7 +82,7 @@ export async function createNew(path: string, mode: number): Promise<FileHandle>
   }
 }
 
-/** Opens a regular file: a link is refused (ELOOP), and a FIFO or device never blocks or answers. */
+/** Opens a regular file. Fails for a link (ELOOP), and for a FIFO or device without blocking. */
 export async function openNoFollow(path: string, flags: number = constants.O_RDONLY): Promise<FileHandle> {
   const handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -94,7 +94,7 @@ export async function openNoFollow(path: string, flags: number = constants.O_RDO
   }
 }
 
-/** The first `limit` bytes of a regular file; undefined when there is none. */
+/** The first `limit` bytes of a regular file; undefined when it does not exist. */
 export async function readNoFollow(path: string, limit: number): Promise<Buffer | undefined> {
   const handle = await openNoFollow(path).catch(ignoreCode('ENOENT', undefined));
   if (!handle) return undefined;
@@ -105,7 +105,7 @@ export async function readNoFollow(path: string, limit: number): Promise<Buffer 
   }
 }
 
-/** The bytes from `start`, `length` of them or as many as the file has. */
+/** At most `length` bytes from `start`. */
 export async function readRange(handle: FileHandle, start: number, length: number): Promise<Buffer> {
   const size = Math.max(0, (await handle.stat()).size - start);
   const buffer = Buffer.alloc(Math.min(length, size));
@@ -125,20 +125,19 @@ export async function makeNew(path: string, mode: number): Promise<void> {
 }
 
 /**
- * The directory is there, made with this mode like the missing ones above it, and on disk with its name when it
- * resolves. One that is there stays as it is, and is synced like a new one: whoever made it may have been killed
- * before its own fsync.
+ * Creates the directory and its missing parents with this mode; on disk when it resolves. An existing one keeps its
+ * mode, but is synced too: the process that created it may have been killed before its fsync.
  */
 export async function makeDirectories(path: string, mode: number): Promise<void> {
   if (!(await lstatIfAny(path))) {
     await makeDirectories(dirname(path), mode);
     await makeNew(path, mode).catch(ignoreCode('EEXIST', undefined));
   }
-  // A parent that may not be read was not made by us.
+  // A parent that cannot be read was not created here.
   await fsyncDirectory(dirname(path)).catch(ignoreCode('EACCES', undefined));
 }
 
-/** Names created, renamed or removed in a directory are on disk when it resolves. */
+/** Names that were created, renamed or removed in the directory are on disk when it resolves. */
 export async function fsyncDirectory(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -149,14 +148,13 @@ export async function fsyncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Everything below `root`, and `root` itself, is on disk when it resolves, and everyone may read it:
- * directories are 0755, files 0755 where their owner may execute them, else 0644; so that the umask did not
- * matter, and nothing is setuid. Follows no link.
+ * Syncs `root` and everything below it, and sets the modes: directories 0755, files 0755 if their owner may execute
+ * them, else 0644. So the umask has no effect and no file is setuid. Follows no link.
  */
 export async function syncTree(root: string): Promise<void> {
   await syncEntry(root);
   const entries = walkTree(root);
-  // Where one lane throws, this ends the walk for all.
+  // The lanes share one walk, which ends when one of them throws.
   const lane = async () => {
     for await (const entry of entries) {
       if (entry.isFile() || entry.isDirectory()) await syncEntry(join(entry.parentPath, entry.name));
@@ -165,7 +163,7 @@ export async function syncTree(root: string): Promise<void> {
   await Promise.all(Array.from({ length: FSYNC_LANES }, lane));
 }
 
-/** Everything below `root`, a directory before what is in it; follows no link, and holds no list of what there is. */
+/** All entries below `root`, a directory before its entries. Follows no link; keeps no list in memory. */
 export async function* walkTree(root: string): AsyncGenerator<Dirent> {
   const open = [await opendir(root)];
   try {
@@ -185,12 +183,12 @@ export async function* walkTree(root: string): AsyncGenerator<Dirent> {
 }
 
 /**
- * Removes a file, link or directory with all that is in it; never follows a link. Nothing there is fine. One name
- * after the other: Node's own `rm` asks for the whole tree at once, and holds all of that in memory.
+ * Removes a file, link or directory with its contents, if it exists; follows no link. One entry after the other, because
+ * Node's `rm` reads the whole tree into memory.
  */
 export async function removeTree(path: string): Promise<void> {
   if (!(await lstatIfAny(path))?.isDirectory()) return await rm(path, { force: true });
-  // What is being written there meanwhile is removed by the next try.
+  // Files that are written meanwhile are removed by the next attempt.
   for (let tries = 3; tries > 1; tries -= 1) {
     if (await removeDirectory(path).then(() => true, ignoreCode('ENOTEMPTY', false))) return;
   }
@@ -207,18 +205,18 @@ async function removeDirectory(path: string): Promise<void> {
   await rmdir(path);
 }
 
-/** What an unprivileged write could still take at `path`: bytes, and files (Infinity where there is no such limit). */
+/** The space left at `path` for an unprivileged user: bytes, and inodes (Infinity where they have no limit). */
 export async function freeSpace(path: string): Promise<{ bytes: number; inodes: number }> {
   const { bavail, bsize, files, ffree } = await statfs(path);
   return { bytes: bavail * bsize, inodes: files === 0 ? Number.POSITIVE_INFINITY : ffree };
 }
 
-/** `lstat`, or undefined where nothing is. */
+/** `lstat`, or undefined when `path` does not exist. */
 export async function lstatIfAny(path: string) {
   return lstat(path).catch(ignoreCode('ENOENT', undefined));
 }
 
-/** For `.catch`: `value` in place of an error with the system code `code`. */
+/** For `.catch`: returns `value` for an error with the system code `code`, throws any other. */
 export function ignoreCode<T>(code: string, value: T): (error: unknown) => T {
   return (error) => {
     if (systemCode(error) === code) return value;

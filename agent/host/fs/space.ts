@@ -1,7 +1,7 @@
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { freeSpace, systemCode } from './durable-files.ts';
 
-/** Kept free beside what is needed, bytes: records, directories, links. */
+/** Required beyond the requested space, bytes: for records, directories and links. */
 const SPACE_MARGIN = 1024 * 1024;
 
 export interface Space {
@@ -9,7 +9,7 @@ export interface Space {
   inodes: number;
 }
 
-/** @throws NO_SPACE, with what is needed and what is free, before anything is written. */
+/** @throws NO_SPACE, with the required and the free space. Writes nothing. */
 export async function assertSpace(directory: string, needed: Space, what: string): Promise<void> {
   const free = await freeSpace(directory);
   if (free.bytes < needed.bytes + SPACE_MARGIN) {
@@ -22,15 +22,19 @@ export async function assertSpace(directory: string, needed: Space, what: string
   }
 }
 
-/** The system's errors of a place that cannot be written to as NO_SPACE; any other as it is. */
+/** Converts a system error of a full or read-only file system to NO_SPACE; returns any other unchanged. */
 export function asNoSpace(error: unknown, directory: string): unknown {
   switch (systemCode(error)) {
     case 'ENOSPC':
-      return noSpace(`the file system of ${directory} ran full (bytes or inodes)`, error);
+      return noSpace(`the file system of ${directory} is full (bytes or inodes)`, error);
     case 'EDQUOT':
       return noSpace(`the disk quota of ${directory} is used up`, error);
     case 'EROFS':
-      return noSpace(`the file system of ${directory} is read-only`, error, 'dmesg tells why; remount it');
+      return noSpace(
+        `the file system of ${directory} is read-only`,
+        error,
+        'see dmesg for the reason, then remount it',
+      );
     default:
       return error;
   }
@@ -39,7 +43,7 @@ export function asNoSpace(error: unknown, directory: string): unknown {
 function noSpace(
   message: string,
   cause?: unknown,
-  hint = 'make room, then deploy again',
+  hint = 'free space, then deploy again',
 ): TriggerDeployError {
   return new TriggerDeployError('NO_SPACE', message, { cause, hint });
 }

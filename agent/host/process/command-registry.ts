@@ -8,19 +8,19 @@ import { findProcess, findProcessNow } from './proc.ts';
 import { endGroup, type RunCommand, runCommand } from './run-command.ts';
 
 /**
- * The commands under way, each a file below the state directory. An agent that is killed leaves the hook, or the
- * start command, that it was running to itself; the next agent begins no command before those have come to their
- * end. Otherwise two copies of a hook run side by side, or a belated `stop` ends what was just started.
+ * The running commands, each a file below the state directory. After a kill of the agent its hook or start command runs
+ * on; the next agent starts no command before those have ended. Otherwise two copies of a hook would run in parallel, or
+ * a late `stop` would end the service that was just started.
  *
- * The file is written in the turn in which the process starts: only a SIGKILL within that turn leaves a process
- * that nothing is known of.
+ * The file is written in the same turn of the event loop in which the process starts: only a SIGKILL within that turn
+ * leaves a process without a file.
  */
 export interface CommandRegistry {
-  /** `runCommand` for what may be run again: what a killed agent leaves of it is ended. */
+  /** `runCommand` for commands that may run again: after a kill of the agent a leftover is ended. */
   repeatable: RunCommand;
   /**
-   * `runCommand` for what must not be cut in two (a service whose start was cut might never be found again): what
-   * a killed agent leaves of it is waited for, as long as its timeout says, and then ended.
+   * `runCommand` for commands that must not be interrupted (after an interrupted start the service might never be found
+   * again): the next agent waits for a leftover until its timeout, and then ends it.
    */
   indivisible: RunCommand;
 }
@@ -39,8 +39,8 @@ const ENTRY_LIMIT = 4096;
 const POLL_MS = 20;
 
 /**
- * The commands of one service, noted in `directory`, which is theirs alone. When `stopping` aborts, nothing is
- * waited for any longer and what is left stays noted.
+ * The commands of one service, with their files in `directory`, which holds nothing else. When `stopping` aborts, waiting
+ * ends and the files of leftovers stay.
  */
 export async function openCommandRegistry(
   directory: string,
@@ -49,30 +49,30 @@ export async function openCommandRegistry(
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   const names = await readdir(directory).catch(() => []);
   const settled = Promise.all(names.map((name) => endLeftover(join(directory, name), boot, stopping)));
-  // Whoever runs a command hears of it.
+  // The caller of a command gets the error.
   settled.catch(() => {});
 
   const runner =
     (whenLeft: CommandEntry['whenLeft']): RunCommand =>
     async (argv, options) => {
       await orAborted(settled, options.signal);
-      let noted: string | undefined;
+      let entry: string | undefined;
       const begun = (group: number) => {
-        noted = writeEntry(directory, { boot, group, whenLeft, until: Date.now() + options.timeout });
+        entry = writeEntry(directory, { boot, group, whenLeft, until: Date.now() + options.timeout });
       };
       try {
         return await runCommand(argv, { ...options, begun });
       } finally {
-        if (noted !== undefined) removeEntry(noted);
+        if (entry !== undefined) removeEntry(entry);
       }
     };
   return { repeatable: runner('end'), indivisible: runner('await') };
 }
 
-/** For whoever only looks, or stops before anything could be left: nothing is noted. */
+/** Writes no files: for the commands that only read, and for tests. */
 export const UNREGISTERED: CommandRegistry = { repeatable: runCommand, indivisible: runCommand };
 
-/** Where it was noted. On a full disk it is not: then it only lacks what would end it after a kill. */
+/** The path of the file; undefined on a full disk: then a leftover after a kill is not ended. */
 function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>): string | undefined {
   const startTime = findProcessNow(command.group)?.startTime;
   if (startTime === undefined) return undefined;
@@ -82,7 +82,7 @@ function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>)
     writeFileSync(path, JSON.stringify({ ...command, startTime } satisfies CommandEntry), { mode: 0o600 });
     return path;
   } catch {
-    // Half a note is none, and thousands of them would fill the disk for good.
+    // A partial file is of no use, and many of them would fill the disk.
     removeEntry(path);
     return undefined;
   }
@@ -92,13 +92,13 @@ function removeEntry(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    // A file system that is read-only by now: the next start finds that the command has ended.
+    // The file system may be read-only: the next agent finds that the command has ended.
   }
 }
 
 /**
- * Whatever outlives its leader was left running on purpose, as a daemon is: only where the leader itself, known by
- * pid and start time, still lives was the command cut off from its agent.
+ * Ends a leftover command. Processes that outlive the leader of their group (daemons) were left on purpose: a command
+ * is a leftover only while its leader, known by pid and start time, is alive.
  */
 async function endLeftover(path: string, boot: string, stopping: AbortSignal): Promise<void> {
   const left = await readEntry(path);
@@ -110,7 +110,7 @@ async function endLeftover(path: string, boot: string, stopping: AbortSignal): P
     }
   }
   if (left && (await isUnderWay())) await endGroup(left.group);
-  // Where it cannot be removed, the next start looks again, and finds that it has ended.
+  // If it cannot be removed, the next agent finds that the command has ended.
   await removeTree(path).catch(() => {});
 }
 
@@ -119,7 +119,7 @@ async function readEntry(path: string): Promise<CommandEntry | undefined> {
     const text = await readNoFollow(path, ENTRY_LIMIT);
     return commandEntry.parse(JSON.parse(text?.toString('utf8') ?? ''));
   } catch {
-    // Cut short by a kill in the moment of its writing.
+    // Truncated by a kill during the write.
     return undefined;
   }
 }

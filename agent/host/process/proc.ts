@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 
-/** What the kernel tells of processes: proc_pid_stat(5). One that has ended and waits to be reaped is none. */
+/** Processes as the kernel shows them: proc_pid_stat(5). A zombie does not count as a process. */
 
 export interface LiveProcess {
   pid: number;
   group: number;
-  /** Clock ticks since the boot at which it started: with the pid, it names the process for good. */
+  /** When it started, in clock ticks since the boot: together with the pid it identifies the process. */
   startTime: string;
 }
 
@@ -15,7 +15,7 @@ export async function findProcess(pid: number): Promise<LiveProcess | undefined>
   return stat === undefined ? undefined : parseStat(pid, stat);
 }
 
-/** `findProcess` without giving up the turn: for what must be noted before anything else can happen. */
+/** Synchronous `findProcess`: for an entry that must be written in the same turn of the event loop. */
 export function findProcessNow(pid: number): LiveProcess | undefined {
   try {
     return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -25,11 +25,11 @@ export function findProcessNow(pid: number): LiveProcess | undefined {
 }
 
 function parseStat(pid: number, stat: string): LiveProcess | undefined {
-  // The second field is the command's name in parentheses and may hold anything; `state` follows the last.
+  // The second field is the command's name in parentheses and may contain any character; `state` follows the last one.
   const [state, , group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [threads, startTime] = [Number(rest[14]), rest[16]];
   if (startTime === undefined || state === 'X') return undefined;
-  // While other threads of it are still ending, its files and sockets are open, and it has not ended.
+  // While other threads are still ending, its files and sockets are open: it has not ended.
   if (state === 'Z' && threads <= 1) return undefined;
   return { pid, group: Number(group), startTime };
 }
@@ -41,7 +41,7 @@ export async function usersOf(pid: number): Promise<{ real: number; saved: numbe
   return real === undefined || saved === undefined ? undefined : { real: Number(real), saved: Number(saved) };
 }
 
-/** Who runs in the process group. */
+/** The pids of the process group. */
 export async function groupMembers(group: number): Promise<number[]> {
   const members: number[] = [];
   for (const name of await readdir('/proc')) {
@@ -50,9 +50,9 @@ export async function groupMembers(group: number): Promise<number[]> {
   return members;
 }
 
-/** Whether anyone still runs in the process group. */
+/** Whether the process group has a live process. */
 export async function isGroupAlive(group: number): Promise<boolean> {
-  // Zombies answer to signals, too: only where there is an answer is it worth to look closer.
+  // A signal reaches zombies too, so a successful one has to be checked further.
   if (!signalGroup(group, 0)) return false;
   for (const name of await readdir('/proc')) {
     if (/^\d+$/.test(name) && (await findProcess(Number(name)))?.group === group) return true;
@@ -60,7 +60,7 @@ export async function isGroupAlive(group: number): Promise<boolean> {
   return false;
 }
 
-/** Whether anybody was there to hear it. A pid stays reserved while it is the id of a living group. */
+/** Whether the signal reached a process. A pid is not reused while it is the id of an existing group. */
 export function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-group, signal);

@@ -4,8 +4,8 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 /** The environment and the user of a child process. */
 
 /**
- * What no child may inherit. NOTIFY_SOCKET and WATCHDOG_*: a child would speak to systemd as the agent
- * (sd_notify(3)). The rest are the agent's AWS credentials, and the ways to get them.
+ * Variables that no child inherits. With NOTIFY_SOCKET and WATCHDOG_* a child could notify systemd as the agent
+ * (sd_notify(3)). The others are the agent's AWS credentials, or give access to them.
  */
 const WITHHELD = new Set([
   'NOTIFY_SOCKET',
@@ -29,7 +29,7 @@ const WITHHELD = new Set([
   'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
 ]);
 
-/** `environment` without what belongs to the agent alone. */
+/** `environment` without the variables that belong to the agent alone. */
 export function childEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
@@ -52,7 +52,7 @@ function parsePasswd(line: string): User | undefined {
   return { name, uid: Number(uid), gid: Number(gid), home: home || '/' };
 }
 
-/** Looked up by getent(1), which also knows the users of a directory service. @throws COMMAND_FAILED. */
+/** The user, read by getent(1), which also knows users of a directory service. @throws COMMAND_FAILED. */
 export async function findUser(user: string, signal: AbortSignal): Promise<User> {
   const result = await execa('getent', ['passwd', '--', user], {
     cancelSignal: signal,
@@ -69,9 +69,9 @@ export async function findUser(user: string, signal: AbortSignal): Promise<User>
 }
 
 /**
- * What makes a command run as `user`: setpriv(1) takes on the user's id, group and supplementary groups, and
- * becomes the command, so that pid and exit code are the command's own.
- * @throws COMMAND_FAILED when the user is unknown, or another one and the agent is not root.
+ * How to run a command as `user`: setpriv(1) sets the user's id, group and supplementary groups, then executes the
+ * command in its place, so that pid and exit code are those of the command.
+ * @throws COMMAND_FAILED when the user is unknown, or differs from the agent's and the agent is not root.
  */
 export async function runningAs(
   user: string | undefined,
@@ -84,7 +84,7 @@ export async function runningAs(
   if (own === uid) return { prefix: [], environment };
   if (own !== 0) {
     throw new TriggerDeployError('COMMAND_FAILED', `only root can run a command as ${user}`, {
-      hint: 'run the agent as root, or leave `user` out',
+      hint: 'run the agent as root, or remove `user` from the config',
     });
   }
   return { prefix: ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--init-groups', '--'], environment };

@@ -9,22 +9,22 @@ import { childEnvironment, runningAs } from './run-as.ts';
 import { TailBuffer } from './tail-buffer.ts';
 
 /**
- * Every child process of the agent: an argv array and never a shell, in a process group of its own, so that
- * what it started can be ended with it.
+ * Runs child processes of the agent: an argv array and never a shell, in a process group of its own, so that its
+ * children can be ended with it.
  */
 
 export interface RunOptions {
   signal: AbortSignal;
-  /** ms until TERM goes to the whole group. */
+  /** Time until TERM is sent to the whole group, ms. */
   timeout: number;
   cwd?: string | undefined;
   /** Added to the agent's own environment (see `childEnvironment`). */
   env?: Readonly<Record<string, string>> | undefined;
   /** Run as this user, with the user's groups. Needs root, unless it is the agent's own user. */
   user?: string | undefined;
-  /** ms from TERM to KILL. */
+  /** Time from TERM to KILL, ms. */
   killAfter?: number | undefined;
-  /** Told the id of its process group in the turn in which it starts. */
+  /** Called with the id of its process group in the turn of the event loop in which it starts. */
   begun?: ((group: number) => void) | undefined;
 }
 
@@ -34,22 +34,22 @@ export interface RunResult {
   /** null when a signal ended it. */
   exitCode: number | null;
   timedOut: boolean;
-  /** stdout and stderr as they came, cleaned, the last 16 KiB. */
+  /** stdout and stderr interleaved, the last 16 KiB, without control characters. */
   output: string;
-  /** stdout as it is, the last 1 MiB. */
+  /** The last 1 MiB of stdout, unchanged. */
   stdout: string;
 }
 
 const STDOUT_LIMIT = 1024 * 1024;
-/** How long output may still trickle in after the leader's end, from children that inherited its pipes. */
+/** How long to wait for output after the leader's end, from children that inherited its pipes. */
 const PIPE_GRACE_MS = 200;
 const FIRST_POLL_MS = 10;
 const LONGEST_POLL_MS = 200;
 const KILL_AFTER_MS = 5000;
 
 /**
- * Runs `argv` to its end and resolves whatever its exit code; at the timeout the whole process group is
- * ended. A process that it leaves running on purpose (a daemon) is left alone and not waited for.
+ * Runs `argv` to its end and resolves with any exit code; at the timeout the whole process group is ended. A process
+ * that it leaves running on purpose (a daemon) is neither ended nor waited for.
  * @throws COMMAND_FAILED when it cannot be started; the signal's reason, once the group is ended.
  */
 export async function runCommand(argv: readonly string[], options: RunOptions): Promise<RunResult> {
@@ -62,11 +62,11 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
-    // The pipes are read below: a result that held all output would be as large as the output.
+    // The pipes are read below into bounded buffers.
     buffer: false,
     encoding: 'buffer',
     reject: false,
-    // A group leader, and not killed at our exit: an agent that is replaced must not take services with it.
+    // A group leader, and not killed when the agent exits: an agent that is replaced must not end services.
     detached: true,
     cleanup: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -79,15 +79,15 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
   options.begun?.(pid);
   const captured = capture(subprocess);
   const exited = exitOf(subprocess.nodeChildProcess);
-  const stopped = await firstOf(exited, options);
-  if (stopped !== 'exited') await endGroup(pid, options.killAfter);
+  const outcome = await firstOf(exited, options);
+  if (outcome !== 'exited') await endGroup(pid, options.killAfter);
   const exitCode = await exited;
   await Promise.race([captured.closed, sleep(PIPE_GRACE_MS, undefined, { ref: false })]);
-  captured.letGo();
-  if (stopped === 'aborted') throw options.signal.reason;
+  captured.release();
+  if (outcome === 'aborted') throw options.signal.reason;
   return {
     exitCode,
-    timedOut: stopped === 'timed out',
+    timedOut: outcome === 'timed out',
     output: cleanTail(captured.both.text()),
     stdout: captured.stdout.text(),
   };
@@ -116,7 +116,7 @@ async function firstOf(
   }
 }
 
-/** TERM, then KILL, to the whole group, whether or not its leader still lives; until it is empty, or killed. */
+/** Sends TERM, then KILL, to the whole group, even if its leader has ended; resolves when it is empty or killed. */
 export async function endGroup(leader: number, killAfter = KILL_AFTER_MS): Promise<void> {
   signalGroup(leader, 'SIGTERM');
   const end = performance.now() + killAfter;
@@ -145,10 +145,10 @@ function capture(subprocess: { stdout: Readable; stderr: Readable }) {
     both,
     closed: Promise.all(closed),
     /**
-     * A daemon that inherited the pipes may go on writing: closing them would end it by SIGPIPE, keeping its
-     * output would fill memory. They are drained, and do not keep this process alive.
+     * A daemon that inherited the pipes may continue to write: closing them would end it by SIGPIPE, keeping its output
+     * would fill memory. So they are read and discarded, and do not keep this process alive.
      */
-    letGo() {
+    release() {
       for (const stream of streams) {
         stream.removeAllListeners('data');
         stream.resume();

@@ -1,4 +1,4 @@
-/** The last `limit` bytes of a stream of chunks, in memory of at most twice that and one chunk. */
+/** Keeps the last `limit` bytes of a stream of chunks, in at most twice that memory plus one chunk. */
 export class TailBuffer {
   readonly #limit: number;
   #chunks: Buffer[] = [];
@@ -20,7 +20,7 @@ export class TailBuffer {
   }
 
   #trim(): void {
-    // Copied, not sliced: a slice would keep the whole of the old memory alive.
+    // Copied, because a slice would keep all of the old memory alive.
     const all = Buffer.concat(this.#chunks);
     const tail = Buffer.from(all.subarray(Math.max(0, all.length - this.#limit)));
     this.#chunks = [tail];

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 
-/** What an archive may hold. Pure: an entry after the other, each judged before anything of it is written. */
+/** What an archive may contain. Pure: each entry is judged, in order, before any of it is written. */
 
 export const MAX_ENTRIES = 100_000;
 export const MAX_BYTES = 10 * 1024 ** 3; // unpacked
@@ -16,7 +16,7 @@ export interface EntryHeader {
 }
 
 type Kind = 'file' | 'directory' | 'link';
-/** By now: a directory without an entry of its own is only implied. */
+/** `implied`: a directory that is known only from the paths of other entries. */
 type Known = Kind | 'implied';
 
 const MAX_PATH = 1024; // bytes
@@ -24,14 +24,14 @@ const SETUID_SETGID = 0o6000;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**
- * Judges the entries of one archive, in order. `judge` returns the entry's path within the release, with no
- * `.` or empty parts; '' for the archive's root.
- * @throws ARCHIVE_UNSAFE, naming the entry and why.
+ * Judges the entries of one archive, in order. `judge` returns the entry's path within the release, without `.` and
+ * empty parts; '' for the archive's root.
+ * @throws ARCHIVE_UNSAFE, naming the entry and the reason.
  */
 export function createArchiveJudge(limits: { entries: number; bytes: number; reserved: string }) {
-  /** Every path there is by now, by its digest: paths may be long, and there may be `limits.entries` of them. */
+  /** Every path so far, by its digest: paths may be long, and there may be `limits.entries` of them. */
   const known = new Map<string, Known>();
-  /** The directory of the entry before: it is known to be one. */
+  /** The directory of the previous entry, which is already checked. */
   let lastDirectory = '';
   let entries = 0;
   let implied = 0;
@@ -39,10 +39,10 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
 
   function judge(entry: EntryHeader): string {
     const refuse = (why: string) => unsafe(entry.path, why);
-    if (!Number.isSafeInteger(entry.size) || entry.size < 0) throw refuse('has no proper size');
+    if (!Number.isSafeInteger(entry.size) || entry.size < 0) throw refuse('has an invalid size');
     entries += 1;
     bytes += entry.size;
-    if (entries > limits.entries) throw refuse(`more than ${limits.entries} entries`);
+    if (entries > limits.entries) throw refuse(`exceeds the limit of ${limits.entries} entries`);
     if (bytes > limits.bytes) throw refuse(`unpacks to more than ${limits.bytes} bytes`);
 
     const kind = kindOf(entry.type);
@@ -51,15 +51,15 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
     const path = partsOf(entry.path, refuse);
     const name = path.join('/');
     if (name === '') {
-      if (kind !== 'directory') throw refuse('takes the place of the release itself');
+      if (kind !== 'directory') throw refuse('replaces the release directory itself');
       return name;
     }
-    if (Buffer.byteLength(name) > MAX_PATH) throw refuse('has too long a path');
-    if (path[0] === limits.reserved) throw refuse("has the name of the agent's own record");
+    if (Buffer.byteLength(name) > MAX_PATH) throw refuse('has a path that is too long');
+    if (path[0] === limits.reserved) throw refuse("has the name of the agent's release record");
     const before = known.get(keyOf(name));
-    if (before !== undefined && before !== 'implied') throw refuse('is there twice');
+    if (before !== undefined && before !== 'implied') throw refuse('occurs twice');
     implyParents(path, refuse);
-    if (before === 'implied' && kind !== 'directory') throw refuse('takes the place of a directory');
+    if (before === 'implied' && kind !== 'directory') throw refuse('replaces a directory');
     if (entry.type === 'SymbolicLink') assertStaysInside(path, entry.linkpath ?? '', refuse);
     if (entry.type === 'Link') assertKnownFile(entry.linkpath ?? '', refuse);
     known.set(keyOf(name), kind);
@@ -76,16 +76,17 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
       if (kind !== undefined) continue;
       known.set(keyOf(parent), 'implied');
       implied += 1;
-      if (implied > limits.entries) throw refuse(`more than ${limits.entries} directories without an entry`);
+      if (implied > limits.entries)
+        throw refuse(`exceeds the limit of ${limits.entries} directories without an entry`);
     }
     lastDirectory = directory;
   }
 
-  /** A hard link to a file of this archive that came before it: to nothing else. */
+  /** A hard link may only point to an earlier file of this archive. */
   function assertKnownFile(target: string, refuse: (why: string) => Error): void {
     const name = partsOf(target, (why) => refuse(`its target ${why}`)).join('/');
     if (known.get(keyOf(name)) !== 'file')
-      throw refuse(`is a hard link to ${printable(target)}, no earlier file`);
+      throw refuse(`is a hard link to ${printable(target)}, which is not an earlier file`);
   }
 
   return { judge };
@@ -100,7 +101,7 @@ function kindOf(type: string): Kind | undefined {
     case 'File':
     case 'OldFile':
     case 'ContiguousFile':
-    // A hard link is the file it stands for.
+    // A hard link counts as the file that it links to.
     case 'Link':
       return 'file';
     case 'Directory':
@@ -117,17 +118,17 @@ function partsOf(path: string, refuse: (why: string) => Error): string[] {
   if (path.startsWith('/')) throw refuse('is an absolute path');
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) throw refuse('has ".." in its path');
-  if (parts.some((part) => Buffer.byteLength(part) > 255)) throw refuse('has too long a name');
+  if (parts.some((part) => Buffer.byteLength(part) > 255)) throw refuse('has a name that is too long');
   return parts;
 }
 
 /**
- * `..` only at the front of a target: there it climbs real directories, for no entry lies below a link. After
- * another part it would climb from wherever that part, perhaps a link itself, leads to.
+ * Allows `..` only at the start of a target: there it leads up real directories, because no entry lies below a link.
+ * After another part it would lead up from wherever that part, perhaps itself a link, points to.
  */
 function assertStaysInside(path: readonly string[], target: string, refuse: (why: string) => Error): void {
-  const leaves = () => refuse(`is a link that leaves the release, to ${printable(target)}`);
-  if (target === '' || CONTROL.test(target)) throw refuse('is a link without a proper target');
+  const leaves = () => refuse(`is a link to ${printable(target)}, outside the release`);
+  if (target === '' || CONTROL.test(target)) throw refuse('is a link with an invalid target');
   if (target.startsWith('/')) throw leaves();
   const parts = target.split('/').filter((part) => part !== '' && part !== '.');
   const climbs = parts.findIndex((part) => part !== '..');
@@ -141,5 +142,5 @@ function printable(name: string): string {
 }
 
 export function unsafe(path: string, why: string): TriggerDeployError {
-  return new TriggerDeployError('ARCHIVE_UNSAFE', `the archive is refused whole: ${printable(path)} ${why}`);
+  return new TriggerDeployError('ARCHIVE_UNSAFE', `the archive is rejected: ${printable(path)} ${why}`);
 }

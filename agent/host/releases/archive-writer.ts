@@ -6,14 +6,14 @@ import { ignoreCode } from '../fs/durable-files.ts';
 import { unsafe } from './archive-rules.ts';
 
 /**
- * Writes entries of one archive, judged before, below `root`: empty, and nobody else's. One at a time, and nothing
- * is kept of what is written: the tar package's own `Unpack` holds on to every entry until the last, a few KB each,
- * which is more than the agent's heap for the tree of an ordinary npm package.
+ * Writes the judged entries of one archive below `root`, an empty directory that only the agent writes to. One at a time,
+ * and nothing is kept of a written entry: the tar package's own `Unpack` keeps a few KB of each until the end, which
+ * exceeds the agent's heap for the tree of an ordinary npm package.
  *
- * `write` takes the entry's path within `root`. Files keep their time. @throws the system's error, ARCHIVE_UNSAFE.
+ * `write` takes the entry's path within `root`. Files keep their time stamp. @throws system errors, ARCHIVE_UNSAFE.
  */
 export function createArchiveWriter(root: string) {
-  /** Made last: it and what is above it are directories of ours. */
+  /** The directory that was created last: it and those above it exist. */
   let made = '.';
 
   async function makeDirectory(path: string): Promise<void> {
@@ -21,8 +21,8 @@ export function createArchiveWriter(root: string) {
     await makeDirectory(dirname(path));
     const place = join(root, path);
     await mkdir(place, { mode: 0o755 }).catch(ignoreCode('EEXIST', undefined));
-    // On a file system that takes two names for one, it may be a link.
-    if (!(await lstat(place)).isDirectory()) throw unsafe(path, 'takes the place of something else');
+    // On a case-insensitive file system the name may belong to a link.
+    if (!(await lstat(place)).isDirectory()) throw unsafe(path, 'replaces another entry');
     made = path;
   }
 

@@ -11,8 +11,8 @@ import { treeDigest } from './tree-digest.ts';
 import { unpack } from './unpack.ts';
 
 /**
- * An archive: a tar, plain or gzipped, unpacked as `releases/VERSION`. Configuration files lie at its top and
- * win over files of the same name.
+ * An archive: a tar, plain or gzipped, unpacked as `releases/VERSION`. Config files are placed at its top and replace
+ * files of the same name.
  */
 export function createArchivePackage(
   options: ReleaseOptions & { service: string; store: ArtifactStore },
@@ -49,7 +49,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
       }
     },
 
-    /** The archive, and at the least as much again: what it takes unpacked is counted once it is here. */
+    /** The archive, and at least as much again; the unpacked size is checked after the download. */
     needs: (artifacts) => ({
       bytes: 2 * artifacts.reduce((sum, { size }) => sum + size, 0),
       inodes: 2 * artifacts.length + 6,
@@ -57,7 +57,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
 
     fill,
 
-    /** What came out of an archive has no digest of its own: it is unpacked once more, to compare. */
+    /** Unpacked files have no digest of their own: the archive is unpacked again for comparison. */
     async verify(place, into, job) {
       const downloaded = await fill(into, job);
       const [found, wanted] = [
@@ -65,13 +65,13 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
         await treeDigest(into.release, job.signal),
       ];
       if (found === wanted) return downloaded;
-      throw new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${place} is not what was deployed`, {
-        hint: 'it cannot be replaced while it is current: deploy another version first',
+      throw new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${place} differs from the deployed archive`, {
+        hint: 'a current release cannot be replaced: deploy another version first',
       });
     },
 
     async measure(path) {
-      if (!(await stat(path)).isDirectory()) throw invalid(`${path} is not a directory: nothing to adopt`);
+      if (!(await stat(path)).isDirectory()) throw invalid(`${path} is not a directory: cannot adopt it`);
       const space: Space = { bytes: 0, inodes: 4 };
       for await (const entry of walkTree(path)) {
         const { size, blksize } = await lstat(join(entry.parentPath, entry.name));
@@ -84,21 +84,21 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
     async copy(path, release) {
       const from = await realpath(path);
       if ((await realpath(release)).startsWith(`${from}/`)) {
-        throw invalid(`${path} holds the service's own directory: it cannot be copied into itself`);
+        throw invalid(`${path} contains the service's own directory: cannot copy it into itself`);
       }
       await cp(from, release, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
     },
   };
 }
 
-/** In the scratch directory: no config file can have this one's name. */
+/** The name in the scratch directory; no config file can be named `.package`. */
 function nameOf({ role, name }: Artifact): string {
   return role === 'package' ? '.package' : name;
 }
 
 async function placeConfig(from: string, to: string): Promise<void> {
   const there = await lstatIfAny(to);
-  if (there?.isDirectory()) throw invalid(`the archive has a directory where the config file ${to} belongs`);
+  if (there?.isDirectory()) throw invalid(`the archive has a directory in place of the config file ${to}`);
   if (there) await rm(to);
   await rename(from, to);
 }

@@ -6,9 +6,9 @@ import { fsyncDirectory, ignoreCode, lstatIfAny, pointAt } from '../fs/durable-f
 import { recordOf } from './release-record.ts';
 import type { Places } from './staging.ts';
 
-/** `DIR/current`, the link that says which release of a jar or archive runs. */
+/** `DIR/current`, the link to the running release of a jar or archive. */
 
-/** @throws RELEASE_CONFLICT when `current` is there and is not a link to one of these releases. */
+/** The current version, null without a link. @throws RELEASE_CONFLICT when `current` is not a link to a release here. */
 export async function readCurrentLink({ dir, current, releases }: Places): Promise<string | null> {
   const link = await lstatIfAny(current);
   if (!link) return null;
@@ -18,11 +18,11 @@ export async function readCurrentLink({ dir, current, releases }: Places): Promi
   if (dirname(path) === releases && versionName.safeParse(version).success) return version;
   const what = target === undefined ? 'is not a symbolic link' : `points at ${target}`;
   throw new TriggerDeployError('RELEASE_CONFLICT', `${current} ${what}, not at a release in ${releases}`, {
-    hint: 'move it away; `adopt` in the config can make a release of what runs',
+    hint: 'move it away; with `adopt` in the config the running version becomes a release',
   });
 }
 
-/** Synced also where there is nothing to remove: a removal that was cut short may not be on disk. */
+/** Syncs also when there is nothing to remove: an interrupted removal may not be on disk. */
 export async function removeCurrentLink(places: Places): Promise<void> {
   if ((await readCurrentLink(places)) !== null) await rm(places.current);
   await fsyncDirectory(places.dir).catch(ignoreCode('ENOENT', undefined));
@@ -33,13 +33,12 @@ export async function setCurrentLink(places: Places, version: string): Promise<v
   if (!(await recordOf(places, version))) {
     throw new TriggerDeployError(
       'RELEASE_INCOMPLETE',
-      `${places.release(version)} is missing or not complete: current stays where it is`,
+      `the release ${places.release(version)} is missing or incomplete; current is unchanged`,
     );
   }
-  // What is named is on disk before its name is: an agent that was killed may have published it and not synced.
+  // The release must be on disk before the link: an agent that was killed may have published it without a sync.
   await fsyncDirectory(places.releases);
-  // No new link where it points there already, for a full disk may have no room for one: a rollback that finds
-  // the old release still current must not fail by that.
+  // A correct link is not written again: on a full disk that would fail a rollback that finds the old release current.
   if (current === version) await fsyncDirectory(places.dir);
   else await pointAt(places.current, join('releases', version));
 }

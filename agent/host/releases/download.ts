@@ -9,18 +9,18 @@ import { createNew } from '../fs/durable-files.ts';
 import { handleDigest } from './tree-digest.ts';
 
 /**
- * An artifact into a file: stopped at its signed size, resumed where it broke off, and believed only once
- * its sha256 is the signed one.
+ * Downloads an artifact into a file: stops at its signed size, resumes after an interruption, and accepts it only if its
+ * sha256 is the signed one.
  */
 
 export interface Tuning {
-  /** Above this, bytes, ranges are fetched side by side. */
+  /** Larger artifacts, bytes, are downloaded as parallel ranges. */
   large: number;
   range: number; // bytes
   lanes: number;
-  /** How many reads in a row may bring nothing. */
+  /** The number of reads in a row without progress before it fails. */
   attempts: number;
-  /** A read that brings less than `leastBytes` in `stallMs` is broken off and tried again. */
+  /** A read that brings less than `leastBytes` in `stallMs` is aborted and retried. */
   stallMs: number;
   leastBytes: number;
   backoff: Backoff;
@@ -44,7 +44,7 @@ export interface DownloadRequest {
   service: string;
   version: string;
   artifact: Artifact;
-  /** A file that does not exist yet; it is made 0600. */
+  /** A file that does not exist yet; created with mode 0600. */
   path: string;
   note: (text: string) => void;
   signal: AbortSignal;
@@ -54,12 +54,12 @@ export interface DownloadRequest {
 interface Transfer extends Omit<DownloadRequest, 'tuning'> {
   tuning: Tuning;
   handle: FileHandle;
-  /** Tells of so many more bytes. */
+  /** Called with the number of new bytes. */
   arrived: (bytes: number) => void;
 }
 
 /**
- * The artifact's bytes, on disk (fsync) at `path` when it resolves; how many were downloaded.
+ * Downloads the artifact to `path`, on disk (fsync) when it resolves; returns the number of bytes.
  * @throws ARTIFACT_NOT_FOUND, ARTIFACT_SIZE_MISMATCH, ARTIFACT_DIGEST_MISMATCH (all final), DOWNLOAD_FAILED,
  * or the system's error when the file cannot be written.
  */
@@ -75,8 +75,8 @@ export async function downloadArtifact(request: DownloadRequest): Promise<number
     if (sha256 !== artifact.sha256) {
       throw new TriggerDeployError(
         'ARTIFACT_DIGEST_MISMATCH',
-        `${artifact.name} has sha256 ${sha256}, signed is ${artifact.sha256}`,
-        { hint: 'what lies in the bucket is not what was pushed: find out who wrote it' },
+        `${artifact.name} has sha256 ${sha256}, but the signed one is ${artifact.sha256}`,
+        { hint: 'the file in the bucket is not the one that was pushed: find out who changed it' },
       );
     }
     await handle.sync();
@@ -93,7 +93,7 @@ async function inOneGo(transfer: Transfer, hash: Hash): Promise<string> {
 
 async function inRanges(transfer: Transfer): Promise<string> {
   const { tuning, artifact, handle, signal } = transfer;
-  // The first range to fail ends the others: none writes on after this function has ended.
+  // The first range to fail ends the others, so that none writes after this function has ended.
   const failure = new AbortController();
   const either = AbortSignal.any([signal, failure.signal]);
   let next = 0;
@@ -119,7 +119,7 @@ interface Range {
   end: number;
 }
 
-/** The whole of a range, in as many reads as it takes, as long as they get further. */
+/** Downloads a range in several reads if necessary, as long as they make progress. */
 async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promise<void> {
   const { tuning, artifact, signal } = transfer;
   let position = range.start;
@@ -137,10 +137,10 @@ async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promis
   }
 }
 
-/** How a read ended that did not bring the whole range. */
+/** How an incomplete read ended. */
 type ReadEnding = 'early' | 'stalled' | TriggerDeployError;
 
-/** One read, from `start` as far as it gets. Throws only what no other read could mend. */
+/** One read from `start`, as far as it gets. Throws only errors that a retry cannot fix. */
 async function readOnce(
   transfer: Transfer,
   { start, end }: Range,
@@ -157,7 +157,7 @@ async function readOnce(
     if (received - watched < tuning.leastBytes) attempt.abort();
     watched = received;
   }, tuning.stallMs);
-  // Of a body that ignores the signal, nobody would wait for the end.
+  // A body may ignore the signal, so its end is not waited for.
   const aborted = new Promise<never>((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     if (signal.aborted) reject(signal.reason);
@@ -178,7 +178,7 @@ async function readOnce(
       hash?.update(value);
       received += value.length;
       transfer.arrived(value.length);
-      // A body that ends by itself leaves its connection for the next read; one that does not is not waited for.
+      // A body that ends by itself leaves its connection open for the next read; one that does not is aborted.
       if (start + received === end) endWatch ??= setTimeout(() => attempt.abort(), BODY_END_MS);
     }
   } catch (error) {
@@ -192,13 +192,13 @@ async function readOnce(
     clearTimeout(endWatch);
     if (!ended) {
       attempt.abort();
-      // Not waited for: the iterator may be stuck in the read that was broken off.
+      // Not awaited: the iterator may hang in the aborted read.
       body?.return?.()?.catch(() => {});
     }
   }
 }
 
-/** Tells a full disk from a broken connection. */
+/** A failed write, as opposed to a failed connection. */
 class WriteError extends Error {}
 
 async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
@@ -216,13 +216,13 @@ function downloadAborted(artifact: Artifact, position: number, ending: ReadEndin
   if (ending === 'early') {
     return new TriggerDeployError(
       'ARTIFACT_SIZE_MISMATCH',
-      `${artifact.name} ends after ${position} bytes, signed are ${artifact.size}`,
+      `${artifact.name} ends after ${position} bytes; its signed size is ${artifact.size}`,
     );
   }
   const why = ending === 'stalled' ? 'no data' : ending.message;
   return new TriggerDeployError(
     'DOWNLOAD_FAILED',
-    `${artifact.name} broke off at ${position} of ${artifact.size} bytes: ${why}`,
+    `the download of ${artifact.name} stopped at ${position} of ${artifact.size} bytes: ${why}`,
     { cause: ending },
   );
 }
@@ -230,7 +230,7 @@ function downloadAborted(artifact: Artifact, position: number, ending: ReadEndin
 function tooLong(artifact: Artifact): TriggerDeployError {
   return new TriggerDeployError(
     'ARTIFACT_SIZE_MISMATCH',
-    `${artifact.name} goes on after the ${artifact.size} bytes that are signed`,
+    `${artifact.name} is larger than its signed size of ${artifact.size} bytes`,
   );
 }
 

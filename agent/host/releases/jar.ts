@@ -8,8 +8,8 @@ import { type Contents, createReleases, type ReleaseOptions, type Releases } fro
 import { fileDigest } from './tree-digest.ts';
 
 /**
- * A jar: `releases/VERSION/SERVICE.jar`, with its configuration files beside it. The name is the same in
- * every release, so that the unit's `ExecStart=… -jar DIR/current/SERVICE.jar` never changes.
+ * A jar: `releases/VERSION/SERVICE.jar`, with its config files beside it. The name is the same in every release, so that
+ * the unit's `ExecStart=… -jar DIR/current/SERVICE.jar` never changes.
  */
 export function createJarPackage(
   options: ReleaseOptions & { service: string; store: ArtifactStore },
@@ -24,7 +24,7 @@ function jarContents(service: string, store: ArtifactStore): Contents {
   return {
     type: 'jar',
 
-    /** A jar that was cut short before it was pushed is as signed as any: it fails at its start, and goes back. */
+    /** A jar that was truncated before the push is signed like any other: its start fails, and it is rolled back. */
     accept(artifacts) {
       for (const { role, name, size } of artifacts) {
         if (role === 'package' && size === 0) throw invalid(`${name} is empty`);
@@ -54,8 +54,8 @@ function jarContents(service: string, store: ArtifactStore): Contents {
         if (found === artifact.sha256) continue;
         throw new TriggerDeployError(
           'ARTIFACT_DIGEST_MISMATCH',
-          `${path} is not what was deployed: its sha256 is ${found ?? 'not to be read'}`,
-          { hint: 'it cannot be replaced while it is current: deploy another version first' },
+          `${path} differs from the deployed file: its sha256 is ${found ?? 'not readable'}`,
+          { hint: 'a current release cannot be replaced: deploy another version first' },
         );
       }
       return 0;
@@ -63,7 +63,7 @@ function jarContents(service: string, store: ArtifactStore): Contents {
 
     async measure(path) {
       const file = await stat(path);
-      if (!file.isFile()) throw invalid(`${path} is not a file: there is no jar to adopt`);
+      if (!file.isFile()) throw invalid(`${path} is not a file: cannot adopt it`);
       return { bytes: file.size, inodes: 4 };
     },
 

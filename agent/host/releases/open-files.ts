@@ -1,20 +1,19 @@
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 
 /**
- * The names in the directory `root` below which any live process has a file open or mapped, its program, its
- * root or its working directory (proc(5)). Processes that end while they are looked at, or may not be looked
- * at, are passed over.
+ * The names in the directory `root` that a live process uses: it has a file open or mapped below them, or its program,
+ * root or working directory (proc(5)). Processes that end meanwhile, or cannot be read, are skipped.
  */
 export async function namesWithOpenFiles(root: string): Promise<Set<string>> {
   const prefix = `${await realpath(root)}/`;
   const used = new Set<string>();
-  const notice = (path: string) => {
+  const add = (path: string) => {
     if (!path.startsWith(prefix)) return;
     const [name] = path.slice(prefix.length).split('/');
     if (name) used.add(name.replace(/ \(deleted\)$/, ''));
   };
   for (const pid of await readdir('/proc')) {
-    if (/^\d+$/.test(pid)) for (const path of await pathsOf(`/proc/${pid}`)) notice(path);
+    if (/^\d+$/.test(pid)) for (const path of await pathsOf(`/proc/${pid}`)) add(path);
   }
   return used;
 }

@@ -7,8 +7,8 @@ import { lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';
 import type { Places } from './staging.ts';
 
 /**
- * `.release.json`, in a release's directory: what it was made of. It is the last thing written before the
- * rename that publishes the release, and a release is complete if and only if it is there and readable.
+ * `.release.json` in a release's directory: the artifacts it was made of. It is written last before the rename that
+ * publishes the release: a release is complete if and only if this file exists and is valid.
  */
 export const RECORD_NAME = '.release.json';
 const RECORD_LIMIT = 256 * 1024; // bytes
@@ -22,10 +22,10 @@ const releaseRecord = z.looseObject({
 });
 export type ReleaseRecord = z.infer<typeof releaseRecord>;
 
-/** With a sum of the rest: a digest with a digit gone bad would be a conflict, and no deploy could repair it. */
+/** With a checksum of the rest: a damaged digest would be a conflict that no deployment could repair. */
 const summed = z.looseObject({ sum: z.string() });
 
-/** The record of the release `version` in `directory`; undefined when it is not complete. */
+/** The record of the release `version` in `directory`; undefined when it is incomplete. */
 export async function readRecord(directory: string, version: string): Promise<ReleaseRecord | undefined> {
   try {
     const text = await readNoFollow(join(directory, RECORD_NAME), RECORD_LIMIT);
@@ -38,7 +38,7 @@ export async function readRecord(directory: string, version: string): Promise<Re
   }
 }
 
-/** The record of a release in its place; undefined where there is none, or none that is complete. */
+/** The record of a published release; undefined where there is none, or it is incomplete. */
 export async function recordOf(places: Places, version: string): Promise<ReleaseRecord | undefined> {
   if (!versionName.safeParse(version).success) return undefined;
   const directory = await lstatIfAny(places.release(version));

@@ -18,8 +18,9 @@ import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { inStaging, type Places, placesOf } from './staging.ts';
 
 /**
- * What jar and archive share: complete releases in `DIR/releases/VERSION`, one of them `DIR/current`, each
- * made in `DIR/.staging` and published by a rename. They differ in what fills a release: `Contents`.
+ * Shared by all package types: complete releases in `DIR/releases/VERSION`, each made in `DIR/.staging` and published
+ * by a rename; `DIR/current` points at one of them (not for a deb). The types differ in what fills a release:
+ * `Contents`.
  */
 
 export interface PrepareJob {
@@ -28,7 +29,7 @@ export interface PrepareJob {
   signal: AbortSignal;
 }
 
-/** Two empty directories in the staging: the release to be, and room beside it. */
+/** Two empty directories in the staging: the future release, and a scratch directory. */
 export interface WorkDirectories {
   release: string;
   scratch: string;
@@ -36,20 +37,20 @@ export interface WorkDirectories {
 
 export interface Contents {
   readonly type: string;
-  /** @throws PACKAGE_INVALID for artifacts it can do nothing with, before anything is downloaded. */
+  /** @throws PACKAGE_INVALID for artifacts of another type, before the download. */
   accept(artifacts: readonly Artifact[]): void;
-  /** What the signed sizes say will be needed at least. */
+  /** The minimum space needed, from the signed sizes. */
   needs(artifacts: readonly Artifact[]): Space;
-  /** Downloads and lays out the release; how many bytes were downloaded. */
+  /** Downloads and lays out the release; returns the number of bytes downloaded. */
   fill(into: WorkDirectories, job: PrepareJob): Promise<number>;
   /**
-   * Compares the release in `place`, which cannot be replaced, with what the job announces.
+   * Compares the release in `place`, which is in use and cannot be replaced, with the order.
    * @throws ARTIFACT_DIGEST_MISMATCH.
    */
   verify(place: string, into: WorkDirectories, job: PrepareJob): Promise<number>;
-  /** The space that `copy` needs. @throws PACKAGE_INVALID for what it cannot make a release of. */
+  /** The space that `copy` needs. @throws PACKAGE_INVALID if `path` cannot become a release. */
   measure(path: string): Promise<Space>;
-  /** Lays out what ran before trigger-deploy as a release. */
+  /** Copies the version that ran before trigger-deploy into a release. */
   copy(path: string, release: string): Promise<void>;
 }
 
@@ -62,15 +63,15 @@ export interface ReleaseOptions {
 }
 
 export interface Releases extends PackageType {
-  /** No other change than the link's own: it needs to know nothing of what it is part of. */
+  /** Only moves the link, so it needs no `Change`. */
   switchTo(version: string | null): Promise<void>;
   /** The record of a complete release. */
   record(version: string): Promise<ReleaseRecord | undefined>;
-  /** Makes `version`, which nobody announced, a release of what `fill` lays out. */
+  /** Makes a release of a version that was not announced, filled by `fill`. */
   add(version: string, fill: (into: WorkDirectories) => Promise<void>): Promise<void>;
 }
 
-/** A JVM whose jar is removed dies late: the newest stay in any case. */
+/** The newest releases always stay: a JVM whose jar is removed fails later, at the next class that it loads. */
 const KEPT_AT_LEAST = 3;
 
 export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: Contents): Releases {
@@ -82,27 +83,27 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     return found.filter((record) => record !== undefined);
   }
 
-  /** Whether something runs from it, or is about to. */
+  /** Whether it is current, or a process uses its files. */
   async function isInUse(version: string): Promise<boolean> {
     if ((await readCurrentLink(places)) === version) return true;
     return (await namesWithOpenFiles(places.releases)).has(version);
   }
 
-  /** What is to be done for the release to be there. @throws RELEASE_CONFLICT when another one is. */
+  /** The work that `prepare` has to do. @throws RELEASE_CONFLICT when a different release has this version. */
   async function requiredWork({ order }: PrepareJob): Promise<'nothing' | 'verify' | 'make'> {
     const { version } = order;
     const place = places.release(version);
     const existing = await recordOf(places, version);
     if (!existing) return (await lstatIfAny(place)) && (await isInUse(version)) ? 'verify' : 'make';
     if (!sameArtifacts(existing.artifacts, order.artifacts)) {
-      // An adopted release has no digests to compare: the announced one takes its place, unless it is in use.
+      // An adopted release has no digests to compare: the announced one replaces it, unless it is in use.
       if (existing.artifacts.length === 0 && !(await isInUse(version))) return 'make';
-      throw new TriggerDeployError('RELEASE_CONFLICT', `${place} holds another ${version} than announced`, {
-        hint: `a version never changes: push under a new one, or remove ${place}`,
+      throw new TriggerDeployError('RELEASE_CONFLICT', `${place} differs from the announced ${version}`, {
+        hint: `a version must not change: push a new version, or remove ${place}`,
       });
     }
     if (!order.fresh) return 'nothing';
-    // Nothing may be replaced under a process: what stands is looked at again instead.
+    // Files that a process uses must not be replaced: they are verified instead.
     return (await isInUse(version)) ? 'verify' : 'make';
   }
 
@@ -112,7 +113,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     const into = await makeWorkDirectories(staging);
     if (duty === 'verify') {
       const downloaded = await contents.verify(places.release(version), into, job);
-      // Its record may be what was damaged; its files are known to be right now.
+      // Its record may be damaged; its files are now known to be correct.
       if (!(await recordOf(places, version))) {
         await writeRecord(places.release(version), newRecord(version, artifacts));
       }
@@ -174,7 +175,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
         inStaging(places, async (staging) => {
           const job = { order, note, signal };
           const duty = await requiredWork(job);
-          // What is here may have been published by an agent that was killed before it synced that.
+          // An agent that was killed may have published the release without a sync.
           if (duty !== 'make') await fsyncDirectory(places.releases);
           return { downloaded: duty === 'nothing' ? 0 : await doWork(duty, staging, job) };
         }),
@@ -193,14 +194,14 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
         .slice(Math.max(keep, KEPT_AT_LEAST))
         .map(({ version }) => version)
         .filter((version) => !precious.has(version));
-      // Also with nothing to remove: an agent that was killed may have left something in the staging.
+      // Even with nothing to remove: an agent that was killed may have left files in the staging.
       if (old.length === 0 && !(await lstatIfAny(places.staging))) return [];
       const current = await readCurrentLink(places);
       const used = old.length === 0 ? new Set<string>() : await namesWithOpenFiles(places.releases);
       const removable = old.filter((version) => version !== current && !used.has(version));
       await inStaging(places, async (staging) => {
         for (const version of removable) {
-          // Out of sight in one step: no half-removed release is ever seen as one.
+          // Moved away in one step, so that no partly removed release is seen.
           const aside = join(staging, version);
           await rename(places.release(version), aside);
           await fsyncDirectory(places.releases);
@@ -223,7 +224,7 @@ function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseReco
   return { v: 1, version, artifacts: [...artifacts], preparedAt: new Date().toISOString() };
 }
 
-/** The staged release is on disk, then complete, then in its place. */
+/** Syncs the staged release, completes it with its record, and moves it into place. */
 async function publish(places: Places, staging: string, record: ReleaseRecord): Promise<void> {
   const staged = join(staging, 'release');
   const place = places.release(record.version);

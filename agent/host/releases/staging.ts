@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { lstatIfAny, makeDirectories, removeTree, sweepTemporaries } from '../fs/durable-files.ts';
 
-/** Where a service's releases lie. The staging is on their file system, so that a rename publishes. */
+/** The paths of a service's releases. The staging is on the same file system, so that a rename publishes. */
 export function placesOf(dir: string) {
   return {
     dir,
@@ -16,8 +16,8 @@ export function placesOf(dir: string) {
 export type Places = ReturnType<typeof placesOf>;
 
 /**
- * Runs `work` with an empty, private staging directory; it is empty again afterwards, whatever happens.
- * @throws RELEASE_CONFLICT when something else stands in its place, or in that of `releases`.
+ * Runs `work` with an empty, private staging directory, and empties it again afterwards, even after a failure.
+ * @throws RELEASE_CONFLICT when its path, or that of `releases`, is not a directory of the agent's user.
  */
 export async function inStaging<T>(places: Places, work: (staging: string) => Promise<T>): Promise<T> {
   await makeDirectories(places.dir, 0o755);
@@ -25,14 +25,14 @@ export async function inStaging<T>(places: Places, work: (staging: string) => Pr
   await makeDirectories(places.staging, 0o700);
   await assertOwnDirectory(places.releases);
   await assertOwnDirectory(places.staging);
-  // A mode that a person changed: 0700 is what keeps planted links out.
+  // The mode may have been changed; 0700 prevents others from planting links.
   await chmod(places.staging, 0o700);
   await removeContents(places.staging);
   await sweepTemporaries(places.current);
   try {
     return await work(places.staging);
   } finally {
-    // What cannot be removed now is removed, or complained about, the next time.
+    // Files that cannot be removed now are removed, or reported, the next time.
     await removeContents(places.staging).catch(() => {});
   }
 }
@@ -40,13 +40,13 @@ export async function inStaging<T>(places: Places, work: (staging: string) => Pr
 async function assertOwnDirectory(path: string): Promise<void> {
   const stat = await lstatIfAny(path);
   const problem = !stat?.isDirectory()
-    ? 'is not a directory of its own'
+    ? 'is not a directory'
     : stat.uid !== process.getuid?.()
       ? `belongs to the user ${stat.uid}`
       : undefined;
   if (!problem) return;
-  throw new TriggerDeployError('RELEASE_CONFLICT', `${path} ${problem}: nothing is written there`, {
-    hint: 'remove it; the agent makes it anew',
+  throw new TriggerDeployError('RELEASE_CONFLICT', `${path} ${problem}; the agent does not write to it`, {
+    hint: 'remove it; the agent creates it again',
   });
 }
 

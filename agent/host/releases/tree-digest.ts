@@ -7,12 +7,12 @@ import { RECORD_NAME } from './release-record.ts';
 const CHUNK = 1024 * 1024; // bytes
 
 /**
- * One sha256 over everything below `root` that matters to what runs there: names, kinds, executable or not,
- * contents, targets of links. The release's own record is left out.
+ * One sha256 over everything below `root` that matters at run time: names, kinds, executable bits, contents, targets of
+ * links. The release record is left out.
  */
 export async function treeDigest(root: string, signal: AbortSignal): Promise<string> {
   const buffer = Buffer.allocUnsafe(CHUNK);
-  // Of each entry its digest alone: names may be long, and many.
+  // Only the digest of each entry is kept: there may be many long names.
   const digests: string[] = [];
   for await (const entry of walkTree(root)) {
     signal.throwIfAborted();
@@ -34,7 +34,7 @@ async function describe(path: string, buffer: Buffer): Promise<string[]> {
   return ['other'];
 }
 
-/** The sha256 of a regular file, in hex. `buffer`: one for many files. */
+/** The sha256 of a regular file, in hex. `buffer` can be reused for many files. */
 export async function fileDigest(path: string, buffer?: Buffer): Promise<string> {
   const handle = await openNoFollow(path);
   try {
@@ -44,7 +44,7 @@ export async function fileDigest(path: string, buffer?: Buffer): Promise<string>
   }
 }
 
-/** The sha256 of what is open, in hex: of that very file, whatever its name may point at by now. */
+/** The sha256 of an open file, in hex: of that file, even if its name points at another one by now. */
 export async function handleDigest(
   handle: Awaited<ReturnType<typeof openNoFollow>>,
   signal?: AbortSignal,

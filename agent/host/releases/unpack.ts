@@ -10,16 +10,16 @@ import { createArchiveWriter } from './archive-writer.ts';
 import { RECORD_NAME } from './release-record.ts';
 
 const LIMITS = { entries: MAX_ENTRIES, bytes: MAX_BYTES, reserved: RECORD_NAME };
-/** With names, headers and padding: what a tar of so much can take at most, bytes. */
+/** The largest possible tar within these limits, with names, headers and padding; bytes. */
 const MAX_RAW_BYTES = MAX_BYTES + MAX_ENTRIES * 8192;
 const BLOCK = 4096;
 const CHUNK = 256 * 1024;
 
 /**
- * Unpacks the tar, plain or gzipped, in the file `archive` into the empty directory `into`. It is read twice:
- * every entry is judged, and the room it takes is counted, before the first one is written. Files belong to
- * the agent's own user; nothing is being written any more when it rejects.
- * @throws ARCHIVE_UNSAFE, PACKAGE_INVALID (no whole tar), NO_SPACE, or the system's error of a write.
+ * Unpacks `archive`, a tar, plain or gzipped, into the empty directory `into`. It is read twice: all entries are judged,
+ * and their size is added up, before the first one is written. The files belong to the agent's user. When it rejects, no
+ * write is still in progress.
+ * @throws ARCHIVE_UNSAFE, PACKAGE_INVALID (not a complete tar), NO_SPACE, or the system error of a write.
  */
 export async function unpack(archive: string, into: string, signal: AbortSignal): Promise<void> {
   await assertSpace(into, await measure(archive, signal), 'the unpacked archive');
@@ -50,13 +50,13 @@ async function extract(archive: string, into: string, signal: AbortSignal): Prom
 }
 
 interface Visitor {
-  /** Sees each entry's header; whether the entry is to be taken. */
+  /** Called with each entry's header; returns whether to take the entry. */
   visit(entry: ReadEntry): boolean;
-  /** Takes the entry, one after the other. What it leaves of the contents is passed over. */
+  /** Called with each entry to take, one after the other. Contents that it does not read are skipped. */
   take?(entry: ReadEntry): Promise<void>;
 }
 
-/** Feeds the archive to a parser, and its entries to a visitor; the first trouble ends it, and is thrown. */
+/** Parses the archive and passes its entries to a visitor; the first error ends it, and is thrown. */
 async function parseArchive(archive: string, visitor: Visitor, signal: AbortSignal): Promise<void> {
   const errors: unknown[] = [];
   let complete = false;
@@ -91,13 +91,13 @@ async function parseArchive(archive: string, visitor: Visitor, signal: AbortSign
     for await (const chunk of tarBytes(archive)) {
       signal.throwIfAborted();
       if (!parser.write(chunk) && errors.length === 0) await once(parser, 'drain', { signal });
-      // After the end of a tar, anything may follow: it is not looked at.
+      // Bytes after the end of the tar are ignored.
       if (complete || errors.length > 0) break;
     }
   } catch (error) {
     errors.push(signal.aborted ? signal.reason : asPackageError(error));
   }
-  // Ended in any case: files that are being written are finished and closed before anyone removes them.
+  // Always ended, so that files being written are closed before they are removed.
   parser.end();
   await closed;
   await taken;
@@ -105,8 +105,8 @@ async function parseArchive(archive: string, visitor: Visitor, signal: AbortSign
 }
 
 /**
- * The tar's bytes, gunzipped where the file begins like a gzip. Not left to the tar package, which would hold
- * all that a chunk unpacks to in memory.
+ * The tar's bytes, decompressed if the file starts like a gzip. The tar package is not used for this: it would keep
+ * everything that a chunk unpacks to in memory.
  */
 async function* tarBytes(path: string): AsyncGenerator<Buffer> {
   const handle = await openNoFollow(path);
@@ -131,12 +131,12 @@ function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
-/** zlib and tar complain of the archive with codes of their own; the system's errors are of this machine. */
+/** Errors of zlib and tar concern the archive and become PACKAGE_INVALID; system errors stay as they are. */
 function asPackageError(error: unknown): unknown {
   const code = systemCode(error) ?? '';
   return /^(TAR_|Z_|ERR_)/.test(code) ? notATar(messageOf(error), error) : error;
 }
 
 function notATar(why: string, cause?: unknown): TriggerDeployError {
-  return new TriggerDeployError('PACKAGE_INVALID', `the archive is not a whole tar: ${why}`, { cause });
+  return new TriggerDeployError('PACKAGE_INVALID', `the archive is not a complete tar: ${why}`, { cause });
 }

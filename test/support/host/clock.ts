@@ -7,7 +7,7 @@ export const systemClock: Clock = {
   sleep: (ms, signal) => sleep(ms, undefined, { signal }),
 };
 
-/** A clock that nothing but sleeping moves on, and that does not wait: what takes its time takes none of it. */
+/** A clock that only sleeping moves, without real waiting. */
 export function sleepingClock(): Clock {
   let slept = 0;
   return {
@@ -20,7 +20,7 @@ export function sleepingClock(): Clock {
   };
 }
 
-/** A clock that stands still unless it is put forward: then who sleeps wakes up, one after the other. */
+/** A clock that moves only when it is advanced: sleepers then wake up, one after the other. */
 export function heldClock(): { clock: Clock; putForward: (ms: number) => Promise<void> } {
   let now = 0;
   const sleepers = new Set<{ at: number; wake: () => void }>();
@@ -59,7 +59,7 @@ export function heldClock(): { clock: Clock; putForward: (ms: number) => Promise
   };
 }
 
-/** All that can happen without a timer, a file or the network has happened when it resolves. */
+/** Resolves when all pending work without timers, files and network is done. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A signal that never aborts. */

@@ -109,7 +109,7 @@ exec /usr/bin/dpkg ${own} "$@"`,
   return world;
 }
 
-/** A unit is a file with its state, gone when it ended well; beside it the process group that it is. */
+/** A unit is a file with its state, removed after a success; beside it the id of its process group. */
 const SYSTEMD_RUN = `
 d=$(dirname "$0") unit= log=
 while :; do

@@ -8,7 +8,7 @@ import { calm } from './clock.ts';
 import { memoryStore } from './store.ts';
 import { temporaryDirectory } from './temporary.ts';
 
-/** The service `payments`, of jars, in a directory that is yet to be made. */
+/** The jar service `payments`, in a directory that does not exist yet. */
 export async function jarService(more: { keep?: number; adopt?: { path: string; version: string } } = {}) {
   const dir = join(await temporaryDirectory(), 'opt', 'payments');
   const store = memoryStore();
@@ -19,7 +19,7 @@ export async function jarService(more: { keep?: number; adopt?: { path: string; 
   return { dir, store, jar, prepare, versions };
 }
 
-/** A process that has the file open until the test is over. */
+/** A process that has the file open until the end of the test. */
 export async function holdOpen(path: string): Promise<void> {
   const child = spawn('/bin/sh', ['-c', `exec 9< ${path}; echo up; exec sleep 300`], { stdio: 'pipe' });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findProcess } from '../../../agent/host/process/proc.ts';
 
-/** Whether a process runs: one that has ended and waits to be reaped does not. */
+/** Whether a process runs; a zombie does not. */
 export async function runs(pid: number): Promise<boolean> {
   return (await findProcess(pid)) !== undefined;
 }
@@ -12,7 +12,7 @@ export async function ended(pid: number): Promise<void> {
   while (await runs(pid)) await sleep(10);
 }
 
-/** The number a process writes to a file once it is up. */
+/** The number that a process writes to a file once it is up. */
 export async function pidIn(file: string): Promise<number> {
   for (;;) {
     const pid = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);

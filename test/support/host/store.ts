@@ -4,7 +4,7 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 
 type ReadRequest = Parameters<ArtifactStore['read']>[0];
-/** What a read yields in place of the right bytes. */
+/** What a read returns instead of the right bytes. */
 type Fault = (
   right: Buffer,
   request: ReadRequest,
@@ -15,7 +15,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** An artifact store in memory that counts its reads, and misbehaves as `fault` says. */
+/** An artifact store in memory that counts its reads; `fault` injects failures. */
 export interface MemoryStore extends ArtifactStore {
   reads: { name: string; start: number; end: number }[];
   fault: Fault;

@@ -29,7 +29,7 @@ test('a file is replaced whole, with exactly its mode, and nothing else is left'
   expect(await namesBelow(join(path, '..'))).toEqual(['state']);
 });
 
-test('a file that cannot be replaced is as it was, and no temporary file stays behind', async () => {
+test('a file that cannot be replaced is unchanged, and no temporary file is left', async () => {
   const directory = await temporaryDirectory();
   await mkdir(join(directory, 'state'));
   await writeFile(join(directory, 'state', 'inside'), '');
@@ -37,7 +37,7 @@ test('a file that cannot be replaced is as it was, and no temporary file stays b
   expect(await namesBelow(directory)).toEqual(['state', 'state/inside']);
 });
 
-test('a link is pointed elsewhere over the old one', async () => {
+test('a link replaces an older one', async () => {
   const directory = await temporaryDirectory();
   const link = join(directory, 'current');
   await pointAt(link, 'releases/1');
@@ -46,7 +46,7 @@ test('a link is pointed elsewhere over the old one', async () => {
   expect(await namesBelow(directory)).toEqual(['current']);
 });
 
-test('what a killed write left beside a file is swept away, and nothing else', async () => {
+test('temporary files of a killed write are removed, and no others', async () => {
   const directory = await temporaryDirectory();
   for (const name of ['.a.0123456789abcdef.new', '.b.0123456789abcdef.new', 'a', '.a.mine.new']) {
     await writeFile(join(directory, name), '');
@@ -56,7 +56,7 @@ test('what a killed write left beside a file is swept away, and nothing else', a
   await sweepTemporaries(join(directory, 'nowhere', 'a'));
 });
 
-test('a new file is never an existing one, and never made through a link', async () => {
+test('a new file never replaces an existing one, and is never created through a link', async () => {
   const directory = await temporaryDirectory();
   await writeFile(join(directory, 'there'), 'mine');
   await symlink('elsewhere', join(directory, 'link'));
@@ -65,7 +65,7 @@ test('a new file is never an existing one, and never made through a link', async
   expect(await namesBelow(directory)).toEqual(['link', 'there']);
 });
 
-test('neither a link nor a FIFO is opened for reading, and neither makes the reader wait', async () => {
+test('neither a link nor a FIFO is opened for reading, and neither blocks the reader', async () => {
   const directory = await temporaryDirectory();
   await writeFile(join(directory, 'file'), 'text');
   await symlink('file', join(directory, 'link'));
@@ -82,7 +82,7 @@ test('reading stops at the limit, and a missing file reads as undefined', async 
   expect(await readNoFollow(join(directory, 'none'), 4)).toBeUndefined();
 });
 
-test('a settled tree is readable by everyone, writable by its owner, and has nothing setuid', async () => {
+test('a synced tree is readable by everyone, writable by its owner, and has no setuid file', async () => {
   const directory = await temporaryDirectory();
   const outside = join(await temporaryDirectory(), 'outside');
   await writeFile(outside, '', { mode: 0o600 });
@@ -99,7 +99,7 @@ test('a settled tree is readable by everyone, writable by its owner, and has not
   expect((await stat(outside)).mode & 0o777).toBe(0o600);
 });
 
-test('removing a tree removes a link in it, and not what the link points at', async () => {
+test('removing a tree removes a link in it, and not its target', async () => {
   const directory = await temporaryDirectory();
   const outside = await temporaryDirectory();
   await writeFile(join(outside, 'kept'), '');
@@ -111,7 +111,7 @@ test('removing a tree removes a link in it, and not what the link points at', as
   expect(await namesBelow(outside)).toEqual(['kept']);
 });
 
-test('free space is told in bytes and inodes', async () => {
+test('free space is returned in bytes and inodes', async () => {
   const { bytes, inodes } = await freeSpace(await temporaryDirectory());
   expect(bytes).toBeGreaterThan(0);
   expect(inodes).toBeGreaterThan(0);

@@ -8,11 +8,11 @@ import { calm } from '../../../../support/host/clock.ts';
 import { ended, runs } from '../../../../support/host/processes.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
 
-/** What one agent leaves running when it is killed, and what the next one makes of it. */
+/** Commands that an agent leaves running when it is killed, and what the next agent does about them. */
 
 const quick = { signal: calm, timeout: 5000 };
 
-/** A command that a killed agent left behind, and the note of it. */
+/** A command that a killed agent left running, with its file. */
 async function left(directory: string, script: string, changes: Record<string, unknown> = {}) {
   const child = spawn('/bin/sh', ['-c', script], { detached: true, stdio: 'ignore' });
   const group = child.pid ?? 0;
@@ -25,7 +25,7 @@ async function left(directory: string, script: string, changes: Record<string, u
   return group;
 }
 
-test('a command is noted while it runs and not afterwards', async () => {
+test('a command has a file while it runs, and not afterwards', async () => {
   const directory = join(await temporaryDirectory(), 'commands');
   const { repeatable } = await openCommandRegistry(directory, calm);
   const untilNoted = ['/bin/sh', '-c', `until [ -e ${directory}/$$.json ]; do sleep 0.01; done`];
@@ -33,7 +33,7 @@ test('a command is noted while it runs and not afterwards', async () => {
   expect(await namesBelow(directory)).toEqual([]);
 });
 
-test('what a killed agent left of a hook is ended, with all its group, before the next command begins', async () => {
+test('a hook left by a killed agent is ended, with its whole group, before the next command starts', async () => {
   const directory = await temporaryDirectory();
   const group = await left(directory, 'sleep 300; true');
   const { repeatable } = await openCommandRegistry(directory, calm);
@@ -42,7 +42,7 @@ test('what a killed agent left of a hook is ended, with all its group, before th
   expect(await namesBelow(directory)).toEqual([]);
 });
 
-test('what it left of a start is waited for', async () => {
+test('a start command left by a killed agent is waited for', async () => {
   const directory = await temporaryDirectory();
   const done = join(await temporaryDirectory(), 'done');
   await left(directory, `sleep 0.3; : >${done}`, { whenLeft: 'await' });
@@ -50,7 +50,7 @@ test('what it left of a start is waited for', async () => {
   expect((await indivisible(['/bin/sh', '-c', `test -e ${done}`], quick)).exitCode).toBe(0);
 });
 
-test('a start that outlasts its timeout is ended', async () => {
+test('a leftover start command is ended at its timeout', async () => {
   const directory = await temporaryDirectory();
   const group = await left(directory, 'sleep 300; true', { whenLeft: 'await', until: Date.now() + 100 });
   const { indivisible } = await openCommandRegistry(directory, calm);
@@ -58,7 +58,7 @@ test('a start that outlasts its timeout is ended', async () => {
   await ended(group);
 });
 
-test('a process that only has the pid by now is left alone, and so is one of another boot', async () => {
+test('another process with the same pid is not ended, nor is one of another boot', async () => {
   const directory = await temporaryDirectory();
   const other = await left(directory, 'sleep 300; true', { startTime: '1' });
   const booted = await left(directory, 'sleep 300; true', { boot: 'another' });
@@ -68,7 +68,7 @@ test('a process that only has the pid by now is left alone, and so is one of ano
   expect(await namesBelow(directory)).toEqual([]);
 });
 
-test('half a note keeps nobody waiting', async () => {
+test('a truncated file does not delay the next command', async () => {
   const directory = await temporaryDirectory();
   await writeFile(join(directory, '77.json'), '{"boot":');
   const { repeatable } = await openCommandRegistry(directory, calm);
@@ -76,7 +76,7 @@ test('half a note keeps nobody waiting', async () => {
   expect(await namesBelow(directory)).toEqual([]);
 });
 
-test('an agent that is stopped waits for nothing, and what is left stays noted', async () => {
+test('an agent that is stopped does not wait, and the files of leftovers stay', async () => {
   const directory = await temporaryDirectory();
   const group = await left(directory, 'sleep 300; true', { whenLeft: 'await' });
   const stopping = new AbortController();

@@ -10,13 +10,13 @@ import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 const sh = (script: string) => ['/bin/sh', '-c', script];
 const quick = { signal: calm, timeout: 20_000 };
 
-test('the exit code, all output and stdout alone are told', async () => {
+test('the result has the exit code, all output, and stdout alone', async () => {
   const result = await runCommand(sh('echo out; echo err >&2; exit 3'), quick);
   expect(result).toMatchObject({ exitCode: 3, timedOut: false, stdout: 'out\n' });
   expect(result.output.split('\n').sort()).toEqual(['', 'err', 'out']);
 });
 
-test('no shell reads the arguments', async () => {
+test('the arguments are not interpreted by a shell', async () => {
   const { stdout } = await runCommand(['/bin/echo', '$HOME; rm -rf /', '`id`'], quick);
   expect(stdout).toBe('$HOME; rm -rf / `id`\n');
 });
@@ -26,7 +26,7 @@ test('the output of a command is safe to print: no escape sequences', async () =
   expect(output).toBe('red\n');
 });
 
-test('a command that ends by a signal has no exit code', async () => {
+test('a command ended by a signal has no exit code', async () => {
   expect(await runCommand(sh('kill -9 $$'), quick)).toMatchObject({ exitCode: null, timedOut: false });
 });
 
@@ -58,7 +58,7 @@ test('a child that ignores TERM gets KILL, although the leader ended long before
   await ended(await pidIn(child));
 });
 
-test('a daemon that a command leaves running is not waited for, though it holds the pipes, and lives on', async () => {
+test('a daemon that a command leaves running is not waited for, although it holds the pipes, and is not ended', async () => {
   const child = join(await temporaryDirectory(), 'child');
   const started = performance.now();
   const result = await runCommand(
@@ -96,7 +96,7 @@ test('nothing is started once the signal has aborted', async () => {
   await expect(runCommand(['/bin/cat', marker], quick)).resolves.toMatchObject({ exitCode: 1 });
 });
 
-test('endless output costs neither memory nor the result: the end is kept', async () => {
+test('endless output is bounded: only its end is kept', async () => {
   const { stdout, output, timedOut } = await runCommand(['/usr/bin/yes', 'forever'], {
     signal: calm,
     timeout: 1500,
@@ -107,7 +107,7 @@ test('endless output costs neither memory nor the result: the end is kept', asyn
   expect(output).toContain('forever\n');
 });
 
-test("the agent's credentials and its line to systemd are withheld, the rest is passed on", async () => {
+test("the agent's credentials and its systemd variables are not inherited, the others are", async () => {
   vi.stubEnv('NOTIFY_SOCKET', '/run/notify');
   vi.stubEnv('WATCHDOG_USEC', '1');
   vi.stubEnv('WATCHDOG_PID', '1');
@@ -125,7 +125,7 @@ test("the agent's credentials and its line to systemd are withheld, the rest is 
   expect(stdout).toContain('TRIGGER_DEPLOY_VERSION=1.4.2\n');
 });
 
-test('a command runs where it is told to', async () => {
+test('a command runs in the given directory', async () => {
   const directory = await temporaryDirectory();
   expect((await runCommand(['/bin/pwd'], { ...quick, cwd: directory })).stdout).toBe(`${directory}\n`);
 });
@@ -136,7 +136,7 @@ test("a command of the agent's own user needs no root", async () => {
   expect(stdout).toBe(`${username}\n${homedir}\n`);
 });
 
-test('a command for another user runs as that user with its groups, or is refused where the agent is not root', async () => {
+test('a command for another user runs as that user with its groups, or fails where the agent is not root', async () => {
   const running = runCommand(sh('id -un; id -Gn'), { ...quick, user: 'nobody' });
   if (process.getuid?.() === 0) {
     const { stdout } = await running;

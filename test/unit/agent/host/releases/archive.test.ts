@@ -80,7 +80,7 @@ test('an archive as tar(1) makes it is unpacked: long names, many files, links',
   }
 });
 
-test('files keep their time, and a link may lead through another one', async () => {
+test('files keep their time stamp, and a link may lead through another one', async () => {
   const { release, prepareTar } = await service();
   await prepareTar(
     tgz([
@@ -93,7 +93,7 @@ test('files keep their time, and a link may lead through another one', async () 
   expect((await stat(join(release, 'main.js'))).mtime).toEqual(new Date('2024-05-06T07:08:09Z'));
 });
 
-test('config files lie at the top and win over files of the same name', async () => {
+test('config files are placed at the top and replace files of the same name', async () => {
   const { store, release, prepare } = await service();
   const bytes = tgz([
     { path: 'application.yaml', body: 'packaged' },
@@ -142,22 +142,22 @@ const EVIL: [string, Entry[]][] = [
   ['a setuid file', [{ path: 'su', mode: 0o4755, body: 'x' }]],
   ['a setgid directory', [{ path: 'sg', type: 'Directory', mode: 0o2755 }]],
   [
-    'a name that is there twice',
+    'a name that occurs twice',
     [
       { path: 'a', body: '1' },
       { path: './a', body: '2' },
     ],
   ],
   ['a control character', [{ path: 'a\u0007b', body: 'x' }]],
-  ["the agent's own record", [{ path: '.release.json', body: '{}' }]],
+  ["the agent's release record", [{ path: '.release.json', body: '{}' }]],
 ];
 
-test.each(EVIL)('an archive with %s is refused whole', async (what, entries) => {
+test.each(EVIL)('an archive with %s is rejected', async (what, entries) => {
   const { root, dir, archive, prepareTar } = await service();
   const bytes = tgz([{ path: 'good', body: 'good' }, ...entries, { path: 'after', body: 'x' }]);
   await expect(prepareTar(bytes)).rejects.toMatchObject({
     code: 'ARCHIVE_UNSAFE',
-    message: expect.stringMatching(/^the archive is refused whole: "/),
+    message: expect.stringMatching(/^the archive is rejected: "/),
   });
   expect(await archive.releases()).toEqual([]);
   expect(await namesBelow(dir)).toEqual(['.staging', 'releases']);
@@ -165,7 +165,7 @@ test.each(EVIL)('an archive with %s is refused whole', async (what, entries) => 
   if (what === EVIL.at(-1)?.[0]) proved('archive', `${EVIL.length} kinds of archives`);
 });
 
-test('a bomb is refused by its headers, before its contents are written', async () => {
+test('an archive bomb is rejected by its headers, before its contents are written', async () => {
   const { dir, prepareTar } = await service();
   const bytes = gzipSync(tarball([{ path: 'bomb', size: 11 * 1024 ** 3 }]));
   await expect(prepareTar(bytes)).rejects.toMatchObject({ code: 'ARCHIVE_UNSAFE' });
@@ -173,17 +173,17 @@ test('a bomb is refused by its headers, before its contents are written', async 
   proved('archive', 'a bomb of 11 GiB');
 });
 
-test('an archive of more than 100,000 entries is refused', { timeout: 60_000 }, async () => {
+test('an archive of more than 100,000 entries is rejected', { timeout: 60_000 }, async () => {
   const { prepareTar } = await service();
   const entries = Array.from({ length: 100_001 }, (_, n): Entry => ({ path: `d/${n}` }));
   await expect(prepareTar(tgz(entries))).rejects.toMatchObject({
     code: 'ARCHIVE_UNSAFE',
-    message: expect.stringContaining('more than 100000 entries'),
+    message: expect.stringContaining('exceeds the limit of 100000 entries'),
   });
   proved('archive', 'an archive of 100,001 files');
 });
 
-test('what follows the end of a tar is not even looked at', async () => {
+test('bytes after the end of a tar are ignored', async () => {
   const { release, prepareTar } = await service();
   await prepareTar(
     Buffer.concat([tarball([{ path: 'a', body: '1' }]), Buffer.alloc(3_000_000, 'x')]),
@@ -209,13 +209,13 @@ test.each([
   expect(await namesBelow(dir)).toEqual(['.staging', 'releases']);
 });
 
-test('a package that is no archive by its name is refused before it is downloaded', async () => {
+test('a package whose name is not an archive is rejected before the download', async () => {
   const { store, prepareTar } = await service();
   await expect(prepareTar(whole, 'web.zip')).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   expect(store.reads).toEqual([]);
 });
 
-test('an abort while unpacking ends it with its reason, and leaves nothing', async () => {
+test('an abort ends the unpacking with its reason, and leaves no files', async () => {
   const { dir, store, archive } = await service();
   const entries = Array.from({ length: 5000 }, (_, n): Entry => ({ path: `f${n}`, body: `${n}` }));
   const controller = new AbortController();
@@ -232,7 +232,7 @@ test('an abort while unpacking ends it with its reason, and leaves nothing', asy
   expect(await namesBelow(dir)).toEqual(['.staging', 'releases']);
 });
 
-test('the current release is verified by unpacking it once more beside it', async () => {
+test('the current release is verified by unpacking the archive again beside it', async () => {
   const { store, archive, prepare, release, dir } = await service();
   const artifacts = [store.put('web.tgz', tgz(ORDINARY)), store.put('a.yaml', 'a', 'config')];
   await prepare('1', artifacts);
@@ -245,7 +245,7 @@ test('the current release is verified by unpacking it once more beside it', asyn
   expect(await namesBelow(join(dir, '.staging'))).toEqual([]);
 });
 
-test('a directory that ran before is adopted, links and all', async () => {
+test('a directory that ran before is adopted, with its links', async () => {
   const path = join(await temporaryDirectory(), 'web');
   await mkdir(join(path, 'bin'), { recursive: true });
   await writeFile(join(path, 'bin', 'run'), '#!/bin/sh\n', { mode: 0o700 });

@@ -33,7 +33,7 @@ async function downloading(size: number) {
   return { store, bytes, artifact, path, download };
 }
 
-test('an artifact arrives in one read, private, with the bytes that were signed', async () => {
+test('an artifact is downloaded in one read, private, with the signed bytes', async () => {
   const { download, store, path, bytes } = await downloading(500_000);
   expect(await download()).toBe(500_000);
   expect((await readFile(path)).equals(bytes)).toBe(true);
@@ -47,7 +47,7 @@ test('an empty artifact needs no read', async () => {
   expect(store.reads).toEqual([]);
 });
 
-test('a download that breaks off goes on where it was', async () => {
+test('an interrupted download is resumed where it stopped', async () => {
   const { download, store, path, bytes } = await downloading(500_000);
   store.fault = (right, _request, n) => (n < 20 ? broken(right.subarray(0, 20_000)) : undefined);
   expect(await download()).toBe(500_000);
@@ -55,12 +55,12 @@ test('a download that breaks off goes on where it was', async () => {
   expect(store.reads.slice(0, 3).map(({ start }) => start)).toEqual([0, 20_000, 40_000]);
 });
 
-test('errors that may pass are tried again, up to five in a row that bring nothing', async () => {
+test('transient errors are retried, up to five in a row without progress', async () => {
   const { download, store } = await downloading(1000);
   store.fault = () => new TriggerDeployError('DOWNLOAD_FAILED', 'S3 said SlowDown');
   await expect(download()).rejects.toMatchObject({
     code: 'DOWNLOAD_FAILED',
-    message: 'payments.jar broke off at 0 of 1000 bytes: S3 said SlowDown',
+    message: 'the download of payments.jar stopped at 0 of 1000 bytes: S3 said SlowDown',
   });
   expect(store.reads).toHaveLength(5);
 });
@@ -87,7 +87,7 @@ test.each([
   expect(store.reads.length).toBe(tuning === RANGED ? 3 : 1);
 });
 
-test('a body that goes on is cut at the signed size', async () => {
+test('a body that is too long ends at the signed size', async () => {
   const { download, store, path } = await downloading(100_000);
   store.fault = async function* () {
     for (;;) yield Buffer.alloc(30_000);
@@ -96,7 +96,7 @@ test('a body that goes on is cut at the signed size', async () => {
   expect((await stat(path)).size).toBeLessThanOrEqual(100_000);
 });
 
-test('a body that goes on only after the signed size is noticed as well', async () => {
+test('a body that continues only after the signed size is detected as well', async () => {
   const { download, store } = await downloading(100_000);
   store.fault = async function* (right) {
     yield right;
@@ -114,16 +114,16 @@ test('a body that does not end after its last byte is not waited for', async () 
   expect(await download({ tuning: { ...FAST, stallMs: 60_000 } })).toBe(100_000);
 });
 
-test('an artifact that is shorter than signed is told so', async () => {
+test('an artifact that is shorter than its signed size fails with both sizes', async () => {
   const { download, store } = await downloading(100_000);
   store.fault = (right, { start }) => inChunks(right.subarray(0, Math.max(0, 40_000 - start)));
   await expect(download()).rejects.toMatchObject({
     code: 'ARTIFACT_SIZE_MISMATCH',
-    message: 'payments.jar ends after 40000 bytes, signed are 100000',
+    message: 'payments.jar ends after 40000 bytes; its signed size is 100000',
   });
 });
 
-test('a large artifact is fetched in ranges, four at a time, and is whole', async () => {
+test('a large artifact is downloaded in ranges, four at a time, completely', async () => {
   const { download, store, path, bytes } = await downloading(1_050_000);
   let atOnce = 0;
   let most = 0;
@@ -141,7 +141,7 @@ test('a large artifact is fetched in ranges, four at a time, and is whole', asyn
   expect(most).toBe(4);
 });
 
-test('a range that breaks off is resumed by itself', async () => {
+test('an interrupted range is resumed on its own', async () => {
   const { download, store, path, bytes } = await downloading(1_000_000);
   store.fault = (right, { start }) => (start === 300_000 ? broken(right.subarray(0, 33_000)) : undefined);
   await download({ tuning: RANGED });
@@ -149,7 +149,7 @@ test('a range that breaks off is resumed by itself', async () => {
   expect(store.reads).toContainEqual({ name: 'payments.jar', start: 333_000, end: 400_000 });
 });
 
-test('the first range that is given up ends the others, and nothing is written afterwards', async () => {
+test('the first range that fails ends the others, and nothing is written afterwards', async () => {
   const { download, store } = await downloading(1_000_000);
   store.fault = (right, { start, signal }) => {
     if (start === 0) return new TriggerDeployError('ARTIFACT_NOT_FOUND', 'gone');
@@ -163,7 +163,7 @@ test('the first range that is given up ends the others, and nothing is written a
   });
 });
 
-test('a body that stalls, or trickles, is broken off and tried again, even if it ignores the signal', async () => {
+test('a body that stalls or is too slow is aborted and retried, even if it ignores the signal', async () => {
   const { download, store, path, bytes } = await downloading(100_000);
   store.fault = (right, _request, n) => {
     if (n === 0) {
@@ -185,12 +185,12 @@ test('a body that stalls, or trickles, is broken off and tried again, even if it
   expect(store.reads).toHaveLength(3);
 });
 
-test('a store that never answers is given up in the end', async () => {
+test('a store that never answers fails in the end', async () => {
   const { download, store } = await downloading(1000);
   store.read = () => new Promise(() => {});
   await expect(download({ tuning: { ...FAST, stallMs: 20 } })).rejects.toMatchObject({
     code: 'DOWNLOAD_FAILED',
-    message: 'payments.jar broke off at 0 of 1000 bytes: no data',
+    message: 'the download of payments.jar stopped at 0 of 1000 bytes: no data',
   });
 });
 
@@ -204,7 +204,7 @@ test('an abort ends a read and a pause alike, with its reason', async () => {
   await expect(first).rejects.toBe(reason);
 });
 
-test('an abort ends the pause between two tries, with its reason', async () => {
+test('an abort ends the pause between two attempts, with its reason', async () => {
   const { download, store } = await downloading(1000);
   const reason = new Error('superseded');
   const controller = new AbortController();
@@ -216,7 +216,7 @@ test('an abort ends the pause between two tries, with its reason', async () => {
   await expect(download({ signal: controller.signal, tuning: slow })).rejects.toBe(reason);
 });
 
-test('a file or a link that is there already is never written to', async () => {
+test('an existing file or link is never written to', async () => {
   const { download, path } = await downloading(1000);
   await writeFile(`${path}-victim`, 'mine');
   await symlink(`${path}-victim`, path);
@@ -224,7 +224,7 @@ test('a file or a link that is there already is never written to', async () => {
   expect(await readFile(`${path}-victim`, 'utf8')).toBe('mine');
 });
 
-test('a slow download tells how far it is', async () => {
+test('a slow download reports its progress', async () => {
   const { download, store } = await downloading(1000);
   const notes: string[] = [];
   store.fault = async function* (right) {

@@ -8,7 +8,7 @@ import { namesBelow, temporaryDirectory } from '../../../../support/host/tempora
 const names = async (jar: PackageType) => (await jar.releases()).map(({ version }) => version).sort();
 const read = (...path: string[]) => readFile(join(...path), 'utf8');
 
-test('a release holds the jar under the name of the service, with its config files beside it, for all to read', async () => {
+test('a release has the jar under the name of the service, with its config files beside it, readable by everyone', async () => {
   const before = process.umask(0o077);
   onTestFinished(() => void process.umask(before));
   const { dir, store, jar, prepare } = await jarService();
@@ -42,20 +42,20 @@ test('the current release is not replaced but verified', async () => {
   expect(store.reads).toHaveLength(1);
 });
 
-test('an empty jar is refused; one that is no zip is the business of its start', async () => {
+test('an empty jar is rejected; one that is not a zip is not checked', async () => {
   const { store, jar, prepare } = await jarService();
   await expect(prepare('1', [store.put('a.jar', '')])).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   await prepare('2', [store.put('a.jar', 'cut')]);
   expect(await names(jar)).toEqual(['2']);
 });
 
-test('a config file cannot take the name of the jar', async () => {
+test('a config file cannot have the name of the jar', async () => {
   const { store, prepare } = await jarService();
   const artifacts = [store.put('a.jar', 'jar'), store.put('payments.jar', 'config', 'config')];
   await expect(prepare('1', artifacts)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
 });
 
-test('what ran before is adopted as a release that can be gone back to', async () => {
+test('the version that ran before is adopted as a release that can be rolled back to', async () => {
   const path = join(await temporaryDirectory(), 'payments-0.9.jar');
   await writeFile(path, 'the old jar', { mode: 0o600 });
   const { dir, jar, prepare } = await jarService({ adopt: { path, version: '0.9' } });
@@ -72,7 +72,7 @@ test('what ran before is adopted as a release that can be gone back to', async (
   expect(await read(dir, 'current', 'payments.jar')).toBe('the old jar');
 });
 
-test('a directory is no jar to adopt', async () => {
+test('a directory is not adopted as a jar', async () => {
   const { dir, jar } = await jarService({ adopt: { path: await temporaryDirectory(), version: '0.9' } });
   await expect(jar.adopt()).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   expect(await namesBelow(dir)).toEqual(['.staging', 'releases']);

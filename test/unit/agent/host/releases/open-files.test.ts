@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { mappedPaths, namesWithOpenFiles } from '../../../../../agent/host/releases/open-files.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
-/** A process that has said it is up. */
+/** A process that has reported that it is up. */
 async function running(file: string, args: string[], cwd?: string) {
   const child = spawn(file, args, { cwd, stdio: ['ignore', 'pipe', 'ignore'] });
   onTestFinished(() => void child.kill('SIGKILL'));
@@ -16,7 +16,7 @@ async function running(file: string, args: string[], cwd?: string) {
 
 const SAY_UP = 'echo up; exec sleep 300';
 
-test('an open file, a working directory and a program tell what is in use; a path alone does not', async () => {
+test('an open file, a working directory and a program count as use; a path in the arguments does not', async () => {
   const root = await temporaryDirectory();
   for (const name of ['opened', 'stood-in', 'executed', 'idle']) await mkdir(join(root, name));
   await writeFile(join(root, 'opened', 'a.jar'), '');
@@ -27,7 +27,7 @@ test('an open file, a working directory and a program tell what is in use; a pat
   await expect.poll(() => namesWithOpenFiles(root)).toEqual(new Set(['opened', 'stood-in', 'executed']));
 });
 
-test('what is reached through a link counts for where it really lies', async () => {
+test('a file opened through a link counts for its real location', async () => {
   const root = await temporaryDirectory();
   await mkdir(join(root, '1.4.1'));
   await writeFile(join(root, '1.4.1', 'a.jar'), '');
@@ -46,7 +46,7 @@ test('a process that has ended uses nothing', async () => {
   expect(await namesWithOpenFiles(root)).toEqual(new Set());
 });
 
-test('mapped files are found in the kernel’s list, spaces in their names and all', () => {
+test('mapped files are found in the kernel’s list, including names with spaces', () => {
   const maps = [
     '7f00-7f01 r--p 00000000 fe:00 1234                       /opt/a b/lib.so',
     '7f01-7f02 r--p 00000000 fe:00 1234                       /opt/a b/lib.so',

@@ -28,7 +28,7 @@ test('a release that is complete is not downloaded again', async () => {
   expect(store.reads).toHaveLength(1);
 });
 
-test('another artifact under a version that is here is a conflict, and what is here stays', async () => {
+test('another artifact under an existing version is a conflict, and the existing release stays', async () => {
   const { dir, store, prepare } = await jarService();
   await prepare('1.4.2');
   await expect(prepare('1.4.2', [store.put('payments.jar', 'other')])).rejects.toMatchObject({
@@ -37,7 +37,7 @@ test('another artifact under a version that is here is a conflict, and what is h
   expect(await read(dir, 'releases', '1.4.2', 'payments.jar')).toBe('jar 1.4.2');
 });
 
-test('after a failure a release is made anew', async () => {
+test('after a failure a release is made again', async () => {
   const { dir, store, prepare, versions } = await jarService();
   await prepare('1.4.2');
   await writeFile(join(dir, 'releases', '1.4.2', 'payments.jar'), 'damaged');
@@ -47,7 +47,7 @@ test('after a failure a release is made anew', async () => {
   expect(await namesBelow(join(dir, '.staging'))).toEqual([]);
 });
 
-test('a release that a process still has open is not replaced either', async () => {
+test('a release that a process has open is not replaced', async () => {
   const { dir, prepare, versions } = await jarService();
   await prepare('1.4.2');
   await holdOpen(join(dir, 'releases', '1.4.2', 'payments.jar'));
@@ -56,7 +56,7 @@ test('a release that a process still has open is not replaced either', async () 
   expect((await stat(join(dir, 'releases', '1.4.2'))).ino).toBe(ino);
 });
 
-test('a directory without a record is no release: it is made anew, and never current', async () => {
+test('a directory without a record is not a release: it is made again, and never current', async () => {
   const { dir, jar, prepare } = await jarService();
   await prepare('1.4.1');
   await prepare('1.4.2');
@@ -73,7 +73,7 @@ test('a directory without a record is no release: it is made anew, and never cur
   expect(await names(jar)).toEqual(['1.4.2']);
 });
 
-test('a current release whose record is damaged gets it back, once its files are known to be right', async () => {
+test('a current release with a damaged record gets a new one after its files are verified', async () => {
   const { dir, jar, prepare } = await jarService();
   await prepare('1.4.2');
   await jar.switchTo('1.4.2');
@@ -90,7 +90,7 @@ test('a current release whose record is damaged gets it back, once its files are
   expect(await jar.releases()).toEqual([]);
 });
 
-test('current is a relative link that is switched, again and again, and removed', async () => {
+test('current is a relative link that can be switched repeatedly, and removed', async () => {
   const { dir, jar, prepare } = await jarService();
   await prepare('1.4.1');
   await prepare('1.4.2');
@@ -105,7 +105,7 @@ test('current is a relative link that is switched, again and again, and removed'
   expect(await jar.current()).toBeNull();
 });
 
-test('a current that is not ours is neither read nor replaced', async () => {
+test('a current that is not a link to a release is neither read nor replaced', async () => {
   const { dir, jar, prepare } = await jarService();
   await prepare('1.4.1');
   for (const target of ['/etc', '../other/releases/1.4.1', 'releases', 'releases/1.4.1/..', 'releases/a/b']) {
@@ -120,14 +120,14 @@ test('a current that is not ours is neither read nor replaced', async () => {
   await expect(jar.switchTo('1.4.1')).rejects.toMatchObject({ code: 'RELEASE_CONFLICT' });
 });
 
-test('a current that names its release by the full path is understood', async () => {
+test('a current with the full path of its release is read', async () => {
   const { dir, jar, prepare } = await jarService();
   await prepare('1.4.1');
   await symlink(join(dir, 'releases', '1.4.1'), join(dir, 'current'));
   expect(await jar.current()).toBe('1.4.1');
 });
 
-test('a download that fails changes nothing, and gives its space back', async () => {
+test('a download that fails changes nothing, and frees its space', async () => {
   const { dir, store, jar, prepare } = await jarService();
   await prepare('1.4.1');
   await jar.switchTo('1.4.1');
@@ -137,7 +137,7 @@ test('a download that fails changes nothing, and gives its space back', async ()
   expect(await namesBelow(dir)).toEqual(before);
 });
 
-test('what a killed prepare left in staging is gone after the next, even one that finds its release complete', async () => {
+test('files that a killed prepare left in staging are removed by the next, even if its release is complete', async () => {
   const { dir, prepare } = await jarService();
   await prepare('1.4.2');
   await mkdir(join(dir, '.staging', 'release'));
@@ -153,7 +153,7 @@ test('what a killed prepare left in staging is gone after the next, even one tha
   ]);
 });
 
-test.each(['.staging', 'releases'])('a link planted as %s is refused, and not followed', async (name) => {
+test.each(['.staging', 'releases'])('a link in place of %s is rejected, and not followed', async (name) => {
   const { dir, prepare } = await jarService();
   const elsewhere = await temporaryDirectory();
   await writeFile(join(elsewhere, 'precious'), '');
@@ -165,7 +165,7 @@ test.each(['.staging', 'releases'])('a link planted as %s is refused, and not fo
   proved('symlink', `a link in place of ${name}`);
 });
 
-test('a staging that others could look into is closed to them', async () => {
+test('a staging directory that others could read is made private', async () => {
   const { dir, prepare } = await jarService();
   await prepare('1.4.1');
   await chmod(join(dir, '.staging'), 0o777);
@@ -173,7 +173,7 @@ test('a staging that others could look into is closed to them', async () => {
   expect((await stat(join(dir, '.staging'))).mode & 0o777).toBe(0o700);
 });
 
-test('what does not fit is refused from its signed size, before any download', async () => {
+test('an artifact that does not fit is rejected by its signed size, before the download', async () => {
   const { store, prepare } = await jarService();
   const huge = { ...store.put('payments.jar', 'x'), size: 2 ** 52 };
   await expect(prepare('1.4.2', [huge])).rejects.toMatchObject({
@@ -183,7 +183,7 @@ test('what does not fit is refused from its signed size, before any download', a
   expect(store.reads).toEqual([]);
 });
 
-test('an abort ends a prepare with its reason, and leaves nothing', async () => {
+test('an abort ends a prepare with its reason, and leaves no files', async () => {
   const { dir, store, jar, versions } = await jarService();
   const controller = new AbortController();
   store.fault = () => {
@@ -207,7 +207,7 @@ test('pruning keeps the newest, and removes the rest for good', async () => {
   expect(await jar.prune(new Set())).toEqual([]);
 });
 
-test('pruning never removes the current release, a precious one, or one that a live process has open', async () => {
+test('pruning never removes the current release, a protected one, or one that a live process has open', async () => {
   const { dir, jar, prepare } = await jarService();
   for (let n = 1; n <= 7; n += 1) await prepare(`${n}`);
   await jar.switchTo('1');
@@ -223,7 +223,7 @@ test('at least three are kept, whatever the config says', async () => {
   expect(await jar.prune(new Set())).toEqual(['1']);
 });
 
-test('pruning leaves alone what is no release', async () => {
+test('pruning does not touch files that are not a release', async () => {
   const { dir, jar, prepare } = await jarService();
   for (let n = 1; n <= 4; n += 1) await prepare(`${n}`);
   await mkdir(join(dir, 'releases', 'mine'));
@@ -231,7 +231,7 @@ test('pruning leaves alone what is no release', async () => {
   expect((await stat(join(dir, 'releases', 'mine'))).isDirectory()).toBe(true);
 });
 
-test('an adoption that was cut short before the switch is finished', async () => {
+test('an adoption that was interrupted before the switch is finished', async () => {
   const path = join(await temporaryDirectory(), 'old.jar');
   await writeFile(path, 'the old jar');
   const { dir, jar } = await jarService({ adopt: { path, version: '0.9' } });
@@ -242,13 +242,13 @@ test('an adoption that was cut short before the switch is finished', async () =>
   expect(await jar.current()).toBe('0.9');
 });
 
-test('where nothing ran before, or nothing is to be adopted, there is nothing to do', async () => {
+test('without an earlier version, or without adopt, nothing is done', async () => {
   const { jar } = await jarService({ adopt: { path: '/nowhere/old.jar', version: '0.9' } });
   expect(await jar.adopt()).toBeNull();
   expect(await (await jarService()).jar.adopt()).toBeNull();
 });
 
-test('the announced release takes the place of an adopted one of its name, unless that is current', async () => {
+test('the announced release replaces an adopted one of the same version, unless that is current', async () => {
   const path = join(await temporaryDirectory(), 'old.jar');
   await writeFile(path, 'the old jar');
   const { dir, jar, prepare } = await jarService({ adopt: { path, version: '1.0' } });
