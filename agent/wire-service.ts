@@ -27,8 +27,8 @@ export interface PackageSources {
 
 type OptionsOf<T extends PackageConfig['type']> = Extract<PackageConfig, { type: T }> & PackageSources;
 
-/** The package types: a line for each. */
-const PACKAGE_TYPES = {
+/** The package types: a line for each. shared/package-types.ts has the help text of each. */
+const CREATE_PACKAGE = {
   jar: createJarPackage,
   archive: createArchivePackage,
   deb: createDebPackage,
@@ -36,7 +36,7 @@ const PACKAGE_TYPES = {
 
 export function createPackage(config: PackageConfig, sources: PackageSources): PackageType {
   // `satisfies` above checks each of them against the config of its own type.
-  const create = PACKAGE_TYPES[config.type] as (options: PackageConfig & PackageSources) => PackageType;
+  const create = CREATE_PACKAGE[config.type] as (options: PackageConfig & PackageSources) => PackageType;
   return create({ ...config, ...sources });
 }
 

@@ -5,8 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { loadAgentConfig, parseAgentConfig } from '../../../agent/config.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { RESERVED_NAMES } from '../../../shared/names.ts';
+import { PACKAGE_TYPES } from '../../../shared/package-types.ts';
 
-/** A complete config, without a service of type deb, which is below. */
+/** A config with every setting of a jar service; a service of type deb is below. */
 const EXAMPLE = `env: dev
 region: eu-west-1
 topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev
@@ -28,13 +29,13 @@ services:
 
 const parse = (text: string) => parseAgentConfig(text, 'agent.yaml');
 
-/** The example with one of its places changed; a place that is not there is a mistake of the test. */
+/** The example with one part replaced; a part that the example does not have is a mistake of the test. */
 function changed(place: string, into: string): string {
   expect(EXAMPLE).toContain(place);
   return EXAMPLE.replace(place, () => into);
 }
 
-/** The mistakes found in `text`, one a line. */
+/** The mistakes found in `text`, one per element. */
 function mistakes(text: string): string[] {
   try {
     parse(text);
@@ -56,7 +57,7 @@ const second = (name: string, dir: string) => `${EXAMPLE}  ${name}:
 `;
 
 describe('agent.yaml', () => {
-  test('as in the design is read, in ms and with the defaults filled in', () => {
+  test('is read: durations in ms, defaults filled in', () => {
     expect(parse(EXAMPLE)).toEqual({
       env: 'dev',
       region: 'eu-west-1',
@@ -94,7 +95,7 @@ describe('agent.yaml', () => {
     });
   });
 
-  test('may leave out all that has a default', () => {
+  test('may omit every setting that has a default', () => {
     const text = `env: dev
 region: eu-west-1
 topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev
@@ -121,7 +122,7 @@ services:
     expect(parse(text).instance).toBeUndefined();
   });
 
-  test('with five mistakes has all five named, each with its line and path', () => {
+  test('with five mistakes is refused with all five, each with its line and path', () => {
     const text = EXAMPLE.replace('env: dev', 'env: Dev_1')
       .replace('bucket: acme-deploys-dev', 'bucket: ACME')
       .replace('dir: /opt/payments', 'dir: opt/payments')
@@ -138,7 +139,7 @@ services:
     ]);
   });
 
-  test('that does not fit together says so beside its other mistakes', () => {
+  test('with settings that contradict each other is refused for that and for its other mistakes', () => {
     const text = changed('region: eu-west-1\n', 'region: eu-west-2\ncolour: blue\n');
     expect(mistakes(text)).toEqual([
       'agent.yaml:3: colour: unknown key',
@@ -150,17 +151,17 @@ services:
 describe('trust', () => {
   const TRUST = /trust:\n.*\n/;
 
-  test('that is not mentioned is refused: no key, no agent', () => {
+  test('is required', () => {
     expect(mistakes(EXAMPLE.replace(TRUST, ''))).toEqual([
       'agent.yaml:1: trust: missing: expected `keys: [/path/of/a/public/key]`, or `none`',
     ]);
   });
 
-  test('in nobody is possible, in so many words', () => {
+  test('none is accepted', () => {
     expect(parse(EXAMPLE.replace(TRUST, 'trust: none\n')).trust).toBe('none');
   });
 
-  test('in two keys is possible, for a rotation', () => {
+  test('in two keys is accepted, for a rotation', () => {
     const keys = ['/etc/a.pub.json', '/etc/b.pub.json'];
     expect(parse(EXAMPLE.replace(TRUST, `trust: { keys: [${keys.join(', ')}] }\n`)).trust).toEqual({ keys });
   });
@@ -177,7 +178,7 @@ describe('trust', () => {
     expect(mistakes(EXAMPLE.replace(TRUST, `${line}\n`)).join()).toMatch(/^agent\.yaml:5: trust/);
   });
 
-  test('in an empty list of keys is refused, and says how to trust nobody', () => {
+  test('in an empty list of keys is refused; the error names `trust: none`', () => {
     expect(mistakes(EXAMPLE.replace(TRUST, 'trust: { keys: [] }\n')).join()).toContain(
       'no key: add the public key',
     );
@@ -198,7 +199,7 @@ describe('unknown keys are refused', () => {
     ['in a package', changed('keep: 3', 'kept: 3'), 'services.payments.package.kept'],
     ['in a manager', changed('stopTimeout:', 'stoptimeout:'), 'services.payments.manager.stoptimeout'],
     ['in a check', changed('successes: 3', 'success: 3'), 'services.payments.checks.0.http.success'],
-    ['as a kind of check', checks('      - grpc: { port: 1 }'), 'services.payments.checks.0.grpc'],
+    ['as a type of check', checks('      - grpc: { port: 1 }'), 'services.payments.checks.0.grpc'],
     ['in hooks', changed('beforeStop', 'beforeStart'), 'services.payments.hooks.beforeStart'],
     ['in a hook', changed('timeout: 30s', 'shell: true'), 'services.payments.hooks.beforeStop.0.shell'],
   ])('%s', (_, text, path) => {
@@ -237,7 +238,7 @@ describe('paths', () => {
   });
 
   test.each(['/opt/payments', '/opt/payments/', '/opt/./payments'])(
-    'two services with one directory are refused, also where the second is spelt %s',
+    'two services with the same directory are refused, also when the second is spelled %s',
     (dir) => {
       expect(mistakes(second('edge', dir))).toEqual([
         'agent.yaml:19: services.edge.package.dir: /opt/payments already belongs to payments',
@@ -245,17 +246,17 @@ describe('paths', () => {
     },
   );
 
-  test('two services with a directory each are accepted', () => {
+  test('two services with different directories are accepted', () => {
     expect(Object.keys(parse(second('edge', '/opt/payments-edge')).services)).toEqual(['payments', 'edge']);
   });
 
-  test('a state directory that is relative is refused', () => {
+  test('a relative state directory is refused', () => {
     expect(mistakes(`state: var/lib\n${EXAMPLE}`).join()).toContain(
       'agent.yaml:1: state: expected an absolute path',
     );
   });
 
-  test('what is adopted has an absolute path and a version', () => {
+  test('adopt needs an absolute path and a version', () => {
     const adopt = (yaml: string) => changed('keep: 3', `adopt: ${yaml}`);
     expect(parse(adopt('{ path: /opt/old.jar, version: legacy }')).services.payments?.package).toMatchObject({
       adopt: { path: '/opt/old.jar', version: 'legacy' },
@@ -279,17 +280,17 @@ describe('programs', () => {
   });
 
   test.each(['/usr/local/bin/drain payments', '[]', '[/bin/a, 5]', '[/bin/a, null]', '["/bin/a", "\\0"]'])(
-    'a hook that runs %s is refused: a command is a list of words',
+    'a hook that runs %s is refused: a command is an array of words',
     (run) => {
       expect(mistakes(hook(`{ run: ${run} }`)).join()).toContain('services.payments.hooks.beforeStop.0.run');
     },
   );
 
-  test('a check that runs a relative program is refused', () => {
+  test('a check with a relative program path is refused', () => {
     expect(mistakes(checks('      - command: { run: [edge-check] }')).join()).toMatch(ARGV);
   });
 
-  test('each program of a command manager is named by its full path', () => {
+  test('each program of a command manager needs its full path', () => {
     const text = manager('{ type: command, start: [a], stop: [b], status: [c], restart: [d] }');
     expect(
       mistakes(text)
@@ -298,7 +299,7 @@ describe('programs', () => {
     ).toEqual(['restart', 'start', 'status', 'stop']);
   });
 
-  test('words are handed on as they are: none is split, globbed or expanded', () => {
+  test('words are passed unchanged: none is split, globbed or expanded', () => {
     const text = hook("{ run: [/bin/a, 'b c', '*', '$HOME', '; rm -rf /'] }");
     expect(parse(text).services.payments?.hooks.beforeStop[0]?.run).toEqual([
       '/bin/a',
@@ -336,7 +337,7 @@ describe('durations', () => {
     expect(mistakes(text).join()).toContain(`${path}: expected a duration such as 500ms, 30s, 10m or 1h`);
   });
 
-  test('no watching at all is 0s, or 0', () => {
+  test('0 and 0s turn the watch off', () => {
     expect(parse(changed('watch: 10s', 'watch: 0')).services.payments?.watch).toBe(0);
     expect(parse(changed('watch: 10s', 'watch: 0s')).services.payments?.watch).toBe(0);
   });
@@ -363,7 +364,7 @@ describe('names of services', () => {
   });
 });
 
-describe('places in AWS', () => {
+describe('AWS settings', () => {
   test('a topic in another region is refused', () => {
     expect(mistakes(changed('region: eu-west-1', 'region: us-east-1'))).toEqual([
       'agent.yaml:3: topic: the topic is in eu-west-1, but region is us-east-1',
@@ -386,7 +387,7 @@ describe('places in AWS', () => {
   });
 
   test.each(['eu-west-1', 'us-gov-east-1', 'cn-north-1', 'ap-southeast-5', 'eusc-de-east-1'])(
-    'the region %s is known',
+    'the region %s is accepted',
     (region) => {
       expect(parse(EXAMPLE.replaceAll('eu-west-1', region)).region).toBe(region);
     },
@@ -410,22 +411,22 @@ describe('places in AWS', () => {
     },
   );
 
-  test('an instance whose name SQS could not take is refused', () => {
+  test('an instance id that cannot be part of a queue name is refused', () => {
     expect(mistakes(`instance: i.1\n${EXAMPLE}`).join()).toContain('agent.yaml:1: instance: ');
     expect(mistakes(`instance: ${'i'.repeat(49)}\n${EXAMPLE}`).join()).toContain('agent.yaml:1: instance: ');
   });
 });
 
 describe('checks', () => {
-  test('each kind is read with its patience', () => {
+  test('each type is read with its timing', () => {
     const text = checks(`      - tcp: { port: 443 }
       - command: { run: [/usr/bin/edge-check], user: edge, successes: 2 }
       - systemd: { unit: payments.socket, timeout: 1s }`);
-    const patience = { successes: 1, deadline: 60_000, timeout: 2000 };
+    const timing = { successes: 1, deadline: 60_000, timeout: 2000 };
     expect(parse(text).services.payments?.checks).toEqual([
-      { kind: 'tcp', host: '127.0.0.1', port: 443, ...patience },
-      { kind: 'command', run: ['/usr/bin/edge-check'], user: 'edge', ...patience, successes: 2 },
-      { kind: 'systemd', unit: 'payments.socket', ...patience, timeout: 1000 },
+      { kind: 'tcp', host: '127.0.0.1', port: 443, ...timing },
+      { kind: 'command', run: ['/usr/bin/edge-check'], user: 'edge', ...timing, successes: 2 },
+      { kind: 'systemd', unit: 'payments.socket', ...timing, timeout: 1000 },
     ]);
   });
 
@@ -444,17 +445,17 @@ describe('checks', () => {
     ['that expects status 99', '      - http: { url: "http://127.0.0.1/", status: 99 }'],
     ['that expects status 600', '      - http: { url: "http://127.0.0.1/", status: 600 }'],
     ['that expects an empty body', '      - http: { url: "http://127.0.0.1/", body: "" }'],
-    ['that need never pass', '      - tcp: { port: 1, successes: 0 }'],
+    ['that need no success', '      - tcp: { port: 1, successes: 0 }'],
     ['of port 0', '      - tcp: { port: 0 }'],
     ['of port 65536', '      - tcp: { port: 65536 }'],
-    ['of a unit that is a path', '      - systemd: { unit: /etc/a.service }'],
-    ['of a unit that is an option', '      - systemd: { unit: --all.service }'],
-    ['of a unit without its type', '      - systemd: { unit: payments }'],
+    ['of a unit given as a path', '      - systemd: { unit: /etc/a.service }'],
+    ['of a unit that looks like an option', '      - systemd: { unit: --all.service }'],
+    ['of a unit without a suffix', '      - systemd: { unit: payments }'],
   ])('one %s is refused', (_, yaml) => {
     expect(mistakes(checks(yaml)).join()).toMatch(/^agent\.yaml:14: services\.payments\.checks\.0\./);
   });
 
-  test('seventeen are refused', () => {
+  test('more than sixteen are refused', () => {
     const many = Array.from({ length: 17 }, (_, i) => `      - tcp: { port: ${i + 1} }`).join('\n');
     expect(mistakes(checks(many)).join()).toContain('services.payments.checks');
   });
@@ -465,8 +466,11 @@ describe('the rest of a service', () => {
     expect(mistakes(changed('keep: 3', `keep: ${keep}`)).join()).toContain('services.payments.package.keep');
   });
 
-  test('a package of an unknown type is refused, and the known ones are named', () => {
-    expect(mistakes(changed('type: jar', 'type: snap')).join()).toMatch(/package\.type: .*'jar' \| 'archive'/);
+  test('a package of an unknown type is refused with a list of the types, the same as in push --help', () => {
+    const known = Object.keys(PACKAGE_TYPES).map((type) => `'${type}'`);
+    const [mistake] = mistakes(changed('type: jar', 'type: snap'));
+    expect(mistake).toMatch(/payments\.package\.type: /);
+    expect(mistake?.match(/'[a-z]+'/g)?.toSorted()).toEqual(known.toSorted());
   });
 
   test('a manager of an unknown type is refused', () => {
@@ -482,7 +486,7 @@ describe('the rest of a service', () => {
     expect(parse(`${EXAMPLE}    reportLog: ${value}\n`).services.payments?.reportLog).toBe(expected);
   });
 
-  test('reportLog: maybe is refused, for secrets would travel by a typing mistake', () => {
+  test('reportLog: maybe is refused, so that a typing mistake sends no secrets', () => {
     expect(mistakes(`${EXAMPLE}    reportLog: offf\n`)).toEqual([
       'agent.yaml:18: services.payments.reportLog: expected on or off',
     ]);
@@ -490,7 +494,7 @@ describe('the rest of a service', () => {
 });
 
 describe('the file', () => {
-  test('that is not there is named, with what to do', async () => {
+  test('that does not exist is named in the error, with a hint', async () => {
     await expect(loadAgentConfig('/nonexistent/agent.yaml')).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('cannot read /nonexistent/agent.yaml'),
@@ -498,7 +502,7 @@ describe('the file', () => {
     });
   });
 
-  test('is read, and its own path is in front of each mistake', async () => {
+  test('is read, and each mistake begins with its path', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'trigger-deploy-config-'));
     try {
       const path = join(directory, 'agent.yaml');
@@ -518,7 +522,7 @@ describe('traffic', () => {
   const GROUP = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/73e2d6bc24d8a067';
   const balanced = (yaml: string) => `${EXAMPLE}    traffic: ${yaml}\n`;
 
-  test('names target groups, and waits longer than they drain unless they were changed', () => {
+  test('has target groups and default timeouts longer than the default deregistration delay', () => {
     const { traffic } = parse(balanced(`{ targetGroups: [{ arn: "${GROUP}", port: 8080 }] }`)).services
       .payments as { traffic: unknown };
     expect(traffic).toEqual({
@@ -536,7 +540,7 @@ describe('traffic', () => {
       /expected the ARN of a target group/,
     ],
     [
-      'a group elsewhere',
+      'a group in another region',
       `{ targetGroups: [{ arn: "${GROUP.replace('eu-west-1', 'eu-west-2')}" }] }`,
       /the target group is in eu-west-2, but region is eu-west-1/,
     ],
@@ -548,7 +552,7 @@ describe('traffic', () => {
 describe('tags', () => {
   const tagged = (yaml: string) => parse(`${EXAMPLE}tags: ${yaml}\n`).tags;
 
-  test('mark the instance', () => {
+  test('are read', () => {
     expect(tagged('{ stack: pr-1234, "team:cost": "" }')).toEqual({ stack: 'pr-1234', 'team:cost': '' });
   });
 
@@ -573,7 +577,7 @@ describe('a deb package', () => {
     manager: { type: systemd, unit: edge-proxy.service }
 `;
 
-  test('is kept below the state directory, fetches nothing and insists on a way back unless told', () => {
+  test('by default is stored below the state directory, fetches no dependencies and must be undoable', () => {
     expect(parse(deb()).services['edge-proxy']?.package).toEqual({
       ...{ type: 'deb', name: 'edge-proxy', dir: '/var/lib/trigger-deploy/debs/edge-proxy', keep: 3 },
       ...{ fetchDependencies: false, acceptNoUndo: false, installTimeout: 600_000, lockTimeout: 300_000 },
@@ -585,13 +589,13 @@ describe('a deb package', () => {
   });
 
   test.each(['E', 'Edge', '-edge', 'edge_proxy', 'e', '"edge proxy"', '--root=x'])(
-    'cannot be called %s',
+    'cannot have the name %s',
     (name) => {
       expect(mistakes(deb('', name)).join()).toContain('expected the name of a Debian package');
     },
   );
 
-  test('belongs to one service', () => {
+  test('can belong to one service only', () => {
     const twice = `${deb()}  second:
     package: { type: deb, name: edge-proxy }
     manager: { type: systemd, unit: second.service }
@@ -599,7 +603,7 @@ describe('a deb package', () => {
     expect(mistakes(twice).join()).toContain('package edge-proxy already belongs to edge-proxy');
   });
 
-  test('adopts nothing: dpkg knows what is installed', () => {
+  test('has no adopt: dpkg knows what is installed', () => {
     expect(mistakes(deb(', adopt: { path: /opt/x, version: 1 }'))).not.toEqual([]);
   });
 });

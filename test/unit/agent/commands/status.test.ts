@@ -59,22 +59,22 @@ function withoutTrouble(more: Partial<ServiceStatusRow> = {}) {
 }
 
 describe('the status of a service', () => {
-  test('without a journal is what the disk and the unit say', () => {
+  test('without a journal comes from the disk and the unit', () => {
     expect(statusRow('payments', found(undefined))).toEqual(withoutTrouble());
   });
 
-  test('that was never deployed has no last deployment', () => {
+  test('without a deployment has no last deployment', () => {
     expect(statusRow('payments', found(EMPTY))).toEqual(withoutTrouble());
   });
 
-  test('after a deployment names it, its ending, and when', () => {
+  test('after a deployment has its id, ending and time', () => {
     const state = { ...withEnding(EMPTY, ENDED, undefined), outbox: [] };
     expect(statusRow('payments', found(state))).toEqual(
       withoutTrouble({ lastDeployment: ENDED.deployment, state: 'rolled-back', at: ENDED.at }),
     );
   });
 
-  test('of two endings names the newer', () => {
+  test('has the newer of two endings', () => {
     const newer: Report = { ...ENDED, deployment: '01JDB2Z3Y4X5W6V7T8S9R0QPNN', state: 'succeeded' };
     const state = withEnding(withEnding(EMPTY, ENDED, undefined), newer, undefined);
     expect(statusRow('payments', found(state))).toMatchObject({
@@ -84,7 +84,7 @@ describe('the status of a service', () => {
     });
   });
 
-  test('during a deployment names that one and not the last ending', () => {
+  test('during a deployment has that deployment and not the last ending', () => {
     const began = Date.parse('2026-02-01T00:00:00.000Z');
     const state = started(withWaiting(withEnding(EMPTY, ENDED, undefined), ORDER), {
       bootId: 'b',
@@ -97,7 +97,7 @@ describe('the status of a service', () => {
     });
   });
 
-  test('tells why the last one did not succeed', () => {
+  test('has the error of the last deployment', () => {
     const error = { code: 'CHECK_FAILED', message: 'GET /health answered 500', detail: 'a long log' };
     const state = withEnding(EMPTY, { ...ENDED, error }, undefined);
     expect(statusRow('payments', found(state)).error).toEqual({
@@ -106,7 +106,7 @@ describe('the status of a service', () => {
     });
   });
 
-  test('stays that of the deployment that broke it, whatever was refused since', () => {
+  test('remains that of the deployment that broke it, after later refusals', () => {
     const error = { code: 'CHECK_FAILED', message: 'the rollback failed' };
     const last: Report = { ...ENDED, state: 'broken', error };
     const broken = withActiveEnded(
@@ -123,7 +123,7 @@ describe('the status of a service', () => {
     });
   });
 
-  test('names what a rollback goes to, if that is still here and does not run', () => {
+  test('has the target of a rollback, if that release is on the instance and not current', () => {
     const previousOf = (version: string) =>
       statusRow('payments', found({ ...EMPTY, previousGood: version })).previous;
     expect(previousOf('1.4.0')).toBe('1.4.0');
@@ -131,7 +131,7 @@ describe('the status of a service', () => {
     expect(previousOf('1.4.1')).toBeNull();
   });
 
-  test('says which groups it was taken out of and is not back in', () => {
+  test('has the target groups that it is deregistered from', () => {
     const out = { ...EMPTY, outOfTraffic: { groups: ['arn:of/web/1'], well: false } };
     expect(statusRow('payments', found(out)).outOfTraffic).toEqual(['arn:of/web/1']);
     const draining = withActive(started(withWaiting(EMPTY, ORDER), { bootId: 'b', now: 0 }), {
@@ -140,14 +140,14 @@ describe('the status of a service', () => {
     expect(statusRow('payments', found(draining)).outOfTraffic).toEqual(['arn:of/api/2']);
   });
 
-  test('says whether it is pinned', () => {
+  test('has the pin', () => {
     const pinned = { ...EMPTY, pinned: { since: ENDED.at, version: '1.4.1' } };
     expect(statusRow('payments', found(pinned)).pinned).toBe(true);
     expect(statusRow('payments', found(withSequence(pinned, 8, ENDED.deployment))).pinned).toBe(false);
   });
 });
 
-describe('the status on a screen', () => {
+describe('the status table', () => {
   const QUEUE = 'trigger-deploy-dev-i-1';
   const status = (services: ServiceStatusRow[], more: Partial<InstanceStatus> = {}): InstanceStatus => ({
     env: 'dev',
@@ -158,14 +158,14 @@ describe('the status on a screen', () => {
     services,
     ...more,
   });
-  test('names the tags that the instance has', () => {
+  test('shows the tags of the instance', () => {
     const lines = formatStatus(status([row()], { tags: { stack: 'pr-1234', team: 'red' } })).split('\n');
     expect(lines[1]).toBe('tags stack=pr-1234, team=red');
   });
 
   const linesOf = (...given: Parameters<typeof status>) => formatStatus(status(...given)).split('\n');
 
-  test('is the instance, its queue, and each service with its last deployment, within 80 columns', () => {
+  test('shows the instance, its queue, and each service with its last deployment, within 80 columns', () => {
     const lines = linesOf([
       row({ lastDeployment: ENDED.deployment, state: 'succeeded', at: ENDED.at, previous: '1.4.0' }),
       row({ service: 'edge-proxy', version: null, unit: 'failed', checks: [] }),
@@ -182,7 +182,7 @@ describe('the status on a screen', () => {
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
   });
 
-  test('says PINNED in the line of the service, and below it what is wrong and what waits', () => {
+  test('shows PINNED in the row of the service, and below it problems and undelivered reports', () => {
     const checks = [
       { ok: true, note: 'tcp' },
       { ok: false, note: 'http 503' },
@@ -197,12 +197,12 @@ describe('the status on a screen', () => {
     ]);
   });
 
-  test('says how to start an agent that does not run', () => {
+  test('shows how to start an agent that is not running', () => {
     const agent = { running: false, pid: null, version: null, since: null };
     expect(linesOf([], { agent })[0]).toMatch(/is NOT running: systemctl start trigger-deploy-agent$/);
   });
 
-  test('tells a queue that cannot be reached, one that was not asked, and one without a name apart', () => {
+  test('distinguishes a queue that cannot be reached, one that was not probed, and one without a name', () => {
     const second = (queue: InstanceStatus['queue']) => linesOf([], { queue }).slice(1, 3);
     expect(second({ name: QUEUE, reachable: false, trouble: 'no answer within 3 s' })).toEqual([
       `queue ${QUEUE} is NOT reachable`,

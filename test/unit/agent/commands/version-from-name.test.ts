@@ -12,12 +12,15 @@ test.each([
   expect(versionFromName(path, 'payments')).toBe(version);
 });
 
-test('a digit in the name of the service is no version', () => {
+test('a digit in the name of the service is not taken as the version', () => {
   expect(versionFromName('log4-shipper-1.0.jar', 'log4-shipper')).toBe('1.0');
 });
 
-test.each(['payments.jar', 'payments-latest.jar', 'payments-.jar', '1.4.3.jar'])('%s names none', (path) => {
-  expect(() => versionFromName(path, 'payments')).toThrow(
-    expect.objectContaining({ code: 'USAGE', hint: expect.stringMatching('--version') }),
-  );
-});
+test.each(['payments.jar', 'payments-latest.jar', 'payments-.jar', '1.4.3.jar'])(
+  '%s has no version',
+  (path) => {
+    expect(() => versionFromName(path, 'payments')).toThrow(
+      expect.objectContaining({ code: 'USAGE', hint: expect.stringMatching('--version') }),
+    );
+  },
+);

@@ -26,7 +26,7 @@ const NOW = Date.parse('2026-01-31T08:00:00.000Z');
 const MINUTE = 60_000;
 const iso = (ms: number) => new Date(ms).toISOString();
 const id = (n: number) => newUlid(NOW + n);
-/** One deployment and its rivals: ids that stay the same throughout a test. */
+/** One deployment and its rivals, with fixed ids. */
 const OURS = id(1);
 const RIVAL = id(2);
 const REPLY_TO = replyQueueName('dev', id(3));
@@ -40,7 +40,7 @@ const common = {
   issuedBy: 'ci',
 };
 
-/** What a publisher says, as an agent reads it. */
+/** An announcement as an agent reads it. */
 const say = (more: object = {}): Announcement =>
   announcement.parse({
     kind: 'deploy',
@@ -102,7 +102,7 @@ const HELD = { ...ORDER, hold: true };
 const seen = (sequence: number, deployment = RIVAL) => withSequence(fresh(), sequence, deployment);
 
 describe('a deploy', () => {
-  test('of something new is accepted, with all that it says', () => {
+  test('of a new sequence is accepted with all its fields', () => {
     expect(admit(say({ replyTo: REPLY_TO }), know())).toEqual({
       do: 'accept',
       order: { ...ORDER, replyTo: REPLY_TO },
@@ -113,7 +113,7 @@ describe('a deploy', () => {
     expect(admit(say(), know())).toEqual({ do: 'accept', order: ORDER });
   });
 
-  test('of an older version, as a rollback, is accepted for its sequence', () => {
+  test('of an older version (a rollback) is accepted because its sequence is higher', () => {
     const said = say({ action: 'rollback', version: '1.0.0' });
     expect(admit(said, know(seen(6)))).toMatchObject({
       do: 'accept',
@@ -122,7 +122,7 @@ describe('a deploy', () => {
   });
 
   test.each<[string, object, ServiceState | undefined, Partial<Knowledge>, object]>([
-    ['for a service that is not here is ignored', {}, undefined, {}, { do: 'ignore' }],
+    ['for a service that this instance does not have is ignored', {}, undefined, {}, { do: 'ignore' }],
     [
       'for another environment is refused',
       { env: 'prd' },
@@ -130,11 +130,17 @@ describe('a deploy', () => {
       {},
       { do: 'refuse', code: 'WRONG_ENVIRONMENT' },
     ],
-    ['aimed at this instance is accepted', { targets: ['i-2', 'i-1'] }, fresh(), {}, { do: 'accept' }],
-    ['aimed at others raises what was seen', OTHERS, fresh(), {}, { do: 'raise' }],
-    ['aimed at nobody raises what was seen', { targets: [] }, fresh(), {}, { do: 'raise' }],
     [
-      'aimed at an instance whose id begins like ours is not ours',
+      'with this instance among its targets is accepted',
+      { targets: ['i-2', 'i-1'] },
+      fresh(),
+      {},
+      { do: 'accept' },
+    ],
+    ['for other instances raises the sequence seen', OTHERS, fresh(), {}, { do: 'raise' }],
+    ['without targets raises the sequence seen', { targets: [] }, fresh(), {}, { do: 'raise' }],
+    [
+      'for an instance whose id begins with ours is not for us',
       { targets: ['i-10'] },
       fresh(),
       {},
@@ -148,7 +154,7 @@ describe('a deploy', () => {
       {},
       { do: 'end', ending: 'superseded', code: 'SUPERSEDED' },
     ],
-    ['of a lower sequence, aimed at others, is ignored', OTHERS, seen(8), {}, { do: 'ignore' }],
+    ['of a lower sequence, for other instances, is ignored', OTHERS, seen(8), {}, { do: 'ignore' }],
     [
       'of the same sequence and another deployment is a conflict',
       {},
@@ -157,7 +163,7 @@ describe('a deploy', () => {
       { do: 'end', ending: 'rejected', code: 'CONFLICT' },
     ],
     [
-      'of the same sequence and another deployment, aimed at others, is ignored',
+      'of the same sequence and another deployment, for other instances, is ignored',
       OTHERS,
       seen(7),
       {},
@@ -178,14 +184,14 @@ describe('a deploy', () => {
       { do: 'end', ending: 'rejected', code: 'EXPIRED', why: expect.stringContaining("AWS's clock says") },
     ],
     [
-      'that has expired, aimed at others, is ignored',
+      'that has expired, for other instances, is ignored',
       { ...EXPIRED, ...OTHERS },
       fresh(),
       {},
       { do: 'ignore' },
     ],
     [
-      'that expired is rejected for that, even when it is older as well',
+      'that has expired is rejected as expired, even when its sequence is older',
       EXPIRED,
       seen(8),
       {},
@@ -199,24 +205,30 @@ describe('a deploy', () => {
       { do: 'accept' },
     ],
     [
-      'that was cancelled before it came ends cancelled',
+      'that was cancelled before it arrived ends cancelled',
       {},
       withTombstone(fresh(), OURS),
       {},
       { do: 'end', ending: 'cancelled', code: 'CANCELLED' },
     ],
-    ['of which another was cancelled is accepted', {}, withTombstone(fresh(), RIVAL), {}, { do: 'accept' }],
-    ['that came twice is answered again while it runs', {}, active(ORDER), {}, { do: 'repeat' }],
     [
-      'that came twice is answered again while it waits',
+      'is accepted when another deployment was cancelled',
+      {},
+      withTombstone(fresh(), RIVAL),
+      {},
+      { do: 'accept' },
+    ],
+    ['delivered twice is answered again while it runs', {}, active(ORDER), {}, { do: 'repeat' }],
+    [
+      'delivered twice is answered again while it waits',
       {},
       withWaiting(seen(7, OURS), ORDER),
       {},
       { do: 'repeat' },
     ],
-    ['that came twice is answered again after it ended', {}, ended(ORDER, 'succeeded'), {}, { do: 'repeat' }],
+    ['delivered twice is answered again after it ended', {}, ended(ORDER, 'succeeded'), {}, { do: 'repeat' }],
     [
-      'that failed is not begun again by its duplicate',
+      'that failed does not start again when delivered twice',
       {},
       ended(ORDER, 'rolled-back'),
       {},
@@ -238,29 +250,29 @@ describe('a deploy', () => {
     ],
     ['that runs is answered again even when it has expired', EXPIRED, active(ORDER), {}, { do: 'repeat' }],
     [
-      'that ended is answered again even when something newer was seen',
+      'that ended is answered again even when a newer sequence was seen',
       {},
       withSequence(ended(ORDER, 'succeeded'), 9, RIVAL),
       {},
       { do: 'repeat' },
     ],
-    ['that was prepared here goes on', {}, active(HELD), {}, { do: 'proceed' }],
-    ['that waits to be prepared here goes on', {}, withWaiting(seen(7, OURS), HELD), {}, { do: 'proceed' }],
+    ['that is prepared here proceeds', {}, active(HELD), {}, { do: 'proceed' }],
+    ['that waits to be prepared here proceeds', {}, withWaiting(seen(7, OURS), HELD), {}, { do: 'proceed' }],
+    ['that is prepared here and has expired does not proceed', EXPIRED, active(HELD), {}, { do: 'repeat' }],
     [
-      'that was prepared here, and comes too late, does not go on',
-      EXPIRED,
-      active(HELD),
-      {},
-      { do: 'repeat' },
-    ],
-    [
-      'that was prepared here does not go on once something newer was seen',
+      'that is prepared here does not proceed after a newer sequence was seen',
       {},
       withSequence(active(HELD), 8, RIVAL),
       {},
       { do: 'repeat' },
     ],
-    ['aimed at others does not make what was prepared here go on', OTHERS, active(HELD), {}, { do: 'raise' }],
+    [
+      'for other instances does not make a prepared deployment proceed',
+      OTHERS,
+      active(HELD),
+      {},
+      { do: 'raise' },
+    ],
     [
       'is accepted while an older one runs',
       {},
@@ -276,15 +288,15 @@ describe('a deploy', () => {
 describe('a prepare', () => {
   const prepare = { kind: 'prepare' };
 
-  test('is accepted, to stop once it is prepared', () => {
+  test('is accepted and held once it is prepared', () => {
     expect(admit(say(prepare), know())).toEqual({ do: 'accept', order: HELD });
   });
 
   test.each<[string, object, ServiceState, object]>([
-    ['that comes twice is answered again', prepare, active(HELD), { do: 'repeat' }],
-    ['that comes after its deploy holds nothing back', prepare, active(ORDER), { do: 'repeat' }],
-    ['of what ended is answered again', prepare, ended(ORDER, 'failed'), { do: 'repeat' }],
-    ['aimed at others raises what was seen', { ...prepare, ...OTHERS }, fresh(), { do: 'raise' }],
+    ['delivered twice is answered again', prepare, active(HELD), { do: 'repeat' }],
+    ['that arrives after its deploy does not hold it', prepare, active(ORDER), { do: 'repeat' }],
+    ['of an ended deployment is answered again', prepare, ended(ORDER, 'failed'), { do: 'repeat' }],
+    ['for other instances raises the sequence seen', { ...prepare, ...OTHERS }, fresh(), { do: 'raise' }],
     ['of a lower sequence is superseded', prepare, seen(8), { do: 'end', ending: 'superseded' }],
     [
       'of the same sequence and another deployment is a conflict',
@@ -294,7 +306,7 @@ describe('a prepare', () => {
     ],
     ['that has expired is rejected', { ...prepare, ...EXPIRED }, fresh(), { do: 'end', code: 'EXPIRED' }],
     [
-      'that was cancelled before it came ends cancelled',
+      'that was cancelled before it arrived ends cancelled',
       prepare,
       withTombstone(fresh(), OURS),
       { do: 'end', ending: 'cancelled' },
@@ -309,39 +321,49 @@ describe('a cancel', () => {
 
   test.each<[string, object, ServiceState | undefined, object]>([
     ['is obeyed', cancel, active(ORDER), { do: 'cancel' }],
-    ['that comes first is obeyed as well', cancel, fresh(), { do: 'cancel' }],
-    ['of an older sequence is obeyed: it names a deployment', cancel, seen(9), { do: 'cancel' }],
+    ['that arrives first is carried out too', cancel, fresh(), { do: 'cancel' }],
+    ['of an older sequence is carried out: it names a deployment', cancel, seen(9), { do: 'cancel' }],
     ['that has expired is ignored', { ...cancel, ...EXPIRED }, active(ORDER), { do: 'ignore' }],
-    ['aimed at others is ignored', { ...cancel, ...OTHERS }, active(ORDER), { do: 'ignore' }],
-    ['for a service that is not here is ignored', cancel, undefined, { do: 'ignore' }],
+    ['for other instances is ignored', { ...cancel, ...OTHERS }, active(ORDER), { do: 'ignore' }],
+    ['for a service that this instance does not have is ignored', cancel, undefined, { do: 'ignore' }],
     ['for another environment is refused', { ...cancel, env: 'prd' }, active(ORDER), { do: 'refuse' }],
   ])('%s', (_, said, state, decision) => {
     expect(admit(say(said), { ...know(), state })).toMatchObject(decision);
   });
 });
 
-describe('a roll call, and a word to converge', () => {
+describe('a roll call, or a converge', () => {
   const converge = { kind: 'converge' };
   const rollCall = { kind: 'roll-call' };
   const everybody = { ...rollCall, service: undefined };
 
   test.each<[string, object, ServiceState | undefined, object]>([
-    ['a roll call of all is answered', everybody, undefined, { do: 'answer-roll-call' }],
-    ['a roll call of a service that is here is answered', rollCall, fresh(), { do: 'answer-roll-call' }],
-    ['a roll call is answered whatever was seen', rollCall, seen(99), { do: 'answer-roll-call' }],
-    ['a roll call of a service that is not here is ignored', rollCall, undefined, { do: 'ignore' }],
+    ['a roll call of all services is answered', everybody, undefined, { do: 'answer-roll-call' }],
+    ['a roll call of a service of this instance is answered', rollCall, fresh(), { do: 'answer-roll-call' }],
+    ['a roll call is answered whatever sequence was seen', rollCall, seen(99), { do: 'answer-roll-call' }],
+    [
+      'a roll call of a service that this instance does not have is ignored',
+      rollCall,
+      undefined,
+      { do: 'ignore' },
+    ],
     ['a roll call that has expired is ignored', { ...everybody, ...EXPIRED }, undefined, { do: 'ignore' }],
-    ['a roll call of others is ignored', { ...everybody, ...OTHERS }, undefined, { do: 'ignore' }],
+    ['a roll call of other instances is ignored', { ...everybody, ...OTHERS }, undefined, { do: 'ignore' }],
     [
       'a roll call of another environment is refused',
       { ...everybody, env: 'prd' },
       undefined,
       { do: 'refuse' },
     ],
-    ['a converge is obeyed', converge, fresh(), { do: 'converge' }],
+    ['a converge is carried out', converge, fresh(), { do: 'converge' }],
     ['a converge that has expired is ignored', { ...converge, ...EXPIRED }, fresh(), { do: 'ignore' }],
-    ['a converge aimed at others is ignored', { ...converge, ...OTHERS }, fresh(), { do: 'ignore' }],
-    ['a converge of a service that is not here is ignored', converge, undefined, { do: 'ignore' }],
+    ['a converge for other instances is ignored', { ...converge, ...OTHERS }, fresh(), { do: 'ignore' }],
+    [
+      'a converge of a service that this instance does not have is ignored',
+      converge,
+      undefined,
+      { do: 'ignore' },
+    ],
     ['a converge of another environment is refused', { ...converge, env: 'prd' }, fresh(), { do: 'refuse' }],
   ])('%s', (_, said, state, decision) => {
     expect(admit(say(said), { ...know(), state })).toMatchObject(decision);
@@ -351,21 +373,21 @@ describe('a roll call, and a word to converge', () => {
 const KINDS = ['deploy', 'prepare', 'cancel', 'converge', 'roll-call'] as const;
 
 describe('an expiry', () => {
-  test('more than an hour after the issue counts as over, for every kind', () => {
+  test('more than an hour after the issue counts as expired, for every kind', () => {
     const long = { issuedAt: iso(NOW - 1), expiresAt: iso(NOW + 60 * MINUTE) };
     expect(admit(say(long), know())).toMatchObject({ do: 'end', code: 'EXPIRED' });
     for (const kind of KINDS.slice(2)) expect(admit(say({ ...long, kind }), know()).do).toBe('ignore');
   });
 
-  test('exactly an hour after the issue counts', () => {
+  test('exactly an hour after the issue is valid', () => {
     expect(admit(say({ issuedAt: iso(NOW), expiresAt: iso(NOW + 60 * MINUTE) }), know()).do).toBe('accept');
   });
 
-  test('in another century counts as over', () => {
+  test('in another century counts as expired', () => {
     expect(admit(say({ expiresAt: '9999-12-31T23:59:59Z' }), know())).toMatchObject({ code: 'EXPIRED' });
   });
 
-  test('is judged on the time that it is told, and not on the clock of this machine', () => {
+  test('is compared with the given time, not with the clock of this machine', () => {
     expect(admit(say(), know(fresh(), { now: NOW + 11 * MINUTE }))).toMatchObject({ code: 'EXPIRED' });
     expect(admit(say(), know(fresh(), { now: NOW })).do).toBe('accept');
   });
@@ -386,14 +408,14 @@ describe('a foreign reply queue', () => {
     }
   });
 
-  test('is refused even for a deployment that is under way', () => {
+  test('is refused even for a running deployment', () => {
     expect(admit(say({ replyTo: 'orders' }), know(active(ORDER))).do).toBe('refuse');
   });
 });
 
 /**
- * An instance that does what `admit` decides, with the pure functions of the state, as the worker does; what
- * happens between two announcements (a deployment begins, moves on, ends) happens at random.
+ * An instance that carries out what `admit` decides, with the pure functions of the state, as the worker does. Between
+ * two announcements its deployments begin, move on and end at random.
  */
 class Instance {
   state = fresh();
@@ -422,7 +444,7 @@ class Instance {
     return decision;
   }
 
-  /** The next thing that happens by itself; `ending` if it is an ending. */
+  /** The next random event; `ending` if it is an ending. */
   goOn(ending: Ending): void {
     const { active: now, waiting } = this.state;
     if (!now) {
@@ -477,9 +499,9 @@ class Instance {
   }
 }
 
-describe('whatever comes, in whatever order and however often', () => {
+describe('random announcements, in any order, some of them repeatedly', () => {
   const DEPLOYMENTS = Array.from({ length: 8 }, (_, n) => id(100 + n));
-  /** Deployment n has its own sequence, but for two that claim the same one. */
+  /** Deployment n has its own sequence, except two that have the same one. */
   const sequenceOf = (n: number) => (n === 7 ? 5 : n);
   const heard = fc.record({
     n: fc.integer({ min: 1, max: 7 }),
@@ -519,7 +541,7 @@ describe('whatever comes, in whatever order and however often', () => {
     return said;
   };
 
-  /** Lives through each generated life, and checks after each announcement. */
+  /** Runs each generated sequence, and checks after each announcement. */
   const always = (
     check: (
       was: ServiceState,
@@ -547,20 +569,20 @@ describe('whatever comes, in whatever order and however often', () => {
   };
   const sequenceIn = (said: Announcement) => ('sequence' in said ? Number(said.sequence) : 0);
 
-  test('what was seen never sinks', () => {
+  test('the sequence seen never decreases', () => {
     always((was, _said, _decision, { state }) => {
       expect(state.seen?.sequence ?? 0).toBeGreaterThanOrEqual(was.seen?.sequence ?? 0);
     });
   });
 
-  test('nothing older than what was seen is begun, or goes on', () => {
+  test('no deployment older than the sequence seen begins or proceeds', () => {
     always((was, said, decision) => {
       if (decision.do !== 'accept' && decision.do !== 'proceed') return;
       expect(sequenceIn(said)).toBeGreaterThanOrEqual(was.seen?.sequence ?? 0);
     });
   });
 
-  test('a sequence that was seen belongs to its one deployment: no other is accepted with it', () => {
+  test('a sequence that was seen belongs to one deployment: no other is accepted with it', () => {
     always((was, said, decision) => {
       if (was.seen === null || sequenceIn(said) !== was.seen.sequence) return;
       if (said.deployment === was.seen.deployment) return;
@@ -568,7 +590,7 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('what has expired begins nothing, raises nothing and cancels nothing', () => {
+  test('an expired announcement begins, raises and cancels nothing', () => {
     always((was, _said, decision, { state }, { late }) => {
       if (!late) return;
       expect(['accept', 'proceed', 'raise', 'cancel', 'converge', 'answer-roll-call']).not.toContain(
@@ -583,7 +605,7 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('what is aimed at others raises what was seen, and nothing else', () => {
+  test('what is for other instances raises the sequence seen, and nothing else', () => {
     always((was, _said, decision, { state }, { aim }) => {
       if (aim !== 'others') return;
       expect(['ignore', 'raise', 'refuse']).toContain(decision.do);
@@ -591,7 +613,7 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('what is for another environment, or names a foreign reply queue, changes nothing', () => {
+  test('an announcement for another environment, or with a foreign reply queue, changes nothing', () => {
     always((was, _said, decision, { state }, { env, replyTo }) => {
       if (env === 'dev' && replyTo !== 'orders') return;
       expect(decision.do).toBe('refuse');
@@ -599,13 +621,13 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('what was cancelled before it began never begins', () => {
+  test('a deployment that was cancelled before it began never begins', () => {
     always((was, said, decision) => {
       if (was.tombstones.includes(said.deployment)) expect(decision.do).not.toBe('accept');
     });
   });
 
-  test('a deploy whose cancel came first ends cancelled, unless it is too late or too old for that', () => {
+  test('a deploy whose cancel arrived first ends cancelled, unless it is expired or outdated', () => {
     always((was, said, decision, _instance, { kind, aim, late }) => {
       if (kind !== 'deploy' && kind !== 'prepare') return;
       if (!was.tombstones.includes(said.deployment) || decision.do === 'refuse') return;
@@ -617,13 +639,13 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('each deployment has one ending at most', () => {
+  test('each deployment has at most one ending', () => {
     always((_was, said, _decision, { endings }) => {
       expect(endings.get(said.deployment)?.length ?? 0).toBeLessThanOrEqual(1);
     });
   });
 
-  test('what ended is answered with its ending, and changes nothing any more', () => {
+  test('an ended deployment is answered with its ending, and changes nothing', () => {
     always((was, said, decision, { state }, { kind, aim, env, replyTo }) => {
       if (kind !== 'deploy' && kind !== 'prepare') return;
       if (aim === 'others' || env !== 'dev' || replyTo === 'orders' || !endingOf(was, said.deployment))
@@ -633,7 +655,7 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('the same announcement at once again is never accepted again', () => {
+  test('an announcement delivered twice in a row is not accepted twice', () => {
     always((_was, said, decision, instance) => {
       if (decision.do !== 'accept' && decision.do !== 'proceed') return;
       const before = instance.state;
@@ -642,7 +664,7 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('a state is never changed in place', () => {
+  test('admit never changes the state in place', () => {
     always((was, said) => {
       const copy = structuredClone(was);
       admit(said, know(was));
@@ -650,7 +672,7 @@ describe('whatever comes, in whatever order and however often', () => {
     });
   });
 
-  test('all kinds of decisions do come up in these lives', () => {
+  test('every kind of decision occurs in these sequences', () => {
     const met = new Set<string>();
     always((_was, _said, decision) => {
       met.add(decision.do === 'end' ? `end ${decision.code}` : decision.do);

@@ -14,12 +14,12 @@ import {
   serviceConfig,
 } from '../../../support/fleet/fake-ports.ts';
 
-/** The worker and its steps over an instance in memory, and a spool in memory. */
+/** The worker and its steps with an instance and a spool in memory. */
 
 interface World {
   model: Model;
   worker: ServiceWorker;
-  /** Puts an order there and waits until it is gone again. */
+  /** Puts an order into the spool and waits until it is removed. */
   ordered(version: string, more?: Partial<LocalOrder>): Promise<LocalOrder>;
   ended(deployment: string): Promise<void>;
 }
@@ -62,7 +62,7 @@ async function world(model: Model): Promise<World> {
 const lastOf = ({ worker }: World) => worker.state().endings.at(-1)?.report;
 
 describe('an order given on the instance', () => {
-  test('is deployed, pins, and is reported with who gave it', async () => {
+  test('is deployed, pins the service, and is reported with the user who gave it', async () => {
     const here = await world(modelRunning('1.0.0'));
     await here.worker.raise(7, newUlid(1));
     const { deployment } = await here.ordered('1.1.0');
@@ -76,7 +76,7 @@ describe('an order given on the instance', () => {
     expect(here.model.delivered.at(-1)).toMatchObject({ deployment, local: { action: 'deploy', by: 'ada' } });
   });
 
-  test('that fails pins nothing, and keeps the pin there was', async () => {
+  test('that fails does not pin, and keeps an earlier pin', async () => {
     const model = modelRunning('1.0.0');
     const here = await world(model);
     model.unhealthy.add('1.2.0');
@@ -88,7 +88,7 @@ describe('an order given on the instance', () => {
     expect(here.worker.state().pinned).toMatchObject({ version: '1.1.0' });
   });
 
-  test('is unpinned by what is announced later, and pins no more once something was', async () => {
+  test('is unpinned by a later announcement, and does not pin after one', async () => {
     const here = await world(modelRunning('1.0.0'));
     await here.ordered('1.1.0');
     const announced = orderOf('1.2.0', { sequence: 9 });
@@ -97,7 +97,7 @@ describe('an order given on the instance', () => {
     expect(here.worker.state()).toMatchObject({ pinned: null, running: { version: '1.2.0', sequence: 9 } });
   });
 
-  test('overtaken by an announcement while it was under way leaves no pin', async () => {
+  test('that is overtaken by an announcement while it runs leaves no pin', async () => {
     const model = modelRunning('1.0.0');
     const here = await world(model);
     const announced = orderOf('1.2.0', { sequence: 9 });
@@ -111,7 +111,7 @@ describe('an order given on the instance', () => {
     expect(here.worker.state()).toMatchObject({ pinned: null, running: { version: '1.2.0' } });
   });
 
-  test('goes back to an adopted release, which has no artifacts, and never makes one of nothing', async () => {
+  test('rolls back to an adopted release, which has no artifacts, and never creates a release without artifacts', async () => {
     const model = modelRunning('1.0.0');
     model.releases.set('legacy', []);
     const here = await world(model);
@@ -122,7 +122,7 @@ describe('an order given on the instance', () => {
     expect(model.releases.has('gone')).toBe(false);
   });
 
-  test('to roll back installs nothing anew, even what failed here before', async () => {
+  test('to roll back reinstalls nothing, even after a failure of that version', async () => {
     const model = modelRunning('1.0.0');
     const here = await world(model);
     model.unhealthy.add('1.1.0');
@@ -135,7 +135,7 @@ describe('an order given on the instance', () => {
     expect(model.downloads).toEqual([]);
   });
 
-  test('an hour ago is not carried out any more, and says so', async () => {
+  test('more than an hour ago is rejected as expired', async () => {
     const here = await world(modelRunning('1.0.0'));
     const at = new Date(Date.now() - 61 * 60_000).toISOString();
     await here.ordered('1.1.0', { at });
@@ -143,7 +143,7 @@ describe('an order given on the instance', () => {
     expect(here.model.running?.version).toBe('1.0.0');
   });
 
-  test('on the instance that this one is a copy of is dropped', async () => {
+  test('on another instance, of which this one is a copy, is removed', async () => {
     const here = await world(modelRunning('1.0.0'));
     const { deployment } = await here.ordered('1.1.0', { instance: 'i-2' });
     expect(here.worker.state().over).not.toContain(deployment);

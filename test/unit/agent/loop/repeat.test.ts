@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { repeat } from '../../../../agent/loop/repeat.ts';
 import type { Clock } from '../../../../shared/clock.ts';
 
-/** Runs work that comes out as `outcomes` say, one after the other; what was logged above debug, and when it ended. */
+/** Runs work with these outcomes, one after the other, and returns what was logged above debug. */
 async function logged(outcomes: readonly ('well' | string)[], passing = 1000): Promise<string[]> {
   const lines: string[] = [];
   const log = pino(
@@ -34,14 +34,14 @@ async function logged(outcomes: readonly ('well' | string)[], passing = 1000): P
   });
 }
 
-test('an outage is told when it begins and when it is over, once each', async () => {
+test('an outage is logged once at its start and once at its end', async () => {
   expect(await logged(['well', 'no answer', 'no answer', 'no answer', 'well', 'well', 'well'])).toEqual([
     'warn receiving failed: no answer',
     'info receiving works again after 3.0 s',
   ]);
 });
 
-test('another failure is told, too, and the next outage like the first', async () => {
+test('a different failure is logged too, and the next outage like the first', async () => {
   expect(await logged(['no answer', 'refused', 'well', 'refused', 'well', 'well'])).toEqual([
     'warn receiving failed: no answer',
     'warn receiving failed: refused',
@@ -51,7 +51,7 @@ test('another failure is told, too, and the next outage like the first', async (
   ]);
 });
 
-test('one that lasts is told again now and then', async () => {
+test('a long outage is logged again at intervals', async () => {
   const lines = await logged([...Array(8).fill('no answer'), 'well'], 4 * 60_000);
   expect(lines.filter((line) => line.startsWith('warn'))).toHaveLength(3);
 });
