@@ -71,6 +71,7 @@ async function pause(clock: Pick<Clock, 'sleep'>, ms: number, signal: AbortSigna
     signal.throwIfAborted();
     throw error;
   }
+  signal.throwIfAborted();
 }
 
 /**

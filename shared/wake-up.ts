@@ -33,14 +33,16 @@ export function createWakeUp(): WakeUp {
         return;
       }
       const { promise, resolve } = Promise.withResolvers<void>();
-      const over = new AbortController();
+      const onAbort = () => resolve();
       waiters.add(resolve);
-      signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal });
-      timer?.clock.sleep(timer.ms, over.signal).then(resolve, () => resolve());
+      signal.addEventListener('abort', onAbort, { once: true });
+      const over = new AbortController();
+      timer?.clock.sleep(timer.ms, over.signal).then(resolve, onAbort);
       try {
         await promise;
       } finally {
         waiters.delete(resolve);
+        signal.removeEventListener('abort', onAbort);
         over.abort();
       }
     },

@@ -11,9 +11,9 @@ import { type Aws, awsError } from '../../shared/aws.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { agentQueueName } from '../../shared/names.ts';
-import { backoffMs } from '../../shared/retry.ts';
+import { retry } from '../../shared/retry.ts';
 import type { Finding } from '../deploy/ports.ts';
-import { awsCall, finding, isNamed, isNoSuchQueue, waitMs } from './aws-call.ts';
+import { awsCall, finding, isNamed, isNoSuchQueue } from './aws-call.ts';
 import { createSubscription } from './subscription.ts';
 
 interface QueueMessage {
@@ -70,6 +70,11 @@ const SET_UP = { attempts: 6, first: 1000, longest: 10_000 };
 /** Whether `error` says that the queue does not exist, so that `ensure` has to create it. */
 export function isQueueGone(error: unknown): boolean {
   return isCode(error, 'AWS_UNREACHABLE') && isNoSuchQueue(error);
+}
+
+/** Whether a queue of this name was deleted so recently that none can be created. */
+function isNameTaken(error: unknown): boolean {
+  return isNamed(error, 'QueueDeletedRecently', 'AWS.SimpleQueueService.QueueDeletedRecently');
 }
 
 /**
@@ -162,32 +167,25 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     );
   }
 
-  /** Time until the next attempt, ms; undefined where a retry would not help. */
-  function waitAfter(error: unknown, attempt: number): number | undefined {
-    if (attempt + 1 >= SET_UP.attempts) return undefined;
-    if (isNamed(error, 'QueueDeletedRecently', 'AWS.SimpleQueueService.QueueDeletedRecently')) {
-      return recreationMs;
-    }
-    return isQueueGone(error) ? backoffMs(attempt, SET_UP) : undefined;
-  }
-
   async function ensure(signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; ; attempt += 1) {
-      forget();
-      try {
+    await retry(
+      async () => {
+        forget();
         await awsCall(`set up the queue ${name}`, signal, () => setUpQueue(signal));
         await awsCall(subscribing, signal, async () => subscription.ensure(await arnOf(signal), signal));
-        return;
-      } catch (error) {
-        const wait = signal.aborted ? undefined : waitAfter(error, attempt);
-        if (wait === undefined) throw error;
-        log.info(
-          { queue: name, waitMs: wait, why: messageOf(error) },
-          'the queue does not exist yet; retrying',
-        );
-        await waitMs(wait, signal);
-      }
-    }
+      },
+      {
+        ...SET_UP,
+        signal,
+        retryable: (error) => isNameTaken(error) || isQueueGone(error),
+        pauseMs: (error) => (isNameTaken(error) ? recreationMs : undefined),
+        onRetry: (error, { pauseMs }) =>
+          log.info(
+            { queue: name, waitMs: pauseMs, why: messageOf(error) },
+            'the queue does not exist yet; retrying',
+          ),
+      },
+    );
   }
 
   async function receive(signal: AbortSignal): Promise<QueueMessage[]> {

@@ -3,8 +3,8 @@ import type { Aws } from '../../shared/aws.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { ulidTime } from '../../shared/names.ts';
-import { backoffMs, deadline } from '../../shared/retry.ts';
-import { isNoSuchQueue, orAborted, waitMs } from './aws-call.ts';
+import { deadline, retry } from '../../shared/retry.ts';
+import { isNoSuchQueue, orAborted } from './aws-call.ts';
 
 /** Sends replies to the publishers' reply queues: in order, in the background, best effort. */
 export interface ReplySender {
@@ -92,19 +92,18 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
 
   async function sendBatch(replyTo: string, batch: Reply[]): Promise<void> {
     let left = batch;
-    let failure: unknown;
-    for (let attempt = 0; attempt < TRIES.attempts && !closing.signal.aborted; attempt += 1) {
-      try {
-        if (attempt > 0) await waitMs(backoffMs(attempt - 1, TRIES), closing.signal);
-        left = await trySending(replyTo, left);
-        if (left.length === 0) return;
-      } catch (error) {
-        failure = error;
-        if (isNoSuchQueue(error) && aws.now() - createdAt(replyTo) > QUEUE_VISIBLE_AFTER_MS) break;
-      }
+    const sendLeft = async () => {
+      left = await trySending(replyTo, left);
+      if (left.length > 0) throw new Error('SQS did not take them');
+    };
+    const isGone = (error: unknown) =>
+      isNoSuchQueue(error) && aws.now() - createdAt(replyTo) > QUEUE_VISIBLE_AFTER_MS;
+    try {
+      await retry(sendLeft, { ...TRIES, signal: closing.signal, retryable: (error) => !isGone(error) });
+    } catch (error) {
+      if (isNoSuchQueue(error)) forget(replyTo);
+      else log.warn({ replyTo, lost: left.length, why: messageOf(error) }, 'replies could not be sent');
     }
-    if (isNoSuchQueue(failure)) forget(replyTo);
-    else log.warn({ replyTo, lost: left.length, why: messageOf(failure) }, 'replies could not be sent');
   }
 
   async function work(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
-import { backoffMs } from '../../shared/retry.ts';
+import { retry } from '../../shared/retry.ts';
+import { createWakeUp } from '../../shared/wake-up.ts';
 import type { Reporter } from './ports.ts';
 import type { ServiceState } from './state.ts';
 import type { StateStore } from './state-store.ts';
@@ -27,7 +28,7 @@ export function createOutbox(
   ports: { reporter: Reporter; clock: Clock },
   log: Log,
 ): Outbox {
-  let wake = Promise.withResolvers<void>();
+  const wakeUp = createWakeUp();
   const sendNext = async (signal: AbortSignal): Promise<boolean> => {
     const entry = store.read().outbox[0];
     if (!entry) return false;
@@ -38,29 +39,27 @@ export function createOutbox(
     return true;
   };
   return {
-    wake: () => wake.resolve(),
+    wake: wakeUp.wake,
     async run(signal) {
-      const aborted = Promise.withResolvers<void>();
-      signal.addEventListener('abort', () => aborted.resolve(), { once: true });
-      for (let attempt = 0; !signal.aborted; ) {
-        wake = Promise.withResolvers();
-        try {
-          if (await sendNext(signal)) {
-            attempt = 0;
-            continue;
-          }
-          await Promise.race([wake.promise, aborted.promise]);
-        } catch (error) {
-          if (signal.aborted) return;
-          const pause = backoffMs(attempt, BACKOFF);
-          attempt += 1;
+      const deliverNext = async () => {
+        wakeUp.clear();
+        if (!(await sendNext(signal))) await wakeUp.wait(signal);
+      };
+      while (!signal.aborted) {
+        await retry(deliverNext, {
+          ...BACKOFF,
+          clock: ports.clock,
+          signal,
+          retryable: () => true,
           // One warning per outage; `status` shows what waits, and each attempt is logged at debug level.
-          log[attempt === 1 ? 'warn' : 'debug'](
-            { err: error, waiting: store.read().outbox.length, retryMs: pause },
-            'a report could not be delivered',
-          );
-          await ports.clock.sleep(pause, signal).catch(() => undefined);
-        }
+          onRetry: (error, { failures, pauseMs }) =>
+            log[failures === 1 ? 'warn' : 'debug'](
+              { err: error, waiting: store.read().outbox.length, retryMs: pauseMs },
+              'a report could not be delivered',
+            ),
+        }).catch((error: unknown) => {
+          if (!signal.aborted) throw error;
+        });
       }
     },
   };

@@ -1,7 +1,9 @@
+import type { Clock } from '../../shared/clock.ts';
 import { type ErrorCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
-import { backoffMs } from '../../shared/retry.ts';
+import { retry } from '../../shared/retry.ts';
+import { createWakeUp } from '../../shared/wake-up.ts';
 import { buildReport, notStartedReport, progressReport } from './build-report.ts';
 import { type DesiredReader, orderFromDesired } from './converge.ts';
 import { createRecordReader } from './instance-record.ts';
@@ -47,6 +49,7 @@ export interface ServiceWorker {
 }
 
 const RETRY = { first: 1000, longest: 60_000 };
+const FAILED = 'the deployment could not continue';
 
 export async function openWorker(context: {
   service: ServiceConfig;
@@ -62,12 +65,12 @@ export async function openWorker(context: {
   const readRecord = createRecordReader({ ports, identity, log, store });
   const onEnding = () => outbox.wake();
   const runner = createRunner({ service, ports, identity, log, store, readRecord, onEnding });
-  let wake = Promise.withResolvers<void>();
+  const wakeUp = createWakeUp();
 
   async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
     const state = await store.update(change);
     outbox.wake();
-    wake.resolve();
+    wakeUp.wake();
     return state;
   }
 
@@ -192,26 +195,28 @@ export async function openWorker(context: {
 
     async run(stopping) {
       const delivering = outbox.run(stopping);
-      const aborted = Promise.withResolvers<void>();
-      stopping.addEventListener('abort', () => aborted.resolve(), { once: true });
       let hasResumed = false;
-      for (let failures = 0; !stopping.aborted; ) {
-        wake = Promise.withResolvers();
-        try {
-          if (!hasResumed) await runner.resumeActive();
-          hasResumed = true;
-          const worked = await runner.next(stopping);
-          outbox.wake();
-          failures = 0;
-          if (!worked) await Promise.race([wake.promise, aborted.promise]);
-        } catch (error) {
+      const deployNext = async () => {
+        wakeUp.clear();
+        if (!hasResumed) await runner.resumeActive();
+        hasResumed = true;
+        const worked = await runner.next(stopping);
+        outbox.wake();
+        if (!worked) await wakeUp.wait(stopping);
+      };
+      // A new order ends the pause.
+      const sleep: Clock['sleep'] = (ms, signal) => wakeUp.wait(signal, { clock, ms });
+      while (!stopping.aborted) {
+        await retry(deployNext, {
+          ...RETRY,
+          clock: { monotonic: clock.monotonic, sleep },
+          signal: stopping,
           // The journal could not be written (a full disk, say): nothing was lost, so it is retried.
-          const retryMs = backoffMs(failures, RETRY);
-          failures += 1;
-          log.error({ err: error, retryMs }, 'the deployment could not continue; retrying');
-          // A new order ends the pause.
-          await Promise.race([clock.sleep(retryMs, stopping).catch(() => undefined), wake.promise]);
-        }
+          retryable: () => true,
+          onRetry: (error, { pauseMs }) => log.error({ err: error, retryMs: pauseMs }, `${FAILED}; retrying`),
+        }).catch((error: unknown) => {
+          if (error !== stopping.reason) log.error({ err: error }, FAILED);
+        });
       }
       await delivering;
     },

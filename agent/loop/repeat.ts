@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { backoffMs, formatMs } from '../../shared/retry.ts';
+import { formatMs, type RetryOptions, retry } from '../../shared/retry.ts';
 
 const BACKOFF = { first: 500, longest: 60_000 }; // ms
 /** The same failure is logged as a warning again after this, ms. */
@@ -14,25 +14,14 @@ export async function repeat(
   what: string,
   work: (signal: AbortSignal, round: number) => Promise<number>,
 ): Promise<void> {
-  let failingSince = 0;
   let lastWarning = '';
   let warnedAt = 0;
-  for (let round = 0, failures = 0; !stopping.aborted; ) {
-    let pauseMs: number;
-    try {
-      pauseMs = await work(stopping, round);
-      round += 1;
-      if (failures > 0) {
-        const outageMs = Math.round(clock.monotonic() - failingSince);
-        lastWarning = '';
-        log.info({ failures, outageMs }, `${what} works again after ${formatMs(outageMs)}`);
-      }
-      failures = 0;
-    } catch (error) {
-      if (stopping.aborted) return;
-      if (failures === 0) failingSince = clock.monotonic();
-      pauseMs = backoffMs(failures, BACKOFF);
-      failures += 1;
+  for (let round = 0; !stopping.aborted; round += 1) {
+    let failingSince = 0;
+    let failed = 0;
+    const onRetry: RetryOptions['onRetry'] = (error, { failures, pauseMs }) => {
+      if (failures === 1) failingSince = clock.monotonic();
+      failed = failures;
       const message = messageOf(error);
       const isNews = message !== lastWarning || clock.monotonic() - warnedAt > WARN_AGAIN_AFTER;
       if (isNews) [lastWarning, warnedAt] = [message, clock.monotonic()];
@@ -40,7 +29,18 @@ export async function repeat(
         { err: error, retryMs: pauseMs, failures },
         `${what} failed: ${message}`,
       );
+    };
+    const options = { ...BACKOFF, clock, signal: stopping, retryable: () => true, onRetry };
+    try {
+      const pauseMs = await retry(() => work(stopping, round), options);
+      if (failed > 0) {
+        const outageMs = Math.round(clock.monotonic() - failingSince);
+        lastWarning = '';
+        log.info({ failures: failed, outageMs }, `${what} works again after ${formatMs(outageMs)}`);
+      }
+      await clock.sleep(pauseMs, stopping);
+    } catch (error) {
+      if (!stopping.aborted) throw error;
     }
-    await clock.sleep(pauseMs, stopping).catch(() => undefined);
   }
 }

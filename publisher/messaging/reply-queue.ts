@@ -8,7 +8,7 @@ import {
 import { awsError } from '../../shared/aws.ts';
 import { newUlid, replyQueueName } from '../../shared/names.ts';
 import { type Reply, reply } from '../../shared/report.ts';
-import { backoffMs } from '../../shared/retry.ts';
+import { retry } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import type { Session } from '../session.ts';
 
@@ -16,6 +16,8 @@ import type { Session } from '../session.ts';
 const RECEIVERS = 4;
 /** No publisher needs a reply longer than that, s. */
 const RETENTION_S = 3600;
+/** The pauses while the queue cannot be read, ms. */
+const RETRY = { first: 500, longest: 10_000 };
 
 /** The queue on which agents answer this publisher. Its owner must `close` it. */
 export interface ReplyQueue {
@@ -64,18 +66,19 @@ export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
   }
 
   async function receiveOn(take: (reply: Reply) => void, signal: AbortSignal): Promise<void> {
-    for (let failures = 0; !signal.aborted; ) {
-      try {
-        await receive(take, signal);
-        failures = 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        const { message } = awsError(error, `receive replies from ${name}`);
-        warn('queue', `${message}; reading reports from the record until it works again`);
-        const pause = backoffMs(failures, { first: 500, longest: 10_000 });
-        failures += 1;
-        await session.clock.sleep(pause, signal).catch(() => undefined);
-      }
+    while (!signal.aborted) {
+      await retry(() => receive(take, signal), {
+        ...RETRY,
+        clock: session.clock,
+        signal,
+        retryable: () => true,
+        onRetry(error) {
+          const { message } = awsError(error, `receive replies from ${name}`);
+          warn('queue', `${message}; reading reports from the record until it works again`);
+        },
+      }).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
     }
   }
 

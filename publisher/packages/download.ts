@@ -2,7 +2,7 @@ import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
-import { backoffMs } from '../../shared/retry.ts';
+import { retry } from '../../shared/retry.ts';
 import { bodyChunks } from '../../shared/s3-body.ts';
 
 export interface DownloadOptions {
@@ -10,37 +10,48 @@ export interface DownloadOptions {
   bucket: string;
   key: string;
   signal: AbortSignal;
-  clock: Pick<Clock, 'sleep'>;
+  clock: Pick<Clock, 'monotonic' | 'sleep'>;
   /** For tests, ms. */
   stallMs?: number;
 }
 
-/** A body that brings no byte for this long is dead, ms. */
+/** A body without a byte for this long is broken off, ms. */
 const STALL_MS = 20_000;
-/** So many times in a row without a single byte, and it is given up. */
-const ATTEMPTS = 5;
+/** The download fails after this many reads in a row without a byte. */
+const RETRIES = { attempts: 5, first: 200, longest: 3000 };
 
-/** The bytes of an object; what breaks off on the way is taken up where it stood. Whether to believe them is the reader's. */
+/** The bytes of an object. A broken connection is resumed where it stopped. The caller verifies the bytes. */
 export async function* storedBytes(options: DownloadOptions): AsyncGenerator<Buffer> {
   const { bucket, key, signal, clock } = options;
-  const where = `s3://${bucket}/${key}`;
   let at = 0;
-  for (let attempt = 1; ; attempt += 1) {
+  let body: AsyncGenerator<Buffer> | undefined;
+  const next = async (): Promise<IteratorResult<Buffer, unknown>> => {
     try {
-      for await (const chunk of bytesFrom(options, at)) {
-        at += chunk.length;
-        attempt = 1;
-        yield chunk;
-      }
-      return;
+      body ??= bytesFrom(options, at);
+      return await body.next();
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
+      body = undefined;
+      signal.throwIfAborted();
       // Broken off behind its last byte: there is nothing left to ask for.
-      if (awsStatus(error) === 416) return;
-      const failure = failureOf(error, where);
-      if (attempt >= ATTEMPTS || failure.code !== 'AWS_UNREACHABLE') throw failure;
+      if (awsStatus(error) === 416) return { done: true, value: undefined };
+      throw failureOf(error, `s3://${bucket}/${key}`);
     }
-    await clock.sleep(backoffMs(attempt - 1, { first: 200, longest: 3000 }), signal);
+  };
+  const retries = {
+    ...RETRIES,
+    clock,
+    signal,
+    retryable: (error: unknown) => isCode(error, 'AWS_UNREACHABLE'),
+  };
+  try {
+    for (;;) {
+      const { done, value } = await retry(next, retries);
+      if (done) return;
+      at += value.length;
+      yield value;
+    }
+  } finally {
+    await body?.return(undefined);
   }
 }
 
@@ -57,7 +68,7 @@ function failureOf(error: unknown, where: string): TriggerDeployError {
   if (awsStatus(error) === 404 && awsErrorName(error) !== 'NoSuchBucket') {
     return new TriggerDeployError('ARTIFACT_NOT_FOUND', `${where} does not exist`, {
       cause: error,
-      hint: 'push the same version there again: that puts back what is missing',
+      hint: 'push the same version there again: that uploads the missing files',
     });
   }
   return awsError(error, `download ${where}`);

@@ -1,9 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
-import { type Backoff, backoffMs } from '../../../shared/retry.ts';
+import { type Backoff, retry } from '../../../shared/retry.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { createNew } from '../fs/durable-files.ts';
 import { handleDigest } from './tree-digest.ts';
@@ -34,7 +33,7 @@ const TUNING: Tuning = {
   attempts: 5,
   stallMs: 15_000,
   leastBytes: 16 * 1024,
-  backoff: { first: 200, longest: 5000 },
+  backoff: { first: 400, longest: 5000 },
 };
 const NOTE_EVERY_MS = 500;
 const BODY_END_MS = 500;
@@ -123,18 +122,25 @@ interface Range {
 async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promise<void> {
   const { tuning, artifact, signal } = transfer;
   let position = range.start;
-  for (let failedReads = 0; position < range.end; ) {
-    const before = position;
+  let hasProgressed = false;
+  let interruption: TriggerDeployError | undefined;
+  const readOn = async () => {
+    if (position === range.end) return;
     const { ending, received } = await readOnce(transfer, { start: position, end: range.end }, hash);
     position += received;
     if (position === range.end) return;
     signal.throwIfAborted();
-    failedReads = position > before && ending !== 'stalled' ? 0 : failedReads + 1;
-    if (failedReads >= tuning.attempts) throw downloadAborted(artifact, position, ending);
-    await sleep(backoffMs(failedReads, tuning.backoff), undefined, { signal }).catch((error: unknown) => {
-      throw signal.aborted ? signal.reason : error;
-    });
-  }
+    hasProgressed = received > 0 && ending !== 'stalled';
+    interruption = downloadAborted(artifact, position, ending);
+    throw interruption;
+  };
+  await retry(readOn, {
+    ...tuning.backoff,
+    attempts: tuning.attempts,
+    signal,
+    retryable: (error) => error === interruption,
+    hasProgressed: () => hasProgressed,
+  });
 }
 
 /** How an incomplete read ended. */

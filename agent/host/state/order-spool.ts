@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { constants, type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, lchown, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { createClock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, artifact } from '../../../shared/manifest.ts';
 import { instanceId, serviceName, ulid, ulidTime, versionName } from '../../../shared/names.ts';
+import { createWakeUp } from '../../../shared/wake-up.ts';
 import {
   createNew,
   fsyncDirectory,
@@ -72,14 +73,14 @@ const ABANDONED_AFTER = 60 * 60 * 1000;
 export function createOrderSpool(state: string): OrderSpool {
   const directory = join(state, 'local');
   const placeOf = (deployment: string) => join(directory, deployment);
-  let news = Promise.withResolvers<void>();
+  const wakeUp = createWakeUp();
   let watcher: FSWatcher | undefined;
 
   /** Only a look less often where it cannot be watched. */
   function listen(): void {
     if (watcher) return;
     try {
-      watcher = watch(directory, { persistent: false }, () => news.resolve());
+      watcher = watch(directory, { persistent: false }, () => wakeUp.wake());
       watcher.on('error', () => {
         watcher?.close();
         watcher = undefined;
@@ -163,16 +164,8 @@ export function createOrderSpool(state: string): OrderSpool {
     },
 
     async changed(ms, signal) {
-      const timer = new AbortController();
-      try {
-        await Promise.race([
-          news.promise,
-          sleep(ms, undefined, { signal: AbortSignal.any([signal, timer.signal]) }),
-        ]);
-      } finally {
-        timer.abort();
-        news = Promise.withResolvers();
-      }
+      await wakeUp.wait(signal, { clock: createClock(Date.now), ms });
+      signal.throwIfAborted();
     },
   };
 }

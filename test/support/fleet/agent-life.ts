@@ -30,6 +30,8 @@ export async function live(
     async (...args: Args) => {
       await act(...args);
       lookAgain();
+      // What was written can be read a moment later.
+      setImmediate(lookAgain);
     };
   const { reporter, journal } = ports;
   const { progress } = reporter;

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isCode } from '../../../shared/errors.ts';
 import { backoffMs, deadline, formatMs, retry } from '../../../shared/retry.ts';
+import { sleepingClock } from '../../support/host/clock.ts';
 
 const BACKOFF = { first: 500, longest: 60_000 };
 
@@ -32,7 +33,7 @@ describe('backoffMs', () => {
     expect(pauses).toEqual([500, 1000, 2000, 4000, 32_000, 60_000, 60_000, 60_000]);
   });
 
-  test('a thousand agents do not come back in step', () => {
+  test('a thousand agents do not retry in step', () => {
     const pauses = Array.from({ length: 1000 }, () => backoffMs(10, BACKOFF));
     expect(new Set(pauses).size).toBeGreaterThan(900);
   });
@@ -62,7 +63,7 @@ describe('with a fake clock', () => {
       expect(bound.expired()).toBe(false);
     });
 
-    test('of a parent that has aborted already is aborted from the start', () => {
+    test('of a parent that has aborted is aborted from the start', () => {
       const reason = new Error('stop');
       using bound = deadline(5000, AbortSignal.abort(reason), 'it');
       expect(bound.signal.reason).toBe(reason);
@@ -77,7 +78,7 @@ describe('with a fake clock', () => {
       expect(vi.getTimerCount()).toBe(0);
     });
 
-    test('disposed of, hears its parent no more', () => {
+    test('does not abort with its parent once it is disposed of', () => {
       const parent = new AbortController();
       const bound = deadline(5000, parent.signal, 'it');
       bound[Symbol.dispose]();
@@ -91,13 +92,13 @@ describe('retry', () => {
   const QUICK = { first: 1, longest: 1, attempts: 4, retryable: () => true };
   const never = () => new AbortController().signal;
 
-  test('what succeeds at once is done once', async () => {
+  test('runs work that succeeds once', async () => {
     const tries: number[] = [];
     const result = await retry(async (attempt) => tries.push(attempt), { ...QUICK, signal: never() });
     expect([result, tries]).toEqual([1, [0]]);
   });
 
-  test('what fails at first is tried again, counting up', async () => {
+  test('runs work that fails again, with the number of the try', async () => {
     const tries: number[] = [];
     const work = async (attempt: number) => {
       tries.push(attempt);
@@ -108,7 +109,7 @@ describe('retry', () => {
     expect(tries).toEqual([0, 1, 2]);
   });
 
-  test('what always fails is given up after the last try, with its last error', async () => {
+  test('throws the last error after the last try', async () => {
     let tries = 0;
     const work = async () => {
       tries += 1;
@@ -118,7 +119,7 @@ describe('retry', () => {
     expect(tries).toBe(4);
   });
 
-  test('what cannot pass by itself is not tried again', async () => {
+  test('does not try again after an error that is not retryable', async () => {
     let tries = 0;
     const work = async () => {
       tries += 1;
@@ -129,7 +130,7 @@ describe('retry', () => {
     expect(tries).toBe(1);
   });
 
-  test('an abort during the pause ends it at once, for its own reason', async () => {
+  test('throws the reason of an abort during the pause, at once', async () => {
     const controller = new AbortController();
     let tries = 0;
     const work = async () => {
@@ -144,7 +145,7 @@ describe('retry', () => {
     expect(tries).toBe(1);
   });
 
-  test('an abort during a try lets no other follow', async () => {
+  test('does not try again after an abort during a try', async () => {
     const controller = new AbortController();
     let tries = 0;
     const work = async () => {
@@ -156,7 +157,64 @@ describe('retry', () => {
     expect(tries).toBe(1);
   });
 
-  test('nothing is tried once it was aborted', async () => {
+  test('does not try again once `forMs` have passed since the first failure', async () => {
+    const clock = sleepingClock();
+    let tries = 0;
+    const work = async () => {
+      tries += 1;
+      throw new Error('not yet');
+    };
+    const options = { first: 1000, longest: 1000, forMs: 5000, clock, retryable: () => true };
+    await expect(retry(work, { ...options, signal: never() })).rejects.toThrow('not yet');
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(5000);
+    expect(clock.monotonic()).toBeLessThan(6000);
+    expect(tries).toBeGreaterThan(5);
+  });
+
+  test('begins to count anew after a try that got further', async () => {
+    const counted: number[] = [];
+    const progress = [false, false, true, false, false, false];
+    let tries = 0;
+    const work = async () => {
+      tries += 1;
+      throw new Error('not yet');
+    };
+    const options = {
+      ...{ ...QUICK, attempts: 3, signal: never() },
+      hasProgressed: () => progress[tries - 1] ?? false,
+      onRetry: (_error: unknown, { failures }: { failures: number }) => counted.push(failures),
+    };
+    await expect(retry(work, options)).rejects.toThrow('not yet');
+    expect(counted).toEqual([1, 2, 0, 1, 2]);
+  });
+
+  test('pauses for as long as the error asks for, and calls onRetry before', async () => {
+    const clock = sleepingClock();
+    const pauses: number[] = [];
+    const work = async (attempt: number) => {
+      if (attempt < 2) throw new Error(String(attempt));
+    };
+    await retry(work, {
+      ...{ ...QUICK, clock, signal: never() },
+      pauseMs: (error) => ((error as Error).message === '0' ? 60_000 : undefined),
+      onRetry: (_error, { pauseMs }) => pauses.push(pauseMs),
+    });
+    expect(pauses).toEqual([60_000, 1]);
+    expect(clock.monotonic()).toBe(60_001);
+  });
+
+  test('makes one try after an abort when asked to, and no other', async () => {
+    let tries = 0;
+    const signal = AbortSignal.abort(new Error('too late'));
+    const work = async () => {
+      tries += 1;
+      throw new Error('not yet');
+    };
+    await expect(retry(work, { ...QUICK, signal, alwaysTryOnce: true })).rejects.toThrow('not yet');
+    expect(tries).toBe(1);
+  });
+
+  test('tries nothing after an abort', async () => {
     let tries = 0;
     const signal = AbortSignal.abort(new Error('too late'));
     await expect(retry(async () => (tries += 1), { ...QUICK, signal })).rejects.toThrow('too late');

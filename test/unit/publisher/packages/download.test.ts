@@ -31,7 +31,7 @@ function s3Of(breaks: (number | Error)[], ignoresRange = false) {
 
 async function read(s3: S3Client, more: { stallMs?: number; signal?: AbortSignal } = {}): Promise<string> {
   const sleep = async () => undefined;
-  const options = { s3, bucket: 'b', key: 'k', signal: never(), clock: { sleep }, ...more };
+  const options = { s3, bucket: 'b', key: 'k', signal: never(), clock: { monotonic: () => 0, sleep }, ...more };
   const chunks: Buffer[] = [];
   for await (const chunk of storedBytes(options)) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
