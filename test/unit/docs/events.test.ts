@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { notice } from '../../../publisher/notify/notice.ts';
 
-/** docs/EVENTS.md says of every event what it holds: neither more nor less than the schema. */
+/** docs/EVENTS.md explains exactly the keys of the schema of each event. */
 
 const EVENTS = await readFile(new URL('../../../docs/EVENTS.md', import.meta.url), 'utf8');
 const schemas = new Map(
@@ -35,24 +35,24 @@ function exampleOf(type: string): Record<string, unknown> {
 }
 
 describe('docs/EVENTS.md', () => {
-  test('has an example of every event there is, and of no other', () => {
+  test('has one example of every event, and of no other', () => {
     const headings = [...EVENTS.matchAll(/^### (.+)$/gm)].map(([, heading]) => heading ?? '');
     expect(headings.toSorted()).toEqual(types.toSorted());
   });
 
-  test.each(types)('explains every key of %s, and no other', (type) => {
+  test.each(types)('explains exactly the keys of %s', (type) => {
     const explained = GROUPS.filter(([, holds]) => holds(type)).flatMap(([words]) => keysBelow(words));
     expect(explained.toSorted()).toEqual(Object.keys(schemas.get(type)?.shape ?? {}).toSorted());
   });
 
-  test.each(types)('has an example of %s that is one, with no key that the schema does not have', (type) => {
+  test.each(types)('the example of %s is valid and has no unknown key', (type) => {
     const example = exampleOf(type);
     expect(notice.parse(example)).toMatchObject({ type });
     const known = Object.keys(schemas.get(type)?.shape ?? {});
     expect(Object.keys(example).filter((key) => !known.includes(key))).toEqual([]);
   });
 
-  test.each(types)('says what breaks a %s: another `v`, or a key that must be there', (type) => {
+  test.each(types)('a %s with another `v`, or without a required key, is invalid', (type) => {
     const example = exampleOf(type);
     expect(notice.safeParse({ ...example, v: 2 }).success).toBe(false);
     expect(notice.safeParse({ ...example, by: undefined }).success).toBe(false);

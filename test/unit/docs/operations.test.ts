@@ -24,17 +24,17 @@ async function errorCodes(): Promise<string[]> {
 }
 
 describe('docs/OPERATIONS.md', () => {
-  test('explains every error code there is, and no other', async () => {
+  test('explains exactly the error codes that exist', async () => {
     const codes = await errorCodes();
     expect(codes).toContain('CHECK_FAILED');
     expect(named('What the error codes mean')).toEqual(codes);
   });
 
-  test('explains every ending there is, and no other', () => {
+  test('explains exactly the endings that exist', () => {
     expect(named('What the states mean')).toEqual([...ENDINGS].sort());
   });
 
-  test('names every state on the way', () => {
+  test('names every state of progress', () => {
     const section = sectionOf('What the states mean');
     expect(PROGRESS_STATES.filter((state) => !section.includes(`\`${state}\``))).toEqual([]);
   });
