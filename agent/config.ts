@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
-import { envName, instanceId, serviceName, versionName } from '../shared/names.ts';
+import { AWS_NAMES, envName, instanceId, serviceName, versionName } from '../shared/names.ts';
 import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 import { absolutePath, argv, environment, port, positive, unitName, userName } from './config-fields.ts';
 import type { Hook } from './deploy/ports.ts';
@@ -146,14 +146,9 @@ const tags = z
 const agentConfig = z
   .strictObject({
     env: envName,
-    region: z.string().regex(/^[a-z]{2,4}(-[a-z]+)+-\d$/, 'expected a region such as eu-west-1'),
-    topic: z
-      .string()
-      .regex(
-        /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$/,
-        'expected the ARN of an SNS topic',
-      ),
-    bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'expected the name of an S3 bucket'),
+    region: z.string().regex(AWS_NAMES.region, 'expected a region such as eu-west-1'),
+    topic: z.string().regex(AWS_NAMES.topic, 'expected the ARN of an SNS topic'),
+    bucket: z.string().regex(AWS_NAMES.bucket, 'expected the name of an S3 bucket'),
     pathStyle: z.boolean().default(false),
     trust: z.union(
       [

@@ -2,7 +2,7 @@ import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import { note } from '../events.ts';
 import { announceConverge } from '../messaging/announce.ts';
-import { inParallel } from '../record/map-limit.ts';
+import { mapLimit } from '../record/map-limit.ts';
 import { forAgents, type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import { checkServiceExists } from './guards.ts';
@@ -61,7 +61,7 @@ async function change(
   const changed = await pauses.write(service, { paused, by, at, ...(reason && { reason }) });
   if (changed) session.emit({ type: 'pause', at: Date.parse(at), service, paused, reason });
   const services = service === undefined ? await deployments.services() : [service];
-  const now = await inParallel(services, WRITES, async (name) => {
+  const now = await mapLimit(services, WRITES, async (name) => {
     const pause = await pauses.of(name);
     return { name, pause, told: await tellAgents(session, name, forAgents(pause)) };
   });

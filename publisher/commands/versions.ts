@@ -1,7 +1,7 @@
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Manifest } from '../../shared/manifest.ts';
 import { note } from '../events.ts';
-import { inParallel } from '../record/map-limit.ts';
+import { mapLimit } from '../record/map-limit.ts';
 import type { Session } from '../session.ts';
 import { checkServiceExists } from './guards.ts';
 
@@ -59,7 +59,7 @@ export async function versions(session: Session, options: VersionsOptions): Prom
   if (names.length === 0) await checkServiceExists(session, service);
   const others = options.others.filter((name) => name !== session.env.name);
   const [listed, here, ...there] = await Promise.all([
-    inParallel(names.slice(0, limit), READS, async (version) => await readPush(session, service, version)),
+    mapLimit(names.slice(0, limit), READS, async (version) => await readPush(session, service, version)),
     readFleet(session, service),
     ...others.map((name) => readOther(session, service, name, open)),
   ]);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { envName, serviceName } from '../../shared/names.ts';
+import { AWS_NAMES, envName, serviceName } from '../../shared/names.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 
 /** The form of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what belongs there. */
@@ -54,11 +54,11 @@ export type ServiceDefaults = z.infer<typeof serviceDefaults>;
 
 /** What a variable may override, too. */
 export const forms = {
-  region: text('an AWS region such as eu-west-1', /^[a-z]{2}(-[a-z]+)+-\d$/),
+  region: text('an AWS region such as eu-west-1', AWS_NAMES.region),
   profile: text('the name of an AWS profile'),
   role: text('the ARN of a role', /^arn:aws[a-z-]*:iam::\d{12}:role\/\S+$/),
-  topic: text('the ARN of an SNS topic', /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$/),
-  bucket: text('the name of a bucket', /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/),
+  topic: text('the ARN of an SNS topic', AWS_NAMES.topic),
+  bucket: text('the name of a bucket', AWS_NAMES.bucket),
   signingKey: text('the path of a private key file'),
 } as const;
 export type FormName = keyof typeof forms;

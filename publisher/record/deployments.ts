@@ -4,7 +4,7 @@ import { keys, serviceName, ulid, ulidTime } from '../../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report } from '../../shared/report.ts';
 import { type DeploymentRecord, deploymentRecord } from './deployment-schema.ts';
 import { localDeployment, type PastDeployment } from './local-deployment.ts';
-import { inParallel } from './map-limit.ts';
+import { mapLimit } from './map-limit.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 
 /** A record that can be written: each write must name the version of it that it replaces. */
@@ -84,7 +84,7 @@ export function openDeployments(
     const found: T[] = [];
     for (let at = 0; at < newestFirst.length && found.length < limit; at += READS) {
       const some = newestFirst.slice(at, at + READS);
-      found.push(...(await inParallel(some, READS, look)).filter((one) => one !== undefined));
+      found.push(...(await mapLimit(some, READS, look)).filter((one) => one !== undefined));
     }
     return found.slice(0, limit);
   }
@@ -101,7 +101,7 @@ export function openDeployments(
     return async () => {
       const listed = await objects.list(keys.reports(env, service, id));
       const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
-      const read = await inParallel(fresh, READS, async (one) => {
+      const read = await mapLimit(fresh, READS, async (one) => {
         const found = await ownWords(one.key, report, (said) => {
           return (
             said.deployment === id &&
@@ -163,7 +163,7 @@ export function openDeployments(
     },
     async find(id) {
       const names = await services();
-      const here = await inParallel(names, READS, async (name) => {
+      const here = await mapLimit(names, READS, async (name) => {
         if (await objects.exists(keys.deployment(env, name, id))) return true;
         return (await objects.list(keys.reports(env, name, id))).length > 0;
       });
@@ -176,7 +176,7 @@ export function openDeployments(
     async instances(service) {
       const prefix = keys.instances(env, service);
       const listed = await objects.list(prefix);
-      const records = await inParallel(listed, READS, ({ key }) =>
+      const records = await mapLimit(listed, READS, ({ key }) =>
         ownWords(key, instanceRecord, (said) => key === keys.instance(env, service, said.instance)),
       );
       return records.filter((record) => record !== undefined).filter(({ leftAt }) => leftAt === undefined);

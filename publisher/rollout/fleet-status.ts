@@ -3,7 +3,7 @@ import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import { rollCall } from '../messaging/roll-call.ts';
-import { inParallel } from '../record/map-limit.ts';
+import { mapLimit } from '../record/map-limit.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 
@@ -36,7 +36,7 @@ const READS = 8;
 export async function fleetStatus(session: Session, service?: string): Promise<ServiceStatus[]> {
   const { deployments } = session.record;
   const names = service === undefined ? await deployments.services() : [service];
-  const recorded = await inParallel(names, READS, async (name) => ({
+  const recorded = await mapLimit(names, READS, async (name) => ({
     name,
     records: await deployments.instances(name),
     ...(await desiredOf(session, name)),

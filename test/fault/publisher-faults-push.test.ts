@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { inParallel } from '../../publisher/record/map-limit.ts';
+import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { type Manifest, manifest as manifestSchema } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { BUCKET, type Fleet, startFleet } from '../support/fleet/fleet.ts';
@@ -30,7 +30,7 @@ beforeAll(async () => {
   await writeFile(join(fleet.publisherDir, 'payments.tar.gz'), randomBytes(SIZE));
   await writeFile(join(fleet.publisherDir, 'application.yaml'), 'port: 8080\n');
   await writeFile(join(fleet.publisherDir, 'other.tar.gz'), randomBytes(1000));
-  await inParallel(POINTS, 3, async (n) => void killed.set(n, await killedAt(fleet, n, pushing(n))));
+  await mapLimit(POINTS, 3, async (n) => void killed.set(n, await killedAt(fleet, n, pushing(n))));
 }, 600_000);
 afterAll(() => fleet?.stop());
 

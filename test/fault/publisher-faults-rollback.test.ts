@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { inParallel } from '../../publisher/record/map-limit.ts';
+import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
@@ -41,7 +41,7 @@ beforeAll(async () => {
   const wanted = Object.fromEntries(POINTS.map((_, index) => [`service-${index}`, { watch: '0s' }]));
   services = Object.values(await addServices(fleet, 'i-0a1', wanted));
   const setup = await openSetup(fleet);
-  await inParallel([...POINTS.entries()], AT_ONCE, async ([index, [point, after]]) => {
+  await mapLimit([...POINTS.entries()], AT_ONCE, async ([index, [point, after]]) => {
     const service = services[index] as Service;
     for (const version of ['0.9.0', '1.0.0', '1.1.0']) await setup.deployed(service.name, version);
     const story = { typed: ['rollback', 'SERVICE'], ...after };

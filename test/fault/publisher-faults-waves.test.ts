@@ -2,7 +2,7 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { inParallel } from '../../publisher/record/map-limit.ts';
+import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { keys } from '../../shared/names.ts';
 import { instanceKey } from '../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
@@ -152,7 +152,7 @@ beforeAll(async () => {
   const all = await Promise.all(INSTANCES.map((id) => addServices(fleet, id, wanted)));
   services = POINTS.map((_, index) => all.map((one) => one[`service-${index}`] as Service));
   setup = await openSetup(fleet);
-  await inParallel([...POINTS.entries()], AT_ONCE, async ([index, point]) => {
+  await mapLimit([...POINTS.entries()], AT_ONCE, async ([index, point]) => {
     stories[index] = await tell(index, point).catch((error) => error);
   });
 }, 600_000);

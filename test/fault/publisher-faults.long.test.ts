@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { inParallel } from '../../publisher/record/map-limit.ts';
+import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { keys } from '../../shared/names.ts';
 import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup } from '../support/fleet/setup.ts';
@@ -49,13 +49,13 @@ beforeAll(async () => {
     Object.fromEntries(POINTS.map(({ name }) => [name, { watch: '0s' }])),
   );
   const setup = await openSetup(fleet);
-  await inParallel(POINTS, 4, async ({ name, kind }) => {
+  await mapLimit(POINTS, 4, async ({ name, kind }) => {
     await setup.deployed(name, '1.0.0');
     if (kind === 'deploy') await setup.pushed(name, '1.1.0');
     else await setup.deployed(name, '1.1.0');
   });
   setup.close();
-  await inParallel(POINTS, POINTS.length, async (point) => {
+  await mapLimit(POINTS, POINTS.length, async (point) => {
     told.set(point.name, await story(point).catch((error) => error));
   });
 }, 600_000);

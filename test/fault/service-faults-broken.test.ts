@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { inParallel } from '../../publisher/record/map-limit.ts';
+import { mapLimit } from '../../publisher/record/map-limit.ts';
 import type { LogEntry } from '../support/fleet/agent-log.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup, type Setup } from '../support/fleet/setup.ts';
@@ -33,7 +33,7 @@ beforeAll(async () => {
     retried: settings,
   });
   setup = await openSetup(fleet);
-  await inParallel(NAMES, 3, async (name) => {
+  await mapLimit(NAMES, 3, async (name) => {
     const service = services[name];
     await mkdir(service.dir, { mode: 0o755 });
     await writeFile(join(service.dir, 'licence'), '');

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { inParallel } from '../../publisher/record/map-limit.ts';
+import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Behaviour } from '../support/fleet/sample-service/package.ts';
 import { openSetup } from '../support/fleet/setup.ts';
@@ -66,13 +66,13 @@ beforeAll(async () => {
   const settings = NAMES.map((name) => [name, (CASES[name] as Case).settings ?? {}] as const);
   services = await addServices(fleet, 'i-0a1', Object.fromEntries(settings) as Record<Name, Settings>);
   const setup = await openSetup(fleet);
-  await inParallel(NAMES, AT_ONCE, async (name) => {
+  await mapLimit(NAMES, AT_ONCE, async (name) => {
     const { good = {}, bad }: Case = CASES[name];
     await setup.deployed(name, '1.0.0', good);
     await setup.pushed(name, '2.0.0', bad);
   });
   setup.close();
-  await inParallel(NAMES, AT_ONCE, async (name) => {
+  await mapLimit(NAMES, AT_ONCE, async (name) => {
     outcomes.set(name, await attempt(services[name], '2.0.0').catch((error) => error));
   });
 }, 600_000);

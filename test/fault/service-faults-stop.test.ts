@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { findProcess } from '../../agent/host/process/proc.ts';
-import { inParallel } from '../../publisher/record/map-limit.ts';
+import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import type { Behaviour } from '../support/fleet/sample-service/package.ts';
 import { openSetup } from '../support/fleet/setup.ts';
@@ -45,7 +45,7 @@ beforeAll(async () => {
   const settings = NAMES.map((name): [string, Settings] => [name, { manager, check: check(name) }]);
   services = await addServices(fleet, 'i-0a1', Object.fromEntries(settings) as Record<Name, Settings>);
   const setup = await openSetup(fleet);
-  await inParallel(NAMES, 3, async (name) => {
+  await mapLimit(NAMES, 3, async (name) => {
     const { good, next } = CASES[name];
     await setup.pushed(name, '2.0.0', next);
     if (good !== undefined) await setup.deployed(name, '1.0.0', good);
