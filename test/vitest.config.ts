@@ -89,6 +89,8 @@ export default defineConfig({
           hookTimeout: HANGS_MS,
           // Half of them only wait, for minutes; the kill matrix needs what they leave.
           maxWorkers: 8,
+          // After `fault`, which has another number of workers.
+          sequence: { groupOrder: 1 },
         },
       },
       {

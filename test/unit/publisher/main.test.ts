@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -83,7 +83,8 @@ it('exits with 3 when AWS does not answer', { timeout: PATIENCE }, async () => {
 });
 
 it('an interrupted push takes its parts back before it exits', { timeout: PATIENCE }, async () => {
-  await writeFile(join(cwd, 'big.jar'), randomBytes(200_000_000));
+  await writeFile(join(cwd, 'big.jar'), '');
+  await truncate(join(cwd, 'big.jar'), 200_000_000);
   const pushing = start('push payments 2.0.0 big.jar -e dev');
   await cloud.until((request) => request.operation === 'UploadPart' && request.status === 200);
   pushing.process.kill('SIGINT');
