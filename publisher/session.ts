@@ -8,7 +8,7 @@ import { note, type PublisherEvent } from './events.ts';
 import type { Origin } from './record/origin.ts';
 import { type EnvironmentRecord, openRecord } from './record/record.ts';
 
-/** One run of a command in one environment: what every command works with. */
+/** One run of a command in one environment. */
 export interface Session {
   readonly env: Environment;
   readonly aws: Aws;
@@ -20,11 +20,11 @@ export interface Session {
   /** `issuedBy`: `jenkins payments#4711` in a Jenkins build, else `user@host`. */
   readonly who: string;
   readonly origin: Origin;
-  /** Aborts when the command must end. Ctrl-C while following is not that: it only detaches. */
+  /** Aborts when the command must end. Ctrl-C while following does not abort it, but detaches. */
   readonly signal: AbortSignal;
   emit(event: PublisherEvent): void;
   readonly clock: Clock;
-  /** The session of another environment of the config; it ends with this one. @throws as `loadEnvironment`. */
+  /** The session of another environment of the config; closing this session closes it. @throws as `loadEnvironment`. */
   beside(name: string): Promise<Session>;
   /** Closes the connections. */
   close(): void;
@@ -33,9 +33,9 @@ export interface Session {
 export interface SessionOptions {
   signal: AbortSignal;
   emit: (event: PublisherEvent) => void;
-  /** The process's environment variables: who publishes is read from them. */
+  /** The environment variables of the process, for `issuedBy` and the origin. */
   environment: Readonly<Record<string, string | undefined>>;
-  /** The other environments, for the commands that need more than one. */
+  /** Loads another environment, for commands that need more than one. */
   load?: (name: string) => Promise<Environment>;
 }
 
@@ -44,7 +44,7 @@ export function refuseIfDetached(detach: AbortSignal): void {
   if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted; nothing was announced');
 }
 
-/** Opens the environment; nothing is asked of AWS and no key is read until something needs it. */
+/** Opens the environment. AWS is not called and no key is read until something needs it. */
 export async function openSession(env: Environment, options: SessionOptions): Promise<Session> {
   const aws = createAws(env);
   const signer = once(() => loadSigningKey(env));
@@ -92,8 +92,8 @@ async function openBeside(name: string, options: SessionOptions): Promise<Sessio
 
 async function loadSigningKey(env: Environment): Promise<Signer> {
   if (env.signingKey === undefined) {
-    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${env.name} names no signingKey`, {
-      hint: `add signingKey under environments.${env.name}; trigger-deploy keygen makes a pair`,
+    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${env.name} has no signingKey`, {
+      hint: `add signingKey under environments.${env.name}; trigger-deploy keygen creates a key pair`,
     });
   }
   return await loadSigner(env.signingKey);
@@ -105,14 +105,14 @@ async function trustedKeys(env: Environment, signer: () => Promise<Signer>) {
   if (keys.length === 0) {
     throw new TriggerDeployError(
       'CONFIG_INVALID',
-      `the environment ${env.name} names no key to verify anything with`,
+      `the environment ${env.name} has no key to verify signatures with`,
       { hint: `add signingKey, or public key files as trust, under environments.${env.name}` },
     );
   }
   return keys;
 }
 
-/** The same promise to every caller; a failure is not remembered. */
+/** The same promise for every caller; a failure is not kept. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {
@@ -133,7 +133,7 @@ export function originOf(environment: SessionOptions['environment']): Origin {
   };
 }
 
-/** A process may run under a uid that has no name (containers): then it is known by its number. */
+/** In a container the uid may have no name: then it is the number. */
 function userName(environment: SessionOptions['environment']): string {
   try {
     return userInfo().username;

@@ -12,7 +12,7 @@ export const LONGEST_EXPIRY_MS = 60 * 60 * 1000;
 
 const common = {
   v: z.literal(1),
-  /** The deployment this speaks of; for a roll call or a converge, an id of its own. */
+  /** The deployment this is about; for a roll call or a converge, an id of its own. */
   deployment: ulid,
   env: envName,
   issuedAt: z.iso.datetime(),
@@ -28,7 +28,7 @@ const change = {
   service: serviceName,
   version: versionName,
   sequence: z.int().min(1),
-  /** `restart`: the version that runs, started again. */
+  /** `restart`: the running version is restarted. */
   action: z.enum(['deploy', 'rollback', 'restart']),
   artifacts,
 };

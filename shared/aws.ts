@@ -148,7 +148,7 @@ export function awsError(error: unknown, doing: string): TriggerDeployError {
   if (DENIED.test(name)) {
     return new TriggerDeployError('AWS_DENIED', `cannot ${doing}: AWS refuses (${name}: ${why})`, {
       cause: error,
-      hint: 'check whose credentials these are, that they have not expired, and what their role may do',
+      hint: 'check which credentials are used, that they have not expired, and what their role permits',
     });
   }
   if (UNREACHABLE.test(name)) {

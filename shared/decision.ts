@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { envName, serviceName, ulid } from './names.ts';
 
-/** The signed document by which a person opens the gate of a deployment, or calls it off. */
+/** The signed document by which a person confirms or cancels a deployment. */
 export const decision = z.looseObject({
   v: z.literal(1),
   kind: z.enum(['confirm', 'cancel']),

@@ -17,7 +17,7 @@ export const desired = z.looseObject({
   artifacts,
   changedAt: z.iso.datetime(),
   changedBy: z.string().max(256),
-  /** The version desired before this one: where `rollback` goes when not told. */
+  /** The version desired before this one: the default target of `rollback`. */
   previous: versionName.optional(),
   pause: z
     .looseObject({ by: z.string().max(256), since: z.iso.datetime(), reason: z.string().max(1024) })

@@ -21,7 +21,7 @@ export type ErrorCode =
   // trust
   | 'SIGNATURE_INVALID'
   | 'DOCUMENT_INVALID'
-  // announcements an agent turns down
+  // announcements that an agent rejects
   | 'EXPIRED'
   | 'CONFLICT'
   | 'WRONG_ENVIRONMENT'

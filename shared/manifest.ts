@@ -3,7 +3,7 @@ import { artifactName, serviceName, sha256Hex, versionName } from './names.ts';
 
 /**
  * One file of a version. `package` is the jar, archive or deb itself; `config` is a configuration file of
- * the environment, put beside it.
+ * the environment, stored beside it.
  */
 export const artifact = z.looseObject({
   name: artifactName,
@@ -13,7 +13,7 @@ export const artifact = z.looseObject({
 });
 export type Artifact = z.infer<typeof artifact>;
 
-/** What is known of an artifact, and nothing else: keys of a later version are no concern of a journal. */
+/** Only the keys known here: the journal does not keep those of later versions. */
 export function bareArtifact({ name, size, sha256, role }: Artifact): Artifact {
   return { name, size, sha256, role };
 }

@@ -10,7 +10,7 @@ export interface Backoff {
 
 /**
  * The pause before try `attempt` (0 is the first pause), ms: exponential with equal jitter, so that a
- * thousand agents do not come back in step.
+ * thousand agents do not retry in step.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
 export function backoffMs(attempt: number, { first, longest }: Backoff, random = Math.random): number {
@@ -22,9 +22,9 @@ export interface RetryOptions extends Backoff {
   signal: AbortSignal;
   /** Whether this error may pass by itself; any other is thrown at once. */
   retryable: (error: unknown) => boolean;
-  /** So many failures in a row are too many; without a limit when left out. */
+  /** How many failures in a row end it; no limit when left out. */
   attempts?: number;
-  /** No retry once this much time has passed since the first failure, ms; without a limit when left out. */
+  /** No retry once this much time has passed since the first failure, ms; no limit when left out. */
   forMs?: number;
   /** The machine's own clock when left out. */
   clock?: Pick<Clock, 'monotonic' | 'sleep'>;

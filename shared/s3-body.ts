@@ -4,7 +4,7 @@ import { formatMs } from './retry.ts';
 
 export interface BodyOptions {
   signal: AbortSignal;
-  /** A body that brings no byte for this long is dead, ms. */
+  /** A body without a byte for this long is broken off, ms. */
   stallMs: number;
   /** The first byte that was asked for. */
   start?: number;

@@ -73,13 +73,9 @@ export async function generateKeys(): Promise<{ privateJwk: JWK; publicJwk: JWK 
 export async function loadSigner(path: string): Promise<Signer> {
   const jwk = await readJwk(path);
   if (jwk.d === undefined) {
-    throw new TriggerDeployError(
-      'KEY_INVALID',
-      `${path} is a public key, and signing needs the private one`,
-      {
-        hint: 'name the .key.json file that trigger-deploy keygen wrote, not the .pub.json',
-      },
-    );
+    throw new TriggerDeployError('KEY_INVALID', `${path} is a public key; signing needs the private key`, {
+      hint: 'name the .key.json file that trigger-deploy keygen wrote, not the .pub.json',
+    });
   }
   const alg = algorithmOf(jwk, path);
   // Halves of two pairs are refused by this import, and not by every agent later.
@@ -101,7 +97,7 @@ export async function loadPublicKey(path: string): Promise<PublicKey> {
   const jwk = await readJwk(path);
   if (jwk.d !== undefined) {
     throw new TriggerDeployError('KEY_INVALID', `${path} holds a private key`, {
-      hint: 'give instances the .pub.json file only, and make a new pair: this one has left its place',
+      hint: 'give instances the .pub.json file only, and replace this key pair: its private key was copied',
     });
   }
   return await importPublicKey(jwk, path);
@@ -115,21 +111,16 @@ export function verifierOf(publicKeys: readonly PublicKey[]): Verifier {
     async verify(typ, text, schema) {
       const { kid } = openHeader(typ, text);
       const key = byKid.get(kid);
-      if (!key)
-        throw new TriggerDeployError('SIGNATURE_INVALID', `signed by a key not held here (kid ${kid})`);
+      if (!key) throw new TriggerDeployError('SIGNATURE_INVALID', `signed by an unknown key (kid ${kid})`);
       try {
         const algorithms = key.alg === 'EdDSA' ? ['EdDSA', 'Ed25519'] : [key.alg];
         const { payload } = await compactVerify(text, key.key, { algorithms });
         return parsePayload(payload, schema);
       } catch (cause) {
         if (cause instanceof TriggerDeployError) throw cause;
-        throw new TriggerDeployError(
-          'SIGNATURE_INVALID',
-          `the signature does not hold: ${messageOf(cause)}`,
-          {
-            cause,
-          },
-        );
+        throw new TriggerDeployError('SIGNATURE_INVALID', `the signature is invalid: ${messageOf(cause)}`, {
+          cause,
+        });
       }
     },
   };
@@ -199,7 +190,7 @@ async function readJwk(path: string): Promise<JWK> {
   } catch (cause) {
     throw new TriggerDeployError('KEY_INVALID', `cannot read the key ${path}: ${messageOf(cause)}`, {
       cause,
-      hint: 'trigger-deploy keygen makes a pair',
+      hint: 'trigger-deploy keygen creates a key pair',
     });
   }
   try {

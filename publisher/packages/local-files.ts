@@ -8,13 +8,13 @@ import { artifactName } from '../../shared/names.ts';
 import type { Part } from './upload.ts';
 import { verifiedBytes } from './verify-stream.ts';
 
-/** A file of this machine that is to be pushed, and what it was when it was read. */
+/** A local file to push, with its size and sha256 when it was read. */
 export interface LocalFile {
   path: string;
   artifact: Artifact;
 }
 
-/** The first of `files` is the package, the others and `configs` are config files. @throws USAGE naming the file. */
+/** The first of `files` is the package; the others and `configs` are config files. @throws USAGE naming the file. */
 export async function describeFiles(
   files: readonly string[],
   configs: readonly string[],
@@ -29,7 +29,7 @@ export async function describeFiles(
   return await described(named, new Map(), signal);
 }
 
-/** Config files beside a package of that name. @throws USAGE naming the file. */
+/** Config files for a package of that name. @throws USAGE naming the file. */
 export async function describeConfigs(
   configs: readonly string[],
   packageName: string,
@@ -41,7 +41,7 @@ export async function describeConfigs(
 
 async function described(
   named: readonly { path: string; role: Artifact['role'] }[],
-  /** Names and whose they are. */
+  /** The names in use, with the file that has each. */
   taken: Map<string, string>,
   signal: AbortSignal,
 ): Promise<LocalFile[]> {
@@ -55,18 +55,18 @@ async function described(
     }
     const other = taken.get(name);
     if (other !== undefined) {
-      throw new TriggerDeployError('USAGE', `${other} and ${path} have one name: ${name}`, {
-        hint: 'rename one of them: they lie side by side on the instances',
+      throw new TriggerDeployError('USAGE', `${other} and ${path} have the same name: ${name}`, {
+        hint: 'rename one of them: they are stored side by side on the instances',
       });
     }
     taken.set(name, path);
   }
   if (taken.size > 32) {
-    throw new TriggerDeployError('USAGE', `${taken.size} files, and a version has 32 at most`, {
+    throw new TriggerDeployError('USAGE', `${taken.size} files; a version has at most 32`, {
       hint: 'put them into one archive (tar.gz)',
     });
   }
-  // All are looked at before the first is read: a mistake is told before a gigabyte was hashed.
+  // All are checked before the first is read: a mistake is reported before gigabytes are hashed.
   for (const { path } of named) await checkFile(path);
   const files: LocalFile[] = [];
   for (const { path, role } of named) {
@@ -103,12 +103,12 @@ async function digest(path: string, signal: AbortSignal): Promise<{ size: number
   return { size, sha256: hash.digest('hex') };
 }
 
-/** `file` as a part of a version: a file that a build still writes must not become one. */
+/** `file` as a part of a version. Reading it fails when it has changed since it was hashed. */
 export function partOf(file: LocalFile): Part {
   const { path, artifact } = file;
   const changed = (why: string) =>
     new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${path} changed while it was pushed: ${why}`, {
-      hint: 'push again once whatever writes it has finished',
+      hint: 'push again once the build has finished writing it',
     });
   const read = (signal: AbortSignal) => createReadStream(path, { signal }) as AsyncIterable<Buffer>;
   return { artifact, from: path, bytes: (signal) => verifiedBytes(read(signal), artifact, signal, changed) };

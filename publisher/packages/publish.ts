@@ -6,40 +6,40 @@ import { nonce } from '../record/objects.ts';
 import type { Session } from '../session.ts';
 import { type Part, uploadPart } from './upload.ts';
 
-/** What is to become a version. */
+/** The files and metadata of a new version. */
 export interface Publication {
   service: string;
   version: string;
   parts: readonly Part[];
   pushedBy: string;
-  /** Whether a version that is there is the one that is meant. */
+  /** Whether an existing version has the same files. */
   isSame: (there: Manifest) => boolean;
 }
 
 export interface Published {
-  /** False when the version was there. */
+  /** False when the version existed already. */
   changed: boolean;
   manifest: Manifest;
 }
 
-/** The index names this many pushes. */
+/** How many pushes the index holds. */
 const INDEXED = 200;
-/** Twenty builds that push at once each get their turn. */
+/** Enough for twenty builds that push at the same time. */
 const INDEX_ATTEMPTS = 40;
 
 /**
  * Files first, under their digests, then the signed manifest that makes them a version, then the index.
- * Interrupted anywhere, there is no version or one whole version; the same again completes it.
- * @throws VERSION_EXISTS when the version is there and is another.
+ * After an interruption there is no version or a complete one; pushing again completes it.
+ * @throws VERSION_EXISTS when the version exists with different files.
  */
 export async function publish(session: Session, publication: Publication): Promise<Published> {
   const { service, version, parts, pushedBy } = publication;
   const { record, signal } = session;
-  // A key that is missing is told before a long upload, not after it.
+  // A missing key is reported before a long upload.
   const signer = await session.signer();
   const before = await existing(session, service, version);
   if (before) refuseOther(before, publication);
-  // Also of a version that exists: what was deleted from the bucket is there again.
+  // Also for an existing version: files deleted from the bucket are uploaded again.
   for (const part of parts) await upload(session, publication, named(part, before));
   if (before) return await alreadyThere(session, before);
   signal.throwIfAborted();
@@ -57,7 +57,7 @@ export async function publish(session: Session, publication: Publication): Promi
     await record.objects.putNew(keys.manifest(service, version), text);
   } catch (error) {
     if (!isCode(error, 'CONDITION_FAILED')) throw error;
-    // Someone was faster while the files went up.
+    // Another publisher pushed this version during the upload.
     const winner = await record.versions.readManifest(service, version);
     refuseOther(winner, publication);
     return await alreadyThere(session, winner);
@@ -77,12 +77,12 @@ function refuseOther(there: Manifest, { isSame }: Publication): void {
   const { service, version, pushedBy, pushedAt } = there;
   throw new TriggerDeployError(
     'VERSION_EXISTS',
-    `${service} ${version} exists with other bytes: ${pushedBy} pushed it at ${pushedAt}`,
-    { hint: 'a version never changes: choose another one, or deploy what is there' },
+    `${service} ${version} exists with different files: ${pushedBy} pushed it at ${pushedAt}`,
+    { hint: 'a version never changes: choose another version, or deploy the existing one' },
   );
 }
 
-/** Under the name that the same bytes have in the version that is there. */
+/** The part, with the name of the same file in the existing version. */
 function named(part: Part, there: Manifest | undefined): Part {
   const { role, sha256 } = part.artifact;
   const same = there?.artifacts.find((one) => one.role === role && one.sha256 === sha256);
@@ -90,7 +90,7 @@ function named(part: Part, there: Manifest | undefined): Part {
 }
 
 async function alreadyThere(session: Session, there: Manifest): Promise<Published> {
-  // One that died between the manifest and the index is completed by the next.
+  // A push that died between the manifest and the index is completed by the next one.
   await index(session, there);
   return { changed: false, manifest: there };
 }
@@ -110,7 +110,7 @@ async function upload(session: Session, { service, version }: Publication, part:
   });
 }
 
-/** Puts the push where `latest` and "the newest are …" look, unless it is there. */
+/** Adds the push to the index, which `latest` reads, unless it is there. */
 async function index(session: Session, manifest: Manifest): Promise<void> {
   const { record, clock } = session;
   // The version exists now, so an interrupt does not stop this: `latest` must follow.
@@ -140,7 +140,7 @@ async function index(session: Session, manifest: Manifest): Promise<void> {
   }
 }
 
-/** The index is a convenience: one that cannot be read is begun anew. */
+/** The index is a cache: an unreadable one is replaced. */
 function pushesIn(text: string): VersionIndex['pushes'] {
   try {
     return versionIndex.parse(JSON.parse(text)).pushes;
@@ -151,8 +151,8 @@ function pushesIn(text: string): VersionIndex['pushes'] {
 
 function notListed({ service, version }: Manifest, cause: unknown): TriggerDeployError {
   const code = isCode(cause) ? cause.code : 'INTERNAL';
-  return new TriggerDeployError(code, `${service} ${version} is pushed, but the index does not name it yet`, {
+  return new TriggerDeployError(code, `${service} ${version} is pushed, but is not in the index yet`, {
     cause,
-    hint: 'push the same files again: that only completes the index; until then `latest` is an older version',
+    hint: 'push the same files again to complete the index; until then `latest` is an older version',
   });
 }

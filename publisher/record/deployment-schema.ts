@@ -3,18 +3,18 @@ import { artifacts } from '../../shared/manifest.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
 import { report, reportError } from '../../shared/report.ts';
 
-/** How far a deployment may go wrong before it does not pass, as the publisher was told. */
+/** How much may go wrong before a deployment fails, from the options of the command. */
 const policy = z.looseObject({
-  /** Instances that may stay silent. */
+  /** How many instances may stay without an answer. */
   allowMissing: z.int().min(0),
-  /** Instances that may end otherwise than `succeeded`. */
+  /** How many instances may end in another state than `succeeded`. */
   maxFailures: z.int().min(0),
   onFailure: z.enum(['rollback', 'stop']),
   timeoutMs: z.int().min(1),
 });
 export type Policy = z.infer<typeof policy>;
 
-/** A deployment in waves: its plan and how far it is. Written before each step is taken. */
+/** A rolling deployment: its plan and its progress. Each step is written here before it is taken. */
 const rolling = z.looseObject({
   waves: z.array(
     z.looseObject({
@@ -24,12 +24,12 @@ const rolling = z.looseObject({
       passedAt: z.iso.datetime().optional(),
     }),
   ),
-  /** When all stood prepared; from then on the waves have only those that did. */
+  /** When all instances were prepared; from then on the waves hold only prepared instances. */
   preparedAt: z.iso.datetime().optional(),
-  /** Who failed, or did not answer, and was passed over within what is allowed. */
+  /** The instances that failed, or did not answer, within what the policy allows. */
   failed: z.array(instanceId),
   missing: z.array(instanceId),
-  /** Who opens the gate: a person, or time if nothing has failed by then. */
+  /** What ends the wait for confirmation: a person, or the time when nothing has failed by then. */
   gate: z.enum(['none', 'person', 'time']),
   autoConfirmMs: z.int().min(0).optional(),
   awaitingSince: z.iso.datetime().optional(),
@@ -38,7 +38,7 @@ const rolling = z.looseObject({
 });
 export type Rolling = z.infer<typeof rolling>;
 
-/** `deployments/ID/deployment.json`: what was announced, to whom, by whom, and what became of it. */
+/** `deployments/ID/deployment.json`: what was announced, to whom, by whom, and the outcome. */
 export const deploymentRecord = z.looseObject({
   v: z.literal(1),
   nonce: z.string(),
@@ -46,14 +46,14 @@ export const deploymentRecord = z.looseObject({
   env: envName,
   service: serviceName,
   version: versionName,
-  /** What the desired state said before; of a rollback, the version it leaves. */
+  /** The version of the desired state before; of a rollback, the version it replaces. */
   previous: versionName.nullable(),
   action: z.enum(['deploy', 'rollback', 'restart']),
   sequence: z.int().min(1),
   issuedBy: z.string(),
   from: z.looseObject({ user: z.string(), host: z.string(), build: z.string().optional() }),
   reason: z.string().optional(),
-  /** It waited in the line: since when, how long, and with `jumped` before whom, and why. */
+  /** Its wait in the queue: since when and how long; with `jumped`, why it jumped and whom it overtook. */
   line: z
     .looseObject({
       since: z.iso.datetime(),
@@ -62,7 +62,7 @@ export const deploymentRecord = z.looseObject({
       overtook: z.array(z.string()).optional(),
     })
     .optional(),
-  /** The pause that it was carried out in spite of. */
+  /** The pause that it ignored. */
   despitePause: z.looseObject({ by: z.string(), since: z.iso.datetime(), reason: z.string() }).optional(),
   artifacts,
   /** The instances that had a record when it was announced. */
@@ -71,20 +71,20 @@ export const deploymentRecord = z.looseObject({
   expiresAt: z.iso.datetime(),
   strategy: z.enum(['all', 'rolling']),
   rolling: rolling.optional(),
-  /** The environment whose version it is, brought here by `promote`. */
+  /** The environment that `promote` took the version from. */
   promotedFrom: envName.optional(),
-  /** Only these instances: the desired state is not theirs to move. */
+  /** Only these instances (`--only`): the desired state does not change. */
   targets: z.array(instanceId).optional(),
   policy,
   /** Whether the desired state was written before it was announced. */
   desiredFirst: z.boolean(),
-  /** `timed-out` may still become another: whoever watches it settles it anew when all have ended. */
+  /** `timed-out` is not final: `watch` settles the deployment again once all instances have ended. */
   status: z.enum(['announced', 'succeeded', 'failed', 'timed-out', 'cancelled']),
   settledAt: z.iso.datetime().optional(),
   exitCode: z.union([z.literal(0), z.literal(1), z.literal(3)]).optional(),
-  /** One line for a person: what was decided and what the desired state is now. */
+  /** One line for a person: the outcome, and the desired state now. */
   outcome: z.string().optional(),
-  /** Instances by the state they ended or stand in; `silent` never answered. */
+  /** How many instances are in each state; those in `silent` never answered. */
   counts: z.record(z.string(), z.int().min(0)).optional(),
   silent: z.array(instanceId).optional(),
   /** From the announcement to the last ending. */
@@ -100,9 +100,9 @@ export const deploymentRecord = z.looseObject({
       }),
     )
     .optional(),
-  /** Set when it failed and must be undone: the version to return to. Done once `rolledBackBy` is set. */
+  /** Set when it failed and must be rolled back: the target version. Done once `rolledBackBy` is set. */
   rollBackTo: versionName.optional(),
-  /** The deployment this one undoes, and the one that undid this. */
+  /** The deployment that this one rolls back, and the one that rolled back this one. */
   rollbackOf: ulid.optional(),
   rolledBackBy: ulid.optional(),
 });

@@ -7,38 +7,38 @@ import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 
-/** A record that can be written: each write must name the version of it that it replaces. */
+/** A record as it was read: a write names, by ETag, the version that it replaces. */
 export type StoredDeployment = StoredValue<DeploymentRecord>;
 
-/** Reads the reports that are new or changed since it was last asked. */
+/** Reads the reports that are new or changed since the last call. */
 export type ReportReader = () => Promise<Report[]>;
 
 export interface Deployments {
   /** @throws CONDITION_FAILED when the id is taken. */
   create(record: Omit<DeploymentRecord, 'nonce'>): Promise<StoredDeployment>;
   /**
-   * The same change with the same `nonce` may be written again: it then finds itself there.
-   * @throws CONDITION_FAILED when someone else has written it since it was read.
+   * The same change with the same `nonce` may be written again: that succeeds.
+   * @throws CONDITION_FAILED when another publisher has written it since it was read.
    */
   update(stored: StoredDeployment, change: Partial<DeploymentRecord>): Promise<StoredDeployment>;
   /** @throws DEPLOYMENT_NOT_FOUND. */
   read(service: string, id: string): Promise<StoredDeployment>;
-  /** The newest first, `limit` at most; one that cannot be read is warned of and left out. */
+  /** The newest first, `limit` at most. An unreadable one is skipped with a warning. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
-  /** As `list`, with what instances were ordered by themselves; of those since a time (ms), and `wanted`. */
+  /** As `list`, with local deployments of single instances; only those since a time (ms), and `wanted`. */
   history(
     service: string,
     limit: number,
     which?: { since?: number | undefined; wanted?: (one: PastDeployment) => boolean },
   ): Promise<PastDeployment[]>;
-  /** The one with the highest sequence, undefined when there is none. */
+  /** The one with the highest sequence; undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
-  /** The service whose deployment it is. @throws DEPLOYMENT_NOT_FOUND. */
+  /** The service of a deployment. @throws DEPLOYMENT_NOT_FOUND. */
   find(id: string): Promise<string>;
   /** Every report in the record. */
   reports(service: string, id: string): Promise<Report[]>;
   reportReader(service: string, id: string): ReportReader;
-  /** What each instance that ever ran or knew the service said of itself last. */
+  /** The latest record of each instance that has the service, without those that left. */
   instances(service: string): Promise<InstanceRecord[]>;
   /** The services with a state in this environment. */
   services(): Promise<string[]>;
@@ -50,7 +50,7 @@ const READS = 32;
 export function openDeployments(
   env: string,
   objects: Objects,
-  /** Told of what is in the record and cannot be read, or speaks for another. */
+  /** Called for each object that cannot be read, or that names another instance than its key. */
   warn: (text: string) => void,
 ): Deployments {
   async function read(service: string, id: string): Promise<StoredDeployment> {
@@ -59,13 +59,13 @@ export function openDeployments(
     return stored;
   }
 
-  /** Undefined for one that is not there or not readable: it does not spoil the rest. */
+  /** Undefined for one that is missing or unreadable: the others can still be listed. */
   async function readable(service: string, id: string): Promise<StoredDeployment | undefined> {
     try {
       return await read(service, id);
     } catch (error) {
       if (!isCode(error, 'DOCUMENT_INVALID', 'DEPLOYMENT_NOT_FOUND')) throw error;
-      if (error.code === 'DOCUMENT_INVALID') warn(`${error.message}; it is left out`);
+      if (error.code === 'DOCUMENT_INVALID') warn(`${error.message}; skipped`);
       return undefined;
     }
   }
@@ -75,7 +75,7 @@ export function openDeployments(
     return folders.filter((name) => ulid.safeParse(name).success).reverse();
   }
 
-  /** The first `limit` of which `look` finds something, in their order. */
+  /** The first `limit` for which `look` finds something, in their order. */
   async function firstOf<T>(
     newestFirst: readonly string[],
     limit: number,
@@ -89,7 +89,7 @@ export function openDeployments(
     return found.slice(0, limit);
   }
 
-  /** The newest `limit` that have a record; those that instances were ordered by themselves have none. */
+  /** The newest `limit` that have a record: local deployments have none. */
   const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
     await firstOf(await ids(service), limit, (id) => readable(service, id));
 
@@ -102,7 +102,7 @@ export function openDeployments(
       const listed = await objects.list(keys.reports(env, service, id));
       const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
       const read = await mapLimit(fresh, READS, async (one) => {
-        const found = await ownWords(one.key, report, (said) => {
+        const found = await readOwn(one.key, report, (said) => {
           return (
             said.deployment === id &&
             said.service === service &&
@@ -116,8 +116,8 @@ export function openDeployments(
     };
   }
 
-  /** What lies at `key`, if it speaks for whom the key names; one bad object does not spoil the rest. */
-  async function ownWords<T>(
+  /** The object at `key`, if `own` says that it is about what the key names; undefined, with a warning, if not. */
+  async function readOwn<T>(
     key: string,
     schema: z.ZodType<T>,
     own: (value: T) => boolean,
@@ -125,10 +125,10 @@ export function openDeployments(
     try {
       const stored = await objects.readJson(key, schema);
       if (stored === undefined || own(stored.value)) return stored?.value;
-      warn(`${key} speaks for another instance or deployment, and is not counted`);
+      warn(`${key} names another instance or deployment; ignored`);
     } catch (error) {
       if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
-      warn(`${error.message}; it is not counted`);
+      warn(`${error.message}; ignored`);
     }
     return undefined;
   }
@@ -177,7 +177,7 @@ export function openDeployments(
       const prefix = keys.instances(env, service);
       const listed = await objects.list(prefix);
       const records = await mapLimit(listed, READS, ({ key }) =>
-        ownWords(key, instanceRecord, (said) => key === keys.instance(env, service, said.instance)),
+        readOwn(key, instanceRecord, (said) => key === keys.instance(env, service, said.instance)),
       );
       return records.filter((record) => record !== undefined).filter(({ leftAt }) => leftAt === undefined);
     },
@@ -187,6 +187,6 @@ export function openDeployments(
 
 function notFound(env: string, id: string): TriggerDeployError {
   return new TriggerDeployError('DEPLOYMENT_NOT_FOUND', `there is no deployment ${id} in ${env}`, {
-    hint: 'trigger-deploy history SERVICE lists those there are; --env names the environment',
+    hint: 'trigger-deploy history SERVICE lists deployments; --env selects the environment',
   });
 }

@@ -2,14 +2,14 @@ import { ulidTime } from '../../shared/names.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
 import type { DeploymentRecord } from './deployment-schema.ts';
 
-/** A deployment as those see it who look at what happened: announced, or ordered on one instance. */
+/** A past deployment: announced, or ordered locally on one instance. */
 export type PastDeployment = Pick<
   DeploymentRecord,
   | ('deployment' | 'env' | 'service' | 'version' | 'previous' | 'action' | 'sequence' | 'artifacts')
   | ('issuedBy' | 'from' | 'reason' | 'announcedAt' | 'expected' | 'status' | 'tookMs' | 'outcome')
   | ('rollbackOf' | 'rolledBackBy')
 > &
-  // One ordered on an instance has none of these.
+  // A local deployment has none of these.
   Partial<
     Pick<
       DeploymentRecord,
@@ -19,8 +19,8 @@ export type PastDeployment = Pick<
   Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
 
 /**
- * What an instance did by an order given on it (`trigger-deploy-agent deploy`, `rollback`): nothing was announced,
- * and all that the record has of it is that instance's report. Undefined for the reports of any other deployment.
+ * A local deployment (`trigger-deploy-agent deploy` or `rollback`): nothing was announced, and the record holds only
+ * the report of that instance. Undefined for the reports of any other deployment.
  */
 export function localDeployment([report]: readonly Report[]): PastDeployment | undefined {
   if (!report?.local) return undefined;

@@ -30,11 +30,11 @@ interface ListedObject {
 }
 
 /**
- * The bucket as a record with conditional writes. Every method throws what `awsError` makes of a failure.
+ * Reads and conditional writes of a bucket. Every method throws what `awsError` makes of a failure.
  *
- * A body that is written must hold a fresh `nonce()`: after a lost answer the SDK tries again, meets its own
- * write, and is told that the condition failed. The object is then read back, and the same text (which only
- * this writer can have written) is success.
+ * A body must hold a fresh `nonce()`: after a lost answer the SDK retries, finds its own write, and S3 answers that
+ * the condition failed. The object is then read back: the same text, which only this writer can have written, is
+ * success.
  */
 export interface Objects {
   /** Undefined when there is no such object. */
@@ -42,9 +42,9 @@ export interface Objects {
   /** @throws DOCUMENT_INVALID naming the key when it is not JSON of that shape. */
   readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
   exists(key: string): Promise<boolean>;
-  /** Writes what must not exist yet; returns its ETag. @throws CONDITION_FAILED when it does. */
+  /** Creates an object; returns its ETag. @throws CONDITION_FAILED when it exists. */
   putNew(key: string, body: string): Promise<string>;
-  /** Replaces the very version `etag` names; returns the new ETag. @throws CONDITION_FAILED when it has changed. */
+  /** Replaces the version that `etag` names; returns the new ETag. @throws CONDITION_FAILED when it has changed. */
   putIf(key: string, body: string, etag: string): Promise<string>;
   /** Every object below `prefix`, by key. */
   list(prefix: string): Promise<ListedObject[]>;
@@ -52,10 +52,10 @@ export interface Objects {
   folders(prefix: string): Promise<string[]>;
 }
 
-/** What makes the body of a conditional write this writer's own. */
+/** A random value that makes the body of a conditional write unique. */
 export const nonce = () => randomBytes(16).toString('hex');
 
-/** S3 answers 409 while another write is under way; it then asks to try again. */
+/** S3 answers 409 while another write is in progress, and asks to retry. */
 const CONFLICT_ATTEMPTS = 4;
 
 export function openObjects(aws: Aws, bucket: string): Objects {
@@ -72,7 +72,7 @@ export function openObjects(aws: Aws, bucket: string): Objects {
     }
   }
 
-  /** Writes under `condition`; `holds` tells from what is stored whether the condition still is true. */
+  /** Writes under `condition`; `holds` says whether the condition is true for what is stored. */
   async function put(
     key: string,
     body: string,
@@ -90,9 +90,9 @@ export function openObjects(aws: Aws, bucket: string): Objects {
         const stored = await read(key);
         if (stored?.text === body) return stored.etag;
         if (attempt < CONFLICT_ATTEMPTS && holds(stored)) continue;
-        throw new TriggerDeployError('CONDITION_FAILED', `${where(key)} was changed by someone else`, {
+        throw new TriggerDeployError('CONDITION_FAILED', `${where(key)} was changed by another writer`, {
           cause: error,
-          hint: 'look at what is there now, and try again',
+          hint: 'read it again, then retry',
         });
       }
     }
@@ -184,7 +184,7 @@ function isMissing(error: unknown): boolean {
   return name === 'NoSuchKey' || (awsStatus(error) === 404 && name !== 'NoSuchBucket');
 }
 
-/** 412 is a condition that does not hold, 409 a write under way, 404 an If-Match on what is gone. */
+/** 412: the condition is false; 409: another write is in progress; 404: If-Match on a deleted object. */
 function isRefusedCondition(error: unknown): boolean {
   const status = awsStatus(error);
   return status === 412 || status === 409 || awsErrorName(error) === 'NoSuchKey';

@@ -9,7 +9,7 @@ import type { Origin } from './origin.ts';
 import { forAgents, openPauses, type Pauses } from './pauses.ts';
 import { openVersions, type Versions } from './versions.ts';
 
-/** The S3 record of one environment, which is the truth. */
+/** The S3 record of one environment: the source of truth. */
 export interface EnvironmentRecord {
   readonly objects: Objects;
   readonly locks: Locks;
@@ -27,7 +27,7 @@ export interface RecordOptions {
   origin: Origin;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
-  /** Called with each text about what is in the record and cannot be read, and about a lock in trouble. */
+  /** Shows a warning: an unreadable object, or a lock whose heartbeat fails. */
   warn: (text: string) => void;
 }
 
@@ -41,7 +41,7 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
   const deployments = openDeployments(env, objects, warn);
   const versions = openVersions(objects, verifier);
-  /** A lock that someone deleted must not send the sequence back. */
+  /** The sequence must not decrease when the lock was deleted. */
   const floor = async (service: string) => {
     const [state, newest] = await Promise.all([desired.read(service), deployments.newest(service)]);
     return Math.max(state?.value.sequence ?? 0, newest?.value.sequence ?? 0);

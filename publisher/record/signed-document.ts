@@ -16,7 +16,7 @@ export async function verifyStored<T>(
     if (!isCode(cause, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw cause;
     const hint =
       cause.code === 'SIGNATURE_INVALID'
-        ? 'add the public key of who signed it to the environment’s trust, if that is someone you trust'
+        ? 'if you trust the signer, add its public key to `trust` of the environment'
         : undefined;
     throw new TriggerDeployError(cause.code, `${key}: ${cause.message}`, { cause, hint });
   }

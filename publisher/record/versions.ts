@@ -6,7 +6,7 @@ import type { Objects } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
 export interface Versions {
-  /** The verified manifest. @throws VERSION_NOT_FOUND naming the newest there are, SERVICE_NOT_FOUND, SIGNATURE_INVALID. */
+  /** The verified manifest. @throws VERSION_NOT_FOUND naming the newest versions, SERVICE_NOT_FOUND, SIGNATURE_INVALID. */
   readManifest(service: string, version: string): Promise<Manifest>;
   /** The manifest of `version`, where `latest` is the newest push. @throws as `readManifest`. */
   resolve(service: string, version: string): Promise<Manifest>;
@@ -14,11 +14,11 @@ export interface Versions {
   newest(service: string, limit: number): Promise<string[]>;
 }
 
-/** How many versions a "no such version" names. */
+/** How many versions the hint of VERSION_NOT_FOUND names. */
 const NAMED = 5;
 
 export function openVersions(objects: Objects, verifier: () => Promise<Verifier>): Versions {
-  /** The index is a convenience: one that is missing or unreadable is as good as none. */
+  /** The index is a cache: a missing or unreadable one counts as empty. */
   async function index(service: string): Promise<VersionIndex['pushes']> {
     try {
       return (await objects.readJson(keys.index(service), versionIndex))?.value.pushes ?? [];
@@ -34,7 +34,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
     return [...new Set(names)].slice(0, limit);
   }
 
-  /** From the manifests themselves, by S3's time of each. */
+  /** Read from the manifests themselves, sorted by S3's time of each. */
   async function listed(service: string): Promise<string[]> {
     const prefix = keys.artifacts(service);
     const objectsThere = await objects.list(prefix);
@@ -61,7 +61,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
       throw new TriggerDeployError(
         'DOCUMENT_INVALID',
         `${key} is the manifest of ${found.service} ${found.version}`,
-        { hint: 'someone has copied it there: push the version anew under another name' },
+        { hint: 'it was copied there: push the files again as another version' },
       );
     }
     return found;
@@ -81,11 +81,11 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
 
 function notFound(service: string, version: string, there: readonly string[]): TriggerDeployError {
   if (there.length === 0) {
-    return new TriggerDeployError('SERVICE_NOT_FOUND', `nothing was ever pushed for a service ${service}`, {
+    return new TriggerDeployError('SERVICE_NOT_FOUND', `no version was ever pushed of service ${service}`, {
       hint: `check the name, or trigger-deploy push ${service} ${version === 'latest' ? 'VERSION' : version} FILE`,
     });
   }
   return new TriggerDeployError('VERSION_NOT_FOUND', `there is no version ${version} of ${service}`, {
-    hint: `the newest are ${there.join(', ')}; trigger-deploy push makes a new one`,
+    hint: `the newest are ${there.join(', ')}; trigger-deploy push creates a version`,
   });
 }

@@ -76,17 +76,17 @@ const REFUSED: Record<string, { code: string; why: string; text: () => string }>
   },
   'signed with another key under the trusted name': {
     code: 'SIGNATURE_INVALID',
-    why: 'the signature does not hold',
+    why: 'the signature is invalid',
     text: () => forge({ key: strangerKey(key.kid), payload: announcementOf(fleet, '1.1.0') }),
   },
   'signed with a key nobody knows': {
     code: 'SIGNATURE_INVALID',
-    why: 'signed by a key not held here',
+    why: 'signed by an unknown key',
     text: () => forge({ key: strangerKey('stranger'), payload: announcementOf(fleet, '1.1.0') }),
   },
   'altered after it was signed': {
     code: 'SIGNATURE_INVALID',
-    why: 'the signature does not hold',
+    why: 'the signature is invalid',
     text: () => {
       const [head, , signature] = signed({ version: '1.0.0' }).split('.');
       return [head, signed().split('.')[1], signature].join('.');

@@ -59,7 +59,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       'a service that nothing was pushed for',
       ['orders', '1.0.0', ...ENV],
       4,
-      'nothing was ever pushed for a service orders',
+      'no version was ever pushed of service orders',
       'check the name, or trigger-deploy push orders 1.0.0 FILE',
     ],
     [
@@ -67,7 +67,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       ['payments', '9.9.9', ...ENV],
       4,
       'there is no version 9.9.9 of payments',
-      'the newest are 1.1.0, 1.0.0; trigger-deploy push makes a new one',
+      'the newest are 1.1.0, 1.0.0; trigger-deploy push creates a version',
     ],
     [
       'no environment',
@@ -130,7 +130,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       ['watch', '01JDB2Q4M7ZC5W0V9K3T8X6Y1N', ...ENV],
       4,
       'there is no deployment 01JDB2Q4M7ZC5W0V9K3T8X6Y1N in dev',
-      'trigger-deploy history SERVICE lists those there are; --env names the environment',
+      'trigger-deploy history SERVICE lists deployments; --env selects the environment',
     ],
   ])('%s', async (_title, args, code, what, hint) => {
     const result = await withoutEffect(args);
@@ -148,7 +148,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     const result = await withoutEffect(['push', 'payments', '1.0.0', archive]);
     expect(result).toMatchObject({ code: 4, stdout: '' });
     expect(result.stderr).toMatch(
-      /^trigger-deploy: payments 1\.0\.0 exists with other bytes: \S+@\S+ pushed it at \S+\n {2}→ .*\n$/,
+      /^trigger-deploy: payments 1\.0\.0 exists with different files: \S+@\S+ pushed it at \S+\n {2}→ .*\n$/,
     );
   });
 
@@ -174,7 +174,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     const signingKey = join(fleet.dir, 'keys', 'ci.pub.json');
     const file = await configWith('key', { signingKey });
     const result = await withoutEffect(['payments', '1.1.0', ...ENV, '--config-file', file]);
-    const what = `${signingKey} is a public key, and signing needs the private one`;
+    const what = `${signingKey} is a public key; signing needs the private key`;
     const hint = 'name the .key.json file that trigger-deploy keygen wrote, not the .pub.json';
     expect(result).toEqual({ code: 2, stdout: '', stderr: twoLines(what, hint) });
   });
@@ -195,7 +195,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     const result = await withoutEffect(deploying);
     fleet.cloud.renewCredentials('publisher');
     const what = `${reading}: AWS refuses (ExpiredToken: The provided token has expired.)`;
-    const hint = 'check whose credentials these are, that they have not expired, and what their role may do';
+    const hint = 'check which credentials are used, that they have not expired, and what their role permits';
     expect(result).toEqual({ code: 4, stdout: '', stderr: twoLines(what, hint) });
   });
 

@@ -71,7 +71,7 @@ it('exits with 4 where it is refused, with a JSON line for those who asked for J
   expect(refused.code).toBe(4);
   expect(JSON.parse(refused.stdout)).toMatchObject({ type: 'error', code: 'VERSION_NOT_FOUND', exitCode: 4 });
   expect(refused.stderr).toBe(
-    'trigger-deploy: there is no version 9.9.9 of payments\n  → the newest are 1.0.0; trigger-deploy push makes a new one\n',
+    'trigger-deploy: there is no version 9.9.9 of payments\n  → the newest are 1.0.0; trigger-deploy push creates a version\n',
   );
   const denied = await run('status -e dev', { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' });
   expect(denied).toMatchObject({ code: 4, stderr: expect.stringContaining('no AWS credentials found') });

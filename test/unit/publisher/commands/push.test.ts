@@ -95,7 +95,7 @@ describe('push', () => {
       push(await stage.open(), options([await file('payments.jar', 'raj')])),
     ).rejects.toMatchObject({
       code: 'VERSION_EXISTS',
-      message: `payments 1.4.2 exists with other bytes: ${manifest.pushedBy} pushed it at ${manifest.pushedAt}`,
+      message: `payments 1.4.2 exists with different files: ${manifest.pushedBy} pushed it at ${manifest.pushedAt}`,
       hint: expect.stringContaining('choose another one'),
     });
     expect(stored()).toEqual(all);
