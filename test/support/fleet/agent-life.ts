@@ -6,12 +6,12 @@ import { silentLog } from '../../../shared/log.ts';
 import { isEnding, type Report } from '../../../shared/report.ts';
 import { createFakePorts, IDENTITY, type Model, serviceConfig } from './fake-ports.ts';
 
-/** One life of an agent's worker over an instance in memory: from its start to `stop`, or to the end of the test. */
+/** One worker over an instance in memory, from its start to `stop` or to the end of the test. */
 export interface Life {
   worker: ServiceWorker;
   /** The ending reported for this deployment. */
   ending(deployment: string): Promise<Report>;
-  /** Resolves once `which` holds: looked at again after whatever is reported, recorded or journalled. */
+  /** Resolves once `which` holds; evaluated again after each report, record and journal entry. */
   reached(which: (reports: Report[]) => boolean): Promise<void>;
   stop(): Promise<void>;
 }

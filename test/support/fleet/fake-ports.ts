@@ -38,10 +38,10 @@ export interface Model {
   failingHooks: Set<string>;
   downloads: string[];
   hooksRun: { run: string; version: string | undefined }[];
-  /** The load balancer's groups that it is in; undefined where there is no load balancer. */
+  /** The target groups that it is registered with; undefined without a load balancer. */
   groups: Set<string> | undefined;
   failingTraffic: Set<'groups' | 'leave' | 'join' | 'healthy'>;
-  /** What was stopped, started, taken out of traffic, put back, and by which hook, in order. */
+  /** Stops, starts, hooks, and changes of the registration, in order. */
   course: string[];
   starts: string[];
   progress: Reply[];
@@ -51,7 +51,7 @@ export interface Model {
   bootId: string;
   machineStopping: boolean;
   log: string;
-  /** Called at the beginning of each port method, by name: the place to interfere. */
+  /** Called at the start of each port method with its name, for tests that interfere. */
   before: (call: string) => Promise<void> | void;
 }
 
@@ -129,7 +129,7 @@ export function createModel(): Model {
   };
 }
 
-/** A model on which `version` was deployed by an earlier life of the agent. */
+/** A model on which an earlier agent deployed `version`. */
 export function modelRunning(version: string): Model {
   const model = createModel();
   model.releases.set(version, artifactsOf(version));

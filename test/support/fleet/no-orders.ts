@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalOrders } from '../../../agent/loop/ports.ts';
 
-/** A host on which nobody gives orders. */
+/** A host without local orders. */
 export const NO_ORDERS: LocalOrders = {
   pending: async () => [],
   remove: async () => undefined,

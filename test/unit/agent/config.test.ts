@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadAgentConfig, parseAgentConfig } from '../../../agent/config.ts';
+import { CHECK_TYPES } from '../../../agent/host/services/check-types.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { RESERVED_NAMES } from '../../../shared/names.ts';
 import { PACKAGE_TYPES } from '../../../shared/package-types.ts';
@@ -199,7 +200,7 @@ describe('unknown keys are refused', () => {
     ['in a package', changed('keep: 3', 'kept: 3'), 'services.payments.package.kept'],
     ['in a manager', changed('stopTimeout:', 'stoptimeout:'), 'services.payments.manager.stoptimeout'],
     ['in a check', changed('successes: 3', 'success: 3'), 'services.payments.checks.0.http.success'],
-    ['as a type of check', checks('      - grpc: { port: 1 }'), 'services.payments.checks.0.grpc'],
+    ['as a type of check', checks('      - icmp: { host: a }'), 'services.payments.checks.0.icmp'],
     ['in hooks', changed('beforeStop', 'beforeStart'), 'services.payments.hooks.beforeStart'],
     ['in a hook', changed('timeout: 30s', 'shell: true'), 'services.payments.hooks.beforeStop.0.shell'],
   ])('%s', (_, text, path) => {
@@ -435,7 +436,7 @@ describe('checks', () => {
     ['of two kinds', '      - { tcp: { port: 1 }, systemd: { unit: a.service } }'],
   ])('one %s is refused', (_, yaml) => {
     expect(mistakes(checks(yaml))).toEqual([
-      'agent.yaml:14: services.payments.checks.0: expected exactly one of http, tcp, command, systemd',
+      `agent.yaml:14: services.payments.checks.0: expected exactly one of ${Object.keys(CHECK_TYPES).join(', ')}`,
     ]);
   });
 

@@ -31,13 +31,13 @@ import { createLog } from '../../../../shared/log.ts';
 import { loadPublicKey, verifierOf } from '../../../../shared/signing.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
 import { ENV, INSTANCE, type KillPoint, SERVICE, type World } from './plan.ts';
-import { eventReporter, fileDesired, fileInbox, fileStore, sayingJournal } from './stubs.ts';
+import { eventReporter, fileDesired, fileInbox, fileStore, journalWithEvents } from './stubs.ts';
 import { Events, type Halfway, Tripwire, wired } from './wire.ts';
 
 /**
- * One life of the real agent, composed as agent/main.ts composes it: the real steps, journal, packages, commands,
+ * One life of the real agent, composed like agent/wire-agent.ts: the real steps, journal, packages, commands,
  * probe and hooks on a real file system, and a cloud of files. It dies at the kill point it is given, and otherwise
- * ends by itself once everything it was told is done and reported.
+ * ends by itself once everything is deployed and reported.
  * usage: node kill-agent ROOT [METHOD N PHASE]
  */
 
@@ -55,11 +55,11 @@ const stopping = new AbortController();
 const clock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  // A timer may fire a little early; a loop that looks at the clock would then take one more turn, or not.
+  // A timer may fire slightly early; then a loop that reads the clock may or may not run one more round.
   sleep: (ms, signal) => sleep(ms + 2, undefined, { signal }),
 };
 
-/** Half a line in the journal, or half a new journal beside it. */
+/** Half of a line in the journal, or half of a new journal beside it. */
 const halfAppend: Halfway = (_work, die, [state]) => {
   const half = `0123456789abcdef ${JSON.stringify(state).slice(0, 200)}`;
   if (existsSync(journalPath)) appendFileSync(journalPath, half);
@@ -70,7 +70,7 @@ const halfAppend: Halfway = (_work, die, [state]) => {
   die();
 };
 
-/** The new link is made, and not yet renamed over the old one. */
+/** The new link exists, and is not yet renamed over the old one. */
 const halfSwitch: Halfway = (work, die, [version]) => {
   if (typeof version === 'string') {
     symlinkSync(join('releases', version), join(dir, '.current.0123456789abcdef.new'));
@@ -80,14 +80,14 @@ const halfSwitch: Halfway = (work, die, [version]) => {
   setImmediate(die);
 };
 
-/** Half of the artifact is in the staging; where nothing is to be downloaded, all is done but told. */
+/** Half of the artifact is in the staging; without a download, everything is done and not yet returned. */
 let dieAtHalf: (() => void) | undefined;
 const halfPrepare: Halfway = (work, die) => {
   dieAtHalf = die;
   work().then(die, die);
 };
 
-/** A release lies in the staging to be removed, if there is any that goes. */
+/** A release is in the staging to be removed, if there is one to remove. */
 const halfPrune: Halfway = (work, die) => {
   const staging = join(dir, '.staging');
   work().then(die, die);
@@ -98,7 +98,7 @@ const halfPrune: Halfway = (work, die) => {
   look();
 };
 
-/** The child has begun, and takes its time: it runs on when this process is gone. */
+/** The child has begun and is slow: it keeps running after this process is killed. */
 const halfCommand =
   (flag: string, begun: string): Halfway =>
   async (work, die) => {
@@ -146,7 +146,7 @@ const health: ConfiguredCheck = {
   body: '"version":"{version}"',
   successes: 2,
   timeout: 10_000,
-  /** A bad version is found out soon, and no good one is for the slowness of a machine that kills all the time. */
+  /** Short for a bad version; long for a good one, which a busy machine must not fail. */
   get deadline() {
     const isBad = existsSync(current) && world.bad.includes(basename(readlinkSync(current)));
     return isBad ? 500 : 20_000;
@@ -192,7 +192,9 @@ const ports: Ports = {
   hooks: wired(wire, 'hooks', createHookRunner(ownCommands.repeatable), ['run'], {
     run: halfCommand('hang', '"what":"hook-begin"'),
   }),
-  journal: wired(wire, 'journal', sayingJournal(journal, events), ['load', 'append'], { append: halfAppend }),
+  journal: wired(wire, 'journal', journalWithEvents(journal, events), ['load', 'append'], {
+    append: halfAppend,
+  }),
   desired: wired(wire, 'desired', fileDesired(root), ['read']),
   host: wired(wire, 'host', createHost(), ['bootId', 'stopping']),
 };
@@ -223,14 +225,14 @@ await runAgent(
 );
 events.close();
 
-/** Done: nothing under way, nothing to come, everything ended and delivered, and both looks at the desired state over. */
+/** Done: nothing runs or waits, everything ended and is delivered, and the desired state was read twice. */
 function stopIfDone(): void {
   const state = worker.state();
   const quiet = wire.inFlight === 0 && wire.countOf('desired.read') >= 2;
   const idle = !state.active && !state.waiting && state.outbox.length === 0;
-  const told = wire.countOf('reporter.putInstance') > 0 && inbox.isEmpty();
+  const recorded = wire.countOf('reporter.putInstance') > 0 && inbox.isEmpty();
   const ended = world.deployments.every((deployment) => endingOf(state, deployment));
-  if (stopping.signal.aborted || !quiet || !idle || !told || !ended) return;
+  if (stopping.signal.aborted || !quiet || !idle || !recorded || !ended) return;
   events.say({ what: 'settled' });
   stopping.abort(new TriggerDeployError('INTERRUPTED', 'everything is done'));
 }

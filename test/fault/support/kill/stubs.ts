@@ -7,9 +7,9 @@ import type { Inbox } from '../../../../agent/loop/ports.ts';
 import type { World } from './plan.ts';
 import type { Events, Tripwire } from './wire.ts';
 
-/** The cloud of the kill matrix: a queue, a bucket and a record that are files, so that they outlive any kill. */
+/** The cloud of the kill matrix: queue, bucket and record are files, so that they survive a kill. */
 
-/** Messages are files: to receive is to look, to delete is to unlink, and what was not deleted comes again. */
+/** Messages are files: receive reads one, delete unlinks it, and one that is not deleted is delivered again. */
 export function fileInbox(root: string, world: World, events: Events): Inbox & { isEmpty(): boolean } {
   const directory = join(root, 'inbox');
   const names = async () => (await readdir(directory)).sort();
@@ -38,7 +38,7 @@ export function fileInbox(root: string, world: World, events: Events): Inbox & {
   };
 }
 
-/** Bytes in two halves; `atHalf` is called when the first has been taken. */
+/** Streams an artifact in two halves; `atHalf` is called after the first. */
 export function fileStore(world: World, events: Events, atHalf: () => void): ArtifactStore {
   return {
     async read({ version, artifact, start, end, signal }) {
@@ -71,7 +71,7 @@ export function fileDesired(root: string): DesiredStore {
   };
 }
 
-/** The record is events.jsonl: what was delivered is on disk when it is said to be. */
+/** The record is events.jsonl: a delivered report is on disk when `deliver` resolves. */
 export function eventReporter(wire: Tripwire, events: Events): Reporter {
   return {
     progress(report) {
@@ -88,8 +88,8 @@ export function eventReporter(wire: Tripwire, events: Events): Reporter {
   };
 }
 
-/** The journal, saying what is in it once it is. */
-export function sayingJournal(journal: Journal, events: Events): Journal {
+/** The journal, with an event for each state once it is on disk. */
+export function journalWithEvents(journal: Journal, events: Events): Journal {
   return {
     load: () => journal.load(),
     async append(state) {

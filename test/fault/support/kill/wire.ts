@@ -1,7 +1,7 @@
 import { closeSync, type FSWatcher, openSync, readFileSync, watch, writeSync } from 'node:fs';
 import type { Event, KillPoint } from './plan.ts';
 
-/** events.jsonl: whole lines, by this process and by the scripts it runs, each there as soon as it is said. */
+/** events.jsonl: whole lines from this process and from the scripts it runs, each written at once. */
 export class Events {
   readonly #path: string;
   readonly #fd: number;
@@ -25,7 +25,7 @@ export class Events {
     return readFileSync(this.#path, 'utf8').split(text).length - 1;
   }
 
-  /** Resolves at the next line after now. Taken before looking, so that no line comes between. */
+  /** Resolves at the next line from now on. Get it before reading the file, so that no line is missed. */
   get changed(): Promise<void> {
     return this.#changed.promise;
   }
@@ -36,7 +36,7 @@ export class Events {
   }
 }
 
-/** Begins the real work and dies half-way through it. */
+/** Begins the real work and kills the process in the middle of it. */
 export type Halfway = (work: () => Promise<unknown>, die: () => void, args: readonly unknown[]) => void;
 
 /** Counts the calls of all ports, and kills this process at the one it is armed for. */
@@ -44,9 +44,9 @@ export class Tripwire {
   readonly #events: Events;
   readonly #point: KillPoint | undefined;
   readonly #counts = new Map<string, number>();
-  /** Calls that are under way, but for those that wait for the world to change. */
+  /** The number of running calls, without those that wait for an event. */
   inFlight = 0;
-  /** Called when one has come back. */
+  /** Called when a call has ended. */
   onReturn: () => void = () => {};
 
   constructor(events: Events, point: KillPoint | undefined) {
@@ -101,13 +101,13 @@ export class Tripwire {
   }
 }
 
-/** The call has begun, and the event loop has gone round once. */
+/** The call has begun, and the event loop has turned once. */
 const oneTurn: Halfway = (work, die) => {
   work().catch(() => {});
   setImmediate(die);
 };
 
-/** `port` with these of its methods wired; `port` itself is left as it is. */
+/** A proxy of `port` whose `methods` pass through `wire`; `port` itself is unchanged. */
 export function wired<P extends object, M extends string & keyof P>(
   wire: Tripwire,
   name: string,

@@ -30,7 +30,7 @@ async function findings(
         package: { installsUnit, inspect: async () => pkgProblems },
         manager: { status },
         statusSource,
-        inspectDirectory: async () => problems.map((what) => ({ ok: false, what, hint: 'mend it' })),
+        inspectDirectory: async () => problems.map((what) => ({ ok: false, what, hint: 'fix it' })),
         probeTraffic: undefined,
       },
     ],
@@ -80,7 +80,7 @@ test('a status that cannot be read is a finding of its own, besides those of the
     throw new TriggerDeployError('COMMAND_FAILED', 'cannot run /srv/ask: no such file');
   };
   expect(await findings(status, { statusSource: COMMAND, problems: [problem] })).toEqual([
-    { ok: false, what: `service pay: ${problem}`, hint: 'mend it' },
+    { ok: false, what: `service pay: ${problem}`, hint: 'fix it' },
     {
       ok: false,
       what: 'service pay: cannot run /srv/ask: no such file',

@@ -50,12 +50,12 @@ test('the right status passes', async () => {
   expect(await tried({ ...check, status: 204 })).toEqual({ ok: false, note: 'http 200' });
 });
 
-test('another status is told', async () => {
+test('another status is in the note', async () => {
   const check = await served((_request, response) => response.writeHead(503).end());
   expect(await tried(check)).toEqual({ ok: false, note: 'http 503' });
 });
 
-test('the version and the service are filled into what the body must hold', async () => {
+test('version and service are substituted in the expected body', async () => {
   const check = await served((_request, response) => response.end('{"app":"payments","version":"1.4.2"}'));
   expect(await tried({ ...check, body: '"app":"{service}","version":"{version}"' })).toEqual({
     ok: true,
@@ -63,7 +63,7 @@ test('the version and the service are filled into what the body must hold', asyn
   });
 });
 
-test('a service of another version is told so', async () => {
+test('a service of another version fails, with the expected text in the note', async () => {
   const check = await served((_request, response) => response.end('{"version":"1.4.1"}'));
   expect(await tried({ ...check, body: '"version":"{version}"' })).toEqual({
     ok: false,
@@ -71,7 +71,7 @@ test('a service of another version is told so', async () => {
   });
 });
 
-test('the version and the service are filled into the URL', async () => {
+test('version and service are substituted in the URL', async () => {
   const check = await served((request, response) =>
     response.writeHead(request.url === '/payments/1.4.2' ? 200 : 404).end(),
   );
@@ -92,7 +92,7 @@ test('a body that matches at its beginning passes although it never ends', async
   expect(await tried({ ...check, body: '{version}' })).toEqual({ ok: true, note: 'http 200' });
 });
 
-test('a body is read only so far: endless garbage is an answer, too', async () => {
+test('a body is read up to a limit: an endless one without the text fails', async () => {
   const check = await served((_request, response) => {
     const more = () => {
       while (response.write('x'.repeat(16_384)));
@@ -106,12 +106,12 @@ test('a body is read only so far: endless garbage is an answer, too', async () =
   });
 });
 
-test('a service that answers nothing is told with the time it was given', async () => {
+test('a service that does not answer fails with the timeout in the note', async () => {
   const check = await served(() => {});
   expect(await tried(check, 200)).toEqual({ ok: false, note: 'http no answer within 200 ms' });
 });
 
-test('a body that stops half way is told with the time it was given', async () => {
+test('a body that stops half-way fails with the timeout in the note', async () => {
   const check = await served((_request, response) => void response.write('{"versi'));
   expect(await tried({ ...check, body: 'version' }, 200)).toEqual({
     ok: false,
@@ -119,7 +119,7 @@ test('a body that stops half way is told with the time it was given', async () =
   });
 });
 
-test('a port nobody listens on is refused', async () => {
+test('a port without a listener is refused', async () => {
   const server = createTcpServer();
   const port = await listening(server);
   await new Promise((resolve) => server.close(resolve));
@@ -134,7 +134,7 @@ test('a port nobody listens on is refused', async () => {
   expect(await tried({ kind: 'tcp', host: '127.0.0.1', port })).toEqual({ ok: false, note: 'tcp refused' });
 });
 
-test('a connection that breaks is told', async () => {
+test('a connection that breaks is in the note', async () => {
   const port = await listening(createTcpServer((socket) => socket.destroy()));
   expect(await tried({ kind: 'http', url: `http://127.0.0.1:${port}/`, status: 200 })).toEqual({
     ok: false,
@@ -142,19 +142,19 @@ test('a connection that breaks is told', async () => {
   });
 });
 
-test('what is not HTTP is no health, whatever it says', async () => {
+test('an answer that is not HTTP fails', async () => {
   const port = await listening(createTcpServer((socket) => void socket.end('SSH-2.0-OpenSSH\r\n')));
   const { ok, note } = await tried({ kind: 'http', url: `http://127.0.0.1:${port}/`, status: 200 });
   expect(ok).toBe(false);
   expect(note).toMatch(/^http /);
 });
 
-test('a TCP port that opens passes', async () => {
+test('a TCP port that accepts a connection passes', async () => {
   const port = await listening(createTcpServer((socket) => void socket.destroy()));
   expect(await tried({ kind: 'tcp', host: '127.0.0.1', port })).toEqual({ ok: true, note: 'tcp open' });
 });
 
-test('a command passes by its exit code, and knows the service and the version', async () => {
+test('a command passes by its exit code, and receives service and version', async () => {
   const run = [
     '/bin/sh',
     '-c',
@@ -168,7 +168,7 @@ test('a command passes by its exit code, and knows the service and the version',
   });
 });
 
-test('a command that hangs, or is not there, is no exception', async () => {
+test('a command that hangs or does not exist fails without an exception', async () => {
   expect(await tried({ kind: 'command', run: ['/bin/sleep', '300'] }, 200)).toEqual({
     ok: false,
     note: 'command no answer within 200 ms',
