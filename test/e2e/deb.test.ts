@@ -149,7 +149,7 @@ test('dpkg killed in preinst, unpack and postinst is taken up again, and the ver
     ],
   );
   expect(result, said(result)).toMatchObject({ code: 0 });
-  expect(result.stdout).toContain('dpkg was interrupted: taking it up again');
+  expect(result.stdout).toContain('dpkg was interrupted; resuming it');
   await expectEverywhere('1.4.69-5');
   proved('dpkg', 'dpkg killed in preinst, unpack, postinst: taken up again, succeeded');
 });

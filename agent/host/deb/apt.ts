@@ -2,13 +2,13 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../process/run-command.ts';
 
-/** What apt can get, without installing anything: apt does not even take its locks for this. */
+/** Downloads and simulations by apt. Installs nothing, and takes none of apt's locks. */
 
 const SIMULATE_TIMEOUT_MS = 120_000;
 const DOWNLOAD_TIMEOUT_MS = 600_000;
 
 const aptArgv = {
-  /** `name=version`, into the working directory. Root's own staging is closed to apt's user `_apt`. */
+  /** `name=version`, into the working directory, as root: apt's user `_apt` cannot write to the staging. */
   download: (wanted: readonly string[]) => [
     ...['apt-get', '--quiet', '--option=APT::Sandbox::User=root', '--option=Acquire::Retries=3', 'download'],
     ...wanted,
@@ -19,7 +19,7 @@ const aptArgv = {
   ],
 };
 
-/** What apt would do to install a .deb: `name=version` of what it would install, names of what it would remove. */
+/** What apt would do to install a .deb: `name=version` of packages to install, names of packages to remove. */
 export interface Plan {
   install: string[];
   remove: string[];
@@ -37,7 +37,7 @@ export function parsePlan(text: string): Plan {
   return plan;
 }
 
-/** apt's plan for the file; a string says why it has none. */
+/** apt's plan for the file, or its output as a string where it has no plan. */
 export async function planFor(deb: string, signal: AbortSignal): Promise<Plan | string> {
   const { exitCode, stdout, output } = await runCommand(aptArgv.simulate(deb), {
     signal,
@@ -47,7 +47,7 @@ export async function planFor(deb: string, signal: AbortSignal): Promise<Plan | 
   return exitCode === 0 ? parsePlan(stdout) : output;
 }
 
-/** The .debs of all of `wanted` in `directory`, which was empty, by their paths; a string says why not. */
+/** Downloads all of `wanted` into the empty `directory`; their paths, or apt's output as a string after a failure. */
 export async function download(
   wanted: readonly string[],
   directory: string,

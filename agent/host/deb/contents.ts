@@ -11,13 +11,13 @@ import { unmetBy } from './dependencies.ts';
 import { architecture, bareVersion, type DebFile, inspectDeb } from './dpkg.ts';
 
 /**
- * What a deb's release holds: `package.deb`, and in `dependencies/` what was fetched to be installed with it.
- * Everything is looked at before anything of it may run.
+ * The contents of a deb's release: `package.deb`, and in `dependencies/` the downloaded dependencies. All are checked
+ * before any of their code can run.
  */
 
 export interface ContentsSource {
   service: string;
-  /** The one package that may be installed. */
+  /** The only package that may be installed. */
   name: string;
   fetchDependencies: boolean;
   store: ArtifactStore;
@@ -25,13 +25,13 @@ export interface ContentsSource {
 
 export const debIn = (release: string) => join(release, 'package.deb');
 
-/** The .debs that were fetched with it, by their paths. */
+/** The paths of the dependencies in the release. */
 export async function dependenciesIn(release: string): Promise<string[]> {
   const directory = join(release, 'dependencies');
   return (await readdir(directory).catch(ignoreCode('ENOENT', []))).map((name) => join(directory, name));
 }
 
-/** What `package.deb` says of itself. @throws PACKAGE_INVALID unless it is `name`, `version`, for this machine. */
+/** The control fields of `package.deb`. @throws PACKAGE_INVALID unless they match `name`, `version` and this machine. */
 export async function inspectRelease(
   release: string,
   { name, version }: { name: string; version: string },
@@ -40,19 +40,19 @@ export async function inspectRelease(
   const called = `the .deb of ${version}`;
   const deb = await inspectDeb(debIn(release), called, signal);
   if (deb.name !== name) {
-    throw invalid(`${called} is of the package ${deb.name}, and the config allows ${name}`);
+    throw invalid(`${called} contains the package ${deb.name}; the config allows only ${name}`);
   }
   if (bareVersion(deb.version) !== version) {
-    throw invalid(`${called} is of version ${deb.version}`, 'push a .deb under its own version');
+    throw invalid(`${called} has version ${deb.version}`, 'push a .deb under its own version');
   }
   const native = await architecture(signal);
   if (deb.architecture !== 'all' && deb.architecture !== native) {
-    throw invalid(`${called} is for ${deb.architecture}, this machine is ${native}`);
+    throw invalid(`${called} is for ${deb.architecture}; this machine is ${native}`);
   }
   return deb;
 }
 
-/** The dependencies that neither this machine nor the release's own can meet. */
+/** The dependencies that are met neither by this machine nor by the release's own dependencies. */
 export async function unmetIn(release: string, deb: DebFile, signal: AbortSignal): Promise<string[]> {
   const files = await dependenciesIn(release);
   const beside = await Promise.all(files.map((file) => inspectDeb(file, basename(file), signal)));
@@ -66,10 +66,7 @@ export function createContents({ service, name, fetchDependencies, store }: Cont
     accept(artifacts) {
       for (const artifact of artifacts) {
         if (artifact.role === 'config') {
-          throw invalid(
-            `${artifact.name}: a deb takes no config files beside it`,
-            'put them into the package',
-          );
+          throw invalid(`${artifact.name}: a deb cannot have config files`, 'put the files into the package');
         }
         if (!artifact.name.endsWith('.deb')) throw invalid(`${artifact.name} is not a .deb`);
       }
@@ -89,7 +86,7 @@ export function createContents({ service, name, fetchDependencies, store }: Cont
       }
       const deb = await inspectRelease(release, { name, version }, signal);
       if (fetchDependencies && (await unmetBy(deb, [], signal)).length > 0) {
-        note(`fetching what ${name} ${version} depends on`);
+        note(`downloading the dependencies of ${name} ${version}`);
         downloaded += await fetchInto(release, scratch, deb, signal);
       }
       return downloaded;
@@ -99,9 +96,13 @@ export function createContents({ service, name, fetchDependencies, store }: Cont
       const [wanted] = order.artifacts;
       const found = await fileDigest(debIn(place)).catch(() => undefined);
       if (found === wanted?.sha256) return 0;
-      throw new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${debIn(place)} is not what was deployed`, {
-        hint: 'something holds it open: end that, then deploy again',
-      });
+      throw new TriggerDeployError(
+        'ARTIFACT_DIGEST_MISMATCH',
+        `${debIn(place)} differs from the deployed file`,
+        {
+          hint: 'a process has it open: end that process, then deploy again',
+        },
+      );
     },
 
     measure: async (path) => ({ bytes: (await stat(path)).size, inodes: 4 }),
@@ -110,7 +111,7 @@ export function createContents({ service, name, fetchDependencies, store }: Cont
   };
 }
 
-/** apt's own choice, without what it would have to remove. Bytes fetched. @throws DEPENDENCY_UNMET. */
+/** Downloads the dependencies that apt chooses; returns the bytes. Removes none. @throws DEPENDENCY_UNMET. */
 async function fetchInto(
   release: string,
   scratch: string,
@@ -118,14 +119,14 @@ async function fetchInto(
   signal: AbortSignal,
 ): Promise<number> {
   const refuse = (why: string, detail?: string) =>
-    new TriggerDeployError('DEPENDENCY_UNMET', `what ${deb.name} ${deb.version} depends on ${why}`, {
+    new TriggerDeployError('DEPENDENCY_UNMET', `the dependencies of ${deb.name} ${deb.version} ${why}`, {
       detail,
-      hint: 'apt-get update, or add the repository that has it',
+      hint: 'run apt-get update, or add the repository that has them',
     });
   const plan = await planFor(debIn(release), signal);
-  if (typeof plan === 'string') throw refuse('cannot be had from apt', plan);
+  if (typeof plan === 'string') throw refuse('are not available from apt', plan);
   if (plan.remove.length > 0) {
-    throw refuse(`can only be installed where ${plan.remove.join(', ')} is removed: nothing is removed`);
+    throw refuse(`would require the removal of ${plan.remove.join(', ')}; the agent removes no packages`);
   }
   const wanted = plan.install.filter((one) => one !== `${deb.name}=${deb.version}`);
   if (wanted.length === 0) return 0;

@@ -14,8 +14,8 @@ import { createInstaller } from './install.ts';
 import { ensureUndo } from './undo.ts';
 
 /**
- * A Debian package. Its .debs are releases, complete or absent as any; which of them is current is dpkg's to say
- * and nobody else's: there is no link that could say otherwise.
+ * A Debian package. Its .deb files are kept as releases, complete or absent like any other. The current version is the
+ * one that dpkg has; there is no `current` link.
  */
 
 export interface DebOptions extends ContentsSource {
@@ -30,9 +30,9 @@ export interface DebOptions extends ContentsSource {
   commands?: CommandRegistry | undefined;
 }
 
-/** Where dpkg unpacks to: its files lie beside the old ones until it is done. */
+/** The file system that dpkg unpacks to: it needs room for the new files beside the old ones. */
 const UNPACKED_IN = '/usr';
-/** Questions to dpkg that nobody can break off; ms. */
+/** Timeout of queries to dpkg that have no signal, ms. */
 const WITHIN = 30_000;
 
 export function createDebPackage(options: DebOptions): PackageType {
@@ -49,8 +49,8 @@ export function createDebPackage(options: DebOptions): PackageType {
   const undo = { ...options, releases, contents };
   const releaseOf = placesOf(dir).release;
 
-  /** What could still keep dpkg from installing it. @throws PACKAGE_INVALID, NO_SPACE; what is unmet is returned. */
-  async function hindrances(version: string, signal: AbortSignal): Promise<string[]> {
+  /** Returns the unmet dependencies. @throws PACKAGE_INVALID, NO_SPACE. */
+  async function unmetDependencies(version: string, signal: AbortSignal): Promise<string[]> {
     const deb = await inspectRelease(releaseOf(version), { name, version }, signal);
     await assertSpace(UNPACKED_IN, { bytes: deb.installedSize, inodes: 0 }, `${name} ${version}`);
     return await unmetIn(releaseOf(version), deb, signal);
@@ -61,9 +61,13 @@ export function createDebPackage(options: DebOptions): PackageType {
     if (!here) return null;
     const version = bareVersion(here.version);
     if (versionName.safeParse(version).success) return version;
-    throw new TriggerDeployError('PACKAGE_INVALID', `dpkg has ${name} ${here.version}: no version of ours`, {
-      hint: 'install another version by hand, then deploy',
-    });
+    throw new TriggerDeployError(
+      'PACKAGE_INVALID',
+      `dpkg has ${name} ${here.version}, which is not a valid version name`,
+      {
+        hint: 'install another version by hand, then deploy',
+      },
+    );
   }
 
   async function isWhole(): Promise<boolean> {
@@ -95,11 +99,11 @@ export function createDebPackage(options: DebOptions): PackageType {
 
     async prepare(order, note, signal) {
       let { downloaded } = await releases.prepare(order, note, signal);
-      let unmet = await hindrances(order.version, signal);
+      let unmet = await unmetDependencies(order.version, signal);
       if (unmet.length > 0 && fetchDependencies && downloaded === 0) {
-        // It was here already, and what it needs was removed since.
+        // The release was here already, and a dependency was removed since.
         downloaded += (await releases.prepare({ ...order, fresh: true }, note, signal)).downloaded;
-        unmet = await hindrances(order.version, signal);
+        unmet = await unmetDependencies(order.version, signal);
       }
       if (unmet.length > 0) {
         throw new TriggerDeployError(
@@ -107,8 +111,8 @@ export function createDebPackage(options: DebOptions): PackageType {
           `${name} ${order.version} needs ${unmet.join('; ')}`,
           {
             hint: fetchDependencies
-              ? 'apt-get update, or add the repository that has it'
-              : 'install it first, or say `fetchDependencies: true` in the config',
+              ? 'run apt-get update, or add the repository that has it'
+              : 'install it first, or set `fetchDependencies: true` in the config',
           },
         );
       }
@@ -119,12 +123,12 @@ export function createDebPackage(options: DebOptions): PackageType {
       await units.settle(change.signal);
       if (version === null) return await installer.remove(change);
       if (!(await releases.record(version))) {
-        // What never left needs no release to come back.
+        // The installed version needs no release.
         if (!change.again && (await current()) === version && (await isWhole())) return;
         throw new TriggerDeployError(
           'RELEASE_INCOMPLETE',
-          `there is no .deb of ${name} ${version} in ${dir}: dpkg has what it had`,
-          { hint: `get it, and install it: apt-get install ${name}=${version}` },
+          `there is no .deb of ${name} ${version} in ${dir}; the installed package is unchanged`,
+          { hint: `install it by hand: apt-get install ${name}=${version}` },
         );
       }
       await installer.install(version, releaseOf(version), change);

@@ -1,7 +1,7 @@
 import { architecture, compareVersions, type DebFile, isSettled, type Known, known } from './dpkg.ts';
 
 /**
- * Whether dpkg could configure a package: dpkg itself says so only once the service is down and the files are
+ * Whether dpkg can configure a package: dpkg itself reports that only after the service was stopped and the files were
  * replaced. Debian Policy 7.1 (relations), 7.5 (virtual packages).
  */
 
@@ -12,7 +12,7 @@ interface Relation {
   version: { relation: string; is: string } | undefined;
 }
 
-/** `a (>= 1) | b, c` as groups, of which each needs one that holds. */
+/** `a (>= 1) | b, c` as groups of alternatives: each group needs one that is met. */
 export function parseRelations(text: string): Relation[][] {
   const groups = text.split(',').map((group) => group.split('|').flatMap((one) => parseRelation(one.trim())));
   return groups.filter((group) => group.length > 0);
@@ -26,7 +26,7 @@ function parseRelation(text: string): Relation[] {
   return [{ name, qualifier, version: relation && is ? { relation, is } : undefined }];
 }
 
-/** What of `deb`'s dependencies neither this machine nor `beside` meets, each as a person reads it. */
+/** The dependencies of `deb` that neither this machine nor `beside` meets, as texts for a message. */
 export async function unmetBy(
   deb: DebFile,
   beside: readonly DebFile[],
@@ -42,7 +42,7 @@ export async function unmetBy(
   let all: Known[] | undefined;
   for (const group of groups) {
     if (await isMet(group, offered, native, signal)) continue;
-    // Seldom a package is there under a virtual name only: then all have to be looked at.
+    // Rarely a dependency is a virtual package: only then all packages are read.
     all ??= [...(await known(signal)).filter(isSettled), ...offered];
     if (await isMet(group, all, native, signal)) continue;
     unmet.push(`${group.map(text).join(' | ')}${found(group, here)}`);
@@ -74,7 +74,7 @@ function fits({ architecture, multiArch }: Known, { qualifier }: Relation, nativ
   return architecture === (qualifier === undefined || qualifier === 'native' ? native : qualifier);
 }
 
-/** The versions in which a package is `name`: its own, or those it provides; undefined for a bare virtual name. */
+/** The versions in which a package provides `name`; undefined for a virtual name without a version. */
 function versionsOf(one: Known, name: string): (string | undefined)[] {
   const provided = parseRelations(one.provides)
     .flat()
@@ -92,7 +92,7 @@ function text({ name, qualifier, version }: Relation): string {
   return version === undefined ? full : `${full} (${version.relation} ${version.is})`;
 }
 
-/** `, found 1.0` where it is there in another version. */
+/** `, found 1.0` where another version is installed. */
 function found(group: readonly Relation[], here: readonly Known[]): string {
   const others = here.filter((one) => group.some(({ name }) => name === one.name));
   return others.length === 0 ? '' : `, found ${others.map(({ version }) => version).join(', ')}`;

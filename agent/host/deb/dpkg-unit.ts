@@ -5,14 +5,13 @@ import { ignoreCode, makeDirectories, openNoFollow, readRange } from '../fs/dura
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 
 /**
- * dpkg in a transient unit of systemd's: whatever becomes of the agent, it goes on to its end. Its output goes into
- * a file, for a pipe would break with the agent. One at a time: what an earlier life of the agent started is waited
- * for before anything else is begun.
+ * Runs dpkg in a transient systemd unit, so that it finishes even if the agent ends. Its output goes to a file, because
+ * a pipe would break with the agent. One run at a time: one from before a restart of the agent is waited for.
  */
 
-/** How a run came out. What it did is dpkg-query's to say. */
+/** How a run ended. What it did is read with dpkg-query. */
 export interface DpkgRun {
-  /** `interrupted`: killed, by a person or for want of memory. `timed out`: killed by us. */
+  /** `interrupted`: killed by an operator or by the OOM killer. `timed out`: killed by the agent. */
   ending: 'done' | 'failed' | 'interrupted' | 'timed out';
   output: string;
 }
@@ -20,22 +19,22 @@ export interface DpkgRun {
 const CALL_TIMEOUT_MS = 30_000;
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
-/** After the agent's own bound: for when no agent is there to keep it. */
+/** Added to the agent's timeout, s: systemd ends the run if no agent is there to do it. */
 const SPARE_S = 60;
 /** How long a shutdown waits for a dpkg under way, s. */
 const SHUTDOWN_WAITS_S = 120;
-/** What KILL may take, ms. */
+/** How long a process may take to end after KILL, ms. */
 const AFTER_KILL_MS = 10_000;
 const OUTPUT_LIMIT = 32 * 1024;
 
 export const unitArgv = {
-  /** All of systemd 247 to 257 knows these. */
+  /** Options that systemd 247 to 257 has. */
   run: (unit: string, argv: readonly string[], { log, timeout }: { log: string; timeout: number }) => [
     ...['systemd-run', '--quiet', `--unit=${unit}`, '--service-type=exec'],
     ...['--description=dpkg for trigger-deploy', '--property=StandardInput=null'],
     ...[`--property=StandardOutput=append:${log}`, `--property=StandardError=append:${log}`],
-    // A shutdown sends a signal that does nothing, to dpkg alone, and waits; only then, or when dpkg is gone, KILL
-    // goes to all: no maintainer script outlives its dpkg.
+    // A shutdown sends dpkg SIGCONT, which has no effect, and waits; after the timeout, or when dpkg has ended, all
+    // processes get KILL, so no maintainer script outlives its dpkg.
     ...['--property=KillMode=mixed', '--property=KillSignal=SIGCONT'],
     ...[`--property=TimeoutStopSec=${SHUTDOWN_WAITS_S}`],
     `--property=RuntimeMaxSec=${Math.ceil(timeout / 1000) + SPARE_S}`,
@@ -52,7 +51,7 @@ export const unitArgv = {
   reload: ['systemctl', 'daemon-reload'],
 };
 
-/** The units of a service, whichever deployment they belong to. */
+/** Whether it is a dpkg unit of this service, of any deployment. */
 export function isUnitOf(service: string, unit: string): boolean {
   const prefix = `trigger-deploy-${service}-`;
   return (
@@ -61,11 +60,11 @@ export function isUnitOf(service: string, unit: string): boolean {
 }
 
 export interface DpkgUnits {
-  /** Runs dpkg to its end in `unit`. When the signal aborts it goes on, and is no longer waited for. */
+  /** Runs dpkg to its end in `unit`. After an abort of the signal it continues without being waited for. */
   run(unit: string, argv: readonly string[], signal: AbortSignal): Promise<DpkgRun>;
-  /** No dpkg of this service's is under way when it resolves. @throws DPKG_FAILED when one cannot be ended. */
+  /** Waits for running dpkg units of this service. @throws DPKG_FAILED when one cannot be ended. */
   settle(signal: AbortSignal): Promise<void>;
-  /** systemd reads the unit files again. */
+  /** Makes systemd read the unit files again. */
   reload(signal: AbortSignal): Promise<void>;
 }
 
@@ -93,7 +92,7 @@ export function createDpkgUnits(options: {
     return { load: value('LoadState'), active: value('ActiveState'), result: value('Result') };
   }
 
-  /** How it ended: forgotten by systemd where it did well; undefined when it has not within `ms`. */
+  /** The unit's result; undefined if it has not ended within `ms`. systemd unloads a successful unit. */
   async function endOf(unit: string, ms: number, signal: AbortSignal): Promise<string | undefined> {
     const end = performance.now() + ms;
     for (let pause = FIRST_POLL_MS; ; pause = Math.min(LONGEST_POLL_MS, 1.5 * pause)) {
@@ -105,7 +104,7 @@ export function createDpkgUnits(options: {
     }
   }
 
-  /** Waits for it, and ends it where it takes too long; its name is free again afterwards. */
+  /** Waits for the unit, and kills it at the timeout; afterwards its name can be used again. */
   async function finish(unit: string, signal: AbortSignal): Promise<DpkgRun['ending']> {
     let result = await endOf(unit, timeout, signal);
     const inTime = result !== undefined;
@@ -118,7 +117,7 @@ export function createDpkgUnits(options: {
         hint: `systemctl status ${unit}`,
       });
     }
-    // Refused where there is nothing to reset.
+    // Fails if there is nothing to reset.
     if (result !== 'success') await call(unitArgv.resetFailed(unit), signal);
     if (!inTime || result === 'timeout') return 'timed out';
     if (result === 'success') return 'done';

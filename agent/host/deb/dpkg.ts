@@ -2,11 +2,10 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type RunResult, runCommand } from '../process/run-command.ts';
 
 /**
- * What dpkg knows, asked without its lock (dpkg-query(1), dpkg-deb(1)). Nothing here changes anything, and nothing
- * of a package is run.
+ * Queries to dpkg that need no lock (dpkg-query(1), dpkg-deb(1)). Changes nothing, and runs no code of a package.
  */
 
-/** A package as dpkg has it. */
+/** A package in dpkg's database. */
 export interface Known {
   name: string;
   architecture: string;
@@ -14,14 +13,14 @@ export interface Known {
   version: string;
   /** `installed`, `half-configured`, `unpacked`, `half-installed`, `triggers-awaited`, `config-files`, … */
   status: string;
-  /** dpkg(1) `reinst-required`: it can only be installed again. */
+  /** dpkg(1) `reinst-required`: the package has to be installed again. */
   broken: boolean;
   multiArch: string;
   /** As in its control file: `mail-transport-agent, libfoo (= 1.2)`. */
   provides: string;
 }
 
-/** What the control file of a .deb says. */
+/** Fields of the control file of a .deb. */
 export interface DebFile {
   name: string;
   /** With its epoch. */
@@ -57,17 +56,17 @@ const dpkgArgv = {
   compare: (a: string, relation: string, b: string) => ['dpkg', '--compare-versions', a, relation, b],
 };
 
-/** A version without its epoch, which is no part of a version of ours. */
+/** The version without its epoch; version names of trigger-deploy have none. */
 export function bareVersion(version: string): string {
   return version.replace(/^\d+:/, '');
 }
 
-/** Whether its files are in place and it is configured. What waits for triggers does so for others' sake. */
+/** Whether it is unpacked and configured. Waiting triggers concern other packages, so they count as settled. */
 export function isSettled({ status, broken }: Known): boolean {
   return !broken && (status === 'installed' || status.startsWith('triggers-'));
 }
 
-/** Whether any of its files are there; conffiles that a removal left do not count. */
+/** Whether any of its files are installed; conffiles left by a removal do not count. */
 export function isThere({ status }: Known): boolean {
   return status !== 'config-files' && status !== 'not-installed';
 }
@@ -93,15 +92,15 @@ export function parseControl(text: string): Map<string, string> {
   return fields;
 }
 
-/** The packages of these names that dpkg knows, of all without names. */
+/** The packages with these names in dpkg's database; all packages without names. */
 export async function known(signal: AbortSignal, ...names: string[]): Promise<Known[]> {
   const { exitCode, stdout, output } = await ask(dpkgArgv.show(...names), signal);
-  // 1: it knows none of that name, or not all.
+  // 1: at least one name is unknown.
   if (exitCode !== 0 && exitCode !== 1) throw notAnswered('dpkg-query', output);
   return parseShow(stdout);
 }
 
-/** The package as this machine runs it; undefined where dpkg has nothing of it but perhaps conffiles. */
+/** The package for this machine's architecture; undefined if none of its files are installed. */
 export async function installed(name: string, signal: AbortSignal): Promise<Known | undefined> {
   const [found, native] = [await known(signal, name), await architecture(signal)];
   return found.filter(isThere).find((one) => one.architecture === 'all' || one.architecture === native);
@@ -113,7 +112,7 @@ export async function architecture(signal: AbortSignal): Promise<string> {
   return stdout.trim();
 }
 
-/** @throws PACKAGE_INVALID for what is no .deb. */
+/** The control fields of a .deb. @throws PACKAGE_INVALID if it is not one. */
 export async function inspectDeb(file: string, called: string, signal: AbortSignal): Promise<DebFile> {
   const { exitCode, stdout, output } = await ask(dpkgArgv.field(file), signal);
   const fields = parseControl(stdout);

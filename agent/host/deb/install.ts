@@ -6,8 +6,8 @@ import { compareVersions, inspectDeb, installed, isSettled, isThere, known } fro
 import { type DpkgRun, type DpkgUnits, sleepUnlessAborted } from './dpkg-unit.ts';
 
 /**
- * A package installed or removed by dpkg. How a run ended says nothing by itself: a finished unit looks like one
- * that never was, and other packages' troubles end in an error, too. What dpkg-query says afterwards decides.
+ * Installs and removes a package with dpkg. The result of the run alone is not reliable: a finished unit looks like one
+ * that never existed, and problems of other packages cause errors too. dpkg-query decides afterwards.
  */
 export interface Installer {
   /** `release` is the directory of the version's release. @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
@@ -16,27 +16,27 @@ export interface Installer {
   remove(change: Change): Promise<void>;
 }
 
-/** Neither a question about a conffile nor an older version stops it. */
+/** dpkg asks no question about conffiles, and accepts an older version. */
 const INSTALL = ['dpkg', '--force-confdef', '--force-confold', '--force-downgrade', '--install'];
-/** Conffiles stay, and so does whatever a cut-short installation needs no further. */
+/** Conffiles stay. A package that needs reinstallation can be removed as well. */
 const REMOVE = ['dpkg', '--force-remove-reinstreq', '--remove'];
 const LOCK_HELD =
   /lock (?:was|is) locked by another process(?: with pid (\d+))?|is locked by another process/;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 2000;
-/** What `dpkg --configure -a` would take up. */
+/** States that `dpkg --configure -a` continues. */
 const UNCONFIGURED = new Set(['unpacked', 'half-configured', 'triggers-awaited', 'triggers-pending']);
 
 export function createInstaller(options: {
   service: string;
   name: string;
   units: DpkgUnits;
-  /** How long somebody else's lock is waited for, ms. */
+  /** How long to wait for the dpkg lock of another process, ms. */
   lockTimeout: number;
 }): Installer {
   const { service, name, units, lockTimeout } = options;
 
-  /** Runs dpkg; while somebody else has its lock, again and again. @throws DPKG_LOCKED. */
+  /** Runs dpkg; retries while another process holds its lock. @throws DPKG_LOCKED. */
   async function dpkg(argv: readonly string[], change: Change): Promise<DpkgRun> {
     const { deployment, direction, attempt, signal } = change;
     const unit = `trigger-deploy-${service}-${deployment}-${direction}-${attempt}.service`;
@@ -47,9 +47,9 @@ export function createInstaller(options: {
       if (!locked) return run;
       const holder = locked[1] === undefined ? 'another process' : `process ${locked[1]}`;
       if (performance.now() >= end) {
-        const message = `the dpkg lock is held by ${holder} for more than ${formatMs(lockTimeout)}`;
+        const message = `the dpkg lock has been held by ${holder} for more than ${formatMs(lockTimeout)}`;
         throw new TriggerDeployError('DPKG_LOCKED', message, {
-          hint: 'let it finish, or end it (ps shows what it is), then deploy again',
+          hint: 'wait for that process, or end it (see ps), then deploy again',
         });
       }
       change.note(`waiting for the dpkg lock, held by ${holder}`);
@@ -58,13 +58,13 @@ export function createInstaller(options: {
   }
 
   /**
-   * Takes up what was cut short, ours only where that leads to `target`: about to be replaced, it could only fail
-   * once more. With nothing to take up it still waits for the lock, while the service runs on.
+   * Finishes interrupted installations; of our own package only if it has the version `target`, because any other would
+   * only fail again before it is replaced. It also waits for the lock while the service still runs.
    */
   async function repair(target: string, change: Change): Promise<void> {
     const ours = await installed(name, change.signal);
-    const isOnItsWay = ours?.version === target && change.direction === 'forward';
-    if (!ours || isSettled(ours) || isOnItsWay) {
+    const isTarget = ours?.version === target && change.direction === 'forward';
+    if (!ours || isSettled(ours) || isTarget) {
       await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', '--pending'], change);
       return;
     }
@@ -76,13 +76,13 @@ export function createInstaller(options: {
     await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', ...names], change);
   }
 
-  /** Whether dpkg has the whole of it. */
+  /** Whether this version is completely installed. */
   async function has(version: string, signal: AbortSignal): Promise<boolean> {
     const ours = await installed(name, signal);
     return ours?.version === version && isSettled(ours);
   }
 
-  /** What was fetched with it and is still missing: what became newer since must not become older again. */
+  /** The downloaded dependencies that are still missing; an installed newer version is kept. */
   async function missingIn(release: string, signal: AbortSignal): Promise<string[]> {
     const missing: string[] = [];
     for (const file of await dependenciesIn(release)) {
@@ -107,7 +107,7 @@ export function createInstaller(options: {
       change.note(`dpkg installs ${name} ${target}`);
       let run = await dpkg([...INSTALL, ...files], change);
       if (run.ending === 'interrupted') {
-        change.note('dpkg was interrupted: taking it up again');
+        change.note('dpkg was interrupted; resuming it');
         await repair(target, change);
         if (!(await has(target, signal))) run = await dpkg([...INSTALL, ...files], change);
       }
@@ -130,7 +130,7 @@ export function createInstaller(options: {
 }
 
 function failed(what: string, { ending, output }: DpkgRun): TriggerDeployError {
-  const why = ending === 'timed out' ? 'it took too long and was killed' : reasonIn(output);
+  const why = ending === 'timed out' ? 'it exceeded installTimeout and was killed' : reasonIn(output);
   return new TriggerDeployError('DPKG_FAILED', why === undefined ? what : `${what}: ${why}`, {
     detail: output,
   });

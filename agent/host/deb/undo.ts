@@ -8,8 +8,8 @@ import { download } from './apt.ts';
 import { bareVersion, inspectDeb, installed, type Known } from './dpkg.ts';
 
 /**
- * The way back of a first deploy: where dpkg has the package by other means, its .deb becomes a release before
- * anything is switched. Pushed under that version it comes from the bucket; otherwise from apt.
+ * Makes the rollback of a first deploy possible: where dpkg got the package by other means, its .deb becomes a release
+ * before the switch. If that version was pushed, it comes from the bucket, otherwise from apt.
  */
 export interface UndoSource {
   service: string;
@@ -30,23 +30,23 @@ export async function ensureUndo(
   const here = await installed(source.name, signal);
   const version = bareVersion(here?.version ?? '');
   if (!here || version === next || (await source.releases.record(version))) return 0;
-  note(`getting the .deb of ${source.name} ${here.version}, for the way back`);
+  note(`downloading the .deb of ${source.name} ${here.version}, for a rollback`);
   const pushed = await fromBucket(source, version, note, signal);
   if (typeof pushed === 'number') return pushed;
   const why = await fromApt(source, here, signal);
   if (why === undefined) return 0;
   if (!source.acceptNoUndo) {
-    const message = `${source.name} ${here.version} was installed by other means, and its .deb cannot be had`;
-    throw new TriggerDeployError('UNDO_IMPOSSIBLE', `${message}: this deploy could not be undone`, {
+    const message = `${source.name} ${here.version} was installed by other means, and its .deb is not available`;
+    throw new TriggerDeployError('UNDO_IMPOSSIBLE', `${message}: this deployment could not be rolled back`, {
       detail: `${pushed}\n${why}`,
-      hint: `push its .deb as ${source.service} ${version}, or say \`acceptNoUndo: true\` in the config`,
+      hint: `push its .deb as ${source.service} ${version}, or set \`acceptNoUndo: true\` in the config`,
     });
   }
-  note('this deploy cannot be undone, and the config accepts that');
+  note('this deployment cannot be rolled back; the config accepts that');
   return 0;
 }
 
-/** Bytes downloaded; a string says why it cannot be had there. */
+/** The bytes downloaded, or, as a string, why the bucket does not have it. */
 async function fromBucket(
   { service, manifests, releases }: UndoSource,
   version: string,
@@ -61,13 +61,13 @@ async function fromBucket(
     return (await releases.prepare({ service, version, artifacts, fresh: false }, note, signal)).downloaded;
   } catch (error) {
     signal.throwIfAborted();
-    // The cloud may be away, or another package may have been pushed under that version: apt may still have it.
+    // AWS may be down, or another package may have this version in the bucket: apt may still have the .deb.
     if (isCode(error)) return error.message;
     throw error;
   }
 }
 
-/** Why it could not be had; undefined where it is a release now. */
+/** Undefined where it is now a release; otherwise why apt does not have it. */
 async function fromApt(
   { name, releases, contents }: UndoSource,
   here: Known,
@@ -81,9 +81,9 @@ async function fromApt(
       const files = await download([`${name}=${here.version}`], directory, signal);
       if (typeof files === 'string') throw new TriggerDeployError('DOWNLOAD_FAILED', files);
       const [file = ''] = files;
-      const deb = await inspectDeb(file, `what apt has of ${name}`, signal);
+      const deb = await inspectDeb(file, `the .deb of ${name} from apt`, signal);
       if (deb.name !== name || deb.version !== here.version) {
-        throw new TriggerDeployError('PACKAGE_INVALID', `apt gave ${deb.name} ${deb.version}`);
+        throw new TriggerDeployError('PACKAGE_INVALID', `apt returned ${deb.name} ${deb.version}`);
       }
       await contents.copy(file, release);
     });

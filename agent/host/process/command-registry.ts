@@ -39,8 +39,8 @@ const ENTRY_LIMIT = 4096;
 const POLL_MS = 20;
 
 /**
- * The commands of one service, with their files in `directory`, which holds nothing else. When `stopping` aborts, waiting
- * ends and the files of leftovers stay.
+ * The commands of one service, with their files in `directory`, which holds nothing else. When `stopping` aborts,
+ * waiting ends and the files of leftovers stay.
  */
 export async function openCommandRegistry(
   directory: string,

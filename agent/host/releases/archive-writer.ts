@@ -6,8 +6,8 @@ import { ignoreCode } from '../fs/durable-files.ts';
 import { unsafe } from './archive-rules.ts';
 
 /**
- * Writes the judged entries of one archive below `root`, an empty directory that only the agent writes to. One at a time,
- * and nothing is kept of a written entry: the tar package's own `Unpack` keeps a few KB of each until the end, which
+ * Writes the judged entries of one archive below `root`, an empty directory that only the agent writes to. One at a
+ * time, and nothing is kept of a written entry: the tar package's own `Unpack` keeps a few KB of each until the end, which
  * exceeds the agent's heap for the tree of an ordinary npm package.
  *
  * `write` takes the entry's path within `root`. Files keep their time stamp. @throws system errors, ARCHIVE_UNSAFE.

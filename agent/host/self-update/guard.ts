@@ -18,9 +18,8 @@ import {
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 
 /**
- * What lies between an agent, the guard that changes it to another version, and the agent of that version: a
- * directory that is complete or absent, and a unit that is enabled until the guard's work is done. The guard is
- * systemd/agent/self-update.
+ * The interface between the agent and the guard that replaces it with another version: a directory that is complete or
+ * absent, and a systemd unit that is enabled until the guard has finished. The guard is systemd/agent/self-update.
  */
 
 export interface GuardOrder {
@@ -29,31 +28,31 @@ export interface GuardOrder {
   from: string;
   to: string;
   unit: string;
-  /** How long the new version may take from its start to prove itself, ms. */
+  /** How long the new version may take from its start to its `keep`, ms. */
   within: number;
-  /** How long an agent may take to end, ms: one that waits for a hook takes its time. */
+  /** How long an agent may take to stop, ms; it waits for a running hook. */
   stopsWithin: number;
-  /** How long the dpkg lock of somebody else is waited for, ms. */
+  /** How long to wait for the dpkg lock of another process, ms. */
   lockWithin: number;
 }
 
 export type Verdict = { kind: 'keep' } | { kind: 'back'; code: string; reason: string; detail: string };
 
 export interface Guard {
-  /** The one that was made last, undefined when there is none. */
+  /** The last order, undefined when there is none. */
   order(): Promise<GuardOrder | undefined>;
   verdict(): Promise<Verdict | undefined>;
-  /** The verdict that stands: this one, or the one that was given before. On disk when it resolves. */
+  /** Gives a verdict; returns the effective one, which is the first that was given. On disk when it resolves. */
   decide(kind: 'keep' | 'back', why?: { code: string; reason: string }): Promise<Verdict>;
-  /** Whether the guard has still work to do. */
+  /** Whether the guard has not finished. */
   isUnderWay(): Promise<boolean>;
-  /** Makes everything ready, on disk; nothing has begun. @throws when an earlier guard does not come to its end. */
+  /** Writes the guard's directory; starts nothing. @throws START_FAILED when an earlier guard does not end. */
   prepare(order: GuardOrder, debs: { old: string; new: string }, signal: AbortSignal): Promise<void>;
-  /** Starts the guard, unless it runs. @throws START_FAILED. */
+  /** Starts the guard, unless it is running. @throws START_FAILED. */
   start(signal: AbortSignal): Promise<void>;
-  /** Removes what a guard that is done has left. */
+  /** Removes the files of a guard that has finished. */
   cleanUp(): Promise<void>;
-  /** Asks systemd to restart `unit`, whose `process` asks; what comes after it knows that it was done. */
+  /** Asks systemd to restart `unit`, and records `process`, so that the next process knows of the restart. */
   restart(unit: string, process: string, signal: AbortSignal): Promise<void>;
   /** Whether `restart` was asked for by another process than this one. */
   isRestarted(process: string): Promise<boolean>;
@@ -62,14 +61,14 @@ export interface Guard {
 const GUARD_UNIT = 'trigger-deploy-agent-update.service';
 const CALL_TIMEOUT_MS = 15_000;
 const POLL_MS = 200;
-/** An earlier guard has only its own traces left to remove when an agent can be asked for the next version. ms */
+/** How long to wait for an earlier guard, ms: once an agent runs, it only has to remove its files. */
 const EARLIER_GUARD_TIMEOUT = 60_000;
 const FILE_LIMIT = 64 * 1024;
-/** Names in the order are versions, ids and units: no character of theirs means anything to a shell. */
+/** Values of the order are versions, ids and units: no character has a meaning in a shell. */
 const VALUE = /^[A-Za-z0-9._+~@:-]+$/;
 
 export function createGuard(options: {
-  /** Its own, below the state directory. */
+  /** The guard's directory, below the state directory. */
   directory: string;
   /** The script of the guard, in the running agent's package. */
   script: string;
@@ -121,16 +120,16 @@ export function createGuard(options: {
       }
       await rm(path, { force: true });
       await fsyncDirectory(directory);
-      const stands = await verdict();
-      if (!stands) throw new Error('a verdict that was just given is not there');
-      return stands;
+      const effective = await verdict();
+      if (!effective) throw new Error('a verdict that was just written cannot be read');
+      return effective;
     },
 
     async prepare(order, debs, signal) {
       const end = performance.now() + EARLIER_GUARD_TIMEOUT;
       while (await isUnderWay()) {
         if (performance.now() > end) {
-          throw new TriggerDeployError('START_FAILED', 'an earlier change of the agent is still under way', {
+          throw new TriggerDeployError('START_FAILED', 'an earlier update of the agent is still running', {
             hint: `systemctl status ${GUARD_UNIT}`,
           });
         }
@@ -175,7 +174,7 @@ export function createGuard(options: {
   };
 }
 
-/** A link where that goes: the .deb need not be there twice. */
+/** A hard link if possible, so that the .deb is not stored twice. */
 async function place(from: string, to: string): Promise<void> {
   await link(from, to).catch(async (error) => {
     if (systemCode(error) !== 'EXDEV') throw error;
@@ -183,14 +182,14 @@ async function place(from: string, to: string): Promise<void> {
   });
 }
 
-/** The unit of the guard. It goes on until its work is done, whatever ends it. */
+/** The unit of the guard. systemd restarts it until it has finished. */
 function guardUnit(directory: string): string {
   const path = join(directory, 'guard')
     .replace(/[\\"]/g, '\\$&')
     .replaceAll('%', '%%')
     .replaceAll('$', '$$$$');
   return `[Unit]
-Description=change of the trigger-deploy agent to another version
+Description=update of the trigger-deploy agent
 StartLimitIntervalSec=0
 
 [Service]
@@ -222,7 +221,7 @@ function formatOrder(order: GuardOrder): string {
   };
   return Object.entries(values)
     .map(([name, value]) => {
-      if (!VALUE.test(value)) throw new Error(`${name}: ${value} cannot be handed over`);
+      if (!VALUE.test(value)) throw new Error(`${name}: invalid value ${value}`);
       return `${name}=${value}\n`;
     })
     .join('');

@@ -5,10 +5,10 @@ import type { Change, PackageType, ServiceManager } from '../../deploy/ports.ts'
 import type { Guard, Verdict } from './guard.ts';
 
 /**
- * The agent as a service of its own. No unit can install itself: at the switch the agent hands over to a guard of
- * systemd's, which installs, restarts, and puts the old version back unless the new one says `keep` at its commit.
- * Both versions run the same deployment from the same journal: the old one up to the switch, the new one from there
- * to the end, and the old one again from the switch backwards where the guard had to put it back.
+ * The agent as one of its own services. A unit cannot install itself: at the switch the agent starts a guard, a separate
+ * systemd unit, which installs the new version, restarts the agent, and restores the old version unless the new one
+ * says `keep` at its commit. Both versions run the same deployment from the same journal: the old one up to the switch,
+ * the new one from there to the end; if the guard restored the old one, that runs the rollback.
  */
 export interface SelfUpdate {
   package(inner: PackageType): PackageType;
@@ -21,20 +21,20 @@ export interface SelfUpdateOptions {
   unit: string;
   /** The version of this process. */
   own: string;
-  /** Another one after each start of the unit. */
+  /** Differs after each start of the unit. */
   process: string;
   debOf(version: string): string;
-  /** What this agent has not reached yet of what it needs, and why not; empty once it has. */
+  /** The AWS services that this agent has not reached yet, each with the reason; empty once it has reached all. */
   missing(): string[];
   /** How long a new version may take from its start to its commit, ms. */
   within: number;
-  /** How long an agent may take to end, ms. */
+  /** How long an agent may take to stop, ms. */
   stopsWithin: number;
   /** How long the new version may take to reach AWS, ms. */
   reachWithin: number;
-  /** How long the dpkg lock of somebody else is waited for, ms. */
+  /** How long to wait for the dpkg lock of another process, ms. */
   lockWithin: number;
-  /** One run of dpkg, ms. */
+  /** Timeout of one run of dpkg, ms. */
   installWithin: number;
   clock: Clock;
 }
@@ -45,7 +45,7 @@ const GUARD_TIMEOUT = 30_000;
 export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   const { guard, name, own, clock } = options;
 
-  /** The guard ends this process; what becomes of the wait otherwise is an error. */
+  /** Waits for the guard to end this process; fails if it does not. */
   async function awaitTermination(what: string, signal: AbortSignal): Promise<never> {
     const bound = options.lockWithin + 2 * options.installWithin;
     await clock.sleep(bound, signal);
@@ -63,7 +63,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     );
   }
 
-  /** A guard that has given its verdict is soon done; one that never began is begun. */
+  /** Waits until the guard has finished; starts it if it never ran. */
   async function awaitGuardDone(signal: AbortSignal): Promise<void> {
     for (let end = clock.monotonic() + GUARD_TIMEOUT; await guard.isUnderWay(); ) {
       if (clock.monotonic() > end) {
@@ -74,7 +74,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     }
   }
 
-  /** That the process runs is not enough. @throws START_FAILED. */
+  /** A new version must also reach AWS. @throws START_FAILED. */
   async function awaitConnectivity(signal: AbortSignal): Promise<void> {
     const end = clock.monotonic() + options.reachWithin;
     while (options.missing().length > 0) {
@@ -96,46 +96,49 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
 
   async function installNext(version: string, change: Change): Promise<void> {
     const { deployment, signal, note } = change;
-    const standing = await orderFor(change);
-    const verdict = standing && (await guard.verdict());
+    const order = await orderFor(change);
+    const verdict = order && (await guard.verdict());
     if (verdict?.kind === 'back') {
-      // Where this still is the new version, it is about to be ended.
-      if (own === version) return await awaitTermination(`putting ${name} ${standing?.from} back`, signal);
+      // If this is still the new version, the guard is about to end it.
+      if (own === version) return await awaitTermination(`restoring ${name} ${order?.from}`, signal);
       throw revertedError(verdict);
     }
     if (own === version) return;
     if (verdict?.kind === 'keep') {
       throw new TriggerDeployError(
         'START_FAILED',
-        `${name} ${version} was kept, and something put ${own} back`,
+        `${name} ${version} was kept, but ${own} was installed over it`,
       );
     }
-    if (!standing) await prepareGuard({ deployment, from: own, to: version }, signal);
+    if (!order) await prepareGuard({ deployment, from: own, to: version }, signal);
     await guard.start(signal);
-    note(`handed over: systemd installs ${name} ${version}`);
+    note(`the guard installs ${name} ${version}`);
     await awaitTermination(`installing ${name} ${version}`, signal);
   }
 
   async function restorePrevious(version: string, change: Change, inner: PackageType): Promise<void> {
     const { deployment, signal, note } = change;
-    const standing = await orderFor(change);
-    const why = { code: 'CHECK_FAILED', reason: `${name} ${own} gave up its deployment` };
+    const order = await orderFor(change);
+    const why = { code: 'CHECK_FAILED', reason: `${name} ${own} failed its deployment` };
     if (own === version) {
-      // Put back, or never replaced. In the second case the guard must not begin any more.
-      if (standing) await guard.decide(standing.to === own ? 'keep' : 'back', why);
+      // Restored, or never replaced. In the second case the guard must not start any more.
+      if (order) await guard.decide(order.to === own ? 'keep' : 'back', why);
       await awaitGuardDone(signal);
       if ((await inner.current()) === own) return;
-      throw new TriggerDeployError('RELEASE_INCOMPLETE', `this is ${name} ${own}, and dpkg has another one`);
+      throw new TriggerDeployError(
+        'RELEASE_INCOMPLETE',
+        `this is ${name} ${own}, but dpkg has another version`,
+      );
     }
-    const isGuarded = standing?.to === own && standing.from === version && (await guard.isUnderWay());
+    const isGuarded = order?.to === own && order.from === version && (await guard.isUnderWay());
     const verdict = isGuarded && (await guard.decide('back', why));
-    // Kept already, or never guarded: going back is a change like any other.
+    // Already kept, or not guarded: the rollback is an update like any other.
     if (!verdict || verdict.kind === 'keep') {
-      if (standing?.to !== version) await prepareGuard({ deployment, from: own, to: version }, signal);
+      if (order?.to !== version) await prepareGuard({ deployment, from: own, to: version }, signal);
       await guard.start(signal);
     }
-    note(`handed over: systemd puts ${name} ${version} back`);
-    await awaitTermination(`putting ${name} ${version} back`, signal);
+    note(`the guard restores ${name} ${version}`);
+    await awaitTermination(`restoring ${name} ${version}`, signal);
   }
 
   return {
@@ -146,17 +149,17 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         const here = await inner.current();
         if (here !== own) {
           const has = here === null ? 'does not have it' : `has ${here}`;
-          throw new TriggerDeployError('PACKAGE_INVALID', `this is ${name} ${own}, and dpkg ${has}`, {
-            hint: here === null ? 'install the agent by its .deb' : `systemctl restart ${options.unit}`,
+          throw new TriggerDeployError('PACKAGE_INVALID', `this is ${name} ${own}, but dpkg ${has}`, {
+            hint: here === null ? 'install the agent from its .deb' : `systemctl restart ${options.unit}`,
           });
         }
-        // What an earlier deployment left must not speak for this one.
+        // A verdict of an earlier deployment must not apply to this one.
         await guard.cleanUp();
         const prepared = await inner.prepare(order, note, signal);
         const known = await inner.releases();
-        // `acceptNoUndo` does not hold here: without the old .deb nobody could reach this instance again.
+        // `acceptNoUndo` does not apply here: without the old .deb a bad version would cut this instance off.
         if (order.version !== own && !known.some((release) => release.version === own)) {
-          throw new TriggerDeployError('UNDO_IMPOSSIBLE', `the .deb of ${name} ${own} cannot be had`, {
+          throw new TriggerDeployError('UNDO_IMPOSSIBLE', `the .deb of ${name} ${own} is not available`, {
             hint: `push its .deb as ${order.service} ${own}`,
           });
         }
@@ -165,12 +168,12 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
 
       async switchTo(version, change) {
         if (version === null)
-          throw new TriggerDeployError('PACKAGE_INVALID', 'the agent never removes itself');
+          throw new TriggerDeployError('PACKAGE_INVALID', 'the agent cannot remove itself');
         if (change.direction === 'forward') await installNext(version, change);
         else await restorePrevious(version, change, inner);
       },
 
-      /** From here on nobody takes this version back but a deployment. @throws START_FAILED when that was done. */
+      /** From here on the guard does not restore the old version. @throws START_FAILED when it already did. */
       async commit() {
         const order = await guard.order();
         if (order?.to !== own) return;
@@ -187,27 +190,27 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     manager: (inner) => ({
       ...inner,
 
-      /** Without its invocation: by that alone the new version would count as started. */
+      /** Without the invocation, by which alone the new version would count as started. */
       async status(signal) {
         return { ...(await inner.status(signal)), invocation: null };
       },
 
       async restart(signal) {
         const [order, verdict] = [await guard.order(), await guard.verdict()];
-        const isPutBack = verdict?.kind === 'back' && order?.from === own;
+        const isRestored = verdict?.kind === 'back' && order?.from === own;
         const isProving = verdict === undefined && order?.to === own;
-        // The guard has started what it installed. Whatever else is restarted runs on as another process.
-        if (!isPutBack && !isProving && !(await guard.isRestarted(options.process))) {
+        // The guard has started the version that it installed. In any other case the unit is restarted here.
+        if (!isRestored && !isProving && !(await guard.isRestarted(options.process))) {
           await guard.restart(options.unit, options.process, signal);
           await awaitTermination(`the restart of ${options.unit}`, signal);
         }
-        // The version put back had proven itself before; an outage now says nothing about it.
-        if (!isPutBack) await awaitConnectivity(signal);
+        // The restored version worked before; an outage of AWS now says nothing about it.
+        if (!isRestored) await awaitConnectivity(signal);
         return { ...(await inner.status(signal)), invocation: null };
       },
 
       async stop() {
-        throw new TriggerDeployError('STOP_FAILED', 'the agent never stops itself');
+        throw new TriggerDeployError('STOP_FAILED', 'the agent cannot stop itself');
       },
     }),
   };

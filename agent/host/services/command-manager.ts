@@ -10,15 +10,15 @@ import type { RunCommand, RunResult } from '../process/run-command.ts';
 import { isSameProcess, killProcess, readPidFile } from './pid-file.ts';
 
 /**
- * A service that is run by commands of the config, for hosts without systemd. `status` decides whether it is
- * active; what a pid file tells on top makes restarts of the service visible.
+ * A service that is controlled by commands of the config, for hosts without systemd. `status` decides whether it is
+ * active; with a pid file, restarts of the service are visible too.
  */
 export interface CommandManagerOptions {
   start: readonly string[];
   stop: readonly string[];
   /** Instead of stop and start. */
   restart?: readonly string[] | undefined;
-  /** Exit code 0 says that it is active. */
+  /** Exit code 0 means active. */
   status: readonly string[];
   pidFile?: string | undefined;
   /** The service's own log file. */
@@ -33,15 +33,15 @@ export interface CommandManagerOptions {
 
 const STATUS_TIMEOUT_MS = 10_000;
 const POLL_MS = 100;
-/** How long the kernel may take over a KILL. */
+/** How long a process may take to end after KILL, ms. */
 const AFTER_KILL_MS = 10_000;
-/** What a start or stop under way may still take when the agent is stopped. */
+/** How long a running start or stop may continue when the agent is stopped, ms. */
 const FINISH_MS = 3000;
 const MARKS_KEPT = 8;
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
   const { clock, startTimeout, stopTimeout, pidFile, log, commands = UNREGISTERED } = options;
-  /** How long the log was when a start began: what lies before is not of that start. */
+  /** The size of the log at each start: earlier bytes do not belong to that start. */
   const marks: { at: number; inode: number; size: number }[] = [];
 
   const runWith =
@@ -49,7 +49,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
       run(argv, { signal, timeout, env: options.environment, user: options.user });
   const runRepeatable = runWith(commands.repeatable);
-  /** A start that is cut between launching the service and noting its pid leaves one that nobody finds again. */
+  /** A start that is interrupted before the pid file is written leaves a service that cannot be found again. */
   const run = async (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> => {
     signal.throwIfAborted();
     using patient = abortAfter(signal, FINISH_MS);
@@ -59,17 +59,17 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   async function status(signal: AbortSignal): Promise<ServiceStatus> {
     const { exitCode, timedOut } = await runRepeatable(options.status, STATUS_TIMEOUT_MS, signal);
     const active = exitCode === 0 && !timedOut;
-    // What a pid file says of a service that does not run may long be somebody else's pid.
+    // The pid file of a service that does not run may name another process.
     const named = active && pidFile !== undefined ? await readPidFile(pidFile) : undefined;
     const live = named?.process;
-    const said = timedOut ? `no status within ${formatMs(STATUS_TIMEOUT_MS)}` : `status exit ${exitCode}`;
+    const result = timedOut ? `no status within ${formatMs(STATUS_TIMEOUT_MS)}` : `status exit ${exitCode}`;
     return {
       active,
       failed: false,
       mainPid: live?.pid ?? null,
       restarts: 0,
       invocation: live ? `${live.pid}-${live.startTime}` : null,
-      summary: active ? 'active' : `inactive (${said})`,
+      summary: active ? 'active' : `inactive (${result})`,
       ...(named?.refusal && { trouble: named.refusal }),
     };
   }
@@ -118,7 +118,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     if ((await poll(isDown, left, signal)).inTime) return;
     const late = `still running ${formatMs(stopTimeout)} after ${options.stop[0]}`;
     if (named?.refusal) {
-      throw failed('STOP', `${late}, and not killed: ${named.refusal.problem}`, output, named.refusal.hint);
+      throw failed('STOP', `${late}; not killed: ${named.refusal.problem}`, output, named.refusal.hint);
     }
     if (!named || !before) throw failed('STOP', late, output);
     await killProcess(named);
@@ -134,8 +134,8 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   }
 
   /**
-   * Written since `since` as far as can be told: from the first start after it, or the last one before it; with
-   * no start known (the agent was restarted), all of the file's end, unless it is older than `since`.
+   * What was written since `since`, as far as known: from the first start after it, or the last one before it. Without a
+   * known start (the agent was restarted) the end of the file, unless the file is older than `since`.
    */
   async function logTail(since: number): Promise<string> {
     if (log === undefined) return '';

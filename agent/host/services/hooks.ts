@@ -3,7 +3,7 @@ import { formatMs } from '../../../shared/retry.ts';
 import type { HookRunner } from '../../deploy/ports.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 
-/** Runs the hooks of the config: the operator's own commands, before a stop and after a start. */
+/** Runs the hooks of the config: the operator's commands before the stop and after the start. */
 export function createHookRunner(run: RunCommand = runCommand): HookRunner {
   return {
     async run(hook, environment, signal) {

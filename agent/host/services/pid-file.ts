@@ -5,15 +5,15 @@ import { openNoFollow, readRange } from '../fs/durable-files.ts';
 import { findProcess, groupMembers, type LiveProcess, usersOf } from '../process/proc.ts';
 
 /**
- * The pid file of a service, as far as it can be believed. Whoever can write to it could have an agent that is root
- * end any process; so that one ends only what the file's writer could have ended without it, as in kill(2).
+ * The pid file of a service, as far as it can be trusted. A user who can write to it could make an agent that runs as
+ * root kill any process; so the agent kills only processes that the file's writer may signal itself (kill(2)).
  */
 export interface PidFile {
-  /** What it names, if that lives and can be a service at all. */
+  /** The process that it names, if that is alive and can be a service. */
   process: LiveProcess | undefined;
-  /** Why that is not shown to be the service: then it is neither waited for nor ended. */
+  /** Why the process may not be the service: then it is neither waited for nor killed. */
   refusal: { problem: string; hint: string } | undefined;
-  /** The user whose word it is; undefined where that is root, or the agent's own. */
+  /** The user who can write the file; undefined for root and the agent's user. */
   writer: number | undefined;
 }
 
@@ -21,51 +21,51 @@ export interface PidFile {
 const READ_LIMIT = 64;
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
-/** To kill(2) the group 1 is everybody. */
+/** For kill(2), group 1 means every process. */
 const LOWEST_PID = 2;
 const NOTHING: PidFile = { process: undefined, refusal: undefined, writer: undefined };
 
-/** Never throws: a file that is not there, or holds no pid, names nothing. */
+/** Never throws: a file that does not exist, or has no pid, names no process. */
 export async function readPidFile(path: string): Promise<PidFile> {
   const found = await read(path).catch(() => undefined);
   if (!found || !/^[1-9]\d{0,9}$/.test(found.text)) return NOTHING;
   const pid = Number(found.text);
   if (pid < LOWEST_PID) {
     const hint =
-      'a service in a pid namespace of its own: leave `pidFile` out, or have the pid there that the host sees';
-    return { ...NOTHING, refusal: { problem: `${path} names pid ${pid}, which is no service's`, hint } };
+      'for a service in its own pid namespace, remove `pidFile`, or write the pid that the host sees';
+    return { ...NOTHING, refusal: { problem: `${path} names pid ${pid}, which cannot be a service`, hint } };
   }
   const named = await findProcess(pid);
   if (!named) return NOTHING;
   if (named.group === (await findProcess(process.pid))?.group) {
-    const problem = `${path} names pid ${pid}, which is the agent's own, or of its process group`;
-    return { ...NOTHING, refusal: { problem, hint: 'correct what writes that file' } };
+    const problem = `${path} names pid ${pid}, which is the agent or in its process group`;
+    return { ...NOTHING, refusal: { problem, hint: 'correct the program that writes the file' } };
   }
   const { openTo, writer } = trustOf(path, found.file, found.directory);
   if (openTo !== undefined) {
-    const problem = `${path} names pid ${pid}, but others can write to ${openTo}`;
+    const problem = `${path} names pid ${pid}, but other users can write to ${openTo}`;
     return { ...NOTHING, process: named, refusal: { problem, hint: `chmod go-w ${openTo}` } };
   }
   if (!(await mayBeKilledBy(writer, pid))) {
-    const problem = `${path} is the word of the user ${writer}, and names pid ${pid}, which is not that user's`;
+    const problem = `${path} is written by the user ${writer}, but names pid ${pid} of another user`;
     const hint =
-      'have it written by the user of the service, or by root where only root can write, such as /run';
+      'write it as the user of the service, or as root in a directory where only root can write, such as /run';
     return { process: named, refusal: { problem, hint }, writer };
   }
   return { process: named, refusal: undefined, writer };
 }
 
-/** That very process, and not another that got its pid. */
+/** Whether it is still the same process, not another one with its pid. */
 export async function isSameProcess({ pid, startTime }: LiveProcess): Promise<boolean> {
   return (await findProcess(pid))?.startTime === startTime;
 }
 
-/** KILL to the process, and to its group where it leads one: a daemon's workers left alone would keep its port. */
+/** Sends KILL to the process, and to its group if it leads one, so that no worker keeps the port of the service. */
 export async function killProcess({ process: named, refusal, writer }: PidFile): Promise<void> {
   if (!named || refusal || !(await isSameProcess(named))) return;
   const leads = named.group === named.pid;
   if (writer === undefined) return kill(leads ? -named.pid : named.pid);
-  // One by one, for others may be among them: a sudo that the service began.
+  // One by one, because the group may include processes of other users, such as a sudo.
   for (const pid of [named.pid, ...(leads ? await groupMembers(named.group) : [])]) {
     if (await mayBeKilledBy(writer, pid)) kill(pid);
   }
@@ -75,7 +75,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It ended by itself in between.
+    // It has ended meanwhile.
   }
 }
 
@@ -96,7 +96,7 @@ async function read(path: string): Promise<{ text: string; file: Stats; director
   }
 }
 
-/** Whose word the file is, or the path that is open to more than that user. */
+/** The user who can write the file, or the path that other users can write to as well. */
 function trustOf(
   path: string,
   file: Stats,
@@ -105,7 +105,7 @@ function trustOf(
   const isTrusted = (uid: number) => uid === 0 || uid === process.getuid?.();
   if ((file.mode & OTHERS_WRITE) !== 0) return { openTo: path };
   if (!isTrusted(file.uid)) return { writer: file.uid };
-  // Who may rename there may have put a file of root's in its place, such as a log that the service writes to.
+  // A user who may rename files in the directory may have moved a file of root there, such as a log of the service.
   const renamed = (directory.mode & OTHERS_WRITE) !== 0 && (directory.mode & STICKY) === 0;
   if (renamed) return { openTo: dirname(path) };
   return { writer: isTrusted(directory.uid) ? undefined : directory.uid };

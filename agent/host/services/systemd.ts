@@ -6,8 +6,8 @@ import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { runCommand } from '../process/run-command.ts';
 
 /**
- * A unit of systemd. What to run is built and what came back is parsed by the pure functions at the top
- * (systemctl(1), journalctl(1)); the manager below only runs them and waits.
+ * A systemd unit. The pure functions at the top build the commands and parse their output (systemctl(1), journalctl(1));
+ * the manager below runs them and waits.
  */
 
 const PROPERTIES = [
@@ -91,46 +91,46 @@ export function statusOf(unit: string, state: UnitState): ServiceStatus {
   };
 }
 
-/** What is wrong with a unit that is not `loaded`, and how it becomes one that can be started. */
+/** The problem of a unit that is not `loaded`, and how to solve it. */
 function loadTrouble(unit: string, load: string): { problem: string; hint: string } {
   if (load === 'not-found') {
-    return { problem: `${unit} does not exist`, hint: 'install the unit, then systemctl daemon-reload' };
+    return { problem: `${unit} does not exist`, hint: 'install the unit, then run systemctl daemon-reload' };
   }
   if (load === 'masked') return { problem: `${unit} is masked`, hint: `systemctl unmask ${unit}` };
   return {
     problem: `${unit} cannot be loaded: ${load}`,
-    hint: `systemctl status ${unit} says why; once it is mended: systemctl daemon-reload`,
+    hint: `see systemctl status ${unit}; after the repair: systemctl daemon-reload`,
   };
 }
 
-/** Whether `now` is of another start than `before`. Without invocation ids the main pid has to tell. */
+/** Whether the unit was started between `before` and `now`. Without invocation ids the main pid decides. */
 function isNewStart(before: UnitState, now: UnitState): boolean {
   if (now.invocation === null) return now.mainPid !== before.mainPid;
   return now.invocation !== before.invocation;
 }
 
 /**
- * How a restart stands. Not every `failed` is an end: a service that died of the stop's TERM (a JVM exits
- * with 143) is `failed` for a moment, until the queued start takes it up.
+ * The progress of a restart. `failed` is not always final: a service that ends by the TERM of the stop (a JVM exits with
+ * 143) is `failed` for a moment, until the queued start begins.
  */
 export function restartVerdict(before: UnitState, now: UnitState): 'started' | 'failed' | 'wait' {
   const anew = isNewStart(before, now);
   if (now.active === 'active' && anew) return 'started';
   if (now.active === 'failed' && (anew || !now.busy)) return 'failed';
-  // The job is over and nothing runs: a condition or a dependency refused it, or it ended at once.
+  // The job has ended and the unit is inactive: a condition or dependency failed, or the service ended at once.
   if (now.active === 'inactive' && !now.busy) return 'failed';
   return 'wait';
 }
 
-/** One systemctl or journalctl call; they answer in milliseconds unless the machine is in trouble. */
+/** Timeout of one systemctl or journalctl call; normally they answer in milliseconds. */
 const CALL_TIMEOUT_MS = 15_000;
-/** Polls: fast at first, so that a quick service costs nothing, then slower. */
+/** Pauses between polls: short at first, for services that start quickly, then longer. */
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
-/** How long the kernel may take over a KILL. */
+/** How long a process may take to end after KILL. */
 const AFTER_KILL_MS = 10_000;
 
-/** `startTimeout` and `stopTimeout` in ms; a restart may take both. */
+/** `startTimeout` and `stopTimeout` in ms; a restart may take the sum of both. */
 export function createSystemdManager(options: {
   unit: string;
   startTimeout: number;
@@ -153,7 +153,7 @@ export function createSystemdManager(options: {
     return parseShow(stdout);
   }
 
-  /** Polls until `done` says so, or `within` ms are over; the last state either way. */
+  /** Polls until `done` returns true or `within` ms have passed; returns the last state. */
   async function poll(
     done: (state: UnitState) => boolean | Promise<boolean>,
     within: number,
@@ -175,7 +175,7 @@ export function createSystemdManager(options: {
       const { problem, hint } = loadTrouble(unit, before.load);
       throw startFailed(problem, { hint });
     }
-    // Refused for a unit that is not loaded any more (garbage-collected): then there is nothing to reset.
+    // Fails for a unit that systemd has unloaded: then there is nothing to reset.
     await call(argvFor.resetFailed(unit), signal);
     const { exitCode, output } = await call(argvFor.restart(unit), signal);
     if (exitCode !== 0) throw startFailed(`systemd refused to restart ${unit}`, { detail: output });

@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { makeDirectories, readNoFollow, removeTree, writeDurably } from '../fs/durable-files.ts';
 import { findProcess } from '../process/proc.ts';
 
-/** `STATE/agent.json`: the agent that runs, so that the other commands know whether one does. */
+/** `STATE/agent.json`: the pid of the running agent, for the other commands. */
 
 const agentPid = z.looseObject({
   pid: z.int(),
-  /** With the pid it names one process; the boot id would not do, for a unit may see another one than a shell. */
+  /** Identifies the process together with the pid. The boot id would not: a unit may see another one than a shell. */
   startTime: z.string(),
   version: z.string(),
   since: z.iso.datetime(),
@@ -17,14 +17,14 @@ export type AgentPid = z.infer<typeof agentPid>;
 const NAME = 'agent.json';
 const LIMIT = 4096; // bytes
 
-/** Notes this process as the running agent. */
+/** Records this process as the running agent. */
 export async function writeAgentPid(state: string, version: string): Promise<void> {
   const { pid } = process;
   await makeDirectories(state, 0o700);
   const startTime = (await findProcess(pid))?.startTime ?? '';
   const since = new Date().toISOString();
-  const said = { pid, startTime, version, since } satisfies AgentPid;
-  await writeDurably(join(state, NAME), `${JSON.stringify(said)}\n`, 0o644);
+  const entry = { pid, startTime, version, since } satisfies AgentPid;
+  await writeDurably(join(state, NAME), `${JSON.stringify(entry)}\n`, 0o644);
 }
 
 export async function removeAgentPid(state: string): Promise<void> {
@@ -36,9 +36,9 @@ export async function findRunningAgent(state: string): Promise<AgentPid | undefi
   const text = await readNoFollow(join(state, NAME), LIMIT).catch(() => undefined);
   if (!text) return undefined;
   try {
-    const said = agentPid.parse(JSON.parse(text.toString('utf8')));
-    const lives = (await findProcess(said.pid))?.startTime === said.startTime;
-    return lives ? said : undefined;
+    const entry = agentPid.parse(JSON.parse(text.toString('utf8')));
+    const lives = (await findProcess(entry.pid))?.startTime === entry.startTime;
+    return lives ? entry : undefined;
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The lines of a journal, pure: `HASH JSON\n`, where HASH is the first 16 hex digits of the JSON's sha256. Empty
- * lines mean nothing.
+ * The lines of a journal: `HASH JSON\n`, where HASH is the first 16 hex digits of the JSON's sha256. Empty lines are
+ * ignored. Pure.
  */
 
 const HASH_LENGTH = 16;
@@ -13,7 +13,7 @@ export function formatLine(state: unknown): string {
   return `${hashOf(json)} ${json}\n`;
 }
 
-/** The last whole state, and whether any line is not one. A last line without its newline may be whole. */
+/** The last intact state, and whether any line is damaged. A last line without a newline may be intact. */
 export function lastState<T>(
   bytes: Buffer,
   parse: (value: unknown) => T,
@@ -21,7 +21,7 @@ export function lastState<T>(
   let state: T | undefined;
   let bad = bytes.length > 0 && bytes[bytes.length - 1] !== NEWLINE;
   for (const line of linesFromTheEnd(bytes)) {
-    // Older lines only have to be intact; the state itself also has to be one.
+    // Older lines only have to be intact; the last one must also be a valid state.
     if (!isIntact(line)) bad = true;
     else if (state === undefined) {
       state = stateIn(line, parse);
@@ -31,16 +31,16 @@ export function lastState<T>(
   return { state, bad };
 }
 
-/** Bytes to be written at an offset, and synced before anything else is. */
+/** Bytes to write at an offset, and to sync before the next write. */
 export interface Overwrite {
   at: number;
   bytes: Buffer;
 }
 
 /**
- * How `line` becomes the last of a journal that cannot grow: over what follows its last whole line, or over all
- * that precedes it, which is then blanked. After any part of it the journal holds the old last line whole, or
- * the new one. Undefined when there is no place for it.
+ * How to write `line` into a journal that cannot grow: over the bytes after the last intact line, or over those before
+ * it, which is then blanked. After any partial write the journal still has the old last line intact, or the new one.
+ * Undefined when there is no room.
  */
 export function inPlaceWrites(journal: Buffer, line: string): Overwrite[] | undefined {
   const last = lastIntact(journal);
@@ -59,7 +59,7 @@ export function inPlaceWrites(journal: Buffer, line: string): Overwrite[] | unde
   ];
 }
 
-/** Without their newlines, the last first; none that is empty. */
+/** The lines without newlines, last first; empty ones are skipped. */
 function* linesFromTheEnd(bytes: Buffer): Generator<Buffer, undefined> {
   for (let end = bytes.length; end > 0; ) {
     const newlineBefore = bytes.lastIndexOf(NEWLINE, end - 1);

@@ -17,23 +17,23 @@ import {
 import { formatLine, inPlaceWrites, lastState } from './journal-lines.ts';
 
 /**
- * The durable memory of one service: a line for each state (journal-lines.ts). The last line that is whole is the
- * state; a line torn by a power cut, or bytes gone bad, only ever cost the lines they are in.
+ * The journal of one service: a line for each state (journal-lines.ts). The last intact line is the state; a line
+ * damaged by a power cut or a disk error does not affect the others.
  */
 
 type ServiceState = Parameters<Journal['append']>[0];
 
-/** Above this the file is replaced by its last line. Bytes. */
+/** A larger file is replaced by its last line. Bytes. */
 const COMPACT_ABOVE = 256 * 1024;
-/** No state is longer; of a file that is, only the end is read. Bytes. */
+/** Of a larger file only the end is read. Bytes; no state is that long. */
 const READ_LIMIT = 32 * 1024 * 1024;
-/** Evidence of what was unreadable: how many files, and how much of each (its end), is kept. */
+/** Copies of damaged journals: how many are kept, and how many bytes (from the end) of each. */
 const QUARANTINES_KEPT = 5;
 const QUARANTINE_LIMIT = 4 * 1024 * 1024;
-/** Empty lines kept in a compacted journal: room for a rollback on a disk that is full. */
+/** Empty lines in a compacted journal: room for a rollback on a full disk. */
 const SPARE = '\n'.repeat(32 * 1024);
 
-/** `parse` is the schema of a state: it throws for whatever is not one. */
+/** `parse` validates a state: it throws for anything else. */
 export function createJournal({
   path,
   parse,
@@ -41,9 +41,9 @@ export function createJournal({
   path: string;
   parse: (value: unknown) => ServiceState;
 }): Journal {
-  /** What lies on disk is not known to end in a whole line: the next append replaces the file. */
+  /** The file may not end in an intact line: the next append replaces it. */
   let replaceNext = true;
-  /** Appends happen one after the other. */
+  /** Appends are made one after the other. */
   let last: Promise<unknown> = Promise.resolve();
 
   async function load(): ReturnType<Journal['load']> {
@@ -53,18 +53,18 @@ export function createJournal({
     const { state, bad } = lastState(content.bytes, parse);
     replaceNext = true;
     if (content.whole && !bad) {
-      // A killed agent may have written it and never synced it; what is acted on must not be forgotten.
+      // A killed agent may have written it without a sync; a state that is acted on must be on disk.
       replaceNext = state === undefined || !(await isOnDisk());
-      // No write of ours leaves it without a line.
+      // The agent never writes an empty file.
       return { state, quarantined: undefined, ...(state === undefined && { emptied: path }) };
     }
     const quarantined = await quarantine(content.bytes);
-    // A full disk must not keep the agent from starting: then the next append repairs the file.
+    // A full disk must not prevent the start: the next append then repairs the file.
     if (state) await replace(formatLine(state)).catch(() => {});
     return { state, quarantined };
   }
 
-  /** Whether the file, and its name, are on disk by now. */
+  /** Syncs the file and its name; returns whether that succeeded. */
   async function isOnDisk(): Promise<boolean> {
     try {
       const handle = await openNoFollow(path);
@@ -81,7 +81,7 @@ export function createJournal({
     }
   }
 
-  /** A person may want to look at it. The name of the copy, or why there is none. */
+  /** Copies a damaged journal, for the operator. The path of the copy, or why there is none. */
   async function quarantine(bytes: Buffer): Promise<string> {
     const copy = `${path}.corrupt-${new Date().toISOString().replace(/[:.]/g, '-')}`;
     try {
@@ -102,8 +102,8 @@ export function createJournal({
   }
 
   /**
-   * On a full disk the lines that are no longer needed give their place: what fills disks also fails checks, and
-   * a rollback must not wait for room.
+   * On a full disk, older lines are overwritten: a full disk also makes checks fail, and a rollback must not need free
+   * space.
    */
   async function write(line: string): Promise<void> {
     try {
@@ -139,7 +139,7 @@ export function createJournal({
     if (!handle) return replace(line);
     let size: number;
     try {
-      // Until it is known to be on disk, the file may end in half a line.
+      // Until the sync has succeeded, the file may end in a partial line.
       replaceNext = true;
       await handle.writeFile(line);
       await handle.datasync();
@@ -148,7 +148,7 @@ export function createJournal({
     } finally {
       await handle.close();
     }
-    // The state is safe already: a full disk only leaves the file long.
+    // The state is already on disk: after a failure here the file only stays long.
     if (size > COMPACT_ABOVE) await replace(SPARE + line).catch(() => {});
   }
 
@@ -158,7 +158,7 @@ export function createJournal({
       const line = formatLine(state);
       const written = last.then(() => write(line));
       last = written.catch(() => {});
-      // No verdict on any version: the journal holds where things stand, and they are taken up from there.
+      // Not a failure of the version: the deployment is resumed from the journal.
       return written.catch((cause: unknown) => {
         throw new TriggerDeployError('INTERRUPTED', `${path} cannot be written: ${messageOf(cause)}`, {
           cause,
@@ -168,7 +168,7 @@ export function createJournal({
   };
 }
 
-/** The state a journal holds, for whoever only looks: nothing is set aside and nothing repaired. */
+/** The state in a journal, read without copying or repairing anything. */
 export async function readJournal({
   path,
   parse,

@@ -23,8 +23,8 @@ import { asNoSpace, assertSpace } from '../fs/space.ts';
 
 /**
  * Orders given on the instance itself: `STATE/local/ID/order.json`, with the files of a deploy below
- * `STATE/local/ID/files`. One is written under another name and renamed when it is whole and on disk, and stays
- * until its ending is in the journal: an agent that is killed finds it again.
+ * `STATE/local/ID/files`. An order is written under another name, renamed once it is complete and on disk, and stays
+ * until its ending is in the journal, so that an agent finds it again after a kill.
  */
 
 const localOrder = z.object({
@@ -33,32 +33,32 @@ const localOrder = z.object({
   service: serviceName,
   version: versionName,
   action: z.enum(['deploy', 'rollback']),
-  /** Those of the release that a rollback goes to; none of an adopted one. */
+  /** For a rollback, the artifacts of its release; none for an adopted one. */
   artifacts: z.array(artifact).max(32),
   /** The user who gave it. */
   by: z.string().max(64),
   at: z.iso.datetime(),
-  /** For whom it is, where that was known: an image made of a running instance must not carry it along. */
+  /** The instance it is meant for, if known: an order must not take effect on a copy of the instance. */
   instance: instanceId.optional(),
 });
 type LocalOrder = z.infer<typeof localOrder>;
 
 export interface OrderSpool {
-  /** Orders that wait or are under way, the oldest first. @throws PACKAGE_INVALID when others may write there. */
+  /** Orders that wait or run, oldest first. @throws PACKAGE_INVALID when other users may write there. */
   pending(): Promise<LocalOrder[]>;
-  /** Puts an order and copies of its files there, on disk when it resolves. @throws NO_SPACE, USAGE. */
+  /** Writes an order and copies of its files, on disk when it resolves. @throws NO_SPACE, USAGE. */
   give(order: Omit<LocalOrder, 'v' | 'artifacts'>, what: Given): Promise<LocalOrder>;
-  /** Nothing there is fine. */
+  /** Removes an order, if it exists. */
   remove(deployment: string): Promise<void>;
-  /** The copy of an artifact that a waiting order brought, undefined when there is none. */
+  /** The path of an artifact that came with a waiting order, undefined when there is none. */
   fileOf(service: string, version: string, wanted: Artifact): Promise<string | undefined>;
-  /** Resolves when something may have come, after `ms` at the latest. */
+  /** Resolves when there may be a new order, after `ms` at the latest. */
   changed(ms: number, signal: AbortSignal): Promise<void>;
-  /** Where the order lies, for a person. */
+  /** The directory of the order. */
   placeOf(deployment: string): string;
 }
 
-/** What goes with an order: files to copy, or the artifacts of a release that is here. */
+/** What belongs to an order: files to copy, or the artifacts of a release on this instance. */
 export type Given =
   | { files: readonly { path: string; name: string; size: number; role: Artifact['role'] }[] }
   | { artifacts: readonly Artifact[] };
@@ -66,7 +66,7 @@ export type Given =
 const NEW = '.new-';
 const ORDER_LIMIT = 64 * 1024; // bytes
 const CHUNK = 1024 * 1024; // bytes
-/** What a killed command left half written goes after this, ms. */
+/** Incomplete orders of a killed command are removed after this, ms. */
 const ABANDONED_AFTER = 60 * 60 * 1000;
 
 /** The spool below `state`, the agent's state directory. */
@@ -76,7 +76,7 @@ export function createOrderSpool(state: string): OrderSpool {
   const wakeUp = createWakeUp();
   let watcher: FSWatcher | undefined;
 
-  /** Only a look less often where it cannot be watched. */
+  /** Without a watch, new orders are only found at the next poll. */
   function listen(): void {
     if (watcher) return;
     try {
@@ -121,7 +121,7 @@ export function createOrderSpool(state: string): OrderSpool {
       const filesDirectory = join(staged, 'files');
       const files = 'files' in what ? what.files : [];
       try {
-        // A rollback brings nothing, and must not wait for room.
+        // A rollback has no files, and must not need free space.
         if (files.length > 0) {
           const names = files.map(({ name }) => name).join(', ');
           await assertSpace(directory, spaceFor(files), `a copy of ${names}`);
@@ -181,21 +181,21 @@ function spaceFor(files: readonly { size: number }[]) {
   return { bytes: files.reduce((sum, { size }) => sum + size, 0), inodes: files.length + 4 };
 }
 
-/** Whoever may write there may deploy: only root and the agent's own user. */
+/** Only root and the agent's user may write there: write access allows deployments. */
 async function assertPrivate(directory: string): Promise<void> {
   const found = await lstatIfAny(directory);
   const own = found?.uid === 0 || found?.uid === process.getuid?.();
   if (found?.isDirectory() && own && (found.mode & 0o022) === 0) return;
   throw new TriggerDeployError(
     'PACKAGE_INVALID',
-    `${directory} may be written by others: no order is taken`,
+    `other users can write to ${directory}: orders there are ignored`,
     {
-      hint: `rm -r ${directory}; the agent makes it anew`,
+      hint: `rm -r ${directory}; the agent creates it again`,
     },
   );
 }
 
-/** Given by root to an agent that runs as another user: that user's own, like all its state. */
+/** If root gives an order to an agent that runs as another user, the files must belong to that user. */
 async function chownToAgent(state: string, paths: readonly string[]): Promise<void> {
   const { uid, gid } = await stat(state);
   if (process.getuid?.() !== 0 || uid === 0) return;

@@ -4,8 +4,8 @@ import { openNoFollow } from '../fs/durable-files.ts';
 import type { OrderSpool } from './order-spool.ts';
 
 /**
- * Artifacts that an order given on the instance brought along, and all others from `store`. Which it is needs no
- * care: the digest that was asked for decides whether the bytes are right.
+ * Reads artifacts from local orders where they have them, all others from `store`. The source does not matter: the
+ * digest decides whether the bytes are right.
  */
 export function withSpooledArtifacts(spool: Pick<OrderSpool, 'fileOf'>, store: ArtifactStore): ArtifactStore {
   return {

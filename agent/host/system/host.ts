@@ -4,12 +4,12 @@ import { isCode } from '../../../shared/errors.ts';
 import type { Host } from '../../deploy/ports.ts';
 import { runCommand } from '../process/run-command.ts';
 
-/** systemctl is-system-running answers at once, also while the machine goes down. */
+/** Timeout, ms; systemctl is-system-running answers at once, even during a shutdown. */
 const ANSWER_MS = 5000;
 
 /**
- * Whether stdout is what systemd connected to the journal: JOURNAL_STREAM names it, and is inherited by programs
- * whose stdout is something else (systemd.exec(5)).
+ * Whether stdout is connected to the journal. JOURNAL_STREAM alone is not enough: it is inherited by programs with
+ * another stdout (systemd.exec(5)).
  */
 export function isJournal(journalStream: string | undefined): boolean {
   try {
@@ -20,7 +20,7 @@ export function isJournal(journalStream: string | undefined): boolean {
   }
 }
 
-/** This machine. Where there is no systemd to ask, it is never known to be stopping. */
+/** This machine. Without systemd, a shutdown is not detected. */
 export function createHost(): Host {
   return {
     /** random(4): a UUID made at each boot. */

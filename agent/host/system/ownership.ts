@@ -6,8 +6,8 @@ import { lstatIfAny } from '../fs/durable-files.ts';
 import { findUser } from '../process/run-as.ts';
 
 /**
- * Whether anyone but the agent could change what a service runs. Who can write to its directory, or to one
- * above it, could swap a release while root verifies it.
+ * Whether users other than the agent's can change what a service runs. A user who can write to its directory, or to one
+ * above it, could replace a release while root verifies it.
  */
 
 const LOOKUP_MS = 10_000;
@@ -33,7 +33,7 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
     findings.push({
       ok: false,
       what: `${join(dir, 'current')} is not a symbolic link`,
-      hint: 'move it away; `adopt` in the config can make a release of what runs',
+      hint: 'move it away; with `adopt` in the config the running version becomes a release',
     });
   }
   return findings;
@@ -41,17 +41,17 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
 
 async function inspect(path: string, dir: string, service: number | undefined): Promise<Finding[]> {
   const there = await stat(path).catch(() => undefined);
-  // The agent makes what is missing; what counts is who can write where it will be.
+  // The agent creates missing directories; those above are checked.
   if (!there) return [];
   if (!there.isDirectory()) {
     return [
-      { ok: false, what: `${path} is not a directory`, hint: `move it away, so that ${dir} can be made` },
+      { ok: false, what: `${path} is not a directory`, hint: `move it away, so that ${dir} can be created` },
     ];
   }
   const findings: Finding[] = [];
   const owner = ownerProblem(path, there.uid, service);
   if (owner) findings.push(owner);
-  // Others may write to /tmp and the like, but not rename what is not theirs: that is its sticky bit.
+  // In a directory with the sticky bit, such as /tmp, users can rename only their own files.
   const sticky = path !== dir && (there.mode & STICKY) !== 0;
   if ((there.mode & 0o022) !== 0 && !sticky) findings.push(writable(path, there.mode));
   return findings;
@@ -62,33 +62,33 @@ async function inspectInside(path: string, service: number | undefined): Promise
   if (!there) return [];
   if (!there.isDirectory()) {
     const what = there.isSymbolicLink() ? 'is a symbolic link' : 'is not a directory';
-    return [{ ok: false, what: `${path} ${what}`, hint: `rm ${path}; the agent makes it anew` }];
+    return [{ ok: false, what: `${path} ${what}`, hint: `rm ${path}; the agent creates it again` }];
   }
   const owner = ownerProblem(path, there.uid, service);
   return [...(owner ? [owner] : []), ...((there.mode & 0o022) !== 0 ? [writable(path, there.mode)] : [])];
 }
 
-/** root may own it, and the agent's own user where the agent is not root. */
+/** The owner must be root or the agent's user. */
 function ownerProblem(path: string, uid: number, service: number | undefined): Finding | undefined {
   const agent = process.getuid?.() ?? 0;
   const hint = `chown ${agent === 0 ? 'root:root' : agent} ${path}`;
   if (uid === service && uid !== 0) {
     return {
       ok: false,
-      what: `${path} belongs to the service's own user: it could change what is deployed`,
+      what: `${path} belongs to the service's user, who could change deployed files`,
       hint,
     };
   }
   if (uid === 0 || uid === agent) return undefined;
-  return { ok: false, what: `${path} belongs to the user ${uid}, not to the agent's`, hint };
+  return { ok: false, what: `${path} belongs to the user ${uid}, not to the agent's user`, hint };
 }
 
 function writable(path: string, mode: number): Finding {
   const who = (mode & 0o002) !== 0 ? 'everyone' : 'its group';
-  return { ok: false, what: `${path} can be written to by ${who}`, hint: `chmod go-w ${path}` };
+  return { ok: false, what: `${path} can be written by ${who}`, hint: `chmod go-w ${path}` };
 }
 
-/** `dir` and all above it, as named and as it really lies, where the two differ. */
+/** `dir` and all directories above it, by their names and by their real paths. */
 async function chainOf(dir: string): Promise<Set<string>> {
   const chain = new Set(upwards(dir));
   for (const path of [...chain]) {

@@ -2,24 +2,24 @@ import { execa } from 'execa';
 import { cleanTail } from '../../../shared/report.ts';
 
 export interface SystemdNotifier {
-  /** The agent is ready: what is ordered after it may start. */
+  /** The agent is ready: units ordered after it may start. */
   ready(): Promise<void>;
-  /** One line for `systemctl status`. Of several in a hurry only the last may be seen. */
+  /** One line for `systemctl status`. Of several in quick succession only the last may be shown. */
   status(text: string): void;
-  /** Alive. To be called at least twice in `watchdogMs`. */
+  /** Heartbeat. To be called at least twice in `watchdogMs`. */
   watchdog(): void;
   stopping(): void;
-  /** To be told while it starts or stops: systemd waits `ms` from now before it calls that too long. */
+  /** During a start or stop: extends systemd's timeout to `ms` from now. */
   extend(ms: number): void;
-  /** systemd ends the agent when it hears nothing for so long, ms; undefined when it does not watch. */
+  /** systemd ends the agent without a heartbeat for this long, ms; undefined without a watchdog. */
   readonly watchdogMs: number | undefined;
 }
 
 const SEND_TIMEOUT_MS = 5000;
 
 /**
- * Speaks to systemd by systemd-notify(1), where `environment` names a socket; else it does nothing. Never
- * throws: what systemd hears changes nothing for the services. Messages arrive in the order they were sent.
+ * Notifies systemd by systemd-notify(1) if `environment` names a socket; else it does nothing. Never throws, because
+ * services do not depend on it. Messages arrive in the order in which they were sent.
  */
 export function createSystemdNotifier(
   environment: Readonly<Record<string, string | undefined>>,
@@ -28,7 +28,7 @@ export function createSystemdNotifier(
   const waiting = new Map<string, string>();
   let sending: Promise<void> | undefined;
 
-  /** A newer message takes the place of one of the same name that still waits, so that none pile up. */
+  /** A newer message replaces a waiting one of the same name, so that the queue stays short. */
   function send(name: string, value: string): Promise<void> {
     if (!socket) return Promise.resolve();
     waiting.delete(name);
@@ -63,7 +63,7 @@ export function createSystemdNotifier(
   };
 }
 
-/** sd_watchdog_enabled(3): WATCHDOG_USEC holds for the process WATCHDOG_PID names, or for any without it. */
+/** sd_watchdog_enabled(3): WATCHDOG_USEC applies to the process in WATCHDOG_PID, or to any process without that. */
 function watchdogOf(environment: Readonly<Record<string, string | undefined>>): number | undefined {
   const pid = environment.WATCHDOG_PID;
   const microseconds = Number(environment.WATCHDOG_USEC);

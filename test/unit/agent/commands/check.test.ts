@@ -52,7 +52,7 @@ test('a unit that is loaded is ok, whether it is active or not', async () => {
 });
 
 test.each([
-  ['not-found', 'pay.service does not exist', 'install the unit, then systemctl daemon-reload'],
+  ['not-found', 'pay.service does not exist', 'install the unit, then run systemctl daemon-reload'],
   ['masked', 'pay.service is masked', 'systemctl unmask pay.service'],
   ['bad-setting', 'pay.service cannot be loaded: bad-setting', expect.stringContaining('systemctl status')],
   ['error', 'pay.service cannot be loaded: error', expect.stringContaining('systemctl status')],
@@ -75,7 +75,7 @@ test('a unit that comes with its package may be missing, but not masked', async 
 });
 
 test('a status that cannot be read is a finding of its own, besides those of the directory', async () => {
-  const problem = '/opt/pay can be written to by everyone';
+  const problem = '/opt/pay can be written by everyone';
   const status = async () => {
     throw new TriggerDeployError('COMMAND_FAILED', 'cannot run /srv/ask: no such file');
   };

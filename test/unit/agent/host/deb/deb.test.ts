@@ -158,7 +158,7 @@ test.each(['preinst', 'postinst'] as const)(
     process.kill(-group, 'SIGKILL');
     await writeFile(join(bin, 'units', unit), 'failed signal\n');
     await switched;
-    expect(notes).toContain('dpkg was interrupted: taking it up again');
+    expect(notes).toContain('dpkg was interrupted; resuming it');
     expect(await state()).toBe('1.1 installed');
   },
 );
@@ -168,7 +168,7 @@ test('a dpkg that takes too long is killed, and that is why', async () => {
   await prepare('1.0', { scripts: { postinst: 'sleep 60' } });
   await expect(deb.switchTo('1.0', change())).rejects.toMatchObject({
     code: 'DPKG_FAILED',
-    message: 'dpkg could not install edge-proxy 1.0: it took too long and was killed',
+    message: 'dpkg could not install edge-proxy 1.0: it exceeded installTimeout and was killed',
   });
 });
 
@@ -186,14 +186,14 @@ test.each([
     'another package',
     '1.0',
     { name: 'other' },
-    'the .deb of 1.0 is of the package other, and the config allows edge-proxy',
+    'the .deb of 1.0 contains the package other; the config allows only edge-proxy',
   ],
-  ['another version', '1.0', { version: '1.1' }, 'the .deb of 1.0 is of version 1.1'],
+  ['another version', '1.0', { version: '1.1' }, 'the .deb of 1.0 has version 1.1'],
   [
     'another machine',
     '1.0',
     { architecture: 'hurd-i386' },
-    /^the \.deb of 1\.0 is for hurd-i386, this machine is /,
+    /^the \.deb of 1\.0 is for hurd-i386; this machine is /,
   ],
   [
     'a missing dependency',

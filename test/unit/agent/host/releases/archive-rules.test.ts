@@ -82,7 +82,7 @@ test.each<[string, EntryHeader[]]>([
 });
 
 test('a link that leads outside through another link is rejected', () => {
-  expect(() => judgeAll([link('p/q/up', '../..'), link('out', 'p/q/up/..')])).toThrow('leaves the release');
+  expect(() => judgeAll([link('p/q/up', '../..'), link('out', 'p/q/up/..')])).toThrow('outside the release');
 });
 
 test('names that differ in case are two names', () => {

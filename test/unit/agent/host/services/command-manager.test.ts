@@ -121,7 +121,7 @@ test('a service whose pid file names pid 1 is stopped by its status alone, and s
   await writeFile(pid, '1\n');
   expect(await service.status(calm)).toMatchObject({
     ...{ active: true, mainPid: null, invocation: null },
-    trouble: { problem: `${pid} names pid 1, which is no service's` },
+    trouble: { problem: `${pid} names pid 1, which cannot be a service` },
   });
   await service.stop(calm);
   expect((await service.status(calm)).trouble).toBeUndefined();
@@ -133,10 +133,10 @@ test('a service that cannot be stopped, and whose pid file is not to be believed
   const clock = sleepingClock();
   const { service, pid } = await daemon('', { stop: sh('exit 1'), status: sh('exit 0'), clock });
   await writeFile(pid, '1');
-  const why = `${pid} names pid 1, which is no service's`;
+  const why = `${pid} names pid 1, which cannot be a service`;
   const told = {
-    message: `still running 2.0 s after /bin/sh, and not killed: ${why}`,
-    hint: expect.stringContaining('leave `pidFile` out'),
+    message: `still running 2.0 s after /bin/sh; not killed: ${why}`,
+    hint: expect.stringContaining('remove `pidFile`'),
   };
   await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', ...told });
   await expect(service.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED', ...told });

@@ -55,8 +55,8 @@ describe('a pid file', () => {
     const { path } = await pidFile(1);
     const { process: named, refusal } = await readPidFile(path);
     expect(named).toBeUndefined();
-    expect(refusal?.problem).toBe(`${path} names pid 1, which is no service's`);
-    expect(refusal?.hint).toContain('leave `pidFile` out');
+    expect(refusal?.problem).toBe(`${path} names pid 1, which cannot be a service`);
+    expect(refusal?.hint).toContain('remove `pidFile`');
   });
 
   test('that names the agent, or whatever is in its process group, is refused', async () => {
@@ -66,7 +66,7 @@ describe('a pid file', () => {
       const { path } = await pidFile(pid);
       const { process: named, refusal } = await readPidFile(path);
       expect(named).toBeUndefined();
-      expect(refusal?.problem).toContain("the agent's own, or of its process group");
+      expect(refusal?.problem).toContain('which is the agent or in its process group');
     }
   });
 
@@ -76,7 +76,7 @@ describe('a pid file', () => {
     expect(await readPidFile(loose.path)).toMatchObject({
       process: { pid },
       refusal: {
-        problem: `${loose.path} names pid ${pid}, but others can write to ${loose.path}`,
+        problem: `${loose.path} names pid ${pid}, but other users can write to ${loose.path}`,
         hint: `chmod go-w ${loose.path}`,
       },
     });
@@ -111,7 +111,7 @@ describe.runIf(isRoot)("a pid file of the service's user (left out without root)
     const { path } = await pidFile(stranger, { uid: SERVICE_USER });
     const named = await readPidFile(path);
     expect(named.refusal?.problem).toBe(
-      `${path} is the word of the user ${SERVICE_USER}, and names pid ${stranger}, which is not that user's`,
+      `${path} is written by the user ${SERVICE_USER}, but names pid ${stranger} of another user`,
     );
     await killProcess(named);
     expect(await runs(stranger)).toBe(true);

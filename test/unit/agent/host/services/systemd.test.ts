@@ -105,7 +105,7 @@ test('a unit that is not loaded is in trouble, and so is nothing else', () => {
   for (const load of ['bad-setting', 'error', 'merged']) {
     expect(troubleOf({ ...DEAD, LoadState: load })).toEqual({
       problem: `pay.service cannot be loaded: ${load}`,
-      hint: 'systemctl status pay.service says why; once it is mended: systemctl daemon-reload',
+      hint: 'see systemctl status pay.service; after the repair: systemctl daemon-reload',
     });
   }
 });

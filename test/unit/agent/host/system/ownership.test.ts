@@ -27,18 +27,18 @@ test('a directory that everyone or its group can write to is refused, with the w
   const { dir } = await serviceDirectory();
   await chmod(dir, 0o777);
   expect(await inspectServiceDirectory(dir)).toEqual([
-    { ok: false, what: `${dir} can be written to by everyone`, hint: `chmod go-w ${dir}` },
+    { ok: false, what: `${dir} can be written by everyone`, hint: `chmod go-w ${dir}` },
   ]);
   await chmod(dir, 0o1777);
-  expect(await problems(dir)).toEqual([`${dir} can be written to by everyone`]);
+  expect(await problems(dir)).toEqual([`${dir} can be written by everyone`]);
   await chmod(dir, 0o775);
-  expect(await problems(dir)).toEqual([`${dir} can be written to by its group`]);
+  expect(await problems(dir)).toEqual([`${dir} can be written by its group`]);
 });
 
 test('a parent that others can write to is refused, unless they cannot rename what is not theirs', async () => {
   const { parent, dir } = await serviceDirectory();
   await chmod(parent, 0o777);
-  expect(await problems(dir)).toEqual([`${parent} can be written to by everyone`]);
+  expect(await problems(dir)).toEqual([`${parent} can be written by everyone`]);
   await chmod(parent, 0o1777);
   expect(await problems(dir)).toEqual([]);
 });
@@ -49,9 +49,7 @@ test('a directory reached through a link is inspected where it really lies', asy
   await symlink(dir, join(elsewhere, 'link'));
   expect(await problems(join(elsewhere, 'link'))).toEqual([]);
   await chmod(join(dir, '..'), 0o777);
-  expect(await problems(join(elsewhere, 'link'))).toEqual([
-    `${join(dir, '..')} can be written to by everyone`,
-  ]);
+  expect(await problems(join(elsewhere, 'link'))).toEqual([`${join(dir, '..')} can be written by everyone`]);
 });
 
 test('links in place of what the agent makes, and a current that is none, are refused', async () => {
@@ -70,7 +68,7 @@ test('releases that others can write to are refused', async () => {
   const { dir } = await serviceDirectory();
   await mkdir(join(dir, 'releases'));
   await chmod(join(dir, 'releases'), 0o777);
-  expect(await problems(dir)).toEqual([`${join(dir, 'releases')} can be written to by everyone`]);
+  expect(await problems(dir)).toEqual([`${join(dir, 'releases')} can be written by everyone`]);
 });
 
 test('a file in place of the directory is refused', async () => {
@@ -89,5 +87,5 @@ test("a directory of the service's own user is refused: root may be everyone's, 
   const { username, uid } = userInfo();
   const found = await problems(dir, username);
   if (uid === 0) expect(found).toEqual([]);
-  else expect(found).toContain(`${dir} belongs to the service's own user: it could change what is deployed`);
+  else expect(found).toContain(`${dir} belongs to the service's user, who could change deployed files`);
 });
