@@ -40,7 +40,7 @@ describe('keys', () => {
     return await openSession(env, { signal: never(), emit: () => undefined, environment: {} });
   };
 
-  it('without a signing key nothing is signed, and the config is told what to add', async () => {
+  it('without a signing key nothing is signed, and the hint names what to add to the config', async () => {
     const session = await open({});
     await expect(session.signer()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     await expect(session.verifier()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
@@ -59,7 +59,7 @@ describe('keys', () => {
     expect((await looking.verifier()).kids).toEqual([other.publicJwk.kid]);
   });
 
-  it('the session of another environment is opened once, and not where it is not known', async () => {
+  it('the session of another environment is opened once; an unknown environment is refused', async () => {
     const session = await open({});
     await expect(session.beside('stg')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     const load = async (name: string) => ({ ...session.env, name, bucket: `b-${name}` });
@@ -71,7 +71,7 @@ describe('keys', () => {
     knowing.close();
   });
 
-  it('a key that was missing is read again when it is there', async () => {
+  it('a missing key is read again once it exists', async () => {
     const signingKey = join(directory, 'late.key.json');
     const session = await open({ signingKey });
     await expect(session.signer()).rejects.toMatchObject({ code: 'KEY_INVALID' });

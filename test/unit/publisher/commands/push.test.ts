@@ -88,7 +88,7 @@ describe('push', () => {
     expect(operations('PutObject')).toBe(puts);
   });
 
-  it('of other bytes under a version that exists is refused, with who pushed it and when', async () => {
+  it('of different files under an existing version is refused, with who pushed it and when', async () => {
     const { manifest } = await push(await stage.open(), options([await file('payments.jar', 'jar')]));
     const all = stored();
     await expect(
@@ -96,7 +96,7 @@ describe('push', () => {
     ).rejects.toMatchObject({
       code: 'VERSION_EXISTS',
       message: `payments 1.4.2 exists with different files: ${manifest.pushedBy} pushed it at ${manifest.pushedAt}`,
-      hint: expect.stringContaining('choose another one'),
+      hint: expect.stringContaining('choose another version'),
     });
     expect(stored()).toEqual(all);
     const config = await file('application-dev.yaml', 'a: 1');
@@ -233,7 +233,7 @@ describe('a file', () => {
       [[await file('empty.jar', '')], 'it is empty'],
       [[join(directory, 'dir.jar')], 'it is a directory'],
       [[badlyNamed], 'an artifact name is letters, digits'],
-      [[jar, same], 'have one name: payments.jar'],
+      [[jar, same], 'have the same name: payments.jar'],
       [[jar, '/dev/null'], 'it is not a regular file'],
     ];
     for (const [files, message] of cases) {

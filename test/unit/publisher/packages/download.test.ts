@@ -31,20 +31,27 @@ function s3Of(breaks: (number | Error)[], ignoresRange = false) {
 
 async function read(s3: S3Client, more: { stallMs?: number; signal?: AbortSignal } = {}): Promise<string> {
   const sleep = async () => undefined;
-  const options = { s3, bucket: 'b', key: 'k', signal: never(), clock: { monotonic: () => 0, sleep }, ...more };
+  const options = {
+    s3,
+    bucket: 'b',
+    key: 'k',
+    signal: never(),
+    clock: { monotonic: () => 0, sleep },
+    ...more,
+  };
   const chunks: Buffer[] = [];
   for await (const chunk of storedBytes(options)) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
 }
 
 describe('a download between two buckets', () => {
-  it('goes on where it broke off, as often as it comes further', async () => {
+  it('resumes where the connection broke, as long as it progresses', async () => {
     const { s3, ranges } = s3Of([2, 3, 1, 1, 1, 1]);
     expect(await read(s3)).toBe('0123456789');
     expect(ranges).toEqual([undefined, ...[2, 5, 6, 7, 8, 9].map((at) => `bytes=${at}-`)]);
   });
 
-  it('is given up when it comes no further, and when it never will', async () => {
+  it('fails after reads without a byte, and at once when a retry cannot help', async () => {
     const reset = () => Object.assign(new Error('reset'), { code: 'ECONNRESET' });
     const dead = s3Of(Array.from({ length: 9 }, reset));
     await expect(read(dead.s3)).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
@@ -57,11 +64,11 @@ describe('a download between two buckets', () => {
     expect(gone.ranges).toHaveLength(1);
   });
 
-  it('never takes the beginning for the rest', async () => {
+  it('never uses the start of the file as the rest', async () => {
     await expect(read(s3Of([2], true).s3)).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
   });
 
-  it('that brings no byte for long is broken off and taken up again; an abort ends it at once', async () => {
+  it('without a byte for too long is broken off and resumed; an abort ends it at once', async () => {
     const silent = new Readable({ read() {} });
     const bodies = [silent, Readable.from([ALL])];
     const send = async () => ({ Body: bodies.shift() });

@@ -14,38 +14,38 @@ afterAll(async () => await stage.close());
 const put = (key: string) => (asked: { operation: string; key?: string }) =>
   asked.operation === 'PutObject' && asked.key === key;
 
-it('putNew writes what is not there, and refuses what is', async () => {
+it('putNew creates an object, and refuses to replace one', async () => {
   await objects.putNew('a.json', '"mine"');
   await expect(objects.putNew('a.json', '"theirs"')).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   expect((await objects.read('a.json'))?.text).toBe('"mine"');
 });
 
-it('putIf replaces the very version it names, and no other', async () => {
+it('putIf replaces the version it names, and no other', async () => {
   const first = await objects.putNew('b.json', '1');
   const second = await objects.putIf('b.json', '2', first);
   await expect(objects.putIf('b.json', '3', first)).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   expect(await objects.read('b.json')).toMatchObject({ text: '2', etag: second });
 });
 
-it('putIf on what has been deleted is refused, not written anew', async () => {
+it('putIf on a deleted object is refused', async () => {
   await expect(objects.putIf('gone.json', '1', '"0"')).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   expect(await objects.exists('gone.json')).toBe(false);
 });
 
-it('a write whose answer was lost, and which the retry meets, is a success', async () => {
+it('a write whose answer was lost succeeds when the retry finds it', async () => {
   stage.cloud.fail('answer-lost', put('c.json'));
   const etag = await objects.putNew('c.json', '{"nonce":"1"}');
   stage.cloud.fail('answer-lost', put('c.json'));
   expect(await objects.putIf('c.json', '{"nonce":"2"}', etag)).toBe((await objects.read('c.json'))?.etag);
 });
 
-it('a conflict with a write under way is tried again', async () => {
+it('a conflict with another write in progress is retried', async () => {
   stage.cloud.fail('conflict', put('d.json'), 2);
   await objects.putNew('d.json', '1');
   expect((await objects.read('d.json'))?.text).toBe('1');
 });
 
-it('what is not there is undefined; what does not fit names its key', async () => {
+it('a missing object is undefined; a malformed one is an error that names its key', async () => {
   expect(await objects.read('none.json')).toBeUndefined();
   expect(await objects.readJson('none.json', z.string())).toBeUndefined();
   stage.cloud.putObject(stage.bucket, 'bad.json', '{"a":1}');
@@ -68,7 +68,7 @@ it('lists every page, and the folders right below a prefix', async () => {
   expect(await objects.folders('few/')).toEqual(['a', 'b']);
 });
 
-it('a bucket that is not there is named as such', async () => {
+it('a missing bucket is BUCKET_NOT_FOUND', async () => {
   const session = await stage.open();
   const { openObjects } = await import('../../../../publisher/record/objects.ts');
   const elsewhere = openObjects(session.aws, 'no-such-bucket');

@@ -21,7 +21,7 @@ const change = (sequence: number, more: Partial<DesiredChange> = {}): DesiredCha
 const desiredKey = keys.desired('dev', 'payments');
 
 describe('the desired state', () => {
-  it('names what it said before, also after the same version again', async () => {
+  it('names the previous version, also after the same version is deployed again', async () => {
     const { desired } = session.record;
     expect(await desired.move(change(1))).not.toHaveProperty('previous');
     await desired.move(change(2));
@@ -29,7 +29,7 @@ describe('the desired state', () => {
     expect((await desired.read('payments'))?.value).toMatchObject({ version: '1.2.0', sequence: 3 });
   });
 
-  it('never goes back to a lower sequence', async () => {
+  it('never moves to a lower sequence', async () => {
     await session.record.desired.move(change(5));
     await expect(session.record.desired.move(change(4))).rejects.toMatchObject({
       code: 'FENCED',
@@ -37,7 +37,7 @@ describe('the desired state', () => {
     });
   });
 
-  it('written twice for one deployment is written once', async () => {
+  it('is written once for one deployment', async () => {
     const one = change(1);
     await session.record.desired.move(one);
     const etag = stage.cloud.object(stage.bucket, desiredKey)?.etag;
@@ -45,13 +45,13 @@ describe('the desired state', () => {
     expect(stage.cloud.object(stage.bucket, desiredKey)?.etag).toBe(etag);
   });
 
-  it('of many writers at once ends as the highest sequence says', async () => {
+  it('has the highest sequence after many writers at once', async () => {
     const others = await Promise.all(Array.from({ length: 4 }, () => stage.open()));
     await Promise.allSettled(others.map((one, index) => one.record.desired.move(change(index + 1))));
     expect((await session.record.desired.read('payments'))?.value.sequence).toBe(4);
   });
 
-  it('that cannot be read is an error that names it, never “none”, and is not overwritten', async () => {
+  it('that is unreadable is an error that names it, is never taken for none, and is not overwritten', async () => {
     for (const text of ['', 'garbage', '{"version":"1.0.0"}']) {
       stage.cloud.putObject(stage.bucket, desiredKey, text);
       const reading = session.record.desired.read('payments');
@@ -63,14 +63,14 @@ describe('the desired state', () => {
     }
   });
 
-  it('of another service, copied here, is refused', async () => {
+  it('of another service, copied to this key, is refused', async () => {
     await session.record.desired.move(change(1, { service: 'billing' }));
     const other = stage.cloud.object(stage.bucket, keys.desired('dev', 'billing'))?.body ?? '';
     stage.cloud.putObject(stage.bucket, desiredKey, other);
     await expect(session.record.desired.read('payments')).rejects.toMatchObject({ code: 'DOCUMENT_INVALID' });
   });
 
-  it('is not taken for a manifest, whatever lies where', async () => {
+  it('is not accepted as a manifest', async () => {
     await session.record.desired.move(change(1));
     const text = stage.cloud.object(stage.bucket, desiredKey)?.body ?? '';
     stage.cloud.putObject(stage.bucket, keys.manifest('payments', '1.1.0'), text);
@@ -89,7 +89,7 @@ describe('versions', () => {
     expect((await session.record.versions.resolve('payments', 'latest')).version).toBe('1.10.0');
   });
 
-  it('without a readable index are those whose manifests are there, the newest first', async () => {
+  it('without a readable index are those with a manifest, the newest first', async () => {
     await stage.publish('payments', '1.0.0');
     await stage.publish('payments', '0.9.0');
     stage.cloud.putObject(stage.bucket, keys.artifact('payments', '2.0.0', 'a'.repeat(64), 'app.jar'), 'x');
@@ -100,7 +100,7 @@ describe('versions', () => {
     expect((await session.record.versions.resolve('payments', 'latest')).version).toBe('0.9.0');
   });
 
-  it('latest of a service that has none is refused as unknown', async () => {
+  it('latest of a service without versions is SERVICE_NOT_FOUND', async () => {
     await expect(session.record.versions.resolve('payments', 'latest')).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
     });
@@ -119,7 +119,7 @@ describe('deployments', () => {
     });
   };
 
-  it('are listed newest first; one that cannot be read is named and left out', async () => {
+  it('are listed newest first; an unreadable one is skipped with a warning', async () => {
     const ids = [newUlid(1), newUlid(2), newUlid(3)];
     for (const [index, id] of ids.entries()) await create(id, index + 1);
     stage.cloud.putObject(stage.bucket, keys.deployment('dev', 'payments', ids[1] ?? ''), '{"v":1}');
@@ -129,7 +129,7 @@ describe('deployments', () => {
     expect(await session.record.deployments.list('payments', 1)).toHaveLength(1);
   });
 
-  it('the newest is the one with the highest sequence, whatever the clocks of its publishers said', async () => {
+  it('the newest is the one with the highest sequence, whatever the clocks of the publishers', async () => {
     await create(newUlid(9000), 1);
     const later = newUlid(1000);
     await create(later, 2);
@@ -144,14 +144,14 @@ describe('deployments', () => {
     await expect(create(id, 2)).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   });
 
-  it('a record is not overwritten by who has not seen its last change', async () => {
+  it('a record is not overwritten by a writer that has not read its last change', async () => {
     const stored = await create(newUlid(1), 1);
     await session.record.deployments.update(stored, { status: 'failed' });
     const late = session.record.deployments.update(stored, { status: 'succeeded' });
     await expect(late).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   });
 
-  it('a report counts only where it speaks for whose it is', async () => {
+  it('a report counts only under the key of its own instance and deployment', async () => {
     const id = newUlid(1);
     const put = (instance: string, body: object | string) => {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
