@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { calm } from '../../../../support/host/clock.ts';
 import { debian } from '../../../../support/host/debian.ts';
 
 const VERSION = 'usr/share/edge-proxy/version';
@@ -179,104 +178,4 @@ test('another package’s half-configured state fails nothing of ours', async ()
   await prepare('1.0');
   await deb.switchTo('1.0', change());
   expect([await state(), await state('other')]).toEqual(['1.0 installed', '1 half-configured']);
-});
-
-test.each([
-  [
-    'another package',
-    '1.0',
-    { name: 'other' },
-    'the .deb of 1.0 contains the package other; the config allows only edge-proxy',
-  ],
-  ['another version', '1.0', { version: '1.1' }, 'the .deb of 1.0 has version 1.1'],
-  [
-    'another machine',
-    '1.0',
-    { architecture: 'hurd-i386' },
-    /^the \.deb of 1\.0 is for hurd-i386; this machine is /,
-  ],
-  [
-    'a missing dependency',
-    '1.0',
-    { control: { Depends: 'libnope (>= 2) | other' } },
-    /needs libnope \(>= 2\) \| other$/,
-  ],
-] as const)(
-  'a .deb with %s is refused before anything stops, and nothing of it was run',
-  async (what, version, more, message) => {
-    const world = await debian();
-    const artifact = await world.artifact(version, { scripts: { preinst: 'exit 1' }, ...more });
-    await expect(world.deb.prepare(world.order(version, [artifact]), () => {}, calm)).rejects.toMatchObject({
-      code: what === 'a missing dependency' ? 'DEPENDENCY_UNMET' : 'PACKAGE_INVALID',
-      message: expect.stringMatching(message),
-    });
-    expect(await world.runs()).toEqual([]);
-  },
-);
-
-test('what is no Debian package, or comes with config files, is refused', async () => {
-  const { deb, store, artifact, order } = await debian();
-  const refused = (...artifacts: Parameters<typeof order>[1]) =>
-    expect(deb.prepare(order('1.0', artifacts), () => {}, calm)).rejects.toMatchObject({
-      code: 'PACKAGE_INVALID',
-    });
-  await refused(store.put('edge.deb', 'no ar archive'));
-  await refused(store.put('edge.jar', 'jar'));
-  await refused(await artifact('1.0'), store.put('edge.conf', 'x', 'config'));
-  expect(await deb.releases()).toEqual([]);
-});
-
-test('a dependency is met by a version, by what is provided, and by an alternative', async () => {
-  const { prepare, build, install } = await debian();
-  await install(await build('2:1.5', { name: 'libedge', control: { Provides: 'edge-abi (= 3)' } }));
-  const needs = (version: string, Depends: string) => prepare(version, { control: { Depends } });
-  await expect(needs('1.0', 'libedge (>= 2:2)')).rejects.toMatchObject({
-    message: 'edge-proxy 1.0 needs libedge (>= 2:2), found 2:1.5',
-  });
-  await expect(needs('1.1', 'edge-abi (>= 4)')).rejects.toMatchObject({ code: 'DEPENDENCY_UNMET' });
-  await needs('1.2', 'nothing | libedge (>= 2:1), edge-abi (>= 2), libedge (<< 3:0)');
-});
-
-test('a version that came by other means is replaced only where the way back is assured', async () => {
-  const { deb, prepare, build, install, manifests, store, change, state } = await debian();
-  const foreign = await build('0.9');
-  await install(foreign);
-  await expect(prepare('1.0')).rejects.toMatchObject({
-    code: 'UNDO_IMPOSSIBLE',
-    hint: expect.stringContaining('edge 0.9'),
-  });
-  const pushed = store.put('edge-0.9.deb', await readFile(foreign));
-  const about = { v: 1 as const, service: 'edge', version: '0.9', pushedAt: '2026-01-01T00:00:00Z' };
-  manifests.set('0.9', { ...about, artifacts: [pushed], pushedBy: 'ci', nonce: 'n' });
-  await prepare('1.0');
-  await deb.switchTo('1.0', change());
-  await deb.switchTo('0.9', change({ direction: 'back' }));
-  expect(await state()).toBe('0.9 installed');
-});
-
-test('where the config accepts that, a version without a way back is replaced, and going back says so', async () => {
-  const { deb, prepare, build, install, change } = await debian({ acceptNoUndo: true });
-  await install(await build('0.9'));
-  await prepare('1.0');
-  await deb.switchTo('1.0', change());
-  await expect(deb.switchTo('0.9', change({ direction: 'back' }))).rejects.toMatchObject({
-    code: 'RELEASE_INCOMPLETE',
-  });
-});
-
-test('what never left needs no .deb to come back', async () => {
-  const { deb, build, install, change } = await debian();
-  await install(await build('0.9'));
-  await deb.switchTo('0.9', change({ direction: 'back' }));
-  expect(await deb.current()).toBe('0.9');
-});
-
-test('pruning keeps what dpkg has, although nothing points at it', async () => {
-  const { deb, prepare, change } = await debian();
-  for (const version of ['1', '2', '3', '4', '5']) {
-    await prepare(version);
-    if (version === '1') await deb.switchTo('1', change());
-  }
-  expect(await deb.prune(new Set())).toEqual(['2']);
-  expect((await deb.releases()).map(({ version }) => version).sort()).toEqual(['1', '3', '4', '5']);
 });

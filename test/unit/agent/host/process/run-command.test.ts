@@ -137,10 +137,11 @@ test("a command of the agent's own user needs no root", async () => {
 });
 
 test('a command for another user runs as that user with its groups, or fails where the agent is not root', async () => {
-  const running = runCommand(sh('id -un; id -Gn'), { ...quick, user: 'nobody' });
+  const other = userInfo().username === 'nobody' ? 'daemon' : 'nobody';
+  const running = runCommand(sh('id -un; id -Gn'), { ...quick, user: other });
   if (process.getuid?.() === 0) {
     const { stdout } = await running;
-    expect(stdout.split('\n')[0]).toBe('nobody');
+    expect(stdout.split('\n')[0]).toBe(other);
     expect(stdout.split('\n')[1]).not.toContain('root');
   } else {
     await expect(running).rejects.toMatchObject({ code: 'COMMAND_FAILED' });
