@@ -53,7 +53,7 @@ export function createAws(options: AwsOptions): Aws {
     region: options.region,
     credentials,
     maxAttempts: 4,
-    // A long poll lasts 20 s; anything silent for 30 s is dead. Unless told to throw, the SDK only warns.
+    // A long poll lasts 20 s; anything silent for 30 s is dead. Without `throwOnRequestTimeout` the SDK only warns.
     requestHandler: { connectionTimeout: 3000, requestTimeout: 30_000, throwOnRequestTimeout: true },
   };
   const sqs = new SQSClient({ ...common, useQueueUrlAsEndpoint: false });

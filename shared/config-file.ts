@@ -15,7 +15,7 @@ export function parseDuration(text: string): number | undefined {
   return match ? Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS] : undefined;
 }
 
-/** A duration in a config file, as ms. A bare number is refused: nobody remembers its unit. */
+/** A duration in a config file, as ms. A bare number is refused: its unit would be a guess. */
 export const duration = z
   .string('expected a duration such as 500ms, 30s, 10m or 1h')
   .transform((text, context) => {

@@ -51,7 +51,7 @@ export const versionName = z
   .regex(FILE_NAME, 'a version is letters, digits and . _ + ~ -, and begins with a letter or digit')
   .refine(noDots, { error: 'a version has no ".."' })
   .refine((version) => version !== 'latest', {
-    error: '"latest" stands for the newest push and cannot be a version',
+    error: '"latest" means the newest push and cannot be a version',
   });
 /** 48 characters at most, so that `trigger-deploy-ENV-INSTANCE` stays within SQS's 80. */
 export const instanceId = z

@@ -105,7 +105,7 @@ export const instanceRecord = z.looseObject({
   /** The sequence that brought it; 0 when unknown. */
   sequence: z.int().min(0),
   deployment: ulid.optional(),
-  /** The state of the last deployment here, an ending or where it stands now. */
+  /** The state of the last deployment on this instance, final or not. */
   state: z.enum([...PROGRESS_STATES, ...ENDINGS]).optional(),
   /** Whether the service manager calls the unit active. */
   active: z.boolean().optional(),

@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts';
 
 /**
- * Wakes a loop that waits for news. A wake-up that comes while nobody waits is kept for the next wait, so that what
+ * Wakes a loop that waits for news. A wake-up that comes while none waits is kept for the next wait, so that what
  * happens between a look and the wait is not missed; several of them count as one.
  */
 export interface WakeUp {

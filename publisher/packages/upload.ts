@@ -5,12 +5,12 @@ import { awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
 import { isCode } from '../../shared/errors.ts';
 import type { Artifact } from '../../shared/manifest.ts';
 
-/** A file that is to lie in the bucket. */
+/** A file to upload. */
 export interface Part {
   artifact: Artifact;
-  /** Where it comes from, for a person. */
+  /** Its source, for error messages. */
   from: string;
-  /** Its bytes, once more with each call; they end with an error unless they are those of the artifact. */
+  /** Reads its bytes, from the start with each call; throws at the end unless size and sha256 match the artifact. */
   bytes(signal: AbortSignal): AsyncIterable<Buffer>;
 }
 
@@ -20,13 +20,13 @@ export interface UploadOptions {
   key: string;
   part: Part;
   signal: AbortSignal;
-  /** Told how many bytes are there so far. */
+  /** Called with the number of bytes uploaded so far. */
   progress: (done: number) => void;
 }
 
-/** The size of a part, bytes, unless the file is so large that 10,000 of them would not hold it. */
+/** The size of an upload part, bytes; larger where 10,000 parts of it would not hold the file. */
 const PART = 8 * 1024 * 1024;
-/** S3 takes 10,000 parts; a few fewer, as the last is rounded up. */
+/** S3 accepts 10,000 parts; a few fewer, because the part size is rounded up. */
 const MOST_PARTS = 9_990;
 
 /**
@@ -83,7 +83,7 @@ async function sizeAt(options: UploadOptions, doing: string): Promise<number | u
     return head.ContentLength;
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    // A HEAD has no body to say which: a bucket that is missing is told by the upload.
+    // A HEAD has no body that says which is missing: the upload reports a missing bucket.
     if (awsStatus(error) === 404 && awsErrorName(error) !== 'NoSuchBucket') return undefined;
     throw awsError(error, doing);
   }

@@ -9,7 +9,7 @@ import { openQueue } from './queue-store.ts';
 import type { Ticket } from './ticket.ts';
 import { type AcquireRequest, namesOf, POLL_MS, type Waiter, waitInQueue } from './wait.ts';
 
-/** The right to change a service: no pause forbids it, nobody is queued before, and the lock is held. */
+/** The right to change a service: no pause blocks it, no live publisher is queued before it, and it holds the lock. */
 
 /**
  * Acquires the lock, for a new deployment whose id is in the ticket. Without `queueMode` it does not wait, and does

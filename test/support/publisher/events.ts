@@ -25,6 +25,6 @@ export function eventsOf({ stdout }: Finished): EventLine[] {
 export function secondsUntil(events: readonly EventLine[], state: string): number {
   const announced = events.find(({ type }) => type === 'started');
   const reached = events.find(({ report }) => report?.state === state);
-  if (!announced || !reached) throw new Error(`not announced, or nobody was ever ${state}`);
+  if (!announced || !reached) throw new Error(`not announced, or no instance was ever ${state}`);
   return (Date.parse(reached.time) - Date.parse(announced.time)) / 1000;
 }

@@ -42,7 +42,7 @@ export class FakeAgent {
   readonly #options: FakeAgentOptions;
   readonly #clients: Clients;
   readonly #gone = new AbortController();
-  /** Where each deployment stands here. */
+  /** The state of each deployment on this instance. */
   readonly #standing = new Map<string, State>();
   #listening: Promise<void> = Promise.resolve();
 
@@ -140,7 +140,7 @@ export class FakeAgent {
   async #play(order: ChangeAnnouncement): Promise<void> {
     const script = this.#options.script ?? succeeds;
     const standing = this.#standing.get(order.deployment);
-    // A repeated announcement is answered as it stands.
+    // A repeated announcement is answered with the current state.
     if (standing !== undefined && standing !== 'prepared') {
       this.say(order, standing, 99);
       return;
@@ -155,7 +155,7 @@ export class FakeAgent {
     }
   }
 
-  /** One report, to the record (as the design says: `accepted` and the ending) and to whoever waits. */
+  /** Sends one report: to the record (`accepted` and the ending only) and to the reply queue. */
   say(order: ChangeAnnouncement, state: State, n: number, code?: string): void {
     const { cloud, bucket, instance } = this.#options;
     const { deployment, service, version, sequence } = order;

@@ -13,14 +13,14 @@ import { generateKeys } from '../../../shared/signing.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
 import { FakeAgent, type Script } from './fake-agent.ts';
 
-/** A cloud, an environment in it (`dev` unless told otherwise), and what it takes to publish there. */
+/** A cloud, an environment in it (`dev` when left out), and what a publisher needs there. */
 export interface Stage {
   readonly cloud: Cloud;
   readonly bucket: string;
   readonly env: Environment;
-  /** A session of its own, as one process has; its events are gathered. */
+  /** A new session, as one process has; its events are collected. */
   open(clock?: Clock): Promise<Session & { events: PublisherEvent[] }>;
-  /** A signed manifest in the bucket; the artifact's bytes are nobody's concern here. */
+  /** Writes a signed manifest to the bucket, without the artifact itself. */
   publish(service: string, version: string): Promise<Manifest>;
   /** An agent that plays `script` at each deploy; it has put its instance record. */
   agent(
@@ -136,7 +136,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   };
 }
 
-/** A clock that stands beside the real one and is moved by hand: a minute takes no time. */
+/** A clock that a test moves forward: a minute takes no time. */
 export class HandClock implements Clock {
   #ahead = 0;
   #sleepers = new Set<{ due: number; wake: () => void }>();
@@ -166,7 +166,7 @@ export class HandClock implements Clock {
 
   /**
    * Moves on by `step` ms at a time until `work` is done. Between two steps the cloud answers what it was asked, and
-   * there are steps only while somebody sleeps: on a slow machine no more of this time passes.
+   * there are steps only while code sleeps: a slow machine does not make more time pass.
    */
   async during<T>(work: Promise<T>, step: number | (() => number) = 500): Promise<T> {
     let done = false;

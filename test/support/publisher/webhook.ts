@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A small real server that takes what a Slack incoming webhook takes, and misbehaves as it is told to. */
+/** A small HTTP server that accepts what a Slack incoming webhook accepts, and can be made to misbehave. */
 export interface Webhook {
   /** Its address, with a secret in it. */
   readonly address: string;
