@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
-import { resume } from '../../../../publisher/commands/resume.ts';
-import { rollback } from '../../../../publisher/commands/rollback.ts';
-import { watch } from '../../../../publisher/commands/watch.ts';
-import type { PublisherEvent } from '../../../../publisher/events.ts';
-import { STALE_MS } from '../../../../publisher/record/lock-document.ts';
-import type { Session } from '../../../../publisher/session.ts';
-import { keys } from '../../../../shared/names.ts';
-import type { FakeAgent, Script } from '../../../support/publisher/fake-agent.ts';
-import { HandClock, never, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { type DeployOptions, deploy } from '../../publisher/commands/deploy.ts';
+import { resume } from '../../publisher/commands/resume.ts';
+import { rollback } from '../../publisher/commands/rollback.ts';
+import { watch } from '../../publisher/commands/watch.ts';
+import type { PublisherEvent } from '../../publisher/events.ts';
+import { STALE_MS } from '../../publisher/record/lock-document.ts';
+import type { Session } from '../../publisher/session.ts';
+import { keys } from '../../shared/names.ts';
+import type { FakeAgent, Script } from '../support/publisher/fake-agent.ts';
+import { HandClock, never, openStage, type Stage } from '../support/publisher/stage.ts';
 
 /**
  * A publisher that dies at its n-th request to AWS, for every n. The record that it leaves must be readable and true, and
