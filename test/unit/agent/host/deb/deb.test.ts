@@ -6,7 +6,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { debian } from '../../../../support/host/debian.ts';
 
 const VERSION = 'usr/share/edge-proxy/version';
-/** A maintainer script that says where it is and waits there until it may go on, the first time it runs. */
+/** A maintainer script that reports that it runs and waits until it is released, the first time it runs. */
 const waitsOnce = (root: string, name: string) =>
   `if [ ! -e ${root}/${name} ]; then
      touch ${root}/${name}
@@ -16,7 +16,7 @@ const waitsOnce = (root: string, name: string) =>
 const touched = (path: string) =>
   vi.waitFor(async () => await readFile(path), { timeout: 20_000, interval: 10 });
 
-test('what dpkg has is current, without its epoch, and nothing else says so', async () => {
+test('the version in dpkg is current, without its epoch, and there is no current link', async () => {
   const { deb, prepare, change, state, file } = await debian();
   expect(await deb.current()).toBeNull();
   await prepare('1:1.0');
@@ -27,7 +27,7 @@ test('what dpkg has is current, without its epoch, and nothing else says so', as
   expect(await file(VERSION)).toBe('1:1.0');
 });
 
-test('an older version is installed over a newer one, and a conffile that was changed here stays', async () => {
+test('an older version is installed over a newer one, and a changed conffile stays', async () => {
   const { deb, prepare, change, state, file, root } = await debian();
   const withConf = (text: string) => ({
     files: { '/etc/edge.conf': text },
@@ -44,7 +44,7 @@ test('an older version is installed over a newer one, and a conffile that was ch
   expect(await file('etc/edge.conf')).toBe('mine');
 });
 
-test('the service is stopped once dpkg is free, and only where something is to be installed', async () => {
+test('the service is stopped once the dpkg lock is free, and only if there is something to install', async () => {
   const world = await debian();
   const { deb, prepare, change } = world;
   await prepare('1.0');
@@ -56,7 +56,7 @@ test('the service is stopped once dpkg is free, and only where something is to b
   expect(world.stops).toBe(2);
 });
 
-test('what is asked for again is really installed again', async () => {
+test('a version that is to be installed again is installed again', async () => {
   const { deb, prepare, change, file, root } = await debian();
   await prepare('1.0');
   await deb.switchTo('1.0', change());
@@ -67,7 +67,7 @@ test('what is asked for again is really installed again', async () => {
   expect(await file(VERSION)).toBe('1.0');
 });
 
-test('a maintainer script that fails is told with its output, and the old version goes over it', async () => {
+test('a maintainer script that fails is reported with its output, and the old version is installed over it', async () => {
   const { deb, prepare, change, state, file } = await debian();
   await prepare('1.0');
   await deb.switchTo('1.0', change());
@@ -86,7 +86,7 @@ test('a maintainer script that fails is told with its output, and the old versio
   expect(await file(VERSION)).toBe('1.0');
 });
 
-test('a first version that failed is removed, conffiles stay, and removing it again is no error', async () => {
+test('a first version that failed is removed, conffiles stay, and removing it again is not an error', async () => {
   const { deb, prepare, change, state, file } = await debian();
   await prepare('1.0', {
     files: { '/etc/edge.conf': 'default', [`/${VERSION}`]: '1.0' },
@@ -101,7 +101,7 @@ test('a first version that failed is removed, conffiles stay, and removing it ag
   expect(await file(VERSION)).toBeUndefined();
 });
 
-test('somebody else’s lock is waited for while the service runs, and given up after its time', async () => {
+test('the lock of another process is waited for while the service runs, until lockTimeout', async () => {
   const world = await debian({ lockTimeout: 1500 });
   const { deb, prepare, change, notes } = world;
   await prepare('1.0');
@@ -126,7 +126,7 @@ test('somebody else’s lock is waited for while the service runs, and given up 
   expect(await deb.current()).toBe('1.0');
 });
 
-test('an installation goes on without its agent, and the next one waits for it and does it no second time', async () => {
+test('an installation continues without the agent, and the next agent waits for it and does not repeat it', async () => {
   const { deb, create, prepare, change, root, runs, file } = await debian();
   await prepare('1.0', { scripts: { postinst: waitsOnce(root, 'configuring') } });
   const stopping = new AbortController();
@@ -162,7 +162,7 @@ test.each(['preinst', 'postinst'] as const)(
   },
 );
 
-test('a dpkg that takes too long is killed, and that is why', async () => {
+test('a dpkg that exceeds its timeout is killed, and the error says so', async () => {
   const { deb, prepare, change } = await debian({ installTimeout: 700 });
   await prepare('1.0', { scripts: { postinst: 'sleep 60' } });
   await expect(deb.switchTo('1.0', change())).rejects.toMatchObject({
@@ -171,7 +171,7 @@ test('a dpkg that takes too long is killed, and that is why', async () => {
   });
 });
 
-test('another package’s half-configured state fails nothing of ours', async () => {
+test('a half-configured other package does not fail the installation', async () => {
   const { deb, prepare, change, build, install, state } = await debian();
   const other = await build('1', { name: 'other', files: {}, scripts: { postinst: 'exit 1' } });
   await expect(install(other)).rejects.toThrow();

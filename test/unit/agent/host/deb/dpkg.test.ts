@@ -5,12 +5,12 @@ import { bareVersion, isSettled, parseControl, parseShow } from '../../../../../
 import { isUnitOf, unitArgv } from '../../../../../agent/host/deb/dpkg-unit.ts';
 import { reasonIn } from '../../../../../agent/host/deb/install.ts';
 
-test('a version of ours has no epoch', () => {
+test('a version name has no epoch', () => {
   expect(bareVersion('2:1.4.69-1+deb12u1')).toBe('1.4.69-1+deb12u1');
   expect(bareVersion('1.0~rc1')).toBe('1.0~rc1');
 });
 
-test('what dpkg-query shows is read line by line, and what waits for triggers is settled', () => {
+test('the output of dpkg-query is parsed by line, and a package that waits for triggers is settled', () => {
   const shown = parseShow(
     [
       'edge\tamd64\t1:1.0\tinstalled\tok\tno\tlibx (= 1), y',
@@ -38,7 +38,7 @@ test('a folded field of a control file is one value', () => {
   );
 });
 
-test('relations are read with alternatives, qualifiers and versions', () => {
+test('relations are parsed with alternatives, qualifiers and versions', () => {
   expect(parseRelations('a (>= 1:2.0-1), b:any|c ( << 3 ), , virtual')).toEqual([
     [{ name: 'a', qualifier: undefined, version: { relation: '>=', is: '1:2.0-1' } }],
     [
@@ -49,7 +49,7 @@ test('relations are read with alternatives, qualifiers and versions', () => {
   ]);
 });
 
-test('apt’s plan says what it would install and what it would remove', () => {
+test('apt’s plan has the packages that it would install and remove', () => {
   const text = `Reading package lists...
 Inst liba [1.0] (1.1 Debian:12/stable [amd64]) []
 Inst edge (2:1.0 local-deb [all])

@@ -18,7 +18,7 @@ const UNIT = 'trigger-deploy-agent.service';
 const GUARD = 'trigger-deploy-agent-update.service';
 const DEPLOYMENT = newUlid(1_700_000_000_000);
 
-/** An instance whose dpkg has `model.current`, and agents of any version on it, over the real files between them. */
+/** An instance on which dpkg has `model.current`, with agents of any version that share the real guard files. */
 async function stage(version = '1.0.0') {
   const root = await temporaryDirectory();
   const directory = join(root, 'state', 'self-update');
@@ -70,7 +70,7 @@ const changeOf = (overrides: Partial<Change> = {}): Change => ({
   ...overrides,
 });
 
-/** Until the agent is ended, as the guard ends it: what it waits for ends with the reason of that. */
+/** Ends the agent as the guard does: its wait ends with the reason of the abort. */
 async function endedWhile(work: (signal: AbortSignal) => Promise<unknown>, until: () => Promise<boolean>) {
   const stop = new AbortController();
   const ended = expect(work(stop.signal)).rejects.toThrow('aborted');
@@ -87,7 +87,7 @@ const isThere = (path: string) =>
 
 type Stage = Awaited<ReturnType<typeof stage>>;
 
-/** The old agent hands 2.0.0 over and is ended. */
+/** The old agent starts the guard for 2.0.0 and is ended. */
 async function handedOver(on: Stage, own: PackageType = on.agent('1.0.0').package): Promise<void> {
   await endedWhile(
     (signal) => own.switchTo('2.0.0', changeOf({ signal })),
@@ -95,7 +95,7 @@ async function handedOver(on: Stage, own: PackageType = on.agent('1.0.0').packag
   );
 }
 
-test('the old agent hands over what the guard needs, enables it, starts it, and waits to be ended', async () => {
+test("the old agent writes the guard's files, enables and starts it, and waits to be ended", async () => {
   const on = await stage();
   await handedOver(on);
   expect((await readdir(on.directory)).sort()).toEqual(['guard', 'new.deb', 'old.deb', 'order']);
@@ -106,7 +106,7 @@ test('the old agent hands over what the guard needs, enables it, starts it, and 
   expect(await readFile(join(on.units, 'multi-user.target.wants', GUARD), 'utf8')).toContain('[Install]');
 });
 
-test('an old agent that comes up again in the middle starts the same guard, with the same order', async () => {
+test('an old agent that restarts meanwhile starts the same guard, with the same order', async () => {
   const on = await stage();
   await handedOver(on);
   const before = await stat(join(on.directory, 'order'));
@@ -115,7 +115,7 @@ test('an old agent that comes up again in the middle starts the same guard, with
   expect((await stat(join(on.directory, 'order'))).ino).toBe(before.ino);
 });
 
-test('the new agent finds the switch done, is started once it reached everything, and keeps itself at its commit', async () => {
+test('the new agent finds the switch done, counts as started once it has reached AWS, and says keep at its commit', async () => {
   const on = await stage();
   await handedOver(on);
   let missing = ['its queue: AWS does not answer'];
@@ -132,7 +132,7 @@ test('the new agent finds the switch done, is started once it reached everything
   expect(await on.guard.verdict()).toEqual({ kind: 'keep' });
 });
 
-test('a new agent that does not reach its queue did not start, and the error says what was not reached', async () => {
+test('a new agent that does not reach its queue fails to start, and the error names what it did not reach', async () => {
   const on = await stage();
   await handedOver(on);
   const { manager } = on.agent('2.0.0', { missing: () => ['its queue: access denied'] });
@@ -142,7 +142,7 @@ test('a new agent that does not reach its queue did not start, and the error say
   });
 });
 
-test('a new agent that goes back tells the guard, and waits to be ended', async () => {
+test('a new agent that rolls back notifies the guard, and waits to be ended', async () => {
   const on = await stage();
   await handedOver(on);
   const { package: own } = on.agent('2.0.0');
@@ -152,7 +152,7 @@ test('a new agent that goes back tells the guard, and waits to be ended', async 
   );
 });
 
-test('the first verdict stands: a new agent that was given up meanwhile cannot commit', async () => {
+test('the first verdict is final: a new agent that the guard already reverted cannot commit', async () => {
   const on = await stage();
   await handedOver(on);
   await on.guard.decide('back', { code: 'START_FAILED', reason: 'did not prove itself' });
@@ -163,7 +163,7 @@ test('the first verdict stands: a new agent that was given up meanwhile cannot c
   expect(await on.guard.decide('keep')).toMatchObject({ kind: 'back' });
 });
 
-test('the old agent, put back, does not install again: it fails with the reason and goes back at once', async () => {
+test('the restored old agent does not install again: it fails with the reason and rolls back at once', async () => {
   const on = await stage();
   await handedOver(on);
   await on.guard.decide('back', { code: 'DPKG_FAILED', reason: 'dpkg could not\ninstall it' });
@@ -184,14 +184,14 @@ test('the old agent, put back, does not install again: it fails with the reason 
   expect(await isThere(on.directory)).toBe(false);
 });
 
-test('what the guard still needs is not removed', async () => {
+test('files that the guard still needs are not removed', async () => {
   const on = await stage();
   await handedOver(on);
   await on.agent('1.0.0').package.prune(new Set(['1.0.0']));
   expect(await isThere(join(on.directory, 'order'))).toBe(true);
 });
 
-test('a version that was kept is left by a change of its own', async () => {
+test('a kept version is replaced by an update of its own', async () => {
   const on = await stage();
   await handedOver(on);
   await on.guard.decide('keep');
@@ -204,7 +204,7 @@ test('a version that was kept is left by a change of its own', async () => {
   expect(await on.guard.order()).toMatchObject({ from: '2.0.0', to: '1.0.0' });
 });
 
-test('without the .deb of what runs, nothing is prepared', async () => {
+test('without the .deb of the running version, prepare fails', async () => {
   const on = await stage();
   on.model.releases.clear();
   const order = { ...orderOf('2.0.0', { service: NAME }), fresh: false };
@@ -214,7 +214,7 @@ test('without the .deb of what runs, nothing is prepared', async () => {
   });
 });
 
-test('an agent that is not the one that dpkg has changes nothing', async () => {
+test('an agent that is not the version in dpkg changes nothing', async () => {
   const on = await stage('1.0.0');
   const order = { ...orderOf('2.0.0', { service: NAME }), fresh: false };
   await expect(on.agent('0.9.0').package.prepare(order, () => {}, calm)).rejects.toMatchObject({
@@ -223,7 +223,7 @@ test('an agent that is not the one that dpkg has changes nothing', async () => {
   });
 });
 
-test('asked for a restart, the agent is restarted once, and its next process is the started one', async () => {
+test('for a restart the agent is restarted once, and its next process counts as started', async () => {
   const on = await stage();
   const restarted = (manager: ServiceManager) => (signal: AbortSignal) => manager.restart(signal);
   const words = `systemctl restart --no-block ${UNIT}`;

@@ -8,17 +8,17 @@ import { ended, runs } from '../../../../support/host/processes.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
-/** Running, and not merely waiting to be reaped. */
+/** Whether it runs and is not a zombie. */
 const alive = (pid: string) => `grep -q '^State:.[^ZX]' /proc/$(cat ${pid})/status 2>/dev/null || exit 1`;
 
-/** What this process would kill, and does not. */
+/** Records kills instead of sending them. */
 function noKills() {
   const kills = vi.spyOn(process, 'kill').mockReturnValue(true);
   onTestFinished(() => kills.mockRestore());
   return kills;
 }
 
-/** A real daemon of its own session, run by commands, with a pid file and a log. */
+/** A real daemon in its own session, controlled by commands, with a pid file and a log. */
 async function daemon(
   body: string,
   more: Partial<Parameters<typeof createCommandManager>[0]> = {},
@@ -45,7 +45,7 @@ async function daemon(
   return { service, pid, log };
 }
 
-test('a start ends when the service is active, and tells its pid and this very start of it', async () => {
+test('a start ends when the service is active, and returns its pid and invocation', async () => {
   const { service, pid } = await daemon('exec sleep 300');
   expect(await service.status(calm)).toMatchObject({ active: false, mainPid: null, invocation: null });
   const started = await service.restart(calm);
@@ -77,7 +77,7 @@ test('a restart command of its own replaces stop and start', async () => {
   expect(await readFile(`${pid}.log`, 'utf8')).toBe('restarted\n');
 });
 
-test('a start command that fails is told with its output', async () => {
+test('a start command that fails is reported with its output', async () => {
   const { service } = await daemon('', { start: sh('echo no java here; exit 5') });
   await expect(service.restart(calm)).rejects.toMatchObject({
     code: 'START_FAILED',
@@ -94,7 +94,7 @@ test('a start command that hangs is ended at the start timeout', async () => {
   });
 });
 
-test('a service that dies at once never becomes active: the end of its own log says why', async () => {
+test('a service that dies at once never becomes active: the end of its log is the detail', async () => {
   // The start command sees its end, so that no status can come before it.
   const { service } = await daemon('echo port 8080 is taken; exit 1', {}, '; wait $!; exit 0');
   await expect(service.restart(calm)).rejects.toMatchObject({
@@ -112,7 +112,7 @@ test('a service that ignores TERM is killed at the stop timeout', async () => {
   expect(await service.status(calm)).toMatchObject({ active: false });
 });
 
-test('a service whose pid file names pid 1 is stopped by its status alone, and says what is wrong', async () => {
+test('a service whose pid file names pid 1 is stopped by its status alone, and the problem is reported', async () => {
   const kills = noKills();
   const up = join(await temporaryDirectory(), 'up');
   const inNamespace = { stop: sh(`rm ${up}`), status: sh(`test -e ${up}`), clock: sleepingClock() };
@@ -128,7 +128,7 @@ test('a service whose pid file names pid 1 is stopped by its status alone, and s
   expect(kills).not.toHaveBeenCalled();
 });
 
-test('a service that cannot be stopped, and whose pid file is not to be believed, is a failed stop that says why', async () => {
+test('a service that cannot be stopped, and whose pid file is not trusted, is a failed stop with the reason', async () => {
   const kills = noKills();
   const clock = sleepingClock();
   const { service, pid } = await daemon('', { stop: sh('exit 1'), status: sh('exit 0'), clock });
@@ -153,7 +153,7 @@ test('a service that cannot be stopped, and has no pid file to kill it by, is a 
   await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', detail: 'refused\n' });
 });
 
-test('what does not run is not stopped', async () => {
+test('a service that does not run is not stopped', async () => {
   const directory = await temporaryDirectory();
   const { service } = await daemon('', { stop: sh(`touch ${directory}/stopped`) });
   await service.stop(calm);
@@ -168,7 +168,7 @@ test('commands see the environment of the config', async () => {
   expect((await service.status(calm)).active).toBe(true);
 });
 
-test('a pid file with anything but a living pid tells no pid', async () => {
+test('a pid file without a live pid gives no pid', async () => {
   const { service, pid } = await daemon('', { status: sh('exit 0') });
   for (const text of ['', 'x', '-1', '0', '99999999', '1; rm']) {
     await writeFile(pid, text);
@@ -176,7 +176,7 @@ test('a pid file with anything but a living pid tells no pid', async () => {
   }
 });
 
-test('a stale pid file that names a stranger never gets the stranger killed', async () => {
+test('a stale pid file that names another process does not get it killed', async () => {
   const { service, pid } = await daemon('', { status: sh('exit 3'), stopTimeout: 100 });
   const stranger = spawn('/bin/sleep', ['300']);
   await writeFile(pid, String(stranger.pid));
@@ -198,7 +198,7 @@ test('the log tail begins where the last start did', async () => {
   expect(await service.logTail(since, calm)).toBe('rotated\n');
 });
 
-test('with no start known, a log that is older than asked for tells nothing', async () => {
+test('without a known start, an older log gives no tail', async () => {
   const { service, log } = await daemon('');
   await writeFile(log, 'old\n');
   await utimes(log, new Date(1000), new Date(1000));

@@ -10,7 +10,7 @@ const hook = (script: string, more = {}) => ({
   ...more,
 });
 
-test("a hook that ends well sees the deployment's variables, and its own over them", async () => {
+test("a hook gets the deployment's variables, and its own take precedence", async () => {
   const check = 'test "$TRIGGER_DEPLOY_VERSION" = 1.4.2 && test "$PORT" = 8080';
   await hooks.run(
     hook(check, { environment: { PORT: '8080' } }),
@@ -19,7 +19,7 @@ test("a hook that ends well sees the deployment's variables, and its own over th
   );
 });
 
-test('a hook that fails is named with its exit code, and what it said is the detail', async () => {
+test('a hook that fails is reported with its exit code, and its output is the detail', async () => {
   await expect(hooks.run(hook('echo no drain today; exit 4'), {}, calm)).rejects.toMatchObject({
     code: 'HOOK_FAILED',
     message: 'hook /bin/sh ended with exit code 4',
@@ -27,7 +27,7 @@ test('a hook that fails is named with its exit code, and what it said is the det
   });
 });
 
-test('a hook that takes too long is ended and named with its time', async () => {
+test('a hook that exceeds its timeout is ended and reported with it', async () => {
   await expect(hooks.run(hook('echo waiting; sleep 300', { timeout: 1500 }), {}, calm)).rejects.toMatchObject(
     {
       code: 'HOOK_FAILED',
@@ -45,7 +45,7 @@ test('a hook that cannot be started is a failed hook', async () => {
   });
 });
 
-test('an abort is not the hook having failed', async () => {
+test('an abort is not a failed hook', async () => {
   const signal = AbortSignal.timeout(100);
   await expect(hooks.run(hook('sleep 300'), {}, signal)).rejects.toMatchObject({ name: 'TimeoutError' });
 });

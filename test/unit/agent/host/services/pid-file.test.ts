@@ -8,11 +8,11 @@ import { killProcess, readPidFile } from '../../../../../agent/host/services/pid
 import { ended, runs } from '../../../../support/host/processes.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
-/** Nobody's in particular; only root can take it on. */
+/** Any unused user id; only root can run processes as it. */
 const SERVICE_USER = 54_321;
 const isRoot = process.getuid?.() === 0;
 
-/** A process that leads a group of its own, as a daemon does, and is up; gone when the test is over. */
+/** A running process that leads its own group, like a daemon; killed at the end of the test. */
 async function daemon(script: string, uid?: number): Promise<number> {
   const child = spawn('/bin/sh', ['-c', `echo up; ${script}`], {
     ...{ detached: true, stdio: ['ignore', 'pipe', 'ignore'] as ['ignore', 'pipe', 'ignore'] },
@@ -41,7 +41,7 @@ async function pidFile(content: unknown, of: { uid?: number; mode?: number; dire
 const SLEEP = 'exec sleep 300';
 
 describe('a pid file', () => {
-  test("names the process, whoever's it is, when only root or the agent's own user can write it", async () => {
+  test("names a process of any user when only root or the agent's user can write it", async () => {
     const pid = await daemon(SLEEP, isRoot ? SERVICE_USER : undefined);
     const { path } = await pidFile(pid);
     expect(await readPidFile(path)).toEqual({
@@ -51,7 +51,7 @@ describe('a pid file', () => {
     });
   });
 
-  test('that names pid 1 is refused: to kill(2) its group would be everybody', async () => {
+  test('that names pid 1 is rejected: for kill(2) its group means every process', async () => {
     const { path } = await pidFile(1);
     const { process: named, refusal } = await readPidFile(path);
     expect(named).toBeUndefined();
@@ -59,7 +59,7 @@ describe('a pid file', () => {
     expect(refusal?.hint).toContain('remove `pidFile`');
   });
 
-  test('that names the agent, or whatever is in its process group, is refused', async () => {
+  test('that names the agent, or a process in its group, is rejected', async () => {
     const child = spawn('/bin/sleep', ['300']);
     onTestFinished(() => void child.kill('SIGKILL'));
     for (const pid of [process.pid, child.pid]) {
@@ -70,7 +70,7 @@ describe('a pid file', () => {
     }
   });
 
-  test('that others can write to, itself or by its directory, is looked at and not believed', async () => {
+  test('that other users can write to, itself or by its directory, is read and not trusted', async () => {
     const pid = await daemon(SLEEP);
     const loose = await pidFile(pid, { mode: 0o666 });
     expect(await readPidFile(loose.path)).toMatchObject({
@@ -88,7 +88,7 @@ describe('a pid file', () => {
     expect((await readPidFile(path)).refusal).toBeUndefined();
   });
 
-  test('that holds no living pid names nothing, and is no problem', async () => {
+  test('without a live pid names no process, and is not a problem', async () => {
     const gone = await daemon('exit 0');
     await ended(gone);
     for (const content of ['', 'x', '0', '-1', gone]) {
@@ -104,7 +104,7 @@ describe('a pid file', () => {
 
 // Only root has processes of another user; CI is root.
 describe.runIf(isRoot)("a pid file of the service's user (left out without root)", () => {
-  test("names that user's process, and nobody else's", async () => {
+  test('names only processes of that user', async () => {
     const own = await pidFile(await daemon(SLEEP, SERVICE_USER), { uid: SERVICE_USER });
     expect(await readPidFile(own.path)).toMatchObject({ refusal: undefined, writer: SERVICE_USER });
     const stranger = await daemon(SLEEP);
@@ -117,7 +117,7 @@ describe.runIf(isRoot)("a pid file of the service's user (left out without root)
     expect(await runs(stranger)).toBe(true);
   });
 
-  test("is what a file of root's is in a directory of that user's, who may have put it there", async () => {
+  test('is also a file of root in a directory of that user, who may have moved it there', async () => {
     const directory = SERVICE_USER;
     const own = await pidFile(await daemon(SLEEP, SERVICE_USER), { directory });
     expect(await readPidFile(own.path)).toMatchObject({ refusal: undefined, writer: SERVICE_USER });
@@ -125,7 +125,7 @@ describe.runIf(isRoot)("a pid file of the service's user (left out without root)
     expect((await readPidFile(path)).refusal).toBeDefined();
   });
 
-  test('brings the KILL to all of the group that is of that user, and to nobody else in it', async () => {
+  test('sends the KILL only to the processes of the group that belong to that user', async () => {
     const leader = await daemon('sleep 300 & sleep 300 & wait', SERVICE_USER);
     const { path } = await pidFile(leader, { uid: SERVICE_USER });
     await expect.poll(() => groupMembers(leader)).toHaveLength(3);
@@ -155,7 +155,7 @@ test('a KILL goes to the whole group of a process that leads one, and to it alon
   await expect.poll(() => groupMembers(leader)).toEqual([]);
 });
 
-test('a pid that another process has by now is not killed', async () => {
+test('a pid that was reused by another process is not killed', async () => {
   const pid = await daemon(SLEEP);
   const named = await readPidFile((await pidFile(pid)).path);
   await killProcess({ ...named, process: { pid, group: pid, startTime: '1' } });

@@ -61,7 +61,7 @@ async function manager(answers: string[], more: { restartExit?: number; stopTime
   };
 }
 
-test('every call names the unit and waits for nothing', () => {
+test('every command names the unit and does not block', () => {
   expect(argvFor.restart('pay.service')).toEqual(['systemctl', 'restart', '--no-block', 'pay.service']);
   expect(argvFor.stop('pay.service')).toEqual(['systemctl', 'stop', '--no-block', 'pay.service']);
   expect(argvFor.resetFailed('pay.service')).toEqual(['systemctl', 'reset-failed', 'pay.service']);
@@ -71,7 +71,7 @@ test('every call names the unit and waits for nothing', () => {
   );
 });
 
-test('what systemctl shows is understood, in any order and with unknown properties', () => {
+test('the output of systemctl show is parsed, in any order and with unknown properties', () => {
   const state = parseShow('Foo=a=b\nNRestarts=2\nMainPID=4711\nActiveState=active\nSubState=running\n');
   expect(state).toMatchObject({ active: 'active', sub: 'running', mainPid: 4711, restarts: 2, busy: false });
   expect(parseShow(shown({ ...DEAD, InvocationID: '', Job: 812 }))).toMatchObject({
@@ -82,7 +82,7 @@ test('what systemctl shows is understood, in any order and with unknown properti
   expect(parseShow('')).toMatchObject({ load: 'unknown', active: 'unknown', mainPid: null, restarts: 0 });
 });
 
-test('a status says active or failed, and a unit that is not there is called so', () => {
+test('a status is active or failed, and a missing unit is not-found', () => {
   expect(statusOf('pay.service', parseShow(shown({})))).toMatchObject({
     active: true,
     failed: false,
@@ -94,7 +94,7 @@ test('a status says active or failed, and a unit that is not there is called so'
   );
 });
 
-test('a unit that is not loaded is in trouble, and so is nothing else', () => {
+test('only a unit that is not loaded has trouble', () => {
   const troubleOf = (fields: Record<string, string | number>) =>
     statusOf('pay.service', parseShow(shown(fields))).trouble;
   expect([troubleOf({}), troubleOf(DEAD), troubleOf(FAILED)]).toEqual([undefined, undefined, undefined]);
@@ -123,7 +123,7 @@ test.each([
   expect(restartVerdict(parseShow(shown({})), parseShow(shown(now)))).toBe(verdict);
 });
 
-test('where systemd knows no invocations, another main pid tells of a new start', () => {
+test('without invocation ids, another main pid shows a new start', () => {
   const old = parseShow(shown({ InvocationID: '' }));
   expect(restartVerdict(old, parseShow(shown({ InvocationID: '' })))).toBe('wait');
   expect(restartVerdict(old, parseShow(shown({ InvocationID: '', MainPID: 101 })))).toBe('started');
@@ -148,7 +148,7 @@ test('a restart clears a start limit first, and ends when a new invocation is ac
   expect(await acts()).toEqual(['reset-failed pay.service', 'restart --no-block pay.service']);
 });
 
-test('a unit that fails is failed at once, with the end of its own log', async () => {
+test('a unit that fails is failed at once, with the end of its log', async () => {
   const { unit, clock } = await manager([shown({}), shown({ ...FAILED, InvocationID: 'new' })]);
   await expect(unit.restart(calm)).rejects.toMatchObject({
     code: 'START_FAILED',
@@ -167,12 +167,12 @@ test('a unit that does not exist is not restarted', async () => {
   expect(await acts()).toEqual([]);
 });
 
-test('a restart that systemd refuses is failed, with what it said', async () => {
+test('a restart that systemd refuses is failed, with its output', async () => {
   const { unit } = await manager([shown({})], { restartExit: 1 });
   await expect(unit.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED', detail: 'Job failed.\n' });
 });
 
-test('a start that never ends is given up after the stop and start timeouts', async () => {
+test('a start that does not end times out after the stop and start timeouts', async () => {
   const starting = shown({ ActiveState: 'activating', SubState: 'start', InvocationID: 'new', Job: 5 });
   const { unit } = await manager([shown({}), starting]);
   await expect(unit.restart(calm)).rejects.toMatchObject({
@@ -198,7 +198,7 @@ test('a stop that hangs ends in a KILL', async () => {
   expect((await calls()).length).toBeGreaterThan(4);
 });
 
-test('what is down already, or does not exist, is not stopped', async () => {
+test('a unit that is inactive or does not exist is not stopped', async () => {
   for (const state of [DEAD, FAILED, { ...DEAD, LoadState: 'not-found' }]) {
     const { unit, acts } = await manager([shown(state)]);
     await unit.stop(calm);
@@ -206,7 +206,7 @@ test('what is down already, or does not exist, is not stopped', async () => {
   }
 });
 
-test('where there is no systemd, each call fails with its own code', async () => {
+test('without systemd, each call fails with its own code', async () => {
   await programsOnPath({ systemctl: 'echo System has not been booted with systemd >&2; exit 1' });
   const unit = createSystemdManager({
     unit: 'pay.service',
@@ -219,7 +219,7 @@ test('where there is no systemd, each call fails with its own code', async () =>
   await expect(unit.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED' });
 });
 
-test('the log tail is clean, and empty when there is no journal', async () => {
+test('the log tail is raw, and empty without a journal', async () => {
   const { unit } = await manager([shown({})]);
   expect(await unit.logTail(0, calm)).toBe(RAW_LOG);
   process.env.PATH = '/nowhere';

@@ -13,7 +13,7 @@ beforeEach(async () => {
   state = join(await temporaryDirectory(), 'state');
 });
 
-test('an agent is found from its note until it takes that back', async () => {
+test('an agent is found from the write of its pid until the removal', async () => {
   expect(await findRunningAgent(state)).toBeUndefined();
   await writeAgentPid(state, '0.1.0');
   expect(await findRunningAgent(state)).toMatchObject({ pid: process.pid, version: '0.1.0' });
@@ -31,7 +31,7 @@ test.each([
   expect(await findRunningAgent(state)).toBeUndefined();
 });
 
-test('half a note is none', async () => {
+test('a truncated file is ignored', async () => {
   await writeAgentPid(state, '0.1.0');
   await writeFile(join(state, 'agent.json'), '{"pid":');
   expect(await findRunningAgent(state)).toBeUndefined();

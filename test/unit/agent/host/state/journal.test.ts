@@ -19,7 +19,7 @@ async function journal() {
   return { path, open: () => createJournal({ path, parse }) };
 }
 
-/** Short ones, where each of their bytes is tried: a journal does not care what a state is. */
+/** Short states, because each of their bytes is tried: a journal accepts any state. */
 const shortState = (n: number) => ({ n }) as unknown as ServiceState;
 const anyState = (value: unknown) => value as ServiceState;
 
@@ -35,11 +35,11 @@ async function written(count: number, { make = stateAt, as = parse } = {}) {
   return { path, reopen, ends, bytes: await readFile(path) };
 }
 
-test('nothing is loaded where nothing was written', async () => {
+test('without a file, no state is loaded', async () => {
   expect(await (await journal()).open().load()).toEqual({ state: undefined, quarantined: undefined });
 });
 
-test('a journal that is there and holds nothing is named, until something is appended', async () => {
+test('an empty journal is reported until a state is appended', async () => {
   for (const content of ['', '\n', '\n'.repeat(5000)]) {
     const { path, open } = await journal();
     await writeFile(path, content);
@@ -52,14 +52,14 @@ test('a journal that is there and holds nothing is named, until something is app
   }
 });
 
-test('the last state appended is the one loaded, by another journal, too', async () => {
+test('the last appended state is loaded, also by another journal', async () => {
   const { path, reopen } = await written(3);
   expect(await reopen().load()).toEqual({ state: stateAt(3), quarantined: undefined });
   expect(await readJournal({ path, parse })).toEqual(stateAt(3));
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });
 
-test('appends in a hurry are all there, in order', async () => {
+test('concurrent appends are all written, in order', async () => {
   const { path, open: reopen } = await journal();
   const log = reopen();
   await Promise.all(Array.from({ length: 50 }, (_, n) => log.append(stateAt(n))));
@@ -67,7 +67,7 @@ test('appends in a hurry are all there, in order', async () => {
   expect((await reopen().load()).state).toEqual(stateAt(49));
 });
 
-test('cut off after any byte, the last complete record is loaded, and appending goes on', async () => {
+test('truncated after any byte, the last complete record is loaded, and appends work', async () => {
   const { path, reopen, ends, bytes } = await written(3, { make: shortState, as: anyState });
   for (let length = 0; length <= bytes.length; length += 1) {
     await writeFile(path, bytes.subarray(0, length));
@@ -82,7 +82,7 @@ test('cut off after any byte, the last complete record is loaded, and appending 
   }
 });
 
-test('one bit flipped anywhere costs the record it is in, and no more', async () => {
+test('one flipped bit damages only its own record', async () => {
   const { path, reopen, ends, bytes } = await written(3, { make: shortState, as: anyState });
   for (let at = 0; at < bytes.length; at += 1) {
     const flipped = Buffer.from(bytes);
@@ -98,7 +98,7 @@ test('one bit flipped anywhere costs the record it is in, and no more', async ()
   }
 });
 
-test('what was unreadable is kept beside it, and the journal is whole again', async () => {
+test('a damaged journal is copied beside it, and repaired', async () => {
   const { path, reopen } = await written(2);
   await appendFile(path, 'half a li');
   const { state, quarantined } = await reopen().load();
@@ -107,7 +107,7 @@ test('what was unreadable is kept beside it, and the journal is whole again', as
   expect(await reopen().load()).toEqual({ state: stateAt(2), quarantined: undefined });
 });
 
-test('a record that hashes right and is no state is passed over', async () => {
+test('a record with a correct hash that is not a state is skipped', async () => {
   const { path, reopen } = await written(1);
   const strict = createJournal({
     path,
@@ -121,7 +121,7 @@ test('a record that hashes right and is no state is passed over', async () => {
   expect((await strict.load()).state).toBeUndefined();
 });
 
-test('an older state is loaded when the newest is none', async () => {
+test('an older state is loaded when the newest is not valid', async () => {
   const { path, open: reopen } = await journal();
   const log = reopen();
   await log.append(stateAt(1));
@@ -142,7 +142,7 @@ test('at most five quarantined copies are kept', async () => {
   expect(copies.length).toBeLessThanOrEqual(5);
 });
 
-test('any bytes at all are loaded without an error', async () => {
+test('any bytes are loaded without an error', async () => {
   const { path, open: reopen } = await journal();
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), async (bytes) => {
@@ -153,7 +153,7 @@ test('any bytes at all are loaded without an error', async () => {
   );
 });
 
-test('garbage far larger than memory should be is loaded in bounded memory', async () => {
+test('a very large damaged file is loaded in bounded memory', async () => {
   const { path, reopen } = await written(1);
   const record = await readFile(path);
   await truncate(path, 8 * 1024 ** 3); // sparse
@@ -180,7 +180,7 @@ test('a long journal is compacted to its last record', async () => {
   expect(await namesBelow(join(path, '..'))).toEqual(['payments.journal']);
 });
 
-test('a journal is made with its directory, and never through a planted link', async () => {
+test('a journal is created with its directory, and never through a link', async () => {
   const directory = await temporaryDirectory();
   const log = createJournal({ path: join(directory, 'services', 'a.journal'), parse });
   await log.append(stateAt(1));

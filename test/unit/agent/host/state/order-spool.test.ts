@@ -47,7 +47,7 @@ describe('an order', () => {
     expect(await readdir(join(state, 'local'))).toEqual([]);
   });
 
-  test('is for nobody else to read', async () => {
+  test('cannot be read by other users', async () => {
     const { deployment } = await given('1.0');
     const modes = await Promise.all(
       [
@@ -59,13 +59,13 @@ describe('an order', () => {
     expect(modes).toEqual(['700', '700', '600']);
   });
 
-  test('comes after those given before it', async () => {
+  test('follows earlier orders', async () => {
     const [late, early] = [orderOf('2', 2_000_000), orderOf('1', 1_000_000)];
     for (const order of [late, early]) await spool.give(order, { artifacts: [] });
     expect((await spool.pending()).map(({ version }) => version)).toEqual(['1', '2']);
   });
 
-  test('is heard of at once', async () => {
+  test('is noticed at once', async () => {
     await mkdir(join(state, 'local'), { mode: 0o700 });
     await spool.pending();
     const signal = AbortSignal.timeout(20_000);
@@ -74,15 +74,15 @@ describe('an order', () => {
     await heard;
   });
 
-  test('whose file cannot be read leaves nothing behind', async () => {
+  test('whose file cannot be read leaves no files', async () => {
     const missing = { path: join(state, 'none'), name: 'none', size: 1, role: 'package' as const };
     await expect(spool.give(orderOf('1.0'), { files: [missing] })).rejects.toThrow(/ENOENT/);
     expect(await readdir(join(state, 'local'))).toEqual([]);
   });
 });
 
-describe('what lies there and is no order', () => {
-  test('of a command that was killed is none, and goes after an hour', async () => {
+describe('an entry of the spool that is not an order', () => {
+  test('of a killed command is ignored, and removed after an hour', async () => {
     const old = `.new-${newUlid(Date.now() - 2 * 3_600_000)}`;
     const fresh = `.new-${newUlid(Date.now())}`;
     for (const name of [old, fresh])
@@ -92,7 +92,7 @@ describe('what lies there and is no order', () => {
     expect(await readdir(join(state, 'local'))).toEqual([fresh]);
   });
 
-  test('is not taken when it is cut short, or names another than itself', async () => {
+  test('is ignored when it is truncated, or has another id than its directory', async () => {
     const { deployment } = await given('1.0');
     const path = join(spool.placeOf(deployment), 'order.json');
     const text = await readFile(path, 'utf8');
@@ -102,7 +102,7 @@ describe('what lies there and is no order', () => {
     }
   });
 
-  test('is refused as a whole where others may write', async () => {
+  test('is not read at all where other users may write', async () => {
     await given('1.0');
     await chmod(join(state, 'local'), 0o777);
     await expect(spool.pending()).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
@@ -123,7 +123,7 @@ describe('the artifacts of an order', () => {
     },
   };
 
-  test('are read from its copy, also in parts', async () => {
+  test('are read from its copy, also in ranges', async () => {
     const [artifact] = (await given('1.0')).artifacts as [Artifact];
     const store = withSpooledArtifacts(spool, elsewhere);
     const read = async (more = {}) => String(await buffer(await store.read(request(artifact, more))));

@@ -11,7 +11,7 @@ test('the boot has an id, the same each time', async () => {
   expect(await host.bootId()).toBe(id);
 });
 
-test('a machine is stopping when systemd says so, whatever the exit code', async () => {
+test('a machine is stopping when systemd says so, with any exit code', async () => {
   await programsOnPath({ systemctl: 'test "$*" = is-system-running && echo stopping; exit 1' });
   expect(await host.stopping(calm)).toBe(true);
 });
@@ -24,7 +24,7 @@ test.each(['running', 'degraded', 'starting', 'offline'])(
   },
 );
 
-test('a machine without systemd is not known to be stopping', async () => {
+test('a machine without systemd is never reported as stopping', async () => {
   await programsOnPath({});
   process.env.PATH = '/nowhere';
   expect(await host.stopping(calm)).toBe(false);

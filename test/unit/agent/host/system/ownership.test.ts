@@ -17,13 +17,13 @@ async function serviceDirectory() {
 const problems = async (dir: string, user?: string) =>
   (await inspectServiceDirectory(dir, user)).map(({ what }) => what);
 
-test('a directory that only the agent can write to is fine, and so is one that is yet to be made', async () => {
+test('a directory that only the agent can write to is accepted, and so is a missing one', async () => {
   const { dir } = await serviceDirectory();
   expect(await inspectServiceDirectory(dir)).toEqual([]);
   expect(await inspectServiceDirectory(join(dir, 'not', 'yet'))).toEqual([]);
 });
 
-test('a directory that everyone or its group can write to is refused, with the way out', async () => {
+test('a directory that everyone or its group can write to is rejected, with a hint', async () => {
   const { dir } = await serviceDirectory();
   await chmod(dir, 0o777);
   expect(await inspectServiceDirectory(dir)).toEqual([
@@ -35,7 +35,7 @@ test('a directory that everyone or its group can write to is refused, with the w
   expect(await problems(dir)).toEqual([`${dir} can be written by its group`]);
 });
 
-test('a parent that others can write to is refused, unless they cannot rename what is not theirs', async () => {
+test('a parent that other users can write to is rejected, unless it has the sticky bit', async () => {
   const { parent, dir } = await serviceDirectory();
   await chmod(parent, 0o777);
   expect(await problems(dir)).toEqual([`${parent} can be written by everyone`]);
@@ -43,7 +43,7 @@ test('a parent that others can write to is refused, unless they cannot rename wh
   expect(await problems(dir)).toEqual([]);
 });
 
-test('a directory reached through a link is inspected where it really lies', async () => {
+test('a directory reached through a link is inspected at its real path', async () => {
   const { dir } = await serviceDirectory();
   const elsewhere = await temporaryDirectory();
   await symlink(dir, join(elsewhere, 'link'));
@@ -52,7 +52,7 @@ test('a directory reached through a link is inspected where it really lies', asy
   expect(await problems(join(elsewhere, 'link'))).toEqual([`${join(dir, '..')} can be written by everyone`]);
 });
 
-test('links in place of what the agent makes, and a current that is none, are refused', async () => {
+test("links in place of the agent's directories, and a current that is not a link, are rejected", async () => {
   const { dir } = await serviceDirectory();
   await symlink('/tmp', join(dir, 'releases'));
   await writeFile(join(dir, '.staging'), '');
@@ -64,25 +64,25 @@ test('links in place of what the agent makes, and a current that is none, are re
   ]);
 });
 
-test('releases that others can write to are refused', async () => {
+test('releases that other users can write to are rejected', async () => {
   const { dir } = await serviceDirectory();
   await mkdir(join(dir, 'releases'));
   await chmod(join(dir, 'releases'), 0o777);
   expect(await problems(dir)).toEqual([`${join(dir, 'releases')} can be written by everyone`]);
 });
 
-test('a file in place of the directory is refused', async () => {
+test('a file in place of the directory is rejected', async () => {
   const { dir } = await serviceDirectory();
   await writeFile(join(dir, 'file'), '');
   expect(await problems(join(dir, 'file'))).toEqual([`${join(dir, 'file')} is not a directory`]);
 });
 
-test('a user that does not exist is told', async () => {
+test('a user that does not exist is reported', async () => {
   const { dir } = await serviceDirectory();
   expect(await problems(dir, 'nobody-at-all')).toEqual(['there is no user nobody-at-all']);
 });
 
-test("a directory of the service's own user is refused: root may be everyone's, another user's may not", async () => {
+test("a directory owned by the service's user is rejected, unless that is root", async () => {
   const { dir } = await serviceDirectory();
   const { username, uid } = userInfo();
   const found = await problems(dir, username);

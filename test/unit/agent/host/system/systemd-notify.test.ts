@@ -12,7 +12,7 @@ async function withRecorder() {
   return { environment, said: () => readFile(join(directory, 'said'), 'utf8').catch(() => '') };
 }
 
-test('systemd hears what is said, in order, on the socket it named', async () => {
+test('systemd gets the messages in order on its socket', async () => {
   const { environment, said } = await withRecorder();
   const notifier = createSystemdNotifier(environment);
   notifier.status('starting\n\u001b[31mred');
@@ -27,7 +27,7 @@ test('systemd hears what is said, in order, on the socket it named', async () =>
   );
 });
 
-test('of many status lines in a hurry the last one is sent, and they do not pile up', async () => {
+test('of many status lines in quick succession the last one is sent, and the queue stays short', async () => {
   const { environment, said } = await withRecorder();
   const notifier = createSystemdNotifier(environment);
   for (let n = 0; n < 100; n += 1) notifier.status(`line ${n}`);
@@ -37,7 +37,7 @@ test('of many status lines in a hurry the last one is sent, and they do not pile
   expect(lines.at(-2)).toContain('STATUS=line 99');
 });
 
-test('without a socket nothing is run', async () => {
+test('without a socket no command runs', async () => {
   const { environment, said } = await withRecorder();
   const notifier = createSystemdNotifier({
     ...environment,
@@ -50,11 +50,11 @@ test('without a socket nothing is run', async () => {
   expect(notifier.watchdogMs).toBeUndefined();
 });
 
-test('a notifier that is not there changes nothing', async () => {
+test('a missing systemd-notify has no effect', async () => {
   await createSystemdNotifier({ PATH: '/nowhere', NOTIFY_SOCKET: '/run/x' }).ready();
 });
 
-test('the watchdog is in milliseconds, and only for this very process', () => {
+test('the watchdog is in milliseconds, and only for this process', () => {
   const base = { NOTIFY_SOCKET: '/run/x', WATCHDOG_USEC: '30000000' };
   expect(createSystemdNotifier(base).watchdogMs).toBe(30_000);
   expect(createSystemdNotifier({ ...base, WATCHDOG_PID: String(process.pid) }).watchdogMs).toBe(30_000);
