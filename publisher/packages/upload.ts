@@ -30,8 +30,8 @@ const PART = 8 * 1024 * 1024;
 const MOST_PARTS = 9_990;
 
 /**
- * Uploads `part` in pieces side by side. Nothing is at `key` until all of it is: a failure or an abort takes the
- * pieces back. @returns false when the key held an object of that size already; keys carry their digest.
+ * Uploads `part` in pieces in parallel. Nothing is at `key` until the upload is complete: a failure or an abort removes
+ * the pieces. @returns false when the key holds an object of that size already; the key contains the sha256.
  */
 export async function uploadPart(options: UploadOptions): Promise<boolean> {
   const { s3, bucket, key, part, signal } = options;

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Artifact } from '../../shared/manifest.ts';
 
 /**
- * `chunks`, as long as they are the bytes of the artifact. The last is handed over once all of them are: otherwise it
- * ends with the error of `refuse`, and whoever stores them has nothing whole to store.
+ * Passes `chunks` on, and throws the error of `refuse` unless size and sha256 match the artifact. The last chunk is
+ * passed on only after that check, so that a reader never has a complete file that is wrong.
  */
 export async function* verifiedBytes(
   chunks: AsyncIterable<Buffer>,
