@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { PACKAGES, type PackageKind } from '../../../systemd/packages.ts';
+import { PACKAGES, type PackageKind } from '../../systemd/packages.ts';
 
 /** The packages that `npm run package` makes, for one architecture. */
 
