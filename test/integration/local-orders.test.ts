@@ -69,10 +69,10 @@ test('a rollback goes to what ran before, a line for each state, and pins it', a
   expect((await localStatus()).payments).toMatchObject({ pinned: true, version: '1.0.0', previous: '1.1.0' });
 });
 
-test('a second rollback does not go forth again to what was left, unless it is named', async () => {
+test('a second rollback does not return to the version that was rolled back, unless it is named', async () => {
   const refused = await command('rollback', 'payments');
   expect(refused).toMatchObject({ code: 1 });
-  expect(refused.stderr).toMatch(/rolled back here already, from 1\.1\.0 to 1\.0\.0/);
+  expect(refused.stderr).toMatch(/already rolled back here, from 1\.1\.0 to 1\.0\.0/);
   const named = await command('rollback', 'payments', '--version', '1.1.0');
   expect(named, named.stderr).toMatchObject({ code: 0 });
   expect(await running()).toBe('1.1.0');
