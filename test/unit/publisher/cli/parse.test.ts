@@ -155,7 +155,7 @@ describe('a wrong command line is refused with one line that says why', () => {
     ['payments 1.4.2 --dry-run', 'unknown option: --dry-run'],
     ['payments 1.4.2 1.4.3', 'too many arguments: 1.4.3'],
     ['payments 1.4.2 -- --help', 'too many arguments: --help'],
-    ['push payments latest app.jar', '"latest" cannot be a version: "latest" stands for the newest push'],
+    ['push payments latest app.jar', '"latest" cannot be a version: "latest" means the newest push'],
     ['push payments 1.4.2', 'missing argument: <file>'],
     ['status payments --no-wait', 'unknown option: --no-wait'],
     ['rollback payments --to ../x', '"../x" cannot be a version'],
