@@ -3,11 +3,11 @@ import type { ExitCode } from '../events.ts';
 import { jsonLine } from '../render/json.ts';
 import { oneLine, tailLines } from '../render/text.ts';
 
-/** What an error means to whoever started the program: an exit code, and lines that say what to do. */
+/** An error as an exit code, as lines for a person, or as a JSON line. */
 
 /**
- * 1: tried and failed. 2: the command line, a config file or a key is wrong. 3: no answer in time, from AWS
- * or the fleet. 4: refused; nothing was changed.
+ * 1: failed. 2: the command line, a config file or a key is wrong. 3: no answer in time, from AWS or from
+ * instances. 4: refused; nothing was changed.
  */
 const EXIT = {
   USAGE: 2,
@@ -84,7 +84,7 @@ export function errorLines(thrown: unknown, verbose: boolean): string[] {
   return lines;
 }
 
-/** The same for a program. */
+/** As one JSON line. `now` is ms since the epoch. */
 export function errorJson(thrown: unknown, now: number): string {
   const error = asTriggerDeployError(thrown);
   const { code, message, hint, detail } = error;
@@ -92,7 +92,7 @@ export function errorJson(thrown: unknown, now: number): string {
   return jsonLine({ time, type: 'error', code, message, hint, detail, exitCode: EXIT[code] });
 }
 
-/** Each cause once: a chain can close on itself. */
+/** Each cause once, as a chain can be circular; 10 at most. */
 function causes(error: Error): unknown[] {
   const chain: unknown[] = [];
   for (let next = error.cause; next !== undefined && !chain.includes(next) && chain.length < 10; ) {

@@ -1,8 +1,8 @@
 import type { ReadStream } from 'node:tty';
 
 /**
- * Waits for one key: y is true, n is false, others are passed over. The table above is redrawn all the time, so
- * nothing is typed into a line. Rejects when `signal` aborts; the terminal is as before, whatever happens.
+ * Waits for one key: y is true, n is false, other keys are ignored. It reads keys and not a line, because the table
+ * above is redrawn all the time. Rejects when `signal` aborts; the terminal's mode is restored in every case.
  */
 export function keypress(input: ReadStream): (signal: AbortSignal) => Promise<boolean> {
   return async (signal) => {
@@ -13,7 +13,7 @@ export function keypress(input: ReadStream): (signal: AbortSignal) => Promise<bo
       const typed = key.toString('utf8').toLowerCase();
       if (typed === 'y') resolve(true);
       if (typed === 'n') resolve(false);
-      // A raw terminal makes no signal of Ctrl-C.
+      // A terminal in raw mode does not turn Ctrl-C into a signal.
       if (typed === '\u0003') process.kill(process.pid, 'SIGINT');
     };
     signal.addEventListener('abort', onAbort, { once: true });

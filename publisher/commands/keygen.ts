@@ -11,8 +11,8 @@ export interface KeygenAnswer {
 }
 
 /**
- * Writes a new pair, NAME.key.json and NAME.pub.json, into `out`.
- * @throws USAGE when either file is there already: a key is never overwritten.
+ * `trigger-deploy keygen`: writes a new pair, NAME.key.json and NAME.pub.json, into `out`.
+ * @throws USAGE when either file exists already, or cannot be written: a key is never overwritten.
  */
 export async function keygen(options: { out: string; name: string }): Promise<KeygenAnswer> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(options.name)) {
@@ -27,7 +27,7 @@ export async function keygen(options: { out: string; name: string }): Promise<Ke
   try {
     await writeNew(publicFile, publicJwk, 0o644);
   } catch (error) {
-    // Half a pair is of no use, and would be in the way of the next try. It is ours: O_EXCL made it.
+    // A private key alone would block the next attempt. It is safe to remove: this command created it (O_EXCL).
     await rm(privateFile);
     throw error;
   }
@@ -37,9 +37,9 @@ export async function keygen(options: { out: string; name: string }): Promise<Ke
 async function writeNew(path: string, jwk: JWK, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'EEXIST') throw cannotWrite(path, cause);
-    throw new TriggerDeployError('USAGE', `${path} is there already, and a key is never overwritten`, {
+    throw new TriggerDeployError('USAGE', `${path} exists already, and a key is never overwritten`, {
       cause,
-      hint: 'choose another --name or --out; instances hold several public keys during a rotation',
+      hint: 'choose another --name or --out; during a rotation instances trust several public keys',
     });
   });
   try {
@@ -58,6 +58,6 @@ async function writeNew(path: string, jwk: JWK, mode: number): Promise<void> {
 function cannotWrite(path: string, cause: unknown): TriggerDeployError {
   return new TriggerDeployError('USAGE', `cannot write ${path}: ${messageOf(cause)}`, {
     cause,
-    hint: 'choose a directory that exists and is yours with --out',
+    hint: 'name a directory that exists and that you may write to: --out',
   });
 }

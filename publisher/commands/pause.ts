@@ -18,30 +18,30 @@ export interface PauseAnswer {
   env: string;
   service: string | undefined;
   paused: boolean;
-  /** False where it was so already. */
+  /** False where it was paused, or not paused, already. */
   changed: boolean;
   by: string;
   at: string;
   reason: string | undefined;
-  /** The services whose agents were told. */
+  /** The services whose agents were notified. */
   told: string[];
   /** For a person. */
   text: string;
 }
 
-/** How many services are told at a time. */
+/** How many services' agents are notified at a time. */
 const WRITES = 8;
 
 /**
- * `trigger-deploy pause [SERVICE] --reason WHY`: nothing new is deployed until somebody unpauses. Publishers obey the
- * signed pause itself, agents the copy in the desired state. Repeating it mends what a dead publisher left half done.
+ * `trigger-deploy pause [SERVICE] --reason WHY`: blocks new deployments until unpaused. Publishers obey the signed
+ * pause itself, agents its copy in the desired state. If a publisher stops halfway, the same command again completes it.
  * @throws SERVICE_NOT_FOUND, CONFIG_INVALID without a signing key, AWS_*.
  */
 export async function pause(session: Session, options: PauseOptions): Promise<PauseAnswer> {
   return await change(session, options, true);
 }
 
-/** `trigger-deploy unpause [SERVICE]`: what was paused goes on. @throws as `pause`. */
+/** `trigger-deploy unpause [SERVICE]`: ends the pause; paused rollouts continue. @throws as `pause`. */
 export async function unpause(session: Session, options: PauseOptions): Promise<PauseAnswer> {
   return await change(session, options, false);
 }
@@ -53,9 +53,9 @@ async function change(
 ): Promise<PauseAnswer> {
   const { pauses, deployments } = session.record;
   await session.signer();
-  // The first reading also tells AWS's clock.
+  // The first read also sets the clock to AWS's time.
   const before = await pauses.at(service);
-  if (service !== undefined && paused && before === undefined) await checkThere(session, service);
+  if (service !== undefined && paused && before === undefined) await checkKnown(session, service);
   const at = new Date(session.clock.now()).toISOString();
   const by = session.who;
   const changed = await pauses.write(service, { paused, by, at, ...(reason && { reason }) });
@@ -63,7 +63,7 @@ async function change(
   const services = service === undefined ? await deployments.services() : [service];
   const now = await mapLimit(services, WRITES, async (name) => {
     const pause = await pauses.of(name);
-    return { name, pause, told: await tellAgents(session, name, forAgents(pause)) };
+    return { name, pause, told: await notifyAgents(session, name, forAgents(pause)) };
   });
   const told = now.filter((one) => one.told).map((one) => one.name);
   const still = paused ? undefined : now.find((one) => one.pause !== undefined);
@@ -76,18 +76,18 @@ async function change(
 }
 
 /** A service may be paused before its first deployment, if something of it was pushed or an instance waits for it. */
-async function checkThere(session: Session, service: string): Promise<void> {
+async function checkKnown(session: Session, service: string): Promise<void> {
   const there = await session.record.deployments.services();
   if (!there.includes(service)) await checkServiceExists(session, service);
 }
 
-/** False where the agents have nothing to obey, or know already. */
-async function tellAgents(session: Session, service: string, pause: Desired['pause']): Promise<boolean> {
+/** False where no version is desired yet, or the agents know the pause already. */
+async function notifyAgents(session: Session, service: string, pause: Desired['pause']): Promise<boolean> {
   try {
     if (!(await session.record.desired.pause(service, pause))) return false;
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
-    const text = `the agents of ${service} were not told: ${messageOf(error)}`;
+    const text = `the agents of ${service} were not notified: ${messageOf(error)}`;
     note(session, text, 'warning');
     return false;
   }
@@ -95,13 +95,13 @@ async function tellAgents(session: Session, service: string, pause: Desired['pau
   return true;
 }
 
-const placeText = (session: Session, service: string | undefined) =>
+const scopeText = (session: Session, service: string | undefined) =>
   service === undefined ? `all of ${session.env.name}` : `${service} in ${session.env.name}`;
 
 const changeText = (session: Session, service: string | undefined, paused: boolean) =>
-  `${placeText(session, service)} is ${paused ? 'paused' : 'no longer paused'}`;
+  `${scopeText(session, service)} is ${paused ? 'paused' : 'no longer paused'}`;
 
 function unchangedText(session: Session, service: string | undefined, before: Pause | undefined): string {
-  if (before === undefined) return `${placeText(session, service)} was not paused`;
-  return `already so: ${pauseText(session.env.name, session.clock.now(), service ?? '', before)}`;
+  if (before === undefined) return `${scopeText(session, service)} was not paused`;
+  return `unchanged: ${pauseText(session.env.name, session.clock.now(), service ?? '', before)}`;
 }

@@ -20,15 +20,15 @@ export interface PushOptions {
 
 export interface PushAnswer {
   type: 'pushed';
-  /** False when the version was there with the same bytes. */
+  /** False when the version existed with the same bytes. */
   changed: boolean;
   env: string;
   manifest: Manifest;
 }
 
 /**
- * `trigger-deploy push`: files of this machine become a version.
- * @throws USAGE naming the file, VERSION_EXISTS when the version is there with other bytes.
+ * `trigger-deploy push`: publishes files of this machine as a version.
+ * @throws USAGE naming the file; VERSION_EXISTS when the version exists with other bytes.
  */
 export async function push(session: Session, options: PushOptions): Promise<PushAnswer> {
   const { service, version } = options;
@@ -50,18 +50,18 @@ export interface PushAndDeployOptions extends PushOptions, RolloutOptions {
 }
 
 /**
- * `trigger-deploy push --deploy ENV`: what a build job of a development environment calls. A version that is there
- * already is deployed all the same. Ctrl-C ends the push, and lets go of the deployment.
+ * `trigger-deploy push --deploy ENV`: pushes, then deploys; a version that exists already is deployed, too. Ctrl-C
+ * ends the push; once the deployment is announced, it only stops following it.
  * @throws as `push` and `deploy`.
  */
 export async function pushAndDeploy(
   session: Session,
   options: PushAndDeployOptions,
-  tell: (pushed: PushAnswer) => void,
+  onPushed: (pushed: PushAnswer) => void,
 ): Promise<ExitCode> {
   const signal = AbortSignal.any([session.signal, options.detach]);
   const pushed = await push({ ...session, signal }, options);
-  tell(pushed);
+  onPushed(pushed);
   await checkRequired(session, pushed.manifest);
   const { service, version, reason, queueMode, detach } = options;
   const wanted = { service, version, command: 'push --deploy', reason, queueMode, detach };

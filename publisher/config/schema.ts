@@ -2,22 +2,22 @@ import { z } from 'zod';
 import { AWS_NAMES, envName, serviceName } from '../../shared/names.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 
-/** The form of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what belongs there. */
+/** The schema of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what was expected. */
 
-interface Wrong {
+interface WrongValue {
   code?: string | undefined;
   input?: unknown;
 }
 
 const expected =
   (what: string) =>
-  ({ input }: Wrong) =>
+  ({ input }: WrongValue) =>
     input === undefined || input === null
       ? `expected ${what}, found nothing`
       : `expected ${what}, found ${JSON.stringify(input)}`;
 
 /** zod's own issue is kept for unknown keys, which `mistakesOf` takes apart. */
-const expectedMap = (what: string) => (issue: Wrong) =>
+const expectedMap = (what: string) => (issue: WrongValue) =>
   issue.code === 'unrecognized_keys' || issue.code === 'invalid_key' ? undefined : expected(what)(issue);
 
 const text = (what: string, pattern = /\S/) =>
@@ -32,7 +32,7 @@ const share = z.custom<number | string>(
   { error: expected('a number of instances or a share such as 25%') },
 );
 const duration = text('a duration such as 30s or 10m', /^\d{1,9}(ms|s|m|h)$/);
-const someTime = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
+const positiveDuration = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
 
 const serviceDefaults = z.strictObject(
   {
@@ -46,13 +46,13 @@ const serviceDefaults = z.strictObject(
       .optional(),
     allowMissing: count.optional(),
     onFailure: oneOf(['rollback', 'stop']).optional(),
-    timeout: someTime.optional(),
+    timeout: positiveDuration.optional(),
   },
   { error: expectedMap('the defaults of a service') },
 );
 export type ServiceDefaults = z.infer<typeof serviceDefaults>;
 
-/** What a variable may override, too. */
+/** The keys that a variable may override. */
 export const forms = {
   region: text('an AWS region such as eu-west-1', AWS_NAMES.region),
   profile: text('the name of an AWS profile'),
@@ -63,13 +63,13 @@ export const forms = {
 } as const;
 export type FormName = keyof typeof forms;
 
-/** What stands here is never shown: it may be the address, which is a secret. */
+/** Errors never show the value: it may be the address, which is a secret. */
 const notify = z
   .strictObject(
     {
       webhook: z
         .custom<string>((value) => typeof value === 'string' && isWebhookAddress(value), {
-          error: 'expected an https address; what is there is not shown, as it is a secret',
+          error: 'expected an https address; the value is not shown, as it is a secret',
         })
         .optional(),
       webhookFile: z
@@ -125,7 +125,7 @@ export const configuration = z.strictObject(
   { error: expectedMap('the keys home and environments') },
 );
 
-/** Every key there is, for "did you mean". */
+/** Every key, for "did you mean". */
 export const KNOWN_KEYS: readonly string[] = [configuration, environment, serviceDefaults, notify].flatMap(
   (one) => Object.keys(one.shape),
 );

@@ -40,7 +40,7 @@ function start(line: string, env: Record<string, string> = {}): Program {
 }
 const run = (line: string, env?: Record<string, string>) => start(line, env).finished;
 
-it('exits with 2 and one clear line for wrong use, and asks the network for nothing', {
+it('exits with 2 and one clear line for wrong usage, and sends no request', {
   timeout: PATIENCE,
 }, async () => {
   const before = cloud.requests.length;
@@ -63,7 +63,7 @@ it('exits with 2 and one clear line for wrong use, and asks the network for noth
   expect(cloud.requests.length).toBe(before);
 });
 
-it('exits with 4 where it is refused, with a JSON line for those who asked for JSON', {
+it('exits with 4 when it is refused; with --output json the error is a JSON line', {
   timeout: PATIENCE,
 }, async () => {
   expect(await run('push payments 1.0.0 app.jar -e dev')).toMatchObject({ code: 0, stderr: '' });
@@ -82,7 +82,7 @@ it('exits with 3 when AWS does not answer', { timeout: PATIENCE }, async () => {
   expect(lost).toMatchObject({ code: 3, stderr: expect.stringContaining('AWS does not answer') });
 });
 
-it('an interrupted push takes its parts back before it exits', { timeout: PATIENCE }, async () => {
+it('an interrupted push removes its uploaded parts before it exits', { timeout: PATIENCE }, async () => {
   await writeFile(join(cwd, 'big.jar'), '');
   await truncate(join(cwd, 'big.jar'), 200_000_000);
   const pushing = start('push payments 2.0.0 big.jar -e dev');
@@ -98,7 +98,7 @@ it('an interrupted push takes its parts back before it exits', { timeout: PATIEN
   expect(cloud.objects('deploys-dev', 'artifacts/payments/2.0.0/')).toEqual([]);
 });
 
-it('a reader that goes away stops neither the work nor its exit code', { timeout: PATIENCE }, async () => {
+it('a closed stdout changes neither the work nor the exit code', { timeout: PATIENCE }, async () => {
   await writeFile(join(cwd, 'wide.jar'), randomBytes(30_000_000));
   const pushing = start('push payments 3.0.0 wide.jar -e dev');
   pushing.process.stdout?.destroy();
@@ -106,7 +106,7 @@ it('a reader that goes away stops neither the work nor its exit code', { timeout
   expect(cloud.objects('deploys-dev', 'artifacts/payments/3.0.0/')).toHaveLength(2);
 });
 
-it('Ctrl-C leaves a deployment running and says how to follow it; none of it hangs', {
+it('SIGTERM leaves a deployment running, prints how to follow it, and ends the program', {
   timeout: PATIENCE,
 }, async () => {
   const deploying = start('payments 1.0.0 -e dev');

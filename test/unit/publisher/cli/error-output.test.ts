@@ -21,7 +21,7 @@ it.each<[ErrorCode, number]>([
   expect(exitCodeOf(new TriggerDeployError(code, 'x'))).toBe(exit);
 });
 
-it('an error is what happened and what to do, a line each, its evidence between them', () => {
+it('an error has a line for what happened, its evidence, and a line for what to do', () => {
   const error = new TriggerDeployError('CONFIG_INVALID', 'a.yaml has\n2 mistakes', {
     detail: 'a.yaml:1 home: …\na.yaml:2 regio: \u001b[2Junknown key',
     hint: 'correct them',
@@ -34,7 +34,7 @@ it('an error is what happened and what to do, a line each, its evidence between 
   ]);
 });
 
-it('--verbose shows every cause once, also when the chain closes on itself', () => {
+it('--verbose shows every cause once, also in a circular chain', () => {
   const inner = new Error('socket hang up');
   const outer = new Error('request failed', { cause: inner });
   inner.cause = outer;
@@ -46,7 +46,7 @@ it('--verbose shows every cause once, also when the chain closes on itself', () 
   ]);
 });
 
-it('what nobody foresaw is called a bug, and is never hidden', () => {
+it('an unexpected error is called a bug, and its message is shown', () => {
   expect(errorLines(new TypeError('x is not a function'), false)).toEqual([
     'trigger-deploy: x is not a function',
     '  → this is a bug: --verbose shows where',
@@ -54,7 +54,7 @@ it('what nobody foresaw is called a bug, and is never hidden', () => {
   expect(errorLines(new TypeError('x is not a function'), true).join('\n')).toContain('error-output.test.ts');
 });
 
-it('for a program it is one JSON object on one line', () => {
+it('as JSON it is one object on one line', () => {
   const line = errorJson(new TriggerDeployError('LOCKED', 'held by\nci', { hint: 'wait' }), 0);
   expect(JSON.parse(line)).toEqual({
     ...{ time: '1970-01-01T00:00:00.000Z', type: 'error', code: 'LOCKED' },

@@ -22,8 +22,8 @@ async function refused(line: string): Promise<{ message: string; hint: string | 
   throw new Error(`not refused: ${line}`);
 }
 
-describe('a right command line', () => {
-  it('deploys a service’s version, with its options', async () => {
+describe('a valid command line', () => {
+  it('deploys a version of a service, with its options', async () => {
     const line =
       'payments 1.10 --env dev --no-wait --timeout 90s --reason why --allow-missing 2 --max-failures 1 --on-failure stop';
     expect(await parse(line)).toEqual({
@@ -56,7 +56,7 @@ describe('a right command line', () => {
     }
   });
 
-  it('pushes a package with config files, named either way', async () => {
+  it('pushes a package with config files, given as arguments or by --config', async () => {
     expect(
       await parse('push payments 1.4.2 --config a.yaml payments.jar b.yaml --config c.yaml -e dev'),
     ).toEqual({
@@ -85,7 +85,7 @@ describe('a right command line', () => {
     expect(await named('push payments 1.4.3 app.jar')).toBeUndefined();
   });
 
-  it('knows the other verbs', async () => {
+  it('parses the other verbs', async () => {
     expect(await parse('status')).toMatchObject({ verb: 'status', all: false });
     expect(await parse('status payments --all')).toMatchObject({ service: 'payments', all: true });
     expect(await parse('status payments --output json')).toMatchObject({

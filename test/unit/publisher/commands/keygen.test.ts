@@ -16,7 +16,7 @@ afterEach(async () => {
 });
 const mode = async (path: string) => (await stat(path)).mode & 0o777;
 
-it('writes a pair that signs and verifies, the private key for its owner only, whatever the umask', async () => {
+it('writes a pair that signs and verifies; the private key has mode 600 under any umask', async () => {
   const umask = process.umask(0o077);
   const answer = await keygen({ out, name: 'ci' }).finally(() => process.umask(umask));
   expect(answer).toMatchObject({
@@ -33,13 +33,13 @@ it('writes a pair that signs and verifies, the private key for its owner only, w
   });
 });
 
-it('never overwrites a key, private or public, and leaves no half of a pair', async () => {
+it('never overwrites a private or public key, and leaves no private key without its public key', async () => {
   await writeFile(join(out, 'a.key.json'), 'mine');
   await writeFile(join(out, 'b.pub.json'), 'mine');
   for (const name of ['a', 'b']) {
     await expect(keygen({ out, name })).rejects.toMatchObject({
       code: 'USAGE',
-      message: expect.stringContaining('is there already, and a key is never overwritten'),
+      message: expect.stringContaining('exists already, and a key is never overwritten'),
     });
   }
   expect((await readdir(out)).sort()).toEqual(['a.key.json', 'b.pub.json']);
@@ -47,10 +47,10 @@ it('never overwrites a key, private or public, and leaves no half of a pair', as
   expect(await readFile(join(out, 'b.pub.json'), 'utf8')).toBe('mine');
 });
 
-it('refuses a name that leaves its directory, and a directory that is not there', async () => {
+it('refuses a name that leaves its directory, and a directory that does not exist', async () => {
   await expect(keygen({ out, name: '../x' })).rejects.toMatchObject({ code: 'USAGE' });
   await expect(keygen({ out: join(out, 'no'), name: 'ci' })).rejects.toMatchObject({
     code: 'USAGE',
-    hint: 'choose a directory that exists and is yours with --out',
+    hint: 'name a directory that exists and that you may write to: --out',
   });
 });

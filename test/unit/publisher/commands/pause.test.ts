@@ -36,7 +36,7 @@ const record = () =>
   stage.cloud.objects(stage.bucket, 'state/').filter((key) => !key.includes('/instances/'));
 
 describe('a pause', () => {
-  it('of a service refuses what would change it, with who, why, since when, and how to lift it', async () => {
+  it('of a service refuses deployments and restarts, with who paused it, why, since when, and how to unpause', async () => {
     await deployed();
     const session = await stage.open();
     const answer = await pause(session, { service: 'payments', reason: 'incident 4711' });
@@ -62,7 +62,7 @@ describe('a pause', () => {
     expect(agent.heard.filter((said) => said.kind === 'deploy')).toHaveLength(1);
   });
 
-  it('of the environment holds for every service, also for one that was never deployed', async () => {
+  it('of the environment applies to every service, also to one that was never deployed', async () => {
     await stage.publish('ledger', '1.0.0');
     await deployed();
     expect(await pause(await stage.open(), { reason: 'quarter end' })).toMatchObject({ told: ['payments'] });
@@ -75,7 +75,7 @@ describe('a pause', () => {
     }
   });
 
-  it('reaches the agents through the desired state, at once, and leaves with unpause', async () => {
+  it('reaches the agents through the desired state at once, and unpause removes it', async () => {
     await deployed();
     const before = await desired();
     await pause(await stage.open(), { service: 'payments', reason: 'audit' });
@@ -90,7 +90,7 @@ describe('a pause', () => {
     expect(await deployed({ version: '1.1.0' })).toBe(0);
   });
 
-  it('of both is lifted only when both are', async () => {
+  it('of service and environment ends only when both are unpaused', async () => {
     await deployed();
     await pause(await stage.open(), { reason: 'quarter end' });
     await pause(await stage.open(), { service: 'payments', reason: 'audit' });
@@ -105,7 +105,7 @@ describe('a pause', () => {
     expect(await deployed()).toBe(0);
   });
 
-  it('that somebody has set already stays theirs; who did what when stays in the record', async () => {
+  it('that exists already is not overwritten; the record keeps who paused and unpaused, and when', async () => {
     await deployed();
     await pause(await stage.open(), { service: 'payments', reason: 'first' });
     const second = await pause(await stage.open(), { service: 'payments', reason: 'second' });
@@ -122,7 +122,7 @@ describe('a pause', () => {
     ]);
   });
 
-  it('whose publisher died half way is mended by the next', async () => {
+  it('whose publisher stopped halfway is completed by the next pause', async () => {
     await deployed();
     const dying = await stage.open();
     await dying.record.pauses.write('payments', {
@@ -158,7 +158,7 @@ describe('a pause', () => {
     expect(statusLines(answer)[0]).toContain(' PAUSED ');
   });
 
-  it('of a service nobody knows is refused', async () => {
+  it('of an unknown service is refused', async () => {
     await expect(pause(await stage.open(), { service: 'paymnets', reason: 'x' })).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
     });
@@ -171,7 +171,7 @@ async function signedPause(service: string): Promise<string> {
   return await (await (await stage.open()).signer()).sign('td-pause+jws', value);
 }
 
-it('a rolling deployment stands still while it is paused, and goes on afterwards', async () => {
+it('a rolling deployment starts no wave while it is paused, and continues afterwards', async () => {
   await stage.agent('i-2', undefined, '1.0.0');
   await deployed();
   const session = await stage.open();

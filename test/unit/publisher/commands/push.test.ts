@@ -54,7 +54,7 @@ async function interruptible(onEvent: (event: PublisherEvent, abort: () => void)
 }
 
 describe('push', () => {
-  it('puts the files under their digests, then the signed manifest, then the index', async () => {
+  it('writes the files under their digests, then the signed manifest, then the index', async () => {
     const bytes = randomBytes(20 * MB);
     const jar = await file('payments.jar', bytes);
     const config = await file('application-dev.yaml', 'a: 1\n');
@@ -148,7 +148,7 @@ describe('push', () => {
     expect(pushes()).toHaveLength(1);
   });
 
-  it('completes what died between the manifest and the index, and mends an index that cannot be read', async () => {
+  it('completes a push that stopped between the manifest and the index, and replaces an unreadable index', async () => {
     const jar = await file('payments.jar', 'jar');
     await push(await stage.open(), options([jar]));
     stage.cloud.putObject(stage.bucket, keys.index('payments'), '{"v":1,"nonce"');
@@ -156,7 +156,7 @@ describe('push', () => {
     expect(pushes()).toMatchObject([{ version: '1.4.2' }]);
   });
 
-  it('of a version whose file was deleted from the bucket puts it back', async () => {
+  it('of a version whose file was deleted from the bucket uploads the file again', async () => {
     const jar = await file('payments.jar', 'jar');
     const session = await stage.open();
     await push(session, options([jar]));
@@ -166,7 +166,7 @@ describe('push', () => {
     expect(stage.cloud.object(stage.bucket, key)?.body.toString()).toBe('jar');
   });
 
-  it('does not send again what is there already', async () => {
+  it('does not upload a file that the bucket already has', async () => {
     const bytes = randomBytes(9 * MB);
     const jar = await file('payments.jar', bytes);
     stage.cloud.putObject(stage.bucket, jarKey(bytes), bytes);
@@ -190,7 +190,7 @@ describe('an interrupted push', () => {
     expect(await push(await stage.open(), options([jar]))).toMatchObject({ changed: true });
   });
 
-  it('before anything is sent has asked for nothing', async () => {
+  it('before any upload has sent no request', async () => {
     const jar = await file('payments.jar', randomBytes(MB));
     const session = await interruptible((_event, abort) => abort());
     await expect(push(session, options([jar]))).rejects.toMatchObject({ code: 'INTERRUPTED' });
@@ -222,7 +222,7 @@ describe('a file', () => {
     }
   });
 
-  it('that is missing, empty, a directory or badly named is refused before the network is asked', async () => {
+  it('that is missing, empty, a directory or badly named is refused before any request', async () => {
     const jar = await file('payments.jar', 'jar');
     const badlyNamed = await file('my app.jar', 'jar');
     await mkdir(join(directory, 'dir.jar'));
@@ -246,7 +246,7 @@ describe('a file', () => {
     expect(stage.cloud.requests).toEqual([]);
   });
 
-  it('for a bucket that is not there: one clear error, nothing written', async () => {
+  it('for a bucket that does not exist gives one clear error', async () => {
     const jar = await file('payments.jar', 'jar');
     const session = await stage.open();
     const env = { ...session.env, bucket: 'nowhere' };

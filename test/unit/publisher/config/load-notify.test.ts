@@ -37,7 +37,7 @@ it.each([
   expect(await load(text)).toEqual({ webhook, events: undefined });
 });
 
-it('an events topic stands beside it, or alone', async () => {
+it('an events topic can be set with a webhook, or without one', async () => {
   expect(await load(`{ events: ${topic('deploys')} }`)).toEqual({ events: topic('deploys') });
 });
 

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { candidates } from '../../../../publisher/config/config-source.ts';
 import {
-  candidates,
   type Environment,
   environmentNames,
   loadBeside,
@@ -52,8 +52,8 @@ async function refused(text: string | undefined, wanted: Wanted = {}): Promise<T
 }
 const details = ({ detail = '' }: TriggerDeployError) => detail.replaceAll(`${cwd}/`, '').split('\n');
 
-describe('a right file', () => {
-  it('gives the environment asked for, with paths from the file’s directory and the home directory', async () => {
+describe('a valid file', () => {
+  it('gives the named environment; its paths are relative to the file’s directory or to the home directory', async () => {
     const env = await load(`environments:
 ${DEV}    profile: acme-dev
     pathStyle: true
@@ -78,7 +78,7 @@ ${DEV}    profile: acme-dev
     });
   });
 
-  it('may hold what later versions know, and an environment that is not finished', async () => {
+  it('may hold an incomplete environment, which is refused only when it is used', async () => {
     const example = `home: dev
 environments:
 ${DEV}    services:
@@ -97,7 +97,7 @@ ${DEV}    services:
     ]);
   });
 
-  it('is found in the working directory, then the user’s, then /etc', async () => {
+  it('is searched in the working directory, then in the user’s config directory, then in /etc', async () => {
     expect(candidates({ cwd: '/w', home: '/h', variables: {} })).toEqual([
       '/w/trigger-deploy.yaml',
       '/w/trigger-deploy.yml',
@@ -115,7 +115,7 @@ ${DEV}    services:
     expect(nearer.bucket).toBe('nearer');
   });
 
-  it('is no longer looked for when one is named', async () => {
+  it('is not searched for when a path is named', async () => {
     const other = `environments:\n${DEV.replace('acme-deploys-dev', 'named')}`;
     await writeFile(join(cwd, 'other.yaml'), other);
     expect((await load(`environments:\n${DEV}`, { file: 'other.yaml' })).bucket).toBe('named');
@@ -133,7 +133,7 @@ describe('more than one environment', () => {
   const both = `environments:\n${DEV}${DEV.replaceAll('dev', 'stg')}`;
   const source = (variables: Record<string, string> = {}) => ({ cwd, home, variables });
 
-  it('variables of this program speak of the one that is changed only', async () => {
+  it('this program’s variables apply only to the environment the command works in', async () => {
     const variables = { TRIGGER_DEPLOY_BUCKET: 'other', TRIGGER_DEPLOY_ENV: 'dev', AWS_PROFILE: 'me' };
     expect((await load(both, { env: 'dev', variables })).bucket).toBe('other');
     expect(await loadBeside(source(variables), 'stg')).toMatchObject({
@@ -149,7 +149,7 @@ describe('more than one environment', () => {
     });
   });
 
-  it('are all named, in the file’s order; without a file, or with a wrong one, there are none', async () => {
+  it('are all listed, in the file’s order; a missing or wrong file is an error', async () => {
     await expect(environmentNames(source())).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     await load(both);
     expect(await environmentNames(source())).toEqual(['dev', 'stg']);
@@ -157,7 +157,7 @@ describe('more than one environment', () => {
     await expect(environmentNames(source())).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 
-  it('none requires itself', async () => {
+  it('an environment that requires itself is refused', async () => {
     expect(details(await refused(`environments:\n${DEV}    requires: dev\n`))).toEqual([
       'trigger-deploy.yaml:6: environments.dev.requires: expected another environment, found itself',
     ]);
@@ -167,7 +167,7 @@ describe('more than one environment', () => {
 describe('which environment', () => {
   const both = `home: stg\nenvironments:\n${DEV}${DEV.replaceAll('dev', 'stg')}`;
 
-  it('is the one named, else TRIGGER_DEPLOY_ENV, else home where the command says so', async () => {
+  it('is --env, else TRIGGER_DEPLOY_ENV, else the file’s home for commands that use it', async () => {
     const variables = { TRIGGER_DEPLOY_ENV: 'dev' };
     expect((await load(both, { env: 'stg', variables })).name).toBe('stg');
     expect((await load(both, { env: undefined, variables })).name).toBe('dev');
@@ -179,7 +179,7 @@ describe('which environment', () => {
     });
   });
 
-  it('that is not there is refused with those that are', async () => {
+  it('that does not exist is refused, with the names of those that exist', async () => {
     expect(await refused(both, { env: 'stag' })).toMatchObject({
       code: 'USAGE',
       message: `there is no environment stag in ${cwd}/trigger-deploy.yaml`,
@@ -191,7 +191,7 @@ describe('which environment', () => {
 });
 
 describe('a wrong file', () => {
-  it('is told every mistake at once, each with its line, its path and what belongs there', async () => {
+  it('has every mistake reported at once, each with line, path and what was expected', async () => {
     const error = await refused(`home: tst
 environments:
   dev:
@@ -221,7 +221,7 @@ environments:
     ]);
   });
 
-  it('is refused when its topic lies in another region or belongs to another environment', async () => {
+  it('is refused when its topic is in another region or belongs to another environment', async () => {
     const elsewhere = DEV.replace(topic('dev'), topic('dev', 'us-east-1'));
     expect(details(await refused(`environments:\n${elsewhere}`))).toEqual([
       'trigger-deploy.yaml:4: environments.dev.topic: expected a topic in eu-west-1, the environment’s region, found one in us-east-1'.replace(
@@ -243,7 +243,7 @@ environments:
     ]);
   });
 
-  it('that is not YAML is told where', async () => {
+  it('that is not YAML is refused with the line of the mistake', async () => {
     const error = await refused('environments:\n  dev: [\n');
     expect(details(error)[0]).toMatch(/^trigger-deploy\.yaml:\d: \(YAML\): /);
     const twice = await refused(`environments:\n${DEV}${DEV}`);
@@ -275,7 +275,7 @@ environments:
 });
 
 describe('variables', () => {
-  it('override the file, their paths from where they were typed', async () => {
+  it('override the file; their paths are relative to the working directory', async () => {
     const env = await load(`environments:\n${DEV}    profile: acme\n    signingKey: ci.key.json\n`, {
       variables: {
         TRIGGER_DEPLOY_REGION: 'us-east-1',
@@ -297,7 +297,7 @@ describe('variables', () => {
     });
   });
 
-  it('stand in for a file that is not there', async () => {
+  it('can replace the file', async () => {
     const variables = {
       TRIGGER_DEPLOY_ENV: 'dev',
       TRIGGER_DEPLOY_REGION: 'eu-west-1',
@@ -319,7 +319,7 @@ describe('variables', () => {
     });
   });
 
-  it('that are wrong are named, together with what is wrong in the file', async () => {
+  it('that are wrong are reported together with the mistakes of the file', async () => {
     const variables = { TRIGGER_DEPLOY_BUCKET: 'No', TRIGGER_DEPLOY_PATH_STYLE: 'perhaps' };
     expect(details(await refused(`environments:\n${DEV}    colour: red\n`, { variables }))).toEqual([
       'TRIGGER_DEPLOY_BUCKET: expected the name of a bucket, found "No"',
@@ -328,7 +328,7 @@ describe('variables', () => {
     ]);
   });
 
-  it('of the SDK replace the file’s profile and stand in for a region, never for a role', async () => {
+  it('of the SDK replace the file’s profile and a missing region, never a role', async () => {
     const withProfile = `environments:\n${DEV}    profile: acme\n`;
     expect((await load(withProfile, { variables: { AWS_PROFILE: 'mine' } })).profile).toBeUndefined();
     expect((await load(withProfile, { variables: { AWS_ACCESS_KEY_ID: 'AK' } })).profile).toBeUndefined();
