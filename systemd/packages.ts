@@ -5,6 +5,7 @@ import { VERBS } from '../publisher/cli/verbs.ts';
 import { completion } from '../publisher/commands/completion.ts';
 import { bundle } from './bundle.ts';
 import { buildDeb } from './deb.ts';
+import { manualCommands } from './manual-commands.ts';
 import { type Architecture, nodeDirectory } from './node-binary.ts';
 import { copy, EPOCH, manualPage, type Tree, template, text, writeTree } from './tree.ts';
 
@@ -140,7 +141,10 @@ async function programTree(
     [`/usr/lib/${name}/${name}.js`, { mode: 0o644, content: { copyOf: outfile } }],
 
     [`/usr/bin/${name}`, await template(`systemd/${kind}/${name}`, version, 0o755)],
-    [`/usr/share/man/man${page.slice(-1)}/${page}.gz`, await manualPage(`systemd/${kind}/${page}`, version)],
+    [
+      `/usr/share/man/man${page.slice(-1)}/${page}.gz`,
+      await manualPage(`systemd/${kind}/${page}`, version, manualCommands()),
+    ],
     [`/usr/share/doc/${name}/copyright`, copy('systemd/copyright')],
     [`/usr/share/doc/${name}/changelog.gz`, await manualPage('CHANGELOG.md', version)],
     [`/usr/share/doc/${name}/LICENSE.node`, { mode: 0o644, content: { copyOf: join(node, 'LICENSE') } }],

@@ -24,10 +24,16 @@ export async function template(path: string, version: string, mode = 0o644): Pro
   return text((await readFile(join(root, path), 'utf8')).replaceAll('{version}', version), mode);
 }
 
-/** Debian policy 12.1: manual pages are compressed, without name and time. */
-export async function manualPage(path: string, version: string): Promise<File> {
-  const { content } = await template(path, version);
-  return { mode: 0o644, content: gzipSync(content as Buffer, { level: 9 }) };
+/** Debian policy 12.1: manual pages are compressed, without name and time. `{commands}` in the source stands for `commands`. */
+export async function manualPage(path: string, version: string, commands = ''): Promise<File> {
+  const source = (await readFile(join(root, path), 'utf8')).replaceAll('{version}', version);
+  return {
+    mode: 0o644,
+    content: gzipSync(
+      source.replace('{commands}', () => commands),
+      { level: 9 },
+    ),
+  };
 }
 
 export async function writeTree(tree: Tree, directory: string): Promise<void> {

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NAMES } from '../../publisher/cli/verbs.ts';
 import { PACKAGES, type PackageKind } from '../../systemd/packages.ts';
 
 /** The packages that `npm run package` makes, for one architecture. */
@@ -109,13 +111,17 @@ test('the tarball contains the same files and install.sh', async () => {
   expect(stdout).toContain(`${top}/install.sh`);
 }, 120_000);
 
-test('the publisher brings the completion of its commands for bash and zsh', async () => {
+test('the publisher has a manual page with every command, and their completion for bash and zsh', async () => {
   const directory = join(out, 'publisher-unpacked');
   await dpkgDeb('--raw-extract', await build('publisher', 'first'), directory);
   const files = {
     bash: '/usr/share/bash-completion/completions/trigger-deploy',
     zsh: '/usr/share/zsh/vendor-completions/_trigger-deploy',
   };
+  const page = gunzipSync(
+    await readFile(join(directory, 'usr/share/man/man1/trigger-deploy.1.gz')),
+  ).toString();
+  for (const name of NAMES) expect(page).toMatch(new RegExp(`^\\.B ${name}( |$)`, 'm'));
   const program = join(directory, 'usr/lib/trigger-deploy/trigger-deploy.js');
   for (const [shell, path] of Object.entries(files)) {
     const { stdout } = await execa(process.execPath, [program, 'completion', shell]);
