@@ -16,7 +16,7 @@ let agent: string;
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), 'trigger-deploy-packages-'));
   agent = await build('agent', 'first');
-}, 120_000);
+});
 afterAll(() => rm(out, { recursive: true, force: true }));
 
 async function build(kind: PackageKind, into: string): Promise<string> {
@@ -39,7 +39,7 @@ test('two builds give the same bytes, independent of the umask', async () => {
   } finally {
     process.umask(before);
   }
-}, 120_000);
+});
 
 test('every file belongs to root, and only root can write it', async () => {
   const lines = (await dpkgDeb('--contents', agent)).split('\n');
@@ -109,7 +109,7 @@ test('the tarball contains the same files and install.sh', async () => {
     .sort();
   expect(inTarball).toEqual(inDeb);
   expect(stdout).toContain(`${top}/install.sh`);
-}, 120_000);
+});
 
 test('the publisher has a manual page with every command, and their completion for bash and zsh', async () => {
   const directory = join(out, 'publisher-unpacked');
@@ -127,4 +127,4 @@ test('the publisher has a manual page with every command, and their completion f
     const { stdout } = await execa(process.execPath, [program, 'completion', shell]);
     expect(await readFile(join(directory, path), 'utf8')).toBe(`${stdout}\n`);
   }
-}, 120_000);
+});

@@ -127,7 +127,7 @@ describe('killed at any request', () => {
       return lived;
     });
     expect(settled).toBeGreaterThan(3);
-  }, 120_000);
+  });
 
   it('of a deploy that fails: a watch, a resume, or a rollback brings all instances back', async () => {
     const runs = new Map<string, string>();
@@ -166,5 +166,5 @@ describe('killed at any request', () => {
       return lived;
     });
     expect(undone).toBeGreaterThan(3);
-  }, 300_000);
+  });
 });
