@@ -88,7 +88,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       ['doctor', '1.0.0', ...ENV],
       2,
       'unknown command: doctor',
-      'the commands are push, promote, rollback, restart, status, history, show, watch, plan, confirm, cancel, resume, pause, unpause, keygen; no service can be named doctor',
+      'the commands are push, promote, rollback, restart, status, history, show, watch, versions, plan, confirm, cancel, resume, pause, unpause, keygen, completion; no service can be named doctor',
     ],
     [
       'a version that is a path, deployed',
