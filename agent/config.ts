@@ -14,7 +14,7 @@ import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.t
  * result is normalised (durations in ms, defaults filled in); nothing downstream checks it again.
  */
 
-/** What every health check has. */
+/** The settings of every health check. */
 const timing = {
   successes: z.int().min(1).max(100).default(1),
   deadline: positive.default(60_000),
@@ -192,7 +192,7 @@ const agentConfig = z
       const owner = owners.get(thing);
       owners.set(thing, name);
       if (owner === undefined) return;
-      const message = `${thing} already belongs to ${owner}`;
+      const message = `${thing} is already used by service ${owner}`;
       context.addIssue({ code: 'custom', path: ['services', name, ...path], message });
     };
     for (const [name, { package: pkg, manager: run, traffic }] of Object.entries(config.services)) {
@@ -213,7 +213,7 @@ const agentConfig = z
         context.addIssue({
           code: 'custom',
           path: ['services', name],
-          message: `the agent itself needs both the deb ${OWN_PACKAGE} and the unit ${OWN_UNIT}`,
+          message: `to deploy the agent itself, set both the deb ${OWN_PACKAGE} and the unit ${OWN_UNIT}`,
         });
       }
       if (isOwn[0] && traffic) {

@@ -7,7 +7,7 @@ import { wireAgent } from './wire-agent.ts';
 import { runCommand } from './wire-commands.ts';
 import { VERSION } from './wire-instance.ts';
 
-/** trigger-deploy-agent: its command line, its signals and its exit codes. wire-*.ts compose what it does. */
+/** trigger-deploy-agent: its command line, its signals and its exit codes. wire-*.ts join the adapters to the ports. */
 
 const USAGE_CODES: readonly string[] = ['CONFIG_INVALID', 'KEY_INVALID', 'USAGE'];
 
@@ -23,7 +23,7 @@ async function run(options: Options): Promise<void> {
   await agent.run(stopping.signal);
 }
 
-/** One line for the error and one for the remedy; stack and causes with --verbose. */
+/** One line for the error and one for the hint; stack and causes with --verbose. */
 function fail(thrown: unknown, verbose: boolean): void {
   const error = asTriggerDeployError(thrown);
   const lines = [`trigger-deploy-agent: ${error.message}`];

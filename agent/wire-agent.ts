@@ -29,7 +29,7 @@ import { createManager, createManifests, createPackage, createTraffic, journalOf
 
 /** The agent that `run` runs: which adapter is behind which port. */
 
-/** How long a stop waits for replies that are not sent yet, ms. */
+/** How long a stop waits for unsent replies, ms. */
 const FLUSH_WITHIN = 3000;
 
 export interface WiredAgent {

@@ -22,7 +22,10 @@ import { createManager, createManifests, createPackage, createTraffic, journalOf
 
 /** The commands besides `run`: which adapter is behind which dependency. */
 
-/** Whether all is well. `by` is the user who gives an order, `say` prints lines. @throws what the command throws. */
+/**
+ * Returns whether the command succeeded. `by` is the user who gives an order, `say` prints lines.
+ * @throws what the command throws.
+ */
 export async function runCommand(
   options: Exclude<Options, { command: 'run' }>,
   io: Pick<LocalRequest, 'by' | 'say'>,
@@ -104,7 +107,7 @@ function queueOf({ env, topic }: AgentConfig, aws: Aws, instance: string) {
   return createAgentQueue({ aws, env, instance, topic, log: silentLog() });
 }
 
-/** Every service of the config, to be read only: its commands are in no registry. */
+/** Every service of the config, for reading only: its commands are in no registry. */
 function servicesOf(config: AgentConfig, aws: Aws) {
   const clock = createClock(() => aws.now());
   const store = createArtifactStore({ aws, bucket: config.bucket });

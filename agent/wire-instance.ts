@@ -9,7 +9,7 @@ import type { Identity } from './deploy/ports.ts';
 
 export const VERSION = packageJson.version;
 
-/** From the config, else from the instance metadata. @throws METADATA errors, also while it cannot be reached. */
+/** From the config, else from the instance metadata. @throws CONFIG_INVALID, also while the metadata cannot be reached. */
 export async function identify(config: AgentConfig, signal: AbortSignal): Promise<Identity> {
   const agent = { env: config.env, agentVersion: VERSION };
   if (config.instance !== undefined) {

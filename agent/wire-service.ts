@@ -58,7 +58,10 @@ export function createManager(
   }
 }
 
-/** Reads the keys at each read, because a manifest is rarely needed: only before a foreign deb is replaced. */
+/**
+ * Loads the keys at each read, because a manifest is rarely needed: only before a deb is replaced that trigger-deploy did
+ * not deploy.
+ */
 export function createManifests(config: AgentConfig, aws: Aws): ManifestStore {
   return {
     async read(service, version, signal) {

@@ -4,7 +4,7 @@ import type { Finding } from '../deploy/ports.ts';
 
 /**
  * Runs a call to AWS. Throws the reason of `signal` once that is aborted; any other failure becomes a
- * TriggerDeployError. `doing` completes "cannot …".
+ * TriggerDeployError. `doing` is the rest of a message that begins with "cannot".
  */
 export async function awsCall<T>(doing: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();

@@ -65,7 +65,7 @@ export async function readInstanceMetadata(
 
   async function readTags(withToken: Record<string, string>): Promise<Record<string, string>> {
     const list = await ask('GET', TAGS, withToken).catch((error: unknown) => {
-      // An agent without tags is better than none.
+      // The agent also works without tags.
       if (error instanceof MetadataError && !error.isRetryable) return '';
       throw error;
     });

@@ -91,19 +91,19 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  /** Polls until the state fulfils `isThere`. */
+  /** Polls until `isReached` is true of the state. */
   async function pollUntil(
     key: string,
     note: (text: string) => void,
     signal: AbortSignal,
     onState: (state: TargetHealth) => void,
-    isThere: (state: TargetHealth) => boolean,
+    isReached: (state: TargetHealth) => boolean,
   ): Promise<void> {
     for (let polled = 0; ; polled += 1) {
       const state = await retryUntilAborted(() => stateIn(key, signal), signal);
       onState(state);
       note(`${nameOf(key)}: ${stateText(state)}`);
-      if (isThere(state)) return;
+      if (isReached(state)) return;
       await waitMs(backoffMs(polled, polls), signal);
     }
   }
@@ -144,7 +144,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
           const state = await stateIn(key, signal);
           if (isRegistered(state))
             return `${instance} is ${stateText(state)} in the target group ${nameOf(key)}`;
-          return `${instance} is not in the target group ${nameOf(key)}; deployments leave it out`;
+          return `${instance} is not in the target group ${nameOf(key)}; deployments do not register it there`;
         }),
       );
       const delays = configured.map((key) => delayFinding(key, signal));
@@ -180,7 +180,7 @@ function isRetryable(error: unknown): boolean {
   return status === undefined || status >= 500 || status === 429 || /^Throttl/.test(awsErrorName(error));
 }
 
-/** `doing` completes "cannot …"; `late` is the last state at a timeout, else empty. */
+/** `doing` is the rest of a message that begins with "cannot"; `late` is the last state at a timeout, else empty. */
 function failure(error: unknown, doing: string, late: string): TriggerDeployError {
   if (late !== '')
     return new TriggerDeployError('TRAFFIC_FAILED', `cannot ${doing}: ${late}`, { cause: error });

@@ -35,7 +35,7 @@ export interface AgentQueue {
   ensure(signal: AbortSignal): Promise<void>;
   /**
    * At most 10 messages, within 20 s. Each is invisible for 30 s, then delivered again unless it was deleted.
-   * @throws AWS_UNREACHABLE; where `isQueueGone` holds for it, `ensure` has to create the queue again.
+   * @throws AWS_UNREACHABLE; if `isQueueGone` is true of it, `ensure` has to create the queue again.
    */
   receive(signal: AbortSignal): Promise<QueueMessage[]>;
   /** To be called only after the journal is written: a deleted message is never delivered again. */
@@ -182,7 +182,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
         onRetry: (error, { pauseMs }) =>
           log.info(
             { queue: name, waitMs: pauseMs, why: messageOf(error) },
-            'the queue does not exist yet; retrying',
+            'the queue cannot be used yet; retrying',
           ),
       },
     );

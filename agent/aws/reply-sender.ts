@@ -9,7 +9,8 @@ import { isNoSuchQueue, orAborted } from './aws-call.ts';
 /** Sends replies to the publishers' reply queues: in order, in the background, best effort. */
 export interface ReplySender {
   /**
-   * Never waits, never throws. When too many replies wait, the oldest is dropped, the oldest unimportant one first.
+   * Never waits, never throws. When too many replies wait, the oldest unimportant one is dropped, or the oldest if all
+   * are important.
    * `replyTo` is the queue's name, in this account.
    */
   send(replyTo: string, body: string, options?: { important: boolean }): void;
@@ -94,7 +95,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
     let left = batch;
     const sendLeft = async () => {
       left = await trySending(replyTo, left);
-      if (left.length > 0) throw new Error('SQS did not take them');
+      if (left.length > 0) throw new Error('SQS rejected some replies');
     };
     const isGone = (error: unknown) =>
       isNoSuchQueue(error) && aws.now() - createdAt(replyTo) > QUEUE_VISIBLE_AFTER_MS;
@@ -107,7 +108,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   }
 
   async function work(): Promise<void> {
-    // Replies of the same turn go into one request.
+    // Replies that are sent in the same turn of the event loop go into one request.
     await Promise.resolve();
     while (waiting.length > 0 && !closing.signal.aborted) {
       const batch = nextBatch();
@@ -119,7 +120,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   return {
     send(replyTo, body, { important } = { important: false }) {
       if (closed || gone.has(replyTo)) return;
-      // The outbox retries; one copy in here is enough.
+      // The outbox sends a report again at each retry; one waiting copy is enough.
       if (waiting.some((reply) => reply.replyTo === replyTo && reply.body === body)) return;
       makeRoom();
       waiting.push({ replyTo, body, important });

@@ -14,7 +14,7 @@ export interface AgentReporter extends Reporter {
 /** Objects of the record whose last write is cached. */
 const REMEMBERED = 1000;
 
-/** The writes to one object of the record: one after another, never an older report over a newer one. */
+/** The writes to one object of the record. They run one after another; an older report never overwrites a newer one. */
 interface ObjectWrites {
   /** The highest `n` of which a write was attempted. */
   newest: number;
@@ -41,23 +41,23 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
 
   /** The writes of an object, which becomes the most recently used. The oldest are dropped. */
   function writesOf(key: string): ObjectWrites {
-    const place = objects.get(key) ?? { newest: -1, idle: Promise.resolve() };
+    const writes = objects.get(key) ?? { newest: -1, idle: Promise.resolve() };
     objects.delete(key);
-    objects.set(key, place);
+    objects.set(key, writes);
     const oldest = objects.keys().next().value;
     if (objects.size > REMEMBERED && oldest !== undefined) objects.delete(oldest);
-    return place;
+    return writes;
   }
 
   async function put(Key: string, n: number, Body: string, signal: AbortSignal): Promise<void> {
-    const place = writesOf(Key);
-    const before = place.idle;
-    const { promise: over, resolve } = Promise.withResolvers<void>();
-    place.idle = before.then(() => over);
+    const writes = writesOf(Key);
+    const before = writes.idle;
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    writes.idle = before.then(() => ended);
     try {
       await orAborted(before, signal);
-      if (n < place.newest) return;
-      place.newest = n;
+      if (n < writes.newest) return;
+      writes.newest = n;
       const command = new PutObjectCommand({ Bucket: bucket, Key, Body, ContentType: 'application/json' });
       await awsCall(`write s3://${bucket}/${Key}`, signal, () =>
         aws.s3.send(command, { abortSignal: signal }),

@@ -17,7 +17,7 @@ const DOCUMENT_MS = 60_000;
 const DOCUMENT_LIMIT = 1024 * 1024;
 /** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 where it would answer 404. */
 const DENIED_HINT =
-  'allow s3:GetObject there, and s3:ListBucket on the bucket: without the second, AWS answers 403 for a missing file';
+  'allow s3:GetObject on this object, and s3:ListBucket on the bucket: without s3:ListBucket, S3 answers 403 for a missing file';
 
 export interface StoreOptions {
   aws: Aws;
@@ -155,19 +155,19 @@ export async function probeBucket(
     aws.s3.send(new PutObjectCommand({ Bucket: bucket, Key, IfMatch: `"${unused}"`, Body: '-' }), {
       abortSignal: signal,
     });
-  const looks: [string, () => Promise<unknown>][] = [
+  const probes: [string, () => Promise<unknown>][] = [
     [`read s3://${bucket}/artifacts/`, read(keys.artifact(unused, '0', '0'.repeat(64), unused))],
     [`read s3://${bucket}/state/${env}/`, read(keys.desired(env, unused))],
     [`write s3://${bucket}/state/${env}/`, write(keys.instance(env, unused, unused))],
   ];
   const findings: Finding[] = [];
-  for (const [doing, ask] of looks) {
+  for (const [doing, ask] of probes) {
     const found = await finding(doing, signal, async () => {
       await ask().catch((error) => {
         // Both mean: permitted, but the object does not exist.
         if (!isNamed(error, 'NoSuchKey') && awsStatus(error) !== 412) throw error;
       });
-      return `may ${doing}`;
+      return `allowed to ${doing}`;
     });
     findings.push(found);
   }

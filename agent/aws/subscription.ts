@@ -18,7 +18,7 @@ import { isNamed } from './aws-call.ts';
 export interface Subscription {
   /** Subscribes; without effect on an existing subscription. Returns its ARN. */
   subscribe(queueArn: string, signal: AbortSignal): Promise<string>;
-  /** Subscribes, then checks that the announcements will arrive, and raw. */
+  /** Subscribes, then checks that announcements will arrive, with raw delivery. */
   ensure(queueArn: string, signal: AbortSignal): Promise<void>;
   /** Unsubscribes; the deletion of a topic deletes its subscriptions. */
   remove(queueArn: string, signal: AbortSignal): Promise<void>;
@@ -35,7 +35,7 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
     log.warn({ subscription: SubscriptionArn }, 'raw message delivery was off; turned on');
   }
 
-  /** Reads all subscriptions of the topic, 100 a page: only where SNS does not return the ARN. */
+  /** Reads all subscriptions of the topic, 100 per page. Used only where SNS does not return the ARN. */
   async function find(queueArn: string, abortSignal: AbortSignal): Promise<string | undefined> {
     for await (const page of paginateListSubscriptionsByTopic(
       { client: aws.sns },

@@ -2,7 +2,7 @@ import { asTriggerDeployError } from '../../shared/errors.ts';
 import type { Finding } from '../deploy/ports.ts';
 import type { CheckDeps, CheckedService } from './deps.ts';
 
-/** `trigger-deploy-agent check`: finds before the first deployment what would make one fail, each with a remedy. */
+/** `trigger-deploy-agent check`: finds the problems that would make a deployment fail, each with a hint. */
 
 /** ms */
 const WITHIN = 30_000;
@@ -27,7 +27,7 @@ export async function check(deps: CheckDeps): Promise<Finding[]> {
   for (const service of deps.services) {
     const { name, probeTraffic } = service;
     findings.push(...(await collect(`service ${name}`, () => inspect(service))));
-    const hint = 'the status comes from `manager:` of the service; correct it in the config';
+    const hint = 'correct `manager:` of this service in the config';
     findings.push(...(await collect(`service ${name}`, () => inspectStatus(service, signal), hint)));
     if (!probeTraffic) continue;
     findings.push(
@@ -46,7 +46,7 @@ async function inspect({ name, dir, inspectDirectory, package: pkg }: CheckedSer
   return problems.map((problem) => ({ ...problem, what: `service ${name}: ${problem.what}` }));
 }
 
-/** Apart from `inspect`, so that a status that cannot be read hides none of its findings. */
+/** Separate from `inspect`: if the status cannot be read, the findings of `inspect` are still shown. */
 async function inspectStatus(
   { name, manager, statusSource, package: pkg }: CheckedService,
   signal: AbortSignal,
@@ -54,7 +54,12 @@ async function inspectStatus(
   const { summary, trouble } = await manager.status(signal);
   if (!trouble) return [{ ok: true, what: `service ${name}: ${statusSource}: ${summary}` }];
   if (pkg.installsUnit && summary === 'not-found') {
-    return [{ ok: true, what: `service ${name}: ${statusSource} comes with its package` }];
+    return [
+      {
+        ok: true,
+        what: `service ${name}: ${statusSource} is missing; the package of the service installs it`,
+      },
+    ];
   }
   return [{ ok: false, what: `service ${name}: ${trouble.problem}`, hint: trouble.hint }];
 }
@@ -73,7 +78,7 @@ async function collect(
   }
 }
 
-/** One line per finding, and the remedy below each that is not ok. `config` is the file that was read. */
+/** One line per finding, and the hint below each that is not ok. `config` is the file that was read. */
 export function formatFindings(findings: readonly Finding[], config: string): string {
   const all = [{ ok: true, what: `config ${config}`, hint: undefined }, ...findings];
   const lines = all.flatMap(({ ok, what, hint }) => [

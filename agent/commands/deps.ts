@@ -4,7 +4,7 @@ import type { LocalOrder } from '../deploy/local-order.ts';
 import type { Check, Finding, HealthProbe, Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
 
-/** What each command needs, no more; wire-commands.ts supplies it. The commands know no adapter themselves. */
+/** The dependencies of each command. wire-commands.ts supplies them; the commands import no adapter. */
 
 export interface CheckDeps {
   /** The ids of the trusted keys; none where the config says `trust: none`. @throws KEY_INVALID. */
@@ -23,11 +23,11 @@ export interface CheckedService {
   dir: string;
   package: Pick<PackageType, 'installsUnit' | 'inspect'>;
   manager: Pick<ServiceManager, 'status'>;
-  /** What its status comes from, for a person: `unit payments.service`. */
+  /** Where its status is read, for messages: `unit payments.service`. */
   statusSource: string;
-  /** What is wrong with its directory; empty where nothing is. */
+  /** The problems of its directory; empty if there are none. */
   inspectDirectory(): Promise<readonly Finding[]>;
-  /** Whether its target groups can be seen; undefined without a load balancer. */
+  /** Whether its target groups can be read; undefined without a load balancer. */
   probeTraffic: ((instance: string, signal: AbortSignal) => Promise<readonly Finding[]>) | undefined;
 }
 
@@ -61,24 +61,24 @@ export interface LocalDeployDeps {
   services: readonly DeployableService[];
   identify(signal: AbortSignal): Promise<Identity>;
   runningAgent(): Promise<RunningAgent | undefined>;
-  orders: OrderPlace;
+  orders: OrderSpool;
 }
 
 export interface DeployableService extends Pick<ObservedService, 'name' | 'state'> {
   package: Pick<PackageType, 'current' | 'releases' | 'versionOf'>;
 }
 
-/** Where orders are put for the running agent to find. */
-export interface OrderPlace {
-  /** On disk, with copies of the files, when it resolves. @throws NO_SPACE, USAGE. */
+/** The orders that wait for the running agent. */
+export interface OrderSpool {
+  /** Writes an order and copies of its files, on disk when it resolves. @throws NO_SPACE, USAGE. */
   give(
     order: Omit<LocalOrder, 'artifacts'>,
     what:
       | { files: readonly { path: string; name: string; size: number; role: Artifact['role'] }[] }
       | { artifacts: readonly Artifact[] },
   ): Promise<LocalOrder>;
-  /** The path of an order, for a person. */
-  placeOf(deployment: string): string;
+  /** The directory of the order. */
+  pathOf(deployment: string): string;
 }
 
 export interface LeaveDeps {

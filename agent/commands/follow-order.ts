@@ -11,7 +11,7 @@ const TAKEN_WITHIN = 15_000;
 /** How many lines of a log tail are shown. */
 const TAIL_LINES = 40;
 
-/** Prints a line for each state of the order, as the journal has it, until it ends. Whether it succeeded. */
+/** Prints a line for each state of the order in the journal, until the order ends. Returns whether it succeeded. */
 export async function follow(
   { service, runningAgent }: Pick<LocalDeployDeps, 'runningAgent'> & { service: DeployableService },
   deployment: string,
@@ -34,7 +34,7 @@ export async function follow(
     const step = state && stepOf(state, deployment);
     if (step !== undefined) show(step);
     else if (state && hasEnded(state, deployment)) {
-      say('the order has ended, and newer deployments followed: trigger-deploy-agent status');
+      say('the order has ended, but its result is no longer in the journal; see trigger-deploy-agent status');
       return false;
     } else if (!warned && performance.now() - began > TAKEN_WITHIN && (await runningAgent())) {
       warned = true;
@@ -57,8 +57,8 @@ function stepOf({ active, waiting }: ServiceState, deployment: string): string |
 function endingLines(report: Report, { pinned, outbox }: ServiceState): string[] {
   const { service, version, previous, error, state } = report;
   const took = Object.values(report.timings).reduce((sum, ms) => sum + ms, 0);
-  const back = state === 'rolled-back' ? `, back to ${previous ?? 'nothing'}` : '';
-  const ran = state === 'succeeded' && report.changed === false ? ', which already ran' : '';
+  const back = state === 'rolled-back' ? ` (${previous ?? 'no version'} runs)` : '';
+  const ran = state === 'succeeded' && report.changed === false ? ' (it already ran)' : '';
   const why = error ? `: ${error.code}: ${error.message}` : '';
   const lines = [`${timeOfDay()} ${service} ${state} ${version}${back}${ran} in ${formatMs(took)}${why}`];
   const tail = cleanTail(error?.detail ?? '').trim();

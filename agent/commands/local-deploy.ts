@@ -11,8 +11,8 @@ import { follow } from './follow-order.ts';
 import { versionFromName } from './version-from-name.ts';
 
 /**
- * `deploy` and `rollback` on the instance itself, for when the cloud is down. The command puts an order where the
- * running agent finds it, and reads in the journal how it proceeds: only the agent writes the journal.
+ * `deploy` and `rollback` on the instance itself, for an outage of AWS. The command writes an order to the
+ * order spool, where the running agent finds it, and follows it in the journal. Only the agent writes the journal.
  */
 
 export interface LocalRequest {
@@ -28,7 +28,7 @@ export interface LocalRequest {
 const IDENTIFY_WITHIN = 2000;
 const MOST_FILES = 32;
 
-/** Whether it succeeded; true also with `noWait`. @throws USAGE, NO_SPACE, PACKAGE_INVALID. */
+/** Returns whether the order succeeded; true also with `noWait`. @throws USAGE, NO_SPACE, PACKAGE_INVALID. */
 export async function deploy(
   deps: LocalDeployDeps,
   request: LocalRequest & { files: readonly string[] },
@@ -41,8 +41,8 @@ export async function deploy(
 }
 
 /**
- * Rolls back to what ran before, or to the named version, from the releases on this instance. Whether it succeeded;
- * true also with `noWait`. @throws USAGE, NOTHING_TO_ROLL_BACK_TO.
+ * Rolls back to the previous good version, or to the given one, from the releases on this instance. Returns whether the
+ * order succeeded; true also with `noWait`. @throws USAGE, NOTHING_TO_ROLL_BACK_TO.
  */
 export async function rollback(deps: LocalDeployDeps, request: LocalRequest): Promise<boolean> {
   const target = await readTarget(deps, request.service);
@@ -95,7 +95,7 @@ function chooseRelease(
   return release;
 }
 
-/** Whether a local rollback started what runs: what ran before it is then the version that was rolled back. */
+/** Whether a local rollback started the running version. `previousGood` is then the version that was rolled back. */
 function wasRolledBack({ running, endings }: ServiceState): boolean {
   const last = endings.findLast(({ report }) => report.deployment === running?.deployment);
   return last?.report.local?.action === 'rollback';
@@ -162,7 +162,7 @@ async function giveOrder(
   if (!agent) {
     const until = new Date(now + LOCAL_EXPIRY_MS).toISOString().slice(0, 16).replace('T', ' ');
     say('the agent is not running: systemctl start trigger-deploy-agent');
-    say(`the order expires at ${until} UTC; to withdraw it, remove ${orders.placeOf(deployment)}`);
+    say(`the order expires at ${until} UTC; to withdraw it, remove ${orders.pathOf(deployment)}`);
   }
   return noWait || (await follow({ service, runningAgent }, deployment, say));
 }

@@ -5,8 +5,8 @@ import { brokenBy, type ServiceState } from '../deploy/state.ts';
 import type { ObservedService, StatusDeps } from './deps.ts';
 
 /**
- * `trigger-deploy-agent status`: what this instance runs, from its own journal, disk and units. Of AWS it needs only
- * the queue, with a short timeout: people read it while AWS is down.
+ * `trigger-deploy-agent status`: what this instance runs, from its own journal, disk and units. Of AWS it
+ * probes only the queue, with a short timeout, because it must also work while AWS is down.
  */
 export interface InstanceStatus {
   env: string;

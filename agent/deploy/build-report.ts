@@ -15,7 +15,7 @@ import { type Active, brokenBy, type Order, type ServiceState } from './state.ts
  * here, once, before it leaves the instance.
  */
 
-/** The fields about the version before, in every report of an active deployment. */
+/** The fields about the previous version, in every report of an active deployment. */
 export function previousAndChanged(now: Active): { previous?: string | null; changed: boolean } {
   return { ...(now.previous === undefined ? {} : { previous: now.previous }), changed: now.changed };
 }
@@ -130,7 +130,7 @@ function defined<K extends string, V>(key: K, value: V | undefined) {
   return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
 }
 
-/** The one ending of the active deployment. Without `error`, the one recorded in the state is reported. */
+/** The report of the ending of the active deployment. Without `error`, the one recorded in the state is reported. */
 export function endingReport(
   identity: Identity,
   active: Active,

@@ -3,9 +3,9 @@
  * a `command` manager. The one list of them; docs/OPERATIONS.md describes each.
  */
 const VARIABLES = {
-  /** All three: the environment, `dev`. */
+  /** Hooks, checks and manager commands: the environment, `dev`. */
   env: 'TRIGGER_DEPLOY_ENV',
-  /** All three. */
+  /** Hooks, checks and manager commands: the service. */
   service: 'TRIGGER_DEPLOY_SERVICE',
   /** Hooks and checks: the version that is to run, or runs. During a rollback that is the old one. */
   version: 'TRIGGER_DEPLOY_VERSION',

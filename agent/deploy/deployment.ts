@@ -103,7 +103,7 @@ async function firstStep(run: DeploymentRun): Promise<ForwardStep> {
   return current === order.version ? first : 'switch';
 }
 
-/** The failure of a deployment that was already ending, with nothing switched, when the agent stopped. */
+/** The failure of a deployment that failed before the switch, and was restoring traffic when the agent stopped. */
 function recordedFailure(run: DeploymentRun): Failure | undefined {
   const { error, during } = run.active();
   if (error === undefined || during === undefined) return undefined;
@@ -144,7 +144,7 @@ async function runRollback(run: DeploymentRun): Promise<RunResult> {
 
 /**
  * Ends a deployment that has switched nothing: only traffic has to be restored. The reason is journalled first, because
- * an agent killed meanwhile must not continue forward with the undrain hooks already counted as done.
+ * an agent killed meanwhile must not continue forward with the `afterStart` hooks already counted as done.
  */
 async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): Promise<RunResult> {
   if (isMaybeDrained(run)) {

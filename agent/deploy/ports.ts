@@ -65,7 +65,7 @@ export interface Change {
   direction: 'forward' | 'back';
   /** 1 at first, and one more for each time the deployment was resumed. */
   attempt: number;
-  /** Install also what is already installed, because that does not work. */
+  /** Install the version even if it is installed already, because the installed one is not healthy. */
   again: boolean;
   /**
    * Stops the service. For a type that replaces files in place; it calls this as late as possible. A type that only
@@ -79,13 +79,13 @@ export interface Change {
 /** A package type, for the one service it was created for. Its folder in host/ knows everything about the type. */
 export interface PackageType {
   readonly type: string;
-  /** Whether a package brings the unit of its service: before the first deployment that unit does not exist. */
+  /** Whether the package contains the unit of its service; the unit then does not exist before the first deployment. */
   readonly installsUnit: boolean;
-  /** What keeps this host from deploying packages of the type; empty where nothing does. */
+  /** The problems that prevent this host from deploying packages of the type; empty if there are none. */
   checkHost(): Promise<Finding[]>;
-  /** What is wrong with the package of this service on this host; empty where nothing is. */
+  /** The problems of the package of this service on this host; empty if there are none. */
   inspect(): Promise<Finding[]>;
-  /** The version that `file` says it is; undefined where only its name can say. @throws PACKAGE_INVALID. */
+  /** The version in the metadata of `file`; undefined for a type whose files have none. @throws PACKAGE_INVALID. */
   versionOf(file: string): Promise<string | undefined>;
   /** Every complete release on this instance, in any order. */
   releases(): Promise<Release[]>;
@@ -94,15 +94,15 @@ export interface PackageType {
   /** Whether `current` is completely installed: always true of a link; a run of dpkg may have been interrupted. */
   isWhole(): Promise<boolean>;
   /**
-   * Makes a release of what ran before trigger-deploy and points `current` at it, where the config has `adopt` and
-   * nothing is current. Returns its version, or null when there was nothing to do.
+   * Makes a release from the files that ran before trigger-deploy and points `current` at it, where the config has
+   * `adopt` and nothing is current. Returns its version, or null when there was nothing to do.
    */
   adopt(): Promise<string | null>;
   /**
-   * Downloads, verifies and unpacks into staging, then publishes the release by one rename. A complete release with
-   * the same digests is kept and nothing is downloaded, unless `fresh`: then it is prepared again (where it is
-   * `current`, its files are verified instead, because files in use must not be replaced). Staging is always empty
-   * afterwards. For a deb, also makes sure that its dependencies can be met and that it can be undone.
+   * Downloads, verifies and unpacks into the staging directory, then publishes the release by one rename. A complete
+   * release with the same digests is kept and nothing is downloaded, unless `fresh`: then it is prepared again (where it is
+   * `current`, its files are verified instead, because files in use must not be replaced). The staging directory is
+   * always empty afterwards. For a deb, also makes sure that its dependencies can be met and that it can be undone.
    * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT,
    * DEPENDENCY_UNMET, UNDO_IMPOSSIBLE.
    */
@@ -117,11 +117,11 @@ export interface PackageType {
    * @throws RELEASE_INCOMPLETE when the release is missing or not complete; DPKG_LOCKED, DPKG_FAILED.
    */
   switchTo(version: string | null, change: Change): Promise<void>;
-  /** The last step before success, for a type whose switch can be undone from outside until then. @throws when it was. */
+  /** Called last before `succeeded`, for a type whose switch another program may have undone. @throws when it was undone. */
   commit?(): Promise<void>;
   /**
    * Removes releases beyond the configured number; never one of `keep`, `current`, or one that a process has open.
-   * Empties the staging, where a killed agent may have left files. Returns the removed versions.
+   * Empties the staging directory, where a killed agent may have left files. Returns the removed versions.
    */
   prune(keep: ReadonlySet<string>): Promise<string[]>;
 }
@@ -137,7 +137,7 @@ export interface ServiceStatus {
   invocation: string | null;
   /** For people: `active (running)`. */
   summary: string;
-  /** What else is wrong, and the remedy: a masked unit, a pid file that cannot be trusted. */
+  /** Another problem, and its hint: a masked unit, a pid file that cannot be trusted. */
   trouble?: { problem: string; hint: string } | undefined;
 }
 

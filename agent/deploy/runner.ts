@@ -47,7 +47,7 @@ export function createRunner(context: {
     const run = openRun(stopping);
     const result = await runDeployment(run);
     if ('interrupted' in result) return await halt(stopping);
-    // It may have been continued, or outdated, while it was halting.
+    // Meanwhile an announcement may have continued, cancelled or superseded the deployment.
     if ('held' in result) return store.read().active?.order.hold === false || cancellation.signal.aborted;
     await end(run, result);
     return true;
@@ -83,7 +83,7 @@ export function createRunner(context: {
     log.warn(details, `resuming the deployment${after}`);
   }
 
-  /** Empties the staging. Removes no release: that is decided only after a deployment. */
+  /** Empties the staging directory. Removes no release: that is decided only after a deployment. */
   async function cleanStaging(): Promise<void> {
     try {
       const all = await ports.package.releases();

@@ -5,7 +5,7 @@ import type { Active, Order, ServiceState } from './state.ts';
 
 const KEEP = { failures: 20, tombstones: 50, endings: 20, over: 200, outbox: 200 } as const;
 
-/** Codes of failures that a retry may not meet. */
+/** Codes of failures after which a retry may succeed. */
 const RETRYABLE: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE']);
 
 const newest = <T>(list: readonly T[], most: number): T[] => list.slice(Math.max(0, list.length - most));

@@ -62,7 +62,7 @@ const active = z.looseObject({
   during: z.enum(STEPS).optional(),
   /** How many hooks of each kind have finished, so that none runs again after a restart of the agent. */
   hooksDone: z.object({ beforeStop: z.int(), afterStart: z.int() }),
-  /** Target groups this deployment took the instance out of: from before it leaves them until it is back in them. */
+  /** Target groups that this deployment deregisters from: set before that, emptied once it has registered again. */
   left: z.array(z.string()).optional(),
   /** Traffic may have returned since the last drain: drain again before the service is stopped. */
   givenBack: z.boolean().optional(),
@@ -101,8 +101,8 @@ export const serviceState = z.looseObject({
   active: active.nullable(),
   waiting: order.nullable(),
   /**
-   * Target groups that an ended deployment took the instance out of and could not put it back into. While `well` is
-   * false no version here is healthy, and the instance stays out until one is.
+   * Target groups that an ended deployment deregistered the instance from and could not register it with again. While
+   * `well` is false, no version here is healthy, and the instance stays deregistered.
    */
   outOfTraffic: z
     .object({ groups: z.array(z.string()), well: z.boolean() })
@@ -157,7 +157,7 @@ export function hasEnded(state: ServiceState, deployment: string): boolean {
   return state.over.includes(deployment) || endingOf(state, deployment) !== undefined;
 }
 
-/** The deployment that broke the service, null unless it is broken. An ending that changed nothing repairs nothing. */
+/** The deployment that broke the service, null unless it is broken. A deployment that changed nothing does not repair it. */
 export function brokenBy({
   running,
   broken,

@@ -106,13 +106,13 @@ export async function watch(run: DeploymentRun): Promise<void> {
     if (!now.active) throw watchFailed(`the service is not active: ${now.summary}`);
     if (now.mainPid !== before.mainPid) {
       throw watchFailed(
-        `its main process changed from ${before.mainPid ?? 'none'} to ${now.mainPid ?? 'none'}`,
+        `the main process changed from ${before.mainPid ?? 'none'} to ${now.mainPid ?? 'none'}`,
       );
     }
     if (now.restarts > before.restarts)
-      throw watchFailed(`it was restarted ${now.restarts - before.restarts} times`);
+      throw watchFailed(`the service was restarted ${now.restarts - before.restarts} times`);
     failedInARow = (await passOnce(run, run.active().order.version)) ? 0 : failedInARow + 1;
-    if (failedInARow >= WATCH_FAILURES) throw watchFailed(`its checks failed ${failedInARow} times in a row`);
+    if (failedInARow >= WATCH_FAILURES) throw watchFailed(`the checks failed ${failedInARow} times in a row`);
   }
 }
 

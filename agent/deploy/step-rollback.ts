@@ -20,7 +20,7 @@ export async function decideRollback(
     during: failure.during,
     invocationBefore: invocation,
     hooksDone: { beforeStop: 0, afterStart: 0 },
-    // The rollback has recoveries of its own.
+    // The recoveries of the rollback are counted from 0.
     recoveries: 0,
   });
 }
@@ -41,7 +41,7 @@ export async function rollback(run: DeploymentRun): Promise<void> {
   const change = changeOf(run);
   if (run.active().order.action !== 'restart') await run.ports.package.switchTo(previous, change);
   await run.move({ state: 'starting' });
-  // A new start is known to be of the old release only if the unit was stopped in between.
+  // Only if the switch stopped the unit is a later start known to be a start of the old release.
   const isStarted = change.stopped() && (await startedSinceSwitch(run));
   if (!isStarted) await run.ports.manager.restart(run.signal);
   await run.move({ state: 'checking' });

@@ -39,6 +39,7 @@ export interface ServiceWorker {
   refuse(order: Order, ending: Ending, why: { code: ErrorCode; message: string }): Promise<void>;
   /** Answers a duplicate announcement with the last report; later reports go to the newest `replyTo`. */
   repeat(deployment: string, replyTo: string | undefined): Promise<void>;
+  /** Records a sequence that was announced to other instances. */
   raise(sequence: number, deployment: string): Promise<void>;
   /** Reads the desired state and accepts an order for it where one is needed. */
   converge(reader: DesiredReader, signal: AbortSignal): Promise<void>;

@@ -9,7 +9,7 @@ import { bareArtifact } from '../../shared/manifest.ts';
 import { isReplyQueueName } from '../../shared/names.ts';
 import { hasEnded, type Order, type ServiceState } from '../deploy/state.ts';
 
-/** How far the clocks of a publisher and of AWS may differ, ms: an `issuedAt` later than that counts as false. */
+/** How far the clocks of a publisher and of AWS may differ, ms: a later `issuedAt` is replaced by now plus this. */
 const CLOCK_SKEW_MS = 5 * 60 * 1000;
 
 /**
@@ -89,7 +89,7 @@ function admitCancel(announcement: CancelAnnouncement, known: Knowledge): Decisi
 function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: ServiceState): Decision {
   const targeted = isTargeted(announcement, known);
   if (targeted) {
-    // What began or ended here is answered with its present state, however late it is delivered again.
+    // A deployment that began or ended here is answered with its current state, even after its expiry.
     if (hasEnded(state, announcement.deployment)) return { do: 'repeat' };
     const underWay = [state.active?.order, state.waiting].find(
       (order) => order?.deployment === announcement.deployment,
@@ -111,7 +111,7 @@ function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: 
   const { seen } = state;
   if (seen && announcement.sequence < seen.sequence) {
     if (!targeted) return { do: 'ignore', why: 'outdated, and for other instances' };
-    const why = `sequence ${announcement.sequence} is older than sequence ${seen.sequence}, which this instance has seen`;
+    const why = `sequence ${announcement.sequence} is lower than ${seen.sequence}, the highest seen here`;
     return { do: 'end', order, ending: 'superseded', code: 'SUPERSEDED', why };
   }
   if (seen && announcement.sequence === seen.sequence && announcement.deployment !== seen.deployment) {

@@ -24,9 +24,9 @@ const STOP_EXTENDED_EVERY = 10 * 1000;
 const STOP_EXTENDED_BY = 60 * 1000;
 
 /**
- * Runs until `stopping` aborts, then lets every deployment checkpoint. Ready before any unit is started and
- * without AWS: a service ordered `After=` the agent would otherwise deadlock, and an outage of AWS would be a
- * crash loop.
+ * Runs until `stopping` aborts, then lets every deployment checkpoint. Reports READY before it starts any unit and
+ * before it reaches AWS: otherwise a service ordered `After=` the agent would deadlock, and an outage of AWS would be
+ * a crash loop.
  */
 export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promise<void> {
   const { notifier, log, workers, verifier } = parts;
@@ -41,7 +41,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     ...[...workers.values()].map((worker) => worker.run(stopping)),
     keepRecords(parts, stopping),
     repeat(parts, stopping, 'converging', async (signal, round) => {
-      // The first read may precede what was announced before the queue existed, so a second one follows soon.
+      // The first read may miss a deployment that was announced before the queue existed; a second one follows soon.
       await convergeAll(parts, signal);
       return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
     }),
@@ -70,7 +70,7 @@ async function extendStopTimeout(
 
 const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
 
-/** A deployment puts its record itself; this puts one that was lost, and what changed without a deployment. */
+/** A deployment writes the record itself. This writes a record that was lost, and changes without a deployment. */
 async function keepRecords(
   parts: Pick<AgentParts, 'workers' | 'log'> & { reporter: Reporter; clock: Clock },
   stopping: AbortSignal,

@@ -4,7 +4,7 @@ import type { Inbox } from './ports.ts';
 
 /** Whether this agent has reached its queue and its record since it started. */
 export interface Connectivity {
-  /** What was not reached yet, each with the reason, for a person; empty once everything was. */
+  /** What was not reached yet, each with the reason, for a message; empty once both were reached. */
   missing(): string[];
   inbox(inner: Inbox): Inbox;
   reporter(inner: Reporter): Reporter;

@@ -1,6 +1,6 @@
 import type { LocalOrder } from '../deploy/local-order.ts';
 
-/** What the loop needs of the world, besides the ports of the deployment steps. */
+/** The interfaces that the loop needs, besides the ports of the deployment steps. */
 
 export interface Message {
   body: string;

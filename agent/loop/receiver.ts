@@ -12,7 +12,7 @@ import { convergeAll } from './converge-all.ts';
 import type { Inbox, Message } from './ports.ts';
 import { repeat } from './repeat.ts';
 
-/** The way of an announcement: receive → verify → admit → journal → delete. The workers deploy and report. */
+/** The path of an announcement: receive → verify → admit → journal → delete. The workers deploy and report. */
 
 export interface ReceiverParts {
   identity: Identity;
@@ -61,7 +61,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
   }
 
   /**
-   * Reads what was announced while the queue or the subscription did not exist: it is in the desired state. In the
+   * Reads the desired state, which has what was announced while the queue or the subscription did not exist. In the
    * background, because a slow S3 must not delay what the queue holds.
    */
   function catchUp(signal: AbortSignal): void {

@@ -15,7 +15,7 @@ const WAITING = 'waiting for announcements';
 
 export function createStatusLine(notifier: Pick<Notifier, 'status'>): StatusLine {
   const deploying = new Map<string, string>();
-  let queue = 'setting up its queue';
+  let queue = 'setting up the queue of this instance';
   let shown = '';
   let timer: NodeJS.Timeout | undefined;
 

@@ -195,7 +195,7 @@ describe('a version that crashes', () => {
     await expectRolledBack(
       'replaced-in-watch',
       'WATCH_FAILED',
-      /its main process changed from \d+ to (\d+|none)|is not active/,
+      /the main process changed from \d+ to (\d+|none)|is not active/,
     );
     proved('crash-loop', 'another pid in the watch: rolled back');
   });

@@ -100,7 +100,7 @@ export function createContents({ service, name, fetchDependencies, store }: Cont
         'ARTIFACT_DIGEST_MISMATCH',
         `${debIn(place)} differs from the deployed file`,
         {
-          hint: 'a process has it open: end that process, then deploy again',
+          hint: 'a process has this file open: end that process, then deploy again',
         },
       );
     },
@@ -121,7 +121,7 @@ async function fetchInto(
   const refuse = (why: string, detail?: string) =>
     new TriggerDeployError('DEPENDENCY_UNMET', `the dependencies of ${deb.name} ${deb.version} ${why}`, {
       detail,
-      hint: 'run apt-get update, or add the repository that has them',
+      hint: 'run apt-get update, or add the repository that has the missing packages',
     });
   const plan = await planFor(debIn(release), signal);
   if (typeof plan === 'string') throw refuse('are not available from apt', plan);

@@ -111,8 +111,8 @@ export function createDebPackage(options: DebOptions): PackageType {
           `${name} ${order.version} needs ${unmet.join('; ')}`,
           {
             hint: fetchDependencies
-              ? 'run apt-get update, or add the repository that has it'
-              : 'install it first, or set `fetchDependencies: true` in the config',
+              ? 'run apt-get update, or add the repository that has the missing packages'
+              : 'install the missing packages first, or set `fetchDependencies: true` in the config',
           },
         );
       }

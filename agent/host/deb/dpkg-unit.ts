@@ -6,7 +6,8 @@ import { type RunCommand, runCommand } from '../process/run-command.ts';
 
 /**
  * Runs dpkg in a transient systemd unit, so that it finishes even if the agent ends. Its output goes to a file, because
- * a pipe would break with the agent. One run at a time: one from before a restart of the agent is waited for.
+ * a pipe would break with the agent. One run at a time: a run waits for one that was started before a restart
+ * of the agent.
  */
 
 /** How a run ended. What it did is read with dpkg-query. */

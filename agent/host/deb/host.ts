@@ -6,10 +6,10 @@ import { installed, isSettled } from './dpkg.ts';
 /** What a host needs for deb packages, and the state of one package in dpkg. */
 
 const PROGRAMS = ['dpkg', 'dpkg-query', 'dpkg-deb', 'systemd-run', 'systemctl'];
-const OTHERWISE = 'deploy a jar or an archive here';
+const OTHERWISE = 'deploy a jar or an archive on this host';
 const WITHIN_MS = 30_000;
 
-/** What keeps this host from deploying deb packages; empty where nothing does. */
+/** The problems that prevent this host from deploying deb packages; empty if there are none. */
 export async function checkHost(): Promise<Finding[]> {
   const findings: Finding[] = [];
   const missing: string[] = [];
@@ -27,7 +27,7 @@ export async function checkHost(): Promise<Finding[]> {
   return findings;
 }
 
-/** What is wrong with this host, or else with the package `name` in dpkg; empty where nothing is. */
+/** The problems of this host, or else of the package `name` in dpkg; empty if there are none. */
 export async function inspectPackage(name: string): Promise<Finding[]> {
   const findings = await checkHost();
   if (findings.length > 0) return findings;
@@ -37,7 +37,7 @@ export async function inspectPackage(name: string): Promise<Finding[]> {
     {
       ok: false,
       what: `package ${name} ${here.version} is ${here.status}`,
-      hint: 'the next deploy installs it anew; by hand: dpkg --configure -a',
+      hint: 'the next deployment installs the package again; to repair it by hand: dpkg --configure -a',
     },
   ];
 }

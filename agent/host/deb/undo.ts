@@ -8,8 +8,8 @@ import { download } from './apt.ts';
 import { bareVersion, inspectDeb, installed, type Known } from './dpkg.ts';
 
 /**
- * Makes the rollback of a first deploy possible: where dpkg got the package by other means, its .deb becomes a release
- * before the switch. If that version was pushed, it comes from the bucket, otherwise from apt.
+ * Makes the rollback of a first deploy possible: where the installed package was not deployed by trigger-deploy, its .deb
+ * becomes a release before the switch. If that version was pushed, it comes from the bucket, otherwise from apt.
  */
 export interface UndoSource {
   service: string;
@@ -53,7 +53,7 @@ async function fromBucket(
   note: (text: string) => void,
   signal: AbortSignal,
 ): Promise<number | string> {
-  const never = `${service} ${version} was never pushed`;
+  const never = `${service} ${version} is not in the bucket: it was never pushed`;
   if (!versionName.safeParse(version).success) return never;
   try {
     const artifacts = (await manifests.read(service, version, signal))?.artifacts;

@@ -8,9 +8,9 @@ import { findProcess, findProcessNow } from './proc.ts';
 import { endGroup, type RunCommand, runCommand } from './run-command.ts';
 
 /**
- * The running commands, each a file below the state directory. After a kill of the agent its hook or start command runs
- * on; the next agent starts no command before those have ended. Otherwise two copies of a hook would run in parallel, or
- * a late `stop` would end the service that was just started.
+ * The running commands, each a file below the state directory. After a kill of the agent its hook or start command
+ * continues; the next agent starts no command before those have ended. Otherwise two copies of a hook would run in parallel,
+ * or a late `stop` would end the service that was just started.
  *
  * The file is written in the same turn of the event loop in which the process starts: only a SIGKILL within that turn
  * leaves a process without a file.

@@ -16,9 +16,9 @@ export async function readCurrentLink({ dir, current, releases }: Places): Promi
   const path = target === undefined ? current : resolve(dir, target);
   const version = path.slice(releases.length + 1);
   if (dirname(path) === releases && versionName.safeParse(version).success) return version;
-  const what = target === undefined ? 'is not a symbolic link' : `points at ${target}`;
-  throw new TriggerDeployError('RELEASE_CONFLICT', `${current} ${what}, not at a release in ${releases}`, {
-    hint: 'move it away; with `adopt` in the config the running version becomes a release',
+  const what = target === undefined ? 'is not a symbolic link to' : `points at ${target}, not at`;
+  throw new TriggerDeployError('RELEASE_CONFLICT', `${current} ${what} a release in ${releases}`, {
+    hint: `move ${current} to another place; with \`adopt\` in the config the running version becomes a release`,
   });
 }
 

@@ -17,7 +17,7 @@ export interface Tuning {
   large: number;
   range: number; // bytes
   lanes: number;
-  /** The number of reads in a row without progress before it fails. */
+  /** After this number of reads in a row without progress the download fails. */
   attempts: number;
   /** A read that brings less than `leastBytes` in `stallMs` is aborted and retried. */
   stallMs: number;
@@ -75,7 +75,7 @@ export async function downloadArtifact(request: DownloadRequest): Promise<number
       throw new TriggerDeployError(
         'ARTIFACT_DIGEST_MISMATCH',
         `${artifact.name} has sha256 ${sha256}, but the signed one is ${artifact.sha256}`,
-        { hint: 'the file in the bucket is not the one that was pushed: find out who changed it' },
+        { hint: 'the file in the bucket is not the pushed file: find out who changed it' },
       );
     }
     await handle.sync();

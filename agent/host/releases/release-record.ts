@@ -22,7 +22,7 @@ const releaseRecord = z.looseObject({
 });
 export type ReleaseRecord = z.infer<typeof releaseRecord>;
 
-/** With a checksum of the rest: a damaged digest would be a conflict that no deployment could repair. */
+/** The checksum of the other fields. Without it, a damaged digest would be a RELEASE_CONFLICT that no deployment repairs. */
 const summed = z.looseObject({ sum: z.string() });
 
 /** The record of the release `version` in `directory`; undefined when it is incomplete. */

@@ -29,7 +29,7 @@ export interface PrepareJob {
   signal: AbortSignal;
 }
 
-/** Two empty directories in the staging: the future release, and a scratch directory. */
+/** Two empty directories in the staging directory: the future release, and a scratch directory. */
 export interface WorkDirectories {
   release: string;
   scratch: string;
@@ -50,7 +50,7 @@ export interface Contents {
   verify(place: string, into: WorkDirectories, job: PrepareJob): Promise<number>;
   /** The space that `copy` needs. @throws PACKAGE_INVALID if `path` cannot become a release. */
   measure(path: string): Promise<Space>;
-  /** Copies the version that ran before trigger-deploy into a release. */
+  /** Copies the files that ran before trigger-deploy into a release. */
   copy(path: string, release: string): Promise<void>;
 }
 
@@ -188,13 +188,13 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
       );
     },
 
-    async prune(precious) {
+    async prune(protectedVersions) {
       const newestFirst = (await records()).sort((a, b) => (a.preparedAt < b.preparedAt ? 1 : -1));
       const old = newestFirst
         .slice(Math.max(keep, KEPT_AT_LEAST))
         .map(({ version }) => version)
-        .filter((version) => !precious.has(version));
-      // Even with nothing to remove: an agent that was killed may have left files in the staging.
+        .filter((version) => !protectedVersions.has(version));
+      // Even with nothing to remove: an agent that was killed may have left files in the staging directory.
       if (old.length === 0 && !(await lstatIfAny(places.staging))) return [];
       const current = await readCurrentLink(places);
       const used = old.length === 0 ? new Set<string>() : await namesWithOpenFiles(places.releases);

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { lstatIfAny, makeDirectories, removeTree, sweepTemporaries } from '../fs/durable-files.ts';
 
-/** The paths of a service's releases. The staging is on the same file system, so that a rename publishes. */
+/** The paths of a service's releases. The staging directory is on the same file system as the
+ * releases, so that a rename publishes a release. */
 export function placesOf(dir: string) {
   return {
     dir,
@@ -46,7 +47,7 @@ async function assertOwnDirectory(path: string): Promise<void> {
       : undefined;
   if (!problem) return;
   throw new TriggerDeployError('RELEASE_CONFLICT', `${path} ${problem}; the agent does not write to it`, {
-    hint: 'remove it; the agent creates it again',
+    hint: `remove ${path}; the agent creates it again`,
   });
 }
 

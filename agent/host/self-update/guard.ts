@@ -42,7 +42,7 @@ export interface Guard {
   /** The last order, undefined when there is none. */
   order(): Promise<GuardOrder | undefined>;
   verdict(): Promise<Verdict | undefined>;
-  /** Gives a verdict; returns the effective one, which is the first that was given. On disk when it resolves. */
+  /** Writes a verdict, unless there is one already; returns the one that counts, the first. On disk when it resolves. */
   decide(kind: 'keep' | 'back', why?: { code: string; reason: string }): Promise<Verdict>;
   /** Whether the guard has not finished. */
   isUnderWay(): Promise<boolean>;
@@ -196,7 +196,7 @@ StartLimitIntervalSec=0
 ExecStart=/bin/sh "${path}"
 Restart=on-failure
 RestartSec=5s
-# A dpkg under way is waited for.
+# A stop waits for a running dpkg.
 KillMode=process
 TimeoutStopSec=300s
 

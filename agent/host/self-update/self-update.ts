@@ -45,11 +45,11 @@ const GUARD_TIMEOUT = 30_000;
 export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   const { guard, name, own, clock } = options;
 
-  /** Waits for the guard to end this process; fails if it does not. */
+  /** Waits until the guard or systemd ends this process. @throws START_FAILED if that does not happen. */
   async function awaitTermination(what: string, signal: AbortSignal): Promise<never> {
     const bound = options.lockWithin + 2 * options.installWithin;
     await clock.sleep(bound, signal);
-    throw new TriggerDeployError('START_FAILED', `${what} did not happen within ${formatMs(bound)}`, {
+    throw new TriggerDeployError('START_FAILED', `${what} was not done within ${formatMs(bound)}`, {
       hint: 'journalctl -u trigger-deploy-agent-update',
     });
   }
@@ -127,7 +127,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
       if ((await inner.current()) === own) return;
       throw new TriggerDeployError(
         'RELEASE_INCOMPLETE',
-        `this is ${name} ${own}, but dpkg has another version`,
+        `the running agent has version ${own}, but the package ${name} has another version`,
       );
     }
     const isGuarded = order?.to === own && order.from === version && (await guard.isUnderWay());
@@ -148,10 +148,14 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
       async prepare(order, note, signal) {
         const here = await inner.current();
         if (here !== own) {
-          const has = here === null ? 'does not have it' : `has ${here}`;
-          throw new TriggerDeployError('PACKAGE_INVALID', `this is ${name} ${own}, but dpkg ${has}`, {
-            hint: here === null ? 'install the agent from its .deb' : `systemctl restart ${options.unit}`,
-          });
+          const found = here === null ? 'is not installed' : `has version ${here}`;
+          throw new TriggerDeployError(
+            'PACKAGE_INVALID',
+            `the running agent has version ${own}, but the package ${name} ${found}`,
+            {
+              hint: here === null ? 'install the agent from its .deb' : `systemctl restart ${options.unit}`,
+            },
+          );
         }
         // A verdict of an earlier deployment must not apply to this one.
         await guard.cleanUp();
@@ -190,7 +194,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     manager: (inner) => ({
       ...inner,
 
-      /** Without the invocation, by which alone the new version would count as started. */
+      /** Hides the invocation: a new one would make the start step skip `restart`, which waits until the agent reaches AWS. */
       async status(signal) {
         return { ...(await inner.status(signal)), invocation: null };
       },

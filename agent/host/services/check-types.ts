@@ -12,7 +12,7 @@ export const CHECK_TYPES = { http, tcp, command, systemd };
 type CheckTypes = typeof CHECK_TYPES;
 type FieldsOf<T> = T extends CheckType<infer Fields> ? z.output<z.ZodObject<Fields>> : never;
 
-/** A check as config.ts makes it: what its type knows of it, besides what every check has. */
+/** A check as config.ts makes it: the fields of its type, and the fields of every check. */
 export type ConfiguredCheck = {
   [Kind in keyof CheckTypes]: Check & { kind: Kind } & FieldsOf<CheckTypes[Kind]>;
 }[keyof CheckTypes];

@@ -52,8 +52,8 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   /** A start that is interrupted before the pid file is written leaves a service that cannot be found again. */
   const run = async (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> => {
     signal.throwIfAborted();
-    using patient = abortAfter(signal, FINISH_MS);
-    return await runWith(commands.indivisible)(argv, timeout, patient.signal);
+    using delayed = abortAfter(signal, FINISH_MS);
+    return await runWith(commands.indivisible)(argv, timeout, delayed.signal);
   };
 
   async function status(signal: AbortSignal): Promise<ServiceStatus> {
@@ -79,11 +79,11 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     within: number,
     signal: AbortSignal,
   ): Promise<{ now: ServiceStatus; inTime: boolean }> {
-    const runStop = clock.monotonic() + within;
+    const end = clock.monotonic() + within;
     for (;;) {
       const now = await status(signal);
       if (await done(now)) return { now, inTime: true };
-      const left = runStop - clock.monotonic();
+      const left = end - clock.monotonic();
       if (left <= 0) return { now, inTime: false };
       await clock.sleep(Math.min(POLL_MS, left), signal);
     }
@@ -104,7 +104,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     const { now, inTime } = await poll(({ active }) => active, left, signal);
     if (inTime) return now;
     const detail = (await logTail(since)) || output;
-    throw failed('START', `${now.summary} ${formatMs(within)} after ${argv[0]}`, detail);
+    throw failed('START', `the service is ${now.summary} ${formatMs(within)} after ${argv[0]}`, detail);
   }
 
   async function end(signal: AbortSignal): Promise<void> {
@@ -116,7 +116,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     const { output } = await run(options.stop, stopTimeout, signal);
     const left = Math.max(0, deadline - clock.monotonic());
     if ((await poll(isDown, left, signal)).inTime) return;
-    const late = `still running ${formatMs(stopTimeout)} after ${options.stop[0]}`;
+    const late = `the service is still running ${formatMs(stopTimeout)} after ${options.stop[0]}`;
     if (named?.refusal) {
       throw failed('STOP', `${late}; not killed: ${named.refusal.problem}`, output, named.refusal.hint);
     }

@@ -55,7 +55,7 @@ export interface OrderSpool {
   /** Resolves when there may be a new order, after `ms` at the latest. */
   changed(ms: number, signal: AbortSignal): Promise<void>;
   /** The directory of the order. */
-  placeOf(deployment: string): string;
+  pathOf(deployment: string): string;
 }
 
 /** What belongs to an order: files to copy, or the artifacts of a release on this instance. */
@@ -72,7 +72,7 @@ const ABANDONED_AFTER = 60 * 60 * 1000;
 /** The spool below `state`, the agent's state directory. */
 export function createOrderSpool(state: string): OrderSpool {
   const directory = join(state, 'local');
-  const placeOf = (deployment: string) => join(directory, deployment);
+  const pathOf = (deployment: string) => join(directory, deployment);
   const wakeUp = createWakeUp();
   let watcher: FSWatcher | undefined;
 
@@ -92,7 +92,7 @@ export function createOrderSpool(state: string): OrderSpool {
 
   async function read(name: string): Promise<LocalOrder | undefined> {
     try {
-      const text = await readNoFollow(join(placeOf(name), 'order.json'), ORDER_LIMIT);
+      const text = await readNoFollow(join(pathOf(name), 'order.json'), ORDER_LIMIT);
       const order = localOrder.parse(JSON.parse(text?.toString('utf8') ?? ''));
       return order.deployment === name ? order : undefined;
     } catch {
@@ -112,8 +112,8 @@ export function createOrderSpool(state: string): OrderSpool {
 
   return {
     pending,
-    placeOf,
-    remove: (deployment) => removeTree(placeOf(deployment)),
+    pathOf,
+    remove: (deployment) => removeTree(pathOf(deployment)),
 
     async give(order, what) {
       await makeDirectories(directory, 0o700);
@@ -142,7 +142,7 @@ export function createOrderSpool(state: string): OrderSpool {
           join(staged, 'order.json'),
           ...files.map(({ name }) => join(filesDirectory, name)),
         ]);
-        await rename(staged, placeOf(order.deployment));
+        await rename(staged, pathOf(order.deployment));
         await fsyncDirectory(directory);
         return whole;
       } catch (error) {
@@ -157,7 +157,7 @@ export function createOrderSpool(state: string): OrderSpool {
           ({ name, sha256 }) => name === wanted.name && sha256 === wanted.sha256,
         );
         if (!same || order.service !== service || order.version !== version) continue;
-        const path = join(placeOf(order.deployment), 'files', wanted.name);
+        const path = join(pathOf(order.deployment), 'files', wanted.name);
         if ((await lstatIfAny(path))?.isFile()) return path;
       }
       return undefined;

@@ -13,7 +13,7 @@ import { findUser } from '../process/run-as.ts';
 const LOOKUP_MS = 10_000;
 const STICKY = 0o1000;
 
-/** What is wrong with the service's directory `dir`, nothing when all is well; `serviceUser` runs the service. */
+/** The problems of the service's directory `dir`; empty if there are none. `serviceUser` runs the service. */
 export async function inspectServiceDirectory(dir: string, serviceUser?: string): Promise<Finding[]> {
   const findings: Finding[] = [];
   const service = serviceUser === undefined ? undefined : await uidOf(serviceUser);
@@ -33,7 +33,7 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
     findings.push({
       ok: false,
       what: `${join(dir, 'current')} is not a symbolic link`,
-      hint: 'move it away; with `adopt` in the config the running version becomes a release',
+      hint: 'move it to another place; with `adopt` in the config the running version becomes a release',
     });
   }
   return findings;
@@ -45,7 +45,11 @@ async function inspect(path: string, dir: string, service: number | undefined): 
   if (!there) return [];
   if (!there.isDirectory()) {
     return [
-      { ok: false, what: `${path} is not a directory`, hint: `move it away, so that ${dir} can be created` },
+      {
+        ok: false,
+        what: `${path} is not a directory`,
+        hint: `move it to another place, so that ${dir} can be created`,
+      },
     ];
   }
   const findings: Finding[] = [];

@@ -242,7 +242,7 @@ describe('paths', () => {
     'two services with the same directory are refused, also when the second is spelled %s',
     (dir) => {
       expect(mistakes(second('edge', dir))).toEqual([
-        'agent.yaml:19: services.edge.package.dir: /opt/payments already belongs to payments',
+        'agent.yaml:19: services.edge.package.dir: /opt/payments is already used by service payments',
       ]);
     },
   );
@@ -601,7 +601,7 @@ describe('a deb package', () => {
     package: { type: deb, name: edge-proxy }
     manager: { type: systemd, unit: second.service }
 `;
-    expect(mistakes(twice).join()).toContain('package edge-proxy already belongs to edge-proxy');
+    expect(mistakes(twice).join()).toContain('package edge-proxy is already used by service edge-proxy');
   });
 
   test('has no adopt: dpkg knows what is installed', () => {

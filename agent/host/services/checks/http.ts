@@ -20,7 +20,7 @@ export const http = checkType({
   async probe(check, expected, { signal }) {
     const url = new URL(substitute(check.url, expected));
     const get = url.protocol === 'https:' ? httpsGet : httpGet;
-    // Without an agent each try is a new connection, as a new client's would be.
+    // Without an http.Agent each try opens a new connection, as a new client would.
     const request = get(url, { agent: false, signal, headers: { 'user-agent': 'trigger-deploy' } });
     try {
       const response = await responseOf(request);
@@ -44,7 +44,7 @@ function responseOf(request: ClientRequest): Promise<IncomingMessage> {
   });
 }
 
-/** Reads no more than it needs, so that an endless body is no problem. */
+/** Stops at the first match, or after BODY_LIMIT, so that an endless body does no harm. */
 async function contains(response: IncomingMessage, wanted: string): Promise<boolean> {
   let body = Buffer.alloc(0);
   for await (const chunk of response as AsyncIterable<Buffer>) {

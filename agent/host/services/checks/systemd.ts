@@ -10,7 +10,7 @@ export const systemd = checkType({
   describe: ({ unit }) => `unit ${unit}`,
 
   async probe(check, _expected, { signal }) {
-    // Not the `run` of the agent: a query leaves nothing behind that a later agent would have to end.
+    // Not the `run` of the tools: a query needs no entry in the command registry, because it changes nothing.
     const { exitCode, stdout } = await runCommand(argvFor.show(check.unit), {
       signal,
       ...commandBounds(check),

@@ -156,7 +156,7 @@ describe('the check', () => {
     elb.register(WEB, ME);
     expect(await balancer.probe(NEVER)).toEqual([
       { ok: true, what: 'i-0a1 is healthy in the target group web' },
-      { ok: true, what: 'i-0a1 is not in the target group api; deployments leave it out' },
+      { ok: true, what: 'i-0a1 is not in the target group api; deployments do not register it there' },
       { ok: true, what: 'the target group web drains for 1 s' },
       { ok: true, what: 'the target group api drains for 1 s' },
     ]);

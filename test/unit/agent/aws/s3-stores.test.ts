@@ -274,9 +274,9 @@ describe('probeBucket', () => {
   test('reports the permissions, and writes nothing', async () => {
     const { cloud, aws } = await cloudAndAws();
     expect(await probeBucket(aws, BUCKET, 'dev', NEVER)).toEqual([
-      { ok: true, what: `may read s3://${BUCKET}/artifacts/` },
-      { ok: true, what: `may read s3://${BUCKET}/state/dev/` },
-      { ok: true, what: `may write s3://${BUCKET}/state/dev/` },
+      { ok: true, what: `allowed to read s3://${BUCKET}/artifacts/` },
+      { ok: true, what: `allowed to read s3://${BUCKET}/state/dev/` },
+      { ok: true, what: `allowed to write s3://${BUCKET}/state/dev/` },
     ]);
     expect(cloud.objects(BUCKET)).toEqual([]);
   });

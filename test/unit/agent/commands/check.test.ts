@@ -65,11 +65,11 @@ test.each([
   }
 });
 
-test('a unit that comes with its package may be missing, but not masked', async () => {
+test('a unit that the package installs may be missing, but not masked', async () => {
   const deb = { installsUnit: true };
   expect((await findings(unit('not-found'), deb)).at(-1)).toEqual({
     ok: true,
-    what: 'service pay: unit pay.service comes with its package',
+    what: 'service pay: unit pay.service is missing; the package of the service installs it',
   });
   expect((await findings(unit('masked'), deb)).at(-1)).toMatchObject({ ok: false });
 });
@@ -84,7 +84,7 @@ test('a status that cannot be read is a finding of its own, besides those of the
     {
       ok: false,
       what: 'service pay: cannot run /srv/ask: no such file',
-      hint: 'the status comes from `manager:` of the service; correct it in the config',
+      hint: 'correct `manager:` of this service in the config',
     },
   ]);
 });

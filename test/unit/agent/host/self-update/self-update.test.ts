@@ -219,7 +219,7 @@ test('an agent that is not the version in dpkg changes nothing', async () => {
   const order = { ...orderOf('2.0.0', { service: NAME }), fresh: false };
   await expect(on.agent('0.9.0').package.prepare(order, () => {}, calm)).rejects.toMatchObject({
     code: 'PACKAGE_INVALID',
-    message: `this is ${NAME} 0.9.0, but dpkg has 1.0.0`,
+    message: `the running agent has version 0.9.0, but the package ${NAME} has version 1.0.0`,
   });
 });
 

@@ -99,7 +99,7 @@ test('a service that dies at once never becomes active: the end of its log is th
   const { service } = await daemon('echo port 8080 is taken; exit 1', {}, '; wait $!; exit 0');
   await expect(service.restart(calm)).rejects.toMatchObject({
     code: 'START_FAILED',
-    message: 'inactive (status exit 1) 2.0 s after /bin/sh',
+    message: 'the service is inactive (status exit 1) 2.0 s after /bin/sh',
     detail: 'port 8080 is taken\n',
   });
 });
@@ -135,7 +135,7 @@ test('a service that cannot be stopped, and whose pid file is not trusted, is a 
   await writeFile(pid, '1');
   const why = `${pid} names pid 1, which cannot be a service`;
   const told = {
-    message: `still running 2.0 s after /bin/sh; not killed: ${why}`,
+    message: `the service is still running 2.0 s after /bin/sh; not killed: ${why}`,
     hint: expect.stringContaining('remove `pidFile`'),
   };
   await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', ...told });

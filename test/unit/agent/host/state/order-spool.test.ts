@@ -52,8 +52,8 @@ describe('an order', () => {
     const modes = await Promise.all(
       [
         join(state, 'local'),
-        spool.placeOf(deployment),
-        join(spool.placeOf(deployment), 'files', 'payments.jar'),
+        spool.pathOf(deployment),
+        join(spool.pathOf(deployment), 'files', 'payments.jar'),
       ].map(async (path) => ((await stat(path)).mode & 0o777).toString(8)),
     );
     expect(modes).toEqual(['700', '700', '600']);
@@ -94,7 +94,7 @@ describe('an entry of the spool that is not an order', () => {
 
   test('is ignored when it is truncated, or has another id than its directory', async () => {
     const { deployment } = await given('1.0');
-    const path = join(spool.placeOf(deployment), 'order.json');
+    const path = join(spool.pathOf(deployment), 'order.json');
     const text = await readFile(path, 'utf8');
     for (const wrong of [text.slice(0, 40), text.replace(deployment, newUlid(1)), '']) {
       await writeFile(path, wrong);
