@@ -1,56 +1,27 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type Active,
-  endingOf,
-  initialState,
-  type Order,
-  order as orderSchema,
-  type ServiceState,
-} from '../../../../agent/deploy/state.ts';
+import { endingOf, order as orderSchema, type ServiceState } from '../../../../agent/deploy/state.ts';
 import {
   started,
   withActive,
   withActiveEnded,
   withEnding,
-  withOutgoing,
-  withoutDelivered,
   withSequence,
-  withTombstone,
   withWaiting,
 } from '../../../../agent/deploy/state-transitions.ts';
-import { newUlid } from '../../../../shared/names.ts';
-import { ENDINGS, type Ending, type Report, type State } from '../../../../shared/report.ts';
+import { ENDINGS } from '../../../../shared/report.ts';
+import {
+  AT,
+  active,
+  activeOf,
+  CONTEXT,
+  EMPTY,
+  endedBy,
+  idOf,
+  ORDER,
+  reportOf,
+} from '../../../support/agent/state-fixture.ts';
 import { orderOf } from '../../../support/fleet/fake-ports.ts';
-
-const AT = '2026-01-31T08:00:00.000Z';
-const EMPTY = initialState('i-1', 'payments');
-const CONTEXT = { bootId: 'boot-1', now: 1000 };
-const ORDER = orderOf('1.1', { sequence: 7 });
-const IDS = Array.from({ length: 300 }, (_, n) => newUlid(n));
-const idOf = (n: number) => IDS[n] ?? '';
-
-const reportOf = ({ deployment, sequence, version }: Order, state: State, n = 9): Report => ({
-  kind: 'report',
-  v: 1,
-  deployment,
-  env: 'dev',
-  service: 'payments',
-  instance: 'i-1',
-  sequence,
-  n,
-  at: AT,
-  state,
-  version,
-  timings: {},
-});
-const active = (order = ORDER, from = EMPTY) => started(withWaiting(from, order), CONTEXT);
-const endedBy = (ending: Ending, order = ORDER, from = EMPTY) =>
-  withActiveEnded(active(order, from), ending, reportOf(order, ending));
-const activeOf = (state: ServiceState): Active => {
-  if (!state.active) throw new Error('no deployment is active');
-  return state.active;
-};
 
 describe('the highest sequence seen', () => {
   test('is none at first, and rises', () => {
@@ -244,69 +215,5 @@ describe('an ending', () => {
 
   test('of an unknown deployment is undefined', () => {
     expect(endingOf(endedBy('succeeded'), idOf(1))).toBeUndefined();
-  });
-});
-
-describe('the outbox', () => {
-  const other = orderOf('1.2');
-  const full = withEnding(
-    withOutgoing(
-      withOutgoing(EMPTY, reportOf(ORDER, 'accepted', 0), 'q'),
-      reportOf(other, 'accepted', 0),
-      undefined,
-    ),
-    reportOf(ORDER, 'succeeded', 9),
-    undefined,
-  );
-  const left = (state: ServiceState) => state.outbox.map(({ report }) => `${report.version} ${report.state}`);
-
-  test('keeps reports in their order', () => {
-    expect(left(full)).toEqual(['1.1 accepted', '1.2 accepted', '1.1 succeeded']);
-    expect(full.outbox[0]).toMatchObject({ replyTo: 'q' });
-  });
-
-  test('drops the delivered report, and no other', () => {
-    expect(left(withoutDelivered(full, reportOf(ORDER, 'accepted', 0)))).toEqual([
-      '1.2 accepted',
-      '1.1 succeeded',
-    ]);
-    expect(left(withoutDelivered(full, reportOf(ORDER, 'succeeded', 9)))).toEqual([
-      '1.1 accepted',
-      '1.2 accepted',
-    ]);
-    expect(left(withoutDelivered(full, reportOf(ORDER, 'failed', 8)))).toEqual(left(full));
-  });
-
-  test('does not answer a duplicate with accepted', () => {
-    expect(withOutgoing(EMPTY, reportOf(ORDER, 'accepted', 0), undefined).endings).toEqual([]);
-  });
-});
-
-describe('the state is bounded', () => {
-  const many = (count: number, add: (state: ServiceState, n: number) => ServiceState) =>
-    Array.from({ length: count }, (_, n) => n).reduce(add, EMPTY);
-  const orderWith = (n: number) => ({ ...ORDER, deployment: idOf(n), version: `1.${n}` });
-
-  test('to the newest 20 endings and 200 reports to deliver', () => {
-    const state = many(300, (now, n) => withEnding(now, reportOf(orderWith(n), 'rejected'), undefined));
-    expect(state.endings.map(({ report }) => report.version)).toEqual(
-      Array.from({ length: 20 }, (_, i) => `1.${280 + i}`),
-    );
-    expect(state.outbox.map(({ report }) => report.version)).toEqual(
-      Array.from({ length: 200 }, (_, i) => `1.${100 + i}`),
-    );
-  });
-
-  test('to the newest 20 failures', () => {
-    const state = many(30, (now, n) => endedBy('failed', orderWith(n), now));
-    expect(state.failures.map(({ version }) => version)).toEqual(
-      Array.from({ length: 20 }, (_, i) => `1.${10 + i}`),
-    );
-  });
-
-  test('to the newest 50 tombstones, each once', () => {
-    const state = many(60, (now, n) => withTombstone(now, idOf(n)));
-    expect(state.tombstones).toEqual(Array.from({ length: 50 }, (_, i) => idOf(10 + i)));
-    expect(withTombstone(state, idOf(59))).toBe(state);
   });
 });

@@ -1,53 +1,22 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
-import type { PublisherEvent } from '../../../../publisher/events.ts';
-import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
+import { describe, expect, it } from 'vitest';
+import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { keys } from '../../../../shared/names.ts';
-import type { FakeAgent, Script } from '../../../support/publisher/fake-agent.ts';
-import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import {
+  deployed,
+  deploysHeard,
+  desired,
+  lockOwner,
+  openStageForEach,
+  options,
+  records,
+  replyQueues,
+  settled,
+  stage,
+} from '../../../support/publisher/deploy-fixture.ts';
+import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
+import { HandClock } from '../../../support/publisher/stage.ts';
 
-let stage: Stage;
-beforeEach(async () => {
-  stage = await openStage();
-  await stage.publish('payments', '1.0.0');
-  await stage.publish('payments', '1.1.0');
-});
-afterEach(async () => await stage.close());
-
-const options = (change: Partial<DeployOptions> = {}): DeployOptions => ({
-  service: 'payments',
-  version: '1.1.0',
-  wait: true,
-  timeoutMs: 60_000,
-  allowMissing: 0,
-  maxFailures: 0,
-  onFailure: 'rollback',
-  strategy: { name: 'all' } as const,
-  detach: never(),
-  ...change,
-});
-
-const settled = (events: readonly PublisherEvent[]) =>
-  events.flatMap((event) => (event.type === 'settled' ? [event] : []));
-const desired = async () => (await (await stage.open()).record.desired.read('payments'))?.value;
-const records = async (): Promise<DeploymentRecord[]> =>
-  await (await stage.open()).record.deployments.list('payments', 10);
-const lockOwner = () => stage.json(keys.lock('dev', 'payments'))?.owner;
-const replyQueues = () => stage.cloud.queues().filter((name) => name.includes('-reply-'));
-const deploysHeard = (agent: FakeAgent) =>
-  agent.heard.flatMap((said) => (said.kind === 'deploy' ? [[said.version, said.action]] : []));
-
-/** 1.0.0 is what everyone runs and should run. */
-async function deployed(...scripts: (Script | undefined)[]): Promise<FakeAgent[]> {
-  const agents: FakeAgent[] = [];
-  for (const [index, script] of scripts.entries()) {
-    const either: Script = (order) =>
-      order.version === '1.0.0' || script === undefined ? ['accepted', 'succeeded'] : script(order);
-    agents.push(await stage.agent(`i-${index + 1}`, either));
-  }
-  expect(await deploy(await stage.open(), options({ version: '1.0.0' }))).toBe(0);
-  return agents;
-}
+openStageForEach();
 
 describe('a deployment that succeeds on all instances', () => {
   it('exits with 0, moves the desired state, announces converge, and leaves no lock and no queue', async () => {
@@ -198,97 +167,6 @@ describe('silent instances', () => {
     );
     expect(await desired()).toMatchObject({ version: '1.1.0' });
   });
-});
-
-describe('a publisher that does not wait', () => {
-  it('with --no-wait writes the desired state first, needs no reply, and names the watch command', async () => {
-    const agent = await stage.agent('i-1');
-    const session = await stage.open();
-    expect(await deploy(session, options({ wait: false }))).toBe(0);
-    await expect.poll(() => agent.heard).toMatchObject([{ kind: 'deploy', version: '1.1.0' }]);
-    expect(agent.heard[0]).not.toHaveProperty('replyTo');
-    expect(await desired()).toMatchObject({ version: '1.1.0', sequence: 1 });
-    const [record] = await records();
-    expect(notes(session.events).join()).toContain(`trigger-deploy watch ${record?.deployment} --env dev`);
-    expect(lockOwner()).toBeNull();
-  });
-
-  it('detached by Ctrl-C leaves the deployment running and exits with 3', async () => {
-    const detach = new AbortController();
-    await stage.agent('i-1', () => {
-      detach.abort();
-      return ['accepted'];
-    });
-    const session = await stage.open();
-    expect(await deploy(session, options({ detach: detach.signal }))).toBe(3);
-    expect(await records()).toMatchObject([{ status: 'announced' }]);
-    expect(notes(session.events).join()).toContain('trigger-deploy watch');
-    expect(lockOwner()).toBeNull();
-    expect(replyQueues()).toEqual([]);
-  });
-
-  it('is settled by the next deploy, so that a rollback returns to its version', async () => {
-    await stage.publish('payments', '1.2.0');
-    const agent = await stage.agent('i-1');
-    const other = await stage.agent('i-2', (order) =>
-      order.version === '1.2.0' ? ['accepted', 'rolled-back'] : ['accepted', 'succeeded'],
-    );
-    const detach = new AbortController();
-    stage.cloud.until((asked) => asked.operation === 'Publish').then(() => detach.abort());
-    expect(await deploy(await stage.open(), options({ detach: detach.signal }))).toBe(3);
-    for (const one of [agent, other]) await expect.poll(() => one.heard).toHaveLength(1);
-    expect(await desired()).toBeUndefined();
-    expect(await deploy(await stage.open(), options({ version: '1.2.0' }))).toBe(1);
-    expect(await desired()).toMatchObject({ version: '1.1.0', action: 'rollback' });
-  });
-});
-
-describe('refused before anything is locked or announced', () => {
-  it('a version that does not exist, naming the newest versions', async () => {
-    const refused = deploy(await stage.open(), options({ version: '9.9.9' }));
-    await expect(refused).rejects.toMatchObject({
-      code: 'VERSION_NOT_FOUND',
-      hint: expect.stringMatching(/1\.1\.0.*1\.0\.0|1\.0\.0.*1\.1\.0/),
-    });
-    expect(stage.cloud.objects(stage.bucket, 'state/')).toEqual([]);
-  });
-
-  it('a service without pushed versions', async () => {
-    const refused = deploy(await stage.open(), options({ service: 'paymnets' }));
-    await expect(refused).rejects.toMatchObject({ code: 'SERVICE_NOT_FOUND' });
-  });
-
-  it('a manifest signed with an unknown key', async () => {
-    const other = await openStage();
-    try {
-      await other.publish('payments', '6.6.6');
-      const forged = other.cloud.object(other.bucket, keys.manifest('payments', '6.6.6'))?.body ?? '';
-      stage.cloud.putObject(stage.bucket, keys.manifest('payments', '6.6.6'), forged);
-    } finally {
-      await other.close();
-    }
-    Object.assign(process.env, stage.cloud.env());
-    const refused = deploy(await stage.open(), options({ version: '6.6.6' }));
-    await expect(refused).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
-  });
-
-  it('a manifest copied from another version', async () => {
-    const copied = stage.cloud.object(stage.bucket, keys.manifest('payments', '1.0.0'))?.body ?? '';
-    stage.cloud.putObject(stage.bucket, keys.manifest('payments', '3.0.0'), copied);
-    const refused = deploy(await stage.open(), options({ version: '3.0.0' }));
-    await expect(refused).rejects.toMatchObject({ code: 'DOCUMENT_INVALID' });
-  });
-});
-
-it('an announcement that AWS refuses leaves a record that says so, a free lock and no queue', async () => {
-  const session = await stage.open();
-  const env = { ...session.env, topic: session.env.topic.replace('-dev', '-gone') };
-  await expect(deploy({ ...session, env }, options())).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
-  expect(await records()).toMatchObject([
-    { status: 'failed', outcome: expect.stringContaining('not announced') },
-  ]);
-  expect(lockOwner()).toBeNull();
-  expect(replyQueues()).toEqual([]);
 });
 
 it('a deploy whose publisher lost its lock does not move the desired state', async () => {

@@ -10,7 +10,6 @@ import { push, pushAndDeploy } from '../../../../publisher/commands/push.ts';
 import { rollback } from '../../../../publisher/commands/rollback.ts';
 import type { Environment } from '../../../../publisher/config/load.ts';
 import { strategyOf } from '../../../../publisher/plan/strategy.ts';
-import { isProof } from '../../../../publisher/rollout/requires.ts';
 import type { RolloutOptions } from '../../../../publisher/rollout/start.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
@@ -295,50 +294,5 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
       code: 'NOT_PROVEN',
       message: expect.stringContaining('there payments 1.1.0 is a different package'),
     });
-  });
-});
-
-describe('push --deploy', { timeout: PATIENCE }, () => {
-  it('pushes and deploys; an unchanged push deploys again', async () => {
-    await dev.agent('i-dev');
-    const files = [await file('payments.jar', 'jar')];
-    const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
-    const pushed: boolean[] = [];
-    const go = async () =>
-      await pushAndDeploy(await dev.open(), options, ({ changed }) => void pushed.push(changed));
-    expect(await go()).toBe(0);
-    expect(await go()).toBe(0);
-    expect(pushed).toEqual([true, false]);
-    expect(await (await dev.open()).record.deployments.list('payments', 5)).toHaveLength(2);
-  });
-
-  it('has the exit code of the deployment', async () => {
-    await dev.agent('i-dev', () => ['accepted', { state: 'rolled-back', code: 'CHECK_FAILED' }]);
-    const files = [await file('payments.jar', 'jar')];
-    const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
-    expect(await pushAndDeploy(await dev.open(), options, () => undefined)).toBe(1);
-  });
-});
-
-describe('a proof is', () => {
-  const digest = 'a'.repeat(64);
-  const artifact = { name: 'app.jar', size: 3, sha256: digest, role: 'package' } as const;
-  type Past = Parameters<typeof isProof>[0];
-  const good: Past = { version: '1.0.0', action: 'deploy', status: 'succeeded', artifacts: [artifact] };
-  it.each<[string, Partial<Past>, boolean]>([
-    ['a deployment to all that succeeded', {}, true],
-    ['a rollback to it', { action: 'rollback' }, true],
-    ['a restart', { action: 'restart' }, false],
-    ['of another version', { version: '1.0.1' }, false],
-    ['that failed', { status: 'failed' }, false],
-    ['that timed out', { status: 'timed-out' }, false],
-    ['that is not settled', { status: 'announced' }, false],
-    ['that was cancelled', { status: 'cancelled' }, false],
-    ['to some instances', { targets: ['i-1'] }, false],
-    ['of other bytes', { artifacts: [{ ...artifact, sha256: 'b'.repeat(64) }] }, false],
-    ['of a config file with these bytes', { artifacts: [{ ...artifact, role: 'config' }] }, false],
-    ['started on an instance', { artifacts: [] }, false],
-  ])('%s', (_what, change, proves) => {
-    expect(isProof({ ...good, ...change }, '1.0.0', digest)).toBe(proves);
   });
 });

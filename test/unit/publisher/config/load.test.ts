@@ -1,56 +1,20 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { candidates } from '../../../../publisher/config/config-source.ts';
+import { environmentNames, loadBeside } from '../../../../publisher/config/load.ts';
 import {
-  type Environment,
-  environmentNames,
-  loadBeside,
-  loadEnvironment,
-} from '../../../../publisher/config/load.ts';
-import type { TriggerDeployError } from '../../../../shared/errors.ts';
+  cwd,
+  DEV,
+  details,
+  home,
+  load,
+  makeDirectoriesForEach,
+  refused,
+  topic,
+} from '../../../support/publisher/config-fixture.ts';
 
-let cwd: string;
-let home: string;
-beforeEach(async () => {
-  cwd = await mkdtemp(join(tmpdir(), 'config-'));
-  home = join(cwd, 'home');
-  await mkdir(join(home, '.config/trigger-deploy'), { recursive: true });
-});
-afterEach(async () => await rm(cwd, { recursive: true }));
-
-const topic = (env: string, region = 'eu-west-1') =>
-  `arn:aws:sns:${region}:123456789012:trigger-deploy-${env}`;
-const DEV = `  dev:
-    region: eu-west-1
-    topic: ${topic('dev')}
-    bucket: acme-deploys-dev
-`;
-
-interface Wanted {
-  env?: string | undefined;
-  orHome?: boolean;
-  file?: string;
-  variables?: Record<string, string>;
-}
-
-async function load(text: string | undefined, wanted: Wanted = {}): Promise<Environment> {
-  if (text !== undefined) await writeFile(join(cwd, 'trigger-deploy.yaml'), text);
-  const { variables = {}, file } = wanted;
-  const name = 'env' in wanted ? wanted.env : 'dev';
-  return await loadEnvironment({ cwd, home, variables, file }, { name, orHome: wanted.orHome ?? false });
-}
-
-async function refused(text: string | undefined, wanted: Wanted = {}): Promise<TriggerDeployError> {
-  try {
-    await load(text, wanted);
-  } catch (error) {
-    return error as TriggerDeployError;
-  }
-  throw new Error('it was not refused');
-}
-const details = ({ detail = '' }: TriggerDeployError) => detail.replaceAll(`${cwd}/`, '').split('\n');
+makeDirectoriesForEach();
 
 describe('a valid file', () => {
   it('gives the named environment; its paths are relative to the file’s directory or to the home directory', async () => {
@@ -272,70 +236,4 @@ environments:
       ]);
     },
   );
-});
-
-describe('variables', () => {
-  it('override the file; their paths are relative to the working directory', async () => {
-    const env = await load(`environments:\n${DEV}    profile: acme\n    signingKey: ci.key.json\n`, {
-      variables: {
-        TRIGGER_DEPLOY_REGION: 'us-east-1',
-        TRIGGER_DEPLOY_TOPIC: topic('dev', 'us-east-1'),
-        TRIGGER_DEPLOY_BUCKET: 'other',
-        TRIGGER_DEPLOY_SIGNING_KEY: 'elsewhere.json',
-        TRIGGER_DEPLOY_ROLE: 'arn:aws:iam::123456789012:role/publisher',
-        TRIGGER_DEPLOY_PATH_STYLE: '1',
-      },
-    });
-    expect(env).toMatchObject({
-      region: 'us-east-1',
-      topic: topic('dev', 'us-east-1'),
-      bucket: 'other',
-      profile: undefined,
-      role: 'arn:aws:iam::123456789012:role/publisher',
-      signingKey: join(cwd, 'elsewhere.json'),
-      pathStyle: true,
-    });
-  });
-
-  it('can replace the file', async () => {
-    const variables = {
-      TRIGGER_DEPLOY_ENV: 'dev',
-      TRIGGER_DEPLOY_REGION: 'eu-west-1',
-      TRIGGER_DEPLOY_TOPIC: topic('dev'),
-      TRIGGER_DEPLOY_BUCKET: 'acme',
-    };
-    expect(await load(undefined, { env: undefined, variables })).toMatchObject({
-      name: 'dev',
-      bucket: 'acme',
-    });
-    expect(await refused(undefined, { env: 'prd', variables })).toMatchObject({
-      code: 'CONFIG_INVALID',
-      detail: expect.stringContaining('expected the topic trigger-deploy-prd'),
-    });
-    expect(await refused(undefined)).toMatchObject({
-      code: 'CONFIG_INVALID',
-      message: 'no trigger-deploy.yaml was found',
-      detail: expect.stringContaining(`looked for ${cwd}/trigger-deploy.yaml`),
-    });
-  });
-
-  it('that are wrong are reported together with the mistakes of the file', async () => {
-    const variables = { TRIGGER_DEPLOY_BUCKET: 'No', TRIGGER_DEPLOY_PATH_STYLE: 'perhaps' };
-    expect(details(await refused(`environments:\n${DEV}    colour: red\n`, { variables }))).toEqual([
-      'TRIGGER_DEPLOY_BUCKET: expected the name of a bucket, found "No"',
-      'TRIGGER_DEPLOY_PATH_STYLE: expected true or false, found "perhaps"',
-      'trigger-deploy.yaml:6: environments.dev.colour: unknown key',
-    ]);
-  });
-
-  it('of the SDK replace the file’s profile and a missing region, never a role', async () => {
-    const withProfile = `environments:\n${DEV}    profile: acme\n`;
-    expect((await load(withProfile, { variables: { AWS_PROFILE: 'mine' } })).profile).toBeUndefined();
-    expect((await load(withProfile, { variables: { AWS_ACCESS_KEY_ID: 'AK' } })).profile).toBeUndefined();
-    expect((await load(withProfile, { variables: { AWS_PROFILE: '' } })).profile).toBe('acme');
-    const variables = { AWS_REGION: 'us-east-1' };
-    expect((await load(withProfile, { variables })).region).toBe('eu-west-1');
-    const regionless = `environments:\n${DEV.replace('    region: eu-west-1\n', '').replace('eu-west-1', 'us-east-1')}`;
-    expect((await load(regionless, { variables })).region).toBe('us-east-1');
-  });
 });
