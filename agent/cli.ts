@@ -83,13 +83,11 @@ export async function parseCommandLine(
       'status',
       'Show the services of this instance, their versions and states',
       (parser) =>
-        parser
-          .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
-          .option('offline', {
-            type: 'boolean',
-            default: false,
-            describe: 'Do not query AWS (by default the queue is probed, for 3 s at most)',
-          }),
+        parser.option('json', { type: 'boolean', default: false, describe: 'Print JSON' }).option('offline', {
+          type: 'boolean',
+          default: false,
+          describe: 'Do not query AWS (by default the queue is probed, for 3 s at most)',
+        }),
       (args) => {
         found = { command: 'status', json: args.json, offline: args.offline, ...commonOf(args) };
       },

@@ -72,9 +72,7 @@ test('an instance that reboots while it drains, starts or checks goes on after i
   expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
   await settled('1.1.0');
   for (const host of [a, b, c]) {
-    expect((await host.journal()).join('\n')).toMatch(
-      /resuming the deployment after a reboot/,
-    );
+    expect((await host.journal()).join('\n')).toMatch(/resuming the deployment after a reboot/);
   }
   proved('reboot', 'rebooted while draining, starting, checking: each went on and succeeded, one ending');
 });

@@ -119,7 +119,9 @@ test('of two pushes of one version with other bytes at once one is refused, told
   const [first, second] = await Promise.all([one.finished, two.finished]);
   expect([first.code, second.code].sort()).toEqual([0, 4]);
   const [winner, loser] = first.code === 0 ? ['nightly', second] : ['release', first];
-  expect(loser.stderr).toContain(`payments 3.0.0 exists with different files: jenkins ${winner}#7 pushed it at `);
+  expect(loser.stderr).toContain(
+    `payments 3.0.0 exists with different files: jenkins ${winner}#7 pushed it at `,
+  );
   expect(loser.stderr).toContain('→ a version never changes');
   expect(wholeVersion('3.0.0')?.pushedBy).toBe(`jenkins ${winner}#7`);
   proved('two-publishers', 'two pushes of other bytes at once: one version, one refused');

@@ -115,7 +115,8 @@ export const MATRIX = {
   },
   'state-files': {
     fault: 'The journal is truncated or corrupted at every byte',
-    promise: 'the last whole record counts; the rest is moved aside and named; the agent starts and converges.',
+    promise:
+      'the last whole record counts; the rest is moved aside and named; the agent starts and converges.',
   },
   'report-lost': {
     fault: 'A report cannot be sent, the reply queue is gone, the publisher is dead',

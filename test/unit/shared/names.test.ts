@@ -9,13 +9,13 @@ import {
   isReplyQueueName,
   keys,
   newUlid,
+  RESERVED_NAMES,
   replyQueueName,
   serviceName,
   sha256Hex,
   topicName,
   ulid,
   ulidTime,
-  RESERVED_NAMES,
   versionName,
 } from '../../../shared/names.ts';
 
