@@ -50,8 +50,9 @@ const argumentsOf = (verb: Verb) =>
   VERBS[verb].usage.replace(/--\S+ <\S+>/g, '').match(/[<[][^\]>]+[\]>]/g) ?? [];
 
 function describeVerb(command: Argv, verb: Verb): Argv {
-  const { summary, options, examples, notes } = VERBS[verb];
-  const { env, ...others } = common;
+  const { summary, options, examples, notes, orHome } = VERBS[verb];
+  const { env: named, ...others } = common;
+  const env = orHome ? { ...named, help: named.help.replace(')', ", else the config's `home`)") } : named;
   for (const [key, { kind, help }] of Object.entries(options)) {
     if (kind === 'argument') command.positional(key, { type: 'string', describe: help });
   }
