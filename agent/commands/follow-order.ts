@@ -57,7 +57,7 @@ function stepOf({ active, waiting }: ServiceState, deployment: string): string |
 function endingLines(report: Report, { pinned, outbox }: ServiceState): string[] {
   const { service, version, previous, error, state } = report;
   const took = Object.values(report.timings).reduce((sum, ms) => sum + ms, 0);
-  const back = state === 'rolled-back' ? ` (${previous ?? 'no version'} runs)` : '';
+  const back = state === 'rolled-back' ? `, back to ${previous ?? 'none'}` : '';
   const ran = state === 'succeeded' && report.changed === false ? ' (it already ran)' : '';
   const why = error ? `: ${error.code}: ${error.message}` : '';
   const lines = [`${timeOfDay()} ${service} ${state} ${version}${back}${ran} in ${formatMs(took)}${why}`];

@@ -52,7 +52,7 @@ async function push(version: string, file: string): Promise<void> {
 
 const lastEnding = (host: Host) => endingsOf(site.fleet, host, 'lighttpd').at(-1);
 
-test('a bad first deploy goes back to what apt has, and is refused where nobody has it', async () => {
+test('a bad first deploy rolls back to the .deb from apt, and is refused if neither bucket nor apt has the .deb', async () => {
   await push('1.4.69-8', await repack(`${site.dir}/repacks`, { version: '1.4.69-8', postinst: 'exit 3' }));
   const pid = await without.show('lighttpd.service', 'MainPID');
   const result = await site.fleet.publisher('lighttpd', '1.4.69-8', '--env', 'dev');

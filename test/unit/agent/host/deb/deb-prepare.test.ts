@@ -38,7 +38,7 @@ test.each([
   },
 );
 
-test('what is no Debian package, or comes with config files, is refused', async () => {
+test('a file that is not a Debian package, and a package with config files, are refused', async () => {
   const { deb, store, artifact, order } = await debian();
   const refused = (...artifacts: Parameters<typeof order>[1]) =>
     expect(deb.prepare(order('1.0', artifacts), () => {}, calm)).rejects.toMatchObject({
@@ -61,7 +61,7 @@ test('a dependency is met by a version, by what is provided, and by an alternati
   await needs('1.2', 'nothing | libedge (>= 2:1), edge-abi (>= 2), libedge (<< 3:0)');
 });
 
-test('a version that came by other means is replaced only where the way back is assured', async () => {
+test('a package that trigger-deploy did not install is replaced only if its .deb is available for a rollback', async () => {
   const { deb, prepare, build, install, manifests, store, change, state } = await debian();
   const foreign = await build('0.9');
   await install(foreign);
@@ -78,7 +78,7 @@ test('a version that came by other means is replaced only where the way back is 
   expect(await state()).toBe('0.9 installed');
 });
 
-test('where the config accepts that, a version without a way back is replaced, and going back says so', async () => {
+test('with acceptNoUndo a package without its .deb is replaced, and a rollback to it fails with the reason', async () => {
   const { deb, prepare, build, install, change } = await debian({ acceptNoUndo: true });
   await install(await build('0.9'));
   await prepare('1.0');
@@ -88,14 +88,14 @@ test('where the config accepts that, a version without a way back is replaced, a
   });
 });
 
-test('what never left needs no .deb to come back', async () => {
+test('a rollback to a version that is still installed needs no .deb', async () => {
   const { deb, build, install, change } = await debian();
   await install(await build('0.9'));
   await deb.switchTo('0.9', change({ direction: 'back' }));
   expect(await deb.current()).toBe('0.9');
 });
 
-test('pruning keeps what dpkg has, although nothing points at it', async () => {
+test('pruning keeps the release of the installed version, although no link points at it', async () => {
   const { deb, prepare, change } = await debian();
   for (const version of ['1', '2', '3', '4', '5']) {
     await prepare(version);
