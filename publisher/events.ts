@@ -19,7 +19,7 @@ export type PublisherEvent =
       issuedBy: string;
       reason: string | undefined;
       strategy?: 'all' | 'rolling' | undefined;
-      /** Whether this command continues it or only watches it; when left out, this command started it. */
+      /** Whether this command resumes or only watches the deployment; left out when this command started it. */
       how?: 'resumed' | 'watched' | undefined;
       /** The instances in the record, and what each runs. */
       expected: readonly InstanceRecord[];
@@ -28,7 +28,7 @@ export type PublisherEvent =
   | { type: 'report'; at: number; report: Report }
   /** A message for a person that is about no single instance: a lock is waited for, a report was dropped. */
   | { type: 'note'; at: number; level: 'info' | 'warning'; text: string }
-  /** A wave starts: its instances are announced. */
+  /** A wave starts: the deployment is announced to its instances. */
   | {
       type: 'wave';
       at: number;
@@ -39,7 +39,10 @@ export type PublisherEvent =
       kind: 'canary' | 'batch';
       instances: readonly string[];
     }
-  /** It waits for confirmation; with `until` (ms since the epoch) it continues then by itself if nothing failed. */
+  /**
+   * The deployment waits for confirmation; with `until` (ms since the epoch) it continues by itself at that time if
+   * nothing failed.
+   */
   | {
       type: 'waiting';
       at: number;
@@ -73,7 +76,7 @@ export type PublisherEvent =
       text: string;
       /** From the announcement to the last final report, ms. */
       tookMs: number;
-      /** Set when it was settled earlier, and this command only shows it. */
+      /** Set when the deployment was settled earlier, and this command only shows the outcome. */
       shown?: true | undefined;
     };
 

@@ -11,7 +11,7 @@ import type { ExitCode } from './events.ts';
 process.exit(await main(process.argv.slice(2)));
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
-  // Read before the command line is checked, so that a wrong command line is answered in that form, too.
+  // Read before the command line is checked, so that an error in the command line is printed as JSON, too.
   const asJson = /(^|\s)--output[= ]json(\s|$)/.test(argv.join(' '));
   try {
     const options = { version: packageJson.version, columns: helpColumns(), knowsService };

@@ -24,7 +24,10 @@ export interface Session {
   readonly signal: AbortSignal;
   emit(event: PublisherEvent): void;
   readonly clock: Clock;
-  /** The session of another environment of the config; closing this session closes it. @throws as `loadEnvironment`. */
+  /**
+   * The session of another environment of the config; closing this session closes that one, too. @throws as
+   * `loadEnvironment`.
+   */
   beside(name: string): Promise<Session>;
   /** Closes the connections. */
   close(): void;

@@ -8,7 +8,7 @@ export interface AwsOptions {
   region: string;
   /** A profile of the AWS config files. */
   profile?: string | undefined;
-  /** The ARN of a role to assume with whatever credentials there are. */
+  /** The ARN of a role to assume with the credentials that are found. */
   role?: string | undefined;
   /** `http://host/bucket/key` instead of `http://bucket.host/key`. */
   pathStyle?: boolean | undefined;
@@ -18,7 +18,7 @@ export interface Aws {
   sqs: SQSClient;
   sns: SNSClient;
   s3: S3Client;
-  /** What each client is made with, for one of another service. */
+  /** The settings of each client, for a client of another AWS service. */
   settings: Pick<SQSClientConfig, 'region' | 'credentials' | 'maxAttempts' | 'requestHandler'>;
   /** Now by AWS's clock (the Date of its last answer), ms since the epoch: this machine's may be an hour off. */
   now(): number;
@@ -26,8 +26,8 @@ export interface Aws {
 }
 
 /**
- * A Date header tells whole seconds: a smaller difference is no evidence of a wrong clock, and an answer that was
- * longer on its way, or waited for longer than that here, is no evidence of anything.
+ * A Date header has whole seconds: a smaller difference does not show a wrong clock. An answer that took longer than
+ * this is ignored, because the difference may be its delay.
  */
 const CLOCK_NOISE_MS = 2000;
 
@@ -61,7 +61,7 @@ export function createAws(options: AwsOptions): Aws {
   const s3 = new S3Client({
     ...common,
     forcePathStyle: options.pathStyle ?? false,
-    // Digests of ours are signed; the SDK's CRC would only cost time and trailers on every stream.
+    // The signed sha256 protects every file; the SDK's CRC would only cost time.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   });
@@ -130,13 +130,13 @@ export function awsError(error: unknown, doing: string): TriggerDeployError {
   if (name === 'NoSuchBucket') {
     return new TriggerDeployError('BUCKET_NOT_FOUND', `cannot ${doing}: there is no such bucket`, {
       cause: error,
-      hint: 'compare `bucket` in the config with the buckets of that account and region',
+      hint: 'check that `bucket` in the config exists in the AWS account and region in use',
     });
   }
   if (name === 'NotFoundException' || name === 'NotFound') {
     return new TriggerDeployError('TOPIC_NOT_FOUND', `cannot ${doing}: ${why}`, {
       cause: error,
-      hint: 'compare `topic` in the config with the topics of that account and region',
+      hint: 'check that `topic` in the config exists in the AWS account and region in use',
     });
   }
   if (name === 'CredentialsProviderError') {

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** Time as both programs read it: a test can stop it, or let it run faster. */
+/** The clock of both programs: a test can stop it, or let it run faster. */
 export interface Clock {
   /** Wall time by AWS's clock, ms since the epoch: for expiry, and for what people read. */
   now(): number;

@@ -3,13 +3,13 @@ import { isMap, isNode, isScalar, LineCounter, type Node, parseDocument } from '
 import { z } from 'zod';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
-/** Reading the YAML files a person writes: every mistake at once, each with its line, its path and what belongs there. */
+/** Reads the YAML config files: reports every mistake at once, each with its line, its path and what was expected. */
 
-/** The longest that a timer of Node can wait, ms: beyond it, it fires at once. */
+/** The longest timer of Node, ms: a longer one fires at once. */
 const LONGEST_DURATION = 2 ** 31 - 1;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
-/** `500ms`, `30s`, `10m`, `1h` as ms; undefined when it is none. */
+/** `500ms`, `30s`, `10m`, `1h` as ms; undefined when `text` is not a duration. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
   return match ? Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS] : undefined;
@@ -35,7 +35,7 @@ export const duration = z
 export interface Mistake {
   /** `environments.dev.bucket`, or the name of a variable. */
   path: string;
-  /** 1-based; undefined when it is in no file. */
+  /** 1-based; undefined when the mistake is not in a file. */
   line?: number | undefined;
   text: string;
 }
@@ -43,7 +43,7 @@ export interface Mistake {
 export interface ConfigFile {
   name: string;
   content: unknown;
-  /** The line of what lies at `path`, or of the nearest thing above it that is there. */
+  /** The line of the value at `path`, or of its nearest parent that exists. */
   lineOf(path: readonly PropertyKey[]): number | undefined;
   has(path: readonly PropertyKey[]): boolean;
 }
@@ -76,7 +76,7 @@ function openConfig(text: string, name: string): ConfigFile {
   }
   let content: unknown;
   try {
-    // A config of a few kilobytes must not unfold into gigabytes.
+    // The limit stops a config of a few kilobytes from expanding into gigabytes.
     content = document.toJS({ maxAliasCount: 50 }) ?? {};
   } catch (cause) {
     throw mistaken(name, [{ path: '(YAML)', line: 1, text: messageOf(cause) }]);
@@ -115,7 +115,7 @@ export function mistaken(name: string, mistakes: readonly Mistake[]): TriggerDep
   });
 }
 
-/** Everything zod found, one mistake for each unknown key and each wrong value; `known` are the keys there are. */
+/** Everything zod found, one mistake for each unknown key and each wrong value; `known` are the valid keys. */
 export function mistakesOf(error: z.ZodError, file: ConfigFile, known: readonly string[] = []): Mistake[] {
   return error.issues.flatMap((issue) => mistakesIn(issue, file, known));
 }
@@ -148,7 +148,7 @@ function mistakesIn(issue: z.core.$ZodIssue, file: ConfigFile, known: readonly s
     ];
   }
   if (issue.code === 'invalid_union') {
-    // Where only one alternative has the shape of what was written, its mistakes are the ones to name.
+    // If only one alternative of the union fits the shape of the value, the mistakes of that one are reported.
     const near = issue.errors.filter((inner) => inner.some(isInside));
     const [meant] = near;
     if (meant && near.length === 1) {
@@ -164,7 +164,7 @@ const MISSING_CODES: ReadonlySet<string> = new Set(['invalid_type', 'invalid_val
 
 const isInside = (issue: z.core.$ZodIssue) => issue.path.length > 0 || issue.code === 'unrecognized_keys';
 
-/** Looked up in the value, where aliases are resolved, and not in the document. */
+/** Looked up in the value, because aliases are resolved there and not in the document. */
 function existsIn(value: unknown, path: readonly PropertyKey[]): boolean {
   let here = value;
   for (const segment of path) {
@@ -174,7 +174,7 @@ function existsIn(value: unknown, path: readonly PropertyKey[]): boolean {
   return true;
 }
 
-/** Where the last key of `path` that is there begins. */
+/** The offset of the last key of `path` that exists. */
 function offsetOf(root: Node | null, path: readonly PropertyKey[]): number | undefined {
   let node: unknown = root;
   let offset = root?.range?.[0];
@@ -194,7 +194,7 @@ function offsetOf(root: Node | null, path: readonly PropertyKey[]): number | und
   return offset;
 }
 
-/** The word of `known` that `word` is a slip of: at most a third of its letters differ. */
+/** The word of `known` that is most like `word`, if at most a third of its letters differ. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.max(1, Math.floor(word.length / 3)) + 1;

@@ -2,11 +2,11 @@ import { cleanTail, STEPS } from './report.ts';
 import { formatMs } from './retry.ts';
 
 /**
- * A log entry as lines for a person who reads `journalctl -u trigger-deploy-agent`: whose and which change first,
- * then what, then how long. Time, host and program are journald's own columns. Pure.
+ * A log entry as lines for a person who reads `journalctl -u trigger-deploy-agent`: first the service and the
+ * change, then the message, then the duration. Time, host and program are journald's own columns. Pure.
  */
 
-/** An entry as pino writes it, as far as it is known. */
+/** The fields of a pino entry that are used here. */
 interface Entry {
   level?: string;
   msg?: string;
@@ -16,10 +16,10 @@ interface Entry {
   previous?: string | null;
   /** Since the deployment began, ms. */
   sinceMs?: number;
-  /** How long the whole took, ms. */
+  /** How long the whole deployment took, ms. */
   ms?: number;
   timings?: Record<string, number>;
-  /** What the step before came to. */
+  /** The result of the step before. */
   note?: string;
   hint?: string;
   reason?: { code: string; message: string };
@@ -35,7 +35,7 @@ interface SerializedError {
   stack?: string;
 }
 
-/** sd-daemon(3): what a line begins with for journald to know its priority. */
+/** sd-daemon(3): the prefix from which journald reads the priority of a line. */
 const PRIORITY: Record<string, string> = {
   fatal: '<2>',
   error: '<3>',
@@ -45,13 +45,13 @@ const PRIORITY: Record<string, string> = {
   trace: '<7>',
 };
 
-/** What is in the line in another way, or the same in every line of one agent. */
+/** Fields that the line shows in another place, or that are the same in every line of one agent. */
 const PLACED: ReadonlySet<string> = new Set([
   ...['level', 'time', 'program', 'instance', 'env', 'msg', 'service', 'deployment', 'version', 'previous'],
   ...['sequence', 'state', 'direction', 'sinceMs', 'ms', 'timings', 'note', 'hint', 'reason', 'err', 'code'],
 ]);
 
-/** The lines of one entry, each ended; `priorities` for journald. What is no entry stays as it is. */
+/** The lines of one entry, each ended; `priorities` for journald. Text that is not an entry is returned unchanged. */
 export function textOf(json: string, priorities: boolean): string {
   let entry: Entry;
   try {
@@ -93,14 +93,14 @@ function whatOf({ msg = '', note }: Entry): string {
   return note === undefined ? msg : `${msg} (before: ${note})`;
 }
 
-/** Most messages hold their error's own already. */
+/** Most messages contain the message of their error already. */
 function errorOf({ err, msg = '', code }: Entry): string {
   if (!err?.message) return typeof code === 'string' ? ` [${code}]` : '';
   const said = msg.includes(err.message) ? '' : `: ${err.message}`;
   return err.code === undefined ? said : `${said} [${err.code}]`;
 }
 
-/** `(+0.41 s)` on the way, `in 4.2 s (prepare 1.2 s, start 2.0 s)` at the end. */
+/** `(+0.41 s)` during a deployment, `in 4.2 s (prepare 1.2 s, start 2.0 s)` at its end. */
 function tookOf({ ms, sinceMs, timings }: Entry): string {
   if (ms === undefined) return sinceMs === undefined ? '' : ` (+${formatMs(sinceMs)})`;
   const steps = STEPS.filter((step) => (timings?.[step] ?? 0) >= 1);
@@ -108,7 +108,7 @@ function tookOf({ ms, sinceMs, timings }: Entry): string {
   return ` in ${formatMs(ms)}${each === '' ? '' : ` (${each})`}`;
 }
 
-/** Whatever else the entry has, as `key=value`. */
+/** The other fields of the entry, as `key=value`. */
 function restOf(entry: Entry): string {
   const parts = Object.entries(entry)
     .filter(([key, value]) => !PLACED.has(key) && value !== undefined && value !== null)

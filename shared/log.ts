@@ -7,7 +7,7 @@ export type Log = pino.Logger;
 export type LogFormat = 'json' | 'text' | 'journal';
 
 /**
- * pino on stdout, a JSON line an entry or as text, synchronous so that nothing is lost when the process is killed.
+ * pino on stdout, one JSON line per entry or text, synchronous so that nothing is lost when the process is killed.
  * Levels are words (`info`), times are ISO 8601.
  */
 export function createLog(level: string, base: Record<string, string>, format: LogFormat = 'json'): Log {

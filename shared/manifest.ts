@@ -18,13 +18,13 @@ export function bareArtifact({ name, size, sha256, role }: Artifact): Artifact {
   return { name, size, sha256, role };
 }
 
-/** The files of one version: exactly one package, no two files of one name. */
+/** The files of one version: exactly one package, and no two files with the same name. */
 export const artifacts = z
   .array(artifact)
   .min(1)
   .max(32)
   .refine((all) => new Set(all.map((one) => one.name)).size === all.length, {
-    error: 'two artifacts of one name',
+    error: 'two artifacts have the same name',
   })
   .refine((all) => all.filter((one) => one.role === 'package').length === 1, {
     error: 'exactly one artifact must be the package',
@@ -42,7 +42,7 @@ export const manifest = z.looseObject({
 });
 export type Manifest = z.infer<typeof manifest>;
 
-/** `artifacts/SERVICE/index.json`: the newest pushes first. A convenience; manifests are the truth. */
+/** `artifacts/SERVICE/index.json`: the newest pushes first. A cache; the manifests decide. */
 export const versionIndex = z.looseObject({
   v: z.literal(1),
   nonce: z.string().max(64),

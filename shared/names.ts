@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 
 /**
- * Every name that travels, and every AWS name built from it. A name that passed its schema here holds no
- * separator of a path, a URL, a queue name or an S3 key, so what is built from it cannot leave its place.
+ * Every name in a message or a document, and every AWS name built from it. A name that passed its schema here holds
+ * no separator of a path, a URL, a queue name or an S3 key, so that a path, URL or key built from it cannot point
+ * elsewhere.
  */
 
 /**
@@ -38,10 +39,15 @@ export const RESERVED_NAMES: readonly string[] = [
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
 const noDots = (value: string) => !value.includes('..');
 
-export const envName = z.string().regex(/^[a-z0-9]{1,16}$/, 'an environment is 1 to 16 of a-z and 0-9');
+export const envName = z
+  .string()
+  .regex(/^[a-z0-9]{1,16}$/, 'an environment name has 1 to 16 characters of a-z and 0-9');
 export const serviceName = z
   .string()
-  .regex(/^[a-z][a-z0-9-]{0,62}$/, 'a service is a-z, 0-9 and -, begins with a letter, 63 at most')
+  .regex(
+    /^[a-z][a-z0-9-]{0,62}$/,
+    'a service name has a-z, 0-9 and -, begins with a letter, and has 63 characters at most',
+  )
   .refine((name) => !RESERVED_NAMES.includes(name), {
     error: 'that word is a command of trigger-deploy and cannot name a service',
   });
@@ -64,10 +70,10 @@ export const artifactName = z
   .regex(FILE_NAME, 'an artifact name is letters, digits and . _ + ~ -')
   .refine(noDots, { error: 'an artifact name has no ".."' });
 export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits');
-/** https://github.com/ulid/spec: 48 bits of time and 80 of chance in Crockford's base 32. */
+/** https://github.com/ulid/spec: 48 bits of time and 80 random bits in Crockford's base 32. */
 export const ulid = z.string().regex(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/, 'a deployment id is a ULID');
 
-/** What names things in AWS, in the config files of both programs. */
+/** The patterns of AWS names in the config files of both programs. */
 export const AWS_NAMES = {
   region: /^[a-z]{2,4}(-[a-z]+)+-\d$/,
   /** The ARN of an SNS topic. */

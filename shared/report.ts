@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
 
-/** What an agent says back, on the reply queue and in the S3 record. */
+/** What an agent reports, on the reply queue and in the S3 record. */
 
 export const PROGRESS_STATES = [
   'accepted',
@@ -31,7 +31,7 @@ export type ProgressState = (typeof PROGRESS_STATES)[number];
 export type Ending = (typeof ENDINGS)[number];
 export type State = ProgressState | Ending;
 
-/** The place of each state in the course of a deployment. */
+/** The position of each state in the order of a deployment. */
 export const ORDER_OF_STATES = Object.fromEntries(PROGRESS_STATES.map((state, i) => [state, i])) as Record<
   ProgressState,
   number
@@ -46,7 +46,7 @@ export const DETAIL_LIMIT = 16 * 1024;
 export const STEPS = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit', 'rollback'] as const;
 export type Step = (typeof STEPS)[number];
 
-/** A text as it was sent, made safe to print: every reader of reports and records gets it cleaned. */
+/** A text made safe to print when it is read: every reader of reports and records gets it cleaned. */
 const line = (max: number) => z.string().max(max).transform(cleanLine);
 
 export const reportError = z.looseObject({
@@ -74,12 +74,12 @@ export const report = z.looseObject({
   at: z.iso.datetime(),
   state: z.enum([...PROGRESS_STATES, ...ENDINGS]),
   step: z.enum(STEPS).optional(),
-  /** What goes on within the state, for a person: `http 503, 0 of 3`. */
+  /** Details of the state, for a person: `http 503, 0 of 3`. */
   note: line(512).optional(),
   version: versionName,
-  /** Set where it was ordered on the instance itself: there is no announcement and no `deployment.json`. */
+  /** Set for a deployment that was started on the instance itself: it has no announcement and no `deployment.json`. */
   local: z.looseObject({ action: z.enum(['deploy', 'rollback']), by: line(64) }).optional(),
-  /** What ran before; null when nothing did. */
+  /** The version that ran before; null when none did. */
   previous: versionName.nullable().optional(),
   /** False when the version ran already and was only checked. */
   changed: z.boolean().optional(),
@@ -89,7 +89,7 @@ export const report = z.looseObject({
 });
 export type Report = z.infer<typeof report>;
 
-/** What an instance may be marked with: as many, and as long, as EC2 allows. */
+/** The limits of the tags of an instance: the same as those of EC2. */
 export const MOST_TAGS = 50;
 export const TAG_LIMITS = { key: 128, value: 256 } as const;
 
@@ -102,7 +102,7 @@ export const instanceRecord = z.looseObject({
   zone: line(64).optional(),
   /** What `current` points at; null when nothing is deployed. */
   version: versionName.nullable(),
-  /** The sequence that brought it; 0 when unknown. */
+  /** The sequence of the deployment that brought the version; 0 when unknown. */
   sequence: z.int().min(0),
   deployment: ulid.optional(),
   /** The state of the last deployment on this instance, final or not. */
@@ -111,10 +111,10 @@ export const instanceRecord = z.looseObject({
   active: z.boolean().optional(),
   pinned: z.boolean(),
   agentVersion: line(64),
-  /** What the instance is marked with: `stack: pr-1234`. */
+  /** The tags of the instance: `stack: pr-1234`. */
   tags: z.record(z.string().max(TAG_LIMITS.key), z.string().max(TAG_LIMITS.value)).optional(),
   at: z.iso.datetime(),
-  /** When it left the environment: from then on it does not count, until its agent says otherwise. */
+  /** When it left the environment: from then on it is ignored, until its agent writes a record without `leftAt`. */
   leftAt: z.iso.datetime().optional(),
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;
@@ -122,7 +122,7 @@ export type InstanceRecord = z.infer<typeof instanceRecord>;
 export const rollCallAnswer = z.looseObject({
   kind: z.literal('roll-call'),
   v: z.literal(1),
-  /** The id the roll call carried as `deployment`. */
+  /** The id that the roll call had as `deployment`. */
   rollCall: ulid,
   env: envName,
   instance: instanceId,

@@ -30,7 +30,10 @@ export interface RetryOptions extends Backoff {
   clock?: Pick<Clock, 'monotonic' | 'sleep'>;
   /** The pause after this error, ms, where it is not the backoff's. */
   pauseMs?: (error: unknown) => number | undefined;
-  /** Asked after a failure: true when that try got further than the one before, so that counting begins anew. */
+  /**
+   * Asked after a failure: true when that try got further than the one before, so that the count of failures starts
+   * again.
+   */
   hasProgressed?: () => boolean;
   /** Called before each pause. `failures` counts those in a row, from 1. */
   onRetry?: (error: unknown, retry: { failures: number; pauseMs: number }) => void;

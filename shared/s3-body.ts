@@ -4,32 +4,34 @@ import { formatMs } from './retry.ts';
 
 export interface BodyOptions {
   signal: AbortSignal;
-  /** A body without a byte for this long is broken off, ms. */
+  /** A body that brings no byte for this long is aborted, ms. */
   stallMs: number;
-  /** The first byte that was asked for. */
+  /** The offset of the first byte that was requested. */
   start?: number;
 }
 
 /**
- * The chunks of what S3 answered to a GetObject. The body is destroyed at the end, however that comes: read to its
- * end, left early, aborted, broken or stalled. Time that the reader takes is no stall.
- * @throws Error when it is not what was asked for; then and while reading, the signal's reason, or what broke it
+ * The chunks of the body of a GetObject answer. The body is destroyed in every case: read to its end, left early,
+ * aborted, broken or stalled. Time that the reader takes does not count as a stall.
+ * @throws Error when the answer has no body or another range than requested; the signal's reason when that aborts;
+ * the error of the connection when it breaks.
  */
 export function bodyChunks(
   { Body: body, ContentRange: range }: Pick<GetObjectCommandOutput, 'Body' | 'ContentRange'>,
   { signal, stallMs, start = 0 }: BodyOptions,
 ): AsyncIterable<Buffer> {
   if (!(body instanceof Readable)) throw new Error('AWS answered without a body');
-  // Something between us and S3 may ignore the range and begin at 0.
+  // A proxy before S3 may ignore the range and begin at 0.
   const isAsked = start === 0 || range?.startsWith(`bytes ${start}-`);
   if (!isAsked || signal.aborted) body.destroy();
   signal.throwIfAborted();
   if (!isAsked) throw new Error(`asked for the bytes from ${start}, got ${range ?? 'all'}`);
-  // Here and not below, which runs only once someone reads. The SDK promises it for the headers only.
+  // Added here, and not in `read`, which starts only with the first read. The SDK's abort signal covers the headers
+  // only.
   addAbortSignal(signal, body);
   async function* read(source: Readable): AsyncGenerator<Buffer> {
     const watch = () =>
-      setTimeout(() => source.destroy(new Error(`no byte came for ${formatMs(stallMs)}`)), stallMs);
+      setTimeout(() => source.destroy(new Error(`no byte received for ${formatMs(stallMs)}`)), stallMs);
     let timer = watch();
     try {
       for await (const chunk of source) {

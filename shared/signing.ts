@@ -13,8 +13,8 @@ import { z } from 'zod';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
 /**
- * Compact JWS (RFC 7515) for the signed documents. `typ` is checked, so that one key signs all of them and
- * none can stand in for another; `kid` picks the key, and the key fixes the algorithm.
+ * Compact JWS (RFC 7515) for the signed documents. `typ` is checked, so that one key can sign all of them and none
+ * is accepted as another; `kid` picks the key, and the key fixes the algorithm.
  */
 export type DocumentType =
   | 'td-announcement+jws'
@@ -23,7 +23,7 @@ export type DocumentType =
   | 'td-decision+jws'
   | 'td-pause+jws';
 
-/** No document of ours is larger: 5,000 targets and 32 artifacts fit many times over. Bytes. */
+/** The largest signed document, bytes. 5,000 targets and 32 artifacts need far less. */
 const LONGEST_DOCUMENT = 1024 * 1024;
 
 export type Algorithm = 'EdDSA' | 'ES256';
@@ -46,7 +46,7 @@ export interface Verifier {
   /**
    * The payload of `text` as `schema` reads it.
    * @throws SIGNATURE_INVALID when it is not a canonical JWS of this `typ` by a key held,
-   * DOCUMENT_INVALID when the payload does not fit.
+   * DOCUMENT_INVALID when the payload does not fit the schema.
    */
   verify<T>(typ: DocumentType, text: string, schema: z.ZodType<T>): Promise<T>;
 }
@@ -78,7 +78,7 @@ export async function loadSigner(path: string): Promise<Signer> {
     });
   }
   const alg = algorithmOf(jwk, path);
-  // Halves of two pairs are refused by this import, and not by every agent later.
+  // If the private and public parts do not belong together, this import fails here, and not later on every agent.
   const key = await importKey(jwk, alg, path);
   const { d: _private, key_ops: _uses, ...publicJwk } = jwk;
   const publicKey = await importPublicKey(publicJwk, path);
@@ -126,7 +126,7 @@ export function verifierOf(publicKeys: readonly PublicKey[]): Verifier {
   };
 }
 
-/** For `trust: none`: the same shape and `typ` are demanded, the signature is not. */
+/** For `trust: none`: the shape and `typ` are checked, the signature is not. */
 export function trustNone(): Verifier {
   return {
     kids: [],
@@ -138,7 +138,7 @@ export function trustNone(): Verifier {
 }
 
 /**
- * Splits a compact JWS and checks all that needs no key. Non-canonical base64url is refused: otherwise
+ * Splits a compact JWS and checks everything that needs no key. Non-canonical base64url is refused: otherwise
  * several texts would be the same document.
  */
 function openHeader(typ: DocumentType, text: string): { kid: string; payload: Uint8Array } {
@@ -160,7 +160,7 @@ function openHeader(typ: DocumentType, text: string): { kid: string; payload: Ui
   } catch (cause) {
     throw refuse('the header is not alg, kid and typ', cause);
   }
-  if (parsed.typ !== typ) throw refuse(`a ${parsed.typ} where a ${typ} belongs`);
+  if (parsed.typ !== typ) throw refuse(`its type is ${parsed.typ}, expected ${typ}`);
   return { kid: parsed.kid, payload: Buffer.from(body, 'base64url') };
 }
 
@@ -176,7 +176,7 @@ function parsePayload<T>(payload: Uint8Array, schema: z.ZodType<T>): T {
   const first = parsed.error.issues[0];
   throw new TriggerDeployError(
     'DOCUMENT_INVALID',
-    `the payload does not fit: ${first?.path.join('.') || '(top)'}: ${first?.message ?? 'invalid'}`,
+    `the payload is not valid: ${first?.path.join('.') || '(top)'}: ${first?.message ?? 'invalid'}`,
     { cause: parsed.error },
   );
 }

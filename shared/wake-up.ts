@@ -1,12 +1,12 @@
 import type { Clock } from './clock.ts';
 
 /**
- * Wakes a loop that waits for news. A wake-up that comes while none waits is kept for the next wait, so that what
- * happens between a look and the wait is not missed; several of them count as one.
+ * Wakes a loop that waits for events. A wake-up that comes while nothing waits is kept for the next wait, so that an
+ * event between a check and the wait is not missed; several kept wake-ups count as one.
  */
 export interface WakeUp {
   wake(): void;
-  /** Drops a wake-up that was kept: what it announced is about to be looked at. */
+  /** Drops a kept wake-up, when the caller is about to check for events anyway. */
   clear(): void;
   /**
    * Resolves with the next wake-up, when `signal` aborts, or after `timer.ms`, whichever is first. Never rejects, and

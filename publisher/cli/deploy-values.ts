@@ -5,11 +5,14 @@ import { strategyOf } from '../plan/strategy.ts';
 import { parseSize } from '../plan/waves.ts';
 import { DEFAULT_TIMEOUT_MS, type FollowValues, type RollingValues } from './option-sets.ts';
 
-/** How a deployment goes out: the command line, else the service's defaults in the config, else the program's. */
+/**
+ * The options of a deployment: from the command line, else the service's defaults in the config, else the program's
+ * defaults.
+ */
 
 type OfService<T> = T & { service: string };
 
-/** How it is followed. */
+/** How the deployment is followed. */
 export function followOptions(env: Environment, values: OfService<FollowValues>) {
   const defaults = env.services[values.service] ?? {};
   const timeout = defaults.timeout === undefined ? undefined : parseDuration(defaults.timeout);
@@ -21,7 +24,7 @@ export function followOptions(env: Environment, values: OfService<FollowValues>)
   } as const;
 }
 
-/** To which instances it goes, and in which waves. */
+/** Which instances the deployment is for, and in which waves. */
 export function rollingOptions(env: Environment, values: OfService<RollingValues>) {
   const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = values;
   const defaults = env.services[service] ?? {};
@@ -35,7 +38,7 @@ export function rollingOptions(env: Environment, values: OfService<RollingValues
   } as const;
 }
 
-/** Both. @throws USAGE for a rolling deployment that is not to be waited for. */
+/** All options of a deployment. @throws USAGE for a rolling deployment with `--no-wait`. */
 export function deployOptions(env: Environment, values: OfService<FollowValues & RollingValues>) {
   const options = { ...followOptions(env, values), ...rollingOptions(env, values) };
   if (!options.wait && options.strategy.name === 'rolling') {
@@ -44,14 +47,14 @@ export function deployOptions(env: Environment, values: OfService<FollowValues &
           'USAGE',
           `--no-wait cannot be used: ${env.name} requires a person's confirmation`,
           {
-            hint: 'leave out --no-wait; if this publisher stops, trigger-deploy resume continues',
+            hint: 'leave out --no-wait; if this publisher stops, trigger-deploy resume continues the deployment',
           },
         )
       : new TriggerDeployError(
           'USAGE',
-          '--no-wait cannot be used: a rolling deployment needs its publisher',
+          '--no-wait cannot be used: a rolling deployment needs a running publisher',
           {
-            hint: 'leave out --no-wait, or add --strategy all; if this publisher stops, trigger-deploy resume continues',
+            hint: 'leave out --no-wait, or add --strategy all; if this publisher stops, trigger-deploy resume continues the deployment',
           },
         );
   }

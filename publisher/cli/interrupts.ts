@@ -21,8 +21,8 @@ export function listenForInterrupts(
   const onSignal = () => {
     if (interrupted) process.exit(KILLED_BY_INTERRUPT);
     interrupted = true;
-    const published = publishes ? ': no version was published' : '';
-    const hint = publishes ? `run the same ${verb} again: it only sends what is missing` : undefined;
+    const published = publishes ? ': no version was pushed' : '';
+    const hint = publishes ? `run the same ${verb} again: it uploads only the missing files` : undefined;
     const reason = new TriggerDeployError('INTERRUPTED', `interrupted${published}`, { hint });
     (follows ? detach : stop).abort(reason);
   };

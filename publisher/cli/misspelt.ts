@@ -5,12 +5,12 @@ import { NAMES } from './verbs.ts';
 
 /** Whether a command line begins with a verb, with a service, or with a misspelt verb. */
 
-/** The beginning of a name as short as this one is taken for that name. */
+/** A prefix of a command name is taken for that command if it has at least this many letters. */
 const SHORTEST_BEGINNING = 3;
 
 /**
- * A first word that resembles a verb is a misspelt verb, unless the config names a service so, or what follows looks
- * like a version and not like one of the config's services. After `--` every name is a service's.
+ * A first word that looks like a verb is a misspelt verb, unless the config has a service of that name, or the next
+ * word looks like a version and is not a service of the config. After `--` every name is a service's.
  * @throws USAGE for a word that is neither a verb nor a service.
  */
 export async function refuseMisspelt(
@@ -37,7 +37,7 @@ export function nearestVerb(word: string): string | undefined {
   return nearest(lower, [...NAMES, 'deploy']);
 }
 
-/** Nearly every version has a digit, and few services have. */
+/** Nearly every version has a digit, and few service names have one. */
 function looksLikeVersion(word: string | undefined): boolean {
   if (word === undefined || ulid.safeParse(word.toUpperCase()).success) return false;
   return word === 'latest' || /\d/.test(word) || !serviceName.safeParse(word).success;

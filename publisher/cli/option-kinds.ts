@@ -37,7 +37,7 @@ export const choice = <const T extends readonly [string, ...string[]]>(words: T,
 export const optionName = (key: string) =>
   `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** yargs makes a list of a value that is given twice; it is not guessed which one was meant. */
+/** yargs makes a list of a value that is given twice; the program does not guess which one was meant. */
 function once({ input }: { input?: unknown }): string {
   if (input === undefined) return 'is required';
   return Array.isArray(input) ? 'is given more than once' : 'needs a value';
@@ -83,12 +83,12 @@ export const duration = text.transform((typed, context) => {
 export const age = text.transform((typed, context) => {
   const days = /^([1-9]\d{0,4})d$/.exec(typed)?.[1];
   const ms = days === undefined ? parseDuration(typed) : Number(days) * 86_400_000;
-  if (!ms) context.addIssue('expected how long ago, such as 7d or 12h');
+  if (!ms) context.addIssue('expected a duration such as 7d or 12h');
   return ms ?? 0;
 });
 
-const SIZE = 'expected a number of instances or a share such as 25%';
-/** A number of instances, or a share of them. */
+const SIZE = 'expected a number of instances or a percentage such as 25%';
+/** A number of instances, or a percentage of them. */
 export const size = text.transform((typed, context) => {
   const parsed = parseSize(typed);
   if (parsed === undefined) context.addIssue(SIZE);
@@ -110,7 +110,7 @@ export const tags = z
 
 const MOST = 1024;
 export const reason = text.max(MOST, { error: 'has 1,024 characters at most' });
-/** A reason that has to be given; `missing` is the complaint when it is not. */
+/** A required reason; `missing` is the error message without one. */
 export const requiredReason = (missing: string) =>
   z
     .string({ error: (issue) => (issue.input === undefined ? missing : once(issue)) })

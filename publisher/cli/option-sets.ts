@@ -22,7 +22,7 @@ import {
 export const DEFAULT_TIMEOUT_MS = 10 * 60 * 1000;
 const TIMEOUT = 'such as 30s, 10m or 1h (default: 10m)';
 
-/** Of every verb. */
+/** The options of every verb. */
 export const common = {
   env: value(environment.optional(), 'The environment (default: $TRIGGER_DEPLOY_ENV)', { alias: 'e' }),
   output: choice(
@@ -37,25 +37,25 @@ export const common = {
   verbose: flag('Show the causes of an error'),
 } as const satisfies Options;
 
-/** Of the verbs that take one deployment. */
+/** The options of `watch`; `following` includes them. */
 export const watching = {
   timeout: value(duration.optional(), `How long to follow the deployment, ${TIMEOUT}`),
 } as const satisfies Options;
 
-/** Of the verbs that change what runs, and follow that to its end. */
+/** The options of the verbs that start a deployment and follow it to its end. */
 export const following = {
   ...watching,
   noWait: flag('Set the desired state, announce, and exit without waiting'),
   reason: value(reason.optional(), 'Why; recorded in the history'),
   allowMissing: value(
     count.optional(),
-    'How many instances may not answer without the deployment failing (default: 0)',
+    'How many instances may be missing: no answer, or not finished at the timeout (default: 0)',
   ),
   queue: flag('Wait in the queue while another deployment of the service runs (default: fail)'),
   jump: flag('As --queue, at the front of the queue; needs --reason'),
 } as const satisfies Options;
 
-/** Of the verbs that roll something out: to which instances, in which waves. */
+/** The options of the verbs that can deploy in waves: which instances, in which waves. */
 export const rolling = {
   strategy: choice(
     ['all', 'rolling'],
@@ -63,11 +63,11 @@ export const rolling = {
   ),
   canary: value(
     size.optional(),
-    'How many instances switch first: a number or a share, 1 or 5% (default: no canary)',
+    'How many instances switch first: a number or a percentage, 1 or 5% (default: no canary)',
   ),
   batch: value(
     size.optional(),
-    'How many instances then switch together: a number or a share, 4 or 25% (default: 25%)',
+    'How many instances then switch together: a number or a percentage, 4 or 25% (default: 25%)',
   ),
   confirm: flag('Wait after the canary until a person confirms (trigger-deploy confirm ID)'),
   autoConfirm: value(
@@ -80,7 +80,7 @@ export const rolling = {
   ),
   maxFailures: value(
     sizeOrZero.optional(),
-    'How many instances may fail before --on-failure applies: a number or a share, 2 or 10% (default: 0)',
+    'How many instances may fail before --on-failure applies: a number or a percentage, 2 or 10% (default: 0)',
   ),
   onFailure: choice(
     ['rollback', 'stop'],

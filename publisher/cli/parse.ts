@@ -14,10 +14,10 @@ import { wordsOf } from './words.ts';
 export type Invocation = { verb: Verb } & CommonValues & Record<string, unknown>;
 
 export interface ParseOptions {
-  /** The program's. */
+  /** The version of trigger-deploy. */
   version: string;
   columns: number;
-  /** Whether the config names a service so; asked only where a service and a misspelt verb look alike. */
+  /** Whether the config has a service of that name; called only for a word that may be a service or a misspelt verb. */
   knowsService(name: string, configFile: string | undefined): Promise<boolean>;
 }
 
@@ -31,14 +31,14 @@ export async function parseCommandLine(
   const verb =
     dashes === undefined && word !== undefined && word !== 'deploy' && isVerb(word) ? word : 'deploy';
   const options = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
-  // Of a promotion it is an option.
+  // `promote` has an option `--version` of its own.
   if (verb !== 'promote' && options.includes('--version')) return { verb: 'print', text: version };
   if (argv.length === 0) throw missingArguments('deploy', 0);
   if (verb === 'deploy' && dashes === undefined) {
     await refuseMisspelt(words, (name) => knowsService(name, configFile));
   }
   if (!options.includes('--help')) refuseUnknownOptions(verb, typedOptions);
-  // yargs looks for the verb in front.
+  // yargs expects the verb as the first word.
   const rest = argv.filter((_, i) => i !== dashes && (verb === 'deploy' || i !== first));
   const typed = verb === 'deploy' ? rest : [verb, ...rest];
   let help = '';
@@ -47,7 +47,7 @@ export async function parseCommandLine(
     help = output;
   });
   if (help !== '') return { verb: 'print', text: verb === 'deploy' ? programHelp(help, columns) : help };
-  // What yargs could not place, among it all that follows a `--`.
+  // Words that yargs assigned to no argument, among them everything after a `--`.
   const stray = parsed._.slice(verb === 'deploy' ? 0 : 1);
   if (stray.length > 0) throw misused(verb, `too many arguments: ${stray.join(' ')}`);
   return check(verb, parsed);
@@ -70,7 +70,7 @@ function schemaOf(options: Options) {
   return z.object(Object.fromEntries(Object.entries(all).map(([key, { schema }]) => [key, schema])));
 }
 
-/** The environment that a command line names, if it does. */
+/** The environment that the command line names; undefined when it names none. */
 export function environmentOf(invocation: Invocation): string | undefined {
   const row = VERBS[invocation.verb];
   return row.environment === undefined ? invocation.env : row.environment(invocation);
@@ -84,11 +84,11 @@ function refusalOf(invocation: Invocation): string | undefined {
   return withoutReason(invocation) ?? twoEnvironments(invocation) ?? VERBS[verb].refuse?.(invocation);
 }
 
-/** What passes others in the queue, or ignores a pause, needs a reason. */
+/** `--jump` and `--despite-pause` need a reason. */
 function withoutReason({ jump, despitePause, reason }: Invocation): string | undefined {
   const unusual = jump ? '--jump' : despitePause ? '--despite-pause' : undefined;
   if (unusual === undefined || (typeof reason === 'string' && reason.trim() !== '')) return undefined;
-  return `${unusual} needs --reason; it is recorded, and everyone it affects will see it`;
+  return `${unusual} needs --reason: the reason is recorded, and shown to everyone affected`;
 }
 
 function twoEnvironments(invocation: Invocation): string | undefined {

@@ -7,14 +7,14 @@ import { type Option, type Options, optionName } from './option-kinds.ts';
 import { common } from './option-sets.ts';
 import { VERBS, type Verb } from './verbs.ts';
 
-/** One verb as yargs knows it, with its help. What is typed is checked by the verb's schemas. */
+/** The yargs parser of one verb, with its help. The verb's schemas check the values. */
 
 export interface Misuse {
   hint?: string | undefined;
   cause?: unknown;
 }
 
-/** Its hint is the verb's usage, unless there is a better one. */
+/** A USAGE error; its hint is the verb's usage, unless `hint` is given. */
 export function misused(verb: Verb, message: string, { hint, cause }: Misuse = {}): TriggerDeployError {
   const name = verb === 'deploy' ? '' : `${verb} `;
   const usage = `usage: trigger-deploy ${usageOf(verb)}; trigger-deploy ${name}--help shows examples`;
@@ -86,7 +86,7 @@ function complaint(verb: Verb, message: string, cause: unknown): TriggerDeployEr
   return misused(verb, `too many arguments: ${stray.split(', ').join(' ')}`, { cause });
 }
 
-/** The first `given` of the verb's arguments are there. */
+/** `given` is how many of the verb's arguments were typed. */
 export function missingArguments(verb: Verb, given: number, cause?: unknown): TriggerDeployError {
   const required = argumentsOf(verb).filter((one) => one.startsWith('<'));
   const missing = required.slice(given).map((one) => one.replace('..', ''));

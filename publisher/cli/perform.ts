@@ -20,7 +20,7 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
     file: invocation.configFile,
   };
   const renderer = rendererFor(row.looks ?? false, format);
-  // However the program ends, the terminal's cursor comes back.
+  // Shows the terminal's cursor again, however the program ends.
   process.once('exit', () => renderer.close());
   const { detach, stop } = listenForInterrupts(invocation.verb, {
     follows: row.follows?.(invocation) ?? false,
@@ -54,7 +54,7 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
   });
 }
 
-/** `work` with notifications; afterwards everything is closed, whatever came of it. */
+/** Runs `work` and sends notifications about it; closes notifier, renderer and session also when `work` fails. */
 async function inSession(
   session: Session,
   listeners: ((event: PublisherEvent) => void)[],

@@ -7,11 +7,11 @@ import { coloured, oneLine, type Paint, plain } from '../render/text.ts';
 import { keypress } from './keypress.ts';
 import type { Answer } from './verb.ts';
 
-/** What the program reads from and writes to. */
+/** Standard input, output and error of the program. */
 
 const { stdin, stdout, stderr } = process;
 
-/** Whether a stream's reader has gone (`| head`): the work continues, and nothing more is written. */
+/** Whether the reader of a stream has closed it (`| head`): the command continues, and nothing more is written. */
 let unread = false;
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -33,11 +33,11 @@ export function printAnswer({ things, table, lines }: Answer, format: OutputForm
   else print(joined(format === 'table' ? table(page()) : lines()));
 }
 
-/** Undefined where no person can answer. */
+/** Undefined when no person can answer. */
 export const askFor = (format: OutputFormat) =>
   stdin.isTTY && stdout.isTTY && format !== 'json' ? keypress(stdin) : undefined;
 
-/** `looks`: only warnings are shown while the verb works, on stderr. */
+/** `looks`: while the verb works, only notes and warnings are shown, on stderr. */
 export function rendererFor(looks: boolean, format: OutputFormat): Renderer {
   if (format === 'json') return createJson(print);
   if (looks) return warningsOnly();

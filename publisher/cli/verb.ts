@@ -19,7 +19,7 @@ export interface Answer {
   lines(): string[];
 }
 
-/** What a verb finds around it. */
+/** What a verb can use besides its session and its values. */
 export interface Surroundings {
   format: OutputFormat;
   /** Waits for y or n; undefined where no person can be asked. */
@@ -44,19 +44,19 @@ export interface Row<V = CommonValues & Record<string, unknown>> {
   /** One line of the program's help. */
   summary: string;
   group: keyof typeof GROUPS;
-  /** Those of its own: every verb has `common` too. */
+  /** Its own options; every verb has those in `common`, too. */
   options: Options;
   /** Each begins with the program's name as `$0`. */
   examples: readonly (readonly [command: string, what: string])[];
   /** More of its help, below the options. */
   notes?: string;
-  /** Whether what it shows while it works is its answer only, and warnings go to stderr. */
+  /** Whether stdout has only the answer: notes and warnings go to stderr. */
   looks?: boolean;
-  /** Whether it publishes a version: an interrupt says that none was published. */
+  /** Whether it pushes a version: the message after an interrupt says that none was pushed. */
   publishes?: boolean;
   /** Whether it follows a deployment: then the first Ctrl-C detaches from it and nothing is cancelled. */
   follows?(values: V): boolean;
-  /** Why these values do not go together, in one line; undefined when they do. */
+  /** Why these values cannot be combined, in one line; undefined when they can. */
   refuse?(values: V): string | undefined;
   /** The environment it works in; `--env` when left out. */
   environment?(values: V): string | undefined;

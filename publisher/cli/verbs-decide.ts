@@ -10,7 +10,10 @@ import {
 } from './option-kinds.ts';
 import { said, verb } from './verb.ts';
 
-/** The verbs by which a person decides about what is under way, or about what may begin. Each loads its command when it runs. */
+/**
+ * The verbs by which a person decides about running deployments, or whether new ones may start. Each loads its
+ * command when it runs.
+ */
 
 const anId = argument(deployment, 'The id of the deployment');
 const why = value(reason.optional(), 'Why; recorded in the history');
@@ -56,11 +59,11 @@ export const decideVerbs = {
       deployment: anId,
       timeout: value(
         duration.optional(),
-        'How long a wave may take from now on, such as 10m (default: as before)',
+        'How long a wave may take from now on, such as 10m (default: unchanged)',
       ),
       allowMissing: value(
         count.optional(),
-        'How many instances may be missing from now on (default: as before)',
+        'How many instances may be missing from now on (default: unchanged)',
       ),
     },
     examples: [['$0 resume 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', 'from any machine']],
@@ -107,7 +110,7 @@ export const decideVerbs = {
       ),
       reason: why,
     },
-    examples: [['$0 unpause --env prd', 'paused rollouts continue']],
+    examples: [['$0 unpause --env prd', 'paused deployments continue']],
     async run(session, { service, reason }) {
       const [{ unpause }, { pauseLines }] = await Promise.all([
         import('../commands/pause.ts'),

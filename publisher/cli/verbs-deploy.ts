@@ -39,12 +39,12 @@ export const deployVerbs = {
       ['$0 payments latest -e dev --reason "fix #4711"', 'the newest push'],
       ['$0 payments 1.4.4 -e prd --queue', 'after the deployment that is under way'],
       ['$0 payments 1.4.2 -e dev --no-wait', 'announce, and exit without waiting'],
-      ['$0 push payments 1.4.2 target/payments.jar -e dev', 'publish a version'],
+      ['$0 push payments 1.4.2 target/payments.jar -e dev', 'push a version'],
       ['$0 status --all', 'which version runs where'],
     ],
     notes: [
-      'A first word that resembles a command is read as a misspelt command, unless a version follows it or the config names a service so.',
-      'To deploy any other such service, type -- before it: trigger-deploy -- SERVICE VERSION --env ENV',
+      'A first word that looks like a command is treated as a misspelt command, unless a version follows it or the config has a service of that name.',
+      'To deploy a service whose name looks like a command, type -- before it: trigger-deploy -- SERVICE VERSION --env ENV',
     ].join('\n'),
     follows: always,
     async run(session, values, { ask, detach }) {
@@ -57,16 +57,16 @@ export const deployVerbs = {
 
   push: verb({
     usage: '<service> <version> <file..>',
-    summary: 'Publish a version: a package and its config files',
+    summary: 'Upload a package and its config files as a new version',
     group: 'deploy',
     options: {
       service: aService,
-      version: argument(version, 'The version that these files become; it never changes afterwards'),
+      version: argument(version, 'The name of the new version; its files can never be changed'),
       file: argument(text.array().min(1), 'The package, then its config files', { completes: 'file' }),
       config: list(configs, 'A config file, put beside the package (repeatable)', { completes: 'file' }),
       deploy: value(
         environment.optional(),
-        'Also deploy the version to this environment (default: only push); the options of a deployment need it',
+        'Also deploy the version to this environment (default: only push); required with any deployment option',
       ),
       ...following,
       ...rolling,
@@ -78,10 +78,10 @@ export const deployVerbs = {
         '$0 push payments 1.4.2 payments.jar --config application-dev.yaml',
         "to the config's home environment",
       ],
-      ['$0 push payments 1.4.3 payments.jar --deploy dev', 'push and deploy: the call of a build job'],
+      ['$0 push payments 1.4.3 payments.jar --deploy dev', 'push and deploy, as in a build job'],
     ],
     notes: [
-      "The package must be of the service's type, which the agent's config names:",
+      "The package must have the type that the agent's config gives for the service:",
       ...Object.entries(PACKAGE_TYPES).map(([type, file]) => `  ${type.padEnd(8)} ${file}`),
     ].join('\n'),
     publishes: true,
@@ -118,7 +118,7 @@ export const deployVerbs = {
 
   promote: verb({
     usage: '<service> --from <env> --to <env>',
-    summary: 'Deploy to one environment the version that runs in another',
+    summary: 'Deploy the version of one environment to another',
     group: 'deploy',
     options: {
       service: aService,
@@ -160,7 +160,7 @@ export const deployVerbs = {
     options: {
       service: aService,
       to: value(version.optional(), 'The version to roll back to (default: the previous one)'),
-      despitePause: flag('Roll back although the service is paused; needs --reason'),
+      despitePause: flag('Roll back even if the service is paused; needs --reason'),
       ...following,
     },
     examples: [

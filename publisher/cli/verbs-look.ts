@@ -58,9 +58,12 @@ export const lookVerbs = {
     group: 'look',
     options: {
       service: aService,
-      limit: value(positiveCount.default(20), 'How many at most (default: 20)', { alias: 'n' }),
-      failed: flag('Only those that did not succeed on every instance'),
-      since: value(age.optional(), 'Only those of this last time, such as 7d or 12h (default: no limit)'),
+      limit: value(positiveCount.default(20), 'At most this many deployments (default: 20)', { alias: 'n' }),
+      failed: flag('Only deployments that did not succeed on every instance'),
+      since: value(
+        age.optional(),
+        'Only deployments of the last days or hours, such as 7d or 12h (default: no limit)',
+      ),
     },
     examples: [
       ['$0 history payments -e prd --failed --since 7d', 'what failed this week'],
@@ -83,7 +86,7 @@ export const lookVerbs = {
 
   show: verb({
     usage: '<deployment>',
-    summary: 'Show everything that is recorded about one deployment',
+    summary: 'Show everything recorded about one deployment',
     group: 'look',
     options: {
       deployment: anId,
@@ -132,7 +135,9 @@ export const lookVerbs = {
     group: 'look',
     options: {
       service: aService,
-      limit: value(countUpTo(200).default(20), 'How many at most, 1 to 200 (default: 20)', { alias: 'n' }),
+      limit: value(countUpTo(200).default(20), 'At most this many versions, 1 to 200 (default: 20)', {
+        alias: 'n',
+      }),
       all: flag('Look for running versions in every environment of the config (default: only in --env)'),
     },
     examples: [
@@ -161,7 +166,7 @@ export const lookVerbs = {
 
   plan: verb({
     usage: '<service> <version>',
-    summary: 'Show the waves of a deployment, and change nothing',
+    summary: 'Show the waves of a deployment without deploying',
     group: 'look',
     options: {
       service: aService,

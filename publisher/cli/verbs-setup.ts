@@ -8,7 +8,7 @@ import { said, verb } from './verb.ts';
 export const setupVerbs = {
   keygen: verb({
     usage: '',
-    summary: 'Make a pair of signing keys',
+    summary: 'Create a pair of signing keys',
     group: 'setup',
     options: {
       out: value(text.default('.'), 'The directory to write into (default: .)', { completes: 'directory' }),

@@ -5,13 +5,13 @@ import { VERBS } from './verbs.ts';
 /** A command line taken apart before its verb is known. */
 
 export interface Words {
-  /** All that is no option and no option's value, in its order. */
+  /** The words that are neither options nor their values, in order. */
   words: string[];
   /** Every option, as it is typed, without its value. */
   options: string[];
-  /** Where in `argv` the first of them is. */
+  /** The index in `argv` of the first word. */
   first: number | undefined;
-  /** Where a `--` is that comes before every word: what follows it is a service, whatever its name. */
+  /** The index of a `--` before the first word: the word after it is a service, whatever its name. */
   dashes: number | undefined;
   /** What `--config-file` names. */
   configFile: string | undefined;

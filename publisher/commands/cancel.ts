@@ -13,11 +13,11 @@ import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
 const LIFE_MS = 60 * 60 * 1000;
 
 /**
- * `trigger-deploy cancel ID`: a deployment to all instances at once can be cancelled until the first instance switches, a
- * rolling one until it ends. The publisher that drives it, or the next `watch`, settles it as `cancelled`. Switched
- * instances of a rolling deployment roll back as after a failure.
- * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it has ended, or goes to all instances at once and one has switched:
- * then `rollback` undoes it.
+ * `trigger-deploy cancel ID`: a deployment to all instances at once can be cancelled until the first instance
+ * switches, a rolling one until it ends. The publisher that drives it, or the next `watch`, settles it as
+ * `cancelled`. Switched instances of a rolling deployment roll back as after a failure.
+ * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it has ended, or goes to all instances at once and one has
+ * switched: then `rollback` undoes it.
  */
 export async function cancel(
   session: Session,
@@ -31,7 +31,8 @@ export async function cancel(
   if (rolling === undefined) await refuseIfSwitched(session, record);
   else await refuseIfOvertaken(session, record);
   const { by, at } = await decide(session, service, deployment, 'cancel', options.reason);
-  // A rolling deployment may end before its publisher reads the decision: whoever settles it announces the cancel.
+  // A rolling deployment may end before its publisher reads the decision: the publisher that settles it announces
+  // the cancel.
   if (rolling === undefined) {
     await announce(session, cancelAnnouncement(record), validity(session.clock, LIFE_MS));
   }
@@ -39,10 +40,10 @@ export async function cancel(
   const driven = state === 'held' && owner?.deployment === deployment;
   const settles = driven
     ? `${owner.who} settles it`
-    : `no publisher drives it: trigger-deploy watch ${deployment} --env ${record.env} settles it`;
+    : `its publisher has stopped: trigger-deploy watch ${deployment} --env ${record.env} settles it`;
   const then = rolling
     ? whenCancelled(record)
-    : 'instances that have switched by now finish, and the outcome lists them';
+    : 'instances that have already switched finish, and the outcome lists them';
   return { type: 'decided', decision: 'cancel', deployment: record, by, at, text: `${settles}; ${then}` };
 }
 

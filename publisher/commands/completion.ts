@@ -1,4 +1,4 @@
-/** What follows an option, or an argument: one of these words, a path, or a word that cannot be guessed. */
+/** What a shell offers for the value of an option, or for an argument: these words, paths, or nothing. */
 export type Completes = readonly string[] | 'file' | 'directory' | undefined;
 
 /** A command as a shell completes it. The nameless command is what is typed without one. */
@@ -6,7 +6,7 @@ export interface CompletedCommand {
   name: string;
   summary: string;
   options: { forms: readonly string[]; help: string; takesValue: boolean; completes: Completes }[];
-  /** In their order; the last one may be repeated where `repeats`. */
+  /** In order; with `repeats` the last one may be given several times. */
   arguments: Completes[];
   repeats: boolean;
 }
@@ -14,7 +14,10 @@ export interface CompletedCommand {
 export const SHELLS = ['bash', 'zsh'] as const;
 export type Shell = (typeof SHELLS)[number];
 
-/** `trigger-deploy completion SHELL`: a script that completes commands, options and their values. It starts no program. */
+/**
+ * `trigger-deploy completion SHELL`: a script that completes commands, options and their values. The script itself
+ * starts no program.
+ */
 export function completion(shell: Shell, commands: readonly CompletedCommand[]): string {
   return shell === 'bash' ? bash(commands) : zsh(commands);
 }
@@ -76,7 +79,7 @@ _trigger_deploy() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" command='' options
   local -i i=1 count=0
   COMPREPLY=()
-  # --env=dev is three words.
+  # bash splits --env=dev into three words.
   if [[ $cur == '=' ]]; then cur=''
   elif [[ $previous == '=' ]]; then previous="\${COMP_WORDS[COMP_CWORD-2]}"; fi
   while ((i < COMP_CWORD)); do

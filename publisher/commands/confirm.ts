@@ -34,7 +34,7 @@ export async function confirm(
   const driven = state === 'held' && owner?.deployment === record.deployment;
   const text = driven
     ? `${owner.who} continues it`
-    : `no publisher drives it now; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;
+    : `its publisher has stopped; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   const { by, at } = decision;
   return { type: 'decided', decision: 'confirm', deployment: record, by, at, text };
 }

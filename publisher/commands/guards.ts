@@ -4,7 +4,7 @@ import type { ServiceStatus } from '../rollout/fleet-status.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
 import type { Session } from '../session.ts';
 
-/** What several verbs refuse. */
+/** The checks that several verbs make before they start. */
 
 /** @throws SERVICE_NOT_FOUND naming the known services, unless a version of `service` was pushed. */
 export async function checkServiceExists(session: Session, service: string): Promise<void> {

@@ -39,7 +39,7 @@ async function writeNew(path: string, jwk: JWK, mode: number): Promise<void> {
     if (cause.code !== 'EEXIST') throw cannotWrite(path, cause);
     throw new TriggerDeployError('USAGE', `${path} exists already, and a key is never overwritten`, {
       cause,
-      hint: 'choose another --name or --out; during a rotation instances trust several public keys',
+      hint: 'choose another --name or --out; to rotate keys, let the instances trust both public keys for a while',
     });
   });
   try {
@@ -58,6 +58,6 @@ async function writeNew(path: string, jwk: JWK, mode: number): Promise<void> {
 function cannotWrite(path: string, cause: unknown): TriggerDeployError {
   return new TriggerDeployError('USAGE', `cannot write ${path}: ${messageOf(cause)}`, {
     cause,
-    hint: 'name a directory that exists and that you may write to: --out',
+    hint: '--out must name an existing directory that you can write to',
   });
 }

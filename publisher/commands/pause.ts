@@ -34,14 +34,15 @@ const WRITES = 8;
 
 /**
  * `trigger-deploy pause [SERVICE] --reason WHY`: blocks new deployments until unpaused. Publishers obey the signed
- * pause itself, agents its copy in the desired state. If a publisher stops halfway, the same command again completes it.
+ * pause itself, agents its copy in the desired state. If a publisher stops halfway, the same command again completes
+ * it.
  * @throws SERVICE_NOT_FOUND, CONFIG_INVALID without a signing key, AWS_*.
  */
 export async function pause(session: Session, options: PauseOptions): Promise<PauseAnswer> {
   return await change(session, options, true);
 }
 
-/** `trigger-deploy unpause [SERVICE]`: ends the pause; paused rollouts continue. @throws as `pause`. */
+/** `trigger-deploy unpause [SERVICE]`: ends the pause; paused deployments continue. @throws as `pause`. */
 export async function unpause(session: Session, options: PauseOptions): Promise<PauseAnswer> {
   return await change(session, options, false);
 }
@@ -69,19 +70,22 @@ async function change(
   const still = paused ? undefined : now.find((one) => one.pause !== undefined);
   const words = changed ? changeText(session, service, paused) : unchangedText(session, service, before);
   const rest = still?.pause
-    ? `; still: ${pauseText(session.env.name, session.clock.now(), still.name, still.pause)}`
+    ? `, but ${pauseText(session.env.name, session.clock.now(), still.name, still.pause)}`
     : '';
   const text = `${words}${reason && changed ? `: ${reason}` : ''}${rest}`;
   return { type: 'pause', env: session.env.name, service, paused, changed, by, at, reason, told, text };
 }
 
-/** A service may be paused before its first deployment, if something of it was pushed or an instance waits for it. */
+/**
+ * A service may be paused before its first deployment, if a version of it was pushed or an instance has it in its
+ * config.
+ */
 async function checkKnown(session: Session, service: string): Promise<void> {
   const there = await session.record.deployments.services();
   if (!there.includes(service)) await checkServiceExists(session, service);
 }
 
-/** False where no version is desired yet, or the agents know the pause already. */
+/** False when there is no desired state yet, or when it has this pause already. */
 async function notifyAgents(session: Session, service: string, pause: Desired['pause']): Promise<boolean> {
   try {
     if (!(await session.record.desired.pause(service, pause))) return false;

@@ -18,9 +18,9 @@ export interface PromoteOptions extends RolloutOptions {
   service: string;
   /** The environment to promote from. */
   from: string;
-  /** Without, the version that the desired state there says. */
+  /** The desired version of `from` when left out. */
   version?: string | undefined;
-  /** Config files for the environment it is deployed to; those of the other environment are not copied. */
+  /** Config files for the target environment; those of the source environment are not copied. */
   configs: readonly string[];
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait while other publishers change the service. */
@@ -28,10 +28,11 @@ export interface PromoteOptions extends RolloutOptions {
 }
 
 /**
- * `trigger-deploy promote SERVICE --from dev --to stg`: copies a version that has succeeded in one environment to the
- * environment of this session, and deploys it there. The manifest is verified with the keys of the first and signed with
- * that of the second. After an interruption the same command continues.
- * @throws NOT_PROVEN for a version that has not succeeded there, VERSION_EXISTS, ARTIFACT_*, and as `deploy`.
+ * `trigger-deploy promote SERVICE --from dev --to stg`: copies a version that has succeeded in one environment to
+ * the environment of this session, and deploys it there. The manifest is verified with the keys of the source
+ * environment and signed with the key of the target environment. After an interruption the same command continues.
+ * @throws NOT_PROVEN for a version that has not succeeded in the source environment, VERSION_EXISTS, ARTIFACT_*, and
+ * as `deploy`.
  */
 export async function promote(session: Session, options: PromoteOptions): Promise<ExitCode> {
   const { service, from, detach, configs, reason, queueMode } = options;
@@ -57,7 +58,10 @@ export async function promote(session: Session, options: PromoteOptions): Promis
   }
 }
 
-/** Publishes the version in the environment of `session`: with the package of `proven`, and config files of its own. */
+/**
+ * Pushes the version in the environment of `session`: with the package of `proven`, and with the config files
+ * `configs`.
+ */
 async function copyVersion(
   session: Session,
   source: Session,
@@ -96,7 +100,7 @@ function packagePart(source: Session, { clock }: Session, { service, version, ar
   const from = `s3://${bucket}/${key}`;
   const refuse = (why: string) =>
     new TriggerDeployError('ARTIFACT_DIGEST_MISMATCH', `${from} is not the signed artifact: ${why}`, {
-      hint: `find out who changed it first; ${source.env.name} may run it`,
+      hint: `find out who changed the file before you continue: instances in ${source.env.name} may run it`,
     });
   return {
     artifact,
@@ -106,7 +110,10 @@ function packagePart(source: Session, { clock }: Session, { service, version, ar
   };
 }
 
-/** In one bucket a version has one set of files: in a shared bucket both environments would get the same config files. */
+/**
+ * In one bucket a version has one set of files: in a shared bucket both environments would get the same config
+ * files.
+ */
 function refuseSharedConfigs(
   session: Session,
   source: Session,

@@ -27,7 +27,7 @@ export interface PushAnswer {
 }
 
 /**
- * `trigger-deploy push`: publishes files of this machine as a version.
+ * `trigger-deploy push`: uploads files of this machine as a new version.
  * @throws USAGE naming the file; VERSION_EXISTS when the version exists with other bytes.
  */
 export async function push(session: Session, options: PushOptions): Promise<PushAnswer> {
@@ -51,7 +51,7 @@ export interface PushAndDeployOptions extends PushOptions, RolloutOptions {
 
 /**
  * `trigger-deploy push --deploy ENV`: pushes, then deploys; a version that exists already is deployed, too. Ctrl-C
- * ends the push; once the deployment is announced, it only stops following it.
+ * ends the push; once the deployment is announced, Ctrl-C only stops following the deployment.
  * @throws as `push` and `deploy`.
  */
 export async function pushAndDeploy(

@@ -16,7 +16,7 @@ export interface RestartOptions extends RolloutOptions {
 }
 
 /**
- * `trigger-deploy restart SERVICE`: restarts the version that the desired state says, with drain, checks and waves as in
+ * `trigger-deploy restart SERVICE`: restarts the desired version, with drain, checks and waves as in
  * a deployment. The version and the desired state do not change.
  * @throws SERVICE_NOT_FOUND when nothing is deployed, and as `deploy`.
  */

@@ -17,9 +17,9 @@ export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
 }
 
 /**
- * `trigger-deploy resume ID`: continues a rolling deployment whose publisher stopped, from its record, on any machine. A
- * deployment to all instances at once needs no driving: it is watched and settled. Of one that failed, the rollback is
- * continued.
+ * `trigger-deploy resume ID`: continues a rolling deployment whose publisher stopped, from its record, on any
+ * machine. A deployment to all instances at once is watched and settled. For a deployment that failed, its rollback
+ * is continued.
  * @throws LOCKED while a publisher drives it; NOT_UNDER_WAY when it has ended, or a newer deployment has started.
  */
 export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {

@@ -19,7 +19,7 @@ export interface RollbackOptions
   extends Omit<Driving, 'ask'>,
     Pick<PolicyOptions, 'timeoutMs' | 'allowMissing'> {
   service: string;
-  /** The version to roll back to; without, `rollbackTarget` decides. */
+  /** The version to roll back to; when left out, `rollbackTarget` decides. */
   to?: string | undefined;
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait while other publishers change the service. */
@@ -34,8 +34,8 @@ const HISTORY = 50;
 /**
  * `trigger-deploy rollback`: a new deployment of an older version, to all instances at once. The desired state is
  * written before the announcement, so that an instance that misses the announcement converges to it.
- * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN for a version that never ran here, where a deployment of it would be refused
- * or wait for confirmation; and as `deploy`.
+ * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN for a version that never ran here, where a deployment of it would be
+ * refused or wait for confirmation; and as `deploy`.
  */
 export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
   const { service, detach } = options;
@@ -59,7 +59,10 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   }
 }
 
-/** The publisher of a rolling deployment holds the lock until its end: such a deployment is cancelled, and rolls back. */
+/**
+ * The publisher of a rolling deployment holds the lock until the deployment ends: the hint is then to cancel the
+ * deployment.
+ */
 async function lockedByRollout(
   session: Session,
   service: string,
@@ -76,7 +79,7 @@ async function lockedByRollout(
 
 interface Planned {
   change: Change;
-  /** The version that a further rollback returns to. */
+  /** The version that the next rollback, after this one, rolls back to. */
   before: string | undefined;
 }
 
@@ -102,12 +105,12 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
 }
 
 /**
- * After a rollback that its publisher did not settle, the same command repeats it. It must not go one version further,
- * which is where the desired state leads if that rollback wrote it.
+ * After a rollback that its publisher did not settle, the same command repeats it. If that rollback wrote the
+ * desired state already, the `previous` version of the desired state is one version too far back.
  */
 function repeated(session: Session, last: DeploymentRecord, reason: string | undefined): Change {
   const { service, version, artifacts, previous, rollbackOf, deployment } = last;
-  const text = `repeating the rollback to ${version} (${deployment}), which its publisher did not follow to the end; run rollback again to go one version further`;
+  const text = `repeating the rollback to ${version} (${deployment}), which its publisher did not follow to the end; to roll back one version further, run rollback again`;
   note(session, text);
   return { service, version, artifacts, action: 'rollback', previous, reason, rollbackOf };
 }

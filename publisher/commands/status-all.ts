@@ -44,9 +44,13 @@ export async function statusAll(options: StatusAllOptions): Promise<StatusAllAns
   const nowhere = environments.every((one) => one.services.length === 0 && !one.trouble);
   if (service !== undefined && nowhere) {
     const names = options.environments.join(', ');
-    throw new TriggerDeployError('SERVICE_NOT_FOUND', `there is no service ${service} in any of ${names}`, {
-      hint: 'trigger-deploy status --all lists the services',
-    });
+    throw new TriggerDeployError(
+      'SERVICE_NOT_FOUND',
+      `there is no service ${service} in the environments ${names}`,
+      {
+        hint: 'trigger-deploy status --all lists the services',
+      },
+    );
   }
   return { at: now(), environments };
 }

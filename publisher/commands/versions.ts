@@ -11,7 +11,7 @@ export interface VersionsAnswer {
   at: number; // ms since the epoch
   /** The newest push first. */
   versions: PushedVersion[];
-  /** Whether there are older ones than these. */
+  /** Whether there are older versions than these. */
   more: boolean;
 }
 
@@ -22,15 +22,15 @@ export interface PushedVersion {
   pushed: { at: string; by: string; size: number } | undefined; // size in bytes, all files
   /** Why the manifest cannot be read. */
   error: { code: string; message: string } | undefined;
-  /** Empty where it runs nowhere, as far as the record of the environments says. */
+  /** Empty when no environment's record says that the version runs there. */
   runsIn: Place[];
 }
 
 export interface Place {
   env: string;
-  /** Whether it is the version of the desired state. */
+  /** Whether it is the desired version. */
   desired: boolean;
-  /** The instances whose last record names it, sorted. */
+  /** The instances whose last record has this version, sorted. */
   instances: string[];
 }
 
@@ -38,7 +38,7 @@ export interface VersionsOptions {
   service: string;
   /** How many at most. */
   limit: number;
-  /** More environments to look in: a version is found there by its name. */
+  /** More environments to look for the versions in, by name. */
   others: readonly string[];
   open: (env: string) => Promise<Session>;
 }

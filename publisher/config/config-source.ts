@@ -42,7 +42,7 @@ export function configFileMissing(source: ConfigSource): TriggerDeployError {
     detail: candidates(source)
       .map((place) => `looked for ${place}`)
       .join('\n'),
-    hint: 'write one, name it with --config-file, or set TRIGGER_DEPLOY_REGION, _TOPIC, _BUCKET and _SIGNING_KEY',
+    hint: 'create the file, name it with --config-file, or set TRIGGER_DEPLOY_REGION, _TOPIC, _BUCKET and _SIGNING_KEY',
   });
 }
 

@@ -3,7 +3,10 @@ import { envName, topicName } from '../../shared/names.ts';
 import { type ConfigSource, variable } from './config-source.ts';
 import { configuration, type EnvironmentInFile, type FormName, forms, KNOWN_KEYS } from './schema.ts';
 
-/** The environments of a file: read, overridden by variables, checked. Mistakes are gathered, and all are reported at once. */
+/**
+ * The environments of a file: read, overridden by variables, checked. Mistakes are gathered, and all are reported at
+ * once.
+ */
 
 export interface EnvironmentsInFile {
   environments: Record<string, EnvironmentInFile>;
@@ -99,7 +102,7 @@ export function checkAgreement(
   } else if (events !== undefined && events === merged.topic) {
     add(
       'notify.events',
-      'expected a topic of its own, found the topic of the announcements, which agents subscribe to',
+      'expected a separate topic, found the topic of the announcements, which agents subscribe to',
     );
   }
   const [, , , region, , topic] = merged.topic?.split(':') ?? [];

@@ -54,7 +54,7 @@ export async function loadEnvironment(
   const asked = wanted.name ?? variable(source, 'TRIGGER_DEPLOY_ENV');
   if (asked !== undefined && !envName.safeParse(asked).success) {
     throw new TriggerDeployError('USAGE', `${JSON.stringify(asked)} is not the name of an environment`, {
-      hint: 'an environment is 1 to 16 of a-z and 0-9, such as dev',
+      hint: 'an environment name has 1 to 16 characters of a-z and 0-9, such as dev',
     });
   }
   const file = await findConfigFile(source);
@@ -88,8 +88,8 @@ export async function loadEnvironment(
 }
 
 /**
- * Another environment than the one the command works in, from the file only: variables such as TRIGGER_DEPLOY_REGION
- * apply to the environment of the command. @throws as `loadEnvironment`.
+ * An environment besides the one that the command works in, from the file only: variables such as
+ * TRIGGER_DEPLOY_REGION apply only to the environment of the command. @throws as `loadEnvironment`.
  */
 export async function loadBeside(source: ConfigSource, name: string): Promise<Environment> {
   const own = (key: string) => key.startsWith('TRIGGER_DEPLOY_') && key !== 'TRIGGER_DEPLOY_CONFIG';

@@ -29,7 +29,7 @@ const count = z.custom<number>((value) => Number.isInteger(value) && Number(valu
 });
 const share = z.custom<number | string>(
   (value) => (Number.isInteger(value) && Number(value) > 0) || /^([1-9]\d?|100)%$/.test(String(value)),
-  { error: expected('a number of instances or a share such as 25%') },
+  { error: expected('a number of instances or a percentage such as 25%') },
 );
 const duration = text('a duration such as 30s or 10m', /^\d{1,9}(ms|s|m|h)$/);
 const positiveDuration = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
@@ -42,7 +42,7 @@ const serviceDefaults = z.strictObject(
     autoConfirm: duration.optional(),
     pauseBetween: duration.optional(),
     maxFailures: z
-      .union([count, share], { error: expected('a number of instances or a share such as 10%') })
+      .union([count, share], { error: expected('a number of instances or a percentage such as 10%') })
       .optional(),
     allowMissing: count.optional(),
     onFailure: oneOf(['rollback', 'stop']).optional(),

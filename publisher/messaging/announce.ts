@@ -48,7 +48,7 @@ export async function announce(session: Session, body: AnnouncementBody, valid: 
       'USAGE',
       `the announcement has ${message.length} bytes; SNS takes ${LONGEST_MESSAGE} at most`,
       {
-        hint: 'name fewer instances, or none to deploy to all',
+        hint: 'select fewer instances with --only or --where, or leave both out to deploy to all',
       },
     );
   }
@@ -60,8 +60,8 @@ export async function announce(session: Session, body: AnnouncementBody, valid: 
 }
 
 /**
- * Asks the agents of a service to read the desired state now. They do so every few minutes anyway: a failure is only
- * noted.
+ * Asks the agents of a service to read the desired state now. Agents read it every few minutes anyway: a failure is
+ * only a warning.
  */
 export async function announceConverge(session: Session, service: string): Promise<void> {
   try {

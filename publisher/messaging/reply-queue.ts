@@ -14,7 +14,7 @@ import type { Session } from '../session.ts';
 
 /** How many receives run at a time: a thousand agents answer at once. */
 const RECEIVERS = 4;
-/** No publisher needs a reply longer than that, s. */
+/** How long SQS keeps a reply, s: no publisher needs one longer. */
 const RETENTION_S = 3600;
 /** The pauses while the queue cannot be read, ms. */
 const RETRY = { first: 500, longest: 10_000 };
@@ -24,11 +24,12 @@ export interface ReplyQueue {
   /** What an announcement carries as `replyTo`. */
   readonly name: string;
   /**
-   * Passes every reply that comes from the instance it names to `take`, until `signal` aborts; then resolves.
-   * A failing queue is noted and retried: it is only faster than the record, which has every report too.
+   * Passes every reply that comes from the instance it names to `take`, until `signal` aborts; then resolves. A
+   * failure of the queue is a warning, and retried: the queue is only faster than the record, which has every
+   * report, too.
    */
   listen(take: (reply: Reply) => void, signal: AbortSignal): Promise<void>;
-  /** Deletes the queue; a failure is noted. */
+  /** Deletes the queue; a failure is a warning. */
   close(): Promise<void>;
 }
 
@@ -121,12 +122,12 @@ export function readReply(message: Message): { reply: Reply } | { sender: string
   try {
     json = JSON.parse(message.Body ?? '');
   } catch {
-    return { sender, refused: `dropped a reply of ${printable(sender)}: it is not JSON` };
+    return { sender, refused: `dropped a reply from ${printable(sender)}: it is not JSON` };
   }
   const parsed = reply.safeParse(json);
   if (!parsed.success) {
     const where = parsed.error.issues[0]?.path.join('.') || '(top)';
-    return { sender, refused: `dropped a reply of ${printable(sender)}: ${where} is not valid` };
+    return { sender, refused: `dropped a reply from ${printable(sender)}: ${where} is not valid` };
   }
   if (parsed.data.instance !== session) {
     return {

@@ -4,8 +4,8 @@ import type { PublisherEvent } from '../events.ts';
 import type { Session } from '../session.ts';
 
 /**
- * The notices that go to the webhook and to the events topic. docs/EVENTS.md documents them for their readers. Pure: made
- * from the session's events, most of which make no notice.
+ * The notices that go to the webhook and to the events topic. docs/EVENTS.md documents them for their readers. Pure.
+ * Most events of a session make no notice.
  */
 
 const base = {
@@ -54,7 +54,7 @@ export const notice = z.discriminatedUnion('type', [
     ...about,
     /** How many waves have passed; 0 when all instances are prepared and none has switched. */
     after: z.int().min(0),
-    /** When it continues by itself if nothing fails; without it only a confirmation continues it. */
+    /** When the deployment continues by itself if nothing fails; without `until` only a confirmation continues it. */
     until: z.iso.datetime().optional(),
     /** The command that confirms. */
     command: z.string(),
@@ -68,7 +68,7 @@ export const notice = z.discriminatedUnion('type', [
     type: z.literal('left'),
     ...about,
     text: z.string(),
-    /** The command that follows it, or continues it. */
+    /** The command that follows or continues the deployment. */
     command: z.string(),
   }),
   z.looseObject({ type: z.literal('paused'), ...pausing }),
@@ -133,7 +133,7 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
         case 'started':
           return onStarted(event);
         case 'waiting': {
-          // The publisher that drives it sends this notice.
+          // The publisher that drives the deployment sends this notice.
           if (current === undefined || current.how === 'watched') return undefined;
           const { at, after, until, command } = event;
           const time = until === undefined ? {} : { until: new Date(until).toISOString() };

@@ -8,8 +8,8 @@ import { noticeText } from './notice-text.ts';
 import { NotSent, postToWebhook, webhookAddress } from './webhook.ts';
 
 /**
- * Sends notices of what a command does to the environment's webhook and its events topic, in the background. A notice that
- * cannot be sent within a few seconds is dropped; it never delays or fails the command before its end.
+ * Sends notices of what a command does to the environment's webhook and its events topic, in the background. A
+ * notice that cannot be sent within a few seconds is dropped; it never delays or fails the command before its end.
  */
 export interface Notifier {
   onEvent(event: PublisherEvent): void;
@@ -43,7 +43,7 @@ export function openNotifier(
   let trouble: string | undefined;
   const report = (whom: string, type: string, error: unknown) => {
     const why = error instanceof NotSent ? error.message : awsErrorName(error) || 'an error';
-    trouble ??= `the "${type}" notice was not sent to ${whom} of ${env.name}: ${why}; the deployment is not affected`;
+    trouble ??= `the "${type}" notification was not sent to ${whom} of ${env.name}: ${why}; the deployment is not affected`;
   };
 
   /** Sends one notice after the other, so that they arrive in order. */
@@ -96,7 +96,7 @@ export function openNotifier(
       const late = wait(FLUSH_MS, 'late', { signal: flushed.signal }).catch(() => undefined);
       const all = Promise.all(channels.map((one) => one.done()));
       if ((await Promise.race([all, late])) === 'late') {
-        trouble ??= `not all notices of ${env.name} were sent in time; the deployment is not affected`;
+        trouble ??= `not all notifications of ${env.name} were sent in time; the deployment is not affected`;
       }
       flushed.abort();
       over.abort();

@@ -15,7 +15,7 @@ export interface DownloadOptions {
   stallMs?: number;
 }
 
-/** A body without a byte for this long is broken off, ms. */
+/** A read that receives no byte for this long is aborted, ms. */
 const STALL_MS = 20_000;
 /** The download fails after this many reads in a row without a byte. */
 const RETRIES = { attempts: 5, first: 200, longest: 3000 };
@@ -32,7 +32,7 @@ export async function* storedBytes(options: DownloadOptions): AsyncGenerator<Buf
     } catch (error) {
       body = undefined;
       signal.throwIfAborted();
-      // Broken off behind its last byte: there is nothing left to ask for.
+      // The connection broke after the last byte: nothing is left to read.
       if (awsStatus(error) === 416) return { done: true, value: undefined };
       throw failureOf(error, `s3://${bucket}/${key}`);
     }
@@ -68,7 +68,7 @@ function failureOf(error: unknown, where: string): TriggerDeployError {
   if (awsStatus(error) === 404 && awsErrorName(error) !== 'NoSuchBucket') {
     return new TriggerDeployError('ARTIFACT_NOT_FOUND', `${where} does not exist`, {
       cause: error,
-      hint: 'push the same version there again: that uploads the missing files',
+      hint: 'push the same version to that bucket again: that uploads the missing files',
     });
   }
   return awsError(error, `download ${where}`);

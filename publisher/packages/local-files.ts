@@ -50,7 +50,7 @@ async function described(
     const parsed = artifactName.safeParse(name);
     if (!parsed.success) {
       throw new TriggerDeployError('USAGE', `${path}: ${parsed.error.issues[0]?.message}`, {
-        hint: 'rename the file: its name is used on the instances as it is',
+        hint: 'rename the file: it has the same name on the instances',
       });
     }
     const other = taken.get(name);

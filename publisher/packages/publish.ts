@@ -28,8 +28,8 @@ const INDEXED = 200;
 const INDEX_ATTEMPTS = 40;
 
 /**
- * Files first, under their digests, then the signed manifest that makes them a version, then the index.
- * After an interruption there is no version or a complete one; pushing again completes it.
+ * Uploads the files, under their digests, then the signed manifest that makes them a version, then the index. After
+ * an interruption there is either no version or a complete one; the same push again completes it.
  * @throws VERSION_EXISTS when the version exists with different files.
  */
 export async function publish(session: Session, publication: Publication): Promise<Published> {

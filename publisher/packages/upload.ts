@@ -61,8 +61,8 @@ export async function uploadPart(options: UploadOptions): Promise<boolean> {
 }
 
 /**
- * The client, but with the transfers of bytes cut short by `signal`. Upload's own `abort()` answers before it
- * has taken the parts back, and a program that then exits leaves them lying in the bucket, paid for.
+ * The client, with data transfers aborted by `signal`. `Upload.abort()` resolves before it has deleted the uploaded
+ * parts: if the program exits then, the parts stay in the bucket and cost money.
  */
 function abortable(s3: S3Client, signal: AbortSignal): S3Client {
   return new Proxy(s3, {

@@ -16,13 +16,13 @@ export async function* verifiedBytes(
   for await (const chunk of chunks) {
     signal.throwIfAborted();
     read += chunk.length;
-    if (read > size) throw refuse(`it is longer than ${size} bytes now`);
+    if (read > size) throw refuse(`it is longer than the expected ${size} bytes`);
     hash.update(chunk);
     if (read < size) yield chunk;
     else {
-      if (hash.digest('hex') !== sha256) throw refuse('its bytes are others now');
+      if (hash.digest('hex') !== sha256) throw refuse('its sha256 changed');
       yield chunk;
     }
   }
-  if (read < size) throw refuse(`it has ${read} bytes now, and had ${size}`);
+  if (read < size) throw refuse(`it has ${read} bytes, expected ${size}`);
 }

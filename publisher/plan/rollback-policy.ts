@@ -1,13 +1,13 @@
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
-/** Whether switched instances roll back when a deployment does not pass, and the words for it. Pure. */
+/** Whether switched instances roll back when a deployment fails or is cancelled, and the text that says so. Pure. */
 
 type Changing = Pick<DeploymentRecord, 'action' | 'policy' | 'previous' | 'version' | 'targets'>;
 
-/** Why they do not roll back; undefined when they do. */
+/** Why switched instances do not roll back; undefined when they do. */
 export function whyNoRollback({ action, policy, previous, version, targets }: Changing): string | undefined {
   if (action === 'restart') return 'a restart changes no version';
-  if (action === 'rollback') return 'it is itself a rollback';
+  if (action === 'rollback') return 'a rollback is never rolled back';
   if (policy.onFailure === 'stop') return '--on-failure stop';
   // With targets, `previous` is the version that all of them ran, by their own records.
   if (previous === null)

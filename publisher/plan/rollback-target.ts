@@ -4,9 +4,8 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
 /**
  * The version that a rollback without `--to` returns to. Pure; `history` is newest first.
  *
- * 1. Where instances have, or can still get, a version of the newest deployment that is not the desired state: the
- *    desired state, which is what they ran before.
- * 2. Else the version before it that the desired state names.
+ * 1. The desired version, if instances run, or may still switch to, another version that the newest deployment brought.
+ * 2. Else the `previous` version of the desired state.
  * 3. Else the newest version that succeeded and was not rolled back from since.
  */
 export function rollbackTarget(
@@ -24,7 +23,10 @@ export function rollbackTarget(
   return undefined;
 }
 
-/** The version that instances have, or can still get, although it is not the desired state. */
+/**
+ * The version of the newest deployment, if it is not the desired version and instances run it or may still switch to
+ * it.
+ */
 export function strayVersion(
   desired: Desired | undefined,
   last: DeploymentRecord | undefined,
@@ -37,8 +39,8 @@ export function strayVersion(
 }
 
 /**
- * The version before `version` when that was deployed: a further rollback, after one to `version`, returns to it and not
- * to the version that was just rolled back from.
+ * The version that ran before `version` was deployed. After a rollback to `version`, the next rollback goes to this
+ * one, and not to the version that was just rolled back.
  */
 export function versionBefore(version: string, history: readonly DeploymentRecord[]): string | undefined {
   const brought = history.find(

@@ -22,8 +22,8 @@ const AGENT_SERVICE = 'trigger-deploy-agent';
 const BATCH: Size = { percent: 25 };
 
 /**
- * The command line overrides the defaults of the service: `--strategy all` all of them, each other option its own.
- * Where the environment has `confirm: person` there is always a gate for a person.
+ * The command line overrides the defaults of the service: `--strategy all` overrides all of them, each other option
+ * only its own. Where the environment has `confirm: person` there is always a gate for a person.
  */
 export function strategyOf(env: Environment, service: string, wish: StrategyWish): Strategy {
   const defaults = defaultsOf(env.services[service], service);

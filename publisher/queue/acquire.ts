@@ -74,12 +74,12 @@ async function acquireNow(waiter: Waiter): Promise<Ticket> {
     return { deployment, sequence: lock.sequence, lock };
   } catch (error) {
     if (!isCode(error, 'LOCKED')) throw error;
-    const hint = `--queue waits for it; ${error.hint}`;
+    const hint = `--queue waits for the lock; ${error.hint}`;
     throw new TriggerDeployError('LOCKED', error.message, { cause: error, hint });
   }
 }
 
-/** Entries without a heartbeat are watched until they are surely dead. @throws LOCKED when a live one is queued. */
+/** Entries without a heartbeat are watched until they are certainly dead. @throws LOCKED when a live one is queued. */
 async function refuseIfOthersQueue({ session, request, signal, queue }: Waiter): Promise<void> {
   const { service } = request;
   for (let isWatching = false; ; isWatching = true) {
@@ -91,7 +91,7 @@ async function refuseIfOthersQueue({ session, request, signal, queue }: Waiter):
     }
     const names = namesOf(session, entries);
     if (!silent) {
-      throw new TriggerDeployError('LOCKED', `others are queued for ${service}: ${names}`, {
+      throw new TriggerDeployError('LOCKED', `other publishers are queued for ${service}: ${names}`, {
         hint: '--queue waits behind them; --jump --reason WHY goes to the front of the queue',
       });
     }

@@ -16,7 +16,7 @@ export interface QueueView {
 
 export interface QueueStore {
   look(): Promise<QueueView>;
-  /** Writes what `change` makes of the queue without its dead entries, and returns it. */
+  /** Applies `change` to the queue without its dead entries, writes the result and returns it. */
   change(change: (queue: Queue) => Queue): Promise<Queue>;
   /** The entries that this publisher has seen without a new heartbeat for `STALE_MS`. */
   dead(): ReadonlySet<string>;
@@ -29,7 +29,7 @@ interface QueueContext {
   warn: (text: string) => void;
 }
 
-/** Of writes that meet, one succeeds: this many publishers may write at the same moment. */
+/** Only one of several simultaneous writes succeeds: up to this many publishers may write at the same moment. */
 const ATTEMPTS = 20;
 
 /** `self` is this publisher's id in the queue. */
@@ -57,7 +57,7 @@ export function openQueue(
     try {
       return queueDocument.parse(JSON.parse(text)).waiting;
     } catch {
-      warn(`${key} is unreadable: the queue begins empty, and waiting publishers re-queue at the end`);
+      warn(`${key} is unreadable: the queue starts empty, and waiting publishers re-queue at the end`);
       return [];
     }
   }

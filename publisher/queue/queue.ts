@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { ulid } from '../../shared/names.ts';
 
 /**
- * The queue of publishers that wait to change a service: who is next. Pure. Publishers keep to it by conditional
- * writes, but nothing enforces it: that two never change a service at once, the lock alone guarantees.
+ * The queue of publishers that wait to change a service: who is next. Pure. The queue is advisory: only the lock
+ * guarantees that two publishers never change a service at once.
  */
 
 const queueEntry = z.looseObject({
-  /** Of this wait, not of the deployment that follows. */
+  /** The id of this wait, not of the deployment that follows. */
   id: ulid,
   /** `issuedBy`. */
   who: z.string(),
@@ -17,7 +17,7 @@ const queueEntry = z.looseObject({
   command: z.string(),
   version: z.string().optional(),
   since: z.iso.datetime(),
-  /** Heartbeats: counts up while its publisher lives. */
+  /** The number of heartbeats; increases while the publisher lives. */
   beat: z.int().min(0),
   /** Why it jumped to the front. */
   jumped: z.string().optional(),
@@ -34,7 +34,7 @@ export const queueDocument = z.looseObject({
 /** The next one first; each id once. */
 export type Queue = readonly QueueEntry[];
 
-/** At the end, or with `jumped` at the front. An entry that is in the queue already keeps its place. */
+/** Adds the entry at the end, or with `jumped` at the front. An entry that is already in the queue keeps its place. */
 export function enqueue(queue: Queue, entry: QueueEntry): Queue {
   if (queue.some(({ id }) => id === entry.id)) return queue;
   return entry.jumped === undefined ? [...queue, entry] : [entry, ...queue];

@@ -83,7 +83,7 @@ async function wait(waiter: Waiter, entry: QueueEntry): Promise<Ticket> {
     try {
       const queue = await keepPlace(waiter, entry, heartbeat);
       const ahead = aheadOf(queue, self) ?? [];
-      // Each look counts as watching: a dead owner's minute passes meanwhile.
+      // Each read of the lock counts as watching it, so that the lock of a dead owner expires meanwhile.
       const held = await locks.look(service);
       const isFree = held.state === 'free' || held.dead;
       if (ahead.length === 0 && isFree) {
@@ -94,7 +94,7 @@ async function wait(waiter: Waiter, entry: QueueEntry): Promise<Ticket> {
       showPlace(ahead, queue.length, held.owner);
       isUnreachable = false;
     } catch (error) {
-      // Neither a minute without AWS loses the place, nor a publisher that took the lock first.
+      // Neither an AWS outage nor a publisher that takes the lock first ends the wait.
       if (signal.aborted || !isCode(error, 'AWS_UNREACHABLE', 'CONDITION_FAILED', 'LOCKED')) throw error;
       const text = `the queue for ${service} cannot be read, retrying: ${messageOf(error)}`;
       if (error.code === 'AWS_UNREACHABLE' && !isUnreachable) note(session, text, 'warning');
@@ -161,7 +161,7 @@ async function leaveQueue({ session, queue, self, request }: Waiter): Promise<vo
   const trouble = await Promise.race([left, late]);
   over.abort();
   if (trouble === undefined) return;
-  const text = `the place in the queue for ${request.service} was not left (${trouble}); it expires after ${formatMs(STALE_MS)}`;
+  const text = `could not leave the queue for ${request.service} (${trouble}); the place expires after ${formatMs(STALE_MS)}`;
   note(session, text, 'warning');
 }
 

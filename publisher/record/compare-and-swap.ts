@@ -4,19 +4,19 @@ import type { Objects } from './objects.ts';
 
 export interface Swap<S extends { etag: string }, T> {
   key: string;
-  /** What is stored now, undefined when nothing is. */
+  /** Reads the stored value; undefined when there is none. */
   read: () => Promise<S | undefined>;
-  /** What follows from that: `body` is written unless it is left out. Whatever it throws ends the swap. */
+  /** Decides what to write: `body`, or nothing when it is left out. An error that it throws ends the swap. */
   next: (stored: S | undefined) => Promise<{ body?: string; value: T }> | { body?: string; value: T };
-  /** How many writes may meet that of another before CONDITION_FAILED is thrown; without a limit when left out. */
+  /** How many writes may conflict with another writer before CONDITION_FAILED is thrown; no limit when left out. */
   attempts?: number;
-  /** The pause after such a meeting; none when left out. */
+  /** The pause after a conflict; none when left out. */
   backoff?: Pick<RetryOptions, 'first' | 'longest' | 'clock'>;
 }
 
 /**
- * Reads, decides and writes, and does all of it again when another has written in between. A body must hold a fresh
- * `nonce()`. Returns what `next` came to at last, with the ETag where it was written.
+ * Reads, decides and writes; starts over when another writer wrote in between. A body must hold a fresh `nonce()`.
+ * Returns the last value of `next`, and the ETag if a body was written.
  * @throws CONDITION_FAILED once `attempts` are used up; what `read`, `next` and the write throw.
  */
 export async function compareAndSwap<S extends { etag: string }, T>(

@@ -5,7 +5,7 @@ import { report, reportError } from '../../shared/report.ts';
 
 /** How much may go wrong before a deployment fails, from the options of the command. */
 const policy = z.looseObject({
-  /** How many instances may stay without an answer. */
+  /** How many instances may be missing: without a report, or not ended at the timeout. */
   allowMissing: z.int().min(0),
   /** How many instances may end in another state than `succeeded`. */
   maxFailures: z.int().min(0),
@@ -46,7 +46,7 @@ export const deploymentRecord = z.looseObject({
   env: envName,
   service: serviceName,
   version: versionName,
-  /** The version of the desired state before; of a rollback, the version it replaces. */
+  /** The desired version before; of a rollback, the version it replaces. */
   previous: versionName.nullable(),
   action: z.enum(['deploy', 'rollback', 'restart']),
   sequence: z.int().min(1),

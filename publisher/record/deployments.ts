@@ -25,7 +25,10 @@ export interface Deployments {
   read(service: string, id: string): Promise<StoredDeployment>;
   /** The newest first, `limit` at most. An unreadable one is skipped with a warning. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
-  /** As `list`, with local deployments of single instances; only those since a time (ms), and `wanted`. */
+  /**
+   * As `list`, with the local deployments of single instances; only deployments since a time (ms), and only those
+   * that are `wanted`.
+   */
   history(
     service: string,
     limit: number,
@@ -75,7 +78,7 @@ export function openDeployments(
     return folders.filter((name) => ulid.safeParse(name).success).reverse();
   }
 
-  /** The first `limit` for which `look` finds something, in their order. */
+  /** What `look` finds for the first `limit` ids for which it finds something, in order. */
   async function firstOf<T>(
     newestFirst: readonly string[],
     limit: number,
@@ -116,7 +119,10 @@ export function openDeployments(
     };
   }
 
-  /** The object at `key`, if `own` says that it is about what the key names; undefined, with a warning, if not. */
+  /**
+   * The object at `key`, if `own` confirms that it names the same instance and deployment as the key; undefined,
+   * with a warning, if not.
+   */
   async function readOwn<T>(
     key: string,
     schema: z.ZodType<T>,

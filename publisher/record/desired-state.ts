@@ -16,22 +16,29 @@ export interface DesiredChange {
   deployment: string;
   changedBy: string;
   /**
-   * The target of a later `rollback`; when left out, the version of the desired state before. A rollback
-   * names the version before its own target: the version it left must not become a rollback target.
+   * The target of a later `rollback`; when left out, the desired version before this change. A rollback names the
+   * version before its own target: the version that was rolled back must not become a rollback target.
    */
   previous?: string | undefined;
 }
 
 export interface DesiredStates {
-  /** Undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID: unreadable is never taken for none. */
+  /**
+   * Undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID: an unreadable one is never treated as
+   * missing.
+   */
   read(service: string): Promise<StoredValue<Desired> | undefined>;
   /**
-   * Signs and writes it. A write of the same deployment that is already there counts as done. It carries the
-   * current pause, except for a rollback: an instance that misses its announcement must still converge on it.
-   * @throws FENCED when a higher sequence is there: the sequence never decreases.
+   * Signs and writes the desired state. If the same deployment has written it already, that counts as done. The
+   * document carries the current pause, except for a rollback: an instance that misses the announcement of the
+   * rollback must still converge on its version.
+   * @throws FENCED when the stored sequence is higher: the sequence never decreases.
    */
   move(change: DesiredChange): Promise<Desired>;
-  /** Sets or removes the pause that agents obey. False when there is no desired state, or it already says so. */
+  /**
+   * Sets or removes the pause that agents obey. False when there is no desired state, or when it has this pause
+   * already.
+   */
   pause(service: string, pause: Desired['pause']): Promise<boolean>;
 }
 
@@ -45,7 +52,7 @@ export interface DesiredContext {
   now: () => number; // ms since the epoch
 }
 
-/** Publishers hold the lock one after the other, so few writes meet. */
+/** Publishers hold the lock one after the other, so few writes conflict. */
 const ATTEMPTS = 5;
 
 export function openDesiredStates(context: DesiredContext): DesiredStates {
@@ -61,7 +68,7 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
       throw new TriggerDeployError(
         'DOCUMENT_INVALID',
         `${key} is the desired state of ${value.service} in ${value.env}`,
-        { hint: 'it was copied there: delete it, then deploy an explicit version' },
+        { hint: 'this object was copied from another key: delete it, then deploy an explicit version' },
       );
     }
     return { value, ...rest };

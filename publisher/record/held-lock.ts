@@ -72,7 +72,7 @@ export function holdLock(
     return next;
   }
 
-  /** Continues from what is stored if that is a write of this owner whose answer was lost. @throws FENCED else. */
+  /** Continues from the stored lock if it is a write of this owner whose answer was lost. @throws FENCED otherwise. */
   async function adoptUnanswered(): Promise<void> {
     const stored = await objects.readJson(key, lockDocument);
     const found = stored?.value.owner;
@@ -128,7 +128,7 @@ function fenced(taker: LockOwner | undefined): TriggerDeployError {
   const who = taker ? `${taker.who} (${taker.command} ${taker.deployment})` : 'another publisher';
   return new TriggerDeployError(
     'FENCED',
-    `${who} took the lock over: this publisher wrote no heartbeat for more than ${formatMs(STALE_MS)}`,
+    `${who} took over the lock: this publisher wrote no heartbeat for more than ${formatMs(STALE_MS)}`,
     {
       hint: taker
         ? `trigger-deploy watch ${taker.deployment} follows the new deployment`

@@ -59,7 +59,7 @@ export interface LockContext {
   who: string;
   origin: Origin;
   warn: (text: string) => void;
-  /** A sequence that was certainly reached, read when the lock's own object is missing. */
+  /** A sequence that was certainly used, read when the lock's own object is missing. */
   floor: (service: string) => Promise<number>;
 }
 
@@ -82,7 +82,7 @@ export function openLocks(context: LockContext): Locks {
   // Both times are S3's: this machine's clock may be an hour off.
   const isSilent = (stored: StoredValue<LockDocument>) => clock.now() - stored.lastModified >= STALE_MS;
 
-  /** What is stored, once the lock is free or its owner is surely dead. @throws LOCKED. */
+  /** The stored lock, once it is free or its owner is certainly dead. @throws LOCKED. */
   async function readTakeable({ service, signal }: LockRequest) {
     let watched: string | undefined;
     for (;;) {
@@ -101,7 +101,7 @@ export function openLocks(context: LockContext): Locks {
       const key = keys.lock(env, request.service);
       const taken = await compareAndSwap(objects, {
         key,
-        // Another publisher was faster, or the owner is alive after all: reading again tells which.
+        // After a conflict: another publisher was faster, or the owner is alive after all. Reading again shows which.
         read: () => readTakeable(request),
         async next(stored) {
           const reached = stored?.value.sequence ?? (await context.floor(request.service));

@@ -92,7 +92,7 @@ export function openObjects(aws: Aws, bucket: string): Objects {
         if (attempt < CONFLICT_ATTEMPTS && holds(stored)) continue;
         throw new TriggerDeployError('CONDITION_FAILED', `${where(key)} was changed by another writer`, {
           cause: error,
-          hint: 'read it again, then retry',
+          hint: 'run the command again',
         });
       }
     }
@@ -173,7 +173,7 @@ function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
   const first = parsed.error.issues[0];
   throw new TriggerDeployError(
     'DOCUMENT_INVALID',
-    `${where} does not fit: ${first?.path.join('.') || '(top)'}: ${first?.message ?? 'invalid'}`,
+    `${where} is not valid: ${first?.path.join('.') || '(top)'}: ${first?.message ?? 'invalid'}`,
     { cause: parsed.error },
   );
 }

@@ -22,7 +22,7 @@ const change = z.looseObject({
 /** One pause or unpause. */
 export type PauseChange = z.infer<typeof change>;
 
-/** Never deleted: the last change says whether it is paused, those before are the history. */
+/** Never deleted: the last change says whether the scope is paused, the changes before it are the history. */
 const pauseDocument = z.looseObject({
   v: z.literal(1),
   env: envName,
@@ -55,7 +55,7 @@ export interface Pauses {
   at(service: string | undefined): Promise<Pause | undefined>;
   /** Every pause and unpause, the newest last; empty when the document cannot be verified. */
   changes(service: string | undefined): Promise<PauseChange[]>;
-  /** Signs and writes it; false when it is so already. @throws CONDITION_FAILED, AWS_*. */
+  /** Signs and writes the change; false when it changes nothing. @throws CONDITION_FAILED, AWS_*. */
   write(service: string | undefined, change: PauseChange): Promise<boolean>;
 }
 
@@ -71,7 +71,7 @@ const ATTEMPTS = 5;
 
 interface Found {
   document: PauseDocument | undefined;
-  /** Why the document cannot be believed. */
+  /** Why the document cannot be trusted. */
   trouble: TriggerDeployError | undefined;
   etag: string;
   lastModified: number;

@@ -2,7 +2,9 @@ import type { z } from 'zod';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { DocumentType, Verifier } from '../../shared/signing.ts';
 
-/** What the signed document at `key` says. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, naming the key. */
+/**
+ * The verified content of the signed document at `key`. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, naming the key.
+ */
 export async function verifyStored<T>(
   verifier: Verifier,
   typ: DocumentType,

@@ -6,7 +6,10 @@ import type { Objects } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
 export interface Versions {
-  /** The verified manifest. @throws VERSION_NOT_FOUND naming the newest versions, SERVICE_NOT_FOUND, SIGNATURE_INVALID. */
+  /**
+   * The verified manifest. @throws VERSION_NOT_FOUND naming the newest versions, SERVICE_NOT_FOUND,
+   * SIGNATURE_INVALID.
+   */
   readManifest(service: string, version: string): Promise<Manifest>;
   /** The manifest of `version`, where `latest` is the newest push. @throws as `readManifest`. */
   resolve(service: string, version: string): Promise<Manifest>;
@@ -34,7 +37,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
     return [...new Set(names)].slice(0, limit);
   }
 
-  /** Read from the manifests themselves, sorted by S3's time of each. */
+  /** Read from the manifests, sorted by the S3 time of each, the newest first. */
   async function listed(service: string): Promise<string[]> {
     const prefix = keys.artifacts(service);
     const objectsThere = await objects.list(prefix);
@@ -61,7 +64,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
       throw new TriggerDeployError(
         'DOCUMENT_INVALID',
         `${key} is the manifest of ${found.service} ${found.version}`,
-        { hint: 'it was copied there: push the files again as another version' },
+        { hint: 'this object was copied from another key: push the files again as another version' },
       );
     }
     return found;
@@ -81,9 +84,13 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
 
 function notFound(service: string, version: string, there: readonly string[]): TriggerDeployError {
   if (there.length === 0) {
-    return new TriggerDeployError('SERVICE_NOT_FOUND', `no version was ever pushed of service ${service}`, {
-      hint: `check the name, or trigger-deploy push ${service} ${version === 'latest' ? 'VERSION' : version} FILE`,
-    });
+    return new TriggerDeployError(
+      'SERVICE_NOT_FOUND',
+      `no version of the service ${service} was ever pushed`,
+      {
+        hint: `check the name, or push a version: trigger-deploy push ${service} ${version === 'latest' ? 'VERSION' : version} FILE`,
+      },
+    );
   }
   return new TriggerDeployError('VERSION_NOT_FOUND', `there is no version ${version} of ${service}`, {
     hint: `the newest are ${there.join(', ')}; trigger-deploy push creates a version`,

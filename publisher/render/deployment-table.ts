@@ -20,13 +20,16 @@ import {
 
 export interface Surface {
   columns: number;
-  /** Height of the window in lines; Infinity to fold nothing. */
+  /** Height of the window in lines; with Infinity nothing is folded. */
   rows: number;
   now: number; // ms since the epoch
   paint: Paint;
 }
 
-/** What stays in sight when the window is too low: the failing first, the finished last. The summary has the reverse. */
+/**
+ * Which lines are kept when the window is too low: the failing first, the finished last. The summary has the reverse
+ * order.
+ */
 const WEIGHT: readonly Row['state'][] = [
   ...(['broken', 'failed', 'rolled-back', 'rejected', 'silent', 'superseded', 'cancelled'] as const),
   ...(['watching', 'checking', 'starting', 'switching', 'draining', 'prepared', 'preparing'] as const),
@@ -57,7 +60,7 @@ export function tableLines(view: View, surface: Surface): string[] {
   return [...header, '', ...lines, ...(lines.length > 0 ? [''] : []), summary(view, rows, surface)];
 }
 
-/** What follows the table of a settled deployment: each failure once, with the end of a log, and the outcome. */
+/** The lines below the table of a settled deployment: each failure once, with the end of a log, and the outcome. */
 export function outcomeLines(view: View, { columns, paint }: Surface): string[] {
   const reports = [...view.rows.values()].filter(isFailing).flatMap(({ report }) => report ?? []);
   const lines = failureBlocks(reports, { columns, paint }, TAIL);
@@ -86,7 +89,7 @@ function headerLines({ started }: View, { columns, paint }: Surface): string[] {
   return lines.map((text) => lineOf([{ text, tone: 'strong' }], columns, paint));
 }
 
-/** One line of the table: an instance, or with `others` several that ended alike. */
+/** One line of the table: an instance, or with `others` several that ended in the same way. */
 interface Line {
   row: Row;
   others: readonly Row[];
@@ -109,11 +112,11 @@ function cells({ row, others }: Line, now: number, firsts: Map<string, string>):
   ];
 }
 
-/** The reason in full, or `CHECK_FAILED, as i-1` where that instance has shown it already. */
+/** The reason in full, or `CHECK_FAILED, same as i-1` if the line of that instance has it already. */
 function failureText(row: Row, firsts: Map<string, string>): string {
   const key = failureOf(row);
   const first = firsts.get(key);
-  if (first !== undefined && row.report?.error) return `${oneLine(row.report.error.code)}, as ${first}`;
+  if (first !== undefined && row.report?.error) return `${oneLine(row.report.error.code)}, same as ${first}`;
   firsts.set(key, row.instance);
   return reasonText(row);
 }
@@ -121,7 +124,7 @@ function failureText(row: Row, firsts: Map<string, string>): string {
 const failureOf = ({ report, state }: Row) =>
   report?.error ? failureKey({ ...report, error: report.error }) : `${state} ${report?.note ?? ''}`;
 
-/** `1.4.1 → 1.4.2`; reversed where it rolled back, one version where nothing changed. */
+/** `1.4.1 → 1.4.2`; reversed if the instance rolled back, one version if nothing changed. */
 export function versionsText(row: Row): string {
   const { previous, version, state, report } = row;
   const before = previous ?? 'none';
@@ -150,8 +153,9 @@ function stepsText({ report }: Row): string {
 }
 
 /**
- * As many lines as there is room for, those that matter most, in their order; one line less for what is folded. Where
- * the failed alone are too many, those that failed alike share a line, so that every failure stays in sight.
+ * Selects as many lines as fit, the most important ones, in their order; one line is left for the count of the
+ * others. If the failed instances alone do not fit, those with the same failure share a line, so that every failure
+ * is shown.
  */
 function fold(rows: readonly Row[], room: number): { shown: Line[]; folded: Row[] } {
   const single = rows.map((row): Line => ({ row, others: [] }));

@@ -18,7 +18,7 @@ export interface Row {
   reportedAt: number | undefined;
 }
 
-/** The state of a deployment, or of uploads, that its events add up to. */
+/** The state of a deployment, or of uploads, computed from its events. */
 export interface View {
   started: Started | undefined;
   settled: Settled | undefined;
@@ -90,12 +90,12 @@ function rowOf(report: Report, reportedAt: number, before: Row | undefined): Row
   };
 }
 
-/** Whether a person must look at it: a bad ending, or a rollback under way. */
+/** Whether a person must look at the instance: it ended badly, or it is rolling back. */
 export function isFailing(row: Row): boolean {
   return ['failed', 'rolled-back', 'broken', 'rejected', 'silent'].includes(row.state) || isRollingBack(row);
 }
 
-/** Rolling back to the version before, and not at its end yet. */
+/** Whether the instance is rolling back to the version before, and has not ended. */
 export function isRollingBack({ report }: Row): boolean {
   return report !== undefined && !isEnding(report.state) && report.step === 'rollback';
 }

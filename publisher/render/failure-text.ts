@@ -4,13 +4,13 @@ import type { Page } from './page.ts';
 import { styleOf } from './state-style.ts';
 import { lineOf, oneLine, tailLines } from './text.ts';
 
-/** A failure of one instance or of many, in words. Pure. */
+/** The text of a failure of one instance or of many. Pure. */
 
-/** A list up to this long is given whole. */
+/** A list of up to this many instances is shown in full. */
 const LONGEST_LIST = 5;
 const NAMED = 3;
 
-/** `i-1, i-2, i-3 and 37 more`; a list of five or fewer is whole. */
+/** `i-1, i-2, i-3 and 37 more`; a list of five or fewer is shown in full. */
 export function instancesText(instances: readonly string[]): string {
   if (instances.length <= LONGEST_LIST) return instances.join(', ');
   return `${instances.slice(0, NAMED).join(', ')} and ${instances.length - NAMED} more`;
@@ -18,7 +18,7 @@ export function instancesText(instances: readonly string[]): string {
 
 const groupInstances = (group: FailureGroup) => group.map(({ instance }) => instance);
 
-/** `CHECK_FAILED: GET /health answered 500 for 60 s`, as the example has it. */
+/** `CHECK_FAILED: GET /health answered 500 for 60 s`: the error of one report. */
 const errorText = ({ error }: FailedReport) => `${oneLine(error.code)}: ${oneLine(error.message)}`;
 
 /** `40 instances rolled-back`, `3 instances (1 broken, 2 rolled-back)`, `i-1 failed`. */
@@ -54,7 +54,7 @@ export function failureBlocks(
     const cut = (text: string) => lineOf([{ text: `    ${text}` }], columns, paint);
     const log = tail.slice(Math.max(0, hidden)).map((text) => cut(`| ${text}`));
     // A command is never cut: the window wraps it.
-    if (hidden > 0) log.unshift(`    | … ${hidden} lines before: ${showCommand(example)}`);
+    if (hidden > 0) log.unshift(`    | … ${hidden} earlier lines: ${showCommand(example)}`);
     if (others.length > 0 && log.length > 0) log.unshift(cut(`log of ${example.instance}:`));
     const another = anotherText(group);
     return [
@@ -68,9 +68,9 @@ export function failureBlocks(
 }
 
 /**
- * The failures of a deployment for a pipe, each once: its instances, the message, and the log of one of them. A line that
- * belongs to the one above is indented, so that no log line is taken for an event. A lone failure without a log is left
- * out: the line of its report says all.
+ * The failures of a deployment for a pipe, each once: its instances, the message, and the log of one of them. A line
+ * that belongs to the one above is indented, so that no log line is taken for an event. A lone failure without a log
+ * is left out: the line of its report says all.
  */
 export function failureLines(reports: Iterable<Report>, prefix: string): string[] {
   const failed = [...reports].filter(({ state }) => state !== 'cancelled' && state !== 'superseded');

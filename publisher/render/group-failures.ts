@@ -1,6 +1,9 @@
 import type { Report, State } from '../../shared/report.ts';
 
-/** Failures that are the same for a person: one code, and one message but for what differs on each instance. Pure. */
+/**
+ * Groups reports with the same failure: the same code, and the same message apart from ids, times and addresses.
+ * Pure.
+ */
 
 /** The reports of one failure, each with an error; the first is the example that is shown. */
 export type FailureGroup = readonly [FailedReport, ...FailedReport[]];
@@ -36,7 +39,10 @@ export function failureKey({ instance, error }: Pick<FailedReport, 'instance' | 
   return key;
 }
 
-/** What differs from instance to instance though the cause is the same. Times come first: an address pattern fits them. */
+/**
+ * Parts of a message that differ from instance to instance though the cause is the same. Times come first: an
+ * address pattern fits them.
+ */
 const DIFFERENCES: readonly [RegExp, string][] = [
   [/\bi-[0-9a-f]{8,17}\b/g, '<instance>'],
   [/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?/g, '<time>'],
@@ -53,7 +59,7 @@ const DIFFERENCES: readonly [RegExp, string][] = [
   [/\b\d+(?:\.\d+)? ?(?:ns|µs|us|ms|s|sec|seconds?|min|minutes?|h|hours?)\b/g, '<duration>'],
   [/<duration>(?: <duration>)+/g, '<duration>'],
   [/\b\d+(?:\.\d+)? ?(?:B|bytes|[kKMGT]i?B)\b/g, '<size>'],
-  // Of the checks that must pass in a row, how many did.
+  // How many of the checks that must pass in a row have passed.
   [/\b\d+ of (\d+)\b/g, '<count> of $1'],
 ];
 

@@ -58,7 +58,7 @@ export function historyLines({ deployments }: HistoryAnswer): string[] {
   });
 }
 
-/** Who, and on which host unless the name has it. */
+/** Who started the deployment, and on which host unless the name includes the host. */
 export function fromText({ issuedBy, from }: PastDeployment): string {
   const who = oneLine(issuedBy);
   const host = oneLine(from.host);

@@ -5,7 +5,7 @@ import type { Renderer } from '../events.ts';
 export function createJson(write: (text: string) => void): Renderer {
   return {
     event({ at, ...rest }) {
-      // The answer of the command has it.
+      // The answer of the command has the pause.
       if (rest.type === 'pause') return;
       write(`${jsonLine({ time: new Date(at).toISOString(), ...rest })}\n`);
     },
@@ -13,7 +13,7 @@ export function createJson(write: (text: string) => void): Renderer {
   };
 }
 
-/** `value` on one line. Its texts are made safe to print: a program that extracts one may print it. */
+/** `value` on one line. Its strings are made safe to print: a program that reads one may print it. */
 export function jsonLine(value: object): string {
   return JSON.stringify(value, (_key, one: unknown) => (typeof one === 'string' ? cleanTail(one) : one));
 }

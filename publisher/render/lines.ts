@@ -4,7 +4,7 @@ import { failureLines, instancesText } from './failure-text.ts';
 import { bytesText, oneLine, timeOfDay } from './text.ts';
 import { waveText } from './wave-text.ts';
 
-/** What earlier events said, as far as a later line needs it. */
+/** What later lines need to know from earlier events. */
 interface Memory {
   service: string;
   startedAt: number | undefined;
@@ -17,8 +17,9 @@ interface Memory {
 }
 
 /**
- * One line per event, time first: for a pipe, a build log and grep. The line of a failed instance has its reason; the logs
- * follow at the end, one per failure and not one per instance, right before the outcome, which is the last line.
+ * One line per event, time first: for a pipe, a build log and grep. The line of a failed instance has its reason;
+ * the logs follow at the end, one per failure and not one per instance, right before the outcome, which is the last
+ * line.
  */
 export function createLines(write: (text: string) => void): Renderer {
   const memory: Memory = {
@@ -116,10 +117,11 @@ export function reportText(report: Report): string {
   const { service, instance, state, version, previous, note, error, step } = report;
   const parts = [service, instance, state, version];
   // During a rollback the version before is started and checked.
-  if (!isEnding(state) && step === 'rollback') parts.push(`rolling back to ${previous ?? 'none'}`);
+  if (!isEnding(state) && step === 'rollback') parts.push(`rolling back to ${previous ?? 'no version'}`);
   if (isEnding(state) && previous !== undefined) {
     if (report.changed === false) parts.push('already running');
-    else if (state === 'rolled-back') parts.push(previous === null ? 'back to none' : `back to ${previous}`);
+    else if (state === 'rolled-back')
+      parts.push(previous === null ? 'back to no version' : `back to ${previous}`);
     else if (previous !== null) parts.push(`after ${previous}`);
   }
   if (error) parts.push(`${oneLine(error.code)}: ${oneLine(error.message)}`);

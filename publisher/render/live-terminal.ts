@@ -95,7 +95,7 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
       const first = view.started === undefined && view.uploads.size === 0;
       view = applyEvent(view, event);
       if (event.type === 'settled') keep(outcomeLines(view, surface()));
-      // Other events are drawn at the next tick, so that a thousand reports a second are ten drawings.
+      // Other events are drawn at the next tick, so that a thousand reports a second cause only ten redraws.
       else if (first) draw(tableLines(view, surface()));
     },
     close() {

@@ -53,7 +53,10 @@ function rulesText({ strategy, maxFailures, onFailure, previous, waves }: PlanAn
   }
   const rollback =
     previous === null ? 'there is no version to roll back to' : `switched instances roll back to ${previous}`;
-  const consequence = onFailure === 'stop' ? 'it stops, switched instances stay' : rollback;
-  rules.push(`at more than ${maxFailures} failures ${consequence}`);
+  const consequence =
+    onFailure === 'stop' ? 'the deployment stops, and switched instances stay on the new version' : rollback;
+  rules.push(
+    `if more than ${maxFailures} ${maxFailures === 1 ? 'instance fails' : 'instances fail'}, ${consequence}`,
+  );
   return rules.join('; ');
 }

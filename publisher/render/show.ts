@@ -96,7 +96,7 @@ function confirmedText(
   return confirmed && decisionText(confirmed);
 }
 
-/** What it waits for by the record; only `watch` shows whether a publisher drives it. */
+/** What the deployment waits for, from the record; only `watch` shows whether a publisher drives it. */
 function waitingFor(
   { deployment, env, status, rolling }: PastDeployment,
   { confirm, cancel }: ShowAnswer['decisions'],

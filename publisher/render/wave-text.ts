@@ -4,7 +4,7 @@ import { instancesText } from './failure-text.ts';
 
 type WaveEvent = Extract<PublisherEvent, { type: 'wave' | 'waiting' }>;
 
-/** `wave 2 of 5, batch of 4: i-a, i-b, i-c, i-d`; or what a rollout waits for, and the command that continues it. */
+/** `wave 2 of 5, batch of 4: i-a, i-b, i-c, i-d`; or what a deployment waits for, and the command that continues it. */
 export function waveText(event: WaveEvent): string {
   if (event.type === 'wave') {
     const { wave, of, kind, instances } = event;

@@ -1,7 +1,7 @@
 import type { AnnouncementBody } from '../messaging/announce.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
-/** Announcements of a deployment: made from its record, and nowhere else. Pure. */
+/** The announcements of a deployment, made from its record. Pure. */
 
 export interface Addressed {
   /** `prepare` makes instances ready to switch; `deploy` makes them switch. */

@@ -9,11 +9,11 @@ import { begin, type Created, createRecord } from './create-record.ts';
 import { isRollBackDue } from './record-outcome.ts';
 
 /**
- * The rollback that the outcome of a deployment asks for: a deployment of its own, of the older version, with the next
- * sequence, to all instances that the failed one was announced to, not only those that reported.
+ * The automatic rollback of a failed deployment: a new deployment of the older version, with the next sequence, to
+ * all instances that the failed deployment was announced to, not only those that reported.
  */
 
-/** Rolls back while the last deployment to end asks for it. @throws as `driveAllAtOnce`. */
+/** Rolls back as long as the outcome of the last deployment requires a rollback. @throws as `driveAllAtOnce`. */
 export async function rollBackIfDue(
   session: Session,
   lock: Lock,
@@ -29,8 +29,8 @@ export async function rollBackIfDue(
 }
 
 /**
- * Repeats the rollback of `undone` that its publisher did not announce or did not follow to its end, under the lock and
- * with the id it has: agents that know it take it as a duplicate. @throws as `driveAllAtOnce`.
+ * Repeats the rollback of `undone` that its publisher did not announce or did not follow to its end, under the lock
+ * and with the same id: agents that know the id treat the announcement as a duplicate. @throws as `driveAllAtOnce`.
  */
 export async function repeatRollback(
   session: Session,
@@ -81,7 +81,7 @@ async function startRollback(
   return created.stored;
 }
 
-/** From the desired state where it names that version, else from the manifest. */
+/** From the desired state if that is its version, else from the manifest. */
 async function artifactsOf(
   { record }: Pick<Session, 'record'>,
   service: string,

@@ -8,9 +8,10 @@ import { openProgress } from './follow.ts';
 import { isFinal, lastEndingMs, recordOutcome, settleNow } from './record-outcome.ts';
 
 /**
- * The state before a change: the desired state, after the newest deployment is settled where its publisher did not do
- * so (it died, was detached, or did not wait). Otherwise a version that a detached deployment brought to all instances
- * would not be the one to roll back to. To be called under the lock. @throws AWS_*, SIGNATURE_INVALID, DOCUMENT_INVALID.
+ * The state before a change: the desired state, read after the newest deployment is settled if its publisher did not
+ * settle it (it died, was detached, or did not wait). Otherwise a later rollback would not return to a version that
+ * a detached deployment brought to all instances. To be called under the lock. @throws AWS_*, SIGNATURE_INVALID,
+ * DOCUMENT_INVALID.
  */
 export async function readBaseline(session: Session, service: string): Promise<Baseline> {
   const newest = await session.record.deployments.newest(service);
@@ -29,8 +30,8 @@ export interface Baseline {
 }
 
 /**
- * The version to roll back to when the coming change fails. Where the desired state was written before a deployment that
- * then failed, it is the version which that deployment replaced.
+ * The version to roll back to when the coming change fails. If the newest deployment wrote the desired state before
+ * its announcement and then failed, this is the version that it replaced.
  */
 export function previousVersion({ desired, last }: Pick<Baseline, 'desired' | 'last'>): string | null {
   if (desired === undefined) return null;
@@ -39,7 +40,7 @@ export function previousVersion({ desired, last }: Pick<Baseline, 'desired' | 'l
   return ahead ? last.previous : desired.version;
 }
 
-/** By the reports there are: nothing more is waited for. No rollback, because a newer change follows. */
+/** From the reports received so far, without waiting. No rollback, because a newer change follows. */
 async function settleLeftover(session: Session, stored: StoredDeployment): Promise<DeploymentRecord> {
   const record = stored.value;
   const reports = await session.record.deployments.reports(record.service, record.deployment);

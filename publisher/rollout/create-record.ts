@@ -15,11 +15,11 @@ export interface Terms {
   policy: Policy;
   /** Write the desired state before announcing. */
   desiredFirst: boolean;
-  /** Its waves; without, it goes to all instances at once. */
+  /** Its waves; when left out, it goes to all instances at once. */
   rolling?: Rolling | undefined;
 }
 
-/** A deployment that is on record and not announced, with the instances it is for. */
+/** A deployment that is recorded but not announced, with its instances. */
 export interface Created {
   stored: StoredDeployment;
   instances: readonly InstanceRecord[];
@@ -72,7 +72,7 @@ export async function begin(
   { stored, instances }: Created,
   more: {
     resumed?: boolean;
-    /** The version that a later rollback returns to, when it is not the one that the desired state says now. */
+    /** The version that a later rollback returns to, when it is not the desired version now. */
     previous?: string | undefined;
   } = {},
 ): Promise<void> {
@@ -100,8 +100,8 @@ export function emitStarted(
 }
 
 /**
- * Records that the deployment was not announced, when `work` fails before it was. After AWS_UNREACHABLE it may have
- * been announced: then only reports can show the outcome.
+ * Records that the deployment was not announced when `work`, which comes before the announcement or makes it, fails.
+ * After AWS_UNREACHABLE it may have been announced: then only reports can show the outcome.
  */
 export async function recordingFailure<T>(
   deployments: Deployments,

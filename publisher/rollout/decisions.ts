@@ -7,7 +7,10 @@ import { nonce } from '../record/objects.ts';
 import { verifyStored } from '../record/signed-document.ts';
 import type { Session } from '../session.ts';
 
-/** What people decide about a deployment that has not ended: signed, written once, read by the publisher that drives it. */
+/**
+ * What people decide about a deployment that has not ended: signed, written once, read by the publisher that drives
+ * it.
+ */
 
 export interface Decisions {
   confirm?: Decision | undefined;
@@ -25,7 +28,9 @@ export interface DecisionAnswer {
   text: string;
 }
 
-/** A decision that cannot be verified does not count; a warning names it. @throws AWS_*, CONFIG_INVALID, KEY_INVALID. */
+/**
+ * A decision that cannot be verified does not count; a warning names it. @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
+ */
 export async function readDecisions(session: Session, service: string, id: string): Promise<Decisions> {
   const [confirm, cancel] = await Promise.all([
     readDecision(session, service, id, 'confirm'),
@@ -40,7 +45,10 @@ export async function cancelledBy(session: Session, record: DeploymentRecord): P
   return (await readDecision(session, record.service, record.deployment, 'cancel'))?.by;
 }
 
-/** Writes the decision, unless there is one. @returns the decision that counts. @throws AWS_*, CONFIG_INVALID, KEY_INVALID. */
+/**
+ * Writes the decision, unless one of this kind is stored already. @returns the decision that counts. @throws AWS_*,
+ * CONFIG_INVALID, KEY_INVALID.
+ */
 export async function decide(
   session: Session,
   service: string,
@@ -78,7 +86,7 @@ async function readDecision(
     const found = await verifyStored(verifier, 'td-decision+jws', key, stored.text, decision);
     const about = [found.env, found.service, found.deployment, found.kind].join(' ');
     if (about === [session.env.name, service, id, kind].join(' ')) return found;
-    warn(session, `${key} is about ${about}; ignored`);
+    warn(session, `${key} holds the decision ${about}; ignored`);
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
     warn(session, `${error.message}; ignored`);

@@ -9,7 +9,7 @@ import { type RolloutOptions, start } from './start.ts';
 
 export interface DeployVersionOptions extends RolloutOptions {
   reason?: string | undefined;
-  /** The environment it succeeded in, of a promotion. */
+  /** For a promotion, the environment that the version was promoted from. */
   promotedFrom?: string | undefined;
 }
 

@@ -8,8 +8,8 @@ import type { Driving } from './driving.ts';
 import { driveWaves } from './waves.ts';
 
 /**
- * Drives a deployment to its end, under the lock, and after it the rollback where its outcome asks for one.
- * @returns the exit code of the deployment, whatever becomes of its rollback.
+ * Drives a deployment to its end, under the lock, then carries out the rollback if the outcome requires one.
+ * @returns the exit code of the deployment, not of its rollback.
  * @throws FENCED when the lock was lost, AWS_*, TOPIC_NOT_FOUND.
  */
 export async function drive(

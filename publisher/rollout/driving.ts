@@ -2,10 +2,10 @@ import type { ExitCode } from '../events.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
 import type { Session } from '../session.ts';
 
-/** How a deployment is driven, and how the driving ends. */
+/** How a publisher drives a deployment (announces it, follows it and settles it), and how that ends. */
 
 export interface Driving {
-  /** Follow it to its end; without, it is only announced. */
+  /** Follow the deployment to its end; when false, only announce it. */
   wait: boolean;
   /** Aborted by Ctrl-C: the deployment continues without this publisher. */
   detach: AbortSignal;
@@ -22,5 +22,5 @@ export interface Ended {
 /** Ctrl-C leaves a deployment whose outcome this command does not know (README: "Exit codes"). */
 export const DETACHED: ExitCode = 3;
 
-/** What it takes to show something: where events go, and their time. */
+/** What is needed to emit events. */
 export type Output = Pick<Session, 'emit' | 'clock'>;

@@ -30,7 +30,8 @@ const READS = 8;
 
 /**
  * The instances of `service`, or of every service of the environment, and what each runs: a roll call, and for an
- * instance that does not answer, its last recorded state. What is missing is shown, not thrown.
+ * instance that does not answer, its last recorded state. Instances that do not answer and a desired state that
+ * cannot be read are shown, not thrown.
  * @throws AWS_UNREACHABLE, and AWS_DENIED where the record cannot be read.
  */
 export async function fleetStatus(session: Session, service?: string): Promise<ServiceStatus[]> {
@@ -86,7 +87,10 @@ async function pauseOf(session: Session, service: string): Promise<Pause | undef
   }
 }
 
-/** Without the permission to publish, the record alone is shown, with a warning. */
+/**
+ * When the roll call fails, for example without the permission to publish to the topic, the record alone is shown,
+ * with a warning.
+ */
 async function answersOf(
   session: Session,
   service: string | undefined,

@@ -46,7 +46,7 @@ export function openProgress(
   };
 }
 
-/** Reports come twice, late and out of order; nothing follows an ending. */
+/** Reports come twice, late and out of order; no report follows an ending. */
 export function isNewer(report: Report, known: Report | undefined): boolean {
   if (known === undefined) return true;
   if (isEnding(known.state)) return false;
@@ -65,7 +65,7 @@ export interface Following {
   pollMs: number;
   /** Since the announcement, ms. */
   elapsed: () => number;
-  /** Called after each read of the record, never throws: true ends the following without a settlement. */
+  /** Called after each read of the record, never throws: when true, `follow` ends without a settlement. */
   enough?: (() => Promise<boolean>) | undefined;
   /** Ends the following: `follow` returns undefined. */
   detach: AbortSignal;

@@ -5,13 +5,14 @@ import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
 
 /**
- * The next step of a rolling deployment, from its record and the reports. Pure, so that a publisher on another machine
- * continues from the record exactly where a dead one stopped.
+ * The next step of a rolling deployment, from its record and the reports. Pure, so that a publisher on another
+ * machine continues from the record exactly where a dead one stopped.
  *
  * All instances prepare first. Then the waves are announced one after the other, each once the one before it has
- * passed; before one of them there may be a gate, which a person or time opens. More failures than allowed end it, and
- * switched instances roll back; more missing instances than allowed end it too, and a person decides. While the service
- * is paused nothing is announced and no gate opens; what has started continues, and so does a rollback.
+ * passed; before one of them there may be a gate, which a person or a timer opens. More failures than allowed end
+ * the deployment, and switched instances roll back; more missing instances than allowed end it as timed out, and a
+ * person decides. While the service is paused nothing is announced and no gate opens; what has started continues,
+ * and so does a rollback.
  */
 
 /** What is announced, and then waited for. */
@@ -24,7 +25,7 @@ export type Step =
   | { do: 'wait' }
   /** Write this into the record, then decide again. */
   | { do: 'record'; rolling: Rolling }
-  /** Ask the instances that have switched whether they still run well. */
+  /** Ask the instances that have switched whether they still run the version. */
   | { do: 'look'; at: readonly string[] }
   | { do: 'end'; settlement: Settlement };
 
@@ -38,7 +39,7 @@ export interface Facts {
   /** Whether the service is paused now. */
   paused?: boolean | undefined;
   cancelledBy?: string | undefined;
-  /** Switched instances that do not run well; undefined before they were asked. */
+  /** Switched instances that no longer run the version, are down or do not answer; undefined before they were asked. */
   unwell?: readonly string[] | undefined;
 }
 
@@ -87,7 +88,10 @@ function prepare(record: RollingRecord, facts: Facts): Step {
   return { do: 'record', rolling: { ...rolling, waves, preparedAt, failed, missing: unready } };
 }
 
-/** Without the instances that are `gone`. A canary without instances is replaced: one must be watched before the rest. */
+/**
+ * Without the instances that are `gone`. A canary without instances is replaced: one must be watched before the
+ * rest.
+ */
 function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rolling['waves'] {
   const waves = planned
     .map((wave) => ({ ...wave, instances: wave.instances.filter((instance) => !gone.has(instance)) }))
@@ -155,9 +159,14 @@ function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
   const switched = rolling.waves.slice(0, next).flatMap((wave) => wave.instances);
   const succeeded = switched.filter((instance) => facts.reports.get(instance)?.state === 'succeeded');
   if (unwell === undefined && succeeded.length > 0) return { do: 'look', at: succeeded };
-  // Whatever `maxFailures` allows: the canary exists to stop the rest.
+  // Also when `maxFailures` would allow it: the canary protects the other instances.
   if (unwell !== undefined && unwell.length > 0) {
-    return end(record, facts, 'failed', `${named(unwell)} succeeded but no longer runs well`);
+    return end(
+      record,
+      facts,
+      'failed',
+      `${named(unwell)} succeeded, then became unhealthy (no answer, not active, or another version)`,
+    );
   }
   return { do: 'record', rolling: { ...rolling, confirmed: { by: confirmedBy ?? 'time', at } } };
 }
@@ -206,7 +215,10 @@ function settlementOf(
   return { ...counted, outcome, exitCode, moveDesired: false, rollBack, text };
 }
 
-/** The outcome of a rolling deployment without a publisher: it succeeded only if every wave passed and it was not cancelled. */
+/**
+ * The outcome of a rolling deployment without a publisher: it succeeded only if every wave passed and it was not
+ * cancelled.
+ */
 export function settleUndriven(
   record: RollingRecord,
   reports: ReadonlyMap<string, Report>,

@@ -6,7 +6,7 @@ import { emitPauseChange, emitWaveChanges, isAwaiting } from './wave-events.ts';
 
 /** A rolling deployment that another publisher drives, as its record shows it. */
 export interface ObservedWaves {
-  /** Emits what has changed since the record was read last: waves, the gate, the pause. Never throws. */
+  /** Emits the changes since the last record: waves, the gate, the pause. Never throws. */
   see(record: DeploymentRecord): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function waitingText(record: DeploymentRecord, publisher: string): string
   const { deployment, env, rolling } = record;
   if (rolling === undefined) return undefined;
   if (!isAwaiting(record)) {
-    return `${publisher} is driving it: trigger-deploy watch ${deployment} --env ${env}`;
+    return `its publisher ${publisher} is still running: trigger-deploy watch ${deployment} --env ${env}`;
   }
   const whom = rolling.gate === 'time' ? 'the timer or a person' : 'a person';
   return `waiting for ${whom}: trigger-deploy confirm ${deployment} --env ${env}`;

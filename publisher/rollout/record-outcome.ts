@@ -14,8 +14,8 @@ import { type Settlement, settleFinally } from './settle.ts';
 /** The outcome of a deployment: the desired state and the record that follow from its settlement. */
 
 /**
- * Makes the desired state say what `record` deploys.
- * @param previous the version that a later rollback returns to, when it is not what the desired state says now.
+ * Sets the desired state to the version of `record`.
+ * @param previous the version that a later rollback returns to, when it is not the desired version now.
  * @throws FENCED when a newer deployment wrote it, AWS_*.
  */
 export async function writeDesired(
@@ -36,9 +36,9 @@ export async function writeDesired(
 }
 
 /**
- * Moves the desired state where the settlement says so, then writes the outcome into the record. To be called under the
- * lock, for the newest deployment of its service only; for another one with `overtaken`, which leaves the desired state
- * and any rollback to the newer deployment.
+ * Sets the desired state if the settlement says so, then writes the outcome into the record. To be called under the
+ * lock. For a deployment that is not the newest of its service, `overtaken` must be true: then the desired state is
+ * not set and no rollback follows.
  * @throws CONDITION_FAILED when another publisher wrote the record since it was read, AWS_*.
  */
 export async function recordOutcome(
@@ -122,7 +122,7 @@ function resultsOf(
 }
 
 /**
- * The settlement of a deployment that no publisher drives, by the reports there are: nothing more is waited for.
+ * The settlement of a deployment whose publisher has stopped, from the reports received so far, without waiting.
  * `cancelledBy` counts for a rolling deployment only.
  */
 export function settleNow(
@@ -136,7 +136,7 @@ export function settleNow(
     : settleUndriven({ ...record, rolling }, reports, cancelledBy);
 }
 
-/** Whether its outcome is final: one that timed out can still be settled otherwise. */
+/** Whether its outcome is final: a deployment that timed out can still get another outcome. */
 export const isFinal = (record: DeploymentRecord) =>
   record.status === 'succeeded' || record.status === 'failed' || record.status === 'cancelled';
 

@@ -5,7 +5,7 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
 
-/** Whether a version has succeeded in an environment: what `promote` and `requires:` ask for. */
+/** Whether a version has succeeded in an environment: the condition of `promote` and of `requires:`. */
 
 /** The most that the clocks of two publishers may differ, ms. */
 const CLOCKS_MS = 3_600_000;
@@ -34,7 +34,7 @@ export function packageOf(artifacts: readonly Artifact[]): Artifact {
 }
 
 /**
- * The manifest of `version`, else of the version that the desired state says, once it has succeeded in the environment.
+ * The manifest of `version`, else of the desired version, if it has succeeded in the environment.
  * @throws NOT_PROVEN when no deployment of it succeeded there, SIGNATURE_INVALID, AWS_*.
  */
 export async function provenIn(session: Session, service: string, version?: string): Promise<Manifest> {
@@ -82,8 +82,8 @@ export async function checkRequired(session: Session, wanted: Manifest): Promise
 }
 
 /**
- * Checks a rollback to a named version. One that has succeeded here may return. One that never ran here is new, so the
- * rules of a deployment count: `requires:`, and a person who confirms.
+ * Checks a rollback to a named version. A version that has succeeded here is allowed. A version that never ran here
+ * is new, so the rules of a deployment apply: `requires:`, and a person who confirms.
  * @throws NOT_PROVEN.
  */
 export async function checkRollbackTo(

@@ -18,7 +18,7 @@ import {
 } from './record-outcome.ts';
 import { announceCancelled } from './wave-announcements.ts';
 
-/** Settles a deployment that its publisher has left, and carries out its rollback. */
+/** Settles a deployment whose publisher has stopped, and carries out its rollback. */
 
 /** A watch of one deployment. */
 export interface Watch {
@@ -59,7 +59,7 @@ export async function settleUnderLock(
   }
 }
 
-/** By the record as it is under the lock: the last holder of the lock may have settled it. */
+/** Reads the record again under the lock: the last owner of the lock may have settled the deployment. */
 async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCode> {
   const { session, deployment, progress, detach } = watch;
   const { deployments } = session.record;

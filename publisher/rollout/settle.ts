@@ -4,7 +4,7 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /**
  * The outcome of a deployment, from its record and reports. Pure, so that the publisher, a `watch` and the next
- * deployment settle it alike.
+ * deployment come to the same outcome.
  */
 
 /**
@@ -12,7 +12,7 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
  * running agent answers `accepted` within two seconds, however long its service takes.
  */
 export const SILENCE_MS = 15_000;
-/** Where the record knows no instance, others have this long to answer after the first has ended, ms. */
+/** If the record has no instance, instances have this long to answer after the first one has ended, ms. */
 const NEWCOMERS_MS = 2000;
 
 export type SettleRecord = Pick<
@@ -40,14 +40,14 @@ export interface Settlement {
 /**
  * The outcome, or undefined while it is open. In this order:
  *
- * - More than `maxFailures` endings other than `succeeded`, or no other endings: failed, exit 1. Rolled back when the
- *   policy says so, there is something to undo, and there is another version to return to.
+ * - More than `maxFailures` endings other than `succeeded`, or no other endings: failed, exit 1. Rolled back when
+ *   the policy says so, there is something to undo, and there is another version to return to.
  * - Missing are silent instances, and at the timeout unfinished ones. With unfinished ones, and more missing than
  *   `allowMissing`: timed out, exit 3, and the desired state stays, because their outcome is unknown.
- * - No instance answered: timed out, exit 3. Where none is known (or all are within `allowMissing`) the desired state
- *   moves, which is how a service's first version is set before its first instance. Where instances are known and none
- *   answers it stays, because nothing shows that the announcement arrived.
- * - More silent ones than `allowMissing`: timed out, exit 3, and the desired state moves, because all that answered
+ * - No instance answered: timed out, exit 3. If none is known (or all are within `allowMissing`) the desired state
+ *   is set, so that a service can have a first version before its first instance. If instances are known and none
+ *   answers, the desired state stays, because nothing shows that the announcement arrived.
+ * - More silent ones than `allowMissing`: timed out, exit 3, and the desired state is set, because all that answered
  *   succeeded, and the silent ones must not start later with another version than the rest.
  * - Otherwise it succeeds. The exit code is 0 only without failures: with failures within `maxFailures` it is 1.
  */
@@ -60,7 +60,7 @@ export function settle(
   return isOpen(record, fleet, elapsedMs) ? undefined : decide(record, fleet);
 }
 
-/** The outcome by the reports there are: nothing more is waited for. */
+/** The outcome from the reports received so far, without waiting. */
 export function settleFinally(record: SettleRecord, reports: ReadonlyMap<string, Report>): Settlement {
   return decide(record, survey(record.expected, reports));
 }
@@ -152,8 +152,8 @@ function isOpen({ policy }: SettleRecord, fleet: Fleet, elapsedMs: number): bool
 }
 
 /**
- * Whether there is something to undo (an instance that has the version or can still get it, or a desired state that
- * names it already) and a version to return to.
+ * Whether there is something to undo (an instance that runs the version or may still switch to it, or a desired
+ * state that has it already) and a version to roll back to.
  */
 function wantsRollBack(record: SettleRecord, fleet: Fleet): boolean {
   if (whyNoRollback(record) !== undefined) return false;

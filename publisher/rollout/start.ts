@@ -14,7 +14,7 @@ import { commonVersion, isSelective, type Selection, targetsOf } from './targets
 
 /** Starts a deployment: finds its instances and their order, and creates its record. */
 
-/** To which instances, in what order, and how far it may go wrong. */
+/** Which instances, in what order, and how many failures are allowed. */
 export interface RolloutOptions extends Selection, PolicyOptions, Driving {
   strategy: Strategy;
 }
@@ -28,7 +28,7 @@ export async function start(
 ): Promise<StoredDeployment> {
   const { strategy, wait, detach } = options;
   const selective = isSelective(options);
-  // To all instances at once their `accepted` reports are the roll call.
+  // A deployment to all instances at once needs no roll call: their `accepted` reports show who answers.
   const instances =
     strategy.name === 'rolling' || selective
       ? await targetsOf(session, change.service, options)
@@ -69,13 +69,13 @@ async function confirmWithoutInstances(
   if (ask === undefined) {
     throw new TriggerDeployError(
       'INSTANCE_NOT_FOUND',
-      `${none}, and a person must confirm what the first one will run`,
+      `${none}, and a person must confirm what the first instance will run`,
       { hint: 'start an instance first, or deploy from a terminal, where you are asked' },
     );
   }
   note(
     session,
-    `${none}; the first one will run ${version}. y: set the desired state   n: leave it unchanged`,
+    `${none}; the first instance will run ${version}. y: set the desired state   n: leave it unchanged`,
   );
   const yes = await ask(AbortSignal.any([session.signal, detach, lock.lost])).catch((error: unknown) => {
     refuseIfDetached(detach);

@@ -5,7 +5,7 @@ import type { Session } from '../session.ts';
 
 /** The instances that a deployment is for: the known ones and those that answer, as selected. */
 
-/** A roll call ends when all known instances have answered, or after that time, ms. */
+/** A roll call ends when all known instances have answered, or after this time, ms. */
 const ROLL_CALL_MS = 2000;
 
 export interface Selection {
@@ -66,7 +66,7 @@ function selected(
   if (wanted.length > 0 && found.length === 0) {
     const tags = wanted.map(([key, value]) => `${key}=${value}`).join(', ');
     throw new TriggerDeployError('INSTANCE_NOT_FOUND', `no instance of ${service} has the tags ${tags}`, {
-      hint: 'tags come from `tags:` in agent.yaml, and from the EC2 instance tags where instance metadata has them',
+      hint: 'tags come from `tags:` in agent.yaml, and from the EC2 instance tags if tags in instance metadata are enabled',
     });
   }
   return found;

@@ -11,7 +11,7 @@ import { isFinal, isRollBackLeft, settledEvent, settleNow, unsettledEvent } from
 import type { Settlement } from './settle.ts';
 import { settleUnderLock, type Watch } from './settle-abandoned.ts';
 
-/** Follows a deployment by its record alone, and settles it where no publisher does. */
+/** Follows a deployment by its record alone, and settles it if its publisher has stopped. */
 
 /** How often the record is read, ms: a watch has no reply queue. */
 const POLL_MS = 1000;
@@ -25,7 +25,10 @@ export interface WatchOptions {
   detach: AbortSignal;
 }
 
-/** A deployment that has ended is shown. @returns the exit code of the deployment. @throws DEPLOYMENT_NOT_FOUND, FENCED, AWS_*. */
+/**
+ * A deployment that has ended is only shown. @returns the exit code of the deployment. @throws DEPLOYMENT_NOT_FOUND,
+ * FENCED, AWS_*.
+ */
 export async function watchDeployment(session: Session, options: WatchOptions): Promise<ExitCode> {
   const { clock } = session;
   const { deployments } = session.record;
@@ -52,7 +55,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
   const { clock } = session;
   const announced = Date.parse(first.value.announcedAt);
   const elapsed = () => clock.now() - announced;
-  // The time-out of this watch counts, and not the one of the publisher.
+  // The timeout of this watch applies, not the timeout of the publisher.
   const timeoutMs = Math.max(1, elapsed() + watch.until - clock.monotonic());
   const record = { ...first.value, policy: { ...first.value.policy, timeoutMs } };
   let latest = first;
@@ -81,7 +84,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
   return await settleWhenUndriven(watch, latest, settlement);
 }
 
-/** The record as it is now, or as it was where it cannot be read; emits what is new. */
+/** The record now, or `stored` when it cannot be read; emits what is new. */
 async function reread({ session, waves }: Watch, stored: StoredDeployment): Promise<StoredDeployment> {
   const { service, deployment } = stored.value;
   const latest = await session.record.deployments.read(service, deployment).catch(() => stored);
@@ -89,7 +92,10 @@ async function reread({ session, waves }: Watch, stored: StoredDeployment): Prom
   return latest;
 }
 
-/** All instances have ended, or the time is up: a publisher that runs settles it, else this watch does. */
+/**
+ * All instances have ended, or the time is up: the publisher settles the deployment if it still runs, else this
+ * watch does.
+ */
 async function settleWhenUndriven(
   watch: Watch,
   stored: StoredDeployment,
@@ -120,7 +126,7 @@ async function isDetached({ session, detach }: Watch): Promise<boolean> {
   return detach.aborted;
 }
 
-/** While another publisher holds the lock, the outcome is not for this watch to write: it is only shown. */
+/** Settles under the lock. While another publisher holds the lock, the outcome is only shown. */
 async function settleHere(watch: Watch, stored: StoredDeployment, settlement: Settlement): Promise<ExitCode> {
   const { session } = watch;
   const settled = await settleUnderLock(watch, stored.value.service);
@@ -147,7 +153,8 @@ async function showEnded(watch: Watch, stored: StoredDeployment): Promise<ExitCo
     if (state !== 'held') {
       return await settleHere(watch, latest, settleNow(latest.value, watch.progress.reports));
     }
-    if (!noted) note(session, `${owner?.who} is rolling back to ${rollBackTo}; waiting for it to end`);
+    if (!noted)
+      note(session, `${owner?.who} is rolling back to ${rollBackTo}; waiting for the rollback to end`);
     noted = true;
     if (session.clock.monotonic() >= watch.until) return show(session, latest.value);
     if (await isDetached(watch)) return detached(session, latest.value);
@@ -170,14 +177,17 @@ function showUnsettled(
   return settlement.exitCode;
 }
 
-/** Its publisher died or was detached: where it was cancelled it is settled, else the command to continue it is shown. */
+/**
+ * The publisher died or was detached. A cancelled deployment is settled; for any other, the command that continues
+ * it is shown.
+ */
 async function showUndriven(watch: Watch, stored: StoredDeployment): Promise<ExitCode> {
   const { session, progress } = watch;
   const record = stored.value;
   const by = await cancelledBy(session, record);
   const settlement = settleNow(record, progress.reports, by);
   if (by !== undefined) return await settleHere(watch, stored, settlement);
-  const why = `no publisher drives it; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;
+  const why = `not settled; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   return showUnsettled(session, record, { ...settlement, outcome: 'timed-out', exitCode: 3 }, why);
 }
 

@@ -9,9 +9,9 @@ import { cancelAnnouncement, changeAnnouncement } from './announcements.ts';
 import type { Phase } from './next-step.ts';
 import type { Settlement } from './settle.ts';
 
-/** What a rolling deployment announces to its instances, and asks them. All of it can be repeated. */
+/** The announcements and roll calls of a rolling deployment. Each of them can be repeated. */
 
-/** How long switched instances have to say what they run, ms. */
+/** How long switched instances have to answer the roll call, ms. */
 const ANSWER_MS = 5000;
 
 /** Announces under the lock, with a queue for the replies. */
@@ -38,8 +38,8 @@ export async function announcePhase(
 }
 
 /**
- * Prepared instances drop a deployment that will not continue. One that timed out can be resumed: there they stay
- * prepared. The announcement lives as long as an agent may still receive the prepare.
+ * Prepared instances drop a deployment that will not continue. A deployment that timed out can be resumed: its
+ * instances stay prepared. The announcement is valid for as long as an agent may still receive the prepare.
  */
 export async function announceCancelled(
   session: Session,

@@ -31,7 +31,7 @@ export function emitWaveChanges(
   }
   if (now.confirmed !== undefined && before.confirmed === undefined) {
     const { by } = now.confirmed;
-    note({ emit, clock }, by === 'time' ? 'no failure in the meantime; continuing' : `confirmed by ${by}`);
+    note({ emit, clock }, by === 'time' ? 'no failure during the wait; continuing' : `confirmed by ${by}`);
   }
 }
 

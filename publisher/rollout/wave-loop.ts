@@ -14,20 +14,23 @@ import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 
 /** How often the next step is decided while no report comes, ms. */
 const TICK_MS = 250;
-/** After that time an announcement is repeated to those that have not answered: it may be lost, or an agent starting, ms. */
+/**
+ * After this time an announcement is repeated to instances that have not answered, ms: it may be lost, or the agent
+ * was not running.
+ */
 const REPEAT_MS = 7000;
 
 /** What the loop works with. */
 export interface WaveRun {
   caller: Caller;
   progress: Progress;
-  /** What the record said when it was read last. */
+  /** Decisions and pause when the record was read last. */
   seen: Readonly<{ decisions: Decisions; pause: Pause | undefined }>;
   /** Reads the record now: reports, decisions, the pause. */
   readRecord: () => Promise<void>;
   stop: AbortSignal;
   retryOutage: RetryOutage;
-  /** Asks the person at the terminal whether to continue; aborting the result ends that. */
+  /** Asks the person at the terminal whether to continue; aborting the result ends the question. */
   confirm: (record: DeploymentRecord) => AbortController;
 }
 
@@ -39,21 +42,22 @@ interface Announced {
   last: number;
 }
 
-/** How far the loop is. Only the record outlives the publisher. */
+/** The progress of the loop, in memory only: another publisher continues from the record. */
 interface Position {
   stored: StoredDeployment;
   announced?: Announced | undefined;
-  /** Of the instances that have switched, those that do not run well; undefined before they were asked. */
+  /** Switched instances that no longer run the version, are down or do not answer; undefined before they were asked. */
   unwell?: string[] | undefined;
   asking?: AbortController;
   /** Whether the record was read since the last step. */
   fresh: boolean;
-  /** A write whose answer may be lost: repeated with the same nonce it finds itself. */
+  /** A write whose answer may be lost: it is repeated with the same nonce, and succeeds if it is already stored. */
   writing?: { rolling: Rolling; nonce: string } | undefined;
 }
 
 /**
- * Every step can be taken again: it is recorded before it is taken, and a repeated announcement is a duplicate.
+ * Every step can be repeated: it is recorded before it is taken, and agents treat a repeated announcement as a
+ * duplicate.
  * @throws the reason of `run.stop` when that aborts, FENCED, AWS_*, TOPIC_NOT_FOUND.
  */
 export async function runWaves(
@@ -76,7 +80,7 @@ export async function runWaves(
 async function advance(run: WaveRun, position: Position): Promise<Settlement | undefined> {
   run.stop.throwIfAborted();
   let step = stepOf(run, position);
-  // The record counts: it is read before the settlement, and before a wave, which a pause may block.
+  // The record decides: it is read before the settlement, and before a wave, which a pause may block.
   if (!position.fresh && (step.do === 'end' || startsWave(position.stored.value, step))) {
     await run.readRecord();
     run.stop.throwIfAborted();
@@ -135,7 +139,7 @@ async function wait(run: WaveRun, position: Position): Promise<void> {
   const { progress, stop, seen, caller } = run;
   const { clock } = caller.session;
   if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored.value);
-  // While it is paused nothing is announced again, so no instance is late: its time starts anew.
+  // While the service is paused nothing is announced again, so no instance is late: the timeout starts again.
   if (position.announced && seen.pause) {
     const now = clock.monotonic();
     position.announced = { ...position.announced, first: now, last: now };
@@ -163,7 +167,7 @@ function rollingRecord(record: DeploymentRecord): RollingRecord {
   return { ...record, rolling };
 }
 
-/** Whether instances are about to be announced to that have not switched. */
+/** Whether the step starts a wave, or announces to instances that have not switched. */
 function startsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   if (step.do !== 'record') return step.do === 'announce';
   const started = (waves: Rolling['waves']) => waves.filter((wave) => wave.announcedAt).length;

@@ -80,7 +80,7 @@ async function driveToSettlement(
   } catch (error) {
     if (abort.aborted) throw abort.reason;
     if (detach.aborted) return undefined;
-    const text = `no publisher drives ${deployment} now; to continue: ${resumeCommand(first.value)}`;
+    const text = `this publisher has stopped; to continue: ${resumeCommand(first.value)}`;
     note(session, text, 'warning');
     throw error;
   } finally {
@@ -101,7 +101,7 @@ async function poll(
   }
 }
 
-/** Writes the outcome. If S3 did not answer an earlier try, the outcome may be there: then it is found. */
+/** Writes the outcome. If S3 did not answer an earlier try, the outcome may already be stored: then it is read. */
 async function settle(
   { caller, progress, retryOutage }: WaveRun,
   stored: StoredDeployment,
@@ -127,7 +127,10 @@ interface Terminal {
   stop: AbortSignal;
 }
 
-/** Asks the person at the terminal; the answer is recorded as one from elsewhere is. Aborting the result ends it. */
+/**
+ * Asks the person at the terminal; the answer is recorded in the same way as by `confirm` and `cancel`. Aborting the
+ * result ends the question.
+ */
 function confirmAtTerminal(
   session: Session,
   record: DeploymentRecord,
@@ -143,7 +146,7 @@ function confirmAtTerminal(
       await readRecord();
     })
     .catch((error: unknown) => {
-      // The terminal was closed, or the decision came from elsewhere.
+      // The terminal was closed, or the decision was made by another command.
       if (ended.signal.aborted || stop.aborted) return;
       note(session, `the answer could not be recorded: ${messageOf(error)}`, 'warning');
     });

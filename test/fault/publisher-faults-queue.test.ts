@@ -64,7 +64,7 @@ test('a publisher behind one that was killed deploys, but not before that one is
   const refused = await startPublisher(fleet, [NAME, '1.0.0']).finished;
   expect(refused).toMatchObject({
     code: 4,
-    stderr: expect.stringContaining('others are queued for payments'),
+    stderr: expect.stringContaining('other publishers are queued for payments'),
   });
 
   clearInterval(beating);

@@ -170,13 +170,13 @@ function storyOf(title: string): Story & { point: Point; at: Service[] } {
 }
 
 test.each(POINTS.map(({ title }) => title))(
-  'killed %s, a watch says that no publisher drives it, and resume on another machine ends it',
+  'killed %s, a watch says how to continue, and resume on another machine ends it',
   async (title) => {
     const { deployment, killed, watched, resumed, point, at } = storyOf(title);
     expect(killed.code, killed.stdout).toBeNull();
     expect(watched, watched.stdout + watched.stderr).toMatchObject({ code: 3 });
     expect(watched.stdout).toContain(
-      `no publisher drives it; to continue: trigger-deploy resume ${deployment} --env dev`,
+      `not settled; to continue: trigger-deploy resume ${deployment} --env dev`,
     );
     expect(resumed.code, resumed.stdout + resumed.stderr).toBe(point.ends.code);
     const { version } = point.ends;

@@ -94,17 +94,17 @@ const REFUSED: Record<string, { code: string; why: string; text: () => string }>
   },
   'that is a manifest, validly signed': {
     code: 'SIGNATURE_INVALID',
-    why: 'a td-manifest+jws where a td-announcement+jws belongs',
+    why: 'its type is td-manifest+jws, expected td-announcement+jws',
     text: () => storedText(fleet, keys.manifest('payments', '1.1.0')),
   },
   'that is a desired state, validly signed': {
     code: 'SIGNATURE_INVALID',
-    why: 'a td-desired+jws where a td-announcement+jws belongs',
+    why: 'its type is td-desired+jws, expected td-announcement+jws',
     text: () => storedText(fleet, keys.desired(ENV, 'payments')),
   },
   'signed as a manifest': {
     code: 'SIGNATURE_INVALID',
-    why: 'a td-manifest+jws where a td-announcement+jws belongs',
+    why: 'its type is td-manifest+jws, expected td-announcement+jws',
     text: () => forge({ key, payload: announcementOf(fleet, '1.1.0'), header: { typ: 'td-manifest+jws' } }),
   },
   'that is plain text': {
@@ -124,7 +124,7 @@ const REFUSED: Record<string, { code: string; why: string; text: () => string }>
   },
   'whose signed payload is JSON 50,000 levels deep': {
     code: 'DOCUMENT_INVALID',
-    why: 'the payload does not fit',
+    why: 'the payload is not valid',
     text: () => forge({ key, payload: `${'['.repeat(50_000)}${']'.repeat(50_000)}` }),
   },
   'as large as SNS takes': {
@@ -134,12 +134,12 @@ const REFUSED: Record<string, { code: string; why: string; text: () => string }>
   },
   'with a version that climbs out of its directory': {
     code: 'DOCUMENT_INVALID',
-    why: 'does not fit: version',
+    why: 'is not valid: version',
     text: () => signed({ version: '../../etc' }),
   },
   'with an artifact that climbs out of its directory': {
     code: 'DOCUMENT_INVALID',
-    why: 'does not fit: artifacts.0.name',
+    why: 'is not valid: artifacts.0.name',
     text: () => {
       const [artifact] = announcementOf(fleet, '1.1.0').artifacts as Fields[];
       return signed({ artifacts: [{ ...artifact, name: '../../../etc/cron.d/payments' }] });

@@ -51,7 +51,7 @@ const twoLines = (what: string, hint: string) => `trigger-deploy: ${what}\n  →
 
 const ENV = ['--env', 'dev'];
 const VERSION_FORM = 'a version is letters, digits and . _ + ~ -, and begins with a letter or digit';
-const BUCKET_HINT = 'compare `bucket` in the config with the buckets of that account and region';
+const BUCKET_HINT = 'check that `bucket` in the config exists in the AWS account and region in use';
 
 describe('one line says what is wrong, the next what to do, and nothing is done:', () => {
   test.each<[string, string[], number, string, string]>([
@@ -59,7 +59,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       'a service that nothing was pushed for',
       ['orders', '1.0.0', ...ENV],
       4,
-      'no version was ever pushed of service orders',
+      'no version of the service orders was ever pushed',
       'check the name, or trigger-deploy push orders 1.0.0 FILE',
     ],
     [
@@ -115,7 +115,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       'a service that is a path',
       ['../../etc', '1.0.0', ...ENV],
       2,
-      '"../../etc" cannot be a service: a service is a-z, 0-9 and -, begins with a letter, 63 at most',
+      '"../../etc" cannot be a service: a service name has a-z, 0-9 and -, begins with a letter, and has 63 characters at most',
       'usage: trigger-deploy <service> <version>; trigger-deploy --help shows examples',
     ],
     [
@@ -229,7 +229,7 @@ test('a topic that is not there ends with a line, and the record says that nothi
   const before = await standingOf(fleet, instance);
   const file = await configWith('topic', { topic });
   const result = await fleet.publisher('payments', '1.1.0', ...ENV, '--config-file', file);
-  const hint = 'compare `topic` in the config with the topics of that account and region';
+  const hint = 'check that `topic` in the config exists in the AWS account and region in use';
   expect(result).toMatchObject({
     code: 2,
     stderr: twoLines(`cannot publish to ${topic}: Topic does not exist`, hint),

@@ -74,7 +74,7 @@ services:
     expect(result).toMatchObject({ code: 2, stdout: '' });
     expect(result.stderr.replaceAll(`${dir}/`, '').split('\n')).toEqual([
       'trigger-deploy-agent: agent.yaml has 5 mistakes',
-      'agent.yaml:1: env: an environment is 1 to 16 of a-z and 0-9',
+      'agent.yaml:1: env: an environment name has 1 to 16 characters of a-z and 0-9',
       expect.stringMatching(/^agent\.yaml:1: trust: missing: /),
       'agent.yaml:6: services.status: that word is a command of trigger-deploy and cannot name a service',
       'agent.yaml:10: services.payments.package.dir: expected an absolute path without ".."',

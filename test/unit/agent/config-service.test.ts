@@ -15,7 +15,7 @@ describe('names of services', () => {
     'a service named %s is refused',
     (name) => {
       expect(mistakes(changed('  payments:', `  ${name}:`)).join()).toMatch(
-        /^agent\.yaml:10: services\..*a service is a-z/,
+        /^agent\.yaml:10: services\..*a service name has a-z/,
       );
     },
   );

@@ -90,7 +90,7 @@ it('an interrupted push removes its uploaded parts before it exits', { timeout: 
   pushing.process.kill('SIGINT');
   expect(await pushing.finished).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('trigger-deploy: interrupted: no version was published'),
+    stderr: expect.stringContaining('trigger-deploy: interrupted: no version was pushed'),
   });
   const operations = cloud.requests.map((request) => request.operation);
   expect(operations.filter((one) => one === 'AbortMultipartUpload')).toHaveLength(1);

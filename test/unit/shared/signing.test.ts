@@ -148,7 +148,7 @@ describe('a payload', () => {
   test('that does not fit says where', async () => {
     const text = await ed.signer.sign(ANNOUNCEMENT, { v: 1, service: 5 });
     await expect(ed.verifier.verify(ANNOUNCEMENT, text, schema)).rejects.toThrow(
-      'the payload does not fit: service: ',
+      'the payload is not valid: service: ',
     );
   });
 

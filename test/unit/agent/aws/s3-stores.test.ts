@@ -119,7 +119,7 @@ describe('a body', () => {
     const store = await half(() => undefined, 100);
     expect(await rejection(readAll(store))).toMatchObject({
       code: 'DOWNLOAD_FAILED',
-      message: expect.stringContaining('no byte came for 100 ms'),
+      message: expect.stringContaining('no byte received for 100 ms'),
     });
   });
 

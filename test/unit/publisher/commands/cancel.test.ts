@@ -163,7 +163,7 @@ describe('a rolling deployment without a publisher', () => {
     const id = await left();
     const { text } = await cancel(await stage.open(), { deployment: id });
     expect(text).toBe(
-      `no publisher drives it: trigger-deploy watch ${id} --env dev settles it; switched instances roll back to 1.0.0`,
+      `its publisher has stopped: trigger-deploy watch ${id} --env dev settles it; switched instances roll back to 1.0.0`,
     );
     expect(await watch(await stage.open(), watching(id))).toBe(1);
     const [undoing, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);

@@ -96,7 +96,7 @@ describe('a first version, before any instance is known', () => {
   it('is set when the person at the terminal says yes, and not set at no', async () => {
     const refused = await first(async () => false);
     await expect(refused.deploying).rejects.toMatchObject({ code: 'CANCELLED' });
-    expect(notes(refused.session.events).join()).toContain('the first one will run 1.0.0');
+    expect(notes(refused.session.events).join()).toContain('the first instance will run 1.0.0');
     expect(await desired()).toBeUndefined();
     const clock = new HandClock();
     const asked = await first(async () => {

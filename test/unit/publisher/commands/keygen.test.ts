@@ -51,6 +51,6 @@ it('refuses a name that leaves its directory, and a directory that does not exis
   await expect(keygen({ out, name: '../x' })).rejects.toMatchObject({ code: 'USAGE' });
   await expect(keygen({ out: join(out, 'no'), name: 'ci' })).rejects.toMatchObject({
     code: 'USAGE',
-    hint: 'name a directory that exists and that you may write to: --out',
+    hint: '--out must name an existing directory that you can write to',
   });
 });

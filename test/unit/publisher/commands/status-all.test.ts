@@ -108,7 +108,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     ]);
     await expect(look(['dev', 'stg'], { service: 'paymnets' })).rejects.toMatchObject({
       code: 'SERVICE_NOT_FOUND',
-      message: 'there is no service paymnets in any of dev, stg',
+      message: 'there is no service paymnets in the environments dev, stg',
     });
   });
 

@@ -56,7 +56,7 @@ it.each([
     'notify: expected one of webhook, webhookFile and webhookVariable',
   ],
   [`{ events: ${topic('deploys', 'us-east-1')} }`, 'notify.events: expected a topic in eu-west-1'],
-  [`{ events: ${topic('trigger-deploy-prd')} }`, 'notify.events: expected a topic of its own'],
+  [`{ events: ${topic('trigger-deploy-prd')} }`, 'notify.events: expected a separate topic'],
 ])('notify: %s is refused without showing what may be a secret', async (text, mistake) => {
   const error: TriggerDeployError = await load(text).then(
     () => expect.fail('it was accepted'),

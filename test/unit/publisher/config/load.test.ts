@@ -180,7 +180,7 @@ environments:
       'trigger-deploy.yaml:6: environments.dev.bucket: expected the name of a bucket, found "Acme_Deploys"',
       'trigger-deploy.yaml:7: environments.dev.pathStyle: expected true or false, found "sometimes"',
       'trigger-deploy.yaml:9: environments.dev.services.payments.strategy: expected all or rolling, found "canary"',
-      'trigger-deploy.yaml:9: environments.dev.services.payments.maxFailures: expected a number of instances or a share such as 10%, found -1',
+      'trigger-deploy.yaml:9: environments.dev.services.payments.maxFailures: expected a number of instances or a percentage such as 10%, found -1',
       'trigger-deploy.yaml:11: environments.stg.bucket: expected the name of a bucket, found 7',
     ]);
   });
@@ -219,7 +219,7 @@ environments:
       expect(await refused(text)).toMatchObject({ code: 'CONFIG_INVALID' });
     }
     expect(await refused('environments: { 7up!: {} }')).toMatchObject({
-      detail: expect.stringContaining('an environment is 1 to 16 of a-z and 0-9'),
+      detail: expect.stringContaining('an environment name has 1 to 16 characters of a-z and 0-9'),
     });
     expect(await refused(`environments:\n${DEV}    services: { push: {} }\n`)).toMatchObject({
       detail: expect.stringContaining('that word is a command of trigger-deploy'),

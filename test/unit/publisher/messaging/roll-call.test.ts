@@ -51,7 +51,7 @@ describe('a reply', () => {
 
   it('that is dropped cannot bring escape sequences to the terminal', () => {
     const read = readReply(message('\u001b[2J', 'AROA:\u001b[2Jx'));
-    expect(read).toMatchObject({ refused: 'dropped a reply of AROA:?[2Jx: it is not JSON' });
+    expect(read).toMatchObject({ refused: 'dropped a reply from AROA:?[2Jx: it is not JSON' });
   });
 });
 

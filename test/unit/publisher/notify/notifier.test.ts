@@ -202,7 +202,7 @@ it('a deployment that fails on some instances has notices for the failure and fo
 it('an events topic that does not exist is one warning', async () => {
   await openWebhook();
   const { unsent } = await notified({ events: `${events}-none` }, paused);
-  expect(unsent).toMatch(/^the "paused" notice was not sent to the events topic of dev: NotFound/);
+  expect(unsent).toMatch(/^the "paused" notification was not sent to the events topic of dev: NotFound/);
   await notified({}, unpaused);
 });
 

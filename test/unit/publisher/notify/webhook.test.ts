@@ -52,7 +52,7 @@ describe('a webhook that', () => {
     await paused(session);
     await unpaused(session);
     const unsent = await notifier.close();
-    expect(unsent).toMatch(/^the "paused" notice was not sent to the webhook of dev/);
+    expect(unsent).toMatch(/^the "paused" notification was not sent to the webhook of dev/);
     expect(unsent).toMatch(trouble);
     expect(unsent).not.toContain(webhook.secret);
     expect(unsent).not.toContain('127.0.0.1');

@@ -105,7 +105,7 @@ describe('the queue', () => {
       deploy(await stage.open(), options('1.0.0', { queueMode: undefined })),
     ).rejects.toMatchObject({
       code: 'LOCKED',
-      message: expect.stringContaining('others are queued for payments: mallory@ci (deploy 9, for'),
+      message: expect.stringContaining('other publishers are queued for payments: mallory@ci (deploy 9, for'),
       hint: expect.stringContaining('--queue waits behind them'),
     });
     expect(await versions()).toEqual([]);
@@ -117,7 +117,7 @@ describe('the queue', () => {
       deploy(await stage.open(), options('1.0.0', { queueMode: undefined })),
     ).rejects.toMatchObject({
       code: 'LOCKED',
-      hint: expect.stringMatching(/^--queue waits for it; trigger-deploy watch 01/),
+      hint: expect.stringMatching(/^--queue waits for the lock; trigger-deploy watch 01/),
     });
     await release();
   });
@@ -133,7 +133,7 @@ describe('the queue', () => {
     expect(await versions()).toEqual([]);
   });
 
-  it('begins empty when it is unreadable, with a warning', async () => {
+  it('starts empty when it is unreadable, with a warning', async () => {
     stage.cloud.putObject(stage.bucket, KEY, '{"v":1,"waiting":');
     const session = await stage.open();
     await deploy(session, options('1.0.0'));

@@ -125,7 +125,7 @@ describe('the table of a deployment', () => {
       '  i-291  a  ○ waiting   1.4.1 → 1.4.2',
       '  i-292  a  ○ waiting   1.4.1 → 1.4.2',
       '  i-295  a  ● checking  1.4.1 → 1.4.2   4.1 s',
-      '  i-298  a  ✗ broken    1.4.1 → 1.4.2   START_FAILED, as i-017',
+      '  i-298  a  ✗ broken    1.4.1 → 1.4.2   START_FAILED, same as i-017',
       '  … 294 more: 289 succeeded · 5 waiting',
       '',
       `  289 succeeded · 8 waiting · 1 checking · 2 broken${' '.repeat(21)}0:05`,
@@ -136,7 +136,7 @@ describe('the table of a deployment', () => {
     const lines = tableLines(view(alike(40)), surface({ columns: 120, rows: 60 }));
     expect(lines.slice(2, 4)).toEqual([
       '  i-000  a  ↺ rolled-back  1.4.2 → 1.4.1   CHECK_FAILED: http 503 (0 of 3) after 60 s',
-      '  i-001  a  ↺ rolled-back  1.4.2 → 1.4.1   CHECK_FAILED, as i-000',
+      '  i-001  a  ↺ rolled-back  1.4.2 → 1.4.1   CHECK_FAILED, same as i-000',
     ]);
     expect(lines.filter((line) => line.includes('http 503'))).toHaveLength(1);
   });
@@ -183,7 +183,7 @@ describe('below the table of a settled deployment', () => {
       surface(),
     );
     expect(lines.slice(2, 4)).toEqual([
-      `    | … 10 lines before: trigger-deploy show ${ID} --instance i-1 --env dev`,
+      `    | … 10 earlier lines: trigger-deploy show ${ID} --instance i-1 --env dev`,
       '    | line 10',
     ]);
     expect(lines).toContain('    | line 29');

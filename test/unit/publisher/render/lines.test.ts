@@ -49,7 +49,7 @@ describe('lines', () => {
     ).toEqual([
       '08:14:00.000 payments i-1 succeeded 1.4.2 after 1.4.1 prepare=1.10s switch=0.01s check=2.59s',
       '08:14:00.000 payments i-2 succeeded 1.4.2 already running',
-      '08:14:00.000 payments i-3 rolled-back 1.4.2 back to none',
+      '08:14:00.000 payments i-3 rolled-back 1.4.2 back to no version',
     ]);
   });
 
@@ -62,7 +62,7 @@ describe('lines', () => {
       ]),
     ).toEqual([
       '08:14:00.000 payments i-1 checking 1.4.2 rolling back to 1.4.1 http 200, 1 of 3',
-      '08:14:00.000 payments i-2 switching 1.4.2 rolling back to none',
+      '08:14:00.000 payments i-2 switching 1.4.2 rolling back to no version',
     ]);
   });
 

@@ -254,7 +254,7 @@ describe('a rolling deployment, whatever fails and whenever its publisher dies',
     });
   });
 
-  test('passes its gate only once, and never with a canary that no longer runs well', () => {
+  test('passes its gate only once, and never with an unhealthy canary', () => {
     check((given) => {
       const { settlement, announcements, record, truth } = play(given);
       if (given.gate === 'none' || given.waves[0]?.kind !== 'canary' || given.waves.length < 2) return;

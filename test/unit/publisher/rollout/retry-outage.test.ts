@@ -127,5 +127,7 @@ it('it stops retrying after the time-out of a wave, and names the command to con
   const deploying = deploy({ ...session, emit }, options({}));
   deploying.catch(() => undefined);
   await expect(clock.during(deploying)).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
-  expect(notes(session.events).at(-1)).toContain('no publisher drives');
+  expect(notes(session.events).at(-1)).toContain(
+    'this publisher has stopped; to continue: trigger-deploy resume',
+  );
 }, 60_000);
