@@ -60,7 +60,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       ['orders', '1.0.0', ...ENV],
       4,
       'no version of the service orders was ever pushed',
-      'check the name, or trigger-deploy push orders 1.0.0 FILE',
+      'check the name, or push a version: trigger-deploy push orders 1.0.0 FILE',
     ],
     [
       'a version that was not pushed; the newest there are are named',
