@@ -1,49 +1,25 @@
-import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
+import type { Event } from './events.ts';
+import {
+  type Change,
+  contentOf,
+  type DirectoryNode,
+  type Kept,
+  type Node,
+  newDirectory,
+  put,
+  touches,
+} from './nodes.ts';
 import type { Op } from './trace.ts';
+import { digestOf, type Tree } from './tree.ts';
+
+const KEPT: readonly Kept[] = ['synced', 'zeroed', 'torn', 'all'];
 
 /**
  * A disk on which only fsync(2) makes anything last. It knows two things of everything: what the kernel shows,
  * and what would be there after a power cut. POSIX promises no more than this; real file systems are kinder.
  * A rename within one file system is one change, of both directories at once: it is kept whole or lost whole.
  */
-interface FileNode {
-  kind: 'file';
-  data: Buffer;
-  /** The bytes at the last fsync; undefined before the first. */
-  synced: Buffer | undefined;
-  /** Kept whole at a power cut: nothing that is published depends on it alone. */
-  executable: boolean;
-}
-interface LinkNode {
-  kind: 'link';
-  target: string;
-}
-interface DirectoryNode {
-  kind: 'directory';
-  path: string;
-  entries: Map<string, Node>;
-  durable: Map<string, Node>;
-}
-export type Node = FileNode | LinkNode | DirectoryNode;
-
-interface Entry {
-  directory: DirectoryNode;
-  name: string;
-  node: Node | undefined;
-}
-/** A change of one or two directories that is not on disk yet. */
-interface Change {
-  sets: Entry[];
-}
-
-/** What is found after the power is back. */
-export type Tree = Map<string, { file: Buffer; executable: boolean } | { link: string } | { tree: Tree }>;
-
-/** How much of what was written and not synced survives: nothing, its length, half of it, or all of it. */
-export type Kept = 'synced' | 'zeroed' | 'torn' | 'all';
-const KEPT: readonly Kept[] = ['synced', 'zeroed', 'torn', 'all'];
-
 export interface Disk {
   /** Carries out the next event; whether it changed anything that a power cut could show. */
   apply(event: Event): boolean;
@@ -58,20 +34,6 @@ export interface Disk {
   unsynced(path: string): string[];
   /** Whether changes of the directory wait for its fsync. */
   isPending(directory: string): boolean;
-}
-
-/** The end of a call, or the beginning of one where it counts: an fsync covers what was done before it began. */
-export type Event = { at: number; op: Op; phase: 'begin' | 'end' };
-
-export function eventsOf(ops: readonly Op[]): Event[] {
-  const events: Event[] = [];
-  for (const op of ops) {
-    // The number of a closed file may be given to the next one before the close is seen to end.
-    if (op.op === 'close') events.push({ at: op.begin, op, phase: 'end' });
-    else events.push({ at: op.end, op, phase: 'end' });
-    if (op.op === 'fsync' || op.op === 'rename') events.push({ at: op.begin - 0.5, op, phase: 'begin' });
-  }
-  return events.sort((a, b) => a.at - b.at);
 }
 
 /** An empty disk whose one directory `root` is there for good. */
@@ -295,48 +257,4 @@ export function createDisk(root: string): Disk {
       return node?.kind === 'directory' && pending.some((one) => touches(one, node));
     },
   };
-}
-
-/**
- * The same for two trees if and only if nothing tells them apart. Of directories that are private, whose
- * contents nobody reads before they are removed, only the names at their top count.
- */
-export function digestOf(tree: Tree, isPrivate: (name: string) => boolean = () => false): string {
-  const hash = createHash('sha256');
-  const feed = (part: Tree): void => {
-    for (const [name, node] of [...part].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if ('tree' in node) {
-        hash.update(`d${name}\0`);
-        if (isPrivate(name)) hash.update([...node.tree.keys()].sort().join('/'));
-        else feed(node.tree);
-        hash.update('e');
-      } else if ('link' in node) hash.update(`l${name}\0${node.link}\0`);
-      else hash.update(`f${name}\0${node.executable}${node.file.length}\0`).update(node.file);
-    }
-  };
-  feed(tree);
-  return hash.digest('hex');
-}
-
-function newDirectory(path: string): DirectoryNode {
-  return { kind: 'directory', path, entries: new Map(), durable: new Map() };
-}
-
-function put(entries: Map<string, Node>, { name, node }: Entry): void {
-  if (node) entries.set(name, node);
-  else entries.delete(name);
-}
-
-function touches({ sets }: Change, directory: DirectoryNode): boolean {
-  return sets.some((one) => one.directory === directory);
-}
-
-function contentOf({ data, synced = Buffer.alloc(0) }: FileNode, kept: Kept): Buffer {
-  if (kept === 'all' || data.equals(synced)) return data;
-  if (kept === 'synced') return synced;
-  const same = Math.min(synced.length, data.length);
-  if (kept === 'torn') return data.subarray(0, same + Math.floor((data.length - same) / 2));
-  const zeroed = Buffer.alloc(data.length);
-  data.copy(zeroed, 0, 0, same);
-  return zeroed;
 }

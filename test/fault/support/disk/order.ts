@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
-import { createDisk, digestOf, type Tree } from './model.ts';
+import { createDisk } from './model.ts';
 import { eventsOf, markOf } from './recording.ts';
 import type { Op } from './trace.ts';
+import { digestOf, type Tree } from './tree.ts';
 
 export interface Order {
   /** Renames that publish something: all but those that put something away in the staging. */

@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Job } from './driver.ts';
+import type { Event } from './events.ts';
 import { type Expectations, expectationsOf } from './expectations.ts';
-import { createDisk, type Disk, digestOf, type Event, type Tree } from './model.ts';
+import { createDisk, type Disk } from './model.ts';
 import { eventsOf, layOut, markOf, quickDirectory, record } from './recording.ts';
 import type { Op } from './trace.ts';
+import { digestOf, type Tree } from './tree.ts';
 
 export interface Cuts {
   /** Moments at which the power was cut: before the first change, and after each. */

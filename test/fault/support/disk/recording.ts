@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { Job, Mark } from './driver.ts';
-import { type Event, eventsOf, type Tree } from './model.ts';
+import { type Event, eventsOf } from './events.ts';
 import { type Op, traceProgram } from './trace.ts';
+import type { Tree } from './tree.ts';
 
 const DRIVER = fileURLToPath(new URL('driver.ts', import.meta.url));
 
