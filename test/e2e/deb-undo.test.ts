@@ -12,7 +12,7 @@ import { type Host, openSite, type Site } from './support/site.ts';
 let site: Site;
 /** Its apt has the .deb of what is installed. */
 let withApt: Host;
-/** Nobody has it. */
+/** No repository has it. */
 let without: Host;
 
 beforeAll(async () => {

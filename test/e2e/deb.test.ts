@@ -73,7 +73,7 @@ test('Debian’s own server is installed, with the conffile that the operator ha
   await expectEverywhere(DEBIANS);
 });
 
-test('a repack with a higher version and another conffile replaces it, and nobody is asked', async () => {
+test('a repack with a higher version and another conffile replaces it without a question', async () => {
   await pushRepack({ version: '1.4.69-2' });
   const result = await publisher('lighttpd', '1.4.69-2');
   expect(result, said(result)).toMatchObject({ code: 0 });
@@ -115,7 +115,7 @@ test('a dependency that is missing is named before anything stops', async () => 
   proved('dpkg', 'a missing dependency: failed before anything stopped');
 });
 
-test('while somebody else has the dpkg lock the deployment waits, and says for whom', async () => {
+test('while another process has the dpkg lock the deployment waits, and names it', async () => {
   const [a] = hosts;
   const slow = await buildDeb(`${site.dir}/repacks`, {
     name: 'slow-upgrade',

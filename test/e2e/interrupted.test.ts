@@ -200,7 +200,7 @@ test('a unit ordered after the agent starts at boot while AWS is unreachable', a
   await b.ok(['systemctl', 'daemon-reload']);
   await b.enable('later.service');
   const environment = (await b.read('/etc/default/trigger-deploy-agent')) ?? '';
-  // Nobody listens on the discard port.
+  // Nothing listens on the discard port.
   await b.write(
     '/etc/default/trigger-deploy-agent',
     environment.replace(/^AWS_ENDPOINT_URL=.*$/m, 'AWS_ENDPOINT_URL=http://127.0.0.1:9'),

@@ -9,7 +9,7 @@ import { expectSettled, statusOf } from './support/settled.ts';
 import { commandLine } from './support/shell.ts';
 import { AGENT_UNIT, type Host, openSite, type Site } from './support/site.ts';
 
-/** The agent's own package, from a bare Debian to its purge. Each test stands on those before it. */
+/** The agent's own package, from a bare Debian to its purge. Each test depends on those before it. */
 
 const NEXT = '99.0.0';
 /** What `systemd-analyze security` may give the unit at most, of 10. */
@@ -134,7 +134,7 @@ test('a removal stops the agent, and nothing that it deployed', async () => {
   expect(await host.read('/etc/trigger-deploy/agent.yaml')).toContain('payments');
 });
 
-test('installed again it takes up where it stood', async () => {
+test('installed again it continues with its old state', async () => {
   const polling = host.polls();
   await install(inject('e2e').agentDeb);
   await host.ok(['systemctl', 'start', AGENT_UNIT]);

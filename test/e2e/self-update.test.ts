@@ -87,15 +87,18 @@ test('one command brings the whole fleet to the next agent, and no service notic
   proved('self-update', 'a good new agent on 2 instances: it finished the deployment of the old one');
 });
 
-test('a bad agent reaches the canary and no other instance, for the agent is deployed in waves unless told', async () => {
+test('a bad agent reaches the canary and no other instance: the agent is deployed in waves by default', async () => {
   const pids = await pidsOfPayments();
   await pushAgent('0.3.0', 'crashes');
   const result = await publisher(SELF, '0.3.0');
   expect(result, said(result)).toMatchObject({ code: 1 });
-  const told = () => hosts.map((host) => endingsOf(site.fleet, host, SELF).at(-1)?.state).sort();
-  await expect.poll(told).toEqual(['cancelled', 'rolled-back']);
+  const states = () => hosts.map((host) => endingsOf(site.fleet, host, SELF).at(-1)?.state).sort();
+  await expect.poll(states).toEqual(['cancelled', 'rolled-back']);
   await expectAgents('0.2.0', pids);
-  proved('self-update', 'a new agent that crashes at once: put back on the canary, nobody else has had it');
+  proved(
+    'self-update',
+    'a new agent that crashes at once: rolled back on the canary, no other instance got it',
+  );
 });
 
 test.each([
@@ -154,7 +157,7 @@ test('`rollback` brings the agent before it back', async () => {
   await expectAgents('0.2.0', pids);
 });
 
-/** The guard's files: `order` is what it was told to do, `phase` is there once it has installed. */
+/** The guard's files: `order` is the update it must install, `phase` is there once it has installed. */
 async function beganTo(host: Host, file: 'order' | 'phase'): Promise<void> {
   await expect.poll(() => host.read(join(STATE, file)), { interval: 20, timeout: 30_000 }).toBeDefined();
 }

@@ -10,7 +10,7 @@ import { proved } from '../support/reliability.ts';
 
 /**
  * A real haproxy in front of three instances, drained and undrained by hooks, and clients with kept connections that
- * ask all the time. Each test stands on those before it. Nothing is booted: the instances are agents of this machine.
+ * ask all the time. Each test depends on those before it. Nothing is booted: the instances are agents of this machine.
  */
 
 const IDS = ['i-0a1', 'i-0b2', 'i-0c3'];
@@ -102,7 +102,7 @@ test('a canary that is rolled back fails no request, and its version answers non
   all += counted.requests;
 });
 
-test('a version that fails behind a good canary goes back everywhere and fails no request', async () => {
+test('a version that fails after a good canary is rolled back everywhere and fails no request', async () => {
   await push('1.3.0', { healthyWithFile: WELL });
   const [first] = instances as [Instance];
   await writeFile(join(first.dir, 'payments', WELL), '');
@@ -133,7 +133,7 @@ test('an agent that is killed while its instance is drained brings it back, and 
   all += counted.requests;
   proved(
     'traffic',
-    `haproxy, a rolling deploy, two that went back, one whose agent was killed: 0 of ${all} requests failed`,
+    `haproxy, a rolling deploy, two that rolled back, one whose agent was killed: 0 of ${all} requests failed`,
   );
 });
 

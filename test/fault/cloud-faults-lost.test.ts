@@ -171,7 +171,7 @@ test('a report that S3 does not take waits, the deployment does not, and it arri
   proved('report-lost', 'S3 refuses reports: the service is deployed, the report waits and arrives');
 });
 
-test('a publisher that dies once it has announced, its reply queue gone, is missed by nobody', async () => {
+test('a publisher that dies after its announcement, its reply queue deleted, delays no instance', async () => {
   const { cloud } = world.fleet;
   const { version } = await pushed();
   const queue = agentQueueName(ENV, instance.id);

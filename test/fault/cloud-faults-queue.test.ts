@@ -10,7 +10,7 @@ import { deleteQueueOf, deleteTopic, subscribersOf } from './support/cloud/topic
 import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud/world.ts';
 import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
-/** Somebody deletes the queue, or the topic, under the agent program: it makes its own again, and catches up. */
+/** The queue, or the topic, is deleted while the agent program runs: it makes its own again, and catches up. */
 
 const TOPIC = 'trigger-deploy-dev';
 

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 test(
-  'an agent killed at any port call resumes or rolls back: one whole version runs, one ending is told',
+  'an agent killed at any port call resumes or rolls back: one whole version runs, one ending is reported',
   async () => {
     const all = await allCases(stage, EVERYTHING, { lanes: LANES });
     const calls = [...Map.groupBy(all, callOf).values()];

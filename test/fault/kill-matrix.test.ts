@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 test(
-  'an agent killed at a port call resumes or rolls back: one whole version runs, one ending is told',
+  'an agent killed at a port call resumes or rolls back: one whole version runs, one ending is reported',
   async () => {
     const lives = EVERYTHING.filter((_, i) => i % ONE_LIFE_IN === 0);
     const all = await allCases(stage, lives, { lanes: LANES });

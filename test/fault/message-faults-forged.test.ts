@@ -7,7 +7,7 @@ import { alteredOnce, hostileWaves, wrongHeaders } from './support/cloud/hostile
 import { type Besieged, FLAT, startBesieged } from './support/fleet/besieged.ts';
 import { currentOf } from './support/fleet/by-hand.ts';
 
-/** Messages that nobody honest sends, through the queue of a running agent: each is refused, and nothing else happens. */
+/** Forged and malformed messages in the queue of a running agent: each is refused, and nothing else happens. */
 
 const SEED = 4711;
 const HOSTILE = 500;
@@ -74,7 +74,7 @@ test('the announcement all of these were made from deploys, when nothing is wron
   expect(await currentOf(siege.instance)).toBe('1.1.0');
 });
 
-test('one with keys that nobody knows, however deep, deploys as if they were not there', async () => {
+test('one with unknown keys, at any depth, deploys as if they were not there', async () => {
   const said = siege.valid();
   const [artifact] = said.artifacts as object[];
   const payload = JSON.stringify({ ...said, sequence: 3, artifacts: [{ ...artifact, unknown: 'DEEP' }] });

@@ -5,7 +5,7 @@ import { hostileWaves } from './support/cloud/hostile.ts';
 import { type Besieged, FLAT, startBesieged } from './support/fleet/besieged.ts';
 import { currentOf } from './support/fleet/by-hand.ts';
 
-/** Ten thousand messages that nobody honest sends. */
+/** Ten thousand hostile messages. */
 
 const SEED = 815;
 const HOSTILE = 10_000;

@@ -6,7 +6,7 @@ import { DEPLOYMENTS, type Event, life, live } from './support/fleet/order-life.
 
 /** Announcements as a standard queue may bring them: twice, late, in any order, across restarts of the agent. */
 
-/** Any will do; one that is fixed tells the same figures each time. message-faults.long.test.ts takes others. */
+/** Any seed works; a fixed one gives the same figures each time. message-faults.long.test.ts takes others. */
 const SEED = 20_250_131;
 const LIVES = 20;
 

@@ -33,7 +33,7 @@ class Killed extends Error {
   override readonly name = 'Killed';
 }
 
-/** Every request from the n-th on fails. Tells how many there were. */
+/** Every request from the n-th on fails. Returns how many there were. */
 function dieAt({ aws }: Session, n: number): () => number {
   let count = 0;
   type Next = (args: unknown) => Promise<unknown>;

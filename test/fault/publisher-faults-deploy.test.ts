@@ -4,7 +4,7 @@ import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
-import { sequencesOf, type Told, takingOver, tell } from './support/publisher/killed-publisher.ts';
+import { runStory, type StoryResult, sequencesOf, takingOver } from './support/publisher/killed-publisher.ts';
 import { tapTopic } from './support/publisher/publishers.ts';
 import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
@@ -34,7 +34,7 @@ const AT_ONCE = 4;
 let fleet: Fleet;
 let watch: RecordWatch;
 let services: Service[];
-const told = new Map<string, Told | Error>();
+const results = new Map<string, StoryResult | Error>();
 
 beforeAll(async () => {
   fleet = await startFleet();
@@ -48,14 +48,14 @@ beforeAll(async () => {
     await setup.deployed(service.name, '1.0.0');
     await setup.pushed(service.name, '1.1.0');
     const story = { typed: ['SERVICE', '1.1.0'], ...after };
-    told.set(point, await tell(service, watch, index + 1, story).catch((error) => error));
+    results.set(point, await runStory(service, watch, index + 1, story).catch((error) => error));
   });
   setup.close();
 }, 600_000);
 afterAll(() => fleet?.stop());
 
-function toldOf(point: string): Told {
-  const one = told.get(point);
+function resultOf(point: string): StoryResult {
+  const one = results.get(point);
   if (one === undefined || one instanceof Error) throw one ?? new Error(`never killed at ${point}`);
   return one;
 }
@@ -63,23 +63,23 @@ function toldOf(point: string): Told {
 test.each(POINTS)(
   'killed once it wrote %s, it leaves a true record, and the next comes to a good end',
   (point) => {
-    expect(toldOf(point).dead.finished.code).toBeNull();
+    expect(resultOf(point).dead.finished.code).toBeNull();
   },
 );
 
-test('whoever takes the lock of a dead publisher over says whose it was, of what, and since when', () => {
+test('a publisher that takes over the lock of a dead one names its owner, its deployment and its start time', () => {
   for (const [point] of POINTS.slice(0, 7)) {
-    const { owner, said } = toldOf(point);
+    const { owner, said } = resultOf(point);
     if (owner) expect(said).toContain(takingOver(owner));
   }
-  expect(toldOf('the announcement').owner).not.toBeNull();
+  expect(resultOf('the announcement').owner).not.toBeNull();
 });
 
 test('what a dead publisher left unsettled is settled by the next one, which says what became of it', () => {
-  expect(toldOf('the record of the deployment').said).toMatch(
+  expect(resultOf('the record of the deployment').said).toMatch(
     /of 1\.1\.0 was not settled by its publisher: no instance answered/,
   );
-  expect(toldOf('the desired state').said).toMatch(
+  expect(resultOf('the desired state').said).toMatch(
     /of 1\.1\.0 was not settled by its publisher: 1 of 1 succeeded; the desired state is 1\.1\.0/,
   );
 });

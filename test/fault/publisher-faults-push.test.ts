@@ -113,7 +113,7 @@ test('of three pushes of one version with the same bytes at once all succeed, an
   proved('two-publishers', 'three pushes of the same bytes at once: one version');
 });
 
-test('of two pushes of one version with other bytes at once one is refused, told whose the version is', async () => {
+test('of two simultaneous pushes of one version with different bytes, one is refused with the owner of the version', async () => {
   const one = startPublisher(fleet, ['push', 'payments', '3.0.0', 'payments.tar.gz'], { who: 'nightly' });
   const two = startPublisher(fleet, ['push', 'payments', '3.0.0', 'other.tar.gz'], { who: 'release' });
   const [first, second] = await Promise.all([one.finished, two.finished]);

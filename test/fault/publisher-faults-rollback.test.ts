@@ -4,13 +4,13 @@ import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup } from '../support/fleet/setup.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
-import { sequencesOf, type Told, tell } from './support/publisher/killed-publisher.ts';
+import { runStory, type StoryResult, sequencesOf } from './support/publisher/killed-publisher.ts';
 import { tapTopic } from './support/publisher/publishers.ts';
 import { type RecordWatch, watchRecord } from './support/publisher/record-watch.ts';
 
 /**
- * A real publisher is killed at each of its writes while it rolls 1.1.0 back to 1.0.0, where 0.9.0 ran before that. Whoever
- * asks again for what nobody saw the end of means 1.0.0, and not one version further.
+ * A real publisher is killed at each of its writes while it rolls 1.1.0 back to 1.0.0, where 0.9.0 ran before that. A
+ * rollback that is repeated because its end is unknown means 1.0.0, not one version further back.
  */
 
 const again = { next: ['rollback', 'SERVICE'], version: '1.0.0' };
@@ -32,7 +32,7 @@ const AT_ONCE = 4;
 let fleet: Fleet;
 let watch: RecordWatch;
 let services: Service[];
-const told = new Map<string, Told | Error>();
+const results = new Map<string, StoryResult | Error>();
 
 beforeAll(async () => {
   fleet = await startFleet();
@@ -45,14 +45,14 @@ beforeAll(async () => {
     const service = services[index] as Service;
     for (const version of ['0.9.0', '1.0.0', '1.1.0']) await setup.deployed(service.name, version);
     const story = { typed: ['rollback', 'SERVICE'], ...after };
-    told.set(point, await tell(service, watch, index + 1, story).catch((error) => error));
+    results.set(point, await runStory(service, watch, index + 1, story).catch((error) => error));
   });
   setup.close();
 }, 600_000);
 afterAll(() => fleet?.stop());
 
-function toldOf(point: string): Told {
-  const one = told.get(point);
+function resultOf(point: string): StoryResult {
+  const one = results.get(point);
   if (one === undefined || one instanceof Error) throw one ?? new Error(`never killed at ${point}`);
   return one;
 }
@@ -60,12 +60,12 @@ function toldOf(point: string): Told {
 test.each(POINTS)(
   'killed once it wrote %s, it leaves a true record, and the next comes to a good end',
   (point) => {
-    expect(toldOf(point).dead.finished.code).toBeNull();
+    expect(resultOf(point).dead.finished.code).toBeNull();
   },
 );
 
-test('of a rollback that died before it wrote the desired state nobody says that it did', () => {
-  const { said } = toldOf('the record of the rollback');
+test('a rollback that died before it wrote the desired state is not said to have written it', () => {
+  const { said } = resultOf('the record of the rollback');
   expect(said).toMatch(
     /rollback \S+ of 1\.0\.0 was not settled by its publisher: no instance answered.*; the desired state stays 1\.1\.0/,
   );
@@ -74,7 +74,7 @@ test('of a rollback that died before it wrote the desired state nobody says that
 test.each(['the record of the rollback', 'the desired state', 'the announcement'])(
   'a rollback that died after %s is repeated, which is said, and not gone on from',
   (point) => {
-    const { said } = toldOf(point);
+    const { said } = resultOf(point);
     expect(said).toMatch(
       /repeating the rollback to 1\.0\.0 \(\S+\), which its publisher did not follow to the end/,
     );

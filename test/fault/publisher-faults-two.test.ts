@@ -70,14 +70,14 @@ async function expectAllWell(service: Service, version: string): Promise<void> {
   expectAtRest(service, watch);
 }
 
-test('of four publishers of one service at once one deploys; the others are told who, since when, and how to follow', async () => {
+test('of four publishers of one service at once one deploys; the others exit with its name, its start time and the command that follows it', async () => {
   const { payments } = services;
   await close(payments, 'drain');
   const names = ['anna', 'bert', 'cleo', 'dora'];
   const all = names.map((who) => start(['payments', '1.1.0'], { who }));
   await reached(payments, 'drain');
   const winner = lockOf(fleet, 'payments')?.owner;
-  if (!winner) throw new Error('nobody has the lock');
+  if (!winner) throw new Error('no publisher has the lock');
   const losers = all.filter((_, index) => winner.who !== `jenkins ${names[index]}#7`);
   expect(losers).toHaveLength(3);
   for (const { finished } of losers) {

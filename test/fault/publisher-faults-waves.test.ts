@@ -36,20 +36,20 @@ interface Point {
   flags: readonly string[];
   /** When it is killed; `before` is how many deployments were announced until then. */
   when: (service: string, before: number) => boolean;
-  /** Where it must end, and the exit code of whoever resumes it. */
+  /** Where it must end, and the exit code of the publisher that resumes it. */
   ends: { version: string; code: number };
 }
 
-const told = (service: string, kind: string) => announcements(fleet, service, kind).length;
+const announced = (service: string, kind: string) => announcements(fleet, service, kind).length;
 const succeeds = { version: NEW, code: 0 };
 const POINTS: readonly Point[] = [
   {
     ...{ title: 'while all prepare', version: NEW, flags: WAVES, ends: succeeds },
-    when: (service) => told(service, 'prepare') > 0,
+    when: (service) => announced(service, 'prepare') > 0,
   },
   {
     ...{ title: 'within the canary', version: NEW, flags: WAVES, ends: succeeds },
-    when: (service, before) => told(service, 'deploy') > before,
+    when: (service, before) => announced(service, 'deploy') > before,
   },
   {
     ...{ title: 'between two waves', version: NEW, flags: WAVES, ends: succeeds },
@@ -57,7 +57,7 @@ const POINTS: readonly Point[] = [
   },
   {
     ...{ title: 'within a batch', version: NEW, flags: WAVES, ends: succeeds },
-    when: (service, before) => told(service, 'deploy') > before + 1,
+    when: (service, before) => announced(service, 'deploy') > before + 1,
   },
   {
     ...{ title: 'at the gate', version: NEW, flags: GATE, ends: succeeds },
@@ -65,7 +65,7 @@ const POINTS: readonly Point[] = [
   },
   {
     ...{ title: 'within the canary of a bad version', version: BAD, flags: WAVES },
-    when: (service, before) => told(service, 'deploy') > before,
+    when: (service, before) => announced(service, 'deploy') > before,
     ends: { version: '1.0.0', code: 1 },
   },
 ];
@@ -124,14 +124,14 @@ async function lookAt(service: Service): Promise<void> {
   }
 }
 
-async function tell(index: number, { version, flags, when, title }: Point): Promise<Story> {
+async function runStory(index: number, { version, flags, when, title }: Point): Promise<Story> {
   const [{ name } = { name: '' }] = services[index] ?? [];
-  // What it goes back to must not be what ran longer ago.
+  // It must roll back to 1.0.0, not to the version before that.
   if (version === BAD) await setup.deployed(name, '0.9.0');
   await setup.deployed(name, '1.0.0');
   await setup.pushed(name, version, version === BAD ? { healthStatus: 500 } : {});
   for (const service of services[index] ?? []) void lookAt(service);
-  const before = told(name, 'deploy');
+  const before = announced(name, 'deploy');
   const killed = await killedOnce(fleet, [name, version, ...flags], () => when(name, before));
   const { deployment = '' } = recordOf(name) ?? {};
   const dir = await elsewhere(`machine-${index}`);
@@ -153,7 +153,7 @@ beforeAll(async () => {
   services = POINTS.map((_, index) => all.map((one) => one[`service-${index}`] as Service));
   setup = await openSetup(fleet);
   await mapLimit([...POINTS.entries()], AT_ONCE, async ([index, point]) => {
-    stories[index] = await tell(index, point).catch((error) => error);
+    stories[index] = await runStory(index, point).catch((error) => error);
   });
 }, 600_000);
 afterAll(async () => {

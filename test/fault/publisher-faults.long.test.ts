@@ -37,7 +37,7 @@ const POINTS = [
 let fleet: Fleet;
 let watch: RecordWatch;
 let services: Record<string, Service>;
-const told = new Map<string, { takeovers: number } | Error>();
+const results = new Map<string, { takeovers: number } | Error>();
 
 beforeAll(async () => {
   fleet = await startFleet();
@@ -56,7 +56,7 @@ beforeAll(async () => {
   });
   setup.close();
   await mapLimit(POINTS, POINTS.length, async (point) => {
-    told.set(point.name, await story(point).catch((error) => error));
+    results.set(point.name, await story(point).catch((error) => error));
   });
 }, 600_000);
 afterAll(() => fleet?.stop());
@@ -106,13 +106,13 @@ function statusOf(service: string, id: string): string {
 
 describe('killed in the middle of it', () => {
   test.each(POINTS)('a publisher leaves a true record, and the next one finds its way: $name', ({ name }) => {
-    const one = told.get(name);
+    const one = results.get(name);
     if (one === undefined || one instanceof Error) throw one ?? new Error(`${name} was never tried`);
   });
 
   test('all of them leave the locks free in the end, and used no sequence twice', () => {
     const used = sequencesOf(Object.values(services), watch);
-    const takeovers = [...told.values()].map((one) => (one instanceof Error ? 0 : one.takeovers));
+    const takeovers = [...results.values()].map((one) => (one instanceof Error ? 0 : one.takeovers));
     const taken = takeovers.filter((times) => times > 0).length;
     expect(taken).toBeGreaterThan(POINTS.length / 2);
     proved(

@@ -64,9 +64,9 @@ async function stopInHook<T>(
   gate: string,
   stop: (service: Service) => Promise<T>,
 ): Promise<T> {
-  const told = service.instance.agent?.line((line) => line.includes('stopping: deployments checkpoint'));
+  const stopping = service.instance.agent?.line((line) => line.includes('stopping: deployments checkpoint'));
   const stopped = stop(service);
-  await told;
+  await stopping;
   await open(service, gate);
   return await stopped;
 }
@@ -138,9 +138,11 @@ describe('an agent that is stopped', () => {
     await close(payments, 'start-after');
     const publisher = startDeploy(payments, version);
     await reached(payments, 'start-after');
-    const told = payments.instance.agent?.line((line) => line.includes('stopping: deployments checkpoint'));
+    const stopping = payments.instance.agent?.line((line) =>
+      line.includes('stopping: deployments checkpoint'),
+    );
     const stopped = stopAgent(payments);
-    await told;
+    await stopping;
     await open(payments, 'start-after');
     expect(await stopped).toMatchObject({ state: 'starting', direction: 'forward' });
     await expectSucceeded(payments, await goOn(payments, publisher), version);
@@ -186,7 +188,7 @@ describe('an agent that is stopped', () => {
     proved('restart', 'watching: the whole period again');
   });
 
-  test('in the last hook comes to the end of the deployment first, and tells it when it is back', async () => {
+  test('in the last hook ends the deployment first, and reports it after the restart', async () => {
     const version = await nextVersion(payments);
     await close(payments, 'undrain');
     const publisher = startDeploy(payments, version);

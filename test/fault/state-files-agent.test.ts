@@ -85,8 +85,8 @@ test('on a damaged journal the agent starts, says so, and converges without a do
       (line) => line.includes(deployment) && line.includes('"msg":"succeeded"'),
     );
     await expectRuns(version);
-    const told = logOf(service.instance).map(({ msg }) => msg);
-    const damages = told.filter((msg) => msg.includes(ASIDE) || msg.includes(EMPTIED));
+    const logged = logOf(service.instance).map(({ msg }) => msg);
+    const damages = logged.filter((msg) => msg.includes(ASIDE) || msg.includes(EMPTIED));
     expect(damages, name).toEqual([expect.stringContaining(said)]);
     expect(downloads(), name).toBe(before);
   }
@@ -109,7 +109,7 @@ const GARBAGE: [name: string, make: (path: string) => Promise<unknown>][] = [
   ['an absolute link elsewhere', (path) => symlink('/etc/passwd', path)],
 ];
 
-test('where current is garbage nothing is changed, the reason is told, and moving it away helps', async () => {
+test('where `current` is garbage, nothing changes, the reason is reported, and moving it away repairs the service', async () => {
   const before = await ask(service);
   const good = await readlink(current());
   const version = await other();

@@ -106,7 +106,7 @@ async function currentRelease(type: PackageName) {
   const isListed = async () => (await pkg.releases()).some(({ version }) => version === '1');
   return {
     bytes,
-    /** Whatever its record says, current is told, and a deploy of the version makes it whole, in its place. */
+    /** Whatever its record says, `current` is read, and a deploy of the version repairs it in place. */
     async expectRepaired(content: Buffer, what: string): Promise<boolean> {
       await writeFile(record, content);
       expect(await pkg.current(), what).toBe('1');
@@ -201,7 +201,7 @@ test('a pid file that holds anything but a pid names no process, and ends none',
   proved('state-files', `pid file: ${PID_GARBAGE.length + 2} kinds of garbage`);
 });
 
-test('the note of a command that was cut off anywhere ends nobody, and is removed', async () => {
+test('the note of a command, cut off anywhere, ends no other process, and is removed', async () => {
   const directory = join(await quickDirectory(), 'commands');
   await mkdir(directory);
   const bystander = spawn('/bin/sleep', ['300'], { detached: true, stdio: 'ignore' });

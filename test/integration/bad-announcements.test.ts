@@ -6,7 +6,7 @@ import { clientsOf } from '../support/cloud/clients.ts';
 import { deploy, push } from '../support/commands.ts';
 import { nextLogged } from '../support/fleet/agent-log.ts';
 import { ENV, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
-import { standingOf } from '../support/fleet/standing.ts';
+import { snapshotOf } from '../support/fleet/snapshot.ts';
 import {
   announceByHand,
   announcementOf,
@@ -79,7 +79,7 @@ const REFUSED: Record<string, { code: string; why: string; text: () => string }>
     why: 'the signature is invalid',
     text: () => forge({ key: strangerKey(key.kid), payload: announcementOf(fleet, '1.1.0') }),
   },
-  'signed with a key nobody knows': {
+  'signed with an unknown key': {
     code: 'SIGNATURE_INVALID',
     why: 'signed by an unknown key',
     text: () => forge({ key: strangerKey('stranger'), payload: announcementOf(fleet, '1.1.0') }),
@@ -157,11 +157,11 @@ function strangerKey(kid: string): typeof key {
 }
 
 describe('nothing changes, and the agent logs why,', () => {
-  let before: Awaited<ReturnType<typeof standingOf>>;
+  let before: Awaited<ReturnType<typeof snapshotOf>>;
   beforeEach(async () => {
-    before = await standingOf(fleet, instance);
+    before = await snapshotOf(fleet, instance);
   });
-  afterEach(async () => expect(await standingOf(fleet, instance)).toEqual(before));
+  afterEach(async () => expect(await snapshotOf(fleet, instance)).toEqual(before));
 
   test.each(Object.entries(REFUSED))('for an announcement %s', async (_title, { code, why, text }) => {
     const logged = refusal();

@@ -7,11 +7,11 @@ import { clientsOf } from '../support/cloud/clients.ts';
 import { deploy, push } from '../support/commands.ts';
 import { logOf, nextLogged } from '../support/fleet/agent-log.ts';
 import { BUCKET, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
-import { standingOf } from '../support/fleet/standing.ts';
+import { snapshotOf } from '../support/fleet/snapshot.ts';
 import type { Finished } from '../support/programs.ts';
 import { type Fields, forge, payloadOf, storedText, trustedKey } from '../support/publisher/announcements.ts';
 
-/** What lies in the bucket is not what was pushed: nothing of it runs, and the person who deploys is told why. */
+/** The bucket holds other bytes than were pushed: nothing of it runs, and the publisher prints why. */
 
 let fleet: Fleet;
 let instance: Instance;
@@ -35,9 +35,9 @@ function archiveOf(version: string): { key: string; bytes: Buffer } {
 }
 
 async function deployWithoutChange(version: string, ...options: string[]): Promise<Finished> {
-  const before = await standingOf(fleet, instance);
+  const before = await snapshotOf(fleet, instance);
   const result = await fleet.publisher('payments', version, '--env', 'dev', ...options);
-  expect(await standingOf(fleet, instance)).toEqual(before);
+  expect(await snapshotOf(fleet, instance)).toEqual(before);
   return result;
 }
 

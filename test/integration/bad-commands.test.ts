@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { deploy, push } from '../support/commands.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
-import { standingOf } from '../support/fleet/standing.ts';
+import { snapshotOf } from '../support/fleet/snapshot.ts';
 import { PUBLISHER } from '../support/programs.ts';
 
 /** What a person can get wrong on the command line and around it: one clear line each, and nothing is done. */
@@ -36,13 +36,13 @@ const WRITES = ['PutObject', 'CreateMultipartUpload', 'DeleteObject', 'CreateQue
 
 /** Runs the command; it must write nothing anywhere, and change nothing on the instance. */
 async function withoutEffect(args: string[], env: Record<string, string> = fleet.env) {
-  const before = await standingOf(fleet, instance);
+  const before = await snapshotOf(fleet, instance);
   const seen = fleet.cloud.requests.length;
   const result = await fleet.start([PUBLISHER, ...args], { env, cwd: fleet.publisherDir }).finished;
   const asked = fleet.cloud.requests.slice(seen).filter(({ accessKeyId }) => accessKeyId === 'publisher');
   const done = asked.filter(({ operation, status = 0 }) => WRITES.includes(operation) && status < 300);
   expect(done).toEqual([]);
-  expect(await standingOf(fleet, instance)).toEqual(before);
+  expect(await snapshotOf(fleet, instance)).toEqual(before);
   return result;
 }
 
@@ -199,7 +199,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     expect(result).toEqual({ code: 4, stdout: '', stderr: twoLines(what, hint) });
   });
 
-  test('an endpoint where nobody answers', async () => {
+  test('an endpoint where no server answers', async () => {
     const result = await withoutEffect(deploying, { ...fleet.env, AWS_ENDPOINT_URL: 'http://127.0.0.1:1' });
     const hint = 'check the network, the region, and AWS_ENDPOINT_URL if it is set';
     const stderr = twoLines(`${reading}: AWS does not answer (ECONNREFUSED)`, hint);
@@ -219,14 +219,14 @@ test('`--verbose` adds the code, the exit code, and where the error came from', 
   expect(rest.join('\n')).toMatch(/^ {2}caused by .*ECONNREFUSED.*\n {6}at /);
 });
 
-test('`--output json` tells the same as one object', async () => {
+test('`--output json` prints the same as one object', async () => {
   const result = await withoutEffect(['payments', '9.9.9', ...ENV, '--output', 'json']);
   expect(JSON.parse(result.stdout)).toMatchObject({ type: 'error', code: 'VERSION_NOT_FOUND', exitCode: 4 });
 });
 
 test('a topic that is not there ends with a line, and the record says that nothing was announced', async () => {
   const topic = 'arn:aws:sns:eu-west-1:999999999999:trigger-deploy-dev';
-  const before = await standingOf(fleet, instance);
+  const before = await snapshotOf(fleet, instance);
   const file = await configWith('topic', { topic });
   const result = await fleet.publisher('payments', '1.1.0', ...ENV, '--config-file', file);
   const hint = 'check that `topic` in the config exists in the AWS account and region in use';
@@ -234,7 +234,7 @@ test('a topic that is not there ends with a line, and the record says that nothi
     code: 2,
     stderr: twoLines(`cannot publish to ${topic}: Topic does not exist`, hint),
   });
-  expect(await standingOf(fleet, instance)).toEqual(before);
+  expect(await snapshotOf(fleet, instance)).toEqual(before);
   const history = await fleet.publisher('history', 'payments', ...ENV, '--output', 'json', '--limit', '1');
   expect(JSON.parse(history.stdout)).toMatchObject({
     status: 'failed',

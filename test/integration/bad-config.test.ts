@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-// Nobody answers there: a program that asked AWS all the same would say so.
+// No server answers there: a program that asked AWS all the same would say so.
 const env = {
   AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
   AWS_ACCESS_KEY_ID: 'key',

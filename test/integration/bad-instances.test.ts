@@ -6,7 +6,7 @@ import { instanceKey } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
 import { nextLogged } from '../support/fleet/agent-log.ts';
 import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
-import { standingOf } from '../support/fleet/standing.ts';
+import { snapshotOf } from '../support/fleet/snapshot.ts';
 import { AGENT } from '../support/programs.ts';
 import { eventsOf, parseEvent } from '../support/publisher/events.ts';
 
@@ -88,7 +88,7 @@ test("a report in another instance's name is dropped with a note, and the result
 
 test('an agent whose credentials expire keeps its service, and deploys what was announced once they work again', async () => {
   await push(fleet, '1.3.0');
-  const before = await standingOf(fleet, honest);
+  const before = await snapshotOf(fleet, honest);
   fleet.cloud.expireCredentials(instanceKey(honest.id));
   const denied = nextLogged(honest, ({ err }) => err?.code === 'AWS_DENIED');
   // Any message ends the long poll that was begun with the old credentials.
@@ -96,20 +96,20 @@ test('an agent whose credentials expire keeps its service, and deploys what was 
   expect(await denied).toMatchObject({ level: 'warn' });
   const publisher = fleet.startPublisher('payments', '1.3.0', '--env', 'dev');
   await publisher.line((line) => line.includes('i-0b2 succeeded 1.3.0'));
-  expect(await standingOf(fleet, honest)).toEqual(before);
+  expect(await snapshotOf(fleet, honest)).toEqual(before);
   fleet.cloud.renewCredentials(instanceKey(honest.id));
   expect(await publisher.finished).toMatchObject({ code: 0 });
   expect(await versions()).toEqual(['1.3.0', '1.3.0']);
 });
 
 test('an agent that starts without any credentials stays up and keeps its service', async () => {
-  const before = await standingOf(fleet, honest);
+  const before = await snapshotOf(fleet, honest);
   await fleet.stopAgent(honest);
   const env = { ...fleet.env, AWS_ACCESS_KEY_ID: '' };
   const agent = fleet.start([AGENT, 'run', '--config', honest.configFile], { env, cwd: honest.dir });
   await agent.line((line) => line.includes('AWS_DENIED') && line.includes('no AWS credentials found'));
   expect(agent.process.exitCode).toBe(null);
-  expect(await standingOf(fleet, honest)).toEqual(before);
+  expect(await snapshotOf(fleet, honest)).toEqual(before);
   agent.process.kill('SIGTERM');
   await once(agent.process, 'exit');
   await fleet.startAgent(honest);

@@ -10,7 +10,7 @@ import { clientsOf } from '../support/cloud/clients.ts';
 import { deploy, push } from '../support/commands.ts';
 import { nextLogged } from '../support/fleet/agent-log.ts';
 import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
-import { standingOf } from '../support/fleet/standing.ts';
+import { snapshotOf } from '../support/fleet/snapshot.ts';
 import {
   announceByHand,
   announcementOf,
@@ -77,9 +77,9 @@ async function recorded(deployment: unknown): Promise<unknown> {
 }
 
 async function unchangedBy(work: () => Promise<void>): Promise<void> {
-  const before = await standingOf(fleet, instance);
+  const before = await snapshotOf(fleet, instance);
   await work();
-  expect(await standingOf(fleet, instance)).toEqual(before);
+  expect(await snapshotOf(fleet, instance)).toEqual(before);
 }
 
 /** The agent knows the deployment's end already: it repeats its answer, and that is all it does. */

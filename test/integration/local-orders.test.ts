@@ -48,7 +48,7 @@ function started(...args: string[]): Program {
   });
 }
 
-test('the status tells all of the instance, and that the queue cannot be reached', async () => {
+test('the status shows all of the instance, and that the queue cannot be reached', async () => {
   const table = await command('status');
   expect(table, table.stderr).toMatchObject({ code: 0 });
   expect(table.stdout).toMatch(/i-0a1 in dev · agent \S+ running since/);
@@ -81,7 +81,7 @@ test('a second rollback does not return to the version that was rolled back, unl
   expect(unknown.stderr).toMatch(/0\.9\.0 is not on this instance\n.*1\.0\.0/);
 });
 
-test('what cannot be understood is told before anything is done', async () => {
+test('invalid arguments are reported before anything is done', async () => {
   const file = await fleet.pack('1.2.0');
   const nameless = join(fleet.dir, 'payments.tar.gz');
   await copyFile(file, nameless);
@@ -98,7 +98,7 @@ test('what cannot be understood is told before anything is done', async () => {
   await expect.poll(spooled).toEqual([]);
 });
 
-test('a file that does not come up well goes back, and pins nothing', async () => {
+test('a file whose checks fail is rolled back, and pins nothing', async () => {
   const file = await fleet.pack('1.2.0', { healthStatus: 500 });
   const result = await command('deploy', 'payments', file);
   expect(result, result.stdout + result.stderr).toMatchObject({ code: 1 });

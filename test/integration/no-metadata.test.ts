@@ -29,7 +29,7 @@ services:
     manager: { type: systemd, unit: payments.service }
 `,
   );
-  // Nobody answers there.
+  // No server answers there.
   const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
   const agent = startProgram([AGENT, 'run', '--config', config], { env, cwd: dir });
   await agent.line((line) => line.includes('reading the instance metadata failed'));

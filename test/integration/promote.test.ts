@@ -6,7 +6,7 @@ import { keys } from '../../shared/names.ts';
 import type { RequestRecord } from '../support/cloud/requests.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
-/** From a build to the next environment, with agents of both; each test stands on those before it. */
+/** From a build to the next environment, with agents of both; each test depends on those before it. */
 
 const STG_BUCKET = 'acme-deploys-stg';
 const STG_KEYS = 'state/stg/payments/deployments/';

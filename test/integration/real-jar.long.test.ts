@@ -37,7 +37,7 @@ const jarDownloads = () =>
     .map(({ key }) => key?.split('/')[2]);
 
 test.each([
-  ['the first version of Selenium is deployed and tells its version', '3.14.0'],
+  ['the first version of Selenium is deployed and reports its version', '3.14.0'],
   ['the next version of Selenium replaces it', '3.141.59'],
 ] as const)('%s', async (_title, version) => {
   await push(version, SELENIUM_JARS[version]);

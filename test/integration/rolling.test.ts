@@ -18,7 +18,7 @@ import {
 import { type EventLine, eventsOf } from '../support/publisher/events.ts';
 import { startWebhook, type Webhook } from '../support/publisher/webhook.ts';
 
-/** Rollouts in waves by the real programs, and what people are told of them. Each test stands on those before it. */
+/** Rollouts in waves by the real programs, and what the webhook is sent. Each test depends on those before it. */
 
 let fleet: Fleet;
 let instances: Instance[];
@@ -34,7 +34,7 @@ beforeAll(async () => {
   const quick = (instance: Instance) => ({ payments: sampleService(instance, { watch: '0s' }) });
   instances = await Promise.all(['i-0a1', 'i-0b2', 'i-0c3'].map((id) => fleet.addInstance(id, quick)));
   await push(fleet, '1.0.0');
-  // By the program, because the deploy of a test's own process notifies nobody.
+  // By the program, because the deploy of a test's own process sends no notices.
   const first = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
   expect(first, first.stdout + first.stderr).toMatchObject({ code: 0 });
   await Promise.all([
@@ -91,7 +91,7 @@ test('canary and batches switch one after the other, all prepared before the fir
   }
 });
 
-test('a bad version stops at the canary and goes back, and the others were never stopped', async () => {
+test('a bad version fails at the canary and is rolled back; the other instances are never stopped', async () => {
   const before = await pids();
   const finished = await rolling('payments', '1.2.0', ...IN_WAVES).finished;
   expect(finished.code).toBe(1);
@@ -103,13 +103,13 @@ test('a bad version stops at the canary and goes back, and the others were never
   expect(restarted).toEqual(canary?.instances);
 });
 
-test('--confirm waits, and goes on when somebody confirms from another machine', async () => {
+test('--confirm waits, and continues when it is confirmed from another machine', async () => {
   const deploying = rolling('payments', '1.3.0', ...IN_WAVES.slice(0, 2), '--batch', '2', '--confirm');
   const id = await idOf(deploying);
   await deploying.line((line) => line.includes('"type":"waiting"'));
   expect((await versions()).filter((version) => version === '1.3.0')).toHaveLength(1);
-  const told = await webhook.text((text) => text.includes('waits for confirmation'));
-  expect(told).toContain(`trigger-deploy confirm ${id} --env dev`);
+  const notice = await webhook.text((text) => text.includes('waits for confirmation'));
+  expect(notice).toContain(`trigger-deploy confirm ${id} --env dev`);
 
   const elsewhere = join(fleet.dir, 'elsewhere');
   await mkdir(elsewhere);
@@ -131,7 +131,7 @@ test('a restart goes in waves as well, and changes no version', async () => {
   expect(after.filter((pid) => before.includes(pid))).toEqual([]);
 });
 
-test('a pause in mid-rollout lets it stand still, and unpause lets it go on', async () => {
+test('a pause during a rollout stops it, and unpause continues it', async () => {
   const { deliveries } = fleet.cloud;
   // The first wave has not heard yet when it is paused: however long that takes to type, the second has not begun.
   deliveries.hold(({ via, body }) => via === 'sns' && payloadOf(body).kind === 'deploy');
@@ -160,11 +160,11 @@ test('a pause in mid-rollout lets it stand still, and unpause lets it go on', as
   expect(await versions()).toEqual(everywhere('1.1.0'));
 });
 
-test('people were told of all of it in its order, and the address of the webhook stands nowhere', async () => {
-  const told = webhook.texts.map((text) =>
+test('the webhook got every notice in order, and its address appears in no output', async () => {
+  const notices = webhook.texts.map((text) =>
     text.replace(/^[✓✗⏳] /, '').replace(/( by |: | and goes| and waits).*/, ''),
   );
-  expect(told).toEqual([
+  expect(notices).toEqual([
     ...['payments 1.0.0 in dev started', 'payments 1.0.0 in dev succeeded'],
     ...['payments 1.0.0 → 1.1.0 in dev started', 'payments 1.0.0 → 1.1.0 in dev succeeded'],
     ...['payments 1.1.0 → 1.2.0 in dev started', 'payments 1.1.0 → 1.2.0 in dev failed'],

@@ -54,14 +54,14 @@ beforeAll(async () => {
   await writeFile(join(instance.dir, 'legacy.mjs'), legacy);
   await writeFile(join(instance.dir, 'legacy.jar'), runs(join(instance.dir, 'legacy.mjs')));
   const note = join(instance.dir, 'note.sh');
-  const told = [
+  const variables = [
     '$1',
     '$TRIGGER_DEPLOY_PREVIOUS',
     '$TRIGGER_DEPLOY_VERSION',
     '$TRIGGER_DEPLOY_ACTION',
     '$POOL',
   ];
-  await writeFile(note, `#!/bin/sh\necho "${told.join('|')}" >> ${instance.dir}/notes\n`);
+  await writeFile(note, `#!/bin/sh\necho "${variables.join('|')}" >> ${instance.dir}/notes\n`);
   await chmod(note, 0o755);
 });
 afterAll(() => fleet?.stop());
@@ -86,7 +86,7 @@ test('check finds nothing wrong', async () => {
   expect(result.stdout).toMatch(/ready to run/);
 });
 
-test('a first deploy that fails goes back to what was adopted, which was never pushed', async () => {
+test('a first deploy that fails rolls back to the adopted version, which was never pushed', async () => {
   await push('1.0.0', { healthStatus: 500 });
   const result = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
   expect(result.code).toBe(1);
@@ -122,7 +122,7 @@ test('two services are deployed side by side', async () => {
   expect(stdout).toMatch(/ledger i-0e5 7\.0\.0/);
 });
 
-test('the agent’s own status tells what it runs, without AWS, as a table and as JSON', async () => {
+test('the agent’s own status shows what it runs, without AWS, as a table and as JSON', async () => {
   await fleet.stopAgent(instance);
   const table = await fleet.runAgentCommand(instance, 'status');
   expect(table.stdout).toMatch(/^payments +1\.2\.0 +active +3 ok +1\.1\.0$/m);

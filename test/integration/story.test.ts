@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
-/** One story, from an empty bucket to a rollback, told by the real programs. Each test stands on those before it. */
+/** One story, from an empty bucket to a rollback, by the real programs. Each test depends on those before it. */
 
 let fleet: Fleet;
 let instances: Instance[];
@@ -101,7 +101,7 @@ test('an instance that starts late comes up on the current version by itself', a
   instances = instances.slice(0, 3);
 });
 
-test('history tells who, what and why, newest first', async () => {
+test('history lists who, what and why, newest first', async () => {
   const { stdout, code } = await fleet.publisher('history', 'payments', '--env', 'dev');
   expect(code).toBe(0);
   const order = ['wrong totals', '1.3.0', '1.2.0', 'ticket 4711', '1.0.0'].map((word) =>
@@ -110,7 +110,7 @@ test('history tells who, what and why, newest first', async () => {
   expect(order).not.toContain(-1);
 });
 
-test('show tells all of one deployment', async () => {
+test('show prints all of one deployment', async () => {
   const history = await fleet.publisher('history', 'payments', '--env', 'dev', '--output', 'json');
   const deployments = history.stdout
     .trim()

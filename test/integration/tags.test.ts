@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deploy, push } from '../support/commands.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
-/** A pull request on its own instances: those that its tags mark, and nobody else. */
+/** A pull request on its own instances: those that its tags mark, and no others. */
 
 let fleet: Fleet;
 let marked: Instance;

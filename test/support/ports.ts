@@ -6,7 +6,7 @@ const FIRST = 15_000;
 const PORTS = 15_000;
 
 /**
- * A port of this machine that nobody listens on, and that nobody else is given while this process lives: what is to
+ * A port of this machine that nothing listens on, and that no other caller gets while this process lives: what is to
  * listen on it may take its time, and may come and go.
  */
 export async function freePort(): Promise<number> {

@@ -32,14 +32,14 @@ const PACKAGES = [
   'libxxhash0',
   'media-types',
 ];
-/** While the root is made: nothing waits for the disk, and what nobody reads here is left out. */
+/** While the root is made: nothing waits for the disk, and what no test reads is left out. */
 const HASTE = `force-unsafe-io
 path-exclude=/usr/share/doc/*
 path-exclude=/usr/share/man/*
 path-exclude=/usr/share/locale/*
 `;
 const HASTE_FILE = 'etc/dpkg/dpkg.cfg.d/e2e';
-/** Nobody logs in, nothing is to run by the clock, and the journal outlives a reboot. */
+/** There are no logins, nothing runs by the clock, and the journal outlives a reboot. */
 const FINISH = `
 set -eu
 cd "$1"

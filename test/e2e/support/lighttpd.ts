@@ -7,7 +7,7 @@ import { get } from './services.ts';
 import { commandLine } from './shell.ts';
 import type { Host } from './site.ts';
 
-/** A server package that nobody here made: lighttpd as Debian has it, and repacks of it that misbehave. */
+/** A third-party server package: lighttpd as Debian has it, and repacks of it that misbehave. */
 
 /** Debian's own, as `inject('e2e').lighttpd` has it. */
 export const [, DEBIANS = ''] = basename(inject('e2e').lighttpd).split('_');

@@ -41,7 +41,7 @@ export interface Machine {
 
 export interface MachineOptions {
   id: string;
-  /** Directories the overlay stands on, uppermost first. */
+  /** Lower directories of the overlay, uppermost first. */
   layers: readonly string[];
   /** Where its disk lies: a file system that can be the upper one of an overlay, so no overlay itself. */
   dir: string;

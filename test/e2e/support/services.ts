@@ -23,7 +23,7 @@ export async function selenium(host: Host): Promise<ServiceYaml> {
     `User=nobody
 WorkingDirectory=/tmp
 ExecStart=/usr/bin/java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -jar /opt/selenium/current/selenium.jar -port ${port}
-# A JVM that is told to end says so by its exit code.
+# A JVM that is signalled to end says so by its exit code.
 SuccessExitStatus=143
 `,
   );

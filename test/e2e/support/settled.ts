@@ -39,7 +39,7 @@ export async function expectSettled(
     ([key]) => key.includes(`/${service}/`) && key.endsWith(`/${host.id}.json`),
   );
   expect(mine.length).toBeGreaterThan(0);
-  for (const [key, told] of mine) expect(told, key).toHaveLength(1);
+  for (const [key, reports] of mine) expect(reports, key).toHaveLength(1);
 }
 
 /** What `trigger-deploy-agent status` says of a service. */

@@ -3,7 +3,7 @@ import { runCommand } from '../../../agent/host/process/run-command.ts';
 /** Commands of this machine: argv arrays, bounded, and what they said when they fail. */
 
 export interface CommandOptions {
-  /** ms; 60 s unless told. */
+  /** ms; 60 s by default. */
   timeout?: number;
   cwd?: string;
   env?: Record<string, string>;

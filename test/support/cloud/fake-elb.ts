@@ -3,8 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /**
- * Elastic Load Balancing v2 as far as an agent speaks to it: the Query protocol and the states of a target. It stands
- * in for what cannot be had here, a load balancer of AWS's; it balances nothing. What it does follows the API
+ * Elastic Load Balancing v2 as far as an agent speaks to it: the Query protocol and the states of a target. It
+ * replaces a load balancer of AWS, which tests cannot have; it balances nothing. What it does follows the API
  * Reference and the User Guide, "Target groups": `draining` until the deregistration delay is over, then `unused`;
  * `initial`, then what the health check says.
  */
@@ -17,7 +17,7 @@ export interface FakeElb {
   register(arn: string, instance: string, port?: number): void;
   /** As DescribeTargetHealth has it now. */
   stateOf(arn: string, instance: string, port?: number): string;
-  /** What the health check says of a target; healthy unless told. */
+  /** What the health check says of a target; healthy unless set. */
   isHealthy: (instance: string) => boolean;
   /** Until a deregistered target is unused, ms; what the attributes say is that in seconds, rounded up. */
   delayMs: number;

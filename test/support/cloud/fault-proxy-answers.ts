@@ -90,7 +90,7 @@ export async function deliver(
       head(whole).end(spoilt(body));
       return;
     default:
-      // A HEAD tells the length of what it does not send.
+      // A HEAD gives the length of what it does not send.
       head(whole).end(body);
   }
 }

@@ -6,7 +6,7 @@ import { type RequestRecord, readBody, readHead } from './requests.ts';
 
 /**
  * A proxy in front of the embedded cloud, and the network's faults in it. A request that fits a rule meets its
- * fault; the others pass as they are. Whoever is to notice gets `endpoint` as its AWS_ENDPOINT_URL.
+ * fault; the others pass as they are. The program under test gets `endpoint` as its AWS_ENDPOINT_URL.
  */
 export interface FaultProxy {
   readonly endpoint: string;
@@ -16,7 +16,7 @@ export interface FaultProxy {
   meet(fault: NetworkFault, which?: Which, times?: number): Rule;
   /** Ends every rule; what was held goes on. */
   clear(): void;
-  /** Nobody listens any more, and every connection is reset: the endpoint refuses. */
+  /** Nothing listens any more, and every connection is reset: the endpoint refuses. */
   refuse(): Promise<void>;
   /** Listens again, on the same port. */
   accept(): Promise<void>;
@@ -88,7 +88,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     body: Buffer,
   ): Promise<IncomingMessage> {
     const { method, url: path } = incoming;
-    // The body was read whole: its length is known, and nobody has to be asked to go on.
+    // The body was read whole: its length is known, and no 100-continue is needed.
     const { expect: _, 'transfer-encoding': __, connection: ___, ...headers } = incoming.headers;
     const ask = request({
       agent,

@@ -12,7 +12,7 @@ const OPERATORS = new Set(['ArnEquals', 'ArnLike', 'StringEquals', 'StringLike']
 /**
  * Whether a queue's policy lets SNS deliver a topic's messages (SQS Developer Guide, "Basic examples of Amazon SQS
  * policies"; IAM User Guide, "Policy evaluation logic": a Deny wins, nothing is allowed by default).
- * A queue without a policy gets nothing, and nobody is told: neither the publisher nor the subscriber.
+ * A queue without a policy gets nothing, and no error is reported, neither to the publisher nor to the subscriber.
  */
 export function policyAllowsTopic(policy: string | undefined, queueArn: string, topicArn: string): boolean {
   if (!policy) return false;

@@ -33,7 +33,7 @@ export interface Call {
   readonly gone: AbortSignal;
 }
 
-/** What the method, the URL and the headers tell. SNS keeps its operation, SQS its queue, in the body. */
+/** What the method, the URL and the headers say. SNS keeps its operation, SQS its queue, in the body. */
 export function readHead(method: string, url: string, headers: IncomingHttpHeaders): Omit<Draft, 'at'> {
   const accessKeyId = /Credential=([^/,\s]+)\//.exec(headers.authorization ?? '')?.[1];
   const who = accessKeyId === undefined ? {} : { accessKeyId };

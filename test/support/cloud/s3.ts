@@ -65,7 +65,7 @@ export class StrictS3Store extends S3Store {
     }
   }
 
-  /** S3 User Guide, "Conditional requests". Writes that no request stands behind have no condition. */
+  /** S3 User Guide, "Conditional requests". Writes without a request have no condition. */
   #checkCondition(bucket: string, key: string): void {
     const headers = this.#calls.getStore()?.headers ?? {};
     const ifNoneMatch = headers['if-none-match'];

@@ -99,7 +99,7 @@ export class StrictSqsStore extends SqsStore {
     }
   }
 
-  /** Makes messages visible again at once, for an answer that has reached nobody. */
+  /** Makes messages visible again at once, for an answer that reached no client. */
   giveBack(queueName: string, messages: readonly ReceivedMessage[]): void {
     const queue = this.getQueueByName(queueName);
     for (const { ReceiptHandle } of messages) {

@@ -26,7 +26,7 @@ const { signal } = ending;
 for (const [name, exitCode] of Object.entries(EXIT_BY_SIGNAL)) {
   process.on(name, () => ending.abort(new Ended(exitCode)));
 }
-// The terminal is closed, or whoever read the pipe has gone.
+// The terminal is closed, or the reader of the pipe has ended.
 process.stdout.on('error', () => ending.abort(new Ended(1)));
 process.stderr.on('error', () => ending.abort(new Ended(1)));
 // npm passes on neither SIGHUP nor, of course, SIGKILL.

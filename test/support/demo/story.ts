@@ -117,7 +117,7 @@ async function deploy(
   for (const { id, port } of stage.fleet.instances) {
     const found = await askVersion(port, ANSWERS_WITHIN_MS);
     if (found === expected.runsThen) continue;
-    throw new DemoFailure(`${id} answers as ${found ?? 'nobody'}, expected was ${expected.runsThen}`);
+    throw new DemoFailure(`${id} runs ${found ?? 'no version'}, expected ${expected.runsThen}`);
   }
 }
 

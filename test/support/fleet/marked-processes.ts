@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /**
  * A fleet's processes are known by a variable in their environment, which whatever they start inherits: an
  * agent, the service it starts and leaves running, a start command that was ended before it wrote a pid file.
- * Neither a name nor a pid that is somebody else's by now can be mistaken for it. Linux only: proc_pid_environ(5).
+ * Neither a name nor a reused pid can be mistaken for it. Linux only: proc_pid_environ(5).
  */
 const MARK = 'TRIGGER_DEPLOY_FLEET';
 

@@ -3,11 +3,11 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { controlManager, type Instance, type ServiceYaml } from './fleet.ts';
 
-/** A real application that nobody here wrote: Selenium's server, one runnable jar a version, from npm. */
+/** A real third-party application: Selenium's server, one runnable jar a version, from npm. */
 
 const jar = (path: string) => fileURLToPath(new URL(`../../../node_modules/${path}`, import.meta.url));
 
-/** By the version that each tells of itself at `/wd/hub/status`. */
+/** By the version that each reports at `/wd/hub/status`. */
 export const SELENIUM_JARS = {
   '3.14.0': jar('selenium-server-3.14/lib/runner/selenium-server-standalone-3.14.0.jar'),
   '3.141.59': jar('selenium-server-3.141/lib/runner/selenium-server-standalone-3.141.59.jar'),
@@ -54,7 +54,7 @@ export async function seleniumVersion(instance: Instance): Promise<string | unde
   }
 }
 
-/** The first half of a jar: its directory, which stands at the end, is missing. Returns `path`. */
+/** The first half of a jar: its directory, which is at the end, is missing. Returns `path`. */
 export async function truncateJar(from: string, path: string): Promise<string> {
   const whole = await readFile(from);
   await writeFile(path, whole.subarray(0, Math.floor(whole.length / 2)));

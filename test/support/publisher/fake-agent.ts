@@ -43,7 +43,7 @@ export class FakeAgent {
   readonly #clients: Clients;
   readonly #gone = new AbortController();
   /** The state of each deployment on this instance. */
-  readonly #standing = new Map<string, State>();
+  readonly #states = new Map<string, State>();
   #listening: Promise<void> = Promise.resolve();
 
   constructor(options: FakeAgentOptions) {
@@ -125,12 +125,12 @@ export class FakeAgent {
 
   /** A script that ends with anything but a switch is one that cannot prepare. */
   #prepare(order: ChangeAnnouncement): void {
-    const standing = this.#standing.get(order.deployment);
-    if (standing !== undefined) {
-      this.say(order, standing, 90);
+    const state = this.#states.get(order.deployment);
+    if (state !== undefined) {
+      this.say(order, state, 90);
       return;
     }
-    this.#standing.set(order.deployment, 'prepared');
+    this.#states.set(order.deployment, 'prepared');
     for (const [n, state] of (['accepted', 'preparing', 'prepared'] as const).entries()) {
       if (!this.#options.unprepared) this.say(order, state, n);
       else if (n < 2) this.say(order, (['accepted', 'failed'] as const)[n] ?? 'failed', n, 'NO_SPACE');
@@ -139,16 +139,16 @@ export class FakeAgent {
 
   async #play(order: ChangeAnnouncement): Promise<void> {
     const script = this.#options.script ?? succeeds;
-    const standing = this.#standing.get(order.deployment);
+    const state = this.#states.get(order.deployment);
     // A repeated announcement is answered with the current state.
-    if (standing !== undefined && standing !== 'prepared') {
-      this.say(order, standing, 99);
+    if (state !== undefined && state !== 'prepared') {
+      this.say(order, state, 99);
       return;
     }
-    let n = standing === 'prepared' ? 10 : 0;
+    let n = state === 'prepared' ? 10 : 0;
     for (const line of await script(order)) {
       const { state, code } = typeof line === 'string' ? { state: line, code: undefined } : line;
-      this.#standing.set(order.deployment, state);
+      this.#states.set(order.deployment, state);
       if (state === 'succeeded') this.#options.running = order.version;
       this.say(order, state, n, code);
       n += 1;

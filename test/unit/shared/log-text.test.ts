@@ -18,7 +18,7 @@ describe('an entry as text', () => {
     expect(text(entry)).toBe(`payments 1.4.1 → 1.4.2 ${ID} checking (+413 ms)\n`);
   });
 
-  test('tells what the step before came to', () => {
+  test('says what the last step resulted in', () => {
     const entry = {
       ...change,
       state: 'watching',
@@ -42,7 +42,7 @@ describe('an entry as text', () => {
     );
   });
 
-  test('of a rollback says where it goes back to, and why', () => {
+  test('of a rollback names the version it restores, and the reason', () => {
     const reason = { code: 'CHECK_FAILED', message: 'GET /health answered 500' };
     const entry = { ...change, level: 'warn', ms: 900, code: reason.code, reason, msg: 'rolled-back' };
     expect(text(entry)).toBe(
@@ -86,7 +86,7 @@ describe('an entry as text', () => {
     );
   });
 
-  test('is one line whatever somebody else put into it', () => {
+  test('is one line whatever a foreign text contains', () => {
     expect(text({ msg: 'refused: a\n<0>forged \u001b[31mred' })).toBe('refused: a <0>forged red\n');
   });
 

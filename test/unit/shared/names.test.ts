@@ -20,7 +20,7 @@ import {
 } from '../../../shared/names.ts';
 
 const accepts = (schema: z.ZodType, value: unknown) => schema.safeParse(value).success;
-const LATEST_TIME = 2 ** 48 - 1; // ms, the last that a ULID can tell
+const LATEST_TIME = 2 ** 48 - 1; // ms, the last that a ULID can hold
 
 /** Strings made of what an attacker would try; the accepted ones are what the properties speak of. */
 const wild = fc.string({
@@ -96,7 +96,7 @@ describe('names that are refused', () => {
     expect(accepts(artifactName, name)).toBe(false);
   });
 
-  test('the version "latest", which stands for another', () => {
+  test('the version "latest", which is an alias of another', () => {
     expect(accepts(versionName, 'latest')).toBe(false);
   });
 
@@ -200,7 +200,7 @@ describe('names of queues and topics', () => {
     ['with something after the id', `trigger-deploy-dev-reply-${ID}x`],
     ['with a line break after the id', `trigger-deploy-dev-reply-${ID}\n`],
     ['by URL', `https://sqs.eu-west-1.amazonaws.com/123456789012/trigger-deploy-dev-reply-${ID}`],
-    ['of somebody else', 'orders'],
+    ['of another program', 'orders'],
     ['without a name', ''],
   ])('a queue %s is no reply queue', (_, name) => {
     expect(isReplyQueueName('dev', name)).toBe(false);
@@ -210,7 +210,7 @@ describe('names of queues and topics', () => {
 describe('ULIDs', () => {
   const time = fc.integer({ min: 0, max: LATEST_TIME });
 
-  test('a new one is well-formed and tells its time', () => {
+  test('a new one is well-formed and holds its time', () => {
     fc.assert(
       fc.property(time, (now) => {
         const made = newUlid(now);

@@ -58,7 +58,7 @@ describe('key files', () => {
     expect(await outcome(verifier, await signer.sign(ANNOUNCEMENT, PAYLOAD))).toEqual(PAYLOAD);
   });
 
-  test('the public half that a signer tells verifies what it signed', async () => {
+  test('the public key of a signer verifies what it signed', async () => {
     for (const { signer } of [ed, ec]) {
       const verifier = verifierOf([signer.publicKey]);
       expect(await outcome(verifier, await signer.sign(ANNOUNCEMENT, PAYLOAD))).toEqual(PAYLOAD);

@@ -20,7 +20,7 @@ import {
 generateParties();
 
 describe('a signed document', () => {
-  test.each(TYPES)('of the type %s is read by whoever holds the public key', async (typ) => {
+  test.each(TYPES)('of the type %s is verified with the public key', async (typ) => {
     for (const from of [ed, ec]) {
       expect(await outcome(from.verifier, await from.signer.sign(typ, PAYLOAD), typ)).toEqual(PAYLOAD);
     }

@@ -22,7 +22,7 @@ describe('a wait', () => {
     await Promise.all(waits);
   });
 
-  test('ends at once after a wake-up that came while nobody waited, and only the first one does', async () => {
+  test('ends at once after a wake-up that came while nothing waited, and only the first one does', async () => {
     const wakeUp = createWakeUp();
     wakeUp.wake();
     wakeUp.wake();

@@ -16,8 +16,8 @@ async function wrapper(environmentFile: string | undefined) {
       .replaceAll('/etc/default/trigger-deploy-agent', join(dir, 'environment'))
       .replaceAll('/usr/lib/trigger-deploy-agent/', `${dir}/`),
   );
-  const tell = 'printf "%s\\n" "$@" >"$d/arguments"; env -0 >"$d/seen"';
-  await writeFile(join(dir, 'node'), `#!/bin/sh\nd=${dir}\n${tell}\n`, { mode: 0o755 });
+  const record = 'printf "%s\\n" "$@" >"$d/arguments"; env -0 >"$d/seen"';
+  await writeFile(join(dir, 'node'), `#!/bin/sh\nd=${dir}\n${record}\n`, { mode: 0o755 });
   if (environmentFile !== undefined) await writeFile(join(dir, 'environment'), environmentFile);
   return {
     dir,

@@ -10,7 +10,7 @@ export interface InstanceMetadata {
   rotate(accessKeyId: string): void;
   /** How often the credentials were asked for. */
   asked(): number;
-  /** Nobody answers any more. */
+  /** Requests get no answer any more. */
   stop(): Promise<void>;
   /** Answers again, on the same port. */
   start(): Promise<void>;

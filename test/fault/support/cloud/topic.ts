@@ -10,11 +10,11 @@ import { type Clients, clientsOf } from '../../../support/cloud/clients.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
 import { ENV } from '../../../support/fleet/fleet.ts';
 
-/** What somebody with too many rights, or a script for tidying up, does to the queue and the topic under an agent. */
+/** What a user with too many rights, or a cleanup script, does to the queue and the topic of a running agent. */
 
 async function asSomebody<T>(cloud: Cloud, work: (clients: Clients) => Promise<T>): Promise<T> {
   // More than one try: the cloud's clock may be an hour off, and the SDK learns it from a refusal.
-  const clients = clientsOf(cloud, 'somebody', 3);
+  const clients = clientsOf(cloud, 'intruder', 3);
   try {
     return await work(clients);
   } finally {

@@ -62,7 +62,7 @@ async function openAll(
 
 /**
  * Kills the process after each change that the job made, so that all it did is seen by the next one, which
- * carries out `again` and is told that it is done; then the power is cut, and only what is on disk counts.
+ * carries out `again` and reports that it is done; then the power is cut, and only what is on disk counts.
  */
 export async function killThenCut(
   job: Job,

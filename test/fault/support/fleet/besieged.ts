@@ -8,7 +8,7 @@ import type { Key } from '../cloud/hostile.ts';
 import { type FaultWorld, startFaultWorld } from '../cloud/world.ts';
 import { changeOf, cheapServices, drained } from './by-hand.ts';
 
-/** An agent program whose queue gets messages that nobody honest sends. */
+/** An agent program whose queue gets hostile messages. */
 export interface Besieged {
   readonly world: FaultWorld;
   readonly instance: Instance;

@@ -229,7 +229,7 @@ function jumpingClock(now: () => number): { clock: Clock; putForward: (ms: numbe
   };
 }
 
-/** Whether it is at rest: done, or prepared and waiting to be told to go on. What was cancelled is about to end. */
+/** Whether it is at rest: done, or prepared and waiting for the deploy. What was cancelled is about to end. */
 function isSettled({ active, waiting, outbox, tombstones }: ServiceState): boolean {
   const isHeld = active?.order.hold === true && active.state === 'prepared';
   const isCancelled = active !== null && tombstones.includes(active.order.deployment);

@@ -74,8 +74,8 @@ export async function live(world: LiveWorld, instance: string, events: readonly 
         reports.map((report) => report.state as Ending),
       );
       const stored = cloud.object(BUCKET, keys.report(ENV, SERVICE, deployment, instance));
-      const told = stored && (JSON.parse(stored.body.toString('utf8')) as Report).state;
-      if (told !== reports[0]?.state) wrong.push(`the record says ${told} of ${reports[0]?.state}`);
+      const recorded = stored && (JSON.parse(stored.body.toString('utf8')) as Report).state;
+      if (recorded !== reports[0]?.state) wrong.push(`the record says ${recorded} of ${reports[0]?.state}`);
     }
     const current = await currentOf({ dir });
     return [...wrong, ...differences(known, { endings: found, state: state(), current })];

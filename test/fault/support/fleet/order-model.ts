@@ -9,7 +9,7 @@ export interface Said {
 
 /** What may have become of a deployment: one of `endings`, or none yet. */
 interface Fate {
-  /** It was told to go on, and not only to prepare. */
+  /** Its deploy was announced, not only its prepare. */
   going: boolean;
   endings: Set<Ending>;
 }

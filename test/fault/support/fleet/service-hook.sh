@@ -1,7 +1,7 @@
 #!/bin/sh
 # A hook that notes its begin and its end in DIR/hooks.log, and `two` when another one runs beside it: it holds a lock
 # while anything of its process group lives. A file gate-NAME in DIR holds it until the file is gone; that it got there
-# is told by a file reached-NAME. A file deaf in DIR makes it ignore TERM.
+# is shown by a file reached-NAME. A file deaf in DIR makes it ignore TERM.
 # usage: service-hook.sh NAME DIR
 set -eu
 name=$1

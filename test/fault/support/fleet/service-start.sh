@@ -1,7 +1,7 @@
 #!/bin/sh
 # The start command of a service that can be held or hang. A file gate-start-before or gate-start-after in DIR holds
 # it, before the service is launched or between that and the note of its pid, until the file is gone; that it got
-# there is told by a file reached-NAME. A version whose behaviour says `startHangs` never lets it return.
+# there is shown by a file reached-NAME. A version whose behaviour says `startHangs` never lets it return.
 # usage: service-start.sh DIR PROGRAM [ARGUMENT…]
 set -eu
 dir=$1

@@ -140,14 +140,14 @@ function wellDone({ code, stdout, stderr }: Finished): void {
   if (code !== 0) throw new Error(`exit ${code}\n${stdout}\n${stderr}`);
 }
 
-/** The gate of that name is closed: whoever comes to it waits (service-hook.sh, service-start.sh). */
+/** The gate of that name is closed: a script that reaches it waits (service-hook.sh, service-start.sh). */
 export const close = ({ dir }: Service, gate: string) => writeFile(join(dir, `gate-${gate}`), '');
 export async function open(service: Service, gate: string): Promise<void> {
   await remove(service, `reached-${gate}`);
   await remove(service, `gate-${gate}`);
 }
 export const remove = ({ dir }: Service, name: string) => rm(join(dir, name), { force: true });
-/** Resolves once somebody waits at the gate. */
+/** Resolves once a script waits at the gate. */
 export const reached = ({ dir }: Service, gate: string) => appears(dir, `reached-${gate}`);
 
 /** Resolves once there is a file of that name. */

@@ -29,9 +29,9 @@ export async function expectSettled(
   expect(answer?.version).toBe(version === null || down ? undefined : version);
   expect(await readdir(join(dir, '.staging'))).toEqual([]);
   const prefix = `state/${ENV}/${name}/deployments/`;
-  const told = service.fleet.cloud.objects(BUCKET, prefix).filter((key) => key.includes('/reports/'));
-  expect(told.length).toBeGreaterThan(0);
-  for (const key of told) expect(watch.endings.get(key), key).toHaveLength(1);
+  const reported = service.fleet.cloud.objects(BUCKET, prefix).filter((key) => key.includes('/reports/'));
+  expect(reported.length).toBeGreaterThan(0);
+  for (const key of reported) expect(watch.endings.get(key), key).toHaveLength(1);
 }
 
 async function expectComplete(release: string, version: string): Promise<void> {

@@ -15,7 +15,7 @@ is_alive() {
   [ -s "$pid_file" ] || return 1
   read -r pid <"$pid_file"
   { read -r stat <"/proc/$pid/stat"; } 2>/dev/null || return 1
-  # A zombie takes signals, too, where nobody reaps it; with threads left it still holds its socket.
+  # A zombie takes signals, too, where no process reaps it; with threads left it still holds its socket.
   case $stat in *') Z '*) ;; *) return 0 ;; esac
   # shellcheck disable=SC2086
   set -- ${stat##*) }

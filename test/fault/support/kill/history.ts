@@ -1,7 +1,7 @@
 import { isEnding, type Report } from '../../../../shared/report.ts';
 import type { Event } from './plan.ts';
 
-/** What events.jsonl tells of the course a deployment took. */
+/** The course of a deployment, as events.jsonl shows it. */
 
 interface Journaled {
   deployment: string;
@@ -66,25 +66,25 @@ export function chainProblems(
 }
 
 /**
- * Reports say what the journal says, in its order, and their numbers rise. A duplicate is answered with where it
- * stands: the number and the state that are in the journal.
+ * Reports say what the journal says, in its order, and their numbers rise. A duplicate is answered with
+ * the number and the state that are in the journal.
  */
 function reportProblems(events: readonly Event[], deployment: string): string[] {
   const problems: string[] = [];
-  const standing = new Set<string>(['0 accepted']);
+  const journalled = new Set<string>(['0 accepted']);
   const states = new Set<string>(['accepted']);
   let last = -1;
   for (const event of events) {
     const active = journaledOf(event);
     if (active?.deployment === deployment) {
-      standing.add(`${active.n} ${active.state}`);
+      journalled.add(`${active.n} ${active.state}`);
       states.add(active.state);
     }
     const report = event.what === 'report' ? (event.report as Report) : undefined;
     if (report?.deployment !== deployment) continue;
     const isEnded = isEnding(report.state);
     if (!isEnded && !states.has(report.state)) problems.push(`${report.state} was reported before it was so`);
-    if (report.n <= last && !isEnded && !standing.has(`${report.n} ${report.state}`)) {
+    if (report.n <= last && !isEnded && !journalled.has(`${report.n} ${report.state}`)) {
       problems.push(`report ${report.n} of ${deployment} came after ${last}`);
     }
     last = Math.max(last, report.n);

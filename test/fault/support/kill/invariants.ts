@@ -122,7 +122,7 @@ async function stateProblems({ dir }: Root, scenario: Scenario): Promise<string[
   return problems;
 }
 
-/** Every report of an ending, whether it was delivered or told on the fast path. */
+/** Every report of an ending, whether it was delivered or sent on the fast path. */
 export function endingsOf(events: readonly Event[], deployment: string): Report[] {
   return events
     .filter(({ what }) => what === 'delivered' || what === 'report')

@@ -5,7 +5,7 @@
  * round once. Where half-way leaves something, it is made to leave just that:
  * `journal.append` half a line, `package.switchTo` the new link not yet renamed over the old, `package.prepare` half
  * a download in the staging, `package.prune` a release on its way out, `hooks.run` and `command.*` the hook, the
- * start or the stop itself, running on without an agent. `after` is: done, and nobody was told.
+ * start or the stop itself, running on without an agent. `after` is: done, and not yet answered.
  */
 export const PHASES = ['before', 'during', 'after'] as const;
 export type Phase = (typeof PHASES)[number];
@@ -33,7 +33,7 @@ export interface World {
   publicKey: string;
   /** A message is not there before a line of events.jsonl holds this. */
   gates: Record<string, string>;
-  /** Versions whose download stands still half-way until it is aborted. */
+  /** Versions whose download stalls half-way until it is aborted. */
   stuck: string[];
   /** Versions that are not healthy: their checks are given up early, and those of the others never. */
   bad: string[];

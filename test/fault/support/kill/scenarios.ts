@@ -1,6 +1,6 @@
 import type { Ending } from '../../../../shared/report.ts';
 
-/** What an agent is told in each scenario, and what may come of it, however often it is killed. */
+/** What is announced to an agent in each scenario, and what may come of it, however often it is killed. */
 
 /** The versions there are. */
 export const GOOD = ['0.8.0', '0.9.0', '1.0.0', '1.1.0', '1.2.0'] as const;
@@ -9,14 +9,14 @@ export const BAD = '1.1.1';
 export const STUCK = '1.1.2';
 export const VERSIONS = [...GOOD, BAD, STUCK];
 
-export type Told =
+export type Announced =
   | { kind: 'deploy' | 'prepare'; id: string; version: string; sequence: number; gate?: string }
   | { kind: 'cancel'; id: string; sequence: number; gate?: string };
 
 export interface Scenario {
   /** What the instance runs before: the last of a few good versions, or nothing. */
   runs: '1.0.0' | null;
-  told: readonly Told[];
+  announced: readonly Announced[];
   desired?: { id: string; version: string; sequence: number };
   /** Files in `run` that make hooks behave badly. */
   flags?: readonly string[];
@@ -44,28 +44,28 @@ const prepared = '"state":"prepared"';
 export const SCENARIOS = {
   succeeds: {
     runs: '1.0.0',
-    told: [{ kind: 'deploy', id: A, version: '1.1.0', sequence: 4 }],
+    announced: [{ kind: 'deploy', id: A, version: '1.1.0', sequence: 4 }],
     endings: { [A]: succeeded },
     runsAfter: ['1.1.0'],
     restarts: true,
   },
   'rolls back': {
     runs: '1.0.0',
-    told: [{ kind: 'deploy', id: A, version: BAD, sequence: 4 }],
+    announced: [{ kind: 'deploy', id: A, version: BAD, sequence: 4 }],
     endings: { [A]: { 'rolled-back': BACK } },
     runsAfter: ['1.0.0'],
     restarts: true,
   },
   'first fails': {
     runs: null,
-    told: [{ kind: 'deploy', id: A, version: BAD, sequence: 4 }],
+    announced: [{ kind: 'deploy', id: A, version: BAD, sequence: 4 }],
     endings: { [A]: { 'rolled-back': BACK.slice(0, -2) } },
     runsAfter: [null],
     restarts: true,
   },
   superseded: {
     runs: '1.0.0',
-    told: [
+    announced: [
       { kind: 'deploy', id: A, version: STUCK, sequence: 4 },
       { kind: 'deploy', id: B, version: '1.2.0', sequence: 5, gate: downloading },
     ],
@@ -75,7 +75,7 @@ export const SCENARIOS = {
   },
   cancelled: {
     runs: '1.0.0',
-    told: [
+    announced: [
       { kind: 'deploy', id: A, version: STUCK, sequence: 4 },
       { kind: 'cancel', id: A, sequence: 4, gate: downloading },
     ],
@@ -85,7 +85,7 @@ export const SCENARIOS = {
   },
   'cancelled while draining': {
     runs: '1.0.0',
-    told: [
+    announced: [
       { kind: 'deploy', id: A, version: '1.1.0', sequence: 4 },
       { kind: 'cancel', id: A, sequence: 4, gate: draining },
     ],
@@ -96,7 +96,7 @@ export const SCENARIOS = {
   },
   'cancel came first': {
     runs: '1.0.0',
-    told: [
+    announced: [
       { kind: 'cancel', id: A, sequence: 4 },
       { kind: 'deploy', id: A, version: '1.1.0', sequence: 4 },
     ],
@@ -106,7 +106,7 @@ export const SCENARIOS = {
   },
   duplicate: {
     runs: '1.0.0',
-    told: [
+    announced: [
       { kind: 'deploy', id: A, version: '1.1.0', sequence: 4 },
       { kind: 'deploy', id: A, version: '1.1.0', sequence: 4, gate: draining },
     ],
@@ -116,7 +116,7 @@ export const SCENARIOS = {
   },
   converges: {
     runs: '1.0.0',
-    told: [],
+    announced: [],
     desired: { id: A, version: '1.1.0', sequence: 4 },
     endings: { [A]: succeeded },
     runsAfter: ['1.1.0'],
@@ -124,7 +124,7 @@ export const SCENARIOS = {
   },
   'prepared first': {
     runs: '1.0.0',
-    told: [
+    announced: [
       { kind: 'prepare', id: A, version: '1.1.0', sequence: 4 },
       { kind: 'deploy', id: A, version: '1.1.0', sequence: 4, gate: prepared },
     ],
@@ -135,7 +135,7 @@ export const SCENARIOS = {
   // The hook fails once. Killed before that is on record, the agent tries it again, and then it works.
   'drain fails': {
     runs: '1.0.0',
-    told: [{ kind: 'deploy', id: A, version: '1.1.0', sequence: 4 }],
+    announced: [{ kind: 'deploy', id: A, version: '1.1.0', sequence: 4 }],
     flags: ['fail-drain'],
     endings: { [A]: { failed: TO_SWITCH.slice(0, -1), ...succeeded } },
     runsAfter: ['1.0.0', '1.1.0'],

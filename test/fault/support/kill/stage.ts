@@ -132,7 +132,7 @@ async function furnish(dir: string, signer: Signer): Promise<Stage> {
       deployments: Object.keys(scenario.endings),
     };
     const artifactsOf = (version: string) => stage.artifactsOf(type, version);
-    await tell(root, world, scenario, { signer, artifactsOf });
+    await writeInbox(root, world, scenario, { signer, artifactsOf });
     await writeFile(join(root, 'world.json'), JSON.stringify(world));
     await writeFile(join(root, 'events.jsonl'), '');
     return rootAt(root, world, { agent: join(dir, 'kill-agent.mjs'), closing: closing.signal });
@@ -142,14 +142,14 @@ async function furnish(dir: string, signer: Signer): Promise<Stage> {
   async function makeTemplate(type: PackageKind, runs: string | null): Promise<string> {
     const versions = runs === null ? [] : GOOD.slice(0, GOOD.indexOf(runs as (typeof GOOD)[number]) + 1);
     let template: string | undefined;
-    const nothing = { runs: null, endings: {}, runsAfter: [], restarts: true, told: [] };
+    const nothing = { runs: null, endings: {}, runsAfter: [], restarts: true, announced: [] };
     for (const [i, version] of versions.entries()) {
       const deployment = newUlid(1_700_000_000_000 + i);
       const root = await place(
         type,
         {
           ...nothing,
-          told: [{ kind: 'deploy', id: deployment, version, sequence: i + 1 }],
+          announced: [{ kind: 'deploy', id: deployment, version, sequence: i + 1 }],
           endings: { [deployment]: {} },
         },
         template,
@@ -171,15 +171,15 @@ async function furnish(dir: string, signer: Signer): Promise<Stage> {
   return stage;
 }
 
-async function tell(
+async function writeInbox(
   root: string,
   world: World,
-  { told, desired, flags = [] }: Scenario,
+  { announced, desired, flags = [] }: Scenario,
   { signer, artifactsOf }: { signer: Signer; artifactsOf: (version: string) => readonly Artifact[] },
 ): Promise<void> {
   const now = Date.now();
   const at = (ms: number) => new Date(now + ms).toISOString();
-  for (const [i, one] of told.entries()) {
+  for (const [i, one] of announced.entries()) {
     const { id, gate, ...rest } = one;
     const text = await signer.sign('td-announcement+jws', {
       ...{ v: 1, deployment: id, env: ENV, service: SERVICE, issuedBy: 'kill matrix', ...rest },

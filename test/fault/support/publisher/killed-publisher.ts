@@ -20,21 +20,26 @@ import { ended, expectAtRest, expectTrueRecord } from './true-record.ts';
  * dead one has been silent for a minute.
  */
 export interface Story {
-  /** What the one types that is killed, and the next one; SERVICE and ID stand for the service and the deployment. */
+  /** The command that is killed, and the next one; SERVICE and ID are replaced by the service and the deployment. */
   typed: readonly string[];
   next: readonly string[];
   /** Where it must end. */
   version: string;
 }
 
-export interface Told {
+export interface StoryResult {
   dead: Killed;
   owner: Owner | null;
   /** What the next one said. */
   said: string;
 }
 
-export async function tell(service: Service, watch: RecordWatch, n: number, story: Story): Promise<Told> {
+export async function runStory(
+  service: Service,
+  watch: RecordWatch,
+  n: number,
+  story: Story,
+): Promise<StoryResult> {
   const { fleet, name } = service;
   const filledIn = (words: readonly string[], id = '') =>
     words.map((word) => (word === 'SERVICE' ? name : word === 'ID' ? id : word));
@@ -80,7 +85,7 @@ async function expectRefused(
 export const takingOver = ({ who, command, deployment, since }: Owner) =>
   `is held by ${who} (${command} ${deployment}) since ${since}, but has no heartbeat; watching it for 1 min`;
 
-/** After all of it: nobody holds the lock, all that was announced has ended once. The sequences that were used. */
+/** After all of it: no publisher holds the lock, all that was announced has ended once. The sequences that were used. */
 export function sequencesOf(services: readonly Service[], watch: RecordWatch): number {
   let used = 0;
   for (const service of services) {

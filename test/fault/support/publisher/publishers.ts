@@ -10,7 +10,7 @@ import type { RequestRecord } from '../../../support/cloud/requests.ts';
 import { BUCKET, ENV, type Fleet } from '../../../support/fleet/fleet.ts';
 import { type Finished, type Program, PUBLISHER } from '../../../support/programs.ts';
 
-/** Real publishers, each with an access key of its own, so that its requests can be told from all others. */
+/** Real publishers, each with an access key of its own, so that its requests can be distinguished from all others. */
 
 export interface Publisher extends Program {
   /** What it has asked of AWS so far, in order. */
@@ -59,7 +59,7 @@ export const isStep: Counted = ({ operation }) =>
   operation !== 'ReceiveMessage' && operation !== 'DeleteMessageBatch';
 
 export interface Killed {
-  /** Its requests; the last that counts was carried out, and nobody heard the answer. */
+  /** Its requests; the last that counts was carried out, and the answer was lost. */
   asked: RequestRecord[];
   /** It came to its end before there was an n-th request. */
   lived: boolean;

@@ -6,7 +6,7 @@ import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
 
 /** Everything that was ever written into the record, as it was written: an object's last state forgets. */
 export interface RecordWatch {
-  /** The endings of one instance in one deployment, each as often as it was told differently. */
+  /** The endings of one instance in one deployment, each as often as it was reported with other content. */
   readonly endings: ReadonlyMap<string, readonly string[]>;
   /** The lock of each service: every sequence written, in order, with the one who took it (none: it was freed). */
   readonly locks: ReadonlyMap<string, readonly { sequence: number; owner: string | undefined }[]>;

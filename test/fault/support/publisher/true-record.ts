@@ -17,7 +17,7 @@ export async function ended({ fleet, name, instance }: Service): Promise<void> {
   });
 }
 
-/** Everything that was announced has come to one end on the instance, and nobody holds the lock. */
+/** Everything that was announced has one ending on the instance, and no publisher holds the lock. */
 export function expectAtRest({ fleet, name, instance }: Service, watch: RecordWatch): void {
   for (const { deployment } of announcements(fleet, name)) {
     const key = keys.report(ENV, name, deployment, instance.id);
@@ -27,7 +27,7 @@ export function expectAtRest({ fleet, name, instance }: Service, watch: RecordWa
 }
 
 /**
- * What must hold of the record of a service at any moment, whoever was killed: the lock's sequence only rises and is
+ * What must hold of the record of a service at any moment, whatever was killed: the lock's sequence only rises and is
  * never given to two, each deployment has one sequence and each sequence one deployment, what was announced and what
  * the desired state names is in the record, and a deployment that is said to have succeeded did.
  */

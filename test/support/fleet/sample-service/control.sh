@@ -10,14 +10,14 @@ running() {
   [ -s "$pid_file" ] || return 1
   pid=$(cat "$pid_file")
   kill -0 "$pid" 2>/dev/null || return 1
-  # A zombie takes signals, too, where nobody reaps it.
+  # A zombie takes signals, too, where no process reaps it.
   ! grep -q '^State:[[:space:]]*Z' "/proc/$pid/status" 2>/dev/null
 }
 
 case $action in
   start)
     cd "$dir"
-    # A session of its own: the end of whoever starts it is not its end.
+    # A session of its own: it outlives the process that starts it.
     setsid "$@" </dev/null >>service.log 2>&1 &
     echo $! >"$pid_file"
     ;;

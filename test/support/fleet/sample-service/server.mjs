@@ -78,7 +78,7 @@ function startPart(name, options) {
 /** As a daemon of old: the process that was started is not the one that stays. */
 async function daemonise() {
   const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  // Whoever started this process notes its pid first, however slow the machine is.
+  // The process that started this one notes its pid first, however slow the machine is.
   const noted = () =>
     existsSync('service.pid') && readFileSync('service.pid', 'utf8').trim() === `${process.pid}`;
   while (!noted()) await wait(10);

@@ -37,7 +37,7 @@ function slowJournal() {
   };
 }
 
-/** A journal that writes at once, or fails as often as told. */
+/** A journal that writes at once, or fails as often as set. */
 function journalOf(failures: Error[] = []) {
   const written: ServiceState[] = [];
   const journal: Journal = {

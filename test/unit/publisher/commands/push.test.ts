@@ -209,7 +209,7 @@ describe('a file', () => {
       const jar = await file('payments.jar', randomBytes(20 * MB));
       const session = await stage.open();
       let changed = false;
-      // The first progress is told after the digest and before the first byte is sent.
+      // The first progress is emitted after the digest and before the first byte is sent.
       const emit = () => {
         if (!changed) change(jar);
         changed = true;

@@ -6,7 +6,7 @@ import { never } from '../../../support/publisher/stage.ts';
 
 const ALL = Buffer.from('0123456789');
 
-/** An S3 whose answers break off where they are told: after so many bytes, or with that error before any. */
+/** An S3 whose answers break off at a given place: after so many bytes, or with that error before any. */
 function s3Of(breaks: (number | Error)[], ignoresRange = false) {
   const ranges: (string | undefined)[] = [];
   const send = async (command: GetObjectCommand) => {

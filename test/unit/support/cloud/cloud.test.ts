@@ -84,13 +84,13 @@ describe('credentials', () => {
 });
 
 describe('the clock', () => {
-  it('is told truthfully by every answer, an error too', async () => {
-    const told = async (path: string) =>
+  it('is in the Date header of every answer, of an error too', async () => {
+    const dateOf = async (path: string) =>
       Date.parse((await fetch(cloud.endpoint + path)).headers.get('date') ?? '');
-    expect(Math.abs((await told('/')) - Date.now())).toBeLessThan(5_000);
+    expect(Math.abs((await dateOf('/')) - Date.now())).toBeLessThan(5_000);
   });
 
-  it('an hour off is told by the Date header, and the SDK corrects its own by it', async () => {
+  it('an hour off is in the Date header, and the SDK corrects its own by it', async () => {
     const ahead = await startCloud({ clockOffsetMs: 3_600_000 });
     ahead.createBucket(Bucket);
     const once = clientsOf(ahead);
@@ -116,7 +116,7 @@ describe('the clock', () => {
 });
 
 describe('the record of requests', () => {
-  it('tells who asked what of which object, queue or topic, and what came of it', async () => {
+  it('names the caller, the operation, the object, queue or topic, and the outcome', async () => {
     const TopicArn = cloud.createTopic('trigger-deploy-dev');
     const QueueUrl = await createQueue();
     await put('a/b.jar');

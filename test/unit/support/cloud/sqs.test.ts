@@ -178,7 +178,7 @@ describe('SenderId', () => {
     ]);
   });
 
-  it('is a user for any other access key, and only told when asked for', async () => {
+  it('is a user for any other access key, and only returned when asked for', async () => {
     const QueueUrl = await createQueue();
     await clients.sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'hello' }));
     const { Messages } = await clients.sqs.send(

@@ -18,13 +18,13 @@ const SAY_UP = 'echo up; exec sleep 300';
 
 test('an open file, a working directory and a program count as use; a path in the arguments does not', async () => {
   const root = await temporaryDirectory();
-  for (const name of ['opened', 'stood-in', 'executed', 'idle']) await mkdir(join(root, name));
+  for (const name of ['opened', 'working-dir', 'executed', 'idle']) await mkdir(join(root, name));
   await writeFile(join(root, 'opened', 'a.jar'), '');
   await copyFile('/bin/sleep', join(root, 'executed', 'service'));
   await running('/bin/sh', ['-c', `exec 9< opened/a.jar; ${SAY_UP}`], root);
-  await running('/bin/sh', ['-c', SAY_UP], join(root, 'stood-in'));
+  await running('/bin/sh', ['-c', SAY_UP], join(root, 'working-dir'));
   await running('/bin/sh', ['-c', 'echo up; exec executed/service 300'], root);
-  await expect.poll(() => namesWithOpenFiles(root)).toEqual(new Set(['opened', 'stood-in', 'executed']));
+  await expect.poll(() => namesWithOpenFiles(root)).toEqual(new Set(['opened', 'working-dir', 'executed']));
 });
 
 test('a file opened through a link counts for its real location', async () => {

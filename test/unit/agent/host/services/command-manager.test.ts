@@ -134,12 +134,12 @@ test('a service that cannot be stopped, and whose pid file is not trusted, is a 
   const { service, pid } = await daemon('', { stop: sh('exit 1'), status: sh('exit 0'), clock });
   await writeFile(pid, '1');
   const why = `${pid} names pid 1, which cannot be a service`;
-  const told = {
+  const reason = {
     message: `the service is still running 2.0 s after /bin/sh; not killed: ${why}`,
     hint: expect.stringContaining('remove `pidFile`'),
   };
-  await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', ...told });
-  await expect(service.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED', ...told });
+  await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', ...reason });
+  await expect(service.restart(calm)).rejects.toMatchObject({ code: 'START_FAILED', ...reason });
   expect(kills).not.toHaveBeenCalled();
 });
 

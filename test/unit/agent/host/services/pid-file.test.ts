@@ -83,7 +83,7 @@ describe('a pid file', () => {
     const { path, directory } = await pidFile(pid);
     await chmod(directory, 0o775);
     expect((await readPidFile(path)).refusal?.hint).toBe(`chmod go-w ${directory}`);
-    // As /tmp is: nobody renames there what is not theirs.
+    // As /tmp is: no user renames there what another user owns.
     await chmod(directory, 0o1777);
     expect((await readPidFile(path)).refusal).toBeUndefined();
   });

@@ -4,7 +4,7 @@ import { keys } from '../../../shared/names.ts';
 import { BUCKET, ENV, type Fleet, type Instance } from './fleet.ts';
 
 /** What nothing bad may change: what `payments` answers, its process, its release, and the desired state. */
-export async function standingOf(fleet: Fleet, instance: Instance): Promise<Record<string, unknown>> {
+export async function snapshotOf(fleet: Fleet, instance: Instance): Promise<Record<string, unknown>> {
   const dir = join(instance.dir, 'payments');
   const desired = fleet.cloud.object(BUCKET, keys.desired(ENV, 'payments'));
   return {
