@@ -47,7 +47,8 @@ async function main(argv: string[]): Promise<void> {
     if (!options) return;
     if (options.command === 'run') return await run(options);
     const ok = await runCommand(options, {
-      by: (process.env.SUDO_USER ?? userInfo().username).slice(0, 64),
+      // Only an order needs a name: the other commands also run as a user id without one.
+      by: () => (process.env.SUDO_USER ?? userInfo().username).slice(0, 64),
       say: (text) => void process.stdout.write(`${text}\n`),
     });
     if (!ok) process.exitCode = 1;

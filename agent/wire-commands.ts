@@ -8,7 +8,7 @@ import type { Options } from './cli.ts';
 import { check, formatFindings } from './commands/check.ts';
 import type { CheckDeps, CheckedService, LeaveDeps, LocalDeployDeps, StatusDeps } from './commands/deps.ts';
 import { leave } from './commands/leave.ts';
-import { deploy, type LocalRequest, rollback } from './commands/local-deploy.ts';
+import { deploy, rollback } from './commands/local-deploy.ts';
 import { status } from './commands/status.ts';
 import { formatStatus } from './commands/status-table.ts';
 import { type AgentConfig, loadAgentConfig } from './config.ts';
@@ -23,12 +23,12 @@ import { createManager, createManifests, createPackage, createTraffic, journalOf
 /** The commands besides `run`: which adapter is behind which dependency. */
 
 /**
- * Returns whether the command succeeded. `by` is the user who gives an order, `say` prints lines.
+ * Returns whether the command succeeded. `by` returns the user who gives an order, `say` prints lines.
  * @throws what the command throws.
  */
 export async function runCommand(
   options: Exclude<Options, { command: 'run' }>,
-  io: Pick<LocalRequest, 'by' | 'say'>,
+  { by, say }: { by: () => string; say: (line: string) => void },
 ): Promise<boolean> {
   const config = await loadAgentConfig(options.config);
   const aws = createAws(config);
@@ -36,20 +36,20 @@ export async function runCommand(
     switch (options.command) {
       case 'check': {
         const findings = await check(checkDeps(config, aws));
-        io.say(formatFindings(findings, options.config));
+        say(formatFindings(findings, options.config));
         return findings.every((finding) => finding.ok);
       }
       case 'status': {
         const found = await status(statusDeps(config, aws), options);
-        io.say(options.json ? JSON.stringify(found, null, 2) : formatStatus(found));
+        say(options.json ? JSON.stringify(found, null, 2) : formatStatus(found));
         return true;
       }
       case 'deploy':
-        return await deploy(localDeployDeps(config, aws), { ...options, ...io });
+        return await deploy(localDeployDeps(config, aws), { ...options, by: by(), say });
       case 'rollback':
-        return await rollback(localDeployDeps(config, aws), { ...options, ...io });
+        return await rollback(localDeployDeps(config, aws), { ...options, by: by(), say });
       case 'leave':
-        io.say(await leave(leaveDeps(config, aws)));
+        say(await leave(leaveDeps(config, aws)));
         return true;
     }
   } finally {
