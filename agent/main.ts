@@ -16,7 +16,7 @@ async function run(options: Options): Promise<void> {
   const stopping = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
-      agent.log.info({ signal: name }, 'stopping: deployments checkpoint and resume at the next start');
+      agent.log.info({ signal: name }, 'stopping: every deployment saves a checkpoint and resumes at the next start');
       stopping.abort(new TriggerDeployError('INTERRUPTED', `the agent was stopped by ${name}`));
     });
   }

@@ -47,7 +47,7 @@ export async function readInstanceMetadata(
         ask('GET', `/latest/meta-data/${path}`, withToken),
       ),
     );
-    // A captive portal or a proxy answers any request with its own page.
+    // Validates the id: a captive portal or a proxy answers any request with its own page.
     return {
       instance: instanceId.parse(instance),
       zone: zone || undefined,

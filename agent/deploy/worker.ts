@@ -35,7 +35,7 @@ export interface ServiceWorker {
   proceed(deployment: string, replyTo: string | undefined): Promise<void>;
   /** Before the switch the deployment ends `cancelled`; in any case it never starts again. */
   cancel(deployment: string): Promise<void>;
-  /** Ends a deployment that never started here. */
+  /** Journals the ending of a deployment that never started here. */
   refuse(order: Order, ending: Ending, why: { code: ErrorCode; message: string }): Promise<void>;
   /** Answers a duplicate announcement with the last report; later reports go to the newest `replyTo`. */
   repeat(deployment: string, replyTo: string | undefined): Promise<void>;

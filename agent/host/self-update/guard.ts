@@ -54,7 +54,7 @@ export interface Guard {
   cleanUp(): Promise<void>;
   /** Asks systemd to restart `unit`, and records `process`, so that the next process knows of the restart. */
   restart(unit: string, process: string, signal: AbortSignal): Promise<void>;
-  /** Whether `restart` was asked for by another process than this one. */
+  /** Whether an earlier process than `process` called `restart`. */
   isRestarted(process: string): Promise<boolean>;
 }
 

@@ -9,7 +9,7 @@ import type { RunCommand } from '../../process/run-command.ts';
 export interface CheckType<Fields extends z.ZodRawShape> {
   /** Its keys in agent.yaml, besides `successes`, `deadline` and `timeout`, which every check has. */
   readonly fields: Fields;
-  /** What it checks, for an error message. */
+  /** What the check does, for an error message: `GET http://127.0.0.1:8080/health`. */
   describe(check: Check & z.output<z.ZodObject<Fields>>): string;
   /**
    * One try. An unhealthy service is an answer; what is thrown counts as one, too, except when `signal` aborted.
