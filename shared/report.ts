@@ -148,14 +148,19 @@ const CONTROL_CHARACTER =
 
 /**
  * `text` made safe for a terminal and a log: control characters other than newline and tab removed (ECMA-48 escape
- * sequences and bidirectional controls among them), at most `DETAIL_LIMIT` bytes, the end kept.
+ * sequences and bidirectional controls among them).
  */
-export function cleanTail(text: string): string {
-  const clean = text
+export function cleanText(text: string): string {
+  return text
     .replace(CONTROL_SEQUENCE, '')
     .replace(CONTROL_STRING, '')
     .replace(OTHER_ESCAPE, '')
     .replace(CONTROL_CHARACTER, '');
+}
+
+/** `text` cleaned as `cleanText` does, at most `DETAIL_LIMIT` bytes, the end kept. */
+export function cleanTail(text: string): string {
+  const clean = cleanText(text);
   const bytes = Buffer.from(clean, 'utf8');
   if (bytes.length <= DETAIL_LIMIT) return clean;
   // A cut inside a multi-byte character leaves replacement characters at the front: drop them.

@@ -114,5 +114,5 @@ export const reason = text.max(MOST, { error: 'has 1,024 characters at most' });
 export const requiredReason = (missing: string) =>
   z
     .string({ error: (issue) => (issue.input === undefined ? missing : once(issue)) })
-    .min(1, { error: 'is empty' })
+    .refine((typed) => typed.trim() !== '', { error: 'is empty' })
     .max(MOST, { error: 'has 1,024 characters at most' });

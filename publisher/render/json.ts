@@ -1,4 +1,4 @@
-import { cleanTail } from '../../shared/report.ts';
+import { cleanText } from '../../shared/report.ts';
 import type { Renderer } from '../events.ts';
 
 /** One JSON object per event, each on a line. */
@@ -13,7 +13,22 @@ export function createJson(write: (text: string) => void): Renderer {
   };
 }
 
-/** `value` on one line. Its strings are made safe to print: a program that reads one may print it. */
+/**
+ * `value` on one line. Its strings and the names of its fields are made safe to print, because a program that reads one
+ * may print it; none is cut.
+ */
 export function jsonLine(value: object): string {
-  return JSON.stringify(value, (_key, one: unknown) => (typeof one === 'string' ? cleanTail(one) : one));
+  return JSON.stringify(value, (_key, one: unknown) => {
+    if (typeof one === 'string') return cleanText(one);
+    return isMap(one) ? withCleanNames(one) : one;
+  });
+}
+
+const isMap = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Some names come from outside: those of tags, and of the states in a record's counts. */
+function withCleanNames(value: object): object {
+  if (Object.keys(value).every((name) => cleanText(name) === name)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [cleanText(name), one]));
 }

@@ -172,6 +172,8 @@ describe('a wrong command line is refused with one line that says why', () => {
     ['promote payments --from dev', '--to is required'],
     ['promote payments --from dev --to stg --version latest', '"latest" cannot be a version'],
     ['promote payments --from dev --to stg --jump', '--jump needs --reason'],
+    ['pause --reason=', '--reason is empty'],
+    ['pause --reason=\t', '--reason is empty'],
     ['status --all -e dev', '--all and --env cannot be combined'],
     ['history payments -n 0', '--limit expected a whole number, 1 or more'],
   ])('%s', async (line, message) => {
