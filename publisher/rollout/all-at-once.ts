@@ -7,7 +7,7 @@ import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
 import { changeAnnouncement } from './announcements.ts';
 import { recordingFailure } from './create-record.ts';
-import { DETACHED, type Driving, type Ended, type Output } from './driving.ts';
+import { DETACHED, type Driving, type Ended, type Output, type WhenSettled } from './driving.ts';
 import { follow, openProgress } from './follow.ts';
 import { recordOutcome, settledEvent } from './record-outcome.ts';
 
@@ -25,6 +25,7 @@ export async function driveAllAtOnce(
   lock: Lock,
   stored: StoredDeployment,
   driving: Driving,
+  whenSettled?: WhenSettled,
 ): Promise<Ended> {
   const { deployments } = session.record;
   const record = stored.value;
@@ -40,7 +41,9 @@ export async function driveAllAtOnce(
       await announce(session, body, { issuedAt: record.announcedAt, expiresAt: record.expiresAt });
     });
     if (replies === undefined) return leave(session, record, 'announced; not waiting for the outcome', 0);
-    return await followToEnd(session, lock, stored, replies, driving.detach);
+    const ended = await followToEnd(session, lock, stored, replies, driving.detach);
+    if (ended.settled) await whenSettled?.(ended.settled);
+    return ended;
   } finally {
     await replies?.close();
   }

@@ -19,7 +19,9 @@ export async function drive(
   driving: Driving,
 ): Promise<ExitCode> {
   const driveOne = stored.value.rolling ? driveWaves : driveAllAtOnce;
-  const { exitCode, settled } = await driveOne(session, lock, stored, driving);
-  if (settled) await rollBackIfDue(session, lock, settled, driving.detach);
+  // The deletion of the reply queue must not delay the rollback, and agents may still send replies to it.
+  const { exitCode } = await driveOne(session, lock, stored, driving, (settled) =>
+    rollBackIfDue(session, lock, settled, driving.detach),
+  );
   return exitCode;
 }

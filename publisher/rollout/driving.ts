@@ -13,6 +13,9 @@ export interface Driving {
   ask?: ((signal: AbortSignal) => Promise<boolean>) | undefined;
 }
 
+/** Called with the settled record while the reply queue still exists, which is deleted afterwards. */
+export type WhenSettled = (settled: StoredDeployment) => Promise<void>;
+
 export interface Ended {
   exitCode: ExitCode;
   /** The settled record; undefined when this publisher does not know the outcome. */

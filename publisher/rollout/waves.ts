@@ -8,7 +8,7 @@ import type { Lock } from '../record/held-lock.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import { type Decisions, decide, readDecisions } from './decisions.ts';
-import { DETACHED, type Driving, type Ended } from './driving.ts';
+import { DETACHED, type Driving, type Ended, type WhenSettled } from './driving.ts';
 import { openProgress } from './follow.ts';
 import { recordOutcome, settledEvent } from './record-outcome.ts';
 import { openRetryOutage } from './retry-outage.ts';
@@ -32,12 +32,14 @@ export async function driveWaves(
   lock: Lock,
   stored: StoredDeployment,
   driving: Driving,
+  whenSettled: WhenSettled,
 ): Promise<Ended> {
   const replies = await openReplyQueue(session);
   try {
     const settled = await driveToSettlement({ session, lock, replies }, stored, driving);
     if (settled === undefined) return leave(session, stored.value);
     session.emit(settledEvent(session.clock, settled.value));
+    await whenSettled(settled);
     return { exitCode: settled.value.exitCode ?? 1, settled };
   } finally {
     await replies.close();
