@@ -23,11 +23,17 @@ export type Options =
   | (OrderOptions & { command: 'deploy'; files: string[] })
   | (OrderOptions & { command: 'rollback' });
 
+/**
+ * The value of an option that may be repeated: the last one. yargs can do so for all options at once, but then it also
+ * drops every file of `<file..>` except the last.
+ */
+const last = (given: string | string[]): string => [given].flat().at(-1) ?? '';
+
 /** In `deploy` and `rollback`, `--version` is a version of the service, not the agent's own. */
 function orderOptions<T>(parser: Argv<T>, versionHelp: string) {
   return parser
     .version(false)
-    .option('version', { type: 'string', requiresArg: true, describe: versionHelp })
+    .option('version', { type: 'string', requiresArg: true, coerce: last, describe: versionHelp })
     .option('wait', {
       type: 'boolean',
       default: true,
@@ -50,12 +56,12 @@ export async function parseCommandLine(
     .usage(
       '$0 <command>\n\nThe trigger-deploy agent: deploys announced versions of the services in its config.',
     )
-    .parserConfiguration({ 'duplicate-arguments-array': false })
     .option('config', {
       type: 'string',
       requiresArg: true,
       default: defaults.config,
       defaultDescription: defaults.shown,
+      coerce: last,
       describe: 'Config file; also TRIGGER_DEPLOY_AGENT_CONFIG',
     })
     .option('verbose', {
