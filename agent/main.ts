@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { hideBin } from 'yargs/helpers';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
+import { cleanTail } from '../shared/report.ts';
 import { type Options, parseCommandLine } from './cli.ts';
 import { DEFAULT_CONFIG_PATH } from './config.ts';
 import { wireAgent } from './wire-agent.ts';
@@ -11,12 +12,18 @@ import { VERSION } from './wire-instance.ts';
 
 const USAGE_CODES: readonly string[] = ['CONFIG_INVALID', 'KEY_INVALID', 'USAGE'];
 
+/** The terminal gets no control characters: they may be in the name of a file or in an error. */
+const printable = (text: string) => text.split('\n').map(cleanTail).join('\n');
+
 async function run(options: Options): Promise<void> {
   const agent = await wireAgent(options);
   const stopping = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
-      agent.log.info({ signal: name }, 'stopping: every deployment saves a checkpoint and resumes at the next start');
+      agent.log.info(
+        { signal: name },
+        'stopping: every deployment saves a checkpoint and resumes at the next start',
+      );
       stopping.abort(new TriggerDeployError('INTERRUPTED', `the agent was stopped by ${name}`));
     });
   }
@@ -33,7 +40,7 @@ function fail(thrown: unknown, verbose: boolean): void {
     lines.push(String(error.stack));
     if (error.cause instanceof Error) lines.push(`caused by ${error.cause.stack}`);
   }
-  process.stderr.write(`${lines.join('\n')}\n`);
+  process.stderr.write(`${printable(lines.join('\n'))}\n`);
   process.exitCode = USAGE_CODES.includes(error.code) ? 2 : 1;
 }
 
@@ -49,7 +56,7 @@ async function main(argv: string[]): Promise<void> {
     const ok = await runCommand(options, {
       // Only an order needs a name: the other commands also run as a user id without one.
       by: () => (process.env.SUDO_USER ?? userInfo().username).slice(0, 64),
-      say: (text) => void process.stdout.write(`${text}\n`),
+      say: (text) => void process.stdout.write(`${printable(text)}\n`),
     });
     if (!ok) process.exitCode = 1;
   } catch (error) {

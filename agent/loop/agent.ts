@@ -1,6 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Reporter } from '../deploy/ports.ts';
-
 import type { ServiceWorker } from '../deploy/worker.ts';
 import { convergeAll, reasonsOf } from './converge-all.ts';
 import { takeLocalOrders } from './local-orders.ts';
