@@ -105,6 +105,23 @@ export function deadline(
   };
 }
 
+/**
+ * What `work` resolves to, for work that no signal ends: after `ms` it is no longer waited for.
+ * @throws TIMEOUT then, and what `work` throws.
+ */
+export async function withTimeout<T>(ms: number, work: () => Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new TriggerDeployError('TIMEOUT', `no answer within ${formatMs(ms)}`)),
+    ms,
+  );
+  try {
+    return await Promise.race([work(), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** `800 ms`, `4.2 s`, `3 min 20 s`: a duration for a person. */
 export function formatMs(ms: number): string {
   // The bounds are those of the rounded number: never `1000 ms`, `10.0 s`, `60 s` or `1 min 60 s`.

@@ -1,5 +1,5 @@
 import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
-import { formatMs } from '../../shared/retry.ts';
+import { withTimeout } from '../../shared/retry.ts';
 import { fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Session } from '../session.ts';
 import { checkServiceKnown } from './guards.ts';
@@ -57,26 +57,18 @@ export async function statusAll(options: StatusAllOptions): Promise<StatusAllAns
 
 async function lookAt(env: string, options: StatusAllOptions): Promise<EnvironmentStatus> {
   const { service, open, timeoutMs = TIMEOUT_MS } = options;
-  const servicesOf = async () => {
-    const session = await open(env);
-    const services = await fleetStatus(session, service);
-    await checkServiceKnown(session, service, services);
-    return services;
-  };
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const text = `no answer within ${formatMs(timeoutMs)}`;
-    late.reject(new TriggerDeployError('TIMEOUT', text));
-  }, timeoutMs);
   try {
-    const services = await Promise.race([servicesOf(), late.promise]);
+    const services = await withTimeout(timeoutMs, async () => {
+      const session = await open(env);
+      const found = await fleetStatus(session, service);
+      await checkServiceKnown(session, service, found);
+      return found;
+    });
     return { env, services };
   } catch (error) {
     if (isCode(error, 'INTERRUPTED')) throw error;
     // The environment answered: it has no such service.
     if (isCode(error, 'SERVICE_NOT_FOUND')) return { env, services: [] };
     return { env, services: [], trouble: asTriggerDeployError(error) };
-  } finally {
-    clearTimeout(timer);
   }
 }

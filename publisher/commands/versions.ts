@@ -1,5 +1,6 @@
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Manifest } from '../../shared/manifest.ts';
+import { withTimeout } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import type { Session } from '../session.ts';
@@ -41,8 +42,12 @@ export interface VersionsOptions {
   /** More environments to look for the versions in, by name. */
   others: readonly string[];
   open: (env: string) => Promise<Session>;
+  /** For tests, ms. */
+  timeoutMs?: number;
 }
 
+/** After this another environment that does not answer is left out, ms. */
+const TIMEOUT_MS = 20_000;
 /** How many manifests are read at a time. */
 const READS = 8;
 
@@ -53,7 +58,7 @@ const READS = 8;
  * @throws SERVICE_NOT_FOUND when nothing was pushed; CONFIG_INVALID without a key to verify manifests with.
  */
 export async function versions(session: Session, options: VersionsOptions): Promise<VersionsAnswer> {
-  const { service, limit, open } = options;
+  const { service, limit } = options;
   await session.verifier();
   const names = await session.record.versions.newest(service, limit + 1);
   if (names.length === 0) await checkServiceExists(session, service);
@@ -61,7 +66,7 @@ export async function versions(session: Session, options: VersionsOptions): Prom
   const [listed, here, ...there] = await Promise.all([
     mapLimit(names.slice(0, limit), READS, async (version) => await readPush(session, service, version)),
     readFleet(session, service),
-    ...others.map((name) => readOther(session, service, name, open)),
+    ...others.map((name) => readOther(session, name, options)),
   ]);
   const fleets = [here, ...there];
   return {
@@ -111,12 +116,11 @@ async function readFleet(session: Session, service: string): Promise<FleetVersio
 
 async function readOther(
   session: Session,
-  service: string,
   env: string,
-  open: (env: string) => Promise<Session>,
+  { service, open, timeoutMs = TIMEOUT_MS }: VersionsOptions,
 ): Promise<FleetVersions> {
   try {
-    return await readFleet(await open(env), service);
+    return await withTimeout(timeoutMs, async () => await readFleet(await open(env), service));
   } catch (error) {
     if (isCode(error, 'INTERRUPTED')) throw error;
     note(session, `${env} cannot be read: ${messageOf(error)}`, 'warning');

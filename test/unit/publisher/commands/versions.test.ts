@@ -107,6 +107,18 @@ it('lists a version whose manifest is damaged or gone with the reason, and the o
   expect(versionsTable(found, page).join('\n')).toMatch(/1\.1\.0 +\?.*_INVALID: /);
 });
 
+it('leaves out another environment that does not answer', async () => {
+  await push('1.0.0');
+  await desire(dev, '1.0.0');
+  const session = await dev.open();
+  const open = () => new Promise<never>(() => undefined);
+  const found = await versions(session, {
+    ...{ service: 'payments', limit: 20, others: ['stg'], open, timeoutMs: 50 },
+  });
+  expect(found.versions[0]?.runsIn).toMatchObject([{ env: 'dev', desired: true }]);
+  expect(notes(session.events)).toEqual(['stg cannot be read: no answer within 50 ms']);
+});
+
 it('looks in other environments where it is asked to, and names one that cannot be read', async () => {
   await push('1.0.0');
   await desire(stg, '1.0.0');
