@@ -36,9 +36,26 @@ function showCommand({ deployment, instance, env }: Pick<Report, 'deployment' | 
   return `trigger-deploy show ${deployment} --instance ${instance} --env ${env}`;
 }
 
-/** How to see the failure of another instance of the group; undefined for a group of one. */
-function anotherText([, second]: FailureGroup): string | undefined {
-  return second && `→ the log of another instance: ${showCommand(second)}`;
+interface LogTail {
+  /** The instance whose log it is. */
+  of: FailedReport;
+  lines: string[];
+}
+
+/** The log of the first instance that has one: where the example has none, the cause would stay hidden. */
+function logOf(group: FailureGroup): LogTail {
+  for (const report of group) {
+    const lines = tailLines(report.error.detail ?? '');
+    if (lines.length > 0) return { of: report, lines };
+  }
+  return { of: group[0], lines: [] };
+}
+
+/** How to see the failure of another instance of the group, one with a log if there is one; undefined for a group of one. */
+function anotherText(group: FailureGroup, { of: shown }: LogTail): string | undefined {
+  const others = group.filter((report) => report !== shown);
+  const another = others.find(({ error }) => error.detail) ?? others[0];
+  return another && `→ the log of another instance: ${showCommand(another)}`;
 }
 
 /** The failures of a deployment for a terminal, each once, with at most `longestTail` lines of one instance's log. */
@@ -49,14 +66,14 @@ export function failureBlocks(
 ): string[] {
   return groupFailures(reports).flatMap((group) => {
     const [example, ...others] = group;
-    const tail = tailLines(example.error.detail ?? '');
-    const hidden = tail.length - longestTail;
+    const tail = logOf(group);
+    const hidden = tail.lines.length - longestTail;
     const cut = (text: string) => lineOf([{ text: `    ${text}` }], columns, paint);
-    const log = tail.slice(Math.max(0, hidden)).map((text) => cut(`| ${text}`));
+    const log = tail.lines.slice(Math.max(0, hidden)).map((text) => cut(`| ${text}`));
     // A command is never cut: the window wraps it.
-    if (hidden > 0) log.unshift(`    | … ${hidden} earlier lines: ${showCommand(example)}`);
-    if (others.length > 0 && log.length > 0) log.unshift(cut(`log of ${example.instance}:`));
-    const another = anotherText(group);
+    if (hidden > 0) log.unshift(`    | … ${hidden} earlier lines: ${showCommand(tail.of)}`);
+    if (others.length > 0 && log.length > 0) log.unshift(cut(`log of ${tail.of.instance}:`));
+    const another = anotherText(group, tail);
     return [
       '',
       paint(styleOf(example.state).tone, `  ${groupText(group)}: ${errorText(example)}`),
@@ -76,14 +93,15 @@ export function failureLines(reports: Iterable<Report>, prefix: string): string[
   const failed = [...reports].filter(({ state }) => state !== 'cancelled' && state !== 'superseded');
   return groupFailures(failed).flatMap((group) => {
     const [example, ...others] = group;
-    const log = tailLines(example.error.detail ?? '').map((line) => `  | ${line}`);
+    const tail = logOf(group);
+    const log = tail.lines.map((line) => `  | ${line}`);
     if (others.length === 0 && log.length === 0) return [];
     const where =
       others.length === 0
         ? example.instance
         : `${group.length} instances (${instancesText(groupInstances(group))})`;
-    const whose = others.length > 0 && log.length > 0 ? [`  log of ${example.instance}:`] : [];
-    const another = anotherText(group);
+    const whose = others.length > 0 && log.length > 0 ? [`  log of ${tail.of.instance}:`] : [];
+    const another = anotherText(group, tail);
     return [
       `${prefix}failure on ${where}: ${errorText(example)}`,
       ...whose,
