@@ -47,7 +47,7 @@ export async function follow(
 function stepOf({ active, waiting }: ServiceState, deployment: string): string | undefined {
   if (active?.order.deployment === deployment) {
     return active.direction === 'back'
-      ? `${active.state} (rolling back to ${active.previous})`
+      ? `${active.state} (rolling back to ${active.previous ?? 'no version'})`
       : active.state;
   }
   return waiting?.deployment === deployment ? 'accepted' : undefined;
