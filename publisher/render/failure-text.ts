@@ -51,7 +51,7 @@ function logOf(group: FailureGroup): LogTail {
   return { of: group[0], lines: [] };
 }
 
-/** How to see the failure of another instance of the group, one with a log if there is one; undefined for a group of one. */
+/** How to see another failure of the group, one with a log if there is one; undefined for a group of one. */
 function anotherText(group: FailureGroup, { of: shown }: LogTail): string | undefined {
   const others = group.filter((report) => report !== shown);
   const another = others.find(({ error }) => error.detail) ?? others[0];
