@@ -64,7 +64,7 @@ async function stopInHook<T>(
   gate: string,
   stop: (service: Service) => Promise<T>,
 ): Promise<T> {
-  const stopping = service.instance.agent?.line((line) => line.includes('stopping: deployments checkpoint'));
+  const stopping = service.instance.agent?.line((line) => line.includes('stopping: every deployment saves a checkpoint'));
   const stopped = stop(service);
   await stopping;
   await open(service, gate);
@@ -139,7 +139,7 @@ describe('an agent that is stopped', () => {
     const publisher = startDeploy(payments, version);
     await reached(payments, 'start-after');
     const stopping = payments.instance.agent?.line((line) =>
-      line.includes('stopping: deployments checkpoint'),
+      line.includes('stopping: every deployment saves a checkpoint'),
     );
     const stopped = stopAgent(payments);
     await stopping;
