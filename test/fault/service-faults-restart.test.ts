@@ -64,7 +64,9 @@ async function stopInHook<T>(
   gate: string,
   stop: (service: Service) => Promise<T>,
 ): Promise<T> {
-  const stopping = service.instance.agent?.line((line) => line.includes('stopping: every deployment saves a checkpoint'));
+  const stopping = service.instance.agent?.line((line) =>
+    line.includes('stopping: every deployment saves a checkpoint'),
+  );
   const stopped = stop(service);
   await stopping;
   await open(service, gate);
