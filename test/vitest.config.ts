@@ -36,8 +36,9 @@ const env = inMemory();
 
 /**
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
- * fault matrix, by real kills and real faults. `long`: the parts of both that take minutes, or loop over everything.
- * `e2e`: booted instances. `npm test` runs the first two, `npm run test:fault` the next two, `.ci/run` all.
+ * fault matrix, by real kills and real faults. `integration-long`, `long`: the parts of both that take minutes, or loop
+ * over everything. `e2e`: booted instances. `npm test` runs the first two, `npm run test:fault` the next three,
+ * `.ci/run` all.
  */
 export default defineConfig({
   test: {
@@ -82,14 +83,25 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'integration-long',
+          include: ['test/integration/**/*.long.test.ts'],
+          env,
+          expect: poll,
+          testTimeout: 600_000,
+          hookTimeout: HANGS_MS,
+          maxWorkers: 3,
+        },
+      },
+      {
+        test: {
           name: 'long',
-          include: ['test/{integration,fault}/**/*.long.test.ts'],
+          include: ['test/fault/**/*.long.test.ts'],
           expect: poll,
           testTimeout: 600_000,
           hookTimeout: HANGS_MS,
           // Half of them only wait, for minutes; the kill matrix needs what they leave.
           maxWorkers: 8,
-          // After `fault`, which has another number of workers.
+          // After the others, which have another number of workers.
           sequence: { groupOrder: 1 },
         },
       },
