@@ -115,8 +115,8 @@ export default defineConfig({
           env: { TRIGGER_DEPLOY_PROGRAMS: fileURLToPath(new URL('../dist', import.meta.url)) },
           // Instances end with the main thread of the process that booted them.
           pool: 'forks',
-          testTimeout: HANGS_MS,
-          hookTimeout: HANGS_MS,
+          testTimeout: 2 * HANGS_MS,
+          hookTimeout: 2 * HANGS_MS,
           maxWorkers: 4,
         },
       },

@@ -159,4 +159,4 @@ test(`${POWER_OFFS} power-offs leave a whole version running each time, and one 
     'power-off',
     `${powerOffs} power-offs of ${hosts.length} instances in ${deployments} deployments, none left half of anything`,
   );
-}, 480_000);
+}, 900_000);
