@@ -1,4 +1,4 @@
-/** Where the address of the webhook is kept. The address is a secret: whoever has it can post there. */
+/** Where the address of the webhook is kept. The address is a secret: it is all that a sender needs to post there. */
 export type WebhookPlace = { address: string } | { file: string } | { variable: string };
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;

@@ -50,7 +50,7 @@ test('a publisher behind one that was killed deploys, but not before that one is
 
   killed.process.kill('SIGKILL');
   await killed.finished;
-  // Its heartbeats continue for now: the steps below may take more than a minute.
+  // Its heartbeats do not stop yet: the steps below may take more than a minute.
   const beating = setInterval(() => beat('1.2.0'), 5000);
   const { deployment = '' } = lockOf(fleet, NAME)?.owner ?? {};
   const confirmed = await startPublisher(fleet, ['confirm', deployment]).finished;
