@@ -1,3 +1,4 @@
+import { sleepUnlessAborted } from './abort.ts';
 import { type Clock, createClock } from './clock.ts';
 import { TriggerDeployError } from './errors.ts';
 
@@ -61,20 +62,9 @@ export async function retry<T>(work: (attempt: number) => Promise<T>, options: R
       firstFailure ??= clock.monotonic();
       const pauseMs = options.pauseMs?.(error) ?? backoffMs(Math.max(0, failures - 1), options);
       options.onRetry?.(error, { failures, pauseMs });
-      if (pauseMs > 0) await pause(clock, pauseMs, signal);
+      if (pauseMs > 0) await sleepUnlessAborted(pauseMs, signal, clock);
     }
   }
-}
-
-/** @throws the signal's reason. */
-async function pause(clock: Pick<Clock, 'sleep'>, ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await clock.sleep(ms, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  }
-  signal.throwIfAborted();
 }
 
 /**

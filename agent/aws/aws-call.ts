@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { awsError, awsErrorName } from '../../shared/aws.ts';
 import type { Finding } from '../deploy/ports.ts';
 
@@ -42,28 +41,4 @@ export function isNamed(error: unknown, ...names: string[]): boolean {
 /** SQS has two names for this error; which one it sends depends on the protocol (`awsQueryError` in its model). */
 export function isNoSuchQueue(error: unknown): boolean {
   return isNamed(error, 'QueueDoesNotExist', 'AWS.SimpleQueueService.NonExistentQueue');
-}
-
-/** Waits `ms`; throws the signal's reason on an abort. */
-export async function waitMs(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  try {
-    await sleep(ms, undefined, { signal });
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  }
-}
-
-/** The result of `promise`, or the signal's reason if that aborts first; the work itself is not stopped. */
-export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -6,11 +6,12 @@ import {
   RegisterTargetsCommand,
   type TargetHealth,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
+import { sleepUnlessAborted } from '../../shared/abort.ts';
 import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
 import type { Finding, Traffic } from '../deploy/ports.ts';
-import { finding, waitMs } from './aws-call.ts';
+import { finding } from './aws-call.ts';
 
 /** A target group, and the port under which the instance is registered in it. */
 export interface TargetGroup {
@@ -104,7 +105,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
       onState(state);
       note(`${nameOf(key)}: ${stateText(state)}`);
       if (isReached(state)) return;
-      await waitMs(backoffMs(polled, polls), signal);
+      await sleepUnlessAborted(backoffMs(polled, polls), signal);
     }
   }
 

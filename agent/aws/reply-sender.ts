@@ -1,10 +1,11 @@
 import { GetQueueUrlCommand, SendMessageBatchCommand } from '@aws-sdk/client-sqs';
+import { orAborted } from '../../shared/abort.ts';
 import type { Aws } from '../../shared/aws.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { ulidTime } from '../../shared/names.ts';
 import { deadline, retry } from '../../shared/retry.ts';
-import { isNoSuchQueue, orAborted } from './aws-call.ts';
+import { isNoSuchQueue } from './aws-call.ts';
 
 /** Sends replies to the publishers' reply queues: in order, in the background, best effort. */
 export interface ReplySender {

@@ -1,9 +1,10 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { orAborted } from '../../shared/abort.ts';
 import type { Aws } from '../../shared/aws.ts';
 import type { Log } from '../../shared/log.ts';
 import { isReplyQueueName, keys } from '../../shared/names.ts';
 import type { Reporter } from '../deploy/ports.ts';
-import { awsCall, orAborted } from './aws-call.ts';
+import { awsCall } from './aws-call.ts';
 import { createReplySender } from './reply-sender.ts';
 
 export interface AgentReporter extends Reporter {

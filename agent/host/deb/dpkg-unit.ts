@@ -1,5 +1,5 @@
 import { truncate } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleepUnlessAborted } from '../../../shared/abort.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { ignoreCode, makeDirectories, openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
@@ -152,11 +152,6 @@ export function createDpkgUnits(options: {
       await call(unitArgv.reload, signal);
     },
   };
-}
-
-/** @throws the signal's reason. */
-export async function sleepUnlessAborted(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 async function tailOf(path: string): Promise<string> {

@@ -1,9 +1,10 @@
+import { sleepUnlessAborted } from '../../../shared/abort.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { Change } from '../../deploy/ports.ts';
 import { debIn, dependenciesIn, inspectRelease } from './contents.ts';
 import { compareVersions, inspectDeb, installed, isSettled, isThere, known } from './dpkg.ts';
-import { type DpkgRun, type DpkgUnits, sleepUnlessAborted } from './dpkg-unit.ts';
+import type { DpkgRun, DpkgUnits } from './dpkg-unit.ts';
 
 /**
  * Installs and removes a package with dpkg. The result of the run alone is not reliable: a finished unit looks like one

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { orAborted } from '../../../shared/abort.ts';
 import { readNoFollow, removeTree } from '../fs/durable-files.ts';
 import { findProcess, findProcessNow } from './proc.ts';
 import { endGroup, type RunCommand, runCommand } from './run-command.ts';
@@ -121,17 +122,5 @@ async function readEntry(path: string): Promise<CommandEntry | undefined> {
   } catch {
     // Truncated by a kill during the write.
     return undefined;
-  }
-}
-
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
