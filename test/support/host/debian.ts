@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Change } from '../../../agent/deploy/ports.ts';
@@ -104,12 +104,20 @@ exec /usr/bin/dpkg ${own} "$@"`,
     /** What transient units ran: a line each. */
     runs: async () =>
       (await readFile(join(bin, 'runs'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== ''),
+    /** Kills all processes of the unit that runs, as an operator or the OOM killer does. */
+    async killUnit() {
+      const [unit = ''] = await readdir(join(bin, 'units'));
+      await promisify(execFile)(join(bin, 'systemctl'), ['kill', '--signal=KILL', unit]);
+    },
     lockFile: join(admin, 'lock-frontend'),
   };
   return world;
 }
 
-/** A unit is a file with its state, removed after a success; beside it the id of its process group. */
+/**
+ * A unit is a file with its state, removed after a success; beside it the id of its process group. A state is renamed
+ * into its place: a reader that found an empty file would see a unit that does not exist.
+ */
 const SYSTEMD_RUN = `
 d=$(dirname "$0") unit= log=
 while :; do
@@ -123,14 +131,16 @@ while :; do
 done
 if [ -e "$d/units/$unit" ]; then echo "Unit $unit was already loaded" >&2; exit 1; fi
 echo "$unit $*" >> "$d/runs"
-echo active > "$d/units/$unit"
+echo active > "$d/$unit.new"; mv "$d/$unit.new" "$d/units/$unit"
 setsid sh -c '
   d=$1 unit=$2; shift 2
   echo $$ > "$d/$unit.group"
   code=0; "$@" || code=$?
   if [ $code = 0 ]; then rm "$d/units/$unit"
-  elif [ $code -gt 128 ]; then echo "failed signal" > "$d/units/$unit"
-  else echo "failed exit-code" > "$d/units/$unit"; fi
+  else
+    if [ $code -gt 128 ]; then echo failed signal; else echo failed exit-code; fi > "$d/$unit.new"
+    mv "$d/$unit.new" "$d/units/$unit"
+  fi
 ' unit "$d" "$unit" "$@" >>"$log" 2>&1 </dev/null &`;
 
 const SYSTEMCTL = `
@@ -139,7 +149,7 @@ case "$1" in
   show)
     read -r active result 2>/dev/null < "$d/units/$2" || { echo LoadState=not-found; echo ActiveState=inactive; exit 0; }
     echo LoadState=loaded; echo "ActiveState=$active"; echo "Result=\${result:-success}" ;;
-  kill) kill -KILL -- "-$(cat "$d/$3.group")"; echo 'failed signal' > "$d/units/$3" ;;
+  kill) kill -s KILL -- "-$(cat "$d/$3.group")"; echo failed signal > "$d/$3.new"; mv "$d/$3.new" "$d/units/$3" ;;
   reset-failed) rm -f "$d/units/$2" ;;
   list-units) for unit in "$d"/units/*; do [ -e "$unit" ] && echo "  \${unit##*/} loaded active running dpkg"; done ;;
 esac

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { debian } from '../../../../support/host/debian.ts';
@@ -143,17 +143,14 @@ test('an installation continues without the agent, and the next agent waits for 
 });
 
 test.each(['preinst', 'postinst'] as const)('a dpkg that is killed in %s is resumed', async (script) => {
-  const { deb, prepare, change, root, state, notes, bin } = await debian();
+  const { deb, prepare, change, root, state, notes, killUnit } = await debian();
   await prepare('1.0');
   await deb.switchTo('1.0', change());
   await prepare('1.1', { scripts: { [script]: waitsOnce(root, script) } });
   const switched = deb.switchTo('1.1', change());
   switched.catch(() => {});
   await touched(join(root, script));
-  const unit = (await readdir(join(bin, 'units')))[0] ?? '';
-  const group = Number(await readFile(join(bin, `${unit}.group`), 'utf8'));
-  process.kill(-group, 'SIGKILL');
-  await writeFile(join(bin, 'units', unit), 'failed signal\n');
+  await killUnit();
   await switched;
   expect(notes).toContain('dpkg was interrupted; resuming it');
   expect(await state()).toBe('1.1 installed');
