@@ -61,9 +61,9 @@ test('it deploys, upgrades and rolls back, and with --keep it offers more, which
     /^Exit code 1, and every instance answers as 1\.1\.0 again\.$/m,
     /^\$ trigger-deploy status --env dev$/m,
     /^\$ trigger-deploy history payments --env dev$/m,
-    /^ {2}1\.0\.0 {2}\d\.\d\d s {2}healthy everywhere$/m,
-    /^ {2}1\.1\.0 {2}\d\.\d\d s {2}healthy everywhere$/m,
-    /^ {2}1\.2\.0 {2}\d\.\d\d s {2}rolled back, and healthy again everywhere$/m,
+    /^ {2}1\.0\.0 {2}\d+\.\d\d s {2}healthy everywhere$/m,
+    /^ {2}1\.1\.0 {2}\d+\.\d\d s {2}healthy everywhere$/m,
+    /^ {2}1\.2\.0 {2}\d+\.\d\d s {2}rolled back, and healthy again everywhere$/m,
   ]);
 
   const setUp = story.slice(story.indexOf('\ncd '), story.indexOf('\nThen try:'));
