@@ -8,7 +8,7 @@ export const AT = '2026-01-31T08:00:00.000Z';
 export const EMPTY = initialState('i-1', 'payments');
 export const CONTEXT = { bootId: 'boot-1', now: 1000 };
 export const ORDER = orderOf('1.1', { sequence: 7 });
-const IDS = Array.from({ length: 300 }, (_, n) => newUlid(n));
+export const IDS = Array.from({ length: 300 }, (_, n) => newUlid(n));
 export const idOf = (n: number) => IDS[n] ?? '';
 
 export const reportOf = ({ deployment, sequence, version }: Order, state: State, n = 9): Report => ({

@@ -3,6 +3,7 @@ import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { isEnding } from '../../../../shared/report.ts';
 import { live } from '../../../support/fleet/agent-life.ts';
 import { modelRunning, orderOf } from '../../../support/fleet/fake-ports.ts';
+import { holdAt } from '../../../support/fleet/hold.ts';
 
 /** A deployment across restarts of the agent and the machine. */
 
@@ -13,17 +14,11 @@ describe('an agent that is stopped', () => {
       const model = modelRunning('1.0.0');
       const first = await live(model);
       const order = orderOf('1.1.0');
-      const there = Promise.withResolvers<void>();
-      const goOn = Promise.withResolvers<void>();
-      model.before = async (now) => {
-        if (now !== call) return;
-        there.resolve();
-        await goOn.promise;
-      };
+      const { reached, goOn } = holdAt(model, call);
       await first.worker.accept(order);
-      await there.promise;
+      await reached;
       const stopped = first.stop();
-      goOn.resolve();
+      goOn();
       await stopped;
       expect(model.delivered.filter((report) => isEnding(report.state))).toEqual([]);
       model.before = () => undefined;
@@ -39,17 +34,11 @@ describe('an agent that is stopped', () => {
     model.unhealthy.add('1.1.0');
     const first = await live(model);
     const order = orderOf('1.1.0');
-    const there = Promise.withResolvers<void>();
-    const goOn = Promise.withResolvers<void>();
-    model.before = async (now) => {
-      if (now !== 'restart' || model.current !== '1.0.0') return;
-      there.resolve();
-      await goOn.promise;
-    };
+    const { reached, goOn } = holdAt(model, (now) => now === 'restart' && model.current === '1.0.0');
     await first.worker.accept(order);
-    await there.promise;
+    await reached;
     const stopped = first.stop();
-    goOn.resolve();
+    goOn();
     await stopped;
     model.before = () => undefined;
     const second = await live(model);
@@ -85,18 +74,12 @@ describe('an agent that is stopped', () => {
     const model = modelRunning('1.0.0');
     const order = orderOf('1.1.0');
     for (let i = 0; i < 8; i += 1) {
-      const there = Promise.withResolvers<void>();
-      const goOn = Promise.withResolvers<void>();
-      model.before = async (call) => {
-        if (call !== 'probe') return;
-        there.resolve();
-        await goOn.promise;
-      };
+      const { reached, goOn } = holdAt(model, 'probe');
       const life = await live(model);
       if (i === 0) await life.worker.accept(order);
-      await there.promise;
+      await reached;
       const stopped = life.stop();
-      goOn.resolve();
+      goOn();
       await stopped;
     }
     model.before = () => undefined;

@@ -1,10 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  type Active,
   beforeSwitch,
   brokenBy,
-  initialState,
   type Order,
   protectedVersions,
   type ServiceState,
@@ -20,38 +18,19 @@ import {
   withTombstone,
   withWaiting,
 } from '../../../../agent/deploy/state-transitions.ts';
-import { newUlid } from '../../../../shared/names.ts';
-import { ENDINGS, type Ending, PROGRESS_STATES, type Report, type State } from '../../../../shared/report.ts';
+import { ENDINGS, PROGRESS_STATES } from '../../../../shared/report.ts';
+import {
+  active,
+  activeOf,
+  CONTEXT,
+  EMPTY,
+  endedBy,
+  IDS,
+  idOf,
+  ORDER,
+  reportOf,
+} from '../../../support/agent/state-fixture.ts';
 import { artifactsOf, orderOf } from '../../../support/fleet/fake-ports.ts';
-
-const AT = '2026-01-31T08:00:00.000Z';
-const EMPTY = initialState('i-1', 'payments');
-const CONTEXT = { bootId: 'boot-1', now: 1000 };
-const ORDER = orderOf('1.1', { sequence: 7 });
-const IDS = Array.from({ length: 300 }, (_, n) => newUlid(n));
-const idOf = (n: number) => IDS[n] ?? '';
-
-const reportOf = ({ deployment, sequence, version }: Order, state: State, n = 9): Report => ({
-  kind: 'report',
-  v: 1,
-  deployment,
-  env: 'dev',
-  service: 'payments',
-  instance: 'i-1',
-  sequence,
-  n,
-  at: AT,
-  state,
-  version,
-  timings: {},
-});
-const active = (order = ORDER, from = EMPTY) => started(withWaiting(from, order), CONTEXT);
-const endedBy = (ending: Ending, order = ORDER, from = EMPTY) =>
-  withActiveEnded(active(order, from), ending, reportOf(order, ending));
-const activeOf = (state: ServiceState): Active => {
-  if (!state.active) throw new Error('no deployment is active');
-  return state.active;
-};
 
 test.each(PROGRESS_STATES)(
   'while %s a deployment can be cancelled only if it runs forward and has not switched',

@@ -7,6 +7,7 @@ import {
   orderOf,
   serviceConfig,
 } from '../../../support/fleet/fake-ports.ts';
+import { holdAt } from '../../../support/fleet/hold.ts';
 
 /** Step 2: the hooks that take traffic away and give it back. drain-traffic.test.ts has the load balancer. */
 
@@ -43,17 +44,11 @@ test('a cancel before the switch ends the deployment as cancelled, and the after
   const hooks = { beforeStop: [hook('/drain')], afterStart: [hook('/undrain')] };
   const life = await live(model, serviceConfig({ hooks }));
   const order = orderOf('1.1.0');
-  const draining = Promise.withResolvers<void>();
-  const goOn = Promise.withResolvers<void>();
-  model.before = async (call) => {
-    if (call !== 'hook /drain') return;
-    draining.resolve();
-    await goOn.promise;
-  };
+  const { reached, goOn } = holdAt(model, 'hook /drain');
   await life.worker.accept(order);
-  await draining.promise;
+  await reached;
   await life.worker.cancel(order.deployment);
-  goOn.resolve();
+  goOn();
   expect(await life.ending(order.deployment)).toMatchObject({ state: 'cancelled', changed: false });
   expect(model.hooksRun.map((one) => one.run)).toEqual(['/undrain']);
   expect(model.current).toBe('1.0.0');

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { live } from '../../../support/fleet/agent-life.ts';
 import { hook, modelRunning, orderOf, serviceConfig } from '../../../support/fleet/fake-ports.ts';
+import { holdAt } from '../../../support/fleet/hold.ts';
 import { deployInPlace } from '../../../support/fleet/in-place.ts';
 
 /** Step 3: the version changes. From here on a failure causes a rollback. */
@@ -38,16 +39,10 @@ test('a cancel after the switch has no effect', async () => {
   const model = modelRunning('1.0.0');
   const life = await live(model);
   const order = orderOf('1.1.0');
-  const restarting = Promise.withResolvers<void>();
-  const goOn = Promise.withResolvers<void>();
-  model.before = async (call) => {
-    if (call !== 'restart') return;
-    restarting.resolve();
-    await goOn.promise;
-  };
+  const { reached, goOn } = holdAt(model, 'restart');
   await life.worker.accept(order);
-  await restarting.promise;
+  await reached;
   await life.worker.cancel(order.deployment);
-  goOn.resolve();
+  goOn();
   expect(await life.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
 });

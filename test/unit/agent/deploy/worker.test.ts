@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { live } from '../../../support/fleet/agent-life.ts';
 import { type Model, modelRunning, orderOf, serviceConfig } from '../../../support/fleet/fake-ports.ts';
+import { holdAt } from '../../../support/fleet/hold.ts';
 
 /** The course of a deployment, and several at once. Each step has a test file of its own. */
 
@@ -54,17 +55,11 @@ describe('several announcements', () => {
     const life = await live(model);
     const older = orderOf('1.1.0');
     const newer = orderOf('1.2.0');
-    const preparing = Promise.withResolvers<void>();
-    const goOn = Promise.withResolvers<void>();
-    model.before = async (call) => {
-      if (call !== 'prepare') return;
-      preparing.resolve();
-      await goOn.promise;
-    };
+    const { reached, goOn } = holdAt(model, 'prepare');
     await life.worker.accept(older);
-    await preparing.promise;
+    await reached;
     await life.worker.accept(newer);
-    goOn.resolve();
+    goOn();
     expect(await life.ending(older.deployment)).toMatchObject({ state: 'superseded', changed: false });
     expect(await life.ending(newer.deployment)).toMatchObject({ state: 'succeeded' });
     expect(model.starts).toEqual(['1.2.0']);
@@ -74,18 +69,12 @@ describe('several announcements', () => {
     const model = modelRunning('1.0.0');
     const life = await live(model);
     const [running, skipped, newest] = [orderOf('1.1.0'), orderOf('1.2.0'), orderOf('1.3.0')] as const;
-    const restarting = Promise.withResolvers<void>();
-    const goOn = Promise.withResolvers<void>();
-    model.before = async (call) => {
-      if (call !== 'restart') return;
-      restarting.resolve();
-      await goOn.promise;
-    };
+    const { reached, goOn } = holdAt(model, 'restart');
     await life.worker.accept(running);
-    await restarting.promise;
+    await reached;
     await life.worker.accept(skipped);
     await life.worker.accept(newest);
-    goOn.resolve();
+    goOn();
     expect(await life.ending(running.deployment)).toMatchObject({ state: 'succeeded' });
     expect(await life.ending(skipped.deployment)).toMatchObject({ state: 'superseded' });
     expect(await life.ending(newest.deployment)).toMatchObject({ state: 'succeeded', previous: '1.1.0' });

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { keygen } from '../../../../publisher/commands/keygen.ts';
 import { loadPublicKey, loadSigner, verifierOf } from '../../../../shared/signing.ts';
 

@@ -10,11 +10,11 @@ import { push, pushAndDeploy } from '../../../../publisher/commands/push.ts';
 import { rollback } from '../../../../publisher/commands/rollback.ts';
 import type { Environment } from '../../../../publisher/config/load.ts';
 import { strategyOf } from '../../../../publisher/plan/strategy.ts';
-import type { RolloutOptions } from '../../../../publisher/rollout/start.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
 import type { Script } from '../../../support/publisher/fake-agent.ts';
-import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { ALL_AT_ONCE } from '../../../support/publisher/rollout-options.ts';
+import { notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 const PATIENCE = 30_000;
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -33,16 +33,6 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-const rollout: RolloutOptions = {
-  strategy: { name: 'all' },
-  wait: true,
-  timeoutMs: 20_000,
-  allowMissing: 0,
-  maxFailures: 0,
-  onFailure: 'rollback',
-  detach: never(),
-};
-
 async function file(name: string, bytes: Uint8Array | string): Promise<string> {
   const path = join(directory, name);
   await writeFile(path, bytes);
@@ -54,10 +44,10 @@ async function runsInDev(version: string, bytes: Uint8Array, script?: Script): P
   const files = [await file('payments.jar', bytes), await file('application-dev.yaml', 'a: dev\n')];
   await push(await dev.open(), { service: 'payments', version, files, configs: [] });
   await dev.agent('i-dev', script);
-  await deploy(await dev.open(), { ...rollout, service: 'payments', version });
+  await deploy(await dev.open(), { ...ALL_AT_ONCE, service: 'payments', version });
 }
 
-const promotion = { ...rollout, service: 'payments', from: 'dev', configs: [] };
+const promotion = { ...ALL_AT_ONCE, service: 'payments', from: 'dev', configs: [] };
 const requiring = async (change: Partial<Environment> = {}) => {
   const session = await stg.open();
   return { ...session, env: { ...session.env, requires: 'dev', ...change } };
@@ -119,7 +109,7 @@ describe('promote', { timeout: PATIENCE }, () => {
     await runsInDev('1.0.0', randomBytes(1000));
     const files = [await file('payments.jar', randomBytes(1000))];
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
-    await deploy(await dev.open(), { ...rollout, service: 'payments', version: '1.1.0' });
+    await deploy(await dev.open(), { ...ALL_AT_ONCE, service: 'payments', version: '1.1.0' });
     const agent = await stg.agent('i-stg');
     expect(await promote(await stg.open(), { ...promotion, version: '1.0.0' })).toBe(0);
     expect(await promote(await stg.open(), promotion)).toBe(0);
@@ -249,7 +239,7 @@ describe('a version that has not succeeded in --from is not promoted', { timeout
     const files = [await file('payments.jar', randomBytes(100))];
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
     await dev.agent('i-other');
-    const only = { ...rollout, service: 'payments', version: '1.1.0', only: ['i-other'] };
+    const only = { ...ALL_AT_ONCE, service: 'payments', version: '1.1.0', only: ['i-other'] };
     expect(await deploy(await dev.open(), only)).toBe(0);
     expect(await refused('1.1.0')).toMatchObject({ code: 'NOT_PROVEN' });
   });
@@ -260,7 +250,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     const files = [await file('payments.jar', 'jar')];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     await stg.agent('i-stg');
-    const wish = { ...rollout, service: 'payments', version: '1.0.0' };
+    const wish = { ...ALL_AT_ONCE, service: 'payments', version: '1.0.0' };
     const error = {
       code: 'NOT_PROVEN',
       message: 'stg requires that payments 1.0.0 has succeeded in dev: payments 1.0.0 is not in dev',
@@ -280,7 +270,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
     const bytes = randomBytes(100);
     await runsInDev('1.0.0', bytes);
     await stg.agent('i-stg');
-    const wish = { ...rollout, service: 'payments', version: '1.0.0' };
+    const wish = { ...ALL_AT_ONCE, service: 'payments', version: '1.0.0' };
     const files = [await file('built-again.jar', bytes)];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     expect(await deploy(await requiring(), wish)).toBe(0);

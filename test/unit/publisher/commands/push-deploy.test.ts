@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pushAndDeploy } from '../../../../publisher/commands/push.ts';
-import type { RolloutOptions } from '../../../../publisher/rollout/start.ts';
-import { never, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { ALL_AT_ONCE } from '../../../support/publisher/rollout-options.ts';
+import { openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 const PATIENCE = 30_000;
 
@@ -19,16 +19,6 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-const rollout: RolloutOptions = {
-  strategy: { name: 'all' },
-  wait: true,
-  timeoutMs: 20_000,
-  allowMissing: 0,
-  maxFailures: 0,
-  onFailure: 'rollback',
-  detach: never(),
-};
-
 async function file(name: string, bytes: Uint8Array | string): Promise<string> {
   const path = join(directory, name);
   await writeFile(path, bytes);
@@ -39,7 +29,7 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
   it('pushes and deploys; an unchanged push deploys again', async () => {
     await dev.agent('i-dev');
     const files = [await file('payments.jar', 'jar')];
-    const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
+    const options = { ...ALL_AT_ONCE, service: 'payments', version: '1.4.3', files, configs: [] };
     const pushed: boolean[] = [];
     const go = async () =>
       await pushAndDeploy(await dev.open(), options, ({ changed }) => void pushed.push(changed));
@@ -52,7 +42,7 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
   it('has the exit code of the deployment', async () => {
     await dev.agent('i-dev', () => ['accepted', { state: 'rolled-back', code: 'CHECK_FAILED' }]);
     const files = [await file('payments.jar', 'jar')];
-    const options = { ...rollout, service: 'payments', version: '1.4.3', files, configs: [] };
+    const options = { ...ALL_AT_ONCE, service: 'payments', version: '1.4.3', files, configs: [] };
     expect(await pushAndDeploy(await dev.open(), options, () => undefined)).toBe(1);
   });
 });

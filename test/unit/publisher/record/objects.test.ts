@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Objects } from '../../../../publisher/record/objects.ts';
 import { openStage, type Stage } from '../../../support/publisher/stage.ts';
 
