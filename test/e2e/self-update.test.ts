@@ -118,7 +118,7 @@ test.each([
     await expectAgents('0.2.0', pids);
     proved('self-update', `a new agent that ${what}: put back on 2 instances, rolled-back`);
   },
-  240_000,
+  480_000,
 );
 
 test('the plug pulled while systemd changes the agent, and a reboot while it proves itself, change no outcome', async () => {
