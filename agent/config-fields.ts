@@ -1,5 +1,5 @@
 import { isAbsolute, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration } from '../shared/config-file.ts';
 
 /** The kinds of values in agent.yaml, for config.ts and for the types that own a part of it. Pure. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isMap, isNode, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
 /** Reads the YAML config files: reports every mistake at once, each with its line, its path and what was expected. */

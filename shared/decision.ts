@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { envName, serviceName, ulid } from './names.ts';
 
 /** The signed document by which a person confirms or cancels a deployment. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { artifacts } from './manifest.ts';
 import { envName, serviceName, ulid, versionName } from './names.ts';
 

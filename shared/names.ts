@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Every name in a message or a document, and every AWS name built from it. A name that passed its schema here holds

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
 
 /** What an agent reports, on the reply queue and in the S3 record. */

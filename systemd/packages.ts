@@ -139,7 +139,8 @@ async function programTree(
   return new Map([
     [`/usr/lib/${name}/node`, { mode: 0o755, content: { copyOf: join(node, 'bin/node') } }],
     [`/usr/lib/${name}/${name}.js`, { mode: 0o644, content: { copyOf: outfile } }],
-
+    // Without it, Node compiles the program twice at each start: as CommonJS, and when that fails as a module.
+    [`/usr/lib/${name}/package.json`, text('{ "type": "module" }\n')],
     [`/usr/bin/${name}`, await template(`systemd/${kind}/${name}`, version, 0o755)],
     [
       `/usr/share/man/man${page.slice(-1)}/${page}.gz`,

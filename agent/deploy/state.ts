@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { artifact, artifacts } from '../../shared/manifest.ts';
 import { serviceName, ulid, versionName } from '../../shared/names.ts';
 import {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { programHelp } from './help.ts';
 import { refuseMisspelt } from './misspelt.ts';
 import { type Options, optionName } from './option-kinds.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { SHELLS } from '../commands/completion.ts';
 import { argument, text, value } from './option-kinds.ts';
 import { said, verb } from './verb.ts';

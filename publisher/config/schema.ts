@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { AWS_NAMES, envName, serviceName } from '../../shared/names.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { envName, instanceId, newUlid, serviceName, ulid, versionName } from '../../shared/names.ts';
 import type { PublisherEvent } from '../events.ts';
 import type { Session } from '../session.ts';

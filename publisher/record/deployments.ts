@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { keys, serviceName, ulid, ulidTime } from '../../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report } from '../../shared/report.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ulid } from '../../shared/names.ts';
 
 /** `lock.json`: who holds the lock of a service, and its sequence, the fencing token. */

@@ -6,7 +6,7 @@ import {
   PutObjectCommand,
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 

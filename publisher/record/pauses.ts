@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Desired } from '../../shared/desired.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName, keys, serviceName } from '../../shared/names.ts';

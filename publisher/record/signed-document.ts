@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { DocumentType, Verifier } from '../../shared/signing.ts';
 

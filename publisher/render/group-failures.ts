@@ -56,7 +56,7 @@ const DIFFERENCES: readonly [RegExp, string][] = [
   [/@[0-9a-f]{5,8}\b/g, '<address>'],
   [/\b(pid|process)([ =:]+)\d+/gi, '$1$2<pid>'],
   [/\[\d+\]/g, '[<pid>]'],
-  [/\b\d+(?:\.\d+)? ?(?:ns|µs|us|ms|s|sec|seconds?|min|minutes?|h|hours?)\b/g, '<duration>'],
+  [/\b\d+(?:\.\d+)? ?(?:ns|\u00b5s|us|ms|s|sec|seconds?|min|minutes?|h|hours?)\b/g, '<duration>'],
   [/<duration>(?: <duration>)+/g, '<duration>'],
   [/\b\d+(?:\.\d+)? ?(?:B|bytes|[kKMGT]i?B)\b/g, '<size>'],
   // How many of the checks that must pass in a row have passed.

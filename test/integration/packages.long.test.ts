@@ -53,6 +53,7 @@ test('the agent package contains Node, the program, the unit, the guard and the 
       './usr/bin/trigger-deploy-agent',
       './usr/lib/trigger-deploy-agent/node',
       './usr/lib/trigger-deploy-agent/trigger-deploy-agent.js',
+      './usr/lib/trigger-deploy-agent/package.json',
       './usr/lib/trigger-deploy-agent/self-update',
       './usr/lib/systemd/system/trigger-deploy-agent.service',
       './usr/share/man/man8/trigger-deploy-agent.8.gz',

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { orAborted } from '../../../shared/abort.ts';
 import { readNoFollow, removeTree } from '../fs/durable-files.ts';
 import { findProcess, findProcessNow } from './proc.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { artifact } from '../../../shared/manifest.ts';
 import { versionName } from '../../../shared/names.ts';
 import { lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Check } from '../../deploy/ports.ts';
 import type { CheckType } from './checks/check-type.ts';
 import { command } from './checks/command.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { makeDirectories, readNoFollow, removeTree, writeDurably } from '../fs/durable-files.ts';
 import { findProcess } from '../process/proc.ts';
 

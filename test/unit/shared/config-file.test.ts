@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration, parseConfigFile, parseDuration } from '../../../shared/config-file.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 

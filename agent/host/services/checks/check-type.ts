@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Check, Expected } from '../../../deploy/ports.ts';
 import type { RunCommand } from '../../process/run-command.ts';
 

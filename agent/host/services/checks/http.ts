@@ -1,6 +1,6 @@
 import { type ClientRequest, get as httpGet, type IncomingMessage } from 'node:http';
 import { get as httpsGet } from 'node:https';
-import { z } from 'zod';
+import * as z from 'zod';
 import { checkType, substitute } from './check-type.ts';
 
 /** `body` is searched for in this many bytes at the start of the answer. */

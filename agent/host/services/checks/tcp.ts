@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { port } from '../../../config-fields.ts';
 import { checkType } from './check-type.ts';
 
