@@ -38,6 +38,8 @@ export async function bundle(
     platform: 'node',
     target: 'node22',
     format: 'esm',
+    // Of an ES module only what is used gets into the bundle; of CommonJS, which the AWS SDK has as well, everything.
+    mainFields: ['module', 'main'],
     minifyWhitespace: true,
     minifySyntax: true,
     // Node prints the whole line of an error that nobody caught.

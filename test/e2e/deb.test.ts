@@ -55,7 +55,7 @@ const said = ({ stdout, stderr }: Finished) => `${stdout}${stderr}`;
 async function expectEverywhere(version: string): Promise<void> {
   for (const host of hosts) {
     await expect
-      .poll(() => statusOf(host, 'lighttpd'), { timeout: 30_000 })
+      .poll(() => statusOf(host, 'lighttpd'), { timeout: 30_000, interval: 500 })
       .toMatchObject({ version, undelivered: 0 });
     expect(await dpkgState(host)).toBe(`install ok installed ${version}`);
     expect(await lighttpdVersion(host)).toBe(version);

@@ -102,7 +102,7 @@ async function stormyDeploy(service: Service, version: string): Promise<Finished
 /** What must hold after any fault; `runs` is the version that must run. */
 async function expectInvariants(host: Host, service: Service, runs: string): Promise<void> {
   await expect
-    .poll(() => statusOf(host, service), { timeout: 60_000 })
+    .poll(() => statusOf(host, service), { timeout: 60_000, interval: 500 })
     .toMatchObject({ version: runs, undelivered: 0, unit: 'active (running)' });
   for (const each of SERVICES) {
     if (each === 'lighttpd') {

@@ -65,7 +65,7 @@ async function pushAgent(version: string, behaviour: AgentBehaviour): Promise<vo
 async function expectAgents(version: string, pids: readonly Record<string, string>[]): Promise<void> {
   for (const host of hosts) {
     await expect
-      .poll(() => statusOf(host, SELF), { timeout: 30_000 })
+      .poll(() => statusOf(host, SELF), { timeout: 30_000, interval: 500 })
       .toMatchObject({ version, undelivered: 0 });
     expect(await host.ok([SELF, '--version'])).toContain(version);
     const { MainPID } = await host.show(AGENT_UNIT, 'MainPID');

@@ -1,12 +1,10 @@
-import { readlink } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** One story, from an empty bucket to a rollback, by the real programs. Each test depends on those before it. */
 
 let fleet: Fleet;
-let instances: Instance[];
+let instances: readonly Instance[];
 
 beforeAll(async () => {
   fleet = await startFleet();
@@ -84,23 +82,6 @@ test('rollback goes to the version before, and downloads nothing', async () => {
   expect(downloads().length).toBe(before);
 });
 
-test('an instance that starts late comes up on the current version by itself', async () => {
-  const late = await fleet.addInstance('i-0d4');
-  const key = 'state/dev/payments/instances/i-0d4.json';
-  const runs = () =>
-    fleet.cloud.object('acme-deploys-dev', key)?.body.toString().includes('"version":"1.0.0"');
-  while (!runs()) {
-    const written = fleet.cloud.requests.length;
-    await fleet.cloud.until(
-      (request) =>
-        request.key === key && request.status === 200 && fleet.cloud.requests.indexOf(request) >= written,
-    );
-  }
-  expect((await fleet.ask(late))?.version).toBe('1.0.0');
-  expect(await readlink(join(late.dir, 'payments', 'current'))).toBe('releases/1.0.0');
-  instances = instances.slice(0, 3);
-});
-
 test('history lists who, what and why, newest first', async () => {
   const { stdout, code } = await fleet.publisher('history', 'payments', '--env', 'dev');
   expect(code).toBe(0);
@@ -139,35 +120,6 @@ test('--no-wait announces and leaves, and the instances come to the version', as
   expect(await versions()).toEqual(everywhere('1.1.0'));
 });
 
-test('an agent that is stopped leaves its service running, and deploys again when it is back', async () => {
-  const [first] = instances as [Instance];
-  const { code } = await fleet.stopAgent(first);
-  expect(code).toBe(0);
-  expect((await fleet.ask(first))?.version).toBe('1.1.0');
-  await fleet.startAgent(first);
-  const result = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
-  expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
-  expect((await fleet.ask(first))?.version).toBe('1.0.0');
-});
-
 test('the publishers left no reply queue behind', () => {
   expect(fleet.cloud.queues().filter((name) => name.includes('-reply-'))).toEqual([]);
-});
-
-test('leave takes queue and subscription away, no deployment waits for it, and the service runs on', async () => {
-  const [first] = instances as [Instance];
-  await fleet.stopAgent(first);
-  const result = await fleet.runAgentCommand(first, 'leave');
-  expect(result, result.stderr).toMatchObject({ code: 0 });
-  expect(fleet.cloud.queues()).not.toContain(`trigger-deploy-dev-${first.id}`);
-  const { code, stdout } = await fleet.publisher('payments', '1.1.0', '--env', 'dev');
-  expect(code, stdout).toBe(0);
-  expect(stdout).not.toContain(first.id);
-  expect((await fleet.ask(first))?.version).toBe('1.0.0');
-});
-
-test('an agent that is started again after leave is back, on what should run', async () => {
-  const [first] = instances as [Instance];
-  await fleet.startAgent(first);
-  await expect.poll(async () => (await fleet.ask(first))?.version).toBe('1.1.0');
 });

@@ -7,7 +7,7 @@ import { openSetup, type Setup } from './fleet/setup.ts';
 const setups = new WeakMap<Fleet, Promise<Setup>>();
 
 /** One session for each fleet. Its connections end with the fleet's cloud. */
-function setupOf(fleet: Fleet): Promise<Setup> {
+export function setupOf(fleet: Fleet): Promise<Setup> {
   const setup = setups.get(fleet) ?? openSetup(fleet);
   setups.set(fleet, setup);
   return setup;

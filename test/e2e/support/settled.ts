@@ -31,7 +31,7 @@ export async function expectSettled(
   const dir = `/opt/${service}`;
   await expect.poll(() => versionOf(host, service), { timeout: 30_000 }).toBe(version);
   await expect
-    .poll(() => statusOf(host, service), { timeout: 30_000 })
+    .poll(() => statusOf(host, service), { timeout: 30_000, interval: 500 })
     .toMatchObject({ version, undelivered: 0, state: ENDED });
   const record = await host.read(posix.join(dir, 'current', RECORD_NAME));
   expect(JSON.parse(record ?? '{}')).toMatchObject({ version });

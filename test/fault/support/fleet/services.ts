@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { keys } from '../../../../shared/names.ts';
 import { type Report, report as reportSchema } from '../../../../shared/report.ts';
+import { setupOf } from '../../../support/commands.ts';
 import {
   BUCKET,
   controlManager,
@@ -12,7 +13,7 @@ import {
   type Instance,
   type ServiceYaml,
 } from '../../../support/fleet/fleet.ts';
-import { type Behaviour, packSampleService } from '../../../support/fleet/sample-service/package.ts';
+import type { Behaviour } from '../../../support/fleet/sample-service/package.ts';
 import { freePort } from '../../../support/ports.ts';
 import type { Finished } from '../../../support/programs.ts';
 import { eventsOf } from '../../../support/publisher/events.ts';
@@ -97,9 +98,7 @@ function yamlOf(dir: string, port: number, settings: Settings): ServiceYaml {
 
 /** @throws when the push does not succeed. */
 export async function push(service: Service, version: string, behaviour?: Behaviour): Promise<void> {
-  const { fleet, name } = service;
-  const file = await packSampleService(join(fleet.dir, 'packages', name), version, behaviour);
-  wellDone(await fleet.publisher('push', name, version, file));
+  await (await setupOf(service.fleet)).pushed(service.name, version, behaviour);
 }
 
 /** How a deployment came out: the publisher's exit code, and the one report of the instance in the record. */
