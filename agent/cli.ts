@@ -92,7 +92,8 @@ export async function parseCommandLine(
         parser.option('json', { type: 'boolean', default: false, describe: 'Print JSON' }).option('offline', {
           type: 'boolean',
           default: false,
-          describe: 'Do not query AWS (by default the queue is probed, for 3 s at most)',
+          describe:
+            'Do not contact AWS (by default it checks the SQS queue of this instance, for 3 s at most)',
         }),
       (args) => {
         found = { command: 'status', json: args.json, offline: args.offline, ...commonOf(args) };
@@ -108,7 +109,7 @@ export async function parseCommandLine(
             type: 'string',
             array: true,
             demandOption: true,
-            describe: 'The package, then config files',
+            describe: 'The package file (.deb, .jar or archive) first, then its config files',
           }),
       (args) => {
         found = {

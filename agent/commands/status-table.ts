@@ -35,7 +35,7 @@ function tagsText(tags: InstanceStatus['tags']): string[] {
 
 function queueText({ name, reachable, trouble }: InstanceStatus['queue']): string {
   if (name === null) return 'queue unknown: the instance has no id yet';
-  if (reachable === null) return `queue ${name} (not probed)`;
+  if (reachable === null) return `queue ${name} (not checked)`;
   return reachable ? `queue ${name} is reachable` : `queue ${name} is NOT reachable\n  ${trouble}`;
 }
 

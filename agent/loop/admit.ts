@@ -115,7 +115,11 @@ function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: 
     return { do: 'end', order, ending: 'superseded', code: 'SUPERSEDED', why };
   }
   if (seen && announcement.sequence === seen.sequence && announcement.deployment !== seen.deployment) {
-    if (!targeted) return { do: 'ignore', why: 'a conflicting sequence, for other instances' };
+    if (!targeted)
+      return {
+        do: 'ignore',
+        why: 'its sequence belongs to another deployment, and it is for other instances',
+      };
     const why = `sequence ${announcement.sequence} belongs to deployment ${seen.deployment}`;
     return { do: 'end', order, ending: 'rejected', code: 'CONFLICT', why };
   }

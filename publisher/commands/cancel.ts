@@ -43,7 +43,7 @@ export async function cancel(
     : `its publisher has stopped: trigger-deploy watch ${deployment} --env ${record.env} settles it`;
   const then = rolling
     ? whenCancelled(record)
-    : 'instances that have already switched finish, and the outcome lists them';
+    : 'instances that have already switched complete the deployment, and the result lists them';
   return { type: 'decided', decision: 'cancel', deployment: record, by, at, text: `${settles}; ${then}` };
 }
 

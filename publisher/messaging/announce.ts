@@ -46,7 +46,7 @@ export async function announce(session: Session, body: AnnouncementBody, valid: 
   if (message.length > LONGEST_MESSAGE) {
     throw new TriggerDeployError(
       'USAGE',
-      `the announcement has ${message.length} bytes; SNS takes ${LONGEST_MESSAGE} at most`,
+      `the announcement is too large for SNS: ${message.length} bytes, at most ${LONGEST_MESSAGE}`,
       {
         hint: 'select fewer instances with --only or --where, or leave both out to deploy to all',
       },

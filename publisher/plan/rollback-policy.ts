@@ -6,7 +6,7 @@ type Changing = Pick<DeploymentRecord, 'action' | 'policy' | 'previous' | 'versi
 
 /** Why switched instances do not roll back; undefined when they do. */
 export function whyNoRollback({ action, policy, previous, version, targets }: Changing): string | undefined {
-  if (action === 'restart') return 'a restart changes no version';
+  if (action === 'restart') return 'a restart does not change the version';
   if (action === 'rollback') return 'a rollback is never rolled back';
   if (policy.onFailure === 'stop') return '--on-failure stop';
   // With targets, `previous` is the version that all of them ran, by their own records.

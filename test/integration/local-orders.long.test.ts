@@ -55,7 +55,7 @@ test('the status shows all of the instance, and that the queue cannot be reached
   expect(table.stdout).toMatch(/queue trigger-deploy-dev-i-0a1 is NOT reachable/);
   expect(table.stdout).toMatch(/^payments +1\.1\.0 +active +1 ok +1\.0\.0$/m);
   const offline = await command('status', '--offline');
-  expect(offline.stdout).toMatch(/queue trigger-deploy-dev-i-0a1 \(not probed\)/);
+  expect(offline.stdout).toMatch(/queue trigger-deploy-dev-i-0a1 \(not checked\)/);
 });
 
 test('a rollback goes to what ran before, a line for each state, and pins it', async () => {

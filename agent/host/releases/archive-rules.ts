@@ -72,7 +72,8 @@ export function createArchiveJudge(limits: { entries: number; bytes: number; res
     for (let depth = 1; depth < path.length; depth += 1) {
       const parent = path.slice(0, depth).join('/');
       const kind = known.get(keyOf(parent));
-      if (kind === 'file' || kind === 'link') throw refuse(`lies below the ${kind} ${parent}`);
+      if (kind === 'file' || kind === 'link')
+        throw refuse(`is inside ${parent}, which is a ${kind} and not a directory`);
       if (kind !== undefined) continue;
       known.set(keyOf(parent), 'implied');
       implied += 1;

@@ -116,7 +116,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     const { output } = await run(options.stop, stopTimeout, signal);
     const left = Math.max(0, deadline - clock.monotonic());
     if ((await poll(isDown, left, signal)).inTime) return;
-    const late = `the service is still running ${formatMs(stopTimeout)} after ${options.stop[0]}`;
+    const late = `the service is still running ${formatMs(stopTimeout)} after the stop command ${options.stop[0]}`;
     if (named?.refusal) {
       throw failed('STOP', `${late}; not killed: ${named.refusal.problem}`, output, named.refusal.hint);
     }

@@ -38,7 +38,7 @@ export async function readPidFile(path: string): Promise<PidFile> {
   const named = await findProcess(pid);
   if (!named) return NOTHING;
   if (named.group === (await findProcess(process.pid))?.group) {
-    const problem = `${path} names pid ${pid}, which is the agent or in its process group`;
+    const problem = `${path} names pid ${pid}, which is the agent itself or a process of its process group`;
     return { ...NOTHING, refusal: { problem, hint: 'correct the program that writes the file' } };
   }
   const { openTo, writer } = trustOf(path, found.file, found.directory);

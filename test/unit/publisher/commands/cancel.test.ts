@@ -122,7 +122,7 @@ describe('a gate', { timeout: 60_000 }, () => {
       'n: cancel (switched instances stay on the new version (--on-failure stop))',
     );
     expect(await asked({}, restart)).toContain(
-      'n: cancel (switched instances stay as they are (a restart changes no version))',
+      'n: cancel (switched instances stay as they are (a restart does not change the version))',
     );
     const whole: Strategy = { ...person, canary: undefined };
     expect(await asked({ strategy: whole })).toContain('n: cancel (no instance has switched)');

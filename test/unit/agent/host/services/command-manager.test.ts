@@ -135,7 +135,7 @@ test('a service that cannot be stopped, and whose pid file is not trusted, is a 
   await writeFile(pid, '1');
   const why = `${pid} names pid 1, which cannot be a service`;
   const reason = {
-    message: `the service is still running 2.0 s after /bin/sh; not killed: ${why}`,
+    message: `the service is still running 2.0 s after the stop command /bin/sh; not killed: ${why}`,
     hint: expect.stringContaining('remove `pidFile`'),
   };
   await expect(service.stop(calm)).rejects.toMatchObject({ code: 'STOP_FAILED', ...reason });
