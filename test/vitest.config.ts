@@ -117,7 +117,7 @@ export default defineConfig({
           pool: 'forks',
           testTimeout: 2 * HANGS_MS,
           hookTimeout: 2 * HANGS_MS,
-          maxWorkers: 4,
+          maxWorkers: 3,
         },
       },
     ],

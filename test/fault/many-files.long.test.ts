@@ -12,4 +12,5 @@ test('a release of as many files as there may be is made, compared and removed w
     await removeTree(release);`,
   );
   expect(printed).toBe('100000 64\n');
-});
+  // Two minutes on an idle machine; beside other long tests several times that.
+}, 1_800_000);
