@@ -3,8 +3,8 @@ import { artifacts } from './manifest.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
 
 /**
-  * The signed message on the topic. It holds no command, path, URL, bucket or key: it can only choose among what the
-  * config of the instance allows.
+ * The signed message on the topic. It holds no command, path, URL, bucket or key: it can only choose among what the
+ * config of the instance allows.
  */
 
 /** How long an announcement can be valid at most, ms. An agent's queue keeps messages for the same time. */

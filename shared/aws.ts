@@ -29,14 +29,14 @@ export interface Aws {
 }
 
 /**
-  * Clocks that differ by up to this count as equal, ms, because a Date header has whole seconds. An answer that took
-  * longer than this is ignored, because the difference may be the delay of the answer.
+ * Clocks that differ by up to this count as equal, ms, because a Date header has whole seconds. An answer that took
+ * longer than this is ignored, because the difference may be the delay of the answer.
  */
 const CLOCK_NOISE_MS = 2000;
 
 /**
-  * Creates the three clients. Endpoints and credentials come from the SDK's own variables and files
-  * (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, …). `options` can name another profile, or a role.
+ * Creates the three clients. Endpoints and credentials come from the SDK's own variables and files
+ * (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, …). `options` can name another profile, or a role.
  */
 export function createAws(options: AwsOptions): Aws {
   let offset = 0;
@@ -124,9 +124,9 @@ const UNREACHABLE =
   /^(ECONN\w+|ENOTFOUND|EAI_AGAIN|EPIPE|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|TimeoutError|NetworkingError)$/;
 
 /**
-  * Turns an error of the SDK into a TriggerDeployError: what failed, why, and what to do. An unknown error becomes
-  * AWS_UNREACHABLE; a TriggerDeployError is returned unchanged. `doing` completes "cannot …":
-  * `read the manifest of payments 1.4.2`.
+ * Turns an error of the SDK into a TriggerDeployError: what failed, why, and what to do. An unknown error becomes
+ * AWS_UNREACHABLE; a TriggerDeployError is returned unchanged. `doing` completes "cannot …":
+ * `read the manifest of payments 1.4.2`.
  */
 export function awsError(error: unknown, doing: string): TriggerDeployError {
   if (error instanceof TriggerDeployError) return error;

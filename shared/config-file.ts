@@ -93,8 +93,8 @@ function openConfig(text: string, name: string): ConfigFile {
 }
 
 /**
-  * Parses `text` as YAML and checks it with `schema`.
-  * @throws CONFIG_INVALID: its message counts the mistakes, and its detail lists each of them.
+ * Parses `text` as YAML and checks it with `schema`.
+ * @throws CONFIG_INVALID: its message counts the mistakes, and its detail lists each of them.
  */
 export function parseConfigFile<T>(text: string, name: string, schema: z.ZodType<T>): T {
   const file = openConfig(text, name);

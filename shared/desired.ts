@@ -3,8 +3,8 @@ import { artifacts } from './manifest.ts';
 import { envName, serviceName, ulid, versionName } from './names.ts';
 
 /**
-  * The signed document that says which version every instance of a service should run. It contains the artifacts, so an
-  * agent needs no other document to converge. A document that cannot be read never means "undeploy".
+ * The signed document that says which version every instance of a service should run. It contains the artifacts, so an
+ * agent needs no other document to converge. A document that cannot be read never means "undeploy".
  */
 export const desired = z.looseObject({
   v: z.literal(1),

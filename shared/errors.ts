@@ -1,6 +1,6 @@
 /**
-  * The code of every error that this project throws on purpose. It is the same text in logs, in reports and in
-  * docs/OPERATIONS.md. A class name is never a code, because a minifier renames classes.
+ * The code of every error that this project throws on purpose. It is the same text in logs, in reports and in
+ * docs/OPERATIONS.md. A class name is never a code, because a minifier renames classes.
  */
 export type ErrorCode =
   // wrong use

@@ -2,8 +2,8 @@ import { cleanTail, STEPS } from './report.ts';
 import { formatMs } from './retry.ts';
 
 /**
-  * Turns a log entry into lines for a person who reads `journalctl -u trigger-deploy-agent`: first the service and the
-  * change, then the message, then the duration. journald adds time, host and program. Pure.
+ * Turns a log entry into lines for a person who reads `journalctl -u trigger-deploy-agent`: first the service and the
+ * change, then the message, then the duration. journald adds time, host and program. Pure.
  */
 
 /** The fields of a pino entry that this file reads. */

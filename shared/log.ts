@@ -7,8 +7,8 @@ export type Log = pino.Logger;
 export type LogFormat = 'json' | 'text' | 'journal';
 
 /**
-  * Creates a pino log that writes to stdout. Writes are synchronous, so that no entry is lost when the process is
-  * killed. Levels are words (`info`), times are ISO 8601.
+ * Creates a pino log that writes to stdout. Writes are synchronous, so that no entry is lost when the process is
+ * killed. Levels are words (`info`), times are ISO 8601.
  */
 export function createLog(level: string, base: Record<string, string>, format: LogFormat = 'json'): Log {
   const stdout = pino.destination({ dest: 1, sync: true });

@@ -2,8 +2,8 @@ import * as z from 'zod';
 import { artifactName, serviceName, sha256Hex, versionName } from './names.ts';
 
 /**
-  * One file of a version. `package` is the jar, archive or deb itself; `config` is a configuration file of the
-  * environment, stored beside the package.
+ * One file of a version. `package` is the jar, archive or deb itself; `config` is a configuration file of the
+ * environment, stored beside the package.
  */
 export const artifact = z.looseObject({
   name: artifactName,
@@ -30,7 +30,7 @@ export const artifacts = z
     error: 'exactly one artifact must be the package',
   });
 
-/** The signed list of a version's files. It is written after the files, and then the version exists. It never changes. */
+/** The signed list of a version's files. It is written after the files: then the version exists. It never changes. */
 export const manifest = z.looseObject({
   v: z.literal(1),
   service: serviceName,

@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 
 /**
-  * The schemas of all names in messages and documents, and the AWS names and S3 keys that are built from names. A valid
-  * name has no separator of a path, a URL or an S3 key, so a path, URL or key that contains it cannot point elsewhere.
+ * The schemas of all names in messages and documents, and the AWS names and S3 keys that are built from names. A valid
+ * name has no separator of a path, a URL or an S3 key, so a path, URL or key that contains it cannot point elsewhere.
  */
 
 /**
-   * Words that cannot name a service: the commands of `trigger-deploy`, and words that may become commands. Both
-   * programs check this list. The publisher also refuses a command that is not listed, so a new command needs no new
-   * agent.
+ * Words that cannot name a service: the commands of `trigger-deploy`, and words that may become commands. Both
+ * programs check this list. The publisher also refuses a command that is not listed, so a new command needs no new
+ * agent.
  */
 export const RESERVED_NAMES: readonly string[] = [
   'push',

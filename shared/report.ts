@@ -151,8 +151,8 @@ const CONTROL_CHARACTER =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
-   * Makes `text` safe for a terminal and a log. It removes escape sequences (ECMA-48), bidirectional controls, and all
-   * control characters except newline and tab.
+ * Makes `text` safe for a terminal and a log. It removes escape sequences (ECMA-48), bidirectional controls, and all
+ * control characters except newline and tab.
  */
 export function cleanText(text: string): string {
   return text

@@ -10,8 +10,8 @@ export interface Backoff {
 }
 
 /**
-   * The pause after failure number `attempt`, counted from 0, ms. It grows exponentially up to `longest`. It is then
-   * shortened at random, by half at most (equal jitter), so that a thousand agents do not retry at the same time.
+ * The pause after failure number `attempt`, counted from 0, ms. It grows exponentially up to `longest`. It is then
+ * shortened at random, by half at most (equal jitter), so that a thousand agents do not retry at the same time.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
 export function backoffMs(attempt: number, { first, longest }: Backoff, random = Math.random): number {
@@ -32,8 +32,8 @@ export interface RetryOptions extends Backoff {
   /** The pause after this error, ms. If it is undefined, the backoff decides. */
   pauseMs?: (error: unknown) => number | undefined;
   /**
-    * Called after a failure. It returns true if the failed try made progress: then the count of failures starts again
-    * at 0.
+   * Called after a failure. It returns true if the failed try made progress: then the count of failures starts again
+   * at 0.
    */
   hasProgressed?: () => boolean;
   /** Called before each pause. `failures` is the number of failures in a row; 0 after progress. */
@@ -43,9 +43,9 @@ export interface RetryOptions extends Backoff {
 }
 
 /**
-  * Runs `work` until it succeeds; the first try is `attempt` 0.
-   * @throws the last error when it is not retryable, when `attempts` or `forMs` are used up, or when `signal` aborts
-   * during a try; the reason of `signal` when it aborts before a try.
+ * Runs `work` until it succeeds; the first try is `attempt` 0.
+ * @throws the last error when it is not retryable, when `attempts` or `forMs` are used up, or when `signal` aborts
+ * during a try; the reason of `signal` when it aborts before a try.
  */
 export async function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
   const { signal, attempts = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY } = options;
@@ -69,8 +69,8 @@ export async function retry<T>(work: (attempt: number) => Promise<T>, options: R
 }
 
 /**
-   * A signal that aborts with `parent`, or after `ms` with the error TIMEOUT, whichever is first. `expired` tells
-   * whether the time ran out. Dispose of the result (`using`), so that its timer ends with the wait.
+ * A signal that aborts with `parent`, or after `ms` with the error TIMEOUT, whichever is first. `expired` tells
+ * whether the time ran out. Dispose of the result (`using`), so that its timer ends with the wait.
  */
 export function deadline(
   ms: number,
@@ -97,8 +97,8 @@ export function deadline(
 }
 
 /**
-  * Waits at most `ms` for `work`, which no signal can end: after that time it continues, but nothing waits for it.
-  * @throws TIMEOUT after `ms`, and what `work` throws.
+ * Waits at most `ms` for `work`, which no signal can end: after that time it continues, but nothing waits for it.
+ * @throws TIMEOUT after `ms`, and what `work` throws.
  */
 export async function withTimeout<T>(ms: number, work: () => Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();

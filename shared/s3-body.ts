@@ -12,7 +12,7 @@ export interface BodyOptions {
 
 /**
  * The chunks of the body of a GetObject answer. The body is destroyed in every case: read to its end, left early,
-  * aborted, broken or stalled. The time that the reader takes for a chunk does not count as a stall.
+ * aborted, broken or stalled. The time that the reader takes for a chunk does not count as a stall.
  * @throws Error when the answer has no body or another range than requested; the signal's reason when that aborts;
  * the error of the connection when it breaks.
  */

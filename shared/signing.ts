@@ -13,8 +13,8 @@ import * as z from 'zod';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
 /**
-  * The types of signed documents. Each document is a compact JWS (RFC 7515). Its `typ` is checked: one key can sign all
-  * types, and no document is accepted as another type. `kid` selects the key, and the key determines the algorithm.
+ * The types of signed documents. Each document is a compact JWS (RFC 7515). Its `typ` is checked: one key can sign all
+ * types, and no document is accepted as another type. `kid` selects the key, and the key determines the algorithm.
  */
 export type DocumentType =
   | 'td-announcement+jws'
@@ -44,9 +44,9 @@ export interface Verifier {
   /** The ids of the trusted keys; empty when signatures are not checked. */
   readonly kids: readonly string[];
   /**
-    * Returns the payload of `text`, parsed with `schema`.
-    * @throws SIGNATURE_INVALID when `text` is not a canonical JWS of this `typ` that a trusted key signed;
-    * DOCUMENT_INVALID when the payload does not fit the schema.
+   * Returns the payload of `text`, parsed with `schema`.
+   * @throws SIGNATURE_INVALID when `text` is not a canonical JWS of this `typ` that a trusted key signed;
+   * DOCUMENT_INVALID when the payload does not fit the schema.
    */
   verify<T>(typ: DocumentType, text: string, schema: z.ZodType<T>): Promise<T>;
 }
@@ -138,8 +138,8 @@ export function trustNone(): Verifier {
 }
 
 /**
-  * Splits a compact JWS and makes the checks that need no key. It refuses base64url that is not canonical: otherwise
-  * several texts would be the same document.
+ * Splits a compact JWS and makes the checks that need no key. It refuses base64url that is not canonical: otherwise
+ * several texts would be the same document.
  */
 function openHeader(typ: DocumentType, text: string): { kid: string; payload: Uint8Array } {
   const refuse = (why: string, cause?: unknown) =>
