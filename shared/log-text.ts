@@ -106,7 +106,7 @@ function errorOf({ err, msg = '', code }: Entry): string {
   return err.code === undefined ? said : `${said} [${err.code}]`;
 }
 
-/** `(+0.41 s)` during a deployment, `in 4.2 s (prepare 1.2 s, start 2.0 s)` at its end. */
+/** `(+410 ms)` during a deployment, `in 4.2 s (prepare 1.2 s, start 2.0 s)` at its end. */
 function tookOf({ ms, sinceMs, timings }: Entry): string {
   if (ms === undefined) return sinceMs === undefined ? '' : ` (+${formatMs(sinceMs)})`;
   const steps = STEPS.filter((step) => (timings?.[step] ?? 0) >= 1);

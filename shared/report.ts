@@ -39,10 +39,10 @@ export const ORDER_OF_STATES = Object.fromEntries(PROGRESS_STATES.map((state, i)
 
 export const isEnding = (state: State): state is Ending => (ENDINGS as readonly string[]).includes(state);
 
-/** The most of a log tail or a command's output that a report carries, bytes. */
+/** How much of a log tail, or of the output of a command, a report contains at most, bytes. */
 export const DETAIL_LIMIT = 16 * 1024;
 
-/** The steps of a deployment, in order; timings are kept by these names. */
+/** The steps of a deployment, in order. A report has the time of each step under its name. */
 export const STEPS = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit', 'rollback'] as const;
 export type Step = (typeof STEPS)[number];
 

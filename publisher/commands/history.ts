@@ -23,7 +23,7 @@ export interface HistoryOptions {
   sinceMs?: number | undefined;
 }
 
-/** `trigger-deploy history SERVICE`: its last deployments. @throws SERVICE_NOT_FOUND. */
+/** `trigger-deploy history SERVICE`: the last deployments of the service. @throws SERVICE_NOT_FOUND. */
 export async function history(session: Session, options: HistoryOptions): Promise<HistoryAnswer> {
   const { service, limit, failed = false, sinceMs } = options;
   const { deployments } = session.record;

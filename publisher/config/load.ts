@@ -29,7 +29,7 @@ export interface Environment {
   services: Readonly<Record<string, ServiceDefaults>>;
   /** The environment in which a version must have succeeded before it is deployed here. */
   requires?: string | undefined;
-  /** Who must confirm a deployment. */
+  /** Who must confirm each deployment; nobody when left out. */
   confirm?: 'person' | undefined;
   /** Where notifications are sent. */
   notify?: Notify | undefined;

@@ -5,7 +5,7 @@ type Started = Extract<PublisherEvent, { type: 'started' }>;
 type Settled = Extract<PublisherEvent, { type: 'settled' }>;
 type Progress = Extract<PublisherEvent, { type: 'progress' }>;
 
-/** The last known state of an instance. `waiting`: no report yet; `silent`: settled without a report of the instance. */
+/** The last known state of an instance. `waiting`: no report yet; `silent`: settled without a report from it. */
 export interface Row {
   instance: string;
   zone: string | undefined;

@@ -112,7 +112,7 @@ function remember(event: PublisherEvent, memory: Memory): void {
 const tenthOf = ({ done, total }: { done: number; total: number }) =>
   total === 0 ? 10 : Math.min(10, Math.floor((done / total) * 10));
 
-/** `payments i-0a1b2c3d checking 1.4.2 http 200 3/3`, without the time. */
+/** `payments i-0a1b2c3d checking 1.4.2 http 200, 3 of 3`, without the time. */
 export function reportText(report: Report): string {
   const { service, instance, state, version, previous, note, error, step } = report;
   const parts = [service, instance, state, version];
