@@ -12,7 +12,7 @@ export type PublisherEvent =
       env: string;
       service: string;
       version: string;
-      /** The desired version before; null when there was none. */
+      /** The version that the deployment replaces; null without one, or when its instances run different ones. */
       previous: string | null;
       action: 'deploy' | 'rollback' | 'restart';
       sequence: number;
@@ -21,12 +21,12 @@ export type PublisherEvent =
       strategy?: 'all' | 'rolling' | undefined;
       /** Whether this command resumes or only watches the deployment; left out when this command started it. */
       how?: 'resumed' | 'watched' | undefined;
-      /** The instances in the record, and what each runs. */
+      /** The instances of the deployment that have a record, and what each of them runs. */
       expected: readonly InstanceRecord[];
     }
   /** A new report of an instance. */
   | { type: 'report'; at: number; report: Report }
-  /** A message for a person that is about no single instance: a lock is waited for, a report was dropped. */
+  /** A message for a person that is not about one instance: the command waits for a lock, a report was dropped. */
   | { type: 'note'; at: number; level: 'info' | 'warning'; text: string }
   /** A wave starts: the deployment is announced to its instances. */
   | {
@@ -53,7 +53,7 @@ export type PublisherEvent =
       /** The command that confirms. */
       command: string;
     }
-  /** A service, or without `service` the environment, was paused or unpaused by this command. */
+  /** This command paused or unpaused a service or, without `service`, the whole environment. */
   | {
       type: 'pause';
       at: number;
@@ -69,14 +69,14 @@ export type PublisherEvent =
       deployment: string;
       outcome: 'succeeded' | 'failed' | 'timed-out' | 'cancelled';
       exitCode: ExitCode;
-      /** How many instances ended in each state; `silent` counts those without a report. */
+      /** How many instances are in each state. The key `silent` counts those without a report. */
       counts: Readonly<Record<string, number>>;
       silent: readonly string[];
       /** One line: the decision, and the desired state now. */
       text: string;
       /** From the announcement to the last final report, ms. */
       tookMs: number;
-      /** Set when the deployment was settled earlier, and this command only shows the outcome. */
+      /** Set when this command did not settle the deployment: it was settled earlier, or it is not settled yet. */
       shown?: true | undefined;
     };
 

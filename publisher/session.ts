@@ -15,18 +15,18 @@ export interface Session {
   readonly record: EnvironmentRecord;
   /** The environment's signing key. @throws CONFIG_INVALID when there is none, KEY_INVALID. */
   signer(): Promise<Signer>;
-  /** Accepts the signing key's own public key and those of `trust`. @throws CONFIG_INVALID, KEY_INVALID. */
+  /** The verifier. It trusts the keys of `trust` and the signing key's public key. @throws as `signer`. */
   verifier(): Promise<Verifier>;
   /** `issuedBy`: `jenkins payments#4711` in a Jenkins build, else `user@host`. */
   readonly who: string;
   readonly origin: Origin;
-  /** Aborts when the command must end. Ctrl-C while following does not abort it, but detaches. */
+  /** Aborts when the command must end. In a verb that follows a deployment, Ctrl-C aborts `detach` instead. */
   readonly signal: AbortSignal;
   emit(event: PublisherEvent): void;
   readonly clock: Clock;
   /**
-   * The session of another environment of the config; closing this session closes that one, too. @throws as
-   * `loadEnvironment`.
+   * The session of another environment of the config. When this session is closed, the other session is closed, too.
+   * @throws as `loadEnvironment`.
    */
   beside(name: string): Promise<Session>;
   /** Closes the connections. */
@@ -42,7 +42,7 @@ export interface SessionOptions {
   load?: (name: string) => Promise<Environment>;
 }
 
-/** Before a deployment is announced there is nothing to detach from. @throws CANCELLED when `detach` has aborted. */
+/** Ends a command that is interrupted before it announces its deployment. @throws CANCELLED if `detach` has aborted. */
 export function refuseIfDetached(detach: AbortSignal): void {
   if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted; nothing was announced');
 }
@@ -115,7 +115,7 @@ async function trustedKeys(env: Environment, signer: () => Promise<Signer>) {
   return keys;
 }
 
-/** The same promise for every caller; a failure is not kept. */
+/** Calls `make` once and gives its promise to every caller. After a failure, the next call calls `make` again. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {
@@ -136,7 +136,7 @@ export function originOf(environment: SessionOptions['environment']): Origin {
   };
 }
 
-/** In a container the uid may have no name: then it is the number. */
+/** The name of the user. In a container the uid may have no name: then USER is used or, without USER, the uid. */
 function userName(environment: SessionOptions['environment']): string {
   try {
     return userInfo().username;

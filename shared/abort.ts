@@ -1,8 +1,8 @@
 import { type Clock, createClock } from './clock.ts';
 
-/** Waits that end when a signal aborts: with the signal's own reason, and without a listener left on it. */
+/** Waits that end early when a signal aborts. They throw the signal's reason and leave no listener on the signal. */
 
-/** Waits `ms`. @throws the signal's reason when it aborts before or in the wait. */
+/** Waits `ms`. @throws the reason of `signal` when it aborts before or during the wait. */
 export async function sleepUnlessAborted(
   ms: number,
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export async function sleepUnlessAborted(
   signal.throwIfAborted();
 }
 
-/** The result of `promise`, or the signal's reason if that aborts first; the work itself is not stopped. */
+/** Settles as `promise` does. @throws the reason of `signal` when it aborts first; the work itself continues. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();

@@ -3,16 +3,16 @@ import { artifacts } from './manifest.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
 
 /**
- * The signed message on the topic. It carries no command, path, URL, bucket or key: it chooses among what
- * the instance's own config allows, nothing more.
+ * The signed message on the topic. It holds no command, path, URL, bucket or key: it can only choose among what the
+ * config of the instance allows.
  */
 
-/** The longest life of an announcement, ms; also the retention of an agent's queue. */
+/** How long an announcement can be valid at most, ms. An agent's queue keeps messages for the same time. */
 export const LONGEST_EXPIRY_MS = 60 * 60 * 1000;
 
 const common = {
   v: z.literal(1),
-  /** The deployment this is about; for a roll call or a converge, an id of its own. */
+  /** The id of the deployment. A `roll-call` or a `converge` belongs to no deployment and has a new id. */
   deployment: ulid,
   env: envName,
   issuedAt: z.iso.datetime(),

@@ -10,7 +10,7 @@ export interface AwsOptions {
   profile?: string | undefined;
   /** The ARN of a role to assume with the credentials that are found. */
   role?: string | undefined;
-  /** `http://host/bucket/key` instead of `http://bucket.host/key`. */
+  /** Whether S3 addresses are `http://host/bucket/key` instead of `http://bucket.host/key`. */
   pathStyle?: boolean | undefined;
 }
 
@@ -20,20 +20,23 @@ export interface Aws {
   s3: S3Client;
   /** The settings of each client, for a client of another AWS service. */
   settings: Pick<SQSClientConfig, 'region' | 'credentials' | 'maxAttempts' | 'requestHandler'>;
-  /** Now by AWS's clock (the Date of its last answer), ms since the epoch: this machine's may be an hour off. */
+  /**
+   * The time by AWS's clock, ms since the epoch, from the Date headers of SQS and S3 answers. The clock of this machine
+   * may be an hour off.
+   */
   now(): number;
   close(): void;
 }
 
 /**
- * A Date header has whole seconds: a smaller difference does not show a wrong clock. An answer that took longer than
- * this is ignored, because the difference may be its delay.
+ * Clocks that differ by up to this count as equal, ms, because a Date header has whole seconds. An answer that took
+ * longer than this is ignored, because the difference may be the delay of the answer.
  */
 const CLOCK_NOISE_MS = 2000;
 
 /**
- * The three clients. Endpoints, credentials and retries come from the SDK's own environment and files
- * (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, …) unless `options` names a profile or role.
+ * Creates the three clients. Endpoints and credentials come from the SDK's own variables and files
+ * (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, …). `options` can name another profile, or a role.
  */
 export function createAws(options: AwsOptions): Aws {
   let offset = 0;
@@ -53,7 +56,8 @@ export function createAws(options: AwsOptions): Aws {
     region: options.region,
     credentials,
     maxAttempts: 4,
-    // A long poll lasts 20 s; anything silent for 30 s is dead. Without `throwOnRequestTimeout` the SDK only warns.
+    // A long poll takes 20 s, so a request without an answer after 30 s has failed. Without `throwOnRequestTimeout` the
+    // SDK only logs a warning.
     requestHandler: { connectionTimeout: 3000, requestTimeout: 30_000, throwOnRequestTimeout: true },
   };
   const sqs = new SQSClient({ ...common, useQueueUrlAsEndpoint: false });
@@ -120,8 +124,9 @@ const UNREACHABLE =
   /^(ECONN\w+|ENOTFOUND|EAI_AGAIN|EPIPE|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|TimeoutError|NetworkingError)$/;
 
 /**
- * An SDK error as one of ours: what was being done, why it failed, what to do. Errors of ours pass through.
- * `doing` completes "cannot …": `read the manifest of payments 1.4.2`.
+ * Turns an error of the SDK into a TriggerDeployError: what failed, why, and what to do. An unknown error becomes
+ * AWS_UNREACHABLE; a TriggerDeployError is returned unchanged. `doing` completes "cannot …":
+ * `read the manifest of payments 1.4.2`.
  */
 export function awsError(error: unknown, doing: string): TriggerDeployError {
   if (error instanceof TriggerDeployError) return error;

@@ -10,7 +10,7 @@ export interface Clock {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** The machine's own clock; `now` is the corrected wall time. */
+/** The clock of this machine, with the wall time that `now` returns: usually the time by AWS's clock. */
 export function createClock(now: () => number): Clock {
   return {
     now,

@@ -5,7 +5,7 @@ import { messageOf, TriggerDeployError } from './errors.ts';
 
 /** Reads the YAML config files: reports every mistake at once, each with its line, its path and what was expected. */
 
-/** The longest timer of Node, ms: a longer one fires at once. */
+/** The longest delay of a Node timer, ms. A timer with a longer delay fires at once. */
 const LONGEST_DURATION = 2 ** 31 - 1;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
@@ -31,11 +31,11 @@ export const duration = z
     return ms;
   });
 
-/** One thing wrong with a configuration: where, and what was expected there. */
+/** One mistake in a configuration: where it is, and what was expected there. */
 export interface Mistake {
   /** `environments.dev.bucket`, or the name of a variable. */
   path: string;
-  /** 1-based; undefined when the mistake is not in a file. */
+  /** The line number, from 1; undefined when the mistake is not in a file. */
   line?: number | undefined;
   text: string;
 }
@@ -43,12 +43,12 @@ export interface Mistake {
 export interface ConfigFile {
   name: string;
   content: unknown;
-  /** The line of the value at `path`, or of its nearest parent that exists. */
+  /** The line of the key or list item at `path`. If there is none, the line of its nearest parent in the file. */
   lineOf(path: readonly PropertyKey[]): number | undefined;
   has(path: readonly PropertyKey[]): boolean;
 }
 
-/** @throws CONFIG_INVALID when it cannot be read or is not YAML. */
+/** Reads and parses the file `name`. @throws CONFIG_INVALID when the file cannot be read or is not YAML. */
 export async function readConfigFile(name: string, hint?: string): Promise<ConfigFile> {
   let text: string;
   try {
@@ -60,7 +60,7 @@ export async function readConfigFile(name: string, hint?: string): Promise<Confi
   return openConfig(text, name);
 }
 
-/** @throws CONFIG_INVALID when it is not YAML; every syntax error is named with its line. */
+/** @throws CONFIG_INVALID when `text` is not YAML; the error lists every syntax error with its line. */
 function openConfig(text: string, name: string): ConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
@@ -76,7 +76,7 @@ function openConfig(text: string, name: string): ConfigFile {
   }
   let content: unknown;
   try {
-    // The limit stops a config of a few kilobytes from expanding into gigabytes.
+    // Without a limit on aliases, a config of a few kilobytes could expand into gigabytes.
     content = document.toJS({ maxAliasCount: 50 }) ?? {};
   } catch (cause) {
     throw mistaken(name, [{ path: '(YAML)', line: 1, text: messageOf(cause) }]);
@@ -93,8 +93,8 @@ function openConfig(text: string, name: string): ConfigFile {
 }
 
 /**
- * The content of `text` as `schema` reads it.
- * @throws CONFIG_INVALID whose message counts the mistakes and whose detail lists each of them.
+ * Parses `text` as YAML and checks it with `schema`.
+ * @throws CONFIG_INVALID: its message counts the mistakes, and its detail lists each of them.
  */
 export function parseConfigFile<T>(text: string, name: string, schema: z.ZodType<T>): T {
   const file = openConfig(text, name);
@@ -115,7 +115,7 @@ export function mistaken(name: string, mistakes: readonly Mistake[]): TriggerDep
   });
 }
 
-/** Everything zod found, one mistake for each unknown key and each wrong value; `known` are the valid keys. */
+/** One mistake for each unknown key and each wrong value that zod found. `known` are the keys to suggest. */
 export function mistakesOf(error: z.ZodError, file: ConfigFile, known: readonly string[] = []): Mistake[] {
   return error.issues.flatMap((issue) => mistakesIn(issue, file, known));
 }
@@ -148,7 +148,7 @@ function mistakesIn(issue: z.core.$ZodIssue, file: ConfigFile, known: readonly s
     ];
   }
   if (issue.code === 'invalid_union') {
-    // If only one alternative of the union fits the shape of the value, the mistakes of that one are reported.
+    // If only one alternative of the union fits the shape of the value, the mistakes in that alternative are reported.
     const near = issue.errors.filter((inner) => inner.some(isInside));
     const [meant] = near;
     if (meant && near.length === 1) {
@@ -164,7 +164,7 @@ const MISSING_CODES: ReadonlySet<string> = new Set(['invalid_type', 'invalid_val
 
 const isInside = (issue: z.core.$ZodIssue) => issue.path.length > 0 || issue.code === 'unrecognized_keys';
 
-/** Looked up in the value, because aliases are resolved there and not in the document. */
+/** Searches the parsed value and not the YAML document, because only the value has its aliases resolved. */
 function existsIn(value: unknown, path: readonly PropertyKey[]): boolean {
   let here = value;
   for (const segment of path) {
@@ -174,7 +174,7 @@ function existsIn(value: unknown, path: readonly PropertyKey[]): boolean {
   return true;
 }
 
-/** The offset of the last key of `path` that exists. */
+/** The offset of the last key or list item of `path` that exists. */
 function offsetOf(root: Node | null, path: readonly PropertyKey[]): number | undefined {
   let node: unknown = root;
   let offset = root?.range?.[0];
@@ -194,7 +194,10 @@ function offsetOf(root: Node | null, path: readonly PropertyKey[]): number | und
   return offset;
 }
 
-/** The word of `known` that is most like `word`, if at most a third of its letters differ. */
+/**
+ * The word of `known` that is most like `word`, without regard to case. At most a third of the letters of `word` may
+ * differ, but one letter always may; undefined when no word is that similar.
+ */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -208,7 +211,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** Levenshtein, where two neighbours that are swapped count once (optimal string alignment). */
+/** The Levenshtein distance, but a swap of two neighbouring letters counts once (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { envName, serviceName, ulid } from './names.ts';
 
-/** The signed document by which a person confirms or cancels a deployment. */
+/** The signed document with which a person confirms or cancels a deployment. */
 export const decision = z.looseObject({
   v: z.literal(1),
   kind: z.enum(['confirm', 'cancel']),

@@ -3,8 +3,8 @@ import { artifacts } from './manifest.ts';
 import { envName, serviceName, ulid, versionName } from './names.ts';
 
 /**
- * The signed document that says what every instance of a service should run. It carries the artifacts, so
- * that an agent reads nothing else. One that cannot be read never means "undeploy".
+ * The signed document that says which version every instance of a service should run. It contains the artifacts, so an
+ * agent needs no other document to converge. A document that cannot be read never means "undeploy".
  */
 export const desired = z.looseObject({
   v: z.literal(1),
@@ -17,7 +17,7 @@ export const desired = z.looseObject({
   artifacts,
   changedAt: z.iso.datetime(),
   changedBy: z.string().max(256),
-  /** The version desired before this one: the default target of `rollback`. */
+  /** The version that a later `rollback` returns to. After a deployment it is the desired version before this one. */
   previous: versionName.optional(),
   pause: z
     .looseObject({ by: z.string().max(256), since: z.iso.datetime(), reason: z.string().max(1024) })

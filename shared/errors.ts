@@ -1,6 +1,6 @@
 /**
- * Every error this project throws on purpose. The code is a literal, the same in logs, in reports and in
- * docs/OPERATIONS.md; class names are never codes, because minifiers rename classes.
+ * The code of every error that this project throws on purpose. It is the same text in logs, in reports and in
+ * docs/OPERATIONS.md. A class name is never a code, because a minifier renames classes.
  */
 export type ErrorCode =
   // wrong use
@@ -70,7 +70,7 @@ export interface ErrorOptions {
   cause?: unknown;
 }
 
-/** The one error family. `message` says what happened and why in one line; `hint` what to do. */
+/** The only error class of this project. `message` says what happened and why, in one line; `hint` says what to do. */
 export class TriggerDeployError extends Error {
   override readonly name = 'TriggerDeployError';
   readonly code: ErrorCode;
@@ -85,12 +85,12 @@ export class TriggerDeployError extends Error {
   }
 }
 
-/** Whether `error` is ours, and of one of `codes` when some are given. */
+/** Whether `error` is a TriggerDeployError and, if `codes` are given, has one of them. */
 export function isCode(error: unknown, ...codes: ErrorCode[]): error is TriggerDeployError {
   return error instanceof TriggerDeployError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** Any thrown thing as one of ours: a bug keeps its message under `INTERNAL`, with the original as cause. */
+/** Returns a TriggerDeployError unchanged. Anything else is a bug: it becomes the cause of an `INTERNAL` error. */
 export function asTriggerDeployError(error: unknown): TriggerDeployError {
   if (error instanceof TriggerDeployError) return error;
   return new TriggerDeployError('INTERNAL', messageOf(error), { cause: error });

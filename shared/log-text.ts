@@ -2,11 +2,11 @@ import { cleanTail, STEPS } from './report.ts';
 import { formatMs } from './retry.ts';
 
 /**
- * A log entry as lines for a person who reads `journalctl -u trigger-deploy-agent`: first the service and the
- * change, then the message, then the duration. Time, host and program are journald's own columns. Pure.
+ * Turns a log entry into lines for a person who reads `journalctl -u trigger-deploy-agent`: first the service and the
+ * change, then the message, then the duration. journald adds time, host and program. Pure.
  */
 
-/** The fields of a pino entry that are used here. */
+/** The fields of a pino entry that this file reads. */
 interface Entry {
   level?: string;
   msg?: string;
@@ -14,12 +14,12 @@ interface Entry {
   deployment?: string;
   version?: string;
   previous?: string | null;
-  /** Since the deployment began, ms. */
+  /** The time since the deployment began, ms. */
   sinceMs?: number;
   /** How long the whole deployment took, ms. */
   ms?: number;
   timings?: Record<string, number>;
-  /** The result of the step before. */
+  /** The result of the previous step. */
   note?: string;
   hint?: string;
   reason?: { code: string; message: string };
@@ -45,13 +45,19 @@ const PRIORITY: Record<string, string> = {
   trace: '<7>',
 };
 
-/** Fields that the line shows in another place, or that are the same in every line of one agent. */
+/**
+ * The fields that are not printed as `key=value`. The line shows them elsewhere, or they are the same in every line of
+ * one agent, or only programs need them.
+ */
 const PLACED: ReadonlySet<string> = new Set([
   ...['level', 'time', 'program', 'instance', 'env', 'msg', 'service', 'deployment', 'version', 'previous'],
   ...['sequence', 'state', 'direction', 'sinceMs', 'ms', 'timings', 'note', 'hint', 'reason', 'err', 'code'],
 ]);
 
-/** The lines of one entry, each ended; `priorities` for journald. Text that is not an entry is returned unchanged. */
+/**
+ * The lines of one entry. Each ends with a newline and, with `priorities`, begins with the priority for journald. Text
+ * that is not JSON is returned unchanged.
+ */
 export function textOf(json: string, priorities: boolean): string {
   let entry: Entry;
   try {
@@ -77,7 +83,7 @@ function linesOf(entry: Entry): string[] {
     oneLine(first),
     ...(advice === undefined ? [] : [`  → ${oneLine(advice)}`]),
     ...below(err?.detail, '  | '),
-    // A bug is found by its stack; an error of ours by its code.
+    // A stack is printed only for a bug. The code of any other error says enough.
     ...(err && (err.code === undefined || err.code === 'INTERNAL') ? below(err.stack, '    ') : []),
   ];
 }
@@ -93,14 +99,14 @@ function whatOf({ msg = '', note }: Entry): string {
   return note === undefined ? msg : `${msg} (before: ${note})`;
 }
 
-/** Most messages contain the message of their error already. */
+/** The message of the error, unless the log message contains it already, and the code of the error. */
 function errorOf({ err, msg = '', code }: Entry): string {
   if (!err?.message) return typeof code === 'string' ? ` [${code}]` : '';
   const said = msg.includes(err.message) ? '' : `: ${err.message}`;
   return err.code === undefined ? said : `${said} [${err.code}]`;
 }
 
-/** `(+0.41 s)` during a deployment, `in 4.2 s (prepare 1.2 s, start 2.0 s)` at its end. */
+/** `(+410 ms)` during a deployment, `in 4.2 s (prepare 1.2 s, start 2.0 s)` at its end. */
 function tookOf({ ms, sinceMs, timings }: Entry): string {
   if (ms === undefined) return sinceMs === undefined ? '' : ` (+${formatMs(sinceMs)})`;
   const steps = STEPS.filter((step) => (timings?.[step] ?? 0) >= 1);

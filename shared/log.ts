@@ -3,12 +3,12 @@ import { textOf } from './log-text.ts';
 
 export type Log = pino.Logger;
 
-/** `json` for machines, `text` for people, `journal` for people who read journald's journal. */
+/** `json` is for programs, `text` for people. `journal` is `text` with the priority of each line for journald. */
 export type LogFormat = 'json' | 'text' | 'journal';
 
 /**
- * pino on stdout, one JSON line per entry or text, synchronous so that nothing is lost when the process is killed.
- * Levels are words (`info`), times are ISO 8601.
+ * Creates a pino log that writes to stdout. Writes are synchronous, so that no entry is lost when the process is
+ * killed. Levels are words (`info`), times are ISO 8601.
  */
 export function createLog(level: string, base: Record<string, string>, format: LogFormat = 'json'): Log {
   const stdout = pino.destination({ dest: 1, sync: true });

@@ -2,8 +2,8 @@ import * as z from 'zod';
 import { artifactName, serviceName, sha256Hex, versionName } from './names.ts';
 
 /**
- * One file of a version. `package` is the jar, archive or deb itself; `config` is a configuration file of
- * the environment, stored beside it.
+ * One file of a version. `package` is the jar, archive or deb itself; `config` is a configuration file of the
+ * environment, stored beside the package.
  */
 export const artifact = z.looseObject({
   name: artifactName,
@@ -13,7 +13,7 @@ export const artifact = z.looseObject({
 });
 export type Artifact = z.infer<typeof artifact>;
 
-/** Only the keys known here: the journal does not keep those of later versions. */
+/** The artifact with only the keys of this schema. The journal does not store keys that later versions add. */
 export function bareArtifact({ name, size, sha256, role }: Artifact): Artifact {
   return { name, size, sha256, role };
 }
@@ -30,7 +30,7 @@ export const artifacts = z
     error: 'exactly one artifact must be the package',
   });
 
-/** What makes a version exist: the signed list of its files, written last and never changed. */
+/** The signed list of a version's files. It is written after the files: then the version exists. It never changes. */
 export const manifest = z.looseObject({
   v: z.literal(1),
   service: serviceName,
@@ -42,7 +42,7 @@ export const manifest = z.looseObject({
 });
 export type Manifest = z.infer<typeof manifest>;
 
-/** `artifacts/SERVICE/index.json`: the newest pushes first. A cache; the manifests decide. */
+/** `artifacts/SERVICE/index.json`: the pushes, the newest first. It is only a cache of what the manifests say. */
 export const versionIndex = z.looseObject({
   v: z.literal(1),
   nonce: z.string().max(64),

@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 
 /**
- * Every name in a message or a document, and every AWS name built from it. A name that passed its schema here holds
- * no separator of a path, a URL, a queue name or an S3 key, so that a path, URL or key built from it cannot point
- * elsewhere.
+ * The schemas of all names in messages and documents, and the AWS names and S3 keys that are built from names. A valid
+ * name has no separator of a path, a URL or an S3 key, so a path, URL or key that contains it cannot point elsewhere.
  */
 
 /**
- * Words that cannot name a service, for both programs: commands of `trigger-deploy`, and words that may become
- * commands. The publisher refuses a command that is missing here as well, and an agent needs no update for it.
+ * Words that cannot name a service: the commands of `trigger-deploy`, and words that may become commands. Both
+ * programs check this list. The publisher also refuses a command that is not listed, so a new command needs no new
+ * agent.
  */
 export const RESERVED_NAMES: readonly string[] = [
   'push',
@@ -59,7 +59,7 @@ export const versionName = z
   .refine((version) => version !== 'latest', {
     error: '"latest" means the newest push and cannot be a version',
   });
-/** 48 characters at most, so that `trigger-deploy-ENV-INSTANCE` stays within SQS's 80. */
+/** 48 characters at most, so that the queue name `trigger-deploy-ENV-INSTANCE` stays within the 80 that SQS allows. */
 export const instanceId = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$/, 'an instance id is letters, digits, - and _, 48 at most')
@@ -105,7 +105,7 @@ export const topicName = (env: string) => `trigger-deploy-${env}`;
 export const agentQueueName = (env: string, instance: string) => `trigger-deploy-${env}-${instance}`;
 export const replyQueueName = (env: string, id: string) => `trigger-deploy-${env}-reply-${id}`;
 
-/** The one shape of queue an announcement may name as `replyTo`; anything else is refused. */
+/** Whether `name` is the name of a reply queue of `env`. An announcement may name no other queue as `replyTo`. */
 export function isReplyQueueName(env: string, name: string): boolean {
   const prefix = replyQueueName(env, '');
   return name.startsWith(prefix) && ulid.safeParse(name.slice(prefix.length)).success;

@@ -16,11 +16,11 @@ export const PROGRESS_STATES = [
 export const ENDINGS = [
   /** The announced version runs and is healthy. */
   'succeeded',
-  /** Nothing was changed. */
+  /** The deployment failed before the switch: the instance still runs the old release. */
   'failed',
-  /** The old release runs again and is healthy; on a first deploy: unit stopped, `current` removed. */
+  /** The old release runs again and is healthy. After a first deployment: the unit is stopped, `current` is removed. */
   'rolled-back',
-  /** The rollback failed too: needs a person. */
+  /** The rollback failed, too: a person must repair the service. */
   'broken',
   'superseded',
   'cancelled',
@@ -39,14 +39,14 @@ export const ORDER_OF_STATES = Object.fromEntries(PROGRESS_STATES.map((state, i)
 
 export const isEnding = (state: State): state is Ending => (ENDINGS as readonly string[]).includes(state);
 
-/** The most of a log tail or a command's output that a report carries, bytes. */
+/** How much of a log tail, or of the output of a command, a report contains at most, bytes. */
 export const DETAIL_LIMIT = 16 * 1024;
 
-/** The steps of a deployment, in order; timings are kept by these names. */
+/** The steps of a deployment, in order. A report has the time of each step under its name. */
 export const STEPS = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit', 'rollback'] as const;
 export type Step = (typeof STEPS)[number];
 
-/** A text made safe to print when it is read: every reader of reports and records gets it cleaned. */
+/** A line of text. Parsing cleans it, so that each reader of a report or a record gets text that is safe to print. */
 const line = (max: number) => z.string().max(max).transform(cleanLine);
 
 export const reportError = z.looseObject({
@@ -93,14 +93,17 @@ export type Report = z.infer<typeof report>;
 export const MOST_TAGS = 50;
 export const TAG_LIMITS = { key: 128, value: 256 } as const;
 
-/** What an instance runs of one service: `state/ENV/SERVICE/instances/INSTANCE.json`, and within a roll-call answer. */
+/**
+ * What an instance runs of one service. It is stored as `state/ENV/SERVICE/instances/INSTANCE.json`, and it is part of
+ * the answer to a roll call.
+ */
 export const instanceRecord = z.looseObject({
   v: z.literal(1),
   env: envName,
   service: serviceName,
   instance: instanceId,
   zone: line(64).optional(),
-  /** What `current` points at; null when nothing is deployed. */
+  /** The version that is current; null when nothing is deployed. */
   version: versionName.nullable(),
   /** The sequence of the deployment that brought the version; 0 when unknown. */
   sequence: z.int().min(0),
@@ -114,7 +117,7 @@ export const instanceRecord = z.looseObject({
   /** The tags of the instance: `stack: pr-1234`. */
   tags: z.record(z.string().max(TAG_LIMITS.key), z.string().max(TAG_LIMITS.value)).optional(),
   at: z.iso.datetime(),
-  /** When it left the environment: from then on it is ignored, until its agent writes a record without `leftAt`. */
+  /** When the instance left. Publishers ignore the instance until its agent writes a record without `leftAt`. */
   leftAt: z.iso.datetime().optional(),
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;
@@ -137,7 +140,8 @@ export type RollCallAnswer = z.infer<typeof rollCallAnswer>;
 export const reply = z.discriminatedUnion('kind', [report, rollCallAnswer]);
 export type Reply = z.infer<typeof reply>;
 
-// ECMA-48, in its 7-bit and its 8-bit form. No string sequence spans lines, so that a stray opener hides little.
+// The sequences of ECMA-48, in their 7-bit and 8-bit forms. A control string is matched only within one line: an opener
+// without an end must not hide the lines after it.
 const CONTROL_SEQUENCE = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g;
 const CONTROL_STRING =
   /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\n\u0007\u001b\u0080-\u009f]*(?:\u0007|\u001b\\|\u009c)/g;
@@ -147,8 +151,8 @@ const CONTROL_CHARACTER =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
- * `text` made safe for a terminal and a log: control characters other than newline and tab removed (ECMA-48 escape
- * sequences and bidirectional controls among them).
+ * Makes `text` safe for a terminal and a log. It removes escape sequences (ECMA-48), bidirectional controls, and all
+ * control characters except newline and tab.
  */
 export function cleanText(text: string): string {
   return text
@@ -158,7 +162,7 @@ export function cleanText(text: string): string {
     .replace(CONTROL_CHARACTER, '');
 }
 
-/** `text` cleaned as `cleanText` does, at most `DETAIL_LIMIT` bytes, the end kept. */
+/** Cleans `text` as `cleanText` does, and keeps its last `DETAIL_LIMIT` bytes. */
 export function cleanTail(text: string): string {
   const clean = cleanText(text);
   const bytes = Buffer.from(clean, 'utf8');
@@ -170,7 +174,7 @@ export function cleanTail(text: string): string {
     .replace(/^\ufffd+/, '');
 }
 
-/** `text` cleaned as `cleanTail` does, on one line. */
+/** Cleans `text` as `cleanTail` does, and puts it on one line. */
 export function cleanLine(text: string): string {
   return cleanTail(text).replace(/\s+/g, ' ').trim();
 }

@@ -5,13 +5,13 @@ import { TriggerDeployError } from './errors.ts';
 export interface Backoff {
   /** The first pause, ms. */
   first: number;
-  /** No pause is longer, ms. */
+  /** The longest pause, ms. */
   longest: number;
 }
 
 /**
- * The pause before try `attempt` (0 is the first pause), ms: exponential with equal jitter, so that a
- * thousand agents do not retry in step.
+ * The pause after failure number `attempt`, counted from 0, ms. It grows exponentially up to `longest`. It is then
+ * shortened at random, by half at most (equal jitter), so that a thousand agents do not retry at the same time.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
 export function backoffMs(attempt: number, { first, longest }: Backoff, random = Math.random): number {
@@ -21,30 +21,31 @@ export function backoffMs(attempt: number, { first, longest }: Backoff, random =
 
 export interface RetryOptions extends Backoff {
   signal: AbortSignal;
-  /** Whether this error may pass by itself; any other is thrown at once. */
+  /** Whether a later try may succeed after this error. If not, the error is thrown at once. */
   retryable: (error: unknown) => boolean;
-  /** How many failures in a row end it; no limit when left out. */
+  /** After this many failures in a row the last error is thrown; no limit when left out. */
   attempts?: number;
-  /** No retry once this much time has passed since the first failure, ms; no limit when left out. */
+  /** An error this long after the first one is thrown, ms; no limit when left out. */
   forMs?: number;
   /** The machine's own clock when left out. */
   clock?: Pick<Clock, 'monotonic' | 'sleep'>;
-  /** The pause after this error, ms, where it is not the backoff's. */
+  /** The pause after this error, ms. If it is undefined, the backoff decides. */
   pauseMs?: (error: unknown) => number | undefined;
   /**
-   * Asked after a failure: true when that try got further than the one before, so that the count of failures starts
-   * again.
+   * Called after a failure. It returns true if the failed try made progress: then the count of failures starts again
+   * at 0.
    */
   hasProgressed?: () => boolean;
-  /** Called before each pause. `failures` counts those in a row, from 1. */
+  /** Called before each pause. `failures` is the number of failures in a row; 0 after progress. */
   onRetry?: (error: unknown, retry: { failures: number; pauseMs: number }) => void;
   /** Makes the first try even when `signal` has aborted before it. */
   alwaysTryOnce?: boolean;
 }
 
 /**
- * Runs `work` until it succeeds; the first try is `attempt` 0. Throws the last error once `attempts` or `forMs` are
- * used up or `signal` aborts during a try, and the signal's reason when it aborts between two tries.
+ * Runs `work` until it succeeds; the first try is `attempt` 0.
+ * @throws the last error when it is not retryable, when `attempts` or `forMs` are used up, or when `signal` aborts
+ * during a try; the reason of `signal` when it aborts before a try.
  */
 export async function retry<T>(work: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
   const { signal, attempts = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY } = options;
@@ -68,8 +69,8 @@ export async function retry<T>(work: (attempt: number) => Promise<T>, options: R
 }
 
 /**
- * A signal that aborts with `parent` or after `ms`, whichever is first. Dispose of it (`using`) so that its
- * timer does not outlive the wait.
+ * A signal that aborts with `parent`, or after `ms` with the error TIMEOUT, whichever is first. `expired` tells
+ * whether the time ran out. Dispose of the result (`using`), so that its timer ends with the wait.
  */
 export function deadline(
   ms: number,
@@ -96,8 +97,8 @@ export function deadline(
 }
 
 /**
- * What `work` resolves to, for work that no signal ends: after `ms` it is no longer waited for.
- * @throws TIMEOUT then, and what `work` throws.
+ * Waits at most `ms` for `work`, which no signal can end: after that time it continues, but nothing waits for it.
+ * @throws TIMEOUT after `ms`, and what `work` throws.
  */
 export async function withTimeout<T>(ms: number, work: () => Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
@@ -114,7 +115,7 @@ export async function withTimeout<T>(ms: number, work: () => Promise<T>): Promis
 
 /** `800 ms`, `4.2 s`, `3 min 20 s`: a duration for a person. */
 export function formatMs(ms: number): string {
-  // The bounds are those of the rounded number: never `1000 ms`, `10.0 s`, `60 s` or `1 min 60 s`.
+  // The bounds take rounding into account: the text is never `1000 ms`, `10.0 s`, `60 s` or `1 min 60 s`.
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_500) return `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
   const whole = Math.round(ms / 1000);

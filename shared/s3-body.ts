@@ -4,7 +4,7 @@ import { formatMs } from './retry.ts';
 
 export interface BodyOptions {
   signal: AbortSignal;
-  /** A body that brings no byte for this long is aborted, ms. */
+  /** A body from which no byte comes for this long is aborted, ms. */
   stallMs: number;
   /** The offset of the first byte that was requested. */
   start?: number;
@@ -12,7 +12,7 @@ export interface BodyOptions {
 
 /**
  * The chunks of the body of a GetObject answer. The body is destroyed in every case: read to its end, left early,
- * aborted, broken or stalled. Time that the reader takes does not count as a stall.
+ * aborted, broken or stalled. The time that the reader takes for a chunk does not count as a stall.
  * @throws Error when the answer has no body or another range than requested; the signal's reason when that aborts;
  * the error of the connection when it breaks.
  */
@@ -26,8 +26,8 @@ export function bodyChunks(
   if (!isAsked || signal.aborted) body.destroy();
   signal.throwIfAborted();
   if (!isAsked) throw new Error(`asked for the bytes from ${start}, got ${range ?? 'all'}`);
-  // Added here, and not in `read`, which starts only with the first read. The SDK's abort signal covers the headers
-  // only.
+  // The signal is added here because `read` starts only when the first chunk is read. The signal of the SDK covers only
+  // the headers.
   addAbortSignal(signal, body);
   async function* read(source: Readable): AsyncGenerator<Buffer> {
     const watch = () =>

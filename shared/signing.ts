@@ -13,8 +13,8 @@ import * as z from 'zod';
 import { messageOf, TriggerDeployError } from './errors.ts';
 
 /**
- * Compact JWS (RFC 7515) for the signed documents. `typ` is checked, so that one key can sign all of them and none
- * is accepted as another; `kid` picks the key, and the key fixes the algorithm.
+ * The types of signed documents. Each document is a compact JWS (RFC 7515). Its `typ` is checked: one key can sign all
+ * types, and no document is accepted as another type. `kid` selects the key, and the key determines the algorithm.
  */
 export type DocumentType =
   | 'td-announcement+jws'
@@ -41,11 +41,11 @@ export interface PublicKey {
 }
 
 export interface Verifier {
-  /** The ids of the keys held; empty when nothing is verified. */
+  /** The ids of the trusted keys; empty when signatures are not checked. */
   readonly kids: readonly string[];
   /**
-   * The payload of `text` as `schema` reads it.
-   * @throws SIGNATURE_INVALID when it is not a canonical JWS of this `typ` by a key held,
+   * Returns the payload of `text`, parsed with `schema`.
+   * @throws SIGNATURE_INVALID when `text` is not a canonical JWS of this `typ` that a trusted key signed;
    * DOCUMENT_INVALID when the payload does not fit the schema.
    */
   verify<T>(typ: DocumentType, text: string, schema: z.ZodType<T>): Promise<T>;
@@ -92,7 +92,7 @@ export async function loadSigner(path: string): Promise<Signer> {
   };
 }
 
-/** @throws KEY_INVALID, naming the file; also when the file holds a private key, which no agent should have. */
+/** @throws KEY_INVALID, naming the file; also when the file holds a private key, because no agent should have one. */
 export async function loadPublicKey(path: string): Promise<PublicKey> {
   const jwk = await readJwk(path);
   if (jwk.d !== undefined) {
@@ -126,7 +126,7 @@ export function verifierOf(publicKeys: readonly PublicKey[]): Verifier {
   };
 }
 
-/** For `trust: none`: the shape and `typ` are checked, the signature is not. */
+/** The verifier for `trust: none`: it checks the form and the `typ`, but not the signature. */
 export function trustNone(): Verifier {
   return {
     kids: [],
@@ -138,7 +138,7 @@ export function trustNone(): Verifier {
 }
 
 /**
- * Splits a compact JWS and checks everything that needs no key. Non-canonical base64url is refused: otherwise
+ * Splits a compact JWS and makes the checks that need no key. It refuses base64url that is not canonical: otherwise
  * several texts would be the same document.
  */
 function openHeader(typ: DocumentType, text: string): { kid: string; payload: Uint8Array } {

@@ -9,8 +9,8 @@ export interface WakeUp {
   /** Drops a kept wake-up, when the caller is about to check for events anyway. */
   clear(): void;
   /**
-   * Resolves with the next wake-up, when `signal` aborts, or after `timer.ms`, whichever is first. Never rejects, and
-   * leaves neither a timer nor a listener behind.
+   * Resolves at once if a wake-up was kept; otherwise at the next wake-up, when `signal` aborts, or after `timer.ms`,
+   * whichever is first. It never rejects, and it leaves no timer and no listener behind.
    */
   wait(signal: AbortSignal, timer?: { clock: Pick<Clock, 'sleep'>; ms: number }): Promise<void>;
 }

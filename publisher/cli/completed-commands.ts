@@ -3,7 +3,7 @@ import { flag, type Option, optionName } from './option-kinds.ts';
 import { common } from './option-sets.ts';
 import type { Row } from './verb.ts';
 
-/** The commands that a shell completes, from the rows of the verbs. Deploying has no command name. */
+/** The commands that a shell completes, from the rows of the verbs. The name of `deploy` is empty: nobody types it. */
 export function completedCommands(verbs: Readonly<Record<string, Row>>): CompletedCommand[] {
   return Object.entries(verbs).map(([verb, { summary, usage, options }]) => {
     const all: [string, Option][] = Object.entries({ ...options, ...common, help: flag('Show help') });

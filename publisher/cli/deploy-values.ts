@@ -12,7 +12,7 @@ import { DEFAULT_TIMEOUT_MS, type FollowValues, type RollingValues } from './opt
 
 type OfService<T> = T & { service: string };
 
-/** How the deployment is followed. */
+/** Whether the command waits for the deployment, how long, and whether it waits in the queue first. */
 export function followOptions(env: Environment, values: OfService<FollowValues>) {
   const defaults = env.services[values.service] ?? {};
   const timeout = defaults.timeout === undefined ? undefined : parseDuration(defaults.timeout);
@@ -24,7 +24,7 @@ export function followOptions(env: Environment, values: OfService<FollowValues>)
   } as const;
 }
 
-/** Which instances the deployment is for, and in which waves. */
+/** Which instances the deployment is for, in which waves, and how many of them may fail. */
 export function rollingOptions(env: Environment, values: OfService<RollingValues>) {
   const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = values;
   const defaults = env.services[service] ?? {};

@@ -6,8 +6,8 @@ import { oneLine, tailLines } from '../render/text.ts';
 /** An error as an exit code, as lines for a person, or as a JSON line. */
 
 /**
- * 1: failed. 2: the command line, a config file or a key is wrong. 3: no answer in time, from AWS or from
- * instances. 4: refused; nothing was changed.
+ * The exit code of each error. 1: failed. 2: the command line, a config file or a key is wrong. 3: AWS or an instance
+ * did not answer in time. 4: refused.
  */
 const EXIT = {
   USAGE: 2,
@@ -66,7 +66,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   return EXIT[asTriggerDeployError(error).code];
 }
 
-/** What happened and why, the evidence, what to do; with `verbose` every cause and where it came from. */
+/** The error as lines: message, evidence and hint; with `verbose` also its code, and each cause with its stack. */
 export function errorLines(thrown: unknown, verbose: boolean): string[] {
   const error = asTriggerDeployError(thrown);
   const lines = [`trigger-deploy: ${oneLine(error.message)}`];
@@ -84,7 +84,7 @@ export function errorLines(thrown: unknown, verbose: boolean): string[] {
   return lines;
 }
 
-/** As one JSON line. `now` is ms since the epoch. */
+/** The error as one JSON line. `now` is ms since the epoch. */
 export function errorJson(thrown: unknown, now: number): string {
   const error = asTriggerDeployError(thrown);
   const { code, message, hint, detail } = error;
@@ -92,7 +92,7 @@ export function errorJson(thrown: unknown, now: number): string {
   return jsonLine({ time, type: 'error', code, message, hint, detail, exitCode: EXIT[code] });
 }
 
-/** Each cause once, as a chain can be circular; 10 at most. */
+/** The causes of an error, 10 at most. Each is listed once, because a chain of causes can be circular. */
 function causes(error: Error): unknown[] {
   const chain: unknown[] = [];
   for (let next = error.cause; next !== undefined && !chain.includes(next) && chain.length < 10; ) {

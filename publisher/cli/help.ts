@@ -5,7 +5,7 @@ import { VERBS, type Verb } from './verbs.ts';
 
 const LEFT = 21;
 
-/** The verbs by group, then `deploying`: the help of the program's own command. */
+/** The help of the program: the verbs by group, then `deploying`, the help of the verb that has no name. */
 export function programHelp(deploying: string, columns: number): string {
   const groups = Object.entries(GROUPS).map(([group, title]) => {
     const verbs = (Object.keys(VERBS) as Verb[]).filter((verb) => VERBS[verb].group === group);
@@ -39,7 +39,7 @@ function wrapped(text: string, width: number): string[] {
   return lines;
 }
 
-/** What is typed, without the program's name. */
+/** What a person types after the program's name. */
 export const usageOf = (verb: Verb) =>
   [verb === 'deploy' ? '' : verb, VERBS[verb].usage].filter(Boolean).join(' ');
 

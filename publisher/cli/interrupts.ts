@@ -1,16 +1,16 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 
-/** What a shell reports for a program that SIGINT ended. */
+/** The exit code that a shell reports for a program that SIGINT ended. */
 const KILLED_BY_INTERRUPT = 130;
 
 export interface Interrupts {
-  /** Aborted by the first signal of a verb that follows a deployment, which continues without this program. */
+  /** The first signal aborts it if the verb follows a deployment. The deployment continues without this program. */
   detach: AbortSignal;
-  /** Aborted by the first signal of any other verb. */
+  /** The first signal aborts it if the verb does not follow a deployment. */
   stop: AbortSignal;
 }
 
-/** Listens for SIGINT and SIGTERM from now on; the second of them ends the program at once. */
+/** Listens for SIGINT and SIGTERM. The second signal ends the program at once. */
 export function listenForInterrupts(
   verb: string,
   { follows, publishes }: { follows: boolean; publishes: boolean },

@@ -5,13 +5,13 @@ import { NAMES } from './verbs.ts';
 
 /** Whether a command line begins with a verb, with a service, or with a misspelt verb. */
 
-/** A prefix of a command name is taken for that command if it has at least this many letters. */
+/** A word counts as the beginning of a command name if it has at least this many letters. */
 const SHORTEST_BEGINNING = 3;
 
 /**
- * A first word that looks like a verb is a misspelt verb, unless the config has a service of that name, or the next
- * word looks like a version and is not a service of the config. After `--` every name is a service's.
- * @throws USAGE for a word that is neither a verb nor a service.
+ * Refuses a first word that looks like a verb, unless the config has a service of that name, or only one word follows,
+ * which looks like a version and is not a service of the config. Not for a word after `--`: that is always a service.
+ * @throws USAGE for a misspelt verb, and for a reserved word that is not a verb.
  */
 export async function refuseMisspelt(
   words: readonly string[],
@@ -37,7 +37,7 @@ export function nearestVerb(word: string): string | undefined {
   return nearest(lower, [...NAMES, 'deploy']);
 }
 
-/** Nearly every version has a digit, and few service names have one. */
+/** A guess: nearly every version has a digit, and few service names have one. */
 function looksLikeVersion(word: string | undefined): boolean {
   if (word === undefined || ulid.safeParse(word.toUpperCase()).success) return false;
   return word === 'latest' || /\d/.test(word) || !serviceName.safeParse(word).success;

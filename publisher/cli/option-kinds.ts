@@ -3,10 +3,10 @@ import { parseDuration } from '../../shared/config-file.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
 import { parseSize } from '../plan/waves.ts';
 
-/** What an argument or an option of a verb can be: its help, and the check of what is typed. */
+/** The kinds of arguments and options: each has its help text, and a schema that checks what a person types. */
 
 export interface Option<S extends z.ZodType = z.ZodType> {
-  /** A `value` takes one word, a `list` one word and may be repeated, a `flag` none. */
+  /** A `value` takes one word. A `list` takes one word and may be repeated. A `flag` takes no word. */
   kind: 'argument' | 'value' | 'list' | 'flag';
   help: string;
   schema: S;
@@ -33,11 +33,14 @@ export const choice = <const T extends readonly [string, ...string[]]>(words: T,
   return value(z.enum(words, { error: expected }).optional(), help, { completes: words });
 };
 
-/** `noWait` as it is typed: `--no-wait`. */
+/** The option as a person types it: `--no-wait` for the key `noWait`. */
 export const optionName = (key: string) =>
   `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** yargs makes a list of a value that is given twice; the program does not guess which one was meant. */
+/**
+ * The error text for an option that is missing, has no value, or is given twice. yargs makes a list of two values, and
+ * the program does not guess which one was meant.
+ */
 function once({ input }: { input?: unknown }): string {
   if (input === undefined) return 'is required';
   return Array.isArray(input) ? 'is given more than once' : 'needs a value';
@@ -73,13 +76,13 @@ export const positiveCount = text
 export const countUpTo = (most: number) =>
   positiveCount.refine((number) => number <= most, { error: `expected a whole number, 1 to ${most}` });
 
-/** In ms. */
+/** A duration in ms, more than 0. */
 export const duration = text.transform((typed, context) => {
   const ms = parseDuration(typed);
   if (ms === undefined || ms === 0) context.addIssue('expected a duration such as 30s, 10m or 1h');
   return ms ?? 0;
 });
-/** In ms; unlike a duration it may be in days. */
+/** An age in ms, more than 0. A person may also type it in days. */
 export const age = text.transform((typed, context) => {
   const days = /^([1-9]\d{0,4})d$/.exec(typed)?.[1];
   const ms = days === undefined ? parseDuration(typed) : Number(days) * 86_400_000;
@@ -102,7 +105,7 @@ export const sizeOrZero = text.transform((typed, context) => {
 });
 
 const tag = text.regex(/^[^=]{1,128}=.{0,256}$/, { error: 'expected KEY=VALUE' });
-/** KEY=VALUE, several of them, as one object. */
+/** Several KEY=VALUE as one object. */
 export const tags = z
   .array(tag)
   .min(1)

@@ -8,7 +8,7 @@ import type { CommonValues } from './verb.ts';
 import { isVerb, VERBS, type Verb } from './verbs.ts';
 import { wordsOf } from './words.ts';
 
-/** The command line as a checked value. Nothing here asks the network or the file system. */
+/** Turns the command line into a checked value. Only `knowsService` reads a file; nothing here uses the network. */
 
 /** A verb and the checked values of its options. */
 export type Invocation = { verb: Verb } & CommonValues & Record<string, unknown>;
@@ -21,7 +21,7 @@ export interface ParseOptions {
   knowsService(name: string, configFile: string | undefined): Promise<boolean>;
 }
 
-/** @throws USAGE. A request for help or the version is answered with the text to print. */
+/** Parses and checks the command line. For a request for help or the version it returns the text. @throws USAGE. */
 export async function parseCommandLine(
   argv: readonly string[],
   { version, columns, knowsService }: ParseOptions,

@@ -45,7 +45,7 @@ export function buildParser(verb: Verb, columns: number): Argv {
     });
 }
 
-/** `<service>`, `<file..>`, `[service]`: without the required options, which a usage names too. */
+/** The arguments in the usage of a verb: `<service>`, `<file..>`, `[service]`. Its required options are left out. */
 const argumentsOf = (verb: Verb) =>
   VERBS[verb].usage.replace(/--\S+ <\S+>/g, '').match(/[<[][^\]>]+[\]>]/g) ?? [];
 
@@ -75,7 +75,7 @@ function yargsOption({ kind, help, alias }: Option): YargsOptions {
   return kind === 'list' ? { ...one, array: true, nargs: 1 } : one;
 }
 
-/** yargs' messages in this program's words. */
+/** The error for a message of yargs, in this program's words. */
 function complaint(verb: Verb, message: string, cause: unknown): TriggerDeployError {
   const given = /^Not enough non-option arguments: got (\d+)/.exec(message)?.[1];
   if (given !== undefined) return missingArguments(verb, Number(given), cause);
@@ -95,12 +95,12 @@ export function missingArguments(verb: Verb, given: number, cause?: unknown): Tr
   });
 }
 
-/** @throws USAGE for an option, as it is typed, that the verb does not have. */
+/** @throws USAGE when the verb does not have one of the options in `typed`. */
 export function refuseUnknownOptions(verb: Verb, typed: readonly string[]): void {
   const known = Object.entries<Option>({ ...common, ...VERBS[verb].options }).filter(
     ([, { kind }]) => kind !== 'argument',
   );
-  // yargs takes --noWait for --no-wait.
+  // yargs accepts --noWait as --no-wait.
   const forms = known.flatMap(([key, { alias }]) => [optionName(key), `--${key}`, alias ? `-${alias}` : '']);
   const unknown = typed.filter((one) => !forms.includes(one));
   const [first] = unknown;

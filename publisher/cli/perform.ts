@@ -77,7 +77,7 @@ async function inSession(
   }
 }
 
-/** Notes about one environment of several name it. */
+/** Puts the name of the environment before each note, because the command works in several environments. */
 function named(env: string, emit: (event: PublisherEvent) => void) {
   return (event: PublisherEvent) =>
     emit(event.type === 'note' ? { ...event, text: `${env}: ${event.text}` } : event);

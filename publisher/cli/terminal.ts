@@ -11,7 +11,7 @@ import type { Answer } from './verb.ts';
 
 const { stdin, stdout, stderr } = process;
 
-/** Whether the reader of a stream has closed it (`| head`): the command continues, and nothing more is written. */
+/** True once the reader of stdout or stderr has closed it (`| head`). The command continues and prints nothing more. */
 let unread = false;
 for (const stream of [stdout, stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -33,11 +33,11 @@ export function printAnswer({ things, table, lines }: Answer, format: OutputForm
   else print(joined(format === 'table' ? table(page()) : lines()));
 }
 
-/** Undefined when no person can answer. */
+/** Asks a person for y or n; undefined when no person can answer. */
 export const askFor = (format: OutputFormat) =>
   stdin.isTTY && stdout.isTTY && format !== 'json' ? keypress(stdin) : undefined;
 
-/** `looks`: while the verb works, only notes and warnings are shown, on stderr. */
+/** With `looks`, only notes and warnings are shown while the verb works, on stderr. JSON has all events, on stdout. */
 export function rendererFor(looks: boolean, format: OutputFormat): Renderer {
   if (format === 'json') return createJson(print);
   if (looks) return warningsOnly();

@@ -11,71 +11,71 @@ export const GROUPS = { deploy: 'Deploy', look: 'Look', decide: 'Decide', setup:
 
 /** What a verb answers, in each form. */
 export interface Answer {
-  /** A JSON line each. */
+  /** The answer as JSON: each object is printed on one line. */
   things: readonly object[];
-  /** On a terminal. */
+  /** The answer for `--output table`, the default on a terminal. */
   table(page: Page): string[];
-  /** On a pipe. */
+  /** The answer for `--output lines`, the default on a pipe. */
   lines(): string[];
 }
 
 /** What a verb can use besides its session and its values. */
 export interface Surroundings {
   format: OutputFormat;
-  /** Waits for y or n; undefined where no person can be asked. */
+  /** Waits until a person types y or n; undefined when no person can be asked. */
   ask: ((signal: AbortSignal) => Promise<boolean>) | undefined;
-  /** Aborted by the first Ctrl-C of a verb that follows a deployment. */
+  /** The first Ctrl-C aborts it if the verb follows a deployment. */
   detach: AbortSignal;
-  /** A JSON line at once, before the answer. */
+  /** Prints a JSON line at once, before the answer. */
   printThing(thing: object): void;
   /** The environments of the config, in its order. */
   environments(): Promise<string[]>;
-  /** The session of one of them; its notes begin with its name. */
+  /** The session of one environment. Its notes begin with the name of the environment. */
   open(environment: string): Promise<Session>;
   verbs: Readonly<Record<string, Row>>;
 }
 
 export type CommonValues = ValuesOf<typeof common>;
 
-/** Methods, not properties: so a row of particular options is a `Row` as well. */
+/** One verb. Its functions are methods, so that TypeScript accepts a row with particular values as a `Row`. */
 export interface Row<V = CommonValues & Record<string, unknown>> {
-  /** Arguments and required options, as help shows them after the name. */
+  /** The arguments and the required options, as help shows them after the verb's name. */
   usage: string;
   /** One line of the program's help. */
   summary: string;
   group: keyof typeof GROUPS;
-  /** Its own options; every verb has those in `common`, too. */
+  /** The options of this verb. Every verb has the options in `common`, too. */
   options: Options;
-  /** Each begins with the program's name as `$0`. */
+  /** Examples for help; `$0` stands for the program's name. */
   examples: readonly (readonly [command: string, what: string])[];
-  /** More of its help, below the options. */
+  /** More help, shown below the options. */
   notes?: string;
-  /** Whether stdout has only the answer: notes and warnings go to stderr. */
+  /** Whether stdout has only the answer: notes and warnings go to stderr, except with `--output json`. */
   looks?: boolean;
-  /** Whether it pushes a version: the message after an interrupt says that none was pushed. */
+  /** Whether the verb pushes a version. If so, the message after an interrupt says that no version was pushed. */
   publishes?: boolean;
-  /** Whether it follows a deployment: then the first Ctrl-C detaches from it and nothing is cancelled. */
+  /** Whether the verb follows a deployment. If so, the first Ctrl-C only stops following: nothing is cancelled. */
   follows?(values: V): boolean;
   /** Why these values cannot be combined, in one line; undefined when they can. */
   refuse?(values: V): string | undefined;
-  /** The environment it works in; `--env` when left out. */
+  /** The environment that the verb works in; `--env` when left out. */
   environment?(values: V): string | undefined;
-  /** Whether the config's `home` is its environment when none is named. */
+  /** Whether the verb works in the config's `home` when no environment is named. */
   orHome?: boolean;
-  /** Works without the session of one environment; undefined where these values need one. */
+  /** Runs the verb without a session; undefined when the verb needs one for these values. */
   alone?(values: V, around: Surroundings): Promise<Answer> | undefined;
-  /** Works in the session of its environment: answers, or shows what happens and ends with an exit code. */
+  /** Runs the verb in its session. It returns an answer, or it emits events and returns an exit code. */
   run?(session: Session, values: V, around: Surroundings): Promise<Answer | ExitCode>;
 }
 
-/** A row, with the values of its options typed. */
+/** Returns `row`. The types of its values come from its options. */
 export function verb<const O extends Options>(
   row: Row<CommonValues & ValuesOf<O>> & { options: O },
 ): Row<CommonValues & ValuesOf<O>> & { options: O } {
   return row;
 }
 
-/** The same lines on a terminal and on a pipe. */
+/** An answer of one JSON object, with the same lines on a terminal and on a pipe. */
 export const said = (thing: object, lines: () => string[]): Answer => ({
   things: [thing],
   table: lines,

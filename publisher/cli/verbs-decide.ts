@@ -11,8 +11,8 @@ import {
 import { said, verb } from './verb.ts';
 
 /**
- * The verbs by which a person decides about running deployments, or whether new ones may start. Each loads its
- * command when it runs.
+ * The verbs with which a person confirms, cancels or resumes a deployment, and blocks or allows new deployments. Each
+ * verb loads its command when it runs.
  */
 
 const anId = argument(deployment, 'The id of the deployment');

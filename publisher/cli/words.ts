@@ -2,22 +2,22 @@ import { optionName } from './option-kinds.ts';
 import { common } from './option-sets.ts';
 import { VERBS } from './verbs.ts';
 
-/** A command line taken apart before its verb is known. */
+/** Splits a command line into words and options before its verb is known. */
 
 export interface Words {
-  /** The words that are neither options nor their values, in order. */
+  /** The words that are neither options nor values of options, in order, up to a `--` after the first word. */
   words: string[];
-  /** Every option, as it is typed, without its value. */
+  /** The options as they are typed, without their values. */
   options: string[];
   /** The index in `argv` of the first word. */
   first: number | undefined;
   /** The index of a `--` before the first word: the word after it is a service, whatever its name. */
   dashes: number | undefined;
-  /** What `--config-file` names. */
+  /** The value of `--config-file`. */
   configFile: string | undefined;
 }
 
-/** Every option of every verb that takes a value, as it is typed. */
+/** The options of all verbs that take a value, as a person types them. */
 const TAKES_VALUE: ReadonlySet<string> = new Set(
   [common, ...Object.values(VERBS).map((row) => row.options)]
     .flatMap((options) => Object.entries(options))
@@ -45,7 +45,7 @@ export function wordsOf(argv: readonly string[]): Words {
   return found;
 }
 
-/** `--env=dev`, `-e=dev` and `-edev` have their value attached. */
+/** Splits an option from an attached value, as in `--env=dev`, `-e=dev` and `-edev`. */
 function optionIn(typed: string): { name: string; attached: string | undefined } {
   const [name = '', attached] = typed.split(/=(.*)/s, 2);
   if (name.startsWith('--') || name.length === 2) return { name, attached };

@@ -9,15 +9,19 @@ import { named } from '../rollout/settle.ts';
 import type { Session } from '../session.ts';
 import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
 
-/** Agents keep a cancel that arrives before its deployment; after that time none can arrive any more, ms. */
+/**
+ * How long the cancel is valid, ms: as long as any announcement can be. Agents keep a cancel that arrives before its
+ * deployment, so it also stops a deployment that arrives late.
+ */
 const LIFE_MS = 60 * 60 * 1000;
 
 /**
- * `trigger-deploy cancel ID`: a deployment to all instances at once can be cancelled until the first instance
- * switches, a rolling one until it ends. The publisher that drives it, or the next `watch`, settles it as
- * `cancelled`. Switched instances of a rolling deployment roll back as after a failure.
- * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it has ended, or goes to all instances at once and one has
- * switched: then `rollback` undoes it.
+ * `trigger-deploy cancel ID`: cancels a deployment. A deployment to all instances at once can be cancelled until the
+ * first instance switches; its outcome depends on its reports. A rolling deployment can be cancelled until it ends; its
+ * outcome is `cancelled`, and switched instances roll back as after a failure. The publisher that drives the
+ * deployment settles it, or the next `watch` does.
+ * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when the deployment has ended; when it goes to all instances at once and
+ * one has switched (`rollback` then undoes it); when it is rolling and a newer deployment has started.
  */
 export async function cancel(
   session: Session,
@@ -31,8 +35,8 @@ export async function cancel(
   if (rolling === undefined) await refuseIfSwitched(session, record);
   else await refuseIfOvertaken(session, record);
   const { by, at } = await decide(session, service, deployment, 'cancel', options.reason);
-  // A rolling deployment may end before its publisher reads the decision: the publisher that settles it announces
-  // the cancel.
+  // A rolling deployment may end before its publisher reads the decision, so the publisher that settles it as cancelled
+  // announces the cancel.
   if (rolling === undefined) {
     await announce(session, cancelAnnouncement(record), validity(session.clock, LIFE_MS));
   }

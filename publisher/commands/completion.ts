@@ -1,12 +1,12 @@
 /** What a shell offers for the value of an option, or for an argument: these words, paths, or nothing. */
 export type Completes = readonly string[] | 'file' | 'directory' | undefined;
 
-/** A command as a shell completes it. The nameless command is what is typed without one. */
+/** A command as a shell completes it. The command that deploys has an empty name, because it is typed without one. */
 export interface CompletedCommand {
   name: string;
   summary: string;
   options: { forms: readonly string[]; help: string; takesValue: boolean; completes: Completes }[];
-  /** In order; with `repeats` the last one may be given several times. */
+  /** The arguments in order; with `repeats` the last one may be given several times. */
   arguments: Completes[];
   repeats: boolean;
 }
@@ -26,7 +26,7 @@ const optionsOf = (commands: readonly CompletedCommand[]) => commands.flatMap((c
 const formsOf = (command: CompletedCommand) => command.options.flatMap(({ forms }) => forms);
 const nameOr = (command: CompletedCommand) => command.name || '*';
 const named = (commands: readonly CompletedCommand[]) => commands.filter(({ name }) => name !== '');
-/** The nameless command is any other word: its case comes last. */
+/** The commands by name. The one with the empty name is last, because its case `*` matches any other word. */
 const byName = (commands: readonly CompletedCommand[]) => [
   ...named(commands),
   ...commands.filter(({ name }) => name === ''),
@@ -39,7 +39,7 @@ const valuePattern = (commands: readonly CompletedCommand[]) => {
   return [...new Set(taking.flatMap(({ forms }) => forms))].sort().join('|');
 };
 
-/** A case per option whose value can be completed. */
+/** One case for each option whose value can be completed. */
 function valueCases(
   commands: readonly CompletedCommand[],
   offer: (completes: Completes) => string,
@@ -50,7 +50,7 @@ function valueCases(
   return [...new Set(lines)];
 }
 
-/** A case per argument that can be completed, as `command:number of arguments before it`. */
+/** One case for each argument that can be completed. Its pattern is `COMMAND:COUNT`: COUNT arguments come before it. */
 function argumentCases(
   commands: readonly CompletedCommand[],
   offer: (completes: Completes) => string,
@@ -60,7 +60,7 @@ function argumentCases(
       if (completes === undefined) return [];
       const cases = [`    (${name}:${i}) ${offer(completes)} ;;`];
       if (repeats && i === all.length - 1) cases.push(`    (${name}:*) ${offer(completes)} ;;`);
-      // Those before the repeated one are not completed.
+      // The arguments before get empty cases, so that `COMMAND:*` does not match them.
       const before = all.slice(0, i).map((_, j) => `    (${name}:${j}) ;;`);
       return [...before, ...cases];
     }),

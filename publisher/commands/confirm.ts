@@ -5,9 +5,9 @@ import type { Session } from '../session.ts';
 import { refuseIfOver } from './guards.ts';
 
 /**
- * `trigger-deploy confirm ID`: opens the gate of a rolling deployment. The publisher that drives it continues within
- * seconds.
- * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when it has ended, was cancelled, or has no gate to open.
+ * `trigger-deploy confirm ID`: confirms a rolling deployment that waits for confirmation, or will wait for it. The
+ * publisher that drives the deployment continues within seconds.
+ * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when the deployment has ended, was cancelled, or needs no confirmation.
  */
 export async function confirm(
   session: Session,

@@ -16,8 +16,8 @@ export interface DeployOptions extends RolloutOptions {
 }
 
 /**
- * `trigger-deploy SERVICE VERSION`: to all instances at once, or in waves. Nothing is locked, written or announced
- * before the manifest is verified.
+ * `trigger-deploy SERVICE VERSION`: deploys to all instances at once, or in waves. Nothing is locked, written or
+ * announced before the manifest is verified.
  * @throws NOT_PROVEN where `requires:` is not met, VERSION_NOT_FOUND, SERVICE_NOT_FOUND, INSTANCE_NOT_FOUND, PAUSED,
  * LOCKED, FENCED, SIGNATURE_INVALID, AWS_*; CANCELLED when detached before anything was announced.
  */

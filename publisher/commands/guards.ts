@@ -6,7 +6,7 @@ import type { Session } from '../session.ts';
 
 /** The checks that several verbs make before they start. */
 
-/** @throws SERVICE_NOT_FOUND naming the known services, unless a version of `service` was pushed. */
+/** @throws SERVICE_NOT_FOUND when no version of `service` was ever pushed; its hint names the known services. */
 export async function checkServiceExists(session: Session, service: string): Promise<void> {
   const { versions, deployments } = session.record;
   if ((await versions.newest(service, 1)).length > 0) return;

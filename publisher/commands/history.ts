@@ -9,7 +9,7 @@ export interface HistoryAnswer {
   at: number; // ms since the epoch
   /** Newest first. */
   deployments: PastDeployment[];
-  /** Whether a filter was given: an empty list then does not mean that there is none. */
+  /** Whether a filter was given. If so, an empty list does not mean that the service has no deployment. */
   narrowed: boolean;
 }
 
@@ -17,13 +17,13 @@ export interface HistoryOptions {
   service: string;
   /** At most this many. */
   limit: number;
-  /** Only those that did not succeed on every instance. */
+  /** Only deployments that did not succeed, or on which an instance failed. */
   failed?: boolean;
-  /** Only those announced within this time, ms. */
+  /** Only deployments of the last `sinceMs` ms. */
   sinceMs?: number | undefined;
 }
 
-/** `trigger-deploy history SERVICE`: its last deployments. @throws SERVICE_NOT_FOUND. */
+/** `trigger-deploy history SERVICE`: the last deployments of the service. @throws SERVICE_NOT_FOUND. */
 export async function history(session: Session, options: HistoryOptions): Promise<HistoryAnswer> {
   const { service, limit, failed = false, sinceMs } = options;
   const { deployments } = session.record;
@@ -38,6 +38,6 @@ export async function history(session: Session, options: HistoryOptions): Promis
   };
 }
 
-/** Exit code 1 with status `succeeded`: some instances failed, within what was allowed. */
+/** A deployment that succeeded has exit code 1 when some instances failed, but no more than allowed. */
 const hasFailed = ({ status, exitCode }: PastDeployment) =>
   status === 'failed' || status === 'timed-out' || status === 'cancelled' || exitCode === 1;

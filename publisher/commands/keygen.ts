@@ -12,7 +12,8 @@ export interface KeygenAnswer {
 
 /**
  * `trigger-deploy keygen`: writes a new pair, NAME.key.json and NAME.pub.json, into `out`.
- * @throws USAGE when either file exists already, or cannot be written: a key is never overwritten.
+ * @throws USAGE when NAME is invalid, or when one of the files cannot be written or exists already: a key is never
+ * overwritten.
  */
 export async function keygen(options: { out: string; name: string }): Promise<KeygenAnswer> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(options.name)) {
@@ -43,7 +44,7 @@ async function writeNew(path: string, jwk: JWK, mode: number): Promise<void> {
     });
   });
   try {
-    // The mode given to open passes through the umask.
+    // The umask may have removed bits from the mode that `open` was given.
     await file.chmod(mode);
     await file.writeFile(`${JSON.stringify(jwk, undefined, 2)}\n`);
     await file.sync();

@@ -8,7 +8,7 @@ import type { Session } from '../session.ts';
 import { checkServiceExists } from './guards.ts';
 
 export interface PauseOptions {
-  /** The whole environment when left out. */
+  /** The service to pause or unpause; the whole environment when left out. */
   service?: string | undefined;
   reason?: string | undefined;
 }
@@ -18,14 +18,14 @@ export interface PauseAnswer {
   env: string;
   service: string | undefined;
   paused: boolean;
-  /** False where it was paused, or not paused, already. */
+  /** False when the pause existed already, or when there was no pause to end. */
   changed: boolean;
   by: string;
   at: string;
   reason: string | undefined;
   /** The services whose agents were notified. */
   told: string[];
-  /** For a person. */
+  /** The answer as a sentence. */
   text: string;
 }
 
@@ -34,8 +34,7 @@ const WRITES = 8;
 
 /**
  * `trigger-deploy pause [SERVICE] --reason WHY`: blocks new deployments until unpaused. Publishers obey the signed
- * pause itself, agents its copy in the desired state. If a publisher stops halfway, the same command again completes
- * it.
+ * pause, and agents obey its copy in the desired state. If the command stops halfway, run it again to complete it.
  * @throws SERVICE_NOT_FOUND, CONFIG_INVALID without a signing key, AWS_*.
  */
 export async function pause(session: Session, options: PauseOptions): Promise<PauseAnswer> {
@@ -85,7 +84,10 @@ async function checkKnown(session: Session, service: string): Promise<void> {
   if (!there.includes(service)) await checkServiceExists(session, service);
 }
 
-/** False when there is no desired state yet, or when it has this pause already. */
+/**
+ * Copies the pause into the desired state and tells the agents. False when there is no desired state, when it has this
+ * pause already, or (with a warning) when it cannot be verified.
+ */
 async function notifyAgents(session: Session, service: string, pause: Desired['pause']): Promise<boolean> {
   try {
     if (!(await session.record.desired.pause(service, pause))) return false;

@@ -16,7 +16,7 @@ export interface PlanOptions extends Selection, Pick<PolicyOptions, 'maxFailures
 export interface PlannedInstance {
   instance: string;
   zone?: string | undefined;
-  /** The version that it runs now. */
+  /** The version that the instance runs now. */
   version: string | null;
 }
 
@@ -34,9 +34,9 @@ export interface PlanAnswer {
 }
 
 /**
- * `trigger-deploy plan`: what a deployment would do, wave by wave. It asks the instances what they run; it locks, writes
- * and switches nothing.
- * @throws as `deploy` before it takes the lock.
+ * `trigger-deploy plan`: shows what a deployment would do, wave by wave. It asks the instances what they run. It locks
+ * nothing, changes no record, and switches no instance.
+ * @throws what `deploy` throws before it takes the lock.
  */
 export async function plan(session: Session, options: PlanOptions): Promise<PlanAnswer> {
   const { service, maxFailures, onFailure } = options;

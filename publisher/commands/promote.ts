@@ -30,7 +30,8 @@ export interface PromoteOptions extends RolloutOptions {
 /**
  * `trigger-deploy promote SERVICE --from dev --to stg`: copies a version that has succeeded in one environment to
  * the environment of this session, and deploys it there. The manifest is verified with the keys of the source
- * environment and signed with the key of the target environment. After an interruption the same command continues.
+ * environment, and signed with the key of the target environment. After an interruption, the same command can be run
+ * again.
  * @throws NOT_PROVEN for a version that has not succeeded in the source environment, VERSION_EXISTS, ARTIFACT_*, and
  * as `deploy`.
  */
@@ -59,8 +60,7 @@ export async function promote(session: Session, options: PromoteOptions): Promis
 }
 
 /**
- * Pushes the version in the environment of `session`: with the package of `proven`, and with the config files
- * `configs`.
+ * Pushes the version into the environment of `session`, with the package of `proven` and the config files in `configs`.
  */
 async function copyVersion(
   session: Session,
@@ -111,8 +111,8 @@ function packagePart(source: Session, { clock }: Session, { service, version, ar
 }
 
 /**
- * In one bucket a version has one set of files: in a shared bucket both environments would get the same config
- * files.
+ * Refuses config files when both environments use the same bucket. A version has one set of files in a bucket, so both
+ * environments would get the same config files.
  */
 function refuseSharedConfigs(
   session: Session,

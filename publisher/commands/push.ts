@@ -20,7 +20,7 @@ export interface PushOptions {
 
 export interface PushAnswer {
   type: 'pushed';
-  /** False when the version existed with the same bytes. */
+  /** False when the version existed already, with the same bytes. */
   changed: boolean;
   env: string;
   manifest: Manifest;
@@ -50,8 +50,8 @@ export interface PushAndDeployOptions extends PushOptions, RolloutOptions {
 }
 
 /**
- * `trigger-deploy push --deploy ENV`: pushes, then deploys; a version that exists already is deployed, too. Ctrl-C
- * ends the push; once the deployment is announced, Ctrl-C only stops following the deployment.
+ * `trigger-deploy push --deploy ENV`: pushes a version, then deploys it. A version that exists already with the same
+ * bytes is deployed, too. Ctrl-C ends the push. After the announcement, Ctrl-C only stops following the deployment.
  * @throws as `push` and `deploy`.
  */
 export async function pushAndDeploy(

@@ -18,7 +18,7 @@ export interface RestartOptions extends RolloutOptions {
 /**
  * `trigger-deploy restart SERVICE`: restarts the desired version, with drain, checks and waves as in
  * a deployment. The version and the desired state do not change.
- * @throws SERVICE_NOT_FOUND when nothing is deployed, and as `deploy`.
+ * @throws SERVICE_NOT_FOUND when the service has no desired state, and as `deploy`.
  */
 export async function restart(session: Session, options: RestartOptions): Promise<ExitCode> {
   const { service, detach, reason, queueMode } = options;

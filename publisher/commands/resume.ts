@@ -17,10 +17,11 @@ export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
 }
 
 /**
- * `trigger-deploy resume ID`: continues a rolling deployment whose publisher stopped, from its record, on any
- * machine. A deployment to all instances at once is watched and settled. For a deployment that failed, its rollback
- * is continued.
- * @throws LOCKED while a publisher drives it; NOT_UNDER_WAY when it has ended, or a newer deployment has started.
+ * `trigger-deploy resume ID`: continues a rolling deployment whose publisher stopped, from its record, on any machine.
+ * A deployment to all instances at once is only watched, and settled. If the deployment failed and its rollback has not
+ * ended, the rollback is continued.
+ * @throws LOCKED while a publisher drives the deployment; NOT_UNDER_WAY when the deployment has ended, or when a newer
+ * deployment has started.
  */
 export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {
   const { deployments } = session.record;

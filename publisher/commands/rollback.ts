@@ -24,7 +24,7 @@ export interface RollbackOptions
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait while other publishers change the service. */
   queueMode?: QueueMode;
-  /** Also while the service is paused; needs a reason. */
+  /** Whether to roll back even while the service is paused; `reason` is then required. */
   despitePause?: boolean | undefined;
 }
 
@@ -32,10 +32,10 @@ export interface RollbackOptions
 const HISTORY = 50;
 
 /**
- * `trigger-deploy rollback`: a new deployment of an older version, to all instances at once. The desired state is
- * written before the announcement, so that an instance that misses the announcement converges to it.
- * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN for a version that never ran here, where a deployment of it would be
- * refused or wait for confirmation; and as `deploy`.
+ * `trigger-deploy rollback`: deploys the previous version, or the version `to`, to all instances at once. The desired
+ * state is written before the announcement, so that an instance that misses the announcement converges to that version.
+ * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN when the version `to` never succeeded here, and a deployment of it would
+ * be refused or would need a confirmation; and as `deploy`.
  */
 export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
   const { service, detach } = options;
@@ -60,8 +60,8 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
 }
 
 /**
- * The publisher of a rolling deployment holds the lock until the deployment ends: the hint is then to cancel the
- * deployment.
+ * The LOCKED error with a hint to cancel, if a rolling deployment holds the lock: its publisher holds the lock until
+ * the deployment ends. Undefined in all other cases.
  */
 async function lockedByRollout(
   session: Session,
@@ -79,7 +79,7 @@ async function lockedByRollout(
 
 interface Planned {
   change: Change;
-  /** The version that the next rollback, after this one, rolls back to. */
+  /** The version that a second rollback, after this one, would return to. */
   before: string | undefined;
 }
 
@@ -105,8 +105,8 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
 }
 
 /**
- * After a rollback that its publisher did not settle, the same command repeats it. If that rollback wrote the
- * desired state already, the `previous` version of the desired state is one version too far back.
+ * Repeats the rollback `last`, because its publisher did not settle it. `previous` of the desired state cannot be used:
+ * if `last` wrote the desired state already, it is one version too far back.
  */
 function repeated(session: Session, last: DeploymentRecord, reason: string | undefined): Change {
   const { service, version, artifacts, previous, rollbackOf, deployment } = last;

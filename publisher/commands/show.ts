@@ -10,7 +10,7 @@ export interface ShowAnswer {
   deployment: PastDeployment;
   /** Who confirmed or cancelled it, and why. */
   decisions: Decisions;
-  /** Set where only this instance was asked for. */
+  /** The instance that was asked for; left out when no instance was named. */
   instance?: string;
   /** The last report of each instance in the record, sorted by instance. */
   reports: Report[];
@@ -23,7 +23,7 @@ export interface ShowOptions {
 }
 
 /**
- * `trigger-deploy show ID`: all that the record holds of one deployment.
+ * `trigger-deploy show ID`: shows all that the record holds about one deployment.
  * @throws DEPLOYMENT_NOT_FOUND; INSTANCE_NOT_FOUND when the deployment has no such instance.
  */
 export async function show(session: Session, options: ShowOptions): Promise<ShowAnswer> {

@@ -12,9 +12,9 @@ export interface StatusAllAnswer {
 
 export interface EnvironmentStatus {
   env: string;
-  /** Empty where it cannot be reached. */
+  /** Empty when the environment cannot be reached, or does not have the service. */
   services: ServiceStatus[];
-  /** Why it cannot be reached. */
+  /** Why the environment cannot be reached. */
   trouble?: TriggerDeployError;
 }
 
@@ -27,14 +27,14 @@ export interface StatusAllOptions {
   timeoutMs?: number;
 }
 
-/** After this an environment that does not answer is shown as unreachable, ms. */
+/** An environment that does not answer within this time is shown as unreachable, ms. */
 const TIMEOUT_MS = 20_000;
 
 /**
  * `trigger-deploy status --all`: the status of every environment of the config, read in parallel. An environment that
  * cannot be reached is listed with the reason.
- * @throws SERVICE_NOT_FOUND when no environment knows the service; the first environment's error when none can be
- * reached; INTERRUPTED.
+ * @throws SERVICE_NOT_FOUND when all environments were reached and none knows the service; the error of the first
+ * environment when none can be reached; INTERRUPTED.
  */
 export async function statusAll(options: StatusAllOptions): Promise<StatusAllAnswer> {
   const { service, now } = options;

@@ -9,7 +9,7 @@ export interface StatusAnswer {
   services: ServiceStatus[];
 }
 
-/** `trigger-deploy status [SERVICE]`. @throws SERVICE_NOT_FOUND, and as `fleetStatus`. */
+/** `trigger-deploy status [SERVICE]`: what each instance runs. @throws SERVICE_NOT_FOUND, and as `fleetStatus`. */
 export async function status(
   session: Session,
   { service }: { service?: string | undefined },

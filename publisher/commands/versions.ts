@@ -19,11 +19,11 @@ export interface VersionsAnswer {
 export interface PushedVersion {
   service: string;
   version: string;
-  /** Unknown when the manifest cannot be read. */
+  /** Undefined when the manifest cannot be read. */
   pushed: { at: string; by: string; size: number } | undefined; // size in bytes, all files
   /** Why the manifest cannot be read. */
   error: { code: string; message: string } | undefined;
-  /** Empty when no environment's record says that the version runs there. */
+  /** The environments where the version is the desired version, or where an instance runs it. */
   runsIn: Place[];
 }
 
@@ -37,24 +37,24 @@ export interface Place {
 
 export interface VersionsOptions {
   service: string;
-  /** How many at most. */
+  /** At most this many versions. */
   limit: number;
-  /** More environments to look for the versions in, by name. */
+  /** The names of other environments where the versions may run. */
   others: readonly string[];
   open: (env: string) => Promise<Session>;
   /** For tests, ms. */
   timeoutMs?: number;
 }
 
-/** After this another environment that does not answer is left out, ms. */
+/** Another environment that does not answer within this time is left out, ms. */
 const TIMEOUT_MS = 20_000;
 /** How many manifests are read at a time. */
 const READS = 8;
 
 /**
- * `trigger-deploy versions SERVICE`: the newest pushes, with who pushed each and where it runs. Reads the index, one
+ * `trigger-deploy versions SERVICE`: the newest pushes, with who pushed each and where it runs. It reads the index, one
  * manifest for each version listed, and the desired state and instance records of each environment. A manifest that
- * cannot be read is listed with the reason; an environment that cannot be read is named in a warning.
+ * cannot be read is listed with the reason. Another environment that cannot be read is named in a warning.
  * @throws SERVICE_NOT_FOUND when nothing was pushed; CONFIG_INVALID without a key to verify manifests with.
  */
 export async function versions(session: Session, options: VersionsOptions): Promise<VersionsAnswer> {

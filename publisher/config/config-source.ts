@@ -24,7 +24,10 @@ export function candidates(source: ConfigSource): string[] {
   );
 }
 
-/** The first of the candidates that exists; undefined when none does. @throws CONFIG_INVALID when it cannot be read. */
+/**
+ * Reads the first candidate that exists; undefined when none does.
+ * @throws CONFIG_INVALID when the file cannot be read, or when the file that the user named does not exist.
+ */
 export async function findConfigFile(source: ConfigSource): Promise<ConfigFile | undefined> {
   const places = candidates(source);
   for (const place of places) {

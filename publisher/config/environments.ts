@@ -4,8 +4,8 @@ import { type ConfigSource, variable } from './config-source.ts';
 import { configuration, type EnvironmentInFile, type FormName, forms, KNOWN_KEYS } from './schema.ts';
 
 /**
- * The environments of a file: read, overridden by variables, checked. Mistakes are gathered, and all are reported at
- * once.
+ * Reads the environments of a config file, applies the variables, and checks the result. Mistakes are collected, so
+ * that all are reported at once.
  */
 
 export interface EnvironmentsInFile {
@@ -35,8 +35,8 @@ export function readEnvironments(file: ConfigFile): EnvironmentsInFile {
 }
 
 /**
- * The environment of the file with the variables applied. AWS_PROFILE and AWS_ACCESS_KEY_ID replace the file's
- * profile, and TRIGGER_DEPLOY_PROFILE replaces both.
+ * The environment of the file with the variables applied. AWS_PROFILE and AWS_ACCESS_KEY_ID take precedence over the
+ * profile of the file. TRIGGER_DEPLOY_PROFILE and TRIGGER_DEPLOY_ROLE take precedence over all of these.
  */
 export function applyVariables(
   inFile: EnvironmentInFile,
@@ -81,7 +81,7 @@ export function checkAgreement(
   const add = (key: string, text: string) => {
     const path = `environments.${name}.${key}`;
     const line = file?.lineOf(['environments', name, key]);
-    // Without a file, the variable is what has to be set.
+    // Without a file, the mistake names the variable that must be set.
     const shown = file ? path : `TRIGGER_DEPLOY_${key.toUpperCase()}`;
     if (!known.has(path) && !known.has(`TRIGGER_DEPLOY_${key.toUpperCase()}`)) {
       mistakes.push({ path: shown, line, text });

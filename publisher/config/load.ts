@@ -29,7 +29,7 @@ export interface Environment {
   services: Readonly<Record<string, ServiceDefaults>>;
   /** The environment in which a version must have succeeded before it is deployed here. */
   requires?: string | undefined;
-  /** Who must confirm a deployment. */
+  /** Who must confirm each deployment; nobody when left out. */
   confirm?: 'person' | undefined;
   /** Where notifications are sent. */
   notify?: Notify | undefined;
@@ -43,9 +43,10 @@ export interface Notify {
 }
 
 /**
- * The environment `wanted`, else TRIGGER_DEPLOY_ENV, else, with `orHome`, the file's `home`. Other environments of
- * the file may be incomplete, but nothing in the file may be wrong.
- * @throws USAGE when no environment is named, or an unknown one; CONFIG_INVALID with every mistake at once.
+ * Loads the environment `wanted`, else TRIGGER_DEPLOY_ENV, else, with `orHome`, the `home` of the file. Other
+ * environments of the file may be incomplete, but no value in the file may be wrong.
+ * @throws USAGE when no environment is named, or when the file does not have it; CONFIG_INVALID, with every mistake at
+ * once, or when there is no file.
  */
 export async function loadEnvironment(
   source: ConfigSource,
@@ -73,7 +74,7 @@ export async function loadEnvironment(
   const { region, topic, bucket, profile, role, requires, confirm } = merged;
   if (!region || !topic || !bucket) throw new Error('an incomplete environment was accepted');
   const path = (value: string) => pathFrom(file ? dirname(file.name) : source.cwd, value, source.home);
-  // A path in a variable is relative to where it was typed, not to a file elsewhere.
+  // A path in a variable is relative to the current directory, not to the directory of the config file.
   const typed = (value: string) => pathFrom(source.cwd, value, source.home);
   const key = variable(source, 'TRIGGER_DEPLOY_SIGNING_KEY');
   const trust = variable(source, 'TRIGGER_DEPLOY_TRUST')?.split(delimiter);
@@ -88,8 +89,8 @@ export async function loadEnvironment(
 }
 
 /**
- * An environment besides the one that the command works in, from the file only: variables such as
- * TRIGGER_DEPLOY_REGION apply only to the environment of the command. @throws as `loadEnvironment`.
+ * Loads another environment of the config file. TRIGGER_DEPLOY_* variables are not applied (but TRIGGER_DEPLOY_CONFIG
+ * is): they belong to the environment of the command. @throws as `loadEnvironment`.
  */
 export async function loadBeside(source: ConfigSource, name: string): Promise<Environment> {
   const own = (key: string) => key.startsWith('TRIGGER_DEPLOY_') && key !== 'TRIGGER_DEPLOY_CONFIG';

@@ -16,7 +16,7 @@ const expected =
       ? `expected ${what}, found nothing`
       : `expected ${what}, found ${JSON.stringify(input)}`;
 
-/** zod's own issue is kept for unknown keys, which `mistakesOf` takes apart. */
+/** The error of a map. Unknown and invalid keys keep the issue of zod: `mistakesOf` turns each key into a mistake. */
 const expectedMap = (what: string) => (issue: WrongValue) =>
   issue.code === 'unrecognized_keys' || issue.code === 'invalid_key' ? undefined : expected(what)(issue);
 
@@ -52,7 +52,7 @@ const serviceDefaults = z.strictObject(
 );
 export type ServiceDefaults = z.infer<typeof serviceDefaults>;
 
-/** The keys that a variable may override. */
+/** The keys with one text value. A variable can override each of them: TRIGGER_DEPLOY_REGION overrides `region`. */
 export const forms = {
   region: text('an AWS region such as eu-west-1', AWS_NAMES.region),
   profile: text('the name of an AWS profile'),
@@ -63,7 +63,7 @@ export const forms = {
 } as const;
 export type FormName = keyof typeof forms;
 
-/** Errors never show the value: it may be the address, which is a secret. */
+/** Where notifications are sent. No error shows the value of a webhook key: it may be the address, a secret. */
 const notify = z
   .strictObject(
     {
@@ -125,7 +125,7 @@ export const configuration = z.strictObject(
   { error: expectedMap('the keys home and environments') },
 );
 
-/** Every key, for "did you mean". */
+/** All keys, to suggest one for a misspelt key. */
 export const KNOWN_KEYS: readonly string[] = [configuration, environment, serviceDefaults, notify].flatMap(
   (one) => Object.keys(one.shape),
 );

@@ -4,8 +4,8 @@ import type { PublisherEvent } from '../events.ts';
 import type { Session } from '../session.ts';
 
 /**
- * The notices that go to the webhook and to the events topic. docs/EVENTS.md documents them for their readers. Pure.
- * Most events of a session make no notice.
+ * The notices that go to the webhook and to the events topic. docs/EVENTS.md documents them. Most events of a session
+ * make no notice. Pure.
  */
 
 const base = {
@@ -24,7 +24,7 @@ const about = {
   deployment: ulid,
   service: serviceName,
   version: versionName,
-  /** The desired version before; of a rollback, the version that is rolled back. */
+  /** The version that the deployment replaces; null when there is none, or when its instances run different ones. */
   previous: versionName.nullable(),
   action: z.enum(['deploy', 'rollback', 'restart']),
   /** Who started the deployment. */
@@ -77,9 +77,9 @@ export const notice = z.discriminatedUnion('type', [
 export type Notice = z.infer<typeof notice>;
 
 export interface Notices {
-  /** Undefined for an event that makes no notice. */
+  /** The notice for an event; undefined for an event that makes no notice. */
   of(event: PublisherEvent): Notice | undefined;
-  /** At the end of the command: the notice `left` if it started or resumed a deployment and did not see it settled. */
+  /** Called when the command ends: the notice `left`, if a deployment that it started or resumed is not settled. */
   atEnd(why: string | undefined): Notice | undefined;
 }
 

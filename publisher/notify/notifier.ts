@@ -8,14 +8,15 @@ import { noticeText } from './notice-text.ts';
 import { NotSent, postToWebhook, webhookAddress } from './webhook.ts';
 
 /**
- * Sends notices of what a command does to the environment's webhook and its events topic, in the background. A
- * notice that cannot be sent within a few seconds is dropped; it never delays or fails the command before its end.
+ * Sends notices about a command to the webhook and to the events topic of the environment, in the background. A notice
+ * that cannot be sent within a few seconds is dropped. Sending delays the command only when it ends, and never makes it
+ * fail.
  */
 export interface Notifier {
   onEvent(event: PublisherEvent): void;
   /**
-   * Waits up to 3 s for the notices that are still on their way; `error` is what the command ended with.
-   * @returns one sentence on what was not sent; undefined when all was.
+   * Waits up to 3 s for the notices that are not sent yet. `error` is what the command threw.
+   * @returns a sentence about the first notice that was not sent; undefined when all were sent.
    */
   close(error?: unknown): Promise<string | undefined>;
 }
@@ -26,7 +27,7 @@ const MESSAGE_MS = 3000;
 const FLUSH_MS = 3000;
 
 interface Limits {
-  /** On performance.now(). */
+  /** When the time ends, in the ms of `performance.now()`. */
   until: number;
   signal: AbortSignal;
 }
@@ -46,7 +47,7 @@ export function openNotifier(
     trouble ??= `the "${type}" notification was not sent to ${whom} of ${env.name}: ${why}; the deployment is not affected`;
   };
 
-  /** Sends one notice after the other, so that they arrive in order. */
+  /** One receiver. It gets one notice after the other, so that they arrive in order. */
   function channel(whom: string, deliver: Deliver) {
     let last = Promise.resolve();
     return {

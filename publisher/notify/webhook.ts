@@ -3,17 +3,17 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { isWebhookAddress, type WebhookPlace } from '../config/webhook-place.ts';
 
 /**
- * A Slack-compatible incoming webhook. Its address is a secret: no error and no result of this file holds the address, or
+ * Posts to a Slack-compatible incoming webhook. Its address is a secret: no error of this file contains the address, or
  * a text from its server.
  */
 
 /** The delay before the retry when the server sends no Retry-After, ms. */
 const RETRY_DELAY_MS = 300;
 
-/** Why a notice was not sent; the message may be shown. */
+/** Why a notice was not sent. The message contains no secret and can be shown. */
 export class NotSent extends Error {}
 
-/** @throws NotSent when the address is missing, cannot be read, or is not an https address. */
+/** Reads the address. @throws NotSent when it is missing, cannot be read, or is not an https address. */
 export async function webhookAddress(
   place: WebhookPlace,
   variables: Readonly<Record<string, string | undefined>>,
@@ -34,8 +34,8 @@ const notReadable = (file: string) => (cause: NodeJS.ErrnoException) => {
 };
 
 /**
- * POSTs `{text}`, with one retry after HTTP 429, HTTP 5xx or a failed connection, if `until` (performance.now()) leaves
- * time for it. Redirects are not followed: they would send the text to another host.
+ * POSTs `{text}`. After HTTP 429, HTTP 5xx or a failed connection it retries once, if that is possible before `until`
+ * (by `performance.now()`). Redirects are not followed: they would send the text to another host.
  * @throws NotSent.
  */
 export async function postToWebhook(
@@ -80,7 +80,7 @@ async function attempt(address: string, body: string, signal: AbortSignal): Prom
   }
 }
 
-/** Retry-After is in seconds or a date (RFC 9110, 10.2.3). */
+/** The delay before the retry, ms. Retry-After is a number of seconds or a date (RFC 9110, 10.2.3). */
 function retryDelayOf(answer: Response): number {
   const retryAfter = answer.headers.get('retry-after')?.trim();
   if (!retryAfter) return RETRY_DELAY_MS;
@@ -88,6 +88,9 @@ function retryDelayOf(answer: Response): number {
   return Number.isNaN(ms) ? RETRY_DELAY_MS : Math.max(0, ms);
 }
 
-/** https://docs.slack.dev/messaging/formatting-message-text#escaping: a reason must not be able to notify a whole channel. */
+/**
+ * Escapes the text, so that a reason cannot notify a whole channel.
+ * https://docs.slack.dev/messaging/formatting-message-text#escaping
+ */
 const escaped = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

@@ -17,10 +17,14 @@ export interface DownloadOptions {
 
 /** A read that receives no byte for this long is aborted, ms. */
 const STALL_MS = 20_000;
-/** The download fails after this many reads in a row without a byte. */
+/** The download fails after `attempts` failed reads in a row. */
 const RETRIES = { attempts: 5, first: 200, longest: 3000 };
 
-/** The bytes of an object. A broken connection is resumed where it stopped. The caller verifies the bytes. */
+/**
+ * The bytes of an object. After a broken connection the download continues with the next byte. The caller must verify
+ * the bytes.
+ * @throws ARTIFACT_NOT_FOUND, AWS_*.
+ */
 export async function* storedBytes(options: DownloadOptions): AsyncGenerator<Buffer> {
   const { bucket, key, signal, clock } = options;
   let at = 0;
@@ -32,7 +36,7 @@ export async function* storedBytes(options: DownloadOptions): AsyncGenerator<Buf
     } catch (error) {
       body = undefined;
       signal.throwIfAborted();
-      // The connection broke after the last byte: nothing is left to read.
+      // 416: the connection broke after the last byte, so nothing is left to read.
       if (awsStatus(error) === 416) return { done: true, value: undefined };
       throw failureOf(error, `s3://${bucket}/${key}`);
     }

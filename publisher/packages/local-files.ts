@@ -8,13 +8,16 @@ import { artifactName } from '../../shared/names.ts';
 import type { Part } from './upload.ts';
 import { verifiedBytes } from './verify-stream.ts';
 
-/** A local file to push, with its size and sha256 when it was read. */
+/** A local file to push. Its artifact has the size and the sha256 that the file had when it was read. */
 export interface LocalFile {
   path: string;
   artifact: Artifact;
 }
 
-/** The first of `files` is the package; the others and `configs` are config files. @throws USAGE naming the file. */
+/**
+ * Checks and hashes the files. The first of `files` is the package; the others and `configs` are config files.
+ * @throws USAGE naming the file.
+ */
 export async function describeFiles(
   files: readonly string[],
   configs: readonly string[],
@@ -29,7 +32,7 @@ export async function describeFiles(
   return await described(named, new Map(), signal);
 }
 
-/** Config files for a package of that name. @throws USAGE naming the file. */
+/** Checks and hashes config files. None may have the file name of the package. @throws USAGE naming the file. */
 export async function describeConfigs(
   configs: readonly string[],
   packageName: string,
@@ -41,7 +44,7 @@ export async function describeConfigs(
 
 async function described(
   named: readonly { path: string; role: Artifact['role'] }[],
-  /** The names in use, with the file that has each. */
+  /** The names in use, each with the file that has it. */
   taken: Map<string, string>,
   signal: AbortSignal,
 ): Promise<LocalFile[]> {
@@ -66,7 +69,7 @@ async function described(
       hint: 'put them into one archive (tar.gz)',
     });
   }
-  // All are checked before the first is read: a mistake is reported before gigabytes are hashed.
+  // All files are checked before the first is hashed, so that a mistake is reported before gigabytes are read.
   for (const { path } of named) await checkFile(path);
   const files: LocalFile[] = [];
   for (const { path, role } of named) {
@@ -103,7 +106,7 @@ async function digest(path: string, signal: AbortSignal): Promise<{ size: number
   return { size, sha256: hash.digest('hex') };
 }
 
-/** `file` as a part of a version. Reading it fails when it has changed since it was hashed. */
+/** `file` as a part of a version. Reading the part fails if the file has changed since it was hashed. */
 export function partOf(file: LocalFile): Part {
   const { path, artifact } = file;
   const changed = (why: string) =>

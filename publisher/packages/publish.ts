@@ -24,12 +24,12 @@ export interface Published {
 
 /** How many pushes the index holds. */
 const INDEXED = 200;
-/** Enough for twenty builds that push at the same time. */
+/** How often a write of the index is tried: enough for twenty builds that push at the same time. */
 const INDEX_ATTEMPTS = 40;
 
 /**
- * Uploads the files, under their digests, then the signed manifest that makes them a version, then the index. After
- * an interruption there is either no version or a complete one; the same push again completes it.
+ * Uploads the files (each key contains the sha256), then the signed manifest that makes them a version, then the index.
+ * After an interruption the version does not exist, or it is complete; the same push can be run again.
  * @throws VERSION_EXISTS when the version exists with different files.
  */
 export async function publish(session: Session, publication: Publication): Promise<Published> {
@@ -82,7 +82,7 @@ function refuseOther(there: Manifest, { isSame }: Publication): void {
   );
 }
 
-/** The part, with the name of the same file in the existing version. */
+/** The part with the name that the same file has in the existing version. */
 function named(part: Part, there: Manifest | undefined): Part {
   const { role, sha256 } = part.artifact;
   const same = there?.artifacts.find((one) => one.role === role && one.sha256 === sha256);
@@ -90,7 +90,7 @@ function named(part: Part, there: Manifest | undefined): Part {
 }
 
 async function alreadyThere(session: Session, there: Manifest): Promise<Published> {
-  // A push that died between the manifest and the index is completed by the next one.
+  // If an earlier push stopped between the manifest and the index, this completes it.
   await index(session, there);
   return { changed: false, manifest: there };
 }
@@ -110,10 +110,10 @@ async function upload(session: Session, { service, version }: Publication, part:
   });
 }
 
-/** Adds the push to the index, which `latest` reads, unless it is there. */
+/** Adds the push to the index, unless the index has it already. `latest` reads the index. */
 async function index(session: Session, manifest: Manifest): Promise<void> {
   const { record, clock } = session;
-  // The version exists now, so an interrupt does not stop this: `latest` must follow.
+  // An interrupt does not stop this: the version exists now, so `latest` must find it.
   const { version, pushedAt, pushedBy } = manifest;
   const key = keys.index(manifest.service);
   try {

@@ -8,9 +8,9 @@ import type { Artifact } from '../../shared/manifest.ts';
 /** A file to upload. */
 export interface Part {
   artifact: Artifact;
-  /** Its source, for error messages. */
+  /** Where the file comes from, for error messages. */
   from: string;
-  /** Reads its bytes, from the start with each call; throws at the end unless size and sha256 match the artifact. */
+  /** Each call reads the bytes from the start. It throws unless their size and sha256 match the artifact. */
   bytes(signal: AbortSignal): AsyncIterable<Buffer>;
 }
 
@@ -24,14 +24,15 @@ export interface UploadOptions {
   progress: (done: number) => void;
 }
 
-/** The size of an upload part, bytes; larger where 10,000 parts of it would not hold the file. */
+/** The size of an upload part, bytes. It is larger for a file that would need more than `MOST_PARTS` such parts. */
 const PART = 8 * 1024 * 1024;
-/** S3 accepts 10,000 parts; a few fewer, because the part size is rounded up. */
+/** S3 accepts 10,000 parts at most; this leaves a margin. */
 const MOST_PARTS = 9_990;
 
 /**
- * Uploads `part` in pieces in parallel. Nothing is at `key` until the upload is complete: a failure or an abort removes
- * the pieces. @returns false when the key holds an object of that size already; the key contains the sha256.
+ * Uploads `part` to `key`, in pieces in parallel. No object is at `key` until the upload is complete. A failure or an
+ * abort removes the pieces.
+ * @returns false when an object of the same size is at `key` already. It is the same file: `key` contains the sha256.
  */
 export async function uploadPart(options: UploadOptions): Promise<boolean> {
   const { s3, bucket, key, part, signal } = options;
@@ -61,8 +62,8 @@ export async function uploadPart(options: UploadOptions): Promise<boolean> {
 }
 
 /**
- * The client, with data transfers aborted by `signal`. `Upload.abort()` resolves before it has deleted the uploaded
- * parts: if the program exits then, the parts stay in the bucket and cost money.
+ * The client, but `signal` aborts its data transfers. `Upload.abort()` is not used, because it resolves before it has
+ * deleted the uploaded parts: if the program exits then, the parts stay in the bucket and cost money.
  */
 function abortable(s3: S3Client, signal: AbortSignal): S3Client {
   return new Proxy(s3, {
@@ -83,7 +84,7 @@ async function sizeAt(options: UploadOptions, doing: string): Promise<number | u
     return head.ContentLength;
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    // A HEAD has no body that says which is missing: the upload reports a missing bucket.
+    // A 404 to a HEAD does not say whether the key or the bucket is missing. The upload reports a missing bucket.
     if (awsStatus(error) === 404 && awsErrorName(error) !== 'NoSuchBucket') return undefined;
     throw awsError(error, doing);
   }

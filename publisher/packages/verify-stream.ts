@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Artifact } from '../../shared/manifest.ts';
 
 /**
- * Passes `chunks` on, and throws the error of `refuse` unless size and sha256 match the artifact. The last chunk is
- * passed on only after that check, so that a reader never has a complete file that is wrong.
+ * Passes `chunks` on. The last chunk is passed on only after size and sha256 were checked, so that a reader never gets
+ * a complete file that is wrong.
+ * @throws the error of `refuse` unless size and sha256 match the artifact.
  */
 export async function* verifiedBytes(
   chunks: AsyncIterable<Buffer>,

@@ -27,8 +27,8 @@ export interface Surface {
 }
 
 /**
- * Which lines are kept when the window is too low: the failing first, the finished last. The summary has the reverse
- * order.
+ * The order in which lines are kept when the window is too low: failed instances first, succeeded instances last. The
+ * summary has the reverse order.
  */
 const WEIGHT: readonly Row['state'][] = [
   ...(['broken', 'failed', 'rolled-back', 'rejected', 'silent', 'superseded', 'cancelled'] as const),
@@ -44,7 +44,7 @@ const CLOCK_COLUMN = 76;
 export function tableLines(view: View, surface: Surface): string[] {
   if (!view.started) return [...view.uploads.values()].map((one) => uploadLine(one, surface));
   const header = headerLines(view, surface);
-  // Two blank lines, the summary, and the line of the cursor.
+  // The 4 lines are two blank lines, the summary, and the line of the cursor.
   const room = Math.max(1, surface.rows - header.length - 4);
   const rows = [...view.rows.values()].sort((a, b) => (a.instance < b.instance ? -1 : 1));
   const { shown, folded } = fold(rows, room);
@@ -71,7 +71,7 @@ export function outcomeLines(view: View, { columns, paint }: Surface): string[] 
   return [...lines, '', `${paint(tone, settled.outcome)}: ${oneLine(settled.text)}${took}`];
 }
 
-/** One line, or several broken between the parts: the id must stay whole, for `watch` and `show`. */
+/** The header, on several lines if it is too long. The id is not split: a person copies it for `watch` and `show`. */
 function headerLines({ started }: View, { columns, paint }: Surface): string[] {
   if (!started) return [];
   const { service, previous, version, env, deployment, issuedBy, reason, action } = started;
@@ -89,13 +89,13 @@ function headerLines({ started }: View, { columns, paint }: Surface): string[] {
   return lines.map((text) => lineOf([{ text, tone: 'strong' }], columns, paint));
 }
 
-/** One line of the table: an instance, or with `others` several that ended in the same way. */
+/** One line of the table: an instance or, with `others`, several instances that ended in the same way. */
 interface Line {
   row: Row;
   others: readonly Row[];
 }
 
-/** `firsts` names the instance that showed each failure first: the next ones refer to it. */
+/** The cells of a line. `firsts` has the first instance with each failure: the lines of later instances refer to it. */
 function cells({ row, others }: Line, now: number, firsts: Map<string, string>): Span[] {
   const { glyph, tone } = isRollingBack(row) ? styleOf('rolled-back') : styleOf(row.state);
   const state = isRollingBack(row) ? `${row.state} (rolling back)` : row.state;
@@ -112,7 +112,7 @@ function cells({ row, others }: Line, now: number, firsts: Map<string, string>):
   ];
 }
 
-/** The reason in full, or `CHECK_FAILED, same as i-1` if the line of that instance has it already. */
+/** The reason in full, or `CHECK_FAILED, same as i-1` if an earlier line has the same failure. */
 function failureText(row: Row, firsts: Map<string, string>): string {
   const key = failureOf(row);
   const first = firsts.get(key);
@@ -153,9 +153,9 @@ function stepsText({ report }: Row): string {
 }
 
 /**
- * Selects as many lines as fit, the most important ones, in their order; one line is left for the count of the
- * others. If the failed instances alone do not fit, those with the same failure share a line, so that every failure
- * is shown.
+ * Selects the most important lines that fit, and keeps their order. One line is left for the count of the others. If
+ * the failing instances alone do not fit, instances with the same failure share a line, so that more failures are
+ * shown.
  */
 function fold(rows: readonly Row[], room: number): { shown: Line[]; folded: Row[] } {
   const single = rows.map((row): Line => ({ row, others: [] }));
@@ -181,7 +181,7 @@ const weight = (row: Row) => (isRollingBack(row) ? 0 : WEIGHT.indexOf(row.state)
 
 function countsText(rows: readonly Row[]): string {
   const counts = Map.groupBy(rows, (row) => row.state);
-  // The good first: `1 succeeded · 1 checking · 1 rolled-back`.
+  // The good states come first: `1 succeeded · 1 checking · 1 rolled-back`.
   return WEIGHT.toReversed()
     .filter((state) => counts.has(state))
     .map((state) => `${counts.get(state)?.length} ${state}`)
@@ -191,7 +191,7 @@ function countsText(rows: readonly Row[]): string {
 function summary(view: View, rows: readonly Row[], { columns, now, paint }: Surface): string {
   const counts = `  ${rows.length === 0 ? 'no instance has answered yet' : countsText(rows)}`;
   const { started, settled } = view;
-  // Where no instance answered, tookMs is 0: show how long the command waited.
+  // If no instance has ended, tookMs is 0: show how long the command waited.
   const elapsed = settled?.tookMs || (settled?.at ?? now) - (started?.at ?? now);
   const clock = clockText(elapsed);
   const gap = Math.min(CLOCK_COLUMN, columns) - width(counts) - width(clock);

@@ -5,7 +5,7 @@ type Started = Extract<PublisherEvent, { type: 'started' }>;
 type Settled = Extract<PublisherEvent, { type: 'settled' }>;
 type Progress = Extract<PublisherEvent, { type: 'progress' }>;
 
-/** The last known state of one instance. `waiting`: no report yet; `silent`: none came before the deployment ended. */
+/** The last known state of an instance. `waiting`: no report yet; `silent`: settled without a report from it. */
 export interface Row {
   instance: string;
   zone: string | undefined;
@@ -90,12 +90,12 @@ function rowOf(report: Report, reportedAt: number, before: Row | undefined): Row
   };
 }
 
-/** Whether a person must look at the instance: it ended badly, or it is rolling back. */
+/** Whether a person must look at the instance: it failed, it never answered, or it is rolling back. */
 export function isFailing(row: Row): boolean {
   return ['failed', 'rolled-back', 'broken', 'rejected', 'silent'].includes(row.state) || isRollingBack(row);
 }
 
-/** Whether the instance is rolling back to the version before, and has not ended. */
+/** Whether the instance is rolling back to the previous version now. */
 export function isRollingBack({ report }: Row): boolean {
   return report !== undefined && !isEnding(report.state) && report.step === 'rollback';
 }
@@ -104,7 +104,7 @@ export function isOver({ state }: Row): boolean {
   return state === 'silent' || (state !== 'waiting' && isEnding(state));
 }
 
-/** ms spent on the instance: what it reported, and while it works, the time since that report. */
+/** The time spent on the instance, ms: what it reported and, until it ends, the time since its last report. */
 export function spentMs(row: Row, now: number): number {
   const reported = Object.values(row.report?.timings ?? {}).reduce((sum, ms) => sum + ms, 0);
   return isOver(row) || row.reportedAt === undefined

@@ -42,7 +42,7 @@ interface LogTail {
   lines: string[];
 }
 
-/** The log of the first instance that has one: where the example has none, the cause would stay hidden. */
+/** The log of the first instance in the group that has one, because the example may have none. */
 function logOf(group: FailureGroup): LogTail {
   for (const report of group) {
     const lines = tailLines(report.error.detail ?? '');
@@ -51,7 +51,7 @@ function logOf(group: FailureGroup): LogTail {
   return { of: group[0], lines: [] };
 }
 
-/** How to see another failure of the group, one with a log if there is one; undefined for a group of one. */
+/** The command that shows another instance of the group, with a log if possible; undefined for a group of one. */
 function anotherText(group: FailureGroup, { of: shown }: LogTail): string | undefined {
   const others = group.filter((report) => report !== shown);
   const another = others.find(({ error }) => error.detail) ?? others[0];
@@ -85,9 +85,9 @@ export function failureBlocks(
 }
 
 /**
- * The failures of a deployment for a pipe, each once: its instances, the message, and the log of one of them. A line
- * that belongs to the one above is indented, so that no log line is taken for an event. A lone failure without a log
- * is left out: the line of its report says all.
+ * The failures of a deployment for a pipe, each once: its instances, the message, and the log of one instance. Lines
+ * below the first are indented, so that no log line looks like an event. A failure of one instance without a log is
+ * left out, because the line of its report says all.
  */
 export function failureLines(reports: Iterable<Report>, prefix: string): string[] {
   const failed = [...reports].filter(({ state }) => state !== 'cancelled' && state !== 'superseded');

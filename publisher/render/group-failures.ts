@@ -9,7 +9,7 @@ import type { Report, State } from '../../shared/report.ts';
 export type FailureGroup = readonly [FailedReport, ...FailedReport[]];
 export type FailedReport = Report & { error: NonNullable<Report['error']> };
 
-/** The worst first. */
+/** The states by severity, the worst first. */
 const SEVERITY: readonly State[] = ['broken', 'failed', 'rolled-back', 'rejected'];
 const severityOf = ({ state }: Report) =>
   (SEVERITY.indexOf(state) + SEVERITY.length + 1) % (SEVERITY.length + 1);
@@ -27,7 +27,7 @@ export function groupFailures(reports: Iterable<Report>): FailureGroup[] {
   );
 }
 
-/** The keys by error: a live table asks for the key of each failed instance ten times a second. */
+/** A cache of the keys: a live table needs the key of each failed instance ten times a second. */
 const keys = new WeakMap<FailedReport['error'], string>();
 
 /** Equal for reports of the same failure. */
@@ -40,8 +40,8 @@ export function failureKey({ instance, error }: Pick<FailedReport, 'instance' | 
 }
 
 /**
- * Parts of a message that differ from instance to instance though the cause is the same. Times come first: an
- * address pattern fits them.
+ * The parts of a message that differ between instances although the cause is the same. Times come before addresses,
+ * because an address pattern also matches a time.
  */
 const DIFFERENCES: readonly [RegExp, string][] = [
   [/\bi-[0-9a-f]{8,17}\b/g, '<instance>'],
@@ -59,12 +59,12 @@ const DIFFERENCES: readonly [RegExp, string][] = [
   [/\b\d+(?:\.\d+)? ?(?:ns|\u00b5s|us|ms|s|sec|seconds?|min|minutes?|h|hours?)\b/g, '<duration>'],
   [/<duration>(?: <duration>)+/g, '<duration>'],
   [/\b\d+(?:\.\d+)? ?(?:B|bytes|[kKMGT]i?B)\b/g, '<size>'],
-  // How many of the checks that must pass in a row have passed.
+  // `1 of 3`: one of the three checks that must pass in a row has passed.
   [/\b\d+ of (\d+)\b/g, '<count> of $1'],
 ];
 
 function withoutDifferences(message: string, instance: string): string {
-  // An instance id has no character with a meaning in a pattern.
+  // An instance id needs no escaping: it has no special character of a regular expression.
   const own = new RegExp(`(?<![\\w-])${instance}(?![\\w-])`, 'g');
   return DIFFERENCES.reduce(
     (text, [pattern, placeholder]) => text.replace(pattern, placeholder),

@@ -70,7 +70,7 @@ export function changeText({ previous, version, action }: PastDeployment): strin
   return action === 'deploy' ? change : `${change} (${action})`;
 }
 
-/** What is not the default: promoted, in waves, named instances only. */
+/** What is special about the deployment: it was promoted, it has waves, it is for named instances only. */
 function specialsText({ rolling, targets, promotedFrom }: PastDeployment): string {
   const waves = rolling?.waves.length;
   return [

@@ -5,7 +5,7 @@ import type { Renderer } from '../events.ts';
 export function createJson(write: (text: string) => void): Renderer {
   return {
     event({ at, ...rest }) {
-      // The answer of the command has the pause.
+      // The answer of the command shows the pause.
       if (rest.type === 'pause') return;
       write(`${jsonLine({ time: new Date(at).toISOString(), ...rest })}\n`);
     },
@@ -14,8 +14,8 @@ export function createJson(write: (text: string) => void): Renderer {
 }
 
 /**
- * `value` on one line. Its strings and the names of its fields are made safe to print, because a program that reads one
- * may print it; none is cut.
+ * `value` as JSON on one line. Its strings and the names of its fields are made safe to print, because the program that
+ * reads them may print them. No string is shortened.
  */
 export function jsonLine(value: object): string {
   return JSON.stringify(value, (_key, one: unknown) => {

@@ -8,18 +8,18 @@ import { waveText } from './wave-text.ts';
 interface Memory {
   service: string;
   startedAt: number | undefined;
-  /** When each instance reported last, ms since the epoch. */
+  /** When the last report of each instance came, ms since the epoch. */
   reportedAt: Map<string, number>;
   /** The latest report of each instance; empty once its failures are printed. */
   reports: Map<string, Report>;
-  /** The last tenth of each upload that was printed. */
+  /** How much of each upload was done at its last event, in tenths: a line is printed for each new tenth. */
   tenths: Map<string, number>;
 }
 
 /**
- * One line per event, time first: for a pipe, a build log and grep. The line of a failed instance has its reason;
- * the logs follow at the end, one per failure and not one per instance, right before the outcome, which is the last
- * line.
+ * One line per event, time first: for a pipe, a build log and grep. The line of a failed instance has its reason. The
+ * logs follow before the outcome, one per failure and not one per instance. The outcome is the last line of a
+ * deployment.
  */
 export function createLines(write: (text: string) => void): Renderer {
   const memory: Memory = {
@@ -38,7 +38,7 @@ export function createLines(write: (text: string) => void): Renderer {
       remember(event, memory);
     },
     close() {
-      // A deployment that this command stops following before it is settled.
+      // The command may have stopped following a deployment that is not settled.
       print(failuresOf(memory, lastAt));
     },
   };
@@ -112,11 +112,11 @@ function remember(event: PublisherEvent, memory: Memory): void {
 const tenthOf = ({ done, total }: { done: number; total: number }) =>
   total === 0 ? 10 : Math.min(10, Math.floor((done / total) * 10));
 
-/** `payments i-0a1b2c3d checking 1.4.2 http 200 3/3`, without the time. */
+/** `payments i-0a1b2c3d checking 1.4.2 http 200, 3 of 3`, without the time. */
 export function reportText(report: Report): string {
   const { service, instance, state, version, previous, note, error, step } = report;
   const parts = [service, instance, state, version];
-  // During a rollback the version before is started and checked.
+  // During a rollback the agent starts and checks the previous version.
   if (!isEnding(state) && step === 'rollback') parts.push(`rolling back to ${previous ?? 'no version'}`);
   if (isEnding(state) && previous !== undefined) {
     if (report.changed === false) parts.push('already running');

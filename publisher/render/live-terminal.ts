@@ -4,9 +4,9 @@ import { applyEvent, emptyView, type View } from './deployment-view.ts';
 import { oneLine, type Paint, width } from './text.ts';
 import { waveText } from './wave-text.ts';
 
-/** The window of a table. Its size is read at each drawing, as a window can be resized. */
+/** The window of a table. Its size is read at each drawing, because a person can resize it. */
 interface Terminal {
-  /** Whether the cursor can be moved; if not, only the final table is written. */
+  /** Whether the cursor can be moved. If not, a table is not redrawn: it is written once, at its end. */
   live: boolean;
   write(text: string): void;
   size(): { columns: number; rows: number };
@@ -24,7 +24,7 @@ const TICK_MS = 100;
 const HIDE = '\u001b[?25l';
 const SHOW = '\u001b[?25h';
 
-/** A live table, redrawn in place. Settled deployments and notes are printed above it for good. */
+/** A live table, redrawn in place. Settled deployments and notes are printed above it and stay there. */
 export function createTable({ terminal, paint, now }: TableOptions): Renderer {
   let view: View = emptyView;
   let drawn: string[] = [];
@@ -54,10 +54,10 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
     timer ??= setInterval(() => draw(tableLines(view, surface())), TICK_MS);
   };
 
-  /** Prints the final table for good, with `below` under it. */
+  /** Prints the final table, with `below` under it. It is not redrawn any more. */
   const keep = (below: string[]): void => {
     if (view.started || view.uploads.size > 0) {
-      // Nothing is folded: the window can be scrolled.
+      // All lines are printed, because the window can be scrolled.
       const last = [...tableLines(view, { ...surface(), rows: Number.POSITIVE_INFINITY }), ...below];
       terminal.write(rewind() + last.map((line) => `${line}\n`).join(''));
     }
@@ -82,7 +82,7 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
 
   return {
     event(event: PublisherEvent) {
-      // The answer of the command has the pause.
+      // The answer of the command shows the pause.
       if (closed || event.type === 'pause') return;
       const line = lineAbove(event);
       if (line !== undefined) {
@@ -95,7 +95,7 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
       const first = view.started === undefined && view.uploads.size === 0;
       view = applyEvent(view, event);
       if (event.type === 'settled') keep(outcomeLines(view, surface()));
-      // Other events are drawn at the next tick, so that a thousand reports a second cause only ten redraws.
+      // Other events are drawn at the next tick, so that a thousand reports in a second cause only ten redraws.
       else if (first) draw(tableLines(view, surface()));
     },
     close() {

@@ -1,6 +1,6 @@
 import type { Paint } from './text.ts';
 
-/** What an answer is laid out for: a terminal of so many columns, or a pipe (Infinity, no colours). */
+/** The page for the layout of an answer: a terminal with its columns, or a pipe (Infinity columns, no colours). */
 export interface Page {
   columns: number;
   paint: Paint;

@@ -8,7 +8,7 @@ export function pushJson({ manifest, ...rest }: PushAnswer): object {
   return { ...rest, ...published };
 }
 
-/** The first line, as a note: the events of the deployment follow it. */
+/** The first line of the answer as a note, because the events of the deployment follow it. */
 export function pushNote(answer: PushAnswer, at: number): PublisherEvent {
   return { type: 'note', at, level: 'info', text: pushLines(answer)[0] ?? '' };
 }

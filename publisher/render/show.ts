@@ -96,7 +96,7 @@ function confirmedText(
   return confirmed && decisionText(confirmed);
 }
 
-/** What the deployment waits for, from the record; only `watch` shows whether a publisher drives it. */
+/** What the deployment waits for, by its record. The record does not say whether a publisher still drives it. */
 function waitingFor(
   { deployment, env, status, rolling }: PastDeployment,
   { confirm, cancel }: ShowAnswer['decisions'],
@@ -177,7 +177,7 @@ function instances(answer: ShowAnswer, page: Page): string[] {
   return [...table, ...missing];
 }
 
-/** The instances without a report; `show --instance` is about that one only. */
+/** The instances without a report; with `show --instance`, only that instance can be among them. */
 function silentOf({ deployment, reports, instance: only }: ShowAnswer): string[] {
   const reported = new Set(reports.map(({ instance }) => instance));
   const asked = deployment.expected.filter((instance) => only === undefined || instance === only);

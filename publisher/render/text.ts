@@ -26,8 +26,8 @@ export const coloured: Paint = (tone, text) =>
 export const plain: Paint = (_tone, text) => text;
 
 /**
- * `text` safe to print, on one line. Reports and records are cleaned where they are read; AWS's errors, file names,
- * reasons and the command line are not, and everything that is printed passes here.
+ * `text` on one line, safe to print. Reports are cleaned when they are read. Errors of AWS, file names, reasons and the
+ * command line are not, so every text that comes from outside passes here before it is printed.
  */
 export const oneLine = cleanLine;
 
@@ -47,14 +47,14 @@ const COMBINING = /^[\p{Mn}\p{Me}\p{Cf}]/u;
 
 const characterWidth = (character: string) => (COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1);
 
-/** How many columns `text` takes on a terminal. */
+/** How many columns `text` has on a terminal. */
 export function width(text: string): number {
   let columns = 0;
   for (const character of text) columns += characterWidth(character);
   return columns;
 }
 
-/** `text` in at most `columns`, with an ellipsis where it was cut. */
+/** `text` in at most `columns` columns. If it is cut, it ends with an ellipsis. */
 function shorten(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let kept = '';
@@ -81,7 +81,7 @@ export function lineOf(spans: readonly Span[], columns: number, paint: Paint): s
   return line;
 }
 
-/** Rows of cells as lines: columns aligned, two blanks between them, `indent` before the first. */
+/** Rows of cells as lines: the columns are aligned, with two blanks between them and `indent` before the first. */
 export function aligned(
   rows: readonly (readonly Span[])[],
   { columns, paint, indent = 2 }: { columns: number; paint: Paint; indent?: number },
