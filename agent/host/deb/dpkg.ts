@@ -2,7 +2,7 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type RunResult, runCommand } from '../process/run-command.ts';
 
 /**
- * Queries to dpkg that need no lock (dpkg-query(1), dpkg-deb(1)). Changes nothing, and runs no code of a package.
+ * Queries to dpkg (dpkg-query(1), dpkg-deb(1)). They need no lock, change nothing, and run no code of a package.
  */
 
 /** A package in dpkg's database. */
@@ -45,28 +45,28 @@ const FIELDS = [
 const FORMAT = `${FIELDS.map((field) => `\${${field}}`).join('\\t')}\\n`;
 
 const dpkgArgv = {
-  /** Without a name, all packages. */
+  /** Shows all packages if there are no names. */
   show: (...names: string[]) => ['dpkg-query', '--show', `--showformat=${FORMAT}`, ...names],
   field: (file: string) => [
     ...['dpkg-deb', '--field', file, 'Package', 'Version', 'Architecture'],
     ...['Installed-Size', 'Depends', 'Pre-Depends'],
   ],
   architecture: ['dpkg', '--print-architecture'],
-  /** Exits with 0 where the relation holds, with 1 where it does not. */
+  /** Exits with 0 if the relation is true, with 1 if not. */
   compare: (a: string, relation: string, b: string) => ['dpkg', '--compare-versions', a, relation, b],
 };
 
-/** The version without its epoch; version names of trigger-deploy have none. */
+/** The version without its epoch: version names of trigger-deploy have no epoch. */
 export function bareVersion(version: string): string {
   return version.replace(/^\d+:/, '');
 }
 
-/** Whether it is unpacked and configured. Waiting triggers concern other packages, so they count as settled. */
+/** Whether the package is unpacked and configured. A package with only triggers left to run counts as settled. */
 export function isSettled({ status, broken }: Known): boolean {
   return !broken && (status === 'installed' || status.startsWith('triggers-'));
 }
 
-/** Whether any of its files are installed; conffiles left by a removal do not count. */
+/** Whether any files of the package are installed. Conffiles that a removal left do not count. */
 export function isThere({ status }: Known): boolean {
   return status !== 'config-files' && status !== 'not-installed';
 }
@@ -82,7 +82,7 @@ export function parseShow(text: string): Known[] {
     });
 }
 
-/** Fields of a control file, continuation lines joined. */
+/** Parses the fields of a control file; joins continuation lines. */
 export function parseControl(text: string): Map<string, string> {
   const fields = new Map<string, string>();
   for (const line of text.replaceAll(/\n[ \t]+/g, ' ').split('\n')) {
@@ -92,10 +92,10 @@ export function parseControl(text: string): Map<string, string> {
   return fields;
 }
 
-/** The packages with these names in dpkg's database; all packages without names. */
+/** The packages with these names in dpkg's database; all its packages if there are no names. */
 export async function known(signal: AbortSignal, ...names: string[]): Promise<Known[]> {
   const { exitCode, stdout, output } = await ask(dpkgArgv.show(...names), signal);
-  // 1: at least one name is unknown.
+  // Exit code 1 means that at least one name is unknown.
   if (exitCode !== 0 && exitCode !== 1) throw notAnswered('dpkg-query', output);
   return parseShow(stdout);
 }
@@ -112,7 +112,7 @@ export async function architecture(signal: AbortSignal): Promise<string> {
   return stdout.trim();
 }
 
-/** The control fields of a .deb. @throws PACKAGE_INVALID if it is not one. */
+/** The control fields of a .deb; `called` names the file in messages. @throws PACKAGE_INVALID if it is not a .deb. */
 export async function inspectDeb(file: string, called: string, signal: AbortSignal): Promise<DebFile> {
   const { exitCode, stdout, output } = await ask(dpkgArgv.field(file), signal);
   const fields = parseControl(stdout);
@@ -130,7 +130,7 @@ export async function inspectDeb(file: string, called: string, signal: AbortSign
   };
 }
 
-/** `relation` as in a control file: `>=`, `<<`, `=`, … */
+/** `relation` is an operator of dpkg --compare-versions: `>=`, `<<`, `ge`, … */
 export async function compareVersions(
   a: string,
   relation: string,
