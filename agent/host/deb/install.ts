@@ -7,9 +7,9 @@ import { compareVersions, inspectDeb, installed, isSettled, isThere, known } fro
 import type { DpkgRun, DpkgUnits } from './dpkg-unit.ts';
 
 /**
- * Installs and removes one package with dpkg. After each run dpkg-query decides whether it worked, because the result of
- * the run is not reliable: a unit that has succeeded looks like a unit that never existed, and a problem of another
- * package also makes dpkg fail.
+ * Installs and removes one package with dpkg. After each run dpkg-query decides whether it worked. The result of the
+ * run is not reliable: a unit that has succeeded looks like a unit that never existed, and a problem of another package
+ * also makes dpkg fail.
  */
 export interface Installer {
   /** `release` is the directory of the release. @throws PACKAGE_INVALID, DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
@@ -61,8 +61,8 @@ export function createInstaller(options: {
 
   /**
    * Configures packages whose installation was interrupted. It leaves out our own package if that is incomplete, unless
-   * a forward switch is to install exactly this version: any other version would fail again, and is replaced next. If
-   * another process holds the dpkg lock, this waits for it while the service still runs.
+   * a forward switch is to install exactly this version: any other version would fail again, and is replaced next. A
+   * run of dpkg here also waits for the dpkg lock while the service still runs.
    */
   async function repair(target: string, change: Change): Promise<void> {
     const ours = await installed(name, change.signal);

@@ -1,4 +1,4 @@
-/** Keeps the last `limit` bytes of a stream of chunks, in at most twice that memory plus one chunk. */
+/** Keeps the last `limit` bytes of a stream. Between two calls it holds at most twice as many bytes. */
 export class TailBuffer {
   readonly #limit: number;
   #chunks: Buffer[] = [];
@@ -20,7 +20,7 @@ export class TailBuffer {
   }
 
   #trim(): void {
-    // Copied, because a slice would keep all of the old memory alive.
+    // The tail is copied: a slice would keep the memory of all old chunks alive.
     const all = Buffer.concat(this.#chunks);
     const tail = Buffer.from(all.subarray(Math.max(0, all.length - this.#limit)));
     this.#chunks = [tail];
