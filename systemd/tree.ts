@@ -10,10 +10,10 @@ export interface File {
   mode: number;
   content: Buffer | { copyOf: string };
 }
-/** The files by their absolute path on the instance. */
+/** Files by absolute path on the instance. */
 export type Tree = Map<string, File>;
 
-/** The time of every file in every package, s since the epoch. It is fixed: the same sources give the same bytes. */
+/** The time of every file in every package, s since the epoch: the same sources give the same bytes at any time. */
 export const EPOCH = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600); // 2026-01-01
 
 export const text = (content: string, mode = 0o644): File => ({ mode, content: Buffer.from(content) });

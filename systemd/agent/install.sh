@@ -19,7 +19,7 @@ has_systemd() { [ -d /run/systemd/system ]; }
 files() { (cd "$here/files" && find . -type f | sed 's/^\.//'); }
 
 install_files() {
-  # mv replaces each file by a rename: a running agent keeps the old file open.
+  # Each file is replaced by a rename: a running agent keeps the file that it has open.
   files | while read -r path; do
     if [ "$path" = "$config" ] && [ -e "$path" ]; then continue; fi
     mkdir -p "$(dirname "$path")"

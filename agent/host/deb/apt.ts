@@ -40,7 +40,7 @@ export function parsePlan(text: string): Plan {
   return plan;
 }
 
-/** apt's plan to install the file `deb`; apt's output, a string, if apt has no plan. */
+/** apt's plan for the file, or its output as a string where it has no plan. */
 export async function planFor(deb: string, signal: AbortSignal): Promise<Plan | string> {
   const { exitCode, stdout, output } = await runCommand(aptArgv.simulate(deb), {
     signal,

@@ -123,7 +123,7 @@ export function createDebPackage(options: DebOptions): PackageType {
       await units.settle(change.signal);
       if (version === null) return await installer.remove(change);
       if (!(await releases.record(version))) {
-        // This version is installed already, so its .deb is not needed.
+        // The installed version needs no release.
         if (!change.again && (await current()) === version && (await isWhole())) return;
         throw new TriggerDeployError(
           'RELEASE_INCOMPLETE',

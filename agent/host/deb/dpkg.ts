@@ -52,11 +52,11 @@ const dpkgArgv = {
     ...['Installed-Size', 'Depends', 'Pre-Depends'],
   ],
   architecture: ['dpkg', '--print-architecture'],
-  /** Exits with 0 if the relation is true, with 1 if not. */
+  /** Exits with 0 where the relation holds, with 1 where it does not. */
   compare: (a: string, relation: string, b: string) => ['dpkg', '--compare-versions', a, relation, b],
 };
 
-/** The version without its epoch: version names of trigger-deploy have no epoch. */
+/** The version without its epoch; version names of trigger-deploy have none. */
 export function bareVersion(version: string): string {
   return version.replace(/^\d+:/, '');
 }
@@ -66,7 +66,7 @@ export function isSettled({ status, broken }: Known): boolean {
   return !broken && (status === 'installed' || status.startsWith('triggers-'));
 }
 
-/** Whether any files of the package are installed. Conffiles that a removal left do not count. */
+/** Whether any of its files are installed; conffiles left by a removal do not count. */
 export function isThere({ status }: Known): boolean {
   return status !== 'config-files' && status !== 'not-installed';
 }
@@ -82,7 +82,7 @@ export function parseShow(text: string): Known[] {
     });
 }
 
-/** Parses the fields of a control file; joins continuation lines. */
+/** Fields of a control file, continuation lines joined. */
 export function parseControl(text: string): Map<string, string> {
   const fields = new Map<string, string>();
   for (const line of text.replaceAll(/\n[ \t]+/g, ' ').split('\n')) {

@@ -26,7 +26,7 @@ const LOCK_HELD =
   /lock (?:was|is) locked by another process(?: with pid (\d+))?|is locked by another process/;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 2000;
-/** States of packages that `dpkg --configure` can complete. */
+/** States that `dpkg --configure -a` continues. */
 const UNCONFIGURED = new Set(['unpacked', 'half-configured', 'triggers-awaited', 'triggers-pending']);
 
 export function createInstaller(options: {

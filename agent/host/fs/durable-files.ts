@@ -23,10 +23,10 @@ import { basename, dirname, join } from 'node:path';
  * which have a `code`.
  */
 
-/** How many fsyncs run in parallel: the file system commits them together. */
+/** Parallel fsyncs: the file system commits them together. */
 const FSYNC_LANES = 16;
 
-/** Replaces the file with `data`, completely or not at all; on disk when it resolves. The umask does not apply. */
+/** Replaces `path` by `data`, whole or not at all; on disk when it resolves. `mode` is exact, whatever the umask. */
 export async function writeDurably(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = temporaryFor(path);
   try {
@@ -94,7 +94,7 @@ export async function openNoFollow(path: string, flags: number = constants.O_RDO
   }
 }
 
-/** The first `limit` bytes of a regular file; undefined if the file does not exist. */
+/** The first `limit` bytes of a regular file; undefined when it does not exist. */
 export async function readNoFollow(path: string, limit: number): Promise<Buffer | undefined> {
   const handle = await openNoFollow(path).catch(ignoreCode('ENOENT', undefined));
   if (!handle) return undefined;
@@ -137,7 +137,7 @@ export async function makeDirectories(path: string, mode: number): Promise<void>
   await fsyncDirectory(dirname(path)).catch(ignoreCode('EACCES', undefined));
 }
 
-/** When it resolves, all names created, renamed or removed in the directory are on disk. */
+/** Names that were created, renamed or removed in the directory are on disk when it resolves. */
 export async function fsyncDirectory(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -211,12 +211,12 @@ export async function freeSpace(path: string): Promise<{ bytes: number; inodes: 
   return { bytes: bavail * bsize, inodes: files === 0 ? Number.POSITIVE_INFINITY : ffree };
 }
 
-/** `lstat`; undefined if `path` does not exist. */
+/** `lstat`, or undefined when `path` does not exist. */
 export async function lstatIfAny(path: string) {
   return lstat(path).catch(ignoreCode('ENOENT', undefined));
 }
 
-/** For `.catch`: returns `value` for an error with the system code `code`, throws any other error again. */
+/** For `.catch`: returns `value` for an error with the system code `code`, throws any other. */
 export function ignoreCode<T>(code: string, value: T): (error: unknown) => T {
   return (error) => {
     if (systemCode(error) === code) return value;

@@ -22,7 +22,7 @@ export async function assertSpace(directory: string, needed: Space, what: string
   }
 }
 
-/** Converts the system error of a full or read-only file system to NO_SPACE; returns any other error unchanged. */
+/** Converts a system error of a full or read-only file system to NO_SPACE; returns any other unchanged. */
 export function asNoSpace(error: unknown, directory: string): unknown {
   switch (systemCode(error)) {
     case 'ENOSPC':

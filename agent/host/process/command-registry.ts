@@ -87,7 +87,7 @@ function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>)
     writeFileSync(path, JSON.stringify({ ...command, startTime } satisfies CommandEntry), { mode: 0o600 });
     return path;
   } catch {
-    // A partial file is useless, and many partial files would fill the disk.
+    // A partial file is of no use, and many of them would fill the disk.
     removeEntry(path);
     return undefined;
   }

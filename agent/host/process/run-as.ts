@@ -29,7 +29,7 @@ const WITHHELD = new Set([
   'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
 ]);
 
-/** `environment` without the variables that only the agent may have. */
+/** `environment` without the variables that belong to the agent alone. */
 export function childEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
@@ -52,7 +52,7 @@ function parsePasswd(line: string): User | undefined {
   return { name, uid: Number(uid), gid: Number(gid), home: home || '/' };
 }
 
-/** Looks `user` up with getent(1), which also knows the users of a directory service. @throws COMMAND_FAILED. */
+/** The user, read by getent(1), which also knows users of a directory service. @throws COMMAND_FAILED. */
 export async function findUser(user: string, signal: AbortSignal): Promise<User> {
   const result = await execa('getent', ['passwd', '--', user], {
     cancelSignal: signal,

@@ -20,7 +20,7 @@ export interface RunOptions {
   cwd?: string | undefined;
   /** Variables in addition to the agent's own (see `childEnvironment`). */
   env?: Readonly<Record<string, string>> | undefined;
-  /** The user to run as, with that user's groups. Another user than the agent's needs an agent that is root. */
+  /** Run as this user, with the user's groups. Needs root, unless it is the agent's own user. */
   user?: string | undefined;
   /** Time from TERM to KILL, ms. */
   killAfter?: number | undefined;
@@ -31,7 +31,7 @@ export interface RunOptions {
 export type RunCommand = (argv: readonly string[], options: RunOptions) => Promise<RunResult>;
 
 export interface RunResult {
-  /** null if a signal ended the process. */
+  /** null when a signal ended it. */
   exitCode: number | null;
   timedOut: boolean;
   /** stdout and stderr interleaved, the last 16 KiB, without control characters. */

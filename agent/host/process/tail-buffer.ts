@@ -20,7 +20,7 @@ export class TailBuffer {
   }
 
   #trim(): void {
-    // The tail is copied: a slice would keep the memory of all old chunks alive.
+    // Copied, because a slice would keep all of the old memory alive.
     const all = Buffer.concat(this.#chunks);
     const tail = Buffer.from(all.subarray(Math.max(0, all.length - this.#limit)));
     this.#chunks = [tail];

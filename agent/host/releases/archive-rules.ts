@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 
-/** What an archive may contain. Pure. Each entry is judged before any part of it is written. */
+/** What an archive may contain. Pure: each entry is judged, in order, before any of it is written. */
 
 export const MAX_ENTRIES = 100_000;
 export const MAX_BYTES = 10 * 1024 ** 3; // unpacked
 
-/** The fields of a tar header that the rules read. */
+/** The part of a tar header that is judged. */
 export interface EntryHeader {
   path: string;
   type: string;
@@ -31,7 +31,7 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 export function createArchiveJudge(limits: { entries: number; bytes: number; reserved: string }) {
   /** The kind of every path so far. The key is a digest, which saves memory: there may be many long paths. */
   const known = new Map<string, Known>();
-  /** The directory of the previous entry: it and its parents are already checked. */
+  /** The directory of the previous entry, which is already checked. */
   let lastDirectory = '';
   let entries = 0;
   let implied = 0;

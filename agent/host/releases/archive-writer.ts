@@ -21,7 +21,7 @@ export function createArchiveWriter(root: string) {
     await makeDirectory(dirname(path));
     const place = join(root, path);
     await mkdir(place, { mode: 0o755 }).catch(ignoreCode('EEXIST', undefined));
-    // On a case-insensitive file system, an entry that is a link may have the same name.
+    // On a case-insensitive file system the name may belong to a link.
     if (!(await lstat(place)).isDirectory()) throw unsafe(path, 'replaces another entry');
     made = path;
   }

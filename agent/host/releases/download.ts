@@ -17,7 +17,7 @@ export interface Tuning {
   large: number;
   range: number; // bytes
   lanes: number;
-  /** The download fails after this number of reads in a row without progress. */
+  /** After this number of reads in a row without progress the download fails. */
   attempts: number;
   /** A read that brings less than `leastBytes` in `stallMs` is aborted and retried. */
   stallMs: number;
@@ -43,7 +43,7 @@ export interface DownloadRequest {
   service: string;
   version: string;
   artifact: Artifact;
-  /** The file to create, with mode 0600. It must not exist. */
+  /** A file that does not exist yet; created with mode 0600. */
   path: string;
   note: (text: string) => void;
   signal: AbortSignal;

@@ -28,7 +28,7 @@ export async function inStaging<T>(places: Places, work: (staging: string) => Pr
   await makeDirectories(places.staging, 0o700);
   await assertOwnDirectory(places.releases);
   await assertOwnDirectory(places.staging);
-  // Somebody may have changed the mode. With 0700 no other user can create links in the directory.
+  // The mode may have been changed; 0700 prevents others from planting links.
   await chmod(places.staging, 0o700);
   await removeContents(places.staging);
   await sweepTemporaries(places.current);

@@ -12,7 +12,7 @@ const CHUNK = 1024 * 1024; // bytes
  */
 export async function treeDigest(root: string, signal: AbortSignal): Promise<string> {
   const buffer = Buffer.allocUnsafe(CHUNK);
-  // Only a digest of each entry is kept in memory: there may be many long names.
+  // Only the digest of each entry is kept: there may be many long names.
   const digests: string[] = [];
   for await (const entry of walkTree(root)) {
     signal.throwIfAborted();

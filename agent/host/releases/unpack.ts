@@ -56,7 +56,7 @@ interface Visitor {
   take?(entry: ReadEntry): Promise<void>;
 }
 
-/** Parses the archive and passes its entries to the visitor. The first error ends the parsing and is thrown. */
+/** Parses the archive and passes its entries to a visitor; the first error ends it, and is thrown. */
 async function parseArchive(archive: string, visitor: Visitor, signal: AbortSignal): Promise<void> {
   const errors: unknown[] = [];
   let complete = false;
@@ -97,7 +97,7 @@ async function parseArchive(archive: string, visitor: Visitor, signal: AbortSign
   } catch (error) {
     errors.push(signal.aborted ? signal.reason : asPackageError(error));
   }
-  // Also after an error: the writer must close its files before the caller removes them.
+  // Always ended, so that files being written are closed before they are removed.
   parser.end();
   await closed;
   await taken;

@@ -42,7 +42,7 @@ export interface GuardOrder {
 export type Verdict = { kind: 'keep' } | { kind: 'back'; code: string; reason: string; detail: string };
 
 export interface Guard {
-  /** The last order; undefined if there is none. */
+  /** The last order, undefined when there is none. */
   order(): Promise<GuardOrder | undefined>;
   verdict(): Promise<Verdict | undefined>;
   /**
@@ -77,7 +77,7 @@ const VALUE = /^[A-Za-z0-9._+~@:-]+$/;
 export function createGuard(options: {
   /** The directory that agent and guard share, below the state directory. */
   directory: string;
-  /** The path of the guard's script, in the package of the running agent. */
+  /** The script of the guard, in the running agent's package. */
   script: string;
   unitDirectory?: string;
   run?: RunCommand;

@@ -62,7 +62,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   async function status(signal: AbortSignal): Promise<ServiceStatus> {
     const { exitCode, timedOut } = await runRepeatable(options.status, STATUS_TIMEOUT_MS, signal);
     const active = exitCode === 0 && !timedOut;
-    // If the service does not run, the pid in its file may belong to another process.
+    // The pid file of a service that does not run may name another process.
     const named = active && pidFile !== undefined ? await readPidFile(pidFile) : undefined;
     const live = named?.process;
     const result = timedOut ? `no status within ${formatMs(STATUS_TIMEOUT_MS)}` : `status exit ${exitCode}`;

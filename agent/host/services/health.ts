@@ -22,7 +22,7 @@ function typeOf({ kind }: Check): AnyCheckType {
   return TYPES[kind as ConfiguredCheck['kind']];
 }
 
-/** `run` runs the commands of `command` checks. */
+/** `run` runs the command of a `command` check. */
 export function createHealthProbe(run: RunCommand = runCommand): HealthProbe {
   return {
     describe: (check) => typeOf(check).describe(check),

@@ -33,7 +33,7 @@ const QUARANTINE_LIMIT = 4 * 1024 * 1024;
 /** Empty lines at the start of a compacted journal. On a full disk, the states of a rollback overwrite them. */
 const SPARE = '\n'.repeat(32 * 1024);
 
-/** `parse` validates a state; it throws for anything else. */
+/** `parse` validates a state: it throws for anything else. */
 export function createJournal({
   path,
   parse,

@@ -50,7 +50,7 @@ export interface OrderSpool {
   give(order: Omit<LocalOrder, 'v' | 'artifacts'>, what: Given): Promise<LocalOrder>;
   /** Removes an order, if it exists. */
   remove(deployment: string): Promise<void>;
-  /** The path of an artifact that came with a pending order; undefined if there is none. */
+  /** The path of an artifact that came with a waiting order, undefined when there is none. */
   fileOf(service: string, version: string, wanted: Artifact): Promise<string | undefined>;
   /** Resolves when there may be a new order, or after `ms`. @throws the signal's reason. */
   changed(ms: number, signal: AbortSignal): Promise<void>;
@@ -121,7 +121,7 @@ export function createOrderSpool(state: string): OrderSpool {
       const filesDirectory = join(staged, 'files');
       const files = 'files' in what ? what.files : [];
       try {
-        // A rollback has no files: it must not need free space.
+        // A rollback has no files, and must not need free space.
         if (files.length > 0) {
           const names = files.map(({ name }) => name).join(', ');
           await assertSpace(directory, spaceFor(files), `a copy of ${names}`);

@@ -13,7 +13,7 @@ import { findUser } from '../process/run-as.ts';
 const LOOKUP_MS = 10_000;
 const STICKY = 0o1000;
 
-/** The problems of the service's directory `dir`; empty if there are none. The service runs as `serviceUser`. */
+/** The problems of the service's directory `dir`; empty if there are none. `serviceUser` runs the service. */
 export async function inspectServiceDirectory(dir: string, serviceUser?: string): Promise<Finding[]> {
   const findings: Finding[] = [];
   const service = serviceUser === undefined ? undefined : await uidOf(serviceUser);
