@@ -1,14 +1,14 @@
 /**
- * The rooms and what each may import; type imports count. A room that has no line here may be imported by nobody
- * and imports nothing. docs/ARCHITECTURE.md gives the reasons.
+ * The rooms and what each may import. A key is a room: a folder, or a file at the top of a program. The value lists the
+ * rooms that it may import besides itself and shared; type imports count. `room#types` allows type imports only.
  *
- * A key is a room: a folder, or a file at the top of a program. `room#types` allows type imports only.
+ * The rooms in this list cannot import a room that is not in it. docs/ARCHITECTURE.md gives the reasons.
  */
 const ROOMS = {
-  // shared: neither program.
+  // shared imports neither program.
   shared: [],
 
-  // publisher, from the command line down.
+  // publisher: from the command line down to the lower rooms.
   'publisher/main.ts': ['publisher/cli', 'publisher/config', 'publisher/events.ts'],
   'publisher/cli': [
     'publisher/commands',
@@ -61,7 +61,7 @@ const ROOMS = {
   'publisher/record': [],
   'publisher/events.ts': [],
 
-  // agent: ports and adapters; only the composition root joins them.
+  // agent: ports and adapters. Only the files wire-* join them.
   'agent/main.ts': [
     'agent/cli.ts',
     'agent/config.ts',
@@ -89,7 +89,7 @@ const ROOMS = {
     'agent/wire-instance.ts',
     'agent/wire-service.ts',
   ],
-  // Both programs of the agent, the loop and the commands, need these: so they are not in either's wiring.
+  // The loop (wire-agent.ts) and the commands (wire-commands.ts) both need wire-instance.ts and wire-service.ts.
   'agent/wire-instance.ts': ['agent/aws', 'agent/deploy/ports.ts', 'agent/config.ts'],
   'agent/wire-service.ts': [
     'agent/deploy',
@@ -131,8 +131,8 @@ const ROOMS = {
 };
 
 /**
- * A folder of agent/host without a line above is a package type, such as deb. Package types know the releases on disk,
- * and nothing of each other.
+ * A folder of agent/host that is not in ROOMS is a package type, such as deb. A package type may import the releases,
+ * but no other package type.
  */
 const HOST_ROOMS = Object.keys(ROOMS)
   .filter((room) => room.startsWith('agent/host/'))
@@ -147,7 +147,7 @@ const PACKAGE_TYPES = {
   },
 };
 
-/** Adapters' libraries are for adapters. */
+/** Libraries for adapters. agent/deploy must not import them. */
 const ADAPTERS_ONLY = '^(@aws-sdk/|@smithy/|execa$|(node:)?fs|(node:)?child_process)';
 
 const path = (room) => `^${room.replaceAll('.', '\\.')}${room.endsWith('.ts') ? '$' : '/'}`;

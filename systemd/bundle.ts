@@ -5,8 +5,9 @@ import { build, type Plugin } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
 
 /**
- * Bundles a program into one file without dependencies. The same sources give the same bytes. The file is ASCII without
- * comments and indentation: every start reads it whole, and Node doubles the size of a source with any other character.
+ * Bundles a program into one file without dependencies. The same sources give the same bytes. The file is small,
+ * because every start reads all of it: it has no comments and no indentation, and it is ASCII, because Node stores a
+ * source with other characters in twice the memory.
  */
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -18,7 +19,7 @@ export const PROGRAMS = {
 export type ProgramName = keyof typeof PROGRAMS;
 
 const SHEBANG = '#!/usr/bin/env node\n';
-/** CommonJS dependencies (of the AWS SDK, yargs, pino) load Node's own modules with `require`. */
+/** CommonJS dependencies (of the AWS SDK, yargs, pino) load Node's own modules with `require`, which ESM lacks. */
 const REQUIRE = `import { createRequire as requireFor } from 'node:module';
 const require = requireFor(import.meta.url);`;
 
@@ -38,11 +39,11 @@ export async function bundle(
     platform: 'node',
     target: 'node22',
     format: 'esm',
-    // Of an ES module only what is used gets into the bundle; of CommonJS, which the AWS SDK has as well, everything.
+    // Prefer ES modules: esbuild bundles only their used parts, but all of a CommonJS module. The AWS SDK has both.
     mainFields: ['module', 'main'],
     minifyWhitespace: true,
     minifySyntax: true,
-    // Node prints the whole line of an error that nobody caught.
+    // For an uncaught error Node prints the whole source line: keep lines short.
     lineLimit: 160,
     sourcemap: sourcemap && 'linked',
     banner: { js: hasShebang ? REQUIRE : SHEBANG + REQUIRE },
@@ -53,7 +54,7 @@ export async function bundle(
   return (await readFile(outfile)).length;
 }
 
-/** The programs need only the version of package.json; the rest would make every bundle differ. */
+/** Bundles only name and version of package.json: any other change of package.json must not change the bundles. */
 function versionOnly(version: string): Plugin {
   const contents = JSON.stringify({ name: packageJson.name, version });
   return {
@@ -67,8 +68,8 @@ function versionOnly(version: string): Plugin {
 }
 
 /**
- * An `import` of node:http reads all its exports, which loads undici for `WebSocket`: an eighth of the start time of
- * a program that never uses it. `require` does not.
+ * Loads node:http with `require`. An `import` reads all exports of node:http, and to read `WebSocket` Node loads
+ * undici: this is an eighth of the start time, and neither program uses undici.
  */
 function httpByRequire(): Plugin {
   return {

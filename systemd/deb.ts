@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import type { Architecture } from './node-binary.ts';
 import { EPOCH, type File, type Tree, text, writeTree } from './tree.ts';
 
+/** The fields of a .deb's control file, and its other metadata. */
 export interface DebOptions {
   name: string;
   version: string;
@@ -19,7 +20,7 @@ export interface DebOptions {
   scripts?: Readonly<Record<string, File>>;
 }
 
-/** Debian policy 5.6.12 without the epoch; a version with a `-` has a revision. */
+/** A version by Debian policy 5.6.12, without an epoch. What follows the last `-` is a revision. */
 const VERSION = /^[0-9][A-Za-z0-9.+~-]*$/;
 
 /** Builds `file` from `tree`; `directory` is an empty working directory. The same tree gives the same bytes. */
@@ -48,8 +49,8 @@ export async function buildDeb(
   ]);
   if (options.conffiles) whole.set('/DEBIAN/conffiles', text(`${options.conffiles.join('\n')}\n`));
   await writeTree(whole, directory);
-  // zstd: dpkg reads it since 1.21.18 (Debian 12), and it builds a package in seconds. With more than one thread the
-  // bytes would depend on the machine.
+  // zstd builds a package in seconds; dpkg reads it since 1.21.18 (Debian 12). One thread: with more threads the bytes
+  // would depend on the machine.
   await execa(
     'dpkg-deb',
     ['--root-owner-group', '-Zzstd', '-z6', '--threads-max=1', '--build', directory, file],

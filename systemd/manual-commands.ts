@@ -2,7 +2,7 @@ import { usageOf } from '../publisher/cli/help.ts';
 import { GROUPS } from '../publisher/cli/verb.ts';
 import { VERBS, type Verb } from '../publisher/cli/verbs.ts';
 
-/** The commands of the publisher's manual page, by group, in the language of man(7). */
+/** The list of commands for the publisher's manual page, by group, as man(7) source. */
 export function manualCommands(): string {
   const verbs = Object.keys(VERBS) as Verb[];
   return Object.entries(GROUPS)
@@ -15,5 +15,5 @@ export function manualCommands(): string {
     .join('\n');
 }
 
-/** A hyphen that is typed is not a hyphen of a text. */
+/** In man(7), `\-` is the `-` of a command line, and a plain `-` is a hyphen between words. */
 const escaped = (text: string) => text.replaceAll('-', '\\-');

@@ -7,8 +7,9 @@ import packageLock from '../package-lock.json' with { type: 'json' };
 import { root } from './bundle.ts';
 
 /**
- * Node for each architecture, from the npm packages of the lock file. npm installs only the one for its own machine;
- * the other is downloaded with npm and verified by the integrity in the lock file.
+ * The Node binary for each architecture comes from an npm package in the lock file. `npm ci` installs only the package
+ * for its own machine. The other package is downloaded with `npm pack`, and verified with the integrity in the lock
+ * file.
  */
 
 /** Debian's architecture names. */
@@ -39,7 +40,7 @@ async function versionOf(directory: string): Promise<string | undefined> {
   }
 }
 
-/** Makes `directory` complete or leaves it absent. @throws when the digest differs from the lock file. */
+/** Downloads a package: `directory` is complete, or does not exist. @throws if the digest differs from `integrity`. */
 async function fetchInto(directory: string, spec: string, integrity: string): Promise<void> {
   await mkdir(join(directory, '..'), { recursive: true });
   const working = await mkdtemp(`${directory}.`);

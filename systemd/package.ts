@@ -15,7 +15,7 @@ const { values } = parseArgs({
   options: {
     /** A version other than the one in package.json. */
     version: { type: 'string', default: packageJson.version },
-    /** Only these architectures, or these kinds of package. */
+    /** `--arch` and `--only` restrict the run to these architectures and these kinds of package. */
     arch: { type: 'string', multiple: true, default: [...ARCHITECTURES] },
     only: { type: 'string', multiple: true, default: Object.keys(PACKAGES) },
     out: { type: 'string', default: join(root, 'dist') },

@@ -20,12 +20,12 @@ export interface PackageOptions {
   directory: string;
 }
 
-/** The libraries that Node needs, from the symbol versions of its binary. */
+/** Packages that the Node binary depends on. The minimum versions follow from the symbol versions in the binary. */
 const NODE_DEPENDS = 'libc6 (>= 2.28), libgcc-s1 (>= 3.4) | libgcc1, libstdc++6 (>= 5.2)';
 /** The architecture names of Node's releases, used in the name of the tarball. */
 const MACHINES = { amd64: 'x64', arm64: 'arm64' } as const;
 
-/** Each resolves to the path of the package it made. */
+/** For each kind of package, a function that makes it and resolves to its path. */
 export const PACKAGES = {
   agent: async ({ version, architecture, out, directory }: PackageOptions): Promise<string> => {
     const file = join(out, `trigger-deploy-agent_${version}_${architecture}.deb`);
@@ -82,7 +82,7 @@ includes its own Node.`,
     return file;
   },
 
-  /** The agent for distributions without dpkg: the same files, and a script that installs them. */
+  /** The agent for distributions without dpkg: the files of its .deb, and a script that installs them. */
   tarball: async ({ version, architecture, out, directory }: PackageOptions): Promise<string> => {
     const name = `trigger-deploy-agent-${version}-linux-${MACHINES[architecture]}`;
     const file = join(out, `${name}.tar.gz`);
@@ -124,7 +124,7 @@ async function agentTree(version: string, architecture: Architecture, directory:
   ]);
 }
 
-/** The files that both packages have: Node, the bundle, a command, a manual page, the licences. */
+/** The files that each program has: Node, the bundle, a command, a manual page, the changelog, the licences. */
 async function programTree(
   kind: 'agent' | 'publisher',
   version: string,
@@ -139,7 +139,7 @@ async function programTree(
   return new Map([
     [`/usr/lib/${name}/node`, { mode: 0o755, content: { copyOf: join(node, 'bin/node') } }],
     [`/usr/lib/${name}/${name}.js`, { mode: 0o644, content: { copyOf: outfile } }],
-    // Without it, Node compiles the program twice at each start: as CommonJS, and when that fails as a module.
+    // Without this file Node compiles the program twice at each start: as CommonJS, then, after an error, as a module.
     [`/usr/lib/${name}/package.json`, text('{ "type": "module" }\n')],
     [`/usr/bin/${name}`, await template(`systemd/${kind}/${name}`, version, 0o755)],
     [
@@ -152,7 +152,7 @@ async function programTree(
   ]);
 }
 
-/** Where bash-completion and Debian's zsh look for the completion of a command. */
+/** The completion scripts, at the paths where bash-completion and Debian's zsh look for them. */
 function completionFiles(): Tree {
   const commands = completedCommands(VERBS);
   return new Map([

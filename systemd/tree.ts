@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from './bundle.ts';
 
-/** The files of a package before it is built: path, mode and content, with fixed times. */
+/** The files of a package, before the package is built: path, mode and content. All have the same fixed time. */
 
 export interface File {
   mode: number;
@@ -19,12 +19,15 @@ export const EPOCH = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600); // 
 export const text = (content: string, mode = 0o644): File => ({ mode, content: Buffer.from(content) });
 export const copy = (path: string, mode = 0o644): File => ({ mode, content: { copyOf: join(root, path) } });
 
-/** Replaces `{version}` in the source by the version. */
+/** Reads a file and replaces `{version}` in it. */
 export async function template(path: string, version: string, mode = 0o644): Promise<File> {
   return text((await readFile(join(root, path), 'utf8')).replaceAll('{version}', version), mode);
 }
 
-/** Debian policy 12.1: manual pages are compressed, without name and time. `{commands}` in the source stands for `commands`. */
+/**
+ * Reads a file, replaces `{version}` and `{commands}` in it, and compresses it: Debian policy 12.1 (manual pages) and
+ * 12.7 (changelogs). The gzip has neither name nor time.
+ */
 export async function manualPage(path: string, version: string, commands = ''): Promise<File> {
   const source = (await readFile(join(root, path), 'utf8')).replaceAll('{version}', version);
   return {
@@ -47,7 +50,7 @@ export async function writeTree(tree: Tree, directory: string): Promise<void> {
   await fixModesAndTimes(directory);
 }
 
-/** Sets the modes of directories and all times, independent of the umask and the clock of the building machine. */
+/** Sets the modes of directories, and all times: the umask and the clock of the machine must not matter. */
 async function fixModesAndTimes(directory: string): Promise<void> {
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);

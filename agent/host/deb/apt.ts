@@ -8,7 +8,10 @@ const SIMULATE_TIMEOUT_MS = 120_000;
 const DOWNLOAD_TIMEOUT_MS = 600_000;
 
 const aptArgv = {
-  /** `name=version`, into the working directory, as root: apt's user `_apt` cannot write to the staging. */
+  /**
+   * Downloads each `name=version` into the working directory. It runs as root, because apt's own user `_apt` cannot
+   * write to the staging directory.
+   */
   download: (wanted: readonly string[]) => [
     ...['apt-get', '--quiet', '--option=APT::Sandbox::User=root', '--option=Acquire::Retries=3', 'download'],
     ...wanted,
@@ -47,7 +50,7 @@ export async function planFor(deb: string, signal: AbortSignal): Promise<Plan | 
   return exitCode === 0 ? parsePlan(stdout) : output;
 }
 
-/** Downloads all of `wanted` into the empty `directory`; their paths, or apt's output as a string after a failure. */
+/** Downloads all of `wanted` into the empty `directory`. Returns their paths; after a failure apt's output. */
 export async function download(
   wanted: readonly string[],
   directory: string,

@@ -11,13 +11,13 @@ import { unmetBy } from './dependencies.ts';
 import { architecture, bareVersion, type DebFile, inspectDeb } from './dpkg.ts';
 
 /**
- * The contents of a deb's release: `package.deb`, and in `dependencies/` the downloaded dependencies. All are checked
- * before any of their code can run.
+ * The contents of a deb's release: `package.deb`, and in `dependencies/` the dependencies that apt downloaded.
+ * `package.deb` is checked against the config and this machine before dpkg runs any of its code.
  */
 
 export interface ContentsSource {
   service: string;
-  /** The only package that may be installed. */
+  /** The package name from the config. A .deb of another package is refused. */
   name: string;
   fetchDependencies: boolean;
   store: ArtifactStore;
@@ -31,7 +31,10 @@ export async function dependenciesIn(release: string): Promise<string[]> {
   return (await readdir(directory).catch(ignoreCode('ENOENT', []))).map((name) => join(directory, name));
 }
 
-/** The control fields of `package.deb`. @throws PACKAGE_INVALID unless they match `name`, `version` and this machine. */
+/**
+ * Returns the control fields of `package.deb`.
+ * @throws PACKAGE_INVALID unless the fields match `name`, `version` and the architecture of this machine.
+ */
 export async function inspectRelease(
   release: string,
   { name, version }: { name: string; version: string },
@@ -111,7 +114,10 @@ export function createContents({ service, name, fetchDependencies, store }: Cont
   };
 }
 
-/** Downloads the dependencies that apt chooses; returns the bytes. Removes none. @throws DEPENDENCY_UNMET. */
+/**
+ * Downloads the dependencies that apt chooses into the release; returns the number of bytes.
+ * @throws DEPENDENCY_UNMET, also when apt would have to remove a package.
+ */
 async function fetchInto(
   release: string,
   scratch: string,

@@ -14,8 +14,8 @@ import { createInstaller } from './install.ts';
 import { ensureUndo } from './undo.ts';
 
 /**
- * A Debian package. Its .deb files are kept as releases, complete or absent like any other. The current version is the
- * one that dpkg has; there is no `current` link.
+ * Package type `deb`. The .deb files are kept as releases, which are complete or absent, as for every package type. The
+ * current version is the version that dpkg has installed; there is no `current` link.
  */
 
 export interface DebOptions extends ContentsSource {
@@ -30,7 +30,7 @@ export interface DebOptions extends ContentsSource {
   commands?: CommandRegistry | undefined;
 }
 
-/** The file system that dpkg unpacks to: it needs room for the new files beside the old ones. */
+/** dpkg unpacks most files to this file system, which needs space for the new files beside the old ones. */
 const UNPACKED_IN = '/usr';
 /** Timeout of queries to dpkg that have no signal, ms. */
 const WITHIN = 30_000;
@@ -101,7 +101,7 @@ export function createDebPackage(options: DebOptions): PackageType {
       let { downloaded } = await releases.prepare(order, note, signal);
       let unmet = await unmetDependencies(order.version, signal);
       if (unmet.length > 0 && fetchDependencies && downloaded === 0) {
-        // The release was here already, and a dependency was removed since.
+        // The release was prepared earlier. This machine has lost a dependency since: download the dependencies.
         downloaded += (await releases.prepare({ ...order, fresh: true }, note, signal)).downloaded;
         unmet = await unmetDependencies(order.version, signal);
       }

@@ -1,8 +1,8 @@
 import { architecture, compareVersions, type DebFile, isSettled, type Known, known } from './dpkg.ts';
 
 /**
- * Whether dpkg can configure a package: dpkg itself reports that only after the service was stopped and the files were
- * replaced. Debian Policy 7.1 (relations), 7.5 (virtual packages).
+ * Finds unmet dependencies before the service is stopped. dpkg itself reports them only when it configures the package,
+ * after it has replaced the files. Debian Policy 7.1 (relations), 7.5 (virtual packages).
  */
 
 interface Relation {
@@ -12,7 +12,7 @@ interface Relation {
   version: { relation: string; is: string } | undefined;
 }
 
-/** `a (>= 1) | b, c` as groups of alternatives: each group needs one that is met. */
+/** Parses `a (>= 1) | b, c` into groups of alternatives. A group is met when one of its alternatives is met. */
 export function parseRelations(text: string): Relation[][] {
   const groups = text.split(',').map((group) => group.split('|').flatMap((one) => parseRelation(one.trim())));
   return groups.filter((group) => group.length > 0);
@@ -26,7 +26,10 @@ function parseRelation(text: string): Relation[] {
   return [{ name, qualifier, version: relation && is ? { relation, is } : undefined }];
 }
 
-/** The dependencies of `deb` that neither this machine nor `beside` meets, as texts for a message. */
+/**
+ * The dependencies of `deb` that are met neither by this machine nor by `beside`, the .deb files that are installed
+ * together with it. As texts for a message.
+ */
 export async function unmetBy(
   deb: DebFile,
   beside: readonly DebFile[],
@@ -42,7 +45,7 @@ export async function unmetBy(
   let all: Known[] | undefined;
   for (const group of groups) {
     if (await isMet(group, offered, native, signal)) continue;
-    // Rarely a dependency is a virtual package: only then all packages are read.
+    // A virtual package may meet it. This is rare, so the list of all packages is read only here.
     all ??= [...(await known(signal)).filter(isSettled), ...offered];
     if (await isMet(group, all, native, signal)) continue;
     unmet.push(`${group.map(text).join(' | ')}${found(group, here)}`);
@@ -74,7 +77,7 @@ function fits({ architecture, multiArch }: Known, { qualifier }: Relation, nativ
   return architecture === (qualifier === undefined || qualifier === 'native' ? native : qualifier);
 }
 
-/** The versions in which a package provides `name`; undefined for a virtual name without a version. */
+/** The versions of `name` that the package `one` offers; undefined stands for a virtual name without a version. */
 function versionsOf(one: Known, name: string): (string | undefined)[] {
   const provided = parseRelations(one.provides)
     .flat()
@@ -92,7 +95,7 @@ function text({ name, qualifier, version }: Relation): string {
   return version === undefined ? full : `${full} (${version.relation} ${version.is})`;
 }
 
-/** `, found 1.0` where another version is installed. */
+/** `, found 1.0`: the installed versions of the packages in the group; empty if none is installed. */
 function found(group: readonly Relation[], here: readonly Known[]): string {
   const others = here.filter((one) => group.some(({ name }) => name === one.name));
   return others.length === 0 ? '' : `, found ${others.map(({ version }) => version).join(', ')}`;

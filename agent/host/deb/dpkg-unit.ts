@@ -5,14 +5,16 @@ import { ignoreCode, makeDirectories, openNoFollow, readRange } from '../fs/dura
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 
 /**
- * Runs dpkg in a transient systemd unit, so that it finishes even if the agent ends. Its output goes to a file, because
- * a pipe would break with the agent. One run at a time: a run waits for one that was started before a restart
- * of the agent.
+ * Runs dpkg in a transient systemd unit, so that dpkg finishes even if the agent ends. The output goes to a file,
+ * because a pipe would break when the agent ends. `settle` waits for a run that an earlier agent started.
  */
 
-/** How a run ended. What it did is read with dpkg-query. */
+/** How a run of dpkg ended. dpkg-query tells what the run has changed. */
 export interface DpkgRun {
-  /** `interrupted`: killed by an operator or by the OOM killer. `timed out`: killed by the agent. */
+  /**
+   * `interrupted`: killed by an operator or by the OOM killer. `timed out`: killed by the agent, or by systemd after
+   * RuntimeMaxSec.
+   */
   ending: 'done' | 'failed' | 'interrupted' | 'timed out';
   output: string;
 }
@@ -20,22 +22,22 @@ export interface DpkgRun {
 const CALL_TIMEOUT_MS = 30_000;
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
-/** Added to the agent's timeout, s: systemd ends the run if no agent is there to do it. */
+/** systemd ends a run this many seconds after the agent's timeout, in case no agent runs. */
 const SPARE_S = 60;
-/** How long a shutdown waits for a dpkg under way, s. */
+/** How long a shutdown waits for a running dpkg, s. */
 const SHUTDOWN_WAITS_S = 120;
 /** How long a process may take to end after KILL, ms. */
 const AFTER_KILL_MS = 10_000;
 const OUTPUT_LIMIT = 32 * 1024;
 
 export const unitArgv = {
-  /** Options that systemd 247 to 257 has. */
+  /** All these options exist in systemd 247 to 257. */
   run: (unit: string, argv: readonly string[], { log, timeout }: { log: string; timeout: number }) => [
     ...['systemd-run', '--quiet', `--unit=${unit}`, '--service-type=exec'],
     ...['--description=dpkg for trigger-deploy', '--property=StandardInput=null'],
     ...[`--property=StandardOutput=append:${log}`, `--property=StandardError=append:${log}`],
-    // A shutdown sends dpkg SIGCONT, which has no effect, and waits; after the timeout, or when dpkg has ended, all
-    // processes get KILL, so no maintainer script outlives its dpkg.
+    // At a shutdown systemd sends SIGCONT, which has no effect, to dpkg, and waits. When dpkg has ended, or after the
+    // timeout, systemd kills all processes of the unit: no maintainer script outlives its dpkg.
     ...['--property=KillMode=mixed', '--property=KillSignal=SIGCONT'],
     ...[`--property=TimeoutStopSec=${SHUTDOWN_WAITS_S}`],
     `--property=RuntimeMaxSec=${Math.ceil(timeout / 1000) + SPARE_S}`,
@@ -52,7 +54,7 @@ export const unitArgv = {
   reload: ['systemctl', 'daemon-reload'],
 };
 
-/** Whether it is a dpkg unit of this service, of any deployment. */
+/** Whether `unit` is a dpkg unit of this service, of whichever deployment. */
 export function isUnitOf(service: string, unit: string): boolean {
   const prefix = `trigger-deploy-${service}-`;
   return (
@@ -61,15 +63,15 @@ export function isUnitOf(service: string, unit: string): boolean {
 }
 
 export interface DpkgUnits {
-  /** Runs dpkg to its end in `unit`. After an abort of the signal it continues without being waited for. */
+  /** Runs dpkg in `unit` and waits for its end. When `signal` aborts, the wait ends; dpkg continues. */
   run(unit: string, argv: readonly string[], signal: AbortSignal): Promise<DpkgRun>;
-  /** Waits for running dpkg units of this service. @throws DPKG_FAILED when one cannot be ended. */
+  /** Waits for running dpkg units of this service; kills them at the timeout. @throws DPKG_FAILED if one survives. */
   settle(signal: AbortSignal): Promise<void>;
   /** Makes systemd read the unit files again. */
   reload(signal: AbortSignal): Promise<void>;
 }
 
-/** `log` is the file for the output; `timeout` of one run in ms; `start` runs systemd-run. */
+/** dpkg's output goes to `dpkg.log` in `dir`. `timeout` is for one run of dpkg, ms. `start` runs systemd-run. */
 export function createDpkgUnits(options: {
   service: string;
   dir: string;
@@ -93,7 +95,10 @@ export function createDpkgUnits(options: {
     return { load: value('LoadState'), active: value('ActiveState'), result: value('Result') };
   }
 
-  /** The unit's result; undefined if it has not ended within `ms`. systemd unloads a successful unit. */
+  /**
+   * The unit's result; undefined if the unit has not ended within `ms`. systemd unloads a unit that succeeded: a unit
+   * that does not exist counts as a success.
+   */
   async function endOf(unit: string, ms: number, signal: AbortSignal): Promise<string | undefined> {
     const end = performance.now() + ms;
     for (let pause = FIRST_POLL_MS; ; pause = Math.min(LONGEST_POLL_MS, 1.5 * pause)) {
@@ -105,7 +110,7 @@ export function createDpkgUnits(options: {
     }
   }
 
-  /** Waits for the unit, and kills it at the timeout; afterwards its name can be used again. */
+  /** Waits for the unit, and kills it at the timeout. Afterwards the unit's name can be used again. */
   async function finish(unit: string, signal: AbortSignal): Promise<DpkgRun['ending']> {
     let result = await endOf(unit, timeout, signal);
     const inTime = result !== undefined;
@@ -118,7 +123,7 @@ export function createDpkgUnits(options: {
         hint: `systemctl status ${unit}`,
       });
     }
-    // Fails if there is nothing to reset.
+    // Its exit code is ignored: it fails if there is nothing to reset.
     if (result !== 'success') await call(unitArgv.resetFailed(unit), signal);
     if (!inTime || result === 'timeout') return 'timed out';
     if (result === 'success') return 'done';

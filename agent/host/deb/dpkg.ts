@@ -2,7 +2,7 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type RunResult, runCommand } from '../process/run-command.ts';
 
 /**
- * Queries to dpkg that need no lock (dpkg-query(1), dpkg-deb(1)). Changes nothing, and runs no code of a package.
+ * Queries to dpkg (dpkg-query(1), dpkg-deb(1)). They need no lock, change nothing, and run no code of a package.
  */
 
 /** A package in dpkg's database. */
@@ -45,7 +45,7 @@ const FIELDS = [
 const FORMAT = `${FIELDS.map((field) => `\${${field}}`).join('\\t')}\\n`;
 
 const dpkgArgv = {
-  /** Without a name, all packages. */
+  /** Shows all packages if there are no names. */
   show: (...names: string[]) => ['dpkg-query', '--show', `--showformat=${FORMAT}`, ...names],
   field: (file: string) => [
     ...['dpkg-deb', '--field', file, 'Package', 'Version', 'Architecture'],
@@ -61,7 +61,7 @@ export function bareVersion(version: string): string {
   return version.replace(/^\d+:/, '');
 }
 
-/** Whether it is unpacked and configured. Waiting triggers concern other packages, so they count as settled. */
+/** Whether the package is unpacked and configured. A package with only triggers left to run counts as settled. */
 export function isSettled({ status, broken }: Known): boolean {
   return !broken && (status === 'installed' || status.startsWith('triggers-'));
 }
@@ -92,10 +92,10 @@ export function parseControl(text: string): Map<string, string> {
   return fields;
 }
 
-/** The packages with these names in dpkg's database; all packages without names. */
+/** The packages with these names in dpkg's database; all its packages if there are no names. */
 export async function known(signal: AbortSignal, ...names: string[]): Promise<Known[]> {
   const { exitCode, stdout, output } = await ask(dpkgArgv.show(...names), signal);
-  // 1: at least one name is unknown.
+  // Exit code 1 means that at least one name is unknown.
   if (exitCode !== 0 && exitCode !== 1) throw notAnswered('dpkg-query', output);
   return parseShow(stdout);
 }
@@ -112,7 +112,7 @@ export async function architecture(signal: AbortSignal): Promise<string> {
   return stdout.trim();
 }
 
-/** The control fields of a .deb. @throws PACKAGE_INVALID if it is not one. */
+/** The control fields of a .deb; `called` names the file in messages. @throws PACKAGE_INVALID if it is not a .deb. */
 export async function inspectDeb(file: string, called: string, signal: AbortSignal): Promise<DebFile> {
   const { exitCode, stdout, output } = await ask(dpkgArgv.field(file), signal);
   const fields = parseControl(stdout);
@@ -130,7 +130,7 @@ export async function inspectDeb(file: string, called: string, signal: AbortSign
   };
 }
 
-/** `relation` as in a control file: `>=`, `<<`, `=`, … */
+/** `relation` is an operator of dpkg --compare-versions: `>=`, `<<`, `ge`, … */
 export async function compareVersions(
   a: string,
   relation: string,

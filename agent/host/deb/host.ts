@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path';
 import type { Finding } from '../../deploy/ports.ts';
 import { installed, isSettled } from './dpkg.ts';
 
-/** What a host needs for deb packages, and the state of one package in dpkg. */
+/** Checks what a host needs for deb packages, and the state of one package in dpkg. */
 
 const PROGRAMS = ['dpkg', 'dpkg-query', 'dpkg-deb', 'systemd-run', 'systemctl'];
 const OTHERWISE = 'deploy a jar or an archive on this host';
@@ -17,7 +17,7 @@ export async function checkHost(): Promise<Finding[]> {
   if (missing.length > 0) {
     findings.push({ ok: false, what: `deb packages need ${missing.join(', ')}: not found`, hint: OTHERWISE });
   }
-  // sd_booted(3)
+  // The test of sd_booted(3).
   if (!(await isThere('/run/systemd/system'))) {
     findings.push({ ok: false, what: 'deb packages need systemd as the init of this host', hint: OTHERWISE });
   }
@@ -27,7 +27,7 @@ export async function checkHost(): Promise<Finding[]> {
   return findings;
 }
 
-/** The problems of this host, or else of the package `name` in dpkg; empty if there are none. */
+/** The problems of this host; if it has none, those of the package `name` in dpkg. Empty if there are none. */
 export async function inspectPackage(name: string): Promise<Finding[]> {
   const findings = await checkHost();
   if (findings.length > 0) return findings;

@@ -7,19 +7,20 @@ import { compareVersions, inspectDeb, installed, isSettled, isThere, known } fro
 import type { DpkgRun, DpkgUnits } from './dpkg-unit.ts';
 
 /**
- * Installs and removes a package with dpkg. The result of the run alone is not reliable: a finished unit looks like one
- * that never existed, and problems of other packages cause errors too. dpkg-query decides afterwards.
+ * Installs and removes one package with dpkg. After each run dpkg-query decides whether it worked. The result of the
+ * run is not reliable: a unit that has succeeded looks like a unit that never existed, and a problem of another package
+ * also makes dpkg fail.
  */
 export interface Installer {
-  /** `release` is the directory of the version's release. @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
+  /** `release` is the directory of the release. @throws PACKAGE_INVALID, DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
   install(version: string, release: string, change: Change): Promise<void>;
-  /** Conffiles stay. @throws DPKG_LOCKED, DPKG_FAILED. */
+  /** Keeps conffiles. @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
   remove(change: Change): Promise<void>;
 }
 
-/** dpkg asks no question about conffiles, and accepts an older version. */
+/** With these options dpkg asks no question about conffiles, and accepts an older version. */
 const INSTALL = ['dpkg', '--force-confdef', '--force-confold', '--force-downgrade', '--install'];
-/** Conffiles stay. A package that needs reinstallation can be removed as well. */
+/** Keeps conffiles. Also removes a package that dpkg wants to have reinstalled first. */
 const REMOVE = ['dpkg', '--force-remove-reinstreq', '--remove'];
 const LOCK_HELD =
   /lock (?:was|is) locked by another process(?: with pid (\d+))?|is locked by another process/;
@@ -59,8 +60,9 @@ export function createInstaller(options: {
   }
 
   /**
-   * Finishes interrupted installations; of our own package only if it has the version `target`, because any other would
-   * only fail again before it is replaced. It also waits for the lock while the service still runs.
+   * Configures packages whose installation was interrupted. It leaves out our own package if that is incomplete, unless
+   * a forward switch is to install exactly this version: any other version would fail again, and is replaced next. A
+   * run of dpkg here also waits for the dpkg lock while the service still runs.
    */
   async function repair(target: string, change: Change): Promise<void> {
     const ours = await installed(name, change.signal);
@@ -83,7 +85,7 @@ export function createInstaller(options: {
     return ours?.version === version && isSettled(ours);
   }
 
-  /** The downloaded dependencies that are still missing; an installed newer version is kept. */
+  /** The downloaded dependencies to install: those not installed in the same or a newer version. */
   async function missingIn(release: string, signal: AbortSignal): Promise<string[]> {
     const missing: string[] = [];
     for (const file of await dependenciesIn(release)) {
@@ -137,7 +139,7 @@ function failed(what: string, { ending, output }: DpkgRun): TriggerDeployError {
   });
 }
 
-/** The line below `dpkg: error processing …`, or the last `dpkg: error: …`. */
+/** The error in dpkg's output: the line below the last `dpkg: error processing …`, else the last `dpkg: error: …`. */
 export function reasonIn(output: string): string | undefined {
   const below = [...output.matchAll(/^dpkg: error processing .*\n\s*(\S.*)$/gm)].at(-1)?.[1];
   return below ?? [...output.matchAll(/^dpkg: error: (.*)$/gm)].at(-1)?.[1];

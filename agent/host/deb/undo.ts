@@ -7,10 +7,7 @@ import type { Contents, Releases } from '../releases/releases.ts';
 import { download } from './apt.ts';
 import { bareVersion, inspectDeb, installed, type Known } from './dpkg.ts';
 
-/**
- * Makes the rollback of a first deploy possible: where the installed package was not deployed by trigger-deploy, its .deb
- * becomes a release before the switch. If that version was pushed, it comes from the bucket, otherwise from apt.
- */
+/** What `ensureUndo` needs. */
 export interface UndoSource {
   service: string;
   name: string;
@@ -20,7 +17,12 @@ export interface UndoSource {
   contents: Contents;
 }
 
-/** @throws UNDO_IMPOSSIBLE, unless the config accepts that; DOWNLOAD_FAILED. */
+/**
+ * Makes a rollback to the installed version possible: if this version has no release, because trigger-deploy did not
+ * install it, its .deb becomes a release before the switch. The .deb comes from the bucket if this version was pushed,
+ * else from apt. Returns the number of bytes downloaded from the bucket.
+ * @throws UNDO_IMPOSSIBLE if neither has the .deb, unless the config has `acceptNoUndo`; NO_SPACE.
+ */
 export async function ensureUndo(
   source: UndoSource,
   next: string,
@@ -46,7 +48,7 @@ export async function ensureUndo(
   return 0;
 }
 
-/** The bytes downloaded, or, as a string, why the bucket does not have it. */
+/** The number of bytes downloaded; a string, the reason, if the bucket cannot provide the .deb. */
 async function fromBucket(
   { service, manifests, releases }: UndoSource,
   version: string,
@@ -67,7 +69,7 @@ async function fromBucket(
   }
 }
 
-/** Undefined where it is now a release; otherwise why apt does not have it. */
+/** Makes the installed version a release from apt's .deb. Returns the reason if apt cannot provide the .deb. */
 async function fromApt(
   { name, releases, contents }: UndoSource,
   here: Known,

@@ -18,9 +18,9 @@ import {
 import { basename, dirname, join } from 'node:path';
 
 /**
- * Files that survive a power cut: write, fsync, rename, fsync the directory. rename(2) is atomic, but only fsync(2) of
- * the file before it and of the directory after it make it durable (Linux man pages). Errors are those of the system,
- * with their `code`.
+ * Writes files that survive a power cut: write, fsync, rename, fsync of the directory. rename(2) is atomic, but durable
+ * only with an fsync(2) of the file before it and an fsync(2) of the directory after it. Functions throw system errors,
+ * which have a `code`.
  */
 
 /** Parallel fsyncs: the file system commits them together. */
@@ -69,7 +69,7 @@ export async function sweepTemporaries(path: string): Promise<void> {
   }
 }
 
-/** A new file, for reading and writing: never an existing one, never through a link. `mode` is exact. */
+/** Creates a file for reading and writing. Fails if `path` exists, even as a link. The umask does not apply. */
 export async function createNew(path: string, mode: number): Promise<FileHandle> {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const handle = await open(path, flags, 0o600);
@@ -82,7 +82,7 @@ export async function createNew(path: string, mode: number): Promise<FileHandle>
   }
 }
 
-/** Opens a regular file. Fails for a link (ELOOP), and for a FIFO or device without blocking. */
+/** Opens a regular file. Fails for a link (ELOOP). Fails for a FIFO or a device, and does not block on it. */
 export async function openNoFollow(path: string, flags: number = constants.O_RDONLY): Promise<FileHandle> {
   const handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -118,22 +118,22 @@ export async function readRange(handle: FileHandle, start: number, length: numbe
   return buffer.subarray(0, filled);
 }
 
-/** A new directory of exactly this mode, whatever the umask. */
+/** Creates a directory with exactly this mode: the umask does not apply. */
 export async function makeNew(path: string, mode: number): Promise<void> {
   await mkdir(path, { mode: 0o700 });
   await chmod(path, mode);
 }
 
 /**
- * Creates the directory and its missing parents with this mode; on disk when it resolves. An existing one keeps its
- * mode, but is synced too: the process that created it may have been killed before its fsync.
+ * Creates the directory and its missing parents with this mode; on disk when it resolves. An existing directory keeps
+ * its mode. Its name is synced too, because the process that created it may have been killed before its fsync.
  */
 export async function makeDirectories(path: string, mode: number): Promise<void> {
   if (!(await lstatIfAny(path))) {
     await makeDirectories(dirname(path), mode);
     await makeNew(path, mode).catch(ignoreCode('EEXIST', undefined));
   }
-  // A parent that cannot be read was not created here.
+  // The agent can read every directory that it creates: a parent that it cannot read was there before.
   await fsyncDirectory(dirname(path)).catch(ignoreCode('EACCES', undefined));
 }
 
@@ -148,13 +148,13 @@ export async function fsyncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Syncs `root` and everything below it, and sets the modes: directories 0755, files 0755 if their owner may execute
- * them, else 0644. So the umask has no effect and no file is setuid. Follows no link.
+ * Syncs `root` and everything below it, and sets the modes: 0755 for directories and for files that their owner may
+ * execute, else 0644. So the umask has no effect, and no file is setuid. Follows no link.
  */
 export async function syncTree(root: string): Promise<void> {
   await syncEntry(root);
   const entries = walkTree(root);
-  // The lanes share one walk, which ends when one of them throws.
+  // All lanes (parallel loops) take their entries from one walk. When a lane throws, the walk ends.
   const lane = async () => {
     for await (const entry of entries) {
       if (entry.isFile() || entry.isDirectory()) await syncEntry(join(entry.parentPath, entry.name));
@@ -163,7 +163,7 @@ export async function syncTree(root: string): Promise<void> {
   await Promise.all(Array.from({ length: FSYNC_LANES }, lane));
 }
 
-/** All entries below `root`, a directory before its entries. Follows no link; keeps no list in memory. */
+/** Yields all entries below `root`, a directory before its entries. Follows no link; keeps no list in memory. */
 export async function* walkTree(root: string): AsyncGenerator<Dirent> {
   const open = [await opendir(root)];
   try {
@@ -183,12 +183,12 @@ export async function* walkTree(root: string): AsyncGenerator<Dirent> {
 }
 
 /**
- * Removes a file, link or directory with its contents, if it exists; follows no link. One entry after the other, because
- * Node's `rm` reads the whole tree into memory.
+ * Removes a file, a link, or a directory with its contents, if it exists. Follows no link. It removes one entry after
+ * the other, because Node's `rm` reads the whole tree into memory.
  */
 export async function removeTree(path: string): Promise<void> {
   if (!(await lstatIfAny(path))?.isDirectory()) return await rm(path, { force: true });
-  // Files that are written meanwhile are removed by the next attempt.
+  // Another process may create files during an attempt: the next attempt removes them.
   for (let tries = 3; tries > 1; tries -= 1) {
     if (await removeDirectory(path).then(() => true, ignoreCode('ENOTEMPTY', false))) return;
   }
@@ -205,7 +205,7 @@ async function removeDirectory(path: string): Promise<void> {
   await rmdir(path);
 }
 
-/** The space left at `path` for an unprivileged user: bytes, and inodes (Infinity where they have no limit). */
+/** Free space at `path` for an unprivileged user: bytes and inodes (Infinity if the file system has no limit). */
 export async function freeSpace(path: string): Promise<{ bytes: number; inodes: number }> {
   const { bavail, bsize, files, ffree } = await statfs(path);
   return { bytes: bavail * bsize, inodes: files === 0 ? Number.POSITIVE_INFINITY : ffree };

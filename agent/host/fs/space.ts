@@ -1,7 +1,7 @@
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { freeSpace, systemCode } from './durable-files.ts';
 
-/** Required beyond the requested space, bytes: for records, directories and links. */
+/** Space for records, directories and links, bytes: required in addition to the requested space. */
 const SPACE_MARGIN = 1024 * 1024;
 
 export interface Space {
@@ -9,7 +9,7 @@ export interface Space {
   inodes: number;
 }
 
-/** @throws NO_SPACE, with the required and the free space. Writes nothing. */
+/** Checks that `directory` has the space for `what`. @throws NO_SPACE, which tells the required and the free space. */
 export async function assertSpace(directory: string, needed: Space, what: string): Promise<void> {
   const free = await freeSpace(directory);
   if (free.bytes < needed.bytes + SPACE_MARGIN) {

@@ -9,19 +9,20 @@ import { findProcess, findProcessNow } from './proc.ts';
 import { endGroup, type RunCommand, runCommand } from './run-command.ts';
 
 /**
- * The running commands, each a file below the state directory. After a kill of the agent its hook or start command
- * continues; the next agent starts no command before those have ended. Otherwise two copies of a hook would run in parallel,
- * or a late `stop` would end the service that was just started.
+ * Runs the commands of one service and records each running command in a file below the state directory. When the agent
+ * is killed, its hooks and start commands continue: they are leftovers. The next agent starts no command before all
+ * leftovers have ended. Otherwise two copies of a hook could run in parallel, or a late `stop` could end the service
+ * that was just started.
  *
- * The file is written in the same turn of the event loop in which the process starts: only a SIGKILL within that turn
- * leaves a process without a file.
+ * The file is written in the turn of the event loop in which the process starts: only a SIGKILL within this turn leaves
+ * a process without a file.
  */
 export interface CommandRegistry {
-  /** `runCommand` for commands that may run again: after a kill of the agent a leftover is ended. */
+  /** `runCommand` for commands that may run again, such as hooks: the next agent ends a leftover. */
   repeatable: RunCommand;
   /**
-   * `runCommand` for commands that must not be interrupted (after an interrupted start the service might never be found
-   * again): the next agent waits for a leftover until its timeout, and then ends it.
+   * `runCommand` for commands that must not be interrupted: the next agent waits for a leftover until the command's own
+   * timeout, then ends it. After an interrupted start command, for example, the service might never be found again.
    */
   indivisible: RunCommand;
 }
@@ -31,7 +32,7 @@ const commandEntry = z.object({
   group: z.int().min(2),
   startTime: z.string(),
   whenLeft: z.enum(['end', 'await']),
-  /** ms since the epoch. */
+  /** When the timeout of the command is over, ms since the epoch. */
   until: z.number(),
 });
 type CommandEntry = z.infer<typeof commandEntry>;
@@ -40,8 +41,8 @@ const ENTRY_LIMIT = 4096;
 const POLL_MS = 20;
 
 /**
- * The commands of one service, with their files in `directory`, which holds nothing else. When `stopping` aborts,
- * waiting ends and the files of leftovers stay.
+ * Opens the registry of one service, and starts to end leftovers. `directory` contains the files of the commands and
+ * nothing else. When `stopping` aborts, the wait for leftovers ends and their files stay.
  */
 export async function openCommandRegistry(
   directory: string,
@@ -50,7 +51,7 @@ export async function openCommandRegistry(
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   const names = await readdir(directory).catch(() => []);
   const settled = Promise.all(names.map((name) => endLeftover(join(directory, name), boot, stopping)));
-  // The caller of a command gets the error.
+  // Without this handler a rejection would end the agent. Each command throws the error to its caller.
   settled.catch(() => {});
 
   const runner =
@@ -70,10 +71,13 @@ export async function openCommandRegistry(
   return { repeatable: runner('end'), indivisible: runner('await') };
 }
 
-/** Writes no files: for the commands that only read, and for tests. */
+/** A registry that writes no files: for the agent's commands that deploy nothing, and for tests. */
 export const UNREGISTERED: CommandRegistry = { repeatable: runCommand, indivisible: runCommand };
 
-/** The path of the file; undefined on a full disk: then a leftover after a kill is not ended. */
+/**
+ * Returns the path of the file. Undefined if the process has already ended, or if the file cannot be written (the disk
+ * is full): then the next agent does not find a leftover.
+ */
 function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>): string | undefined {
   const startTime = findProcessNow(command.group)?.startTime;
   if (startTime === undefined) return undefined;
@@ -93,13 +97,13 @@ function removeEntry(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    // The file system may be read-only: the next agent finds that the command has ended.
+    // The file system may be read-only. The next agent sees that the command has ended, and removes the file.
   }
 }
 
 /**
- * Ends a leftover command. Processes that outlive the leader of their group (daemons) were left on purpose: a command
- * is a leftover only while its leader, known by pid and start time, is alive.
+ * Waits for a leftover or ends it, as its file says. A command is a leftover only while the leader of its process group
+ * is alive, identified by pid and start time. A process that outlives the leader is a daemon, which must continue.
  */
 async function endLeftover(path: string, boot: string, stopping: AbortSignal): Promise<void> {
   const left = await readEntry(path);
@@ -111,7 +115,7 @@ async function endLeftover(path: string, boot: string, stopping: AbortSignal): P
     }
   }
   if (left && (await isUnderWay())) await endGroup(left.group);
-  // If it cannot be removed, the next agent finds that the command has ended.
+  // If the file cannot be removed, the next agent sees that the command has ended.
   await removeTree(path).catch(() => {});
 }
 
@@ -120,7 +124,7 @@ async function readEntry(path: string): Promise<CommandEntry | undefined> {
     const text = await readNoFollow(path, ENTRY_LIMIT);
     return commandEntry.parse(JSON.parse(text?.toString('utf8') ?? ''));
   } catch {
-    // Truncated by a kill during the write.
+    // A kill during the write may have truncated the file.
     return undefined;
   }
 }

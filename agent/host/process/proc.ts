@@ -6,7 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 export interface LiveProcess {
   pid: number;
   group: number;
-  /** When it started, in clock ticks since the boot: together with the pid it identifies the process. */
+  /** When the process started, in clock ticks since the boot. Pid and start time together identify a process. */
   startTime: string;
 }
 
@@ -25,16 +25,16 @@ export function findProcessNow(pid: number): LiveProcess | undefined {
 }
 
 function parseStat(pid: number, stat: string): LiveProcess | undefined {
-  // The second field is the command's name in parentheses and may contain any character; `state` follows the last one.
+  // The second field is the command's name in parentheses, which may contain `)` too: `state` follows the last `)`.
   const [state, , group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [threads, startTime] = [Number(rest[14]), rest[16]];
   if (startTime === undefined || state === 'X') return undefined;
-  // While other threads are still ending, its files and sockets are open: it has not ended.
+  // A zombie with other threads still has files and sockets open: it counts as alive.
   if (state === 'Z' && threads <= 1) return undefined;
   return { pid, group: Number(group), startTime };
 }
 
-/** The real and the saved user of a process: proc_pid_status(5). Undefined once it is gone. */
+/** The real and the saved user id of a process: proc_pid_status(5). Undefined if there is no such process. */
 export async function usersOf(pid: number): Promise<{ real: number; saved: number } | undefined> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   const [, real, saved] = /^Uid:\t(\d+)\t\d+\t(\d+)\t/m.exec(status) ?? [];
@@ -52,7 +52,7 @@ export async function groupMembers(group: number): Promise<number[]> {
 
 /** Whether the process group has a live process. */
 export async function isGroupAlive(group: number): Promise<boolean> {
-  // A signal reaches zombies too, so a successful one has to be checked further.
+  // Signal 0 fails if the group has no process. It succeeds for zombies too, so /proc decides.
   if (!signalGroup(group, 0)) return false;
   for (const name of await readdir('/proc')) {
     if (/^\d+$/.test(name) && (await findProcess(Number(name)))?.group === group) return true;
@@ -60,7 +60,10 @@ export async function isGroupAlive(group: number): Promise<boolean> {
   return false;
 }
 
-/** Whether the signal reached a process. A pid is not reused while it is the id of an existing group. */
+/**
+ * Sends `signal` to all processes of the group; returns whether at least one could be signalled. The kernel does not
+ * reuse a pid while it is the id of an existing group.
+ */
 export function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-group, signal);

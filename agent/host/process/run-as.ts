@@ -4,8 +4,8 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 /** The environment and the user of a child process. */
 
 /**
- * Variables that no child inherits. With NOTIFY_SOCKET and WATCHDOG_* a child could notify systemd as the agent
- * (sd_notify(3)). The others are the agent's AWS credentials, or give access to them.
+ * Variables that no child process inherits. With NOTIFY_SOCKET and WATCHDOG_* a child could send messages to systemd as
+ * if it were the agent (sd_notify(3)). The others are the agent's AWS credentials, or give access to them.
  */
 const WITHHELD = new Set([
   'NOTIFY_SOCKET',
@@ -69,9 +69,9 @@ export async function findUser(user: string, signal: AbortSignal): Promise<User>
 }
 
 /**
- * How to run a command as `user`: setpriv(1) sets the user's id, group and supplementary groups, then executes the
- * command in its place, so that pid and exit code are those of the command.
- * @throws COMMAND_FAILED when the user is unknown, or differs from the agent's and the agent is not root.
+ * How to run a command as `user`: a prefix for the argv, and variables. setpriv(1) sets the user, the group and the
+ * supplementary groups, and executes the command without a new process: pid and exit code are those of the command.
+ * @throws COMMAND_FAILED when the user is unknown, or when it is not the agent's user and the agent is not root.
  */
 export async function runningAs(
   user: string | undefined,

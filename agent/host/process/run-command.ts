@@ -9,8 +9,8 @@ import { childEnvironment, runningAs } from './run-as.ts';
 import { TailBuffer } from './tail-buffer.ts';
 
 /**
- * Runs child processes of the agent: an argv array and never a shell, in a process group of its own, so that its
- * children can be ended with it.
+ * Runs the agent's child processes, from an argv array and without a shell. Each runs in its own process group, so that
+ * the agent can end it together with its children.
  */
 
 export interface RunOptions {
@@ -18,13 +18,13 @@ export interface RunOptions {
   /** Time until TERM is sent to the whole group, ms. */
   timeout: number;
   cwd?: string | undefined;
-  /** Added to the agent's own environment (see `childEnvironment`). */
+  /** Variables in addition to the agent's own (see `childEnvironment`). */
   env?: Readonly<Record<string, string>> | undefined;
   /** Run as this user, with the user's groups. Needs root, unless it is the agent's own user. */
   user?: string | undefined;
   /** Time from TERM to KILL, ms. */
   killAfter?: number | undefined;
-  /** Called with the id of its process group in the turn of the event loop in which it starts. */
+  /** Called with the id of the process group, in the turn of the event loop in which the process starts. */
   begun?: ((group: number) => void) | undefined;
 }
 
@@ -41,16 +41,16 @@ export interface RunResult {
 }
 
 const STDOUT_LIMIT = 1024 * 1024;
-/** How long to wait for output after the leader's end, from children that inherited its pipes. */
+/** How long to wait for the end of the output when the process has ended: its children may have the pipes open. */
 const PIPE_GRACE_MS = 200;
 const FIRST_POLL_MS = 10;
 const LONGEST_POLL_MS = 200;
 const KILL_AFTER_MS = 5000;
 
 /**
- * Runs `argv` to its end and resolves with any exit code; at the timeout the whole process group is ended. A process
- * that it leaves running on purpose (a daemon) is neither ended nor waited for.
- * @throws COMMAND_FAILED when it cannot be started; the signal's reason, once the group is ended.
+ * Runs `argv` until it exits, with whatever exit code. At the timeout the whole process group is ended. If the command
+ * exits in time, a process that it leaves behind (a daemon) is neither ended nor waited for.
+ * @throws COMMAND_FAILED when the command cannot be started; the signal's reason, after the group is ended.
  */
 export async function runCommand(argv: readonly string[], options: RunOptions): Promise<RunResult> {
   options.signal.throwIfAborted();
@@ -66,7 +66,7 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
     buffer: false,
     encoding: 'buffer',
     reject: false,
-    // A group leader, and not killed when the agent exits: an agent that is replaced must not end services.
+    // The process leads its own group and survives the agent: an update of the agent must not end services.
     detached: true,
     cleanup: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -116,7 +116,10 @@ async function firstOf(
   }
 }
 
-/** Sends TERM, then KILL, to the whole group, even if its leader has ended; resolves when it is empty or killed. */
+/**
+ * Sends TERM to the whole group, even if its leader has ended; after `killAfter` ms sends KILL. Resolves when no
+ * process of the group is alive, or after KILL was sent.
+ */
 export async function endGroup(leader: number, killAfter = KILL_AFTER_MS): Promise<void> {
   signalGroup(leader, 'SIGTERM');
   const end = performance.now() + killAfter;
@@ -145,8 +148,8 @@ function capture(subprocess: { stdout: Readable; stderr: Readable }) {
     both,
     closed: Promise.all(closed),
     /**
-     * A daemon that inherited the pipes may continue to write: closing them would end it by SIGPIPE, keeping its output
-     * would fill memory. So they are read and discarded, and do not keep this process alive.
+     * Discards all further output, and lets the agent exit while the pipes are open. A daemon may have inherited the
+     * pipes: if they were closed, SIGPIPE would end it; if its output were kept, it would fill the memory.
      */
     release() {
       for (const stream of streams) {

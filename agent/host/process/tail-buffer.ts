@@ -1,4 +1,4 @@
-/** Keeps the last `limit` bytes of a stream of chunks, in at most twice that memory plus one chunk. */
+/** Keeps the last `limit` bytes of a stream. Between two calls it holds at most twice as many bytes. */
 export class TailBuffer {
   readonly #limit: number;
   #chunks: Buffer[] = [];

@@ -24,12 +24,12 @@ const SETUID_SETGID = 0o6000;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**
- * Judges the entries of one archive, in order. `judge` returns the entry's path within the release, without `.` and
- * empty parts; '' for the archive's root.
- * @throws ARCHIVE_UNSAFE, naming the entry and the reason.
+ * Judges the entries of one archive; call `judge` for each entry, in order. It returns the entry's path within the
+ * release, without `.` and empty parts; '' for the archive's root.
+ * @throws ARCHIVE_UNSAFE with the entry and the reason.
  */
 export function createArchiveJudge(limits: { entries: number; bytes: number; reserved: string }) {
-  /** Every path so far, by its digest: paths may be long, and there may be `limits.entries` of them. */
+  /** The kind of every path so far. The key is a digest, which saves memory: there may be many long paths. */
   const known = new Map<string, Known>();
   /** The directory of the previous entry, which is already checked. */
   let lastDirectory = '';
@@ -124,8 +124,9 @@ function partsOf(path: string, refuse: (why: string) => Error): string[] {
 }
 
 /**
- * Allows `..` only at the start of a target: there it leads up real directories, because no entry lies below a link.
- * After another part it would lead up from wherever that part, perhaps itself a link, points to.
+ * Refuses a symbolic link to a target outside the release. `..` is allowed only at the start of the target. There it
+ * leads from one real directory to its parent, because no entry lies below a link. After the name of a link, `..` would
+ * lead to the parent of the place that this link points to.
  */
 function assertStaysInside(path: readonly string[], target: string, refuse: (why: string) => Error): void {
   const leaves = () => refuse(`is a link to ${printable(target)}, outside the release`);

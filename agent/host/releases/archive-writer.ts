@@ -6,14 +6,14 @@ import { ignoreCode } from '../fs/durable-files.ts';
 import { unsafe } from './archive-rules.ts';
 
 /**
- * Writes the judged entries of one archive below `root`, an empty directory that only the agent writes to. One at a
- * time, and nothing is kept of a written entry: the tar package's own `Unpack` keeps a few KB of each until the end, which
- * exceeds the agent's heap for the tree of an ordinary npm package.
+ * Writes the judged entries of one archive below `root`, an empty directory that only the agent writes to. It writes
+ * one entry at a time, and keeps nothing of it in memory. The tar package's own `Unpack` keeps a few KB of each entry
+ * until the end: for the files of an ordinary npm package, this exceeds the agent's heap.
  *
  * `write` takes the entry's path within `root`. Files keep their time stamp. @throws system errors, ARCHIVE_UNSAFE.
  */
 export function createArchiveWriter(root: string) {
-  /** The directory that was created last: it and those above it exist. */
+  /** The directory that was created last. It and its parents exist. */
   let made = '.';
 
   async function makeDirectory(path: string): Promise<void> {

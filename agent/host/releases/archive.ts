@@ -11,8 +11,8 @@ import { treeDigest } from './tree-digest.ts';
 import { unpack } from './unpack.ts';
 
 /**
- * An archive: a tar, plain or gzipped, unpacked as `releases/VERSION`. Config files are placed at its top and replace
- * files of the same name.
+ * Package type `archive`: a tar, plain or gzipped, that is unpacked to `releases/VERSION`. Config files are placed in
+ * this directory, and replace files of the same name.
  */
 export function createArchivePackage(
   options: ReleaseOptions & { service: string; store: ArtifactStore },
@@ -49,7 +49,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
       }
     },
 
-    /** The archive, and at least as much again; the unpacked size is checked after the download. */
+    /** The archive, and the same size again for its contents. `unpack` checks the exact space after the download. */
     needs: (artifacts) => ({
       bytes: 2 * artifacts.reduce((sum, { size }) => sum + size, 0),
       inodes: 2 * artifacts.length + 6,
@@ -57,7 +57,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
 
     fill,
 
-    /** Unpacked files have no digest of their own: the archive is unpacked again for comparison. */
+    /** No digest of the unpacked files is stored: the archive is downloaded and unpacked again, and compared. */
     async verify(place, into, job) {
       const downloaded = await fill(into, job);
       const [found, wanted] = [
@@ -91,7 +91,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
   };
 }
 
-/** The name in the scratch directory; no config file can be named `.package`. */
+/** The file name in the scratch directory. No config file has it: artifact names begin with a letter or digit. */
 function nameOf({ role, name }: Artifact): string {
   return role === 'package' ? '.package' : name;
 }

@@ -8,7 +8,10 @@ import type { Places } from './staging.ts';
 
 /** `DIR/current`, the link to the running release of a jar or archive. */
 
-/** The current version, null without a link. @throws RELEASE_CONFLICT when `current` is not a link to a release here. */
+/**
+ * The version that `current` points at; null if there is no link.
+ * @throws RELEASE_CONFLICT when `current` is anything but a link to a release in `releases`.
+ */
 export async function readCurrentLink({ dir, current, releases }: Places): Promise<string | null> {
   const link = await lstatIfAny(current);
   if (!link) return null;
@@ -22,7 +25,7 @@ export async function readCurrentLink({ dir, current, releases }: Places): Promi
   });
 }
 
-/** Syncs also when there is nothing to remove: an interrupted removal may not be on disk. */
+/** Removes `current`. Syncs even if there is no link: an interrupted earlier removal may not be on disk. */
 export async function removeCurrentLink(places: Places): Promise<void> {
   if ((await readCurrentLink(places)) !== null) await rm(places.current);
   await fsyncDirectory(places.dir).catch(ignoreCode('ENOENT', undefined));
@@ -38,7 +41,7 @@ export async function setCurrentLink(places: Places, version: string): Promise<v
   }
   // The release must be on disk before the link: an agent that was killed may have published it without a sync.
   await fsyncDirectory(places.releases);
-  // A correct link is not written again: on a full disk that would fail a rollback that finds the old release current.
+  // A correct link is not written again: on a full disk, the write would fail a rollback that has nothing to switch.
   if (current === version) await fsyncDirectory(places.dir);
   else await pointAt(places.current, join('releases', version));
 }

@@ -8,12 +8,12 @@ import { createNew } from '../fs/durable-files.ts';
 import { handleDigest } from './tree-digest.ts';
 
 /**
- * Downloads an artifact into a file: stops at its signed size, resumes after an interruption, and accepts it only if its
- * sha256 is the signed one.
+ * Downloads an artifact into a file. It stops at the signed size, resumes after an interruption, and accepts the file
+ * only if its sha256 is the signed one.
  */
 
 export interface Tuning {
-  /** Larger artifacts, bytes, are downloaded as parallel ranges. */
+  /** An artifact larger than this, bytes, is downloaded in ranges, `lanes` of them in parallel. */
   large: number;
   range: number; // bytes
   lanes: number;
@@ -58,9 +58,9 @@ interface Transfer extends Omit<DownloadRequest, 'tuning'> {
 }
 
 /**
- * Downloads the artifact to `path`, on disk (fsync) when it resolves; returns the number of bytes.
- * @throws ARTIFACT_NOT_FOUND, ARTIFACT_SIZE_MISMATCH, ARTIFACT_DIGEST_MISMATCH (all final), DOWNLOAD_FAILED,
- * or the system's error when the file cannot be written.
+ * Downloads the artifact to `path`; on disk (fsync) when it resolves. Returns the number of bytes.
+ * @throws ARTIFACT_NOT_FOUND, ARTIFACT_SIZE_MISMATCH, ARTIFACT_DIGEST_MISMATCH (another download would not help),
+ * DOWNLOAD_FAILED, or the system error when the file cannot be written.
  */
 export async function downloadArtifact(request: DownloadRequest): Promise<number> {
   const { artifact, path, signal } = request;
@@ -92,7 +92,7 @@ async function inOneGo(transfer: Transfer, hash: Hash): Promise<string> {
 
 async function inRanges(transfer: Transfer): Promise<string> {
   const { tuning, artifact, handle, signal } = transfer;
-  // The first range to fail ends the others, so that none writes after this function has ended.
+  // When a range fails, the other ranges are aborted: nothing writes to the file after this function has ended.
   const failure = new AbortController();
   const either = AbortSignal.any([signal, failure.signal]);
   let next = 0;
@@ -118,7 +118,7 @@ interface Range {
   end: number;
 }
 
-/** Downloads a range in several reads if necessary, as long as they make progress. */
+/** Downloads a range. After an interruption it reads the rest; it fails when reads in a row make no progress. */
 async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promise<void> {
   const { tuning, artifact, signal } = transfer;
   let position = range.start;
@@ -146,7 +146,7 @@ async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promis
 /** How an incomplete read ended. */
 type ReadEnding = 'early' | 'stalled' | TriggerDeployError;
 
-/** One read from `start`, as far as it gets. Throws only errors that a retry cannot fix. */
+/** Reads from `start` until the range or the read ends. Throws only errors that a retry cannot fix. */
 async function readOnce(
   transfer: Transfer,
   { start, end }: Range,
@@ -163,7 +163,7 @@ async function readOnce(
     if (received - watched < tuning.leastBytes) attempt.abort();
     watched = received;
   }, tuning.stallMs);
-  // A body may ignore the signal, so its end is not waited for.
+  // The body may ignore the signal: an abort ends the wait for it.
   const aborted = new Promise<never>((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     if (signal.aborted) reject(signal.reason);
@@ -184,7 +184,7 @@ async function readOnce(
       hash?.update(value);
       received += value.length;
       transfer.arrived(value.length);
-      // A body that ends by itself leaves its connection open for the next read; one that does not is aborted.
+      // All bytes are here. A body that also ends leaves its connection open for the next read, so wait briefly.
       if (start + received === end) endWatch ??= setTimeout(() => attempt.abort(), BODY_END_MS);
     }
   } catch (error) {
@@ -198,13 +198,13 @@ async function readOnce(
     clearTimeout(endWatch);
     if (!ended) {
       attempt.abort();
-      // Not awaited: the iterator may hang in the aborted read.
+      // This is not awaited, because the iterator may hang in the aborted read.
       body?.return?.()?.catch(() => {});
     }
   }
 }
 
-/** A failed write, as opposed to a failed connection. */
+/** Marks the error of a write to the file, so that it is not taken for an error of the connection. */
 class WriteError extends Error {}
 
 async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

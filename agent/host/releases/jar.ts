@@ -8,8 +8,8 @@ import { type Contents, createReleases, type ReleaseOptions, type Releases } fro
 import { fileDigest } from './tree-digest.ts';
 
 /**
- * A jar: `releases/VERSION/SERVICE.jar`, with its config files beside it. The name is the same in every release, so that
- * the unit's `ExecStart=… -jar DIR/current/SERVICE.jar` never changes.
+ * Package type `jar`: `releases/VERSION/SERVICE.jar`, with the config files in the same directory. The jar has the same
+ * name in every release, so that the unit's `ExecStart=… -jar DIR/current/SERVICE.jar` never changes.
  */
 export function createJarPackage(
   options: ReleaseOptions & { service: string; store: ArtifactStore },
@@ -24,7 +24,7 @@ function jarContents(service: string, store: ArtifactStore): Contents {
   return {
     type: 'jar',
 
-    /** A jar that was truncated before the push is signed like any other: its start fails, and it is rolled back. */
+    /** Does not look into the jar. A jar that was truncated before the push fails at the start, and is rolled back. */
     accept(artifacts) {
       for (const { role, name, size } of artifacts) {
         if (role === 'package' && size === 0) throw invalid(`${name} is empty`);

@@ -1,8 +1,9 @@
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 
 /**
- * The names in the directory `root` that a live process uses: it has a file open or mapped below them, or its program,
- * root or working directory (proc(5)). Processes that end meanwhile, or cannot be read, are skipped.
+ * The names of the directories in `root` that live processes use. A process uses a directory if it has a file below it
+ * open or mapped, or if its program, its root or its working directory is there (proc(5)). A process that ends during
+ * the search, or that the agent may not inspect, does not count.
  */
 export async function namesWithOpenFiles(root: string): Promise<Set<string>> {
   const prefix = `${await realpath(root)}/`;
@@ -28,7 +29,7 @@ async function pathsOf(process: string): Promise<string[]> {
   return [...targets, ...mappedPaths(maps)];
 }
 
-/** `address perms offset dev inode  /path` a line; the path may hold spaces. */
+/** The paths in /proc/PID/maps, whose lines are `address perms offset dev inode  /path`. A path may contain spaces. */
 export function mappedPaths(maps: string): string[] {
   const paths = new Set<string>();
   for (const line of maps.split('\n')) {

@@ -7,8 +7,8 @@ import { lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';
 import type { Places } from './staging.ts';
 
 /**
- * `.release.json` in a release's directory: the artifacts it was made of. It is written last before the rename that
- * publishes the release: a release is complete if and only if this file exists and is valid.
+ * The name of the file in a release's directory that lists the release's artifacts. It is the last file written before
+ * the rename that publishes the release: a release is complete if and only if this file exists and is valid.
  */
 export const RECORD_NAME = '.release.json';
 const RECORD_LIMIT = 256 * 1024; // bytes
@@ -22,10 +22,13 @@ const releaseRecord = z.looseObject({
 });
 export type ReleaseRecord = z.infer<typeof releaseRecord>;
 
-/** The checksum of the other fields. Without it, a damaged digest would be a RELEASE_CONFLICT that no deployment repairs. */
+/**
+ * `sum` is the checksum of the other fields. Without it, a damaged digest in the file would look like another release
+ * of the same version, a RELEASE_CONFLICT that no deployment repairs.
+ */
 const summed = z.looseObject({ sum: z.string() });
 
-/** The record of the release `version` in `directory`; undefined when it is incomplete. */
+/** The record of the release `version` in `directory`; undefined if the release is incomplete. */
 export async function readRecord(directory: string, version: string): Promise<ReleaseRecord | undefined> {
   try {
     const text = await readNoFollow(join(directory, RECORD_NAME), RECORD_LIMIT);
@@ -38,7 +41,7 @@ export async function readRecord(directory: string, version: string): Promise<Re
   }
 }
 
-/** The record of a published release; undefined where there is none, or it is incomplete. */
+/** The record of a published release; undefined if the release is missing or incomplete. */
 export async function recordOf(places: Places, version: string): Promise<ReleaseRecord | undefined> {
   if (!versionName.safeParse(version).success) return undefined;
   const directory = await lstatIfAny(places.release(version));

@@ -18,11 +18,12 @@ import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { inStaging, type Places, placesOf } from './staging.ts';
 
 /**
- * Shared by all package types: complete releases in `DIR/releases/VERSION`, each made in `DIR/.staging` and published
- * by a rename; `DIR/current` points at one of them (not for a deb). The types differ in what fills a release:
- * `Contents`.
+ * What all package types share. Complete releases are in `DIR/releases/VERSION`; each is made in `DIR/.staging` and
+ * published by a rename. `DIR/current` is a link to one of them (a deb has no such link). A package type differs from
+ * the others in its `Contents`.
  */
 
+/** The arguments of one call of `prepare`. */
 export interface PrepareJob {
   order: Parameters<PackageType['prepare']>[0];
   note: (text: string) => void;
@@ -35,43 +36,44 @@ export interface WorkDirectories {
   scratch: string;
 }
 
+/** What a package type knows about the contents of its releases. */
 export interface Contents {
   readonly type: string;
-  /** @throws PACKAGE_INVALID for artifacts of another type, before the download. */
+  /** Checks the artifacts before the download. @throws PACKAGE_INVALID if this package type cannot deploy them. */
   accept(artifacts: readonly Artifact[]): void;
-  /** The minimum space needed, from the signed sizes. */
+  /** The least space that the release needs, computed from the signed sizes. */
   needs(artifacts: readonly Artifact[]): Space;
-  /** Downloads and lays out the release; returns the number of bytes downloaded. */
+  /** Downloads the artifacts and fills the release; returns the number of bytes downloaded. */
   fill(into: WorkDirectories, job: PrepareJob): Promise<number>;
   /**
-   * Compares the release in `place`, which is in use and cannot be replaced, with the order.
-   * @throws ARTIFACT_DIGEST_MISMATCH.
+   * Compares the release in `place` with the order; it is in use, so it cannot be replaced. Returns the number of bytes
+   * downloaded. @throws ARTIFACT_DIGEST_MISMATCH.
    */
   verify(place: string, into: WorkDirectories, job: PrepareJob): Promise<number>;
   /** The space that `copy` needs. @throws PACKAGE_INVALID if `path` cannot become a release. */
   measure(path: string): Promise<Space>;
-  /** Copies the files that ran before trigger-deploy into a release. */
+  /** Copies `path`, which trigger-deploy did not deploy, into a release. */
   copy(path: string, release: string): Promise<void>;
 }
 
 export interface ReleaseOptions {
   /** The service's directory. */
   dir: string;
-  /** How many releases to keep; never less than 3. */
+  /** How many releases to keep; at least 3 are kept, whatever the value. */
   keep: number;
   adopt?: { path: string; version: string } | undefined;
 }
 
 export interface Releases extends PackageType {
-  /** Only moves the link, so it needs no `Change`. */
+  /** Only points the link at the release, so it needs no `Change`. */
   switchTo(version: string | null): Promise<void>;
-  /** The record of a complete release. */
+  /** The record of a release; undefined if the release is missing or incomplete. */
   record(version: string): Promise<ReleaseRecord | undefined>;
-  /** Makes a release of a version that was not announced, filled by `fill`. */
+  /** Makes a release that was not announced: `fill` provides its files. */
   add(version: string, fill: (into: WorkDirectories) => Promise<void>): Promise<void>;
 }
 
-/** The newest releases always stay: a JVM whose jar is removed fails later, at the next class that it loads. */
+/** So many of the newest releases always stay. A JVM whose jar is removed fails later, when it loads another class. */
 const KEPT_AT_LEAST = 3;
 
 export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: Contents): Releases {
@@ -83,7 +85,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     return found.filter((record) => record !== undefined);
   }
 
-  /** Whether it is current, or a process uses its files. */
+  /** Whether the release is current, or a process uses its files. */
   async function isInUse(version: string): Promise<boolean> {
     if ((await readCurrentLink(places)) === version) return true;
     return (await namesWithOpenFiles(places.releases)).has(version);
@@ -96,7 +98,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     const existing = await recordOf(places, version);
     if (!existing) return (await lstatIfAny(place)) && (await isInUse(version)) ? 'verify' : 'make';
     if (!sameArtifacts(existing.artifacts, order.artifacts)) {
-      // An adopted release has no digests to compare: the announced one replaces it, unless it is in use.
+      // An adopted release has no digests to compare: the announced release replaces it, unless it is in use.
       if (existing.artifacts.length === 0 && !(await isInUse(version))) return 'make';
       throw new TriggerDeployError('RELEASE_CONFLICT', `${place} differs from the announced ${version}`, {
         hint: `a version must not change: push a new version, or remove ${place}`,
@@ -113,7 +115,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     const into = await makeWorkDirectories(staging);
     if (duty === 'verify') {
       const downloaded = await contents.verify(places.release(version), into, job);
-      // Its record may be damaged; its files are now known to be correct.
+      // The files are correct, as `verify` has shown, but the release's record may be damaged.
       if (!(await recordOf(places, version))) {
         await writeRecord(places.release(version), newRecord(version, artifacts));
       }
@@ -201,7 +203,7 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
       const removable = old.filter((version) => version !== current && !used.has(version));
       await inStaging(places, async (staging) => {
         for (const version of removable) {
-          // Moved away in one step, so that no partly removed release is seen.
+          // A rename removes the release in one step: a partly removed release is never visible.
           const aside = join(staging, version);
           await rename(places.release(version), aside);
           await fsyncDirectory(places.releases);

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { lstatIfAny, makeDirectories, removeTree, sweepTemporaries } from '../fs/durable-files.ts';
 
-/** The paths of a service's releases. The staging directory is on the same file system as the
- * releases, so that a rename publishes a release. */
+/**
+ * The paths of a service's releases. The staging directory is on the same file system as the releases, so that a rename
+ * can publish a release.
+ */
 export function placesOf(dir: string) {
   return {
     dir,
@@ -17,8 +19,8 @@ export function placesOf(dir: string) {
 export type Places = ReturnType<typeof placesOf>;
 
 /**
- * Runs `work` with an empty, private staging directory, and empties it again afterwards, even after a failure.
- * @throws RELEASE_CONFLICT when its path, or that of `releases`, is not a directory of the agent's user.
+ * Runs `work` with an empty, private staging directory, and empties the directory afterwards, even after a failure.
+ * @throws RELEASE_CONFLICT when `staging` or `releases` is not a directory, or does not belong to the agent's user.
  */
 export async function inStaging<T>(places: Places, work: (staging: string) => Promise<T>): Promise<T> {
   await makeDirectories(places.dir, 0o755);
@@ -33,7 +35,7 @@ export async function inStaging<T>(places: Places, work: (staging: string) => Pr
   try {
     return await work(places.staging);
   } finally {
-    // Files that cannot be removed now are removed, or reported, the next time.
+    // If files cannot be removed now, the next call removes them or throws.
     await removeContents(places.staging).catch(() => {});
   }
 }

@@ -7,8 +7,8 @@ import { RECORD_NAME } from './release-record.ts';
 const CHUNK = 1024 * 1024; // bytes
 
 /**
- * One sha256 over everything below `root` that matters at run time: names, kinds, executable bits, contents, targets of
- * links. The release record is left out.
+ * One sha256 over everything below `root` that matters at run time: names, kinds, executable bits, file contents, link
+ * targets. The release record does not count.
  */
 export async function treeDigest(root: string, signal: AbortSignal): Promise<string> {
   const buffer = Buffer.allocUnsafe(CHUNK);
@@ -44,7 +44,7 @@ export async function fileDigest(path: string, buffer?: Buffer): Promise<string>
   }
 }
 
-/** The sha256 of an open file, in hex: of that file, even if its name points at another one by now. */
+/** The sha256 of an open file, in hex. It reads the open file even if its name belongs to another file by now. */
 export async function handleDigest(
   handle: Awaited<ReturnType<typeof openNoFollow>>,
   signal?: AbortSignal,

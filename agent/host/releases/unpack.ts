@@ -16,9 +16,9 @@ const BLOCK = 4096;
 const CHUNK = 256 * 1024;
 
 /**
- * Unpacks `archive`, a tar, plain or gzipped, into the empty directory `into`. It is read twice: all entries are judged,
- * and their size is added up, before the first one is written. The files belong to the agent's user. When it rejects, no
- * write is still in progress.
+ * Unpacks `archive`, a tar, plain or gzipped, into the empty directory `into`. The archive is read twice. The first
+ * pass judges all entries and adds up their sizes; the second pass writes them. The files belong to the agent's user.
+ * When it rejects, no write is still in progress.
  * @throws ARCHIVE_UNSAFE, PACKAGE_INVALID (not a complete tar), NO_SPACE, or the system error of a write.
  */
 export async function unpack(archive: string, into: string, signal: AbortSignal): Promise<void> {
@@ -52,7 +52,7 @@ async function extract(archive: string, into: string, signal: AbortSignal): Prom
 interface Visitor {
   /** Called with each entry's header; returns whether to take the entry. */
   visit(entry: ReadEntry): boolean;
-  /** Called with each entry to take, one after the other. Contents that it does not read are skipped. */
+  /** Called with each entry to take, one after the other. It may leave contents unread. */
   take?(entry: ReadEntry): Promise<void>;
 }
 
@@ -105,8 +105,8 @@ async function parseArchive(archive: string, visitor: Visitor, signal: AbortSign
 }
 
 /**
- * The tar's bytes, decompressed if the file starts like a gzip. The tar package is not used for this: it would keep
- * everything that a chunk unpacks to in memory.
+ * Yields the bytes of the tar, decompressed if the file begins like a gzip file. The tar package could decompress too,
+ * but it would keep everything that one chunk decompresses to in memory.
  */
 async function* tarBytes(path: string): AsyncGenerator<Buffer> {
   const handle = await openNoFollow(path);
@@ -131,7 +131,7 @@ function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
-/** Errors of zlib and tar concern the archive and become PACKAGE_INVALID; system errors stay as they are. */
+/** Converts errors of zlib and tar, which concern the archive, to PACKAGE_INVALID; returns other errors unchanged. */
 function asPackageError(error: unknown): unknown {
   const code = systemCode(error) ?? '';
   return /^(TAR_|Z_|ERR_)/.test(code) ? notATar(messageOf(error), error) : error;

@@ -18,57 +18,64 @@ import {
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 
 /**
- * The interface between the agent and the guard that replaces it with another version: a directory that is complete or
- * absent, and a systemd unit that is enabled until the guard has finished. The guard is systemd/agent/self-update.
+ * The agent's side of a self-update. The guard, a script (systemd/agent/self-update), replaces the agent with another
+ * version. Agent and guard share a directory, which is complete or absent. The guard is a systemd unit of its own,
+ * which stays enabled until the guard has finished.
  */
 
+/** What the guard is to do. */
 export interface GuardOrder {
   deployment: string;
   package: string;
   from: string;
   to: string;
   unit: string;
-  /** How long the new version may take from its start to its `keep`, ms. */
+  /** How long the new version may take from its start to its verdict `keep`, ms. */
   within: number;
-  /** How long an agent may take to stop, ms; it waits for a running hook. */
+  /** How long an agent may take to stop, ms. An agent that stops waits for a running hook. */
   stopsWithin: number;
   /** How long to wait for the dpkg lock of another process, ms. */
   lockWithin: number;
 }
 
+/** `keep`: the new version stays. `back`: the guard restores the old version. */
 export type Verdict = { kind: 'keep' } | { kind: 'back'; code: string; reason: string; detail: string };
 
 export interface Guard {
   /** The last order, undefined when there is none. */
   order(): Promise<GuardOrder | undefined>;
   verdict(): Promise<Verdict | undefined>;
-  /** Writes a verdict, unless there is one already; returns the one that counts, the first. On disk when it resolves. */
+  /**
+   * Writes a verdict, unless there is one already. Returns the first verdict, which counts; on disk when it resolves.
+   */
   decide(kind: 'keep' | 'back', why?: { code: string; reason: string }): Promise<Verdict>;
-  /** Whether the guard has not finished. */
+  /** Whether a guard was started and has not finished: its unit file exists. */
   isUnderWay(): Promise<boolean>;
-  /** Writes the guard's directory; starts nothing. @throws START_FAILED when an earlier guard does not end. */
+  /**
+   * Writes the guard's directory, but does not start the guard. @throws START_FAILED if an earlier guard does not end.
+   */
   prepare(order: GuardOrder, debs: { old: string; new: string }, signal: AbortSignal): Promise<void>;
-  /** Starts the guard, unless it is running. @throws START_FAILED. */
+  /** Enables and starts the guard, unless it is running. @throws START_FAILED. */
   start(signal: AbortSignal): Promise<void>;
-  /** Removes the files of a guard that has finished. */
+  /** Removes the record of `restart`, and the directory of a guard that has finished. */
   cleanUp(): Promise<void>;
-  /** Asks systemd to restart `unit`, and records `process`, so that the next process knows of the restart. */
+  /** Restarts `unit`, without waiting. `process` identifies the caller: it is recorded for `isRestarted`. */
   restart(unit: string, process: string, signal: AbortSignal): Promise<void>;
-  /** Whether an earlier process than `process` called `restart`. */
+  /** Whether a process other than `process`, so an earlier one, has called `restart`. */
   isRestarted(process: string): Promise<boolean>;
 }
 
 const GUARD_UNIT = 'trigger-deploy-agent-update.service';
 const CALL_TIMEOUT_MS = 15_000;
 const POLL_MS = 200;
-/** How long to wait for an earlier guard, ms: once an agent runs, it only has to remove its files. */
+/** How long to wait for an earlier guard, ms. Its update is decided: it only has to remove its files. */
 const EARLIER_GUARD_TIMEOUT = 60_000;
 const FILE_LIMIT = 64 * 1024;
-/** Values of the order are versions, ids and units: no character has a meaning in a shell. */
+/** Allowed in the order's values, which the guard reads as shell assignments: nothing that a shell would execute. */
 const VALUE = /^[A-Za-z0-9._+~@:-]+$/;
 
 export function createGuard(options: {
-  /** The guard's directory, below the state directory. */
+  /** The directory that agent and guard share, below the state directory. */
   directory: string;
   /** The script of the guard, in the running agent's package. */
   script: string;
@@ -174,7 +181,7 @@ export function createGuard(options: {
   };
 }
 
-/** A hard link if possible, so that the .deb is not stored twice. */
+/** Links a .deb into the guard's directory, so that it is not stored twice; copies it to another file system. */
 async function place(from: string, to: string): Promise<void> {
   await link(from, to).catch(async (error) => {
     if (systemCode(error) !== 'EXDEV') throw error;
@@ -182,7 +189,7 @@ async function place(from: string, to: string): Promise<void> {
   });
 }
 
-/** The unit of the guard. systemd restarts it until it has finished. */
+/** The text of the guard's unit. systemd restarts the guard after a failure, and starts it at each boot. */
 function guardUnit(directory: string): string {
   const path = join(directory, 'guard')
     .replace(/[\\"]/g, '\\$&')

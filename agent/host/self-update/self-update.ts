@@ -5,10 +5,11 @@ import type { Change, PackageType, ServiceManager } from '../../deploy/ports.ts'
 import type { Guard, Verdict } from './guard.ts';
 
 /**
- * The agent as one of its own services. A unit cannot install itself: at the switch the agent starts a guard, a separate
- * systemd unit, which installs the new version, restarts the agent, and restores the old version unless the new one
- * says `keep` at its commit. Both versions run the same deployment from the same journal: the old one up to the switch,
- * the new one from there to the end; if the guard restored the old one, that runs the rollback.
+ * What differs when the agent deploys itself: wrappers of its package type and of its service manager. A process cannot
+ * replace itself, so at the switch the agent starts a guard, a separate systemd unit. The guard installs the new
+ * version and restarts the agent. It restores the old version unless the new version gives the verdict `keep` at its
+ * commit. Both versions run the same deployment from the same journal: the old version until the switch, the new
+ * version from there to the end. If the guard restores the old version, the old version runs the rollback.
  */
 export interface SelfUpdate {
   package(inner: PackageType): PackageType;
@@ -21,10 +22,11 @@ export interface SelfUpdateOptions {
   unit: string;
   /** The version of this process. */
   own: string;
-  /** Differs after each start of the unit. */
+  /** Identifies this process: it is different after each start of the unit. */
   process: string;
+  /** The path of the .deb of a version. */
   debOf(version: string): string;
-  /** The AWS services that this agent has not reached yet, each with the reason; empty once it has reached all. */
+  /** What this agent has not reached in AWS since its start, each with the reason; empty if it has reached all. */
   missing(): string[];
   /** How long a new version may take from its start to its commit, ms. */
   within: number;
@@ -45,7 +47,7 @@ const GUARD_TIMEOUT = 30_000;
 export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   const { guard, name, own, clock } = options;
 
-  /** Waits until the guard or systemd ends this process. @throws START_FAILED if that does not happen. */
+  /** Waits until the guard or systemd ends this process. @throws START_FAILED if neither does so in time. */
   async function awaitTermination(what: string, signal: AbortSignal): Promise<never> {
     const bound = options.lockWithin + 2 * options.installWithin;
     await clock.sleep(bound, signal);
@@ -63,7 +65,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     );
   }
 
-  /** Waits until the guard has finished; starts it if it never ran. */
+  /** Waits until the guard has finished. Starts it again after each GUARD_TIMEOUT (ms), in case it does not run. */
   async function awaitGuardDone(signal: AbortSignal): Promise<void> {
     for (let end = clock.monotonic() + GUARD_TIMEOUT; await guard.isUnderWay(); ) {
       if (clock.monotonic() > end) {
@@ -74,7 +76,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     }
   }
 
-  /** A new version must also reach AWS. @throws START_FAILED. */
+  /** Waits until this agent has reached AWS. @throws START_FAILED after `reachWithin`. */
   async function awaitConnectivity(signal: AbortSignal): Promise<void> {
     const end = clock.monotonic() + options.reachWithin;
     while (options.missing().length > 0) {
@@ -99,7 +101,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     const order = await orderFor(change);
     const verdict = order && (await guard.verdict());
     if (verdict?.kind === 'back') {
-      // If this is still the new version, the guard is about to end it.
+      // While this process is the new version, the guard has yet to restore the old one, and ends this process.
       if (own === version) return await awaitTermination(`restoring ${name} ${order?.from}`, signal);
       throw revertedError(verdict);
     }
@@ -121,7 +123,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     const order = await orderFor(change);
     const why = { code: 'CHECK_FAILED', reason: `${name} ${own} failed its deployment` };
     if (own === version) {
-      // Restored, or never replaced. In the second case the guard must not start any more.
+      // This version was restored, or was never replaced. With a verdict, the guard installs nothing else any more.
       if (order) await guard.decide(order.to === own ? 'keep' : 'back', why);
       await awaitGuardDone(signal);
       if ((await inner.current()) === own) return;
@@ -132,7 +134,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     }
     const isGuarded = order?.to === own && order.from === version && (await guard.isUnderWay());
     const verdict = isGuarded && (await guard.decide('back', why));
-    // Already kept, or not guarded: the rollback is an update like any other.
+    // If the running version was kept, or has no guard, the rollback is an update like any other.
     if (!verdict || verdict.kind === 'keep') {
       if (order?.to !== version) await prepareGuard({ deployment, from: own, to: version }, signal);
       await guard.start(signal);
@@ -157,11 +159,11 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
             },
           );
         }
-        // A verdict of an earlier deployment must not apply to this one.
+        // An order and a verdict of an earlier deployment must not apply to this deployment.
         await guard.cleanUp();
         const prepared = await inner.prepare(order, note, signal);
         const known = await inner.releases();
-        // `acceptNoUndo` does not apply here: without the old .deb a bad version would cut this instance off.
+        // `acceptNoUndo` does not apply: if a bad agent could not be replaced, nothing could be deployed here any more.
         if (order.version !== own && !known.some((release) => release.version === own)) {
           throw new TriggerDeployError('UNDO_IMPOSSIBLE', `the .deb of ${name} ${own} is not available`, {
             hint: `push its .deb as ${order.service} ${own}`,
@@ -177,7 +179,9 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         else await restorePrevious(version, change, inner);
       },
 
-      /** From here on the guard does not restore the old version. @throws START_FAILED when it already did. */
+      /**
+       * Gives the verdict `keep`. @throws the guard's error if the guard has decided first to restore the old version.
+       */
       async commit() {
         const order = await guard.order();
         if (order?.to !== own) return;
@@ -194,7 +198,10 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     manager: (inner) => ({
       ...inner,
 
-      /** Hides the invocation: a new one would make the start step skip `restart`, which waits until the agent reaches AWS. */
+      /**
+       * Hides the invocation. With a new invocation the start step would skip `restart`, and `restart` is what waits
+       * until the new agent has reached AWS.
+       */
       async status(signal) {
         return { ...(await inner.status(signal)), invocation: null };
       },
@@ -203,12 +210,12 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         const [order, verdict] = [await guard.order(), await guard.verdict()];
         const isRestored = verdict?.kind === 'back' && order?.from === own;
         const isProving = verdict === undefined && order?.to === own;
-        // The guard has started the version that it installed. In any other case the unit is restarted here.
+        // The guard starts a version that it has installed. In any other case the agent restarts its unit, once.
         if (!isRestored && !isProving && !(await guard.isRestarted(options.process))) {
           await guard.restart(options.unit, options.process, signal);
           await awaitTermination(`the restart of ${options.unit}`, signal);
         }
-        // The restored version worked before; an outage of AWS now says nothing about it.
+        // The restored version worked before: if it cannot reach AWS now, the version is not the cause.
         if (!isRestored) await awaitConnectivity(signal);
         return { ...(await inner.status(signal)), invocation: null };
       },

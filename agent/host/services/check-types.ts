@@ -6,7 +6,7 @@ import { http } from './checks/http.ts';
 import { systemd } from './checks/systemd.ts';
 import { tcp } from './checks/tcp.ts';
 
-/** The types of health checks, by their key in agent.yaml: a line for each. */
+/** The types of health checks, by their keys in agent.yaml. */
 export const CHECK_TYPES = { http, tcp, command, systemd };
 
 type CheckTypes = typeof CHECK_TYPES;

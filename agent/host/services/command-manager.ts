@@ -10,13 +10,13 @@ import type { RunCommand, RunResult } from '../process/run-command.ts';
 import { isSameProcess, killProcess, readPidFile } from './pid-file.ts';
 
 /**
- * A service that is controlled by commands of the config, for hosts without systemd. `status` decides whether it is
- * active; with a pid file, restarts of the service are visible too.
+ * The config of a service that commands control, for hosts without systemd. The command `status` decides whether the
+ * service is active. With a pid file, restarts of the service are visible too.
  */
 export interface CommandManagerOptions {
   start: readonly string[];
   stop: readonly string[];
-  /** Instead of stop and start. */
+  /** For a restart; if it is missing, a restart runs `stop` and `start`. */
   restart?: readonly string[] | undefined;
   /** Exit code 0 means active. */
   status: readonly string[];
@@ -41,7 +41,7 @@ const MARKS_KEPT = 8;
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
   const { clock, startTimeout, stopTimeout, pidFile, log, commands = UNREGISTERED } = options;
-  /** The size of the log at each start: earlier bytes do not belong to that start. */
+  /** The size of the log at the last starts: the bytes before it do not belong to the start. */
   const marks: { at: number; inode: number; size: number }[] = [];
 
   const runWith =
@@ -49,7 +49,10 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> =>
       run(argv, { signal, timeout, env: options.environment, user: options.user });
   const runRepeatable = runWith(commands.repeatable);
-  /** A start that is interrupted before the pid file is written leaves a service that cannot be found again. */
+  /**
+   * Runs a start or stop command. The command may continue for FINISH_MS after `signal` aborts: a start that is
+   * interrupted before it has written the pid file leaves a service that the agent cannot find again.
+   */
   const run = async (argv: readonly string[], timeout: number, signal: AbortSignal): Promise<RunResult> => {
     signal.throwIfAborted();
     using delayed = abortAfter(signal, FINISH_MS);
@@ -134,8 +137,9 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   }
 
   /**
-   * What was written since `since`, as far as known: from the first start after it, or the last one before it. Without a
-   * known start (the agent was restarted) the end of the file, unless the file is older than `since`.
+   * Returns the log from the first start after `since` (ms since the epoch), or else from the last start; at most its
+   * last DETAIL_LIMIT bytes. If this agent has not started the service yet, returns the end of the file, unless the
+   * file is older than `since`.
    */
   async function logTail(since: number): Promise<string> {
     if (log === undefined) return '';
@@ -187,7 +191,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
   };
 }
 
-/** A signal that aborts `ms` after `parent` does, with its reason. */
+/** A signal that aborts `ms` after `parent` aborts, with the parent's reason. */
 function abortAfter(parent: AbortSignal, ms: number): { signal: AbortSignal } & Disposable {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;

@@ -6,7 +6,7 @@ import { type RunCommand, runCommand } from '../process/run-command.ts';
 import { CHECK_TYPES, type ConfiguredCheck } from './check-types.ts';
 import type { Answer } from './checks/check-type.ts';
 
-/** One try of one health check. Whatever is wrong with the service is a note, never an exception. */
+/** Tries one health check once. A problem of the service becomes a note, never an exception. */
 
 const NOTE_LIMIT = 160;
 
@@ -15,7 +15,7 @@ interface AnyCheckType {
   probe(check: Check, expected: Expected, tools: { signal: AbortSignal; run: RunCommand }): Promise<Answer>;
 }
 
-/** config.ts makes checks of these kinds only, each with the fields of its type. */
+/** The cast in `typeOf` is safe: config.ts makes checks of these kinds only, each with the fields of its type. */
 const TYPES: Readonly<Record<ConfiguredCheck['kind'], AnyCheckType>> = CHECK_TYPES;
 
 function typeOf({ kind }: Check): AnyCheckType {
@@ -57,7 +57,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENETUNREACH: 'network unreachable',
 };
 
-/** `localhost` is tried on IPv6 and IPv4; when both fail, the error has one for each. */
+/** The reason, for people. For `localhost` Node tries IPv6 and IPv4: if both fail, the first error is shown. */
 function reasonOf(error: unknown): string {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const code = systemCode(first);

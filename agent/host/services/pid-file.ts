@@ -5,15 +5,15 @@ import { openNoFollow, readRange } from '../fs/durable-files.ts';
 import { findProcess, groupMembers, type LiveProcess, usersOf } from '../process/proc.ts';
 
 /**
- * The pid file of a service, as far as it can be trusted. A user who can write to it could make an agent that runs as
- * root kill any process; so the agent kills only processes that the file's writer may signal itself (kill(2)).
+ * The pid file of a service, as far as the agent trusts it. A user who can write the file could make an agent that runs
+ * as root kill any process. So the agent kills only processes that this user may signal without the agent (kill(2)).
  */
 export interface PidFile {
-  /** The process that it names, if that is alive and can be a service. */
+  /** The process that the file names, if this process is alive and can be a service. */
   process: LiveProcess | undefined;
-  /** Why the process may not be the service: then it is neither waited for nor killed. */
+  /** Why the process might not be the service: then the agent neither waits for it nor kills it. */
   refusal: { problem: string; hint: string } | undefined;
-  /** The user who can write the file; undefined for root and the agent's user. */
+  /** The id of the user who can write the file; undefined for root and for the agent's user. */
   writer: number | undefined;
 }
 
@@ -21,11 +21,11 @@ export interface PidFile {
 const READ_LIMIT = 64;
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
-/** For kill(2), group 1 means every process. */
+/** kill(2) with the negative of pid 1 signals every process. */
 const LOWEST_PID = 2;
 const NOTHING: PidFile = { process: undefined, refusal: undefined, writer: undefined };
 
-/** Never throws: a file that does not exist, or has no pid, names no process. */
+/** Reads the pid file. Never throws: a file that is missing, unreadable or without a pid names no process. */
 export async function readPidFile(path: string): Promise<PidFile> {
   const found = await read(path).catch(() => undefined);
   if (!found || !/^[1-9]\d{0,9}$/.test(found.text)) return NOTHING;
@@ -55,17 +55,17 @@ export async function readPidFile(path: string): Promise<PidFile> {
   return { process: named, refusal: undefined, writer };
 }
 
-/** Whether it is still the same process, not another one with its pid. */
+/** Whether the process is still alive: a new process with the same pid does not count. */
 export async function isSameProcess({ pid, startTime }: LiveProcess): Promise<boolean> {
   return (await findProcess(pid))?.startTime === startTime;
 }
 
-/** Sends KILL to the process, and to its group if it leads one, so that no worker keeps the port of the service. */
+/** Sends KILL to the process. If it leads its group, also to the group: no worker may keep the port of the service. */
 export async function killProcess({ process: named, refusal, writer }: PidFile): Promise<void> {
   if (!named || refusal || !(await isSameProcess(named))) return;
   const leads = named.group === named.pid;
   if (writer === undefined) return kill(leads ? -named.pid : named.pid);
-  // One by one, because the group may include processes of other users, such as a sudo.
+  // The group may include processes of other users, such as a sudo: each process is checked and killed by itself.
   for (const pid of [named.pid, ...(leads ? await groupMembers(named.group) : [])]) {
     if (await mayBeKilledBy(writer, pid)) kill(pid);
   }
@@ -75,11 +75,11 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
 }
 
-/** kill(2): the sender's user is the real or the saved one of the receiver. */
+/** Whether `writer` may signal the process. kill(2): the sender must be the real or the saved user of the process. */
 async function mayBeKilledBy(writer: number | undefined, pid: number): Promise<boolean> {
   if (writer === undefined) return true;
   const users = await usersOf(pid);
@@ -96,7 +96,7 @@ async function read(path: string): Promise<{ text: string; file: Stats; director
   }
 }
 
-/** The user who can write the file, or the path that other users can write to as well. */
+/** `writer` is the one user who can write the file; `openTo` is the path that several users can write to. */
 function trustOf(
   path: string,
   file: Stats,
@@ -105,7 +105,7 @@ function trustOf(
   const isTrusted = (uid: number) => uid === 0 || uid === process.getuid?.();
   if ((file.mode & OTHERS_WRITE) !== 0) return { openTo: path };
   if (!isTrusted(file.uid)) return { writer: file.uid };
-  // A user who may rename files in the directory may have moved a file of root there, such as a log of the service.
+  // Users who can rename files in the directory may have put a file of root, such as a log, in place of the pid file.
   const renamed = (directory.mode & OTHERS_WRITE) !== 0 && (directory.mode & STICKY) === 0;
   if (renamed) return { openTo: dirname(path) };
   return { writer: isTrusted(directory.uid) ? undefined : directory.uid };

@@ -6,8 +6,8 @@ import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { runCommand } from '../process/run-command.ts';
 
 /**
- * A systemd unit. The pure functions at the top build the commands and parse their output (systemctl(1), journalctl(1));
- * the manager below runs them and waits.
+ * Service manager `systemd`: the service is a unit. The pure functions at the top build commands and parse their output
+ * (systemctl(1), journalctl(1)). The manager below runs the commands and waits.
  */
 
 const PROPERTIES = [
@@ -51,15 +51,15 @@ export interface UnitState {
   sub: string;
   mainPid: number | null;
   restarts: number;
-  /** Of the last start; null when it never started, or before systemd 232. */
+  /** The invocation ID of the last start; null if the unit never started, or if systemd is older than 232. */
   invocation: string | null;
   /** `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, … */
   result: string;
-  /** A start or stop is queued or under way. */
+  /** Whether a job of the unit, such as a start or a stop, is queued or running. */
   busy: boolean;
 }
 
-/** The output of `systemctl show UNIT --property=…`: a `Name=value` a line, unknown ones left out. */
+/** Parses the output of `systemctl show UNIT --property=…`, a `Name=value` per line. A property may be missing. */
 export function parseShow(text: string): UnitState {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -103,15 +103,15 @@ function loadTrouble(unit: string, load: string): { problem: string; hint: strin
   };
 }
 
-/** Whether the unit was started between `before` and `now`. Without invocation ids the main pid decides. */
+/** Whether the unit was started between `before` and `now`. If there are no invocation IDs, the main pid decides. */
 function isNewStart(before: UnitState, now: UnitState): boolean {
   if (now.invocation === null) return now.mainPid !== before.mainPid;
   return now.invocation !== before.invocation;
 }
 
 /**
- * The progress of a restart. `failed` is not always final: a service that ends by the TERM of the stop (a JVM exits with
- * 143) is `failed` for a moment, until the queued start begins.
+ * The progress of a restart. ActiveState `failed` does not always mean that the restart failed: a JVM that is stopped
+ * with TERM exits with 143, so the unit is `failed` for a moment, until the queued start begins.
  */
 export function restartVerdict(before: UnitState, now: UnitState): 'started' | 'failed' | 'wait' {
   const anew = isNewStart(before, now);
@@ -127,7 +127,7 @@ const CALL_TIMEOUT_MS = 15_000;
 /** Pauses between polls: short at first, for services that start quickly, then longer. */
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
-/** How long a process may take to end after KILL. */
+/** How long a process may take to end after KILL, ms. */
 const AFTER_KILL_MS = 10_000;
 
 /** `startTimeout` and `stopTimeout` in ms; a restart may take the sum of both. */
@@ -175,7 +175,7 @@ export function createSystemdManager(options: {
       const { problem, hint } = loadTrouble(unit, before.load);
       throw startFailed(problem, { hint });
     }
-    // Fails for a unit that systemd has unloaded: then there is nothing to reset.
+    // The exit code is ignored: the call fails if systemd has unloaded the unit, and then there is nothing to reset.
     await call(argvFor.resetFailed(unit), signal);
     const { exitCode, output } = await call(argvFor.restart(unit), signal);
     if (exitCode !== 0) throw startFailed(`systemd refused to restart ${unit}`, { detail: output });

@@ -3,11 +3,11 @@ import * as z from 'zod';
 import { makeDirectories, readNoFollow, removeTree, writeDurably } from '../fs/durable-files.ts';
 import { findProcess } from '../process/proc.ts';
 
-/** `STATE/agent.json`: the pid of the running agent, for the other commands. */
+/** `STATE/agent.json`: the pid of the running agent. Commands such as `status` read it. */
 
 const agentPid = z.looseObject({
   pid: z.int(),
-  /** Identifies the process together with the pid. The boot id would not: a unit may see another one than a shell. */
+  /** Pid and start time together identify the process. A boot id would not help: a unit and a shell may see two ids. */
   startTime: z.string(),
   version: z.string(),
   since: z.iso.datetime(),
@@ -31,7 +31,7 @@ export async function removeAgentPid(state: string): Promise<void> {
   await removeTree(join(state, NAME));
 }
 
-/** The agent that runs on `state` now, undefined when none does. */
+/** The running agent that uses the state directory `state`; undefined if there is none. */
 export async function findRunningAgent(state: string): Promise<AgentPid | undefined> {
   const text = await readNoFollow(join(state, NAME), LIMIT).catch(() => undefined);
   if (!text) return undefined;

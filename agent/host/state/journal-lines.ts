@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The lines of a journal: `HASH JSON\n`, where HASH is the first 16 hex digits of the JSON's sha256. Empty lines are
- * ignored. Pure.
+ * The lines of a journal: `HASH JSON\n`. HASH is the first 16 hex digits of the sha256 of the JSON. Empty lines do not
+ * count. Pure.
  */
 
 const HASH_LENGTH = 16;
@@ -13,7 +13,10 @@ export function formatLine(state: unknown): string {
   return `${hashOf(json)} ${json}\n`;
 }
 
-/** The last intact state, and whether any line is damaged. A last line without a newline may be intact. */
+/**
+ * The last intact state. `bad` means that a line is damaged, or that the last line has no newline. Such a last line can
+ * still be intact: then it is the state.
+ */
 export function lastState<T>(
   bytes: Buffer,
   parse: (value: unknown) => T,
@@ -21,7 +24,7 @@ export function lastState<T>(
   let state: T | undefined;
   let bad = bytes.length > 0 && bytes[bytes.length - 1] !== NEWLINE;
   for (const line of linesFromTheEnd(bytes)) {
-    // Older lines only have to be intact; the last one must also be a valid state.
+    // Every line must be intact. The last intact line must also be a valid state, else an older line is used.
     if (!isIntact(line)) bad = true;
     else if (state === undefined) {
       state = stateIn(line, parse);
@@ -31,16 +34,16 @@ export function lastState<T>(
   return { state, bad };
 }
 
-/** Bytes to write at an offset, and to sync before the next write. */
+/** One write to a journal: `bytes` at the offset `at`. It must be synced before the next write. */
 export interface Overwrite {
   at: number;
   bytes: Buffer;
 }
 
 /**
- * How to write `line` into a journal that cannot grow: over the bytes after the last intact line, or over those before
- * it, which is then blanked. After any partial write the journal still has the old last line intact, or the new one.
- * Undefined when there is no room.
+ * The writes that put `line` into a journal that cannot grow. They overwrite the bytes after the last intact line. If
+ * there are too few, they overwrite the bytes before it, and then blank the last intact line itself. After any partial
+ * write, either the old last line or the new line is intact. Undefined if there is no room, or no intact line.
  */
 export function inPlaceWrites(journal: Buffer, line: string): Overwrite[] | undefined {
   const last = lastIntact(journal);
@@ -59,7 +62,7 @@ export function inPlaceWrites(journal: Buffer, line: string): Overwrite[] | unde
   ];
 }
 
-/** The lines without newlines, last first; empty ones are skipped. */
+/** Yields the lines without their newlines, the last line first. Skips empty lines. */
 function* linesFromTheEnd(bytes: Buffer): Generator<Buffer, undefined> {
   for (let end = bytes.length; end > 0; ) {
     const newlineBefore = bytes.lastIndexOf(NEWLINE, end - 1);

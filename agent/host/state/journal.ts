@@ -17,20 +17,20 @@ import {
 import { formatLine, inPlaceWrites, lastState } from './journal-lines.ts';
 
 /**
- * The journal of one service: a line for each state (journal-lines.ts). The last intact line is the state; a line
- * damaged by a power cut or a disk error does not affect the others.
+ * The journal of one service has a line for each state (journal-lines.ts). The last intact line is the current state. A
+ * line that a power cut or a disk error has damaged does not affect the other lines.
  */
 
 type ServiceState = Parameters<Journal['append']>[0];
 
-/** A larger file is replaced by its last line. Bytes. */
+/** A journal larger than this, bytes, is replaced by its last line and SPARE. */
 const COMPACT_ABOVE = 256 * 1024;
-/** Of a larger file only the end is read. Bytes; no state is that long. */
+/** How much of the end of a journal is read, bytes. No state is that long. */
 const READ_LIMIT = 32 * 1024 * 1024;
 /** Copies of damaged journals: how many are kept, and how many bytes (from the end) of each. */
 const QUARANTINES_KEPT = 5;
 const QUARANTINE_LIMIT = 4 * 1024 * 1024;
-/** Empty lines in a compacted journal: room for a rollback on a full disk. */
+/** Empty lines at the start of a compacted journal. On a full disk, the states of a rollback overwrite them. */
 const SPARE = '\n'.repeat(32 * 1024);
 
 /** `parse` validates a state: it throws for anything else. */
@@ -41,9 +41,9 @@ export function createJournal({
   path: string;
   parse: (value: unknown) => ServiceState;
 }): Journal {
-  /** The file may not end in an intact line: the next append replaces it. */
+  /** Whether the next append replaces the file: the file might not end in an intact line that is on disk. */
   let replaceNext = true;
-  /** Appends are made one after the other. */
+  /** The last append. The next append waits for it. */
   let last: Promise<unknown> = Promise.resolve();
 
   async function load(): ReturnType<Journal['load']> {
@@ -53,13 +53,13 @@ export function createJournal({
     const { state, bad } = lastState(content.bytes, parse);
     replaceNext = true;
     if (content.whole && !bad) {
-      // A killed agent may have written it without a sync; a state that is acted on must be on disk.
+      // A killed agent may have written the file without a sync. A state must be on disk before the agent acts on it.
       replaceNext = state === undefined || !(await isOnDisk());
-      // The agent never writes an empty file.
+      // The agent never writes a file without a state: something else has emptied the file.
       return { state, quarantined: undefined, ...(state === undefined && { emptied: path }) };
     }
     const quarantined = await quarantine(content.bytes);
-    // A full disk must not prevent the start: the next append then repairs the file.
+    // A full disk must not prevent the start of the agent. After a failure here the next append repairs the file.
     if (state) await replace(formatLine(state)).catch(() => {});
     return { state, quarantined };
   }
@@ -81,7 +81,9 @@ export function createJournal({
     }
   }
 
-  /** Copies a damaged journal, for the operator. The path of the copy, or why there is none. */
+  /**
+   * Copies a damaged journal, for the operator. Returns the path of the copy, or a text that says why there is none.
+   */
   async function quarantine(bytes: Buffer): Promise<string> {
     const copy = `${path}.corrupt-${new Date().toISOString().replace(/[:.]/g, '-')}`;
     try {
@@ -102,8 +104,8 @@ export function createJournal({
   }
 
   /**
-   * On a full disk, older lines are overwritten: a full disk also makes checks fail, and a rollback must not need free
-   * space.
+   * Appends a line. On a full disk it overwrites older lines instead. A full disk also makes checks fail, and the
+   * rollback that follows must not need free space.
    */
   async function write(line: string): Promise<void> {
     try {
@@ -148,7 +150,7 @@ export function createJournal({
     } finally {
       await handle.close();
     }
-    // The state is already on disk: after a failure here the file only stays long.
+    // The state is already on disk. If this fails, the file only stays long.
     if (size > COMPACT_ABOVE) await replace(SPARE + line).catch(() => {});
   }
 
@@ -158,7 +160,7 @@ export function createJournal({
       const line = formatLine(state);
       const written = last.then(() => write(line));
       last = written.catch(() => {});
-      // Not a failure of the version: the deployment is resumed from the journal.
+      // The version is not the cause, so the deployment does not fail: the agent resumes it from the journal.
       return written.catch((cause: unknown) => {
         throw new TriggerDeployError('INTERRUPTED', `${path} cannot be written: ${messageOf(cause)}`, {
           cause,
@@ -168,7 +170,7 @@ export function createJournal({
   };
 }
 
-/** The state in a journal, read without copying or repairing anything. */
+/** Reads the state in a journal. Changes nothing on disk. */
 export async function readJournal({
   path,
   parse,

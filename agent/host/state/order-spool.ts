@@ -22,9 +22,9 @@ import {
 import { asNoSpace, assertSpace } from '../fs/space.ts';
 
 /**
- * Orders given on the instance itself: `STATE/local/ID/order.json`, with the files of a deploy below
- * `STATE/local/ID/files`. An order is written under another name, renamed once it is complete and on disk, and stays
- * until its ending is in the journal, so that an agent finds it again after a kill.
+ * Local orders, which are given on the instance itself: `STATE/local/ID/order.json`. The files of a deploy order are in
+ * `STATE/local/ID/files`. An order is written to a directory with another name, which is renamed when the order is
+ * complete and on disk. It stays until the outcome is in the journal, so that an agent finds it again after a kill.
  */
 
 const localOrder = z.object({
@@ -33,26 +33,26 @@ const localOrder = z.object({
   service: serviceName,
   version: versionName,
   action: z.enum(['deploy', 'rollback']),
-  /** For a rollback, the artifacts of its release; none for an adopted one. */
+  /** Deploy: the order's files. Rollback: the artifacts of the release; an adopted release has none. */
   artifacts: z.array(artifact).max(32),
-  /** The user who gave it. */
+  /** The user who gave the order. */
   by: z.string().max(64),
   at: z.iso.datetime(),
-  /** The instance it is meant for, if known: an order must not take effect on a copy of the instance. */
+  /** The instance that the order is for, if known: the order must not take effect on a copy of the instance. */
   instance: instanceId.optional(),
 });
 type LocalOrder = z.infer<typeof localOrder>;
 
 export interface OrderSpool {
-  /** Orders that wait or run, oldest first. @throws PACKAGE_INVALID when other users may write there. */
+  /** Orders that wait or run, the oldest first. @throws PACKAGE_INVALID if other users can write to the directory. */
   pending(): Promise<LocalOrder[]>;
-  /** Writes an order and copies of its files, on disk when it resolves. @throws NO_SPACE, USAGE. */
+  /** Writes an order and copies its files; on disk when it resolves. @throws NO_SPACE, system errors. */
   give(order: Omit<LocalOrder, 'v' | 'artifacts'>, what: Given): Promise<LocalOrder>;
   /** Removes an order, if it exists. */
   remove(deployment: string): Promise<void>;
   /** The path of an artifact that came with a waiting order, undefined when there is none. */
   fileOf(service: string, version: string, wanted: Artifact): Promise<string | undefined>;
-  /** Resolves when there may be a new order, after `ms` at the latest. */
+  /** Resolves when there may be a new order, or after `ms`. @throws the signal's reason. */
   changed(ms: number, signal: AbortSignal): Promise<void>;
   /** The directory of the order. */
   pathOf(deployment: string): string;
@@ -66,7 +66,7 @@ export type Given =
 const NEW = '.new-';
 const ORDER_LIMIT = 64 * 1024; // bytes
 const CHUNK = 1024 * 1024; // bytes
-/** Incomplete orders of a killed command are removed after this, ms. */
+/** When an incomplete order is removed, ms after its creation: the command that wrote it was killed. */
 const ABANDONED_AFTER = 60 * 60 * 1000;
 
 /** The spool below `state`, the agent's state directory. */
@@ -76,7 +76,7 @@ export function createOrderSpool(state: string): OrderSpool {
   const wakeUp = createWakeUp();
   let watcher: FSWatcher | undefined;
 
-  /** Without a watch, new orders are only found at the next poll. */
+  /** Watches the directory for new orders. Where this fails, the next poll finds them. */
   function listen(): void {
     if (watcher) return;
     try {
@@ -181,7 +181,7 @@ function spaceFor(files: readonly { size: number }[]) {
   return { bytes: files.reduce((sum, { size }) => sum + size, 0), inodes: files.length + 4 };
 }
 
-/** Only root and the agent's user may write there: write access allows deployments. */
+/** @throws PACKAGE_INVALID if users other than root and the agent's can write orders, and so deploy. */
 async function assertPrivate(directory: string): Promise<void> {
   const found = await lstatIfAny(directory);
   const own = found?.uid === 0 || found?.uid === process.getuid?.();
@@ -195,14 +195,14 @@ async function assertPrivate(directory: string): Promise<void> {
   );
 }
 
-/** If root gives an order to an agent that runs as another user, the files must belong to that user. */
+/** Gives the files to the user of the agent, who owns `state`: root may give an order to an agent without root. */
 async function chownToAgent(state: string, paths: readonly string[]): Promise<void> {
   const { uid, gid } = await stat(state);
   if (process.getuid?.() !== 0 || uid === 0) return;
   for (const path of paths) await lchown(path, uid, gid);
 }
 
-/** The file's size and digest as they were while it was copied. */
+/** Copies a file; on disk when it resolves. Returns size and digest of the bytes that were copied. */
 async function copyDurably(from: string, to: string): Promise<{ size: number; sha256: string }> {
   const source = await open(from, constants.O_RDONLY);
   try {

@@ -4,8 +4,8 @@ import { openNoFollow } from '../fs/durable-files.ts';
 import type { OrderSpool } from './order-spool.ts';
 
 /**
- * Reads artifacts from local orders where they have them, all others from `store`. The source does not matter: the
- * digest decides whether the bytes are right.
+ * A store that reads an artifact from a local order if one has it, else from `store`. The caller need not trust either
+ * source: the digest shows whether the bytes are right.
  */
 export function withSpooledArtifacts(spool: Pick<OrderSpool, 'fileOf'>, store: ArtifactStore): ArtifactStore {
   return {
@@ -17,7 +17,7 @@ export function withSpooledArtifacts(spool: Pick<OrderSpool, 'fileOf'>, store: A
       if (start >= end) return (async function* () {})();
       try {
         const handle = await openNoFollow(path);
-        // `end` is the last byte there, and the stream closes the handle.
+        // The `end` of createReadStream is the last byte, not the byte after it. The stream closes the handle.
         return handle.createReadStream({ start, end: end - 1, signal }) as AsyncIterable<Uint8Array>;
       } catch (cause) {
         throw new TriggerDeployError('DOWNLOAD_FAILED', `cannot read ${path}: ${messageOf(cause)}`, {

@@ -4,12 +4,12 @@ import { isCode } from '../../../shared/errors.ts';
 import type { Host } from '../../deploy/ports.ts';
 import { runCommand } from '../process/run-command.ts';
 
-/** Timeout, ms; systemctl is-system-running answers at once, even during a shutdown. */
+/** Timeout of `systemctl is-system-running`, ms. It answers at once, even during a shutdown. */
 const ANSWER_MS = 5000;
 
 /**
- * Whether stdout is connected to the journal. JOURNAL_STREAM alone is not enough: it is inherited by programs with
- * another stdout (systemd.exec(5)).
+ * Whether stdout is connected to journald. It is not enough that JOURNAL_STREAM is set: a child process with another
+ * stdout inherits the variable too (systemd.exec(5)).
  */
 export function isJournal(journalStream: string | undefined): boolean {
   try {
@@ -23,7 +23,7 @@ export function isJournal(journalStream: string | undefined): boolean {
 /** This machine. Without systemd, a shutdown is not detected. */
 export function createHost(): Host {
   return {
-    /** random(4): a UUID made at each boot. */
+    /** A UUID that the kernel makes at each boot: random(4). */
     async bootId() {
       return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
     },

@@ -6,8 +6,8 @@ import { lstatIfAny } from '../fs/durable-files.ts';
 import { findUser } from '../process/run-as.ts';
 
 /**
- * Whether users other than the agent's can change what a service runs. A user who can write to its directory, or to one
- * above it, could replace a release while root verifies it.
+ * Checks whether users other than root and the agent's can change what a service runs. A user who can write to the
+ * service's directory, or to a directory above it, could replace a release while root verifies it.
  */
 
 const LOOKUP_MS = 10_000;
@@ -41,7 +41,7 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
 
 async function inspect(path: string, dir: string, service: number | undefined): Promise<Finding[]> {
   const there = await stat(path).catch(() => undefined);
-  // The agent creates missing directories; those above are checked.
+  // The agent creates a missing directory. The directories above it are checked.
   if (!there) return [];
   if (!there.isDirectory()) {
     return [
@@ -72,7 +72,7 @@ async function inspectInside(path: string, service: number | undefined): Promise
   return [...(owner ? [owner] : []), ...((there.mode & 0o022) !== 0 ? [writable(path, there.mode)] : [])];
 }
 
-/** The owner must be root or the agent's user. */
+/** The problem of an owner who is neither root nor the agent's user, or who runs the service. */
 function ownerProblem(path: string, uid: number, service: number | undefined): Finding | undefined {
   const agent = process.getuid?.() ?? 0;
   const hint = `chown ${agent === 0 ? 'root:root' : agent} ${path}`;
@@ -92,7 +92,7 @@ function writable(path: string, mode: number): Finding {
   return { ok: false, what: `${path} can be written by ${who}`, hint: `chmod go-w ${path}` };
 }
 
-/** `dir` and all directories above it, by their names and by their real paths. */
+/** `dir` and all directories above it. With links in the path, also all directories of the real path. */
 async function chainOf(dir: string): Promise<Set<string>> {
   const chain = new Set(upwards(dir));
   for (const path of [...chain]) {

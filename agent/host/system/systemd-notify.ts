@@ -1,25 +1,26 @@
 import { execa } from 'execa';
 import { cleanTail } from '../../../shared/report.ts';
 
+/** The messages of the agent to systemd: sd_notify(3). */
 export interface SystemdNotifier {
   /** The agent is ready: units ordered after it may start. */
   ready(): Promise<void>;
-  /** One line for `systemctl status`. Of several in quick succession only the last may be shown. */
+  /** One line for `systemctl status`. If several follow each other quickly, some are skipped, but never the last. */
   status(text: string): void;
-  /** Heartbeat. To be called at least twice in `watchdogMs`. */
+  /** A heartbeat. The agent must call this at least twice in `watchdogMs`. */
   watchdog(): void;
   stopping(): void;
   /** During a start or stop: extends systemd's timeout to `ms` from now. */
   extend(ms: number): void;
-  /** systemd ends the agent without a heartbeat for this long, ms; undefined without a watchdog. */
+  /** After this time without a heartbeat, ms, systemd ends the agent. Undefined if the unit has no watchdog. */
   readonly watchdogMs: number | undefined;
 }
 
 const SEND_TIMEOUT_MS = 5000;
 
 /**
- * Notifies systemd by systemd-notify(1) if `environment` names a socket; else it does nothing. Never throws, because
- * services do not depend on it. Messages arrive in the order in which they were sent.
+ * Notifies systemd with systemd-notify(1) if `environment` names a socket, else does nothing. It never throws: a
+ * message that is lost must not fail a deployment. Messages are sent one after the other.
  */
 export function createSystemdNotifier(
   environment: Readonly<Record<string, string | undefined>>,
@@ -63,7 +64,7 @@ export function createSystemdNotifier(
   };
 }
 
-/** sd_watchdog_enabled(3): WATCHDOG_USEC applies to the process in WATCHDOG_PID, or to any process without that. */
+/** sd_watchdog_enabled(3): WATCHDOG_USEC is for the process in WATCHDOG_PID; if that is not set, for every process. */
 function watchdogOf(environment: Readonly<Record<string, string | undefined>>): number | undefined {
   const pid = environment.WATCHDOG_PID;
   const microseconds = Number(environment.WATCHDOG_USEC);

@@ -3,17 +3,17 @@ import type { Check, Expected } from '../../../deploy/ports.ts';
 import type { RunCommand } from '../../process/run-command.ts';
 
 /**
- * A type of health check: its keys in the config, its name in messages, and one try of it. A new type is a file like
- * those beside this one, and a line in ../check-types.ts.
+ * A type of health check: its keys in the config, its name in messages, and how to try it once. To add a type, add a
+ * file to this directory and a line to ../check-types.ts.
  */
 export interface CheckType<Fields extends z.ZodRawShape> {
-  /** Its keys in agent.yaml, besides `successes`, `deadline` and `timeout`, which every check has. */
+  /** The type's own keys in agent.yaml. Every check also has `successes`, `deadline` and `timeout`. */
   readonly fields: Fields;
   /** What the check does, for an error message: `GET http://127.0.0.1:8080/health`. */
   describe(check: Check & z.output<z.ZodObject<Fields>>): string;
   /**
-   * One try. An unhealthy service is an answer; what is thrown counts as one, too, except when `signal` aborted.
-   * `run` runs a command.
+   * Tries the check once. An unhealthy service is an answer. An error that it throws counts as unhealthy, too. `signal`
+   * aborts at the check's timeout, or when the caller stops waiting. `run` runs a command.
    */
   probe(
     check: Check & z.output<z.ZodObject<Fields>>,
@@ -24,11 +24,11 @@ export interface CheckType<Fields extends z.ZodRawShape> {
 
 export interface Answer {
   ok: boolean;
-  /** What was found, for a person, beginning with the type. */
+  /** What the check found, for people. It begins with the type: `http 503`. */
   note: string;
 }
 
-/** Infers the types of the fields. */
+/** Returns `type`; TypeScript infers the types of its fields. */
 export function checkType<Fields extends z.ZodRawShape>(type: CheckType<Fields>): CheckType<Fields> {
   return type;
 }
@@ -41,7 +41,7 @@ export function substitute(
   return text.replaceAll('{version}', () => version).replaceAll('{service}', () => service);
 }
 
-/** The bounds of a command that a check runs; the signal ends it before this timeout does. ms */
+/** Time limits of a command that a check runs, ms. At the check's own timeout, its signal ends the command first. */
 export const commandBounds = ({ timeout }: Pick<Check, 'timeout'>) => ({
   timeout: 2 * timeout + 1000,
   killAfter: 1000,

@@ -1,7 +1,7 @@
 import { argv, userName } from '../../../config-fields.ts';
 import { checkType, commandBounds, substitute } from './check-type.ts';
 
-/** A command that exits with 0. */
+/** Passes if the command exits with 0. */
 export const command = checkType({
   fields: { run: argv, user: userName.optional() },
 

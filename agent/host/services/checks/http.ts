@@ -3,11 +3,11 @@ import { get as httpsGet } from 'node:https';
 import * as z from 'zod';
 import { checkType, substitute } from './check-type.ts';
 
-/** `body` is searched for in this many bytes at the start of the answer. */
+/** The check looks for `body` in this many bytes, at the start of the answer. */
 const BODY_LIMIT = 64 * 1024;
 const SHOWN_LENGTH = 80;
 
-/** A GET. A redirect is an answer like any other: it says nothing of the health of what it points to. */
+/** A GET request. It does not follow redirects: the status of the redirect itself is checked. */
 export const http = checkType({
   fields: {
     url: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }),
@@ -39,12 +39,12 @@ export const http = checkType({
 function responseOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve);
-    // Never removed: a connection that breaks after the answer must not be an unhandled error.
+    // This listener stays: if the connection breaks after the answer, the error must not be an unhandled one.
     request.on('error', reject);
   });
 }
 
-/** Stops at the first match, or after BODY_LIMIT, so that an endless body does no harm. */
+/** Whether the body contains `wanted`. Reads until the first match, or BODY_LIMIT bytes: a body may be endless. */
 async function contains(response: IncomingMessage, wanted: string): Promise<boolean> {
   let body = Buffer.alloc(0);
   for await (const chunk of response as AsyncIterable<Buffer>) {

@@ -3,14 +3,14 @@ import { runCommand } from '../../process/run-command.ts';
 import { argvFor, parseShow } from '../systemd.ts';
 import { checkType, commandBounds } from './check-type.ts';
 
-/** A unit that systemd calls active, such as a socket that belongs to the service. */
+/** Passes if systemd reports the unit active. The unit may be another one than the service's, such as its socket. */
 export const systemd = checkType({
   fields: { unit: unitName },
 
   describe: ({ unit }) => `unit ${unit}`,
 
   async probe(check, _expected, { signal }) {
-    // Not the `run` of the tools: a query needs no entry in the command registry, because it changes nothing.
+    // This does not use `run`, which records the command in the command registry: a query changes nothing.
     const { exitCode, stdout } = await runCommand(argvFor.show(check.unit), {
       signal,
       ...commandBounds(check),

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { port } from '../../../config-fields.ts';
 import { checkType } from './check-type.ts';
 
-/** A connection that is accepted. */
+/** Passes if the port accepts a connection. */
 export const tcp = checkType({
   fields: { host: z.string().min(1).default('127.0.0.1'), port },
 
