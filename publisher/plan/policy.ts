@@ -1,7 +1,7 @@
 import type { Policy } from '../record/deployment-schema.ts';
 import type { Size } from './waves.ts';
 
-/** A policy as the command line gives it: how many may fail can depend on the number of instances. */
+/** The policy as the command line gives it. `maxFailures` can be a percentage of the instances. */
 export interface PolicyOptions {
   timeoutMs: number;
   allowMissing: number;
@@ -9,13 +9,13 @@ export interface PolicyOptions {
   onFailure: Policy['onFailure'];
 }
 
-/** The policy of a deployment to `instances` instances. */
+/** The policy of a deployment to this number of instances. */
 export function policyOf(options: PolicyOptions, instances: number): Policy {
   const { timeoutMs, allowMissing, onFailure } = options;
   return { allowMissing, maxFailures: mostFailures(options.maxFailures, instances), onFailure, timeoutMs };
 }
 
-/** How many instances may fail; a percentage is rounded down. */
+/** How many of `instances` instances may fail. A percentage is rounded down. */
 export function mostFailures(allowed: Size | 0, instances: number): number {
   if (allowed === 0) return 0;
   return 'count' in allowed ? allowed.count : Math.floor((instances * allowed.percent) / 100);
