@@ -10,19 +10,19 @@ import type { Session } from '../session.ts';
 type Stamp = 'v' | 'env' | 'issuedAt' | 'expiresAt' | 'issuedBy';
 type Unstamped<A> = A extends unknown ? { [K in keyof A as K extends Stamp ? never : K]: A[K] } : never;
 
-/** An announcement before it is dated and signed. */
+/** An announcement without the fields that `announce` adds: version, environment, validity and issuer. */
 export type AnnouncementBody = Unstamped<Announcement>;
 
 /** The longest message that SNS takes, bytes. */
 const LONGEST_MESSAGE = 256 * 1024;
 
-/** From when to when an announcement is valid, ISO 8601. */
+/** The period in which an announcement is valid, ISO 8601. */
 export interface Validity {
   issuedAt: string;
   expiresAt: string;
 }
 
-/** From now, for `lifeMs`; no announcement is valid for longer than the agents' queues keep it. */
+/** Valid from now for `lifeMs`, but not for longer than the agents' queues keep a message (`LONGEST_EXPIRY_MS`). */
 export function validity(clock: Pick<Clock, 'now'>, lifeMs: number): Validity {
   const now = clock.now();
   const life = Math.min(lifeMs, LONGEST_EXPIRY_MS);
@@ -30,8 +30,8 @@ export function validity(clock: Pick<Clock, 'now'>, lifeMs: number): Validity {
 }
 
 /**
- * Signs the announcement and puts it on the topic.
- * @throws TOPIC_NOT_FOUND, AWS_*, USAGE when it is too large; after AWS_UNREACHABLE it may have been sent.
+ * Signs the announcement and publishes it to the topic.
+ * @throws TOPIC_NOT_FOUND; AWS_* (after AWS_UNREACHABLE it may have been sent); USAGE when it is too large.
  */
 export async function announce(session: Session, body: AnnouncementBody, valid: Validity): Promise<void> {
   const signer = await session.signer();
@@ -60,8 +60,8 @@ export async function announce(session: Session, body: AnnouncementBody, valid: 
 }
 
 /**
- * Asks the agents of a service to read the desired state now. Agents read it every few minutes anyway: a failure is
- * only a warning.
+ * Asks the agents of a service to read the desired state now. A failure is only a warning, because agents read the
+ * desired state every few minutes anyway.
  */
 export async function announceConverge(session: Session, service: string): Promise<void> {
   try {
