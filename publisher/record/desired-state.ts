@@ -6,7 +6,7 @@ import { compareAndSwap } from './compare-and-swap.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
-/** The change of a desired state that a deployment makes. */
+/** What a deployment writes into the desired state of its service. */
 export interface DesiredChange {
   service: string;
   version: string;
@@ -16,27 +16,27 @@ export interface DesiredChange {
   deployment: string;
   changedBy: string;
   /**
-   * The target of a later `rollback`; when left out, the desired version before this change. A rollback names the
-   * version before its own target: the version that was rolled back must not become a rollback target.
+   * The version that the next `rollback` returns to. When left out, it is the desired version before this change; for a
+   * rollback it is then not set, because the version that was rolled back must not become a rollback target.
    */
   previous?: string | undefined;
 }
 
 export interface DesiredStates {
   /**
-   * Undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID: an unreadable one is never treated as
-   * missing.
+   * Undefined when the service has no desired state. An invalid document is never treated as missing.
+   * @throws SIGNATURE_INVALID, DOCUMENT_INVALID.
    */
   read(service: string): Promise<StoredValue<Desired> | undefined>;
   /**
-   * Signs and writes the desired state. If the same deployment has written it already, that counts as done. The
-   * document carries the current pause, except for a rollback: an instance that misses the announcement of the
-   * rollback must still converge on its version.
-   * @throws FENCED when the stored sequence is higher: the sequence never decreases.
+   * Signs and writes the desired state. If the same deployment has written it already, nothing is written. The document
+   * includes the current pause, but not for a rollback: instances that miss the announcement of the rollback must still
+   * converge to its version.
+   * @throws FENCED when the stored sequence is higher, so that the sequence never decreases.
    */
   move(change: DesiredChange): Promise<Desired>;
   /**
-   * Sets or removes the pause that agents obey. False when there is no desired state, or when it has this pause
+   * Sets or removes the pause that agents obey. Returns false when there is no desired state, or when it has this pause
    * already.
    */
   pause(service: string, pause: Desired['pause']): Promise<boolean>;
@@ -47,12 +47,12 @@ export interface DesiredContext {
   objects: Objects;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
-  /** The pause that the agents of the service must obey now. */
+  /** Reads the pause that the agents of the service must obey now. */
   pauseOf: (service: string) => Promise<Desired['pause']>;
   now: () => number; // ms since the epoch
 }
 
-/** Publishers hold the lock one after the other, so few writes conflict. */
+/** How often a write is tried. Few writes conflict: only the holder of the lock and `pause` write this document. */
 const ATTEMPTS = 5;
 
 export function openDesiredStates(context: DesiredContext): DesiredStates {
@@ -113,7 +113,7 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
   };
 }
 
-/** Pure: the document that follows `before`. */
+/** The document that replaces `before`. Pure. */
 function followUp(env: string, change: DesiredChange, before: Desired | undefined, now: number): Desired {
   const replaced = before?.version === change.version ? before.previous : before?.version;
   const previous = change.previous ?? (change.action === 'rollback' ? undefined : replaced);

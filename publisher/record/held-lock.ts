@@ -12,14 +12,15 @@ import {
 } from './lock-document.ts';
 import { nonce, type Objects } from './objects.ts';
 
+/** A lock that this publisher holds. */
 export interface Lock {
-  /** The token: higher than any before. */
+  /** The fencing token with which the lock was taken: higher than any sequence before it. */
   readonly sequence: number;
-  /** Aborts once another publisher holds the lock, with FENCED as its reason. */
+  /** Aborts, with FENCED as its reason, once a write finds that this publisher no longer holds the lock. */
   readonly lost: AbortSignal;
-  /** The next sequence under the same lock, for a deployment that follows from this one. @throws FENCED. */
+  /** Reserves the next sequence under the same lock, for the rollback that follows a deployment. @throws FENCED. */
   next(deployment: string): Promise<number>;
-  /** Frees the lock unless another publisher holds it. Never throws: a lock that is not released expires. */
+  /** Releases the lock if this publisher still holds it. Never throws: if the release fails, the lock expires. */
   release(): Promise<void>;
 }
 
@@ -29,7 +30,7 @@ interface HolderContext {
   warn: (text: string) => void;
 }
 
-/** A lock just taken, as `first` with `firstEtag`: writes heartbeats until it is released or lost. */
+/** Keeps the lock that was just written as `first`, with the ETag `firstEtag`, by heartbeats until release or loss. */
 export function holdLock(
   { objects, clock, warn }: HolderContext,
   key: string,
@@ -40,9 +41,9 @@ export function holdLock(
   const done = new AbortController();
   let mine = first;
   let etag = firstEtag;
-  /** The nonces of writes that had no answer: one of them may be what is stored. */
+  /** The nonces of writes without an answer. Any of these writes may have been stored. */
   const unanswered = new Set<string>();
-  // One write at a time: each names the ETag of the one before.
+  // Writes run one after the other, because each write names the ETag of the one before it.
   let last: Promise<unknown> = Promise.resolve();
 
   function write(change: (held: HeldDocument) => LockDocument): Promise<void> {
@@ -72,7 +73,10 @@ export function holdLock(
     return next;
   }
 
-  /** Continues from the stored lock if it is a write of this owner whose answer was lost. @throws FENCED otherwise. */
+  /**
+   * After a conflict: if the stored lock is a write of this owner whose answer was lost, continues from it.
+   * @throws FENCED otherwise.
+   */
   async function adoptUnanswered(): Promise<void> {
     const stored = await objects.readJson(key, lockDocument);
     const found = stored?.value.owner;

@@ -2,7 +2,7 @@ import { ulidTime } from '../../shared/names.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
 import type { DeploymentRecord } from './deployment-schema.ts';
 
-/** A past deployment: announced, or ordered locally on one instance. */
+/** A past deployment: it was announced, or a local order on one instance started it. */
 export type PastDeployment = Pick<
   DeploymentRecord,
   | ('deployment' | 'env' | 'service' | 'version' | 'previous' | 'action' | 'sequence' | 'artifacts')
@@ -19,8 +19,8 @@ export type PastDeployment = Pick<
   Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
 
 /**
- * A local deployment (`trigger-deploy-agent deploy` or `rollback`): nothing was announced, and the record holds only
- * the report of that instance. Undefined for the reports of any other deployment.
+ * A local deployment (`trigger-deploy-agent deploy` or `rollback`), from its only report: it was not announced, so it
+ * has no `deployment.json`. Undefined if the first report is not of a local deployment.
  */
 export function localDeployment([report]: readonly Report[]): PastDeployment | undefined {
   if (!report?.local) return undefined;

@@ -1,4 +1,4 @@
-/** Who runs the publisher, and on which machine. */
+/** The person or CI build that runs the publisher, and the machine. */
 export interface Origin {
   user: string;
   host: string;
