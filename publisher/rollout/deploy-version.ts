@@ -9,12 +9,13 @@ import { type RolloutOptions, start } from './start.ts';
 
 export interface DeployVersionOptions extends RolloutOptions {
   reason?: string | undefined;
-  /** For a promotion, the environment that the version was promoted from. */
+  /** Set for a promotion: the environment from which the version was promoted. */
   promotedFrom?: string | undefined;
 }
 
 /**
- * Deploys a pushed version that may be deployed here, to its end; under the lock.
+ * Starts the deployment of a pushed version and drives it to its end. The caller holds the lock, and has checked that
+ * the version may be deployed here.
  * @returns the exit code of the deployment. @throws as `start` and `drive`.
  */
 export async function deployVersion(

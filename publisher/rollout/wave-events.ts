@@ -5,13 +5,13 @@ import { type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import type { Output } from './driving.ts';
 
-/** The events of a rolling deployment: its waves, its gate, a pause. */
+/** The events of a rolling deployment: a wave starts, it waits at the gate, the service is paused or unpaused. */
 
-/** Whether it waits at its gate. */
+/** Whether the deployment waits at its gate. */
 export const isAwaiting = ({ rolling }: DeploymentRecord) =>
   rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
 
-/** Emits what has changed between two states of the record. */
+/** Emits what has changed between the two states `before` and `now` of a rolling deployment. */
 export function emitWaveChanges(
   { emit, clock }: Output,
   { deployment, env }: DeploymentRecord,
@@ -35,7 +35,7 @@ export function emitWaveChanges(
   }
 }
 
-/** Emits a note when the service was paused or unpaused. */
+/** Emits a note when the service was paused or unpaused between `before` and `now`. */
 export function emitPauseChange(
   session: Pick<Session, 'env' | 'emit' | 'clock'>,
   service: string,

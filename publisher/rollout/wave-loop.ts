@@ -10,31 +10,31 @@ import type { Settlement } from './settle.ts';
 import { announcePhase, type Caller, findUnwell } from './wave-announcements.ts';
 import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 
-/** The loop of a rolling deployment: takes the step that `next-step.ts` names, until that is the end. */
+/** The loop of a rolling deployment: it takes the step that `next-step.ts` decides, until that step is `end`. */
 
-/** How often the next step is decided while no report comes, ms. */
+/** How often the loop decides the next step while no report comes, ms. */
 const TICK_MS = 250;
 /**
- * After this time an announcement is repeated to instances that have not answered, ms: it may be lost, or the agent
- * was not running.
+ * After this time the loop repeats an announcement to the instances that have not answered, ms: the announcement may be
+ * lost, or the agent was not running.
  */
 const REPEAT_MS = 7000;
 
-/** What the loop works with. */
+/** What the loop needs. */
 export interface WaveRun {
   caller: Caller;
   progress: Progress;
-  /** Decisions and pause when the record was read last. */
+  /** The decisions and the pause, as of the last read of the record. */
   seen: Readonly<{ decisions: Decisions; pause: Pause | undefined }>;
-  /** Reads the record now: reports, decisions, the pause. */
+  /** Reads reports, decisions and the pause from the record, into `progress` and `seen`. */
   readRecord: () => Promise<void>;
   stop: AbortSignal;
   retryOutage: RetryOutage;
-  /** Asks the person at the terminal whether to continue; aborting the result ends the question. */
+  /** Asks the person at the terminal whether to continue. The caller aborts the result to end the question. */
   confirm: (record: DeploymentRecord) => AbortController;
 }
 
-/** The current phase, once this publisher has announced it; times on the monotonic clock. */
+/** This publisher's announcement of the current phase: when it was first and last made (ms, monotonic clock). */
 interface Announced {
   phase: Phase;
   targets: readonly string[];
@@ -42,23 +42,23 @@ interface Announced {
   last: number;
 }
 
-/** The progress of the loop, in memory only: another publisher continues from the record. */
+/** The state of the loop. It is only in memory; another publisher continues from the record. */
 interface Position {
   stored: StoredDeployment;
   announced?: Announced | undefined;
-  /** Switched instances that no longer run the version, are down or do not answer; undefined before they were asked. */
+  /** Switched instances that do not answer, are down or run another version; undefined before they were asked. */
   unwell?: string[] | undefined;
   asking?: AbortController;
   /** Whether the record was read since the last step. */
   fresh: boolean;
-  /** A write whose answer may be lost: it is repeated with the same nonce, and succeeds if it is already stored. */
+  /** A write without an answer yet. It is repeated with the same nonce, and succeeds if it is already stored. */
   writing?: { rolling: Rolling; nonce: string } | undefined;
 }
 
 /**
- * Every step can be repeated: it is recorded before it is taken, and agents treat a repeated announcement as a
- * duplicate.
- * @throws the reason of `run.stop` when that aborts, FENCED, AWS_*, TOPIC_NOT_FOUND.
+ * Runs a rolling deployment from its record to its settlement. Every step is safe to repeat: it is recorded before it
+ * is taken, and agents treat a repeated announcement as a duplicate.
+ * @throws the reason of `run.stop` after it aborts; FENCED; AWS_*; TOPIC_NOT_FOUND.
  */
 export async function runWaves(
   run: WaveRun,
@@ -76,11 +76,11 @@ export async function runWaves(
   }
 }
 
-/** Takes one step; returns the settlement at the end. */
+/** Takes one step. Returns the settlement if the step is `end`. */
 async function advance(run: WaveRun, position: Position): Promise<Settlement | undefined> {
   run.stop.throwIfAborted();
   let step = stepOf(run, position);
-  // The record decides: it is read before the settlement, and before a wave, which a pause may block.
+  // The record is read again before the end and before a phase starts: it may hold a new report, cancel or pause.
   if (!position.fresh && (step.do === 'end' || startsWave(position.stored.value, step))) {
     await run.readRecord();
     run.stop.throwIfAborted();
@@ -120,7 +120,7 @@ async function writeRolling({ caller }: WaveRun, position: Position, rolling: Ro
   position.stored = await session.record.deployments.update(position.stored, position.writing);
   position.writing = undefined;
   emitWaveChanges(session, position.stored.value, before, rolling);
-  // Every recorded step ends the current phase.
+  // Each recorded step ends a phase or starts the next: the announcement of the old phase no longer counts.
   position.announced = undefined;
 }
 
@@ -134,12 +134,12 @@ async function announceFirst(
   position.announced = { phase, targets, first: now, last: now };
 }
 
-/** Waits for a report, a decision or time; meanwhile asks at the terminal, and repeats the announcement. */
+/** Waits for the next report, for `TICK_MS` at most. Before that, asks at the terminal and repeats the announcement. */
 async function wait(run: WaveRun, position: Position): Promise<void> {
   const { progress, stop, seen, caller } = run;
   const { clock } = caller.session;
   if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored.value);
-  // While the service is paused nothing is announced again, so no instance is late: the timeout starts again.
+  // While the service is paused nothing is announced again, so an instance is not late: its timeout starts again.
   if (position.announced && seen.pause) {
     const now = clock.monotonic();
     position.announced = { ...position.announced, first: now, last: now };
@@ -167,7 +167,7 @@ function rollingRecord(record: DeploymentRecord): RollingRecord {
   return { ...record, rolling };
 }
 
-/** Whether the step starts a wave, or announces to instances that have not switched. */
+/** Whether the step starts a wave or announces a phase. */
 function startsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   if (step.do !== 'record') return step.do === 'announce';
   const started = (waves: Rolling['waves']) => waves.filter((wave) => wave.announcedAt).length;
