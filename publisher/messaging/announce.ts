@@ -10,13 +10,13 @@ import type { Session } from '../session.ts';
 type Stamp = 'v' | 'env' | 'issuedAt' | 'expiresAt' | 'issuedBy';
 type Unstamped<A> = A extends unknown ? { [K in keyof A as K extends Stamp ? never : K]: A[K] } : never;
 
-/** An announcement without the fields that `announce` adds: version, environment, validity and issuer. */
+/** An announcement before it is dated and signed. */
 export type AnnouncementBody = Unstamped<Announcement>;
 
 /** The longest message that SNS takes, bytes. */
 const LONGEST_MESSAGE = 256 * 1024;
 
-/** The period in which an announcement is valid, ISO 8601. */
+/** From when to when an announcement is valid, ISO 8601. */
 export interface Validity {
   issuedAt: string;
   expiresAt: string;
@@ -60,8 +60,8 @@ export async function announce(session: Session, body: AnnouncementBody, valid: 
 }
 
 /**
- * Asks the agents of a service to read the desired state now. A failure is only a warning, because agents read the
- * desired state every few minutes anyway.
+ * Asks the agents of a service to read the desired state now. Agents read it every few minutes anyway: a failure is
+ * only a warning.
  */
 export async function announceConverge(session: Session, service: string): Promise<void> {
   try {

@@ -12,16 +12,16 @@ import { retry } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import type { Session } from '../session.ts';
 
-/** How many receives run at a time. One would be slow when a thousand agents answer at once. */
+/** How many receives run at a time: a thousand agents answer at once. */
 const RECEIVERS = 4;
 /** How long SQS keeps a reply, seconds. No publisher needs a reply after that. */
 const RETENTION_S = 3600;
-/** The pauses between tries while the queue cannot be read, ms. */
+/** The pauses while the queue cannot be read, ms. */
 const RETRY = { first: 500, longest: 10_000 };
 
 /** The queue on which agents answer this publisher. Its owner must `close` it. */
 export interface ReplyQueue {
-  /** The name that announcements carry as `replyTo`. */
+  /** What an announcement carries as `replyTo`. */
   readonly name: string;
   /**
    * Passes replies to `take` until `signal` aborts, then resolves. A reply whose sender is not the instance that it

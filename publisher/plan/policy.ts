@@ -9,13 +9,13 @@ export interface PolicyOptions {
   onFailure: Policy['onFailure'];
 }
 
-/** The policy of a deployment to this number of instances. */
+/** The policy of a deployment to `instances` instances. */
 export function policyOf(options: PolicyOptions, instances: number): Policy {
   const { timeoutMs, allowMissing, onFailure } = options;
   return { allowMissing, maxFailures: mostFailures(options.maxFailures, instances), onFailure, timeoutMs };
 }
 
-/** How many of `instances` instances may fail. A percentage is rounded down. */
+/** How many instances may fail; a percentage is rounded down. */
 export function mostFailures(allowed: Size | 0, instances: number): number {
   if (allowed === 0) return 0;
   return 'count' in allowed ? allowed.count : Math.floor((instances * allowed.percent) / 100);

@@ -15,7 +15,7 @@ export function whyNoRollback({ action, policy, previous, version, targets }: Ch
   return previous === version ? `it was ${version} before` : undefined;
 }
 
-/** The text that says what happens to switched instances when a rolling deployment is cancelled. */
+/** What happens to switched instances when a rolling deployment is cancelled. */
 export function whenCancelled(record: Changing & Pick<DeploymentRecord, 'rolling'>): string {
   if (!record.rolling?.waves.some((wave) => wave.announcedAt)) return 'no instance has switched';
   const why = whyNoRollback(record);

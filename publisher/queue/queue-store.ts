@@ -16,7 +16,7 @@ export interface QueueView {
 
 export interface QueueStore {
   look(): Promise<QueueView>;
-  /** Removes the dead entries, applies `change` to the rest, and writes and returns the result. */
+  /** Applies `change` to the queue without its dead entries, writes the result and returns it. */
   change(change: (queue: Queue) => Queue): Promise<Queue>;
   /** The ids of the entries that this publisher has watched for `STALE_MS` without a new heartbeat. */
   dead(): ReadonlySet<string>;
@@ -49,7 +49,7 @@ export function openQueue(
     const stored = await objects.read(key);
     const queue = stored === undefined ? [] : parse(stored.text);
     observed(queue);
-    // Both times come from AWS, because the clock of this machine may be an hour off.
+    // Both times are S3's: this machine's clock may be an hour off.
     return stored && { queue, silent: clock.now() - stored.lastModified >= STALE_MS, etag: stored.etag };
   }
 

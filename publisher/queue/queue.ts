@@ -7,7 +7,7 @@ import { ulid } from '../../shared/names.ts';
  */
 
 const queueEntry = z.looseObject({
-  /** The id of the entry; the deployment that follows has another id. */
+  /** The id of this wait, not of the deployment that follows. */
   id: ulid,
   /** The `issuedBy` of the publisher: `user@host`, or a CI build. */
   who: z.string(),
@@ -17,7 +17,7 @@ const queueEntry = z.looseObject({
   command: z.string(),
   version: z.string().optional(),
   since: z.iso.datetime(),
-  /** The number of heartbeats so far. It increases while the publisher runs. */
+  /** The number of heartbeats; increases while the publisher lives. */
   beat: z.int().min(0),
   /** The reason for going to the front of the queue; left out for an entry that was added at the end. */
   jumped: z.string().optional(),
@@ -48,7 +48,7 @@ export const withHeartbeat = (queue: Queue, id: string): Queue =>
 export const withoutDead = (queue: Queue, dead: ReadonlySet<string>): Queue =>
   queue.filter(({ id }) => !dead.has(id));
 
-/** The entries before the entry `id`, the next publisher first; undefined when `id` is not in the queue. */
+/** The entries before `id`, the next one first; undefined when it is not in the queue. */
 export function aheadOf(queue: Queue, id: string): Queue | undefined {
   const place = queue.findIndex((entry) => entry.id === id);
   return place === -1 ? undefined : queue.slice(0, place);
@@ -67,7 +67,7 @@ export function observe(before: Observations, queue: Queue, now: number): Observ
   );
 }
 
-/** The ids of the entries without a new heartbeat for `staleMs`, never `self`. */
+/** The entries without a new heartbeat for `staleMs`; never `self`. */
 export function deadIn(
   observations: Observations,
   { now, staleMs, self }: { now: number; staleMs: number; self?: string | undefined },

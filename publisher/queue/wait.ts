@@ -10,9 +10,9 @@ import type { Ticket } from './ticket.ts';
 
 /** How a publisher waits in the queue until the lock is free. It keeps its place by heartbeats. */
 
-/** How often the queue and the lock are read, ms. */
+/** How often queue and lock are read, ms. */
 export const POLL_MS = 2000;
-/** How often the place in the queue is shown while nothing changes, ms. */
+/** How often the place is shown while nothing changes, ms. */
 const SHOW_MS = 60_000;
 /** How long leaving the queue may take, ms. If it fails, the entry expires after `STALE_MS`. */
 const LEAVE_MS = 3000;
@@ -83,7 +83,7 @@ async function wait(waiter: Waiter, entry: QueueEntry): Promise<Ticket> {
     try {
       const queue = await keepPlace(waiter, entry, heartbeat);
       const ahead = aheadOf(queue, self) ?? [];
-      // Each read of the lock counts as watching it: the lock of a dead owner expires while this publisher waits.
+      // Each read of the lock counts as watching it, so that the lock of a dead owner expires meanwhile.
       const held = await locks.look(service);
       const isFree = held.state === 'free' || held.dead;
       if (ahead.length === 0 && isFree) {
@@ -174,7 +174,7 @@ function nameOf(session: Session, { who, command, version, since }: QueueEntry):
   return `${who} (${[command, version].filter(Boolean).join(' ')}, for ${waits})`;
 }
 
-/** The names of the first five entries, and how many more there are. */
+/** The names of the entries, five at most. */
 export function namesOf(session: Session, queue: Queue): string {
   const shown = queue.slice(0, 5).map((entry) => nameOf(session, entry));
   const more = queue.length > 5 ? [`${queue.length - 5} more`] : [];

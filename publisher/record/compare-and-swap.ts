@@ -7,18 +7,18 @@ export interface Swap<S extends { etag: string }, T> {
   key: string;
   /** Reads the stored value; undefined when there is none. */
   read: () => Promise<S | undefined>;
-  /** Decides what to write: `body`, or nothing when `body` is left out. */
+  /** Decides what to write: `body`, or nothing when it is left out. An error that it throws ends the swap. */
   next: (stored: S | undefined) => Promise<{ body?: string; value: T }> | { body?: string; value: T };
-  /** After this many conflicts with other writers CONDITION_FAILED is thrown; no limit when left out. */
+  /** How many writes may conflict with another writer before CONDITION_FAILED is thrown; no limit when left out. */
   attempts?: number;
   /** The pause after a conflict; none when left out. */
   backoff?: Pick<RetryOptions, 'first' | 'longest' | 'clock'>;
 }
 
 /**
- * Reads, decides and writes. Starts over when another writer wrote between the read and the write. Each body must hold
- * a fresh `nonce()`. Returns the last value of `next`, and the new ETag if a body was written.
- * @throws CONDITION_FAILED after `attempts` conflicts; what `read`, `next` and the write throw.
+ * Reads, decides and writes; starts over when another writer wrote in between. A body must hold a fresh `nonce()`.
+ * Returns the last value of `next`, and the ETag if a body was written.
+ * @throws CONDITION_FAILED once `attempts` are used up; what `read`, `next` and the write throw.
  */
 export async function compareAndSwap<S extends { etag: string }, T>(
   objects: Pick<Objects, 'putNew' | 'putIf'>,

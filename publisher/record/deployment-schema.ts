@@ -5,7 +5,7 @@ import { report, reportError } from '../../shared/report.ts';
 
 /** How many instances may fail or be missing, for how long to wait, and what follows a failure. */
 const policy = z.looseObject({
-  /** How many instances may be missing: they sent no report, or had not ended at the timeout. */
+  /** How many instances may be missing: without a report, or not ended at the timeout. */
   allowMissing: z.int().min(0),
   /** How many instances may end in another state than `succeeded`. */
   maxFailures: z.int().min(0),
@@ -14,7 +14,7 @@ const policy = z.looseObject({
 });
 export type Policy = z.infer<typeof policy>;
 
-/** The plan and the progress of a rolling deployment. Each step is written here before it is taken. */
+/** A rolling deployment: its plan and its progress. Each step is written here before it is taken. */
 const rolling = z.looseObject({
   waves: z.array(
     z.looseObject({
@@ -91,7 +91,7 @@ export const deploymentRecord = z.looseObject({
   /** How many instances are in each state. The key `silent` counts the instances without a report. */
   counts: z.record(z.string(), z.int().min(0)).optional(),
   silent: z.array(instanceId).optional(),
-  /** Time from the announcement to the last ending. */
+  /** From the announcement to the last ending. */
   tookMs: z.number().min(0).optional(),
   results: z
     .record(
@@ -99,7 +99,7 @@ export const deploymentRecord = z.looseObject({
       z.looseObject({
         state: report.shape.state,
         version: versionName,
-        tookMs: z.number().min(0), // from the announcement to the time in the report
+        tookMs: z.number().min(0), // from the announcement, by the instance's clock
         error: reportError.optional(),
       }),
     )

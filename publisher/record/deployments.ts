@@ -23,7 +23,7 @@ export interface Deployments {
   update(stored: StoredDeployment, change: Partial<DeploymentRecord>): Promise<StoredDeployment>;
   /** @throws DEPLOYMENT_NOT_FOUND. */
   read(service: string, id: string): Promise<StoredDeployment>;
-  /** The newest `limit` deployments, the newest first. An unreadable record is skipped with a warning. */
+  /** The newest first, `limit` at most. An unreadable one is skipped with a warning. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
   /**
    * Like `list`, and includes local deployments. With `since` (ms since the epoch) without older deployments; with
@@ -34,14 +34,14 @@ export interface Deployments {
     limit: number,
     which?: { since?: number | undefined; wanted?: (one: PastDeployment) => boolean },
   ): Promise<PastDeployment[]>;
-  /** The deployment with the highest sequence; undefined when the service has none. */
+  /** The one with the highest sequence; undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
-  /** The service that the deployment `id` belongs to. @throws DEPLOYMENT_NOT_FOUND. */
+  /** The service of a deployment. @throws DEPLOYMENT_NOT_FOUND. */
   find(id: string): Promise<string>;
   /** All reports of the deployment in the record: the latest of each instance. */
   reports(service: string, id: string): Promise<Report[]>;
   reportReader(service: string, id: string): ReportReader;
-  /** The record of each instance that has the service, without the instances that left. */
+  /** The latest record of each instance that has the service, without those that left. */
   instances(service: string): Promise<InstanceRecord[]>;
   /** The services that have any object in the record of this environment. */
   services(): Promise<string[]>;

@@ -6,7 +6,7 @@ import { compareAndSwap } from './compare-and-swap.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
-/** What a deployment writes into the desired state of its service. */
+/** The change of a desired state that a deployment makes. */
 export interface DesiredChange {
   service: string;
   version: string;
@@ -29,14 +29,14 @@ export interface DesiredStates {
    */
   read(service: string): Promise<StoredValue<Desired> | undefined>;
   /**
-   * Signs and writes the desired state. If the same deployment has written it already, nothing is written. The document
-   * includes the current pause, but not for a rollback: instances that miss the announcement of the rollback must still
-   * converge to its version.
-   * @throws FENCED when the stored sequence is higher, so that the sequence never decreases.
+   * Signs and writes the desired state. If the same deployment has written it already, that counts as done. The
+   * document carries the current pause, except for a rollback: an instance that misses the announcement of the
+   * rollback must still converge on its version.
+   * @throws FENCED when the stored sequence is higher: the sequence never decreases.
    */
   move(change: DesiredChange): Promise<Desired>;
   /**
-   * Sets or removes the pause that agents obey. Returns false when there is no desired state, or when it has this pause
+   * Sets or removes the pause that agents obey. False when there is no desired state, or when it has this pause
    * already.
    */
   pause(service: string, pause: Desired['pause']): Promise<boolean>;
@@ -47,7 +47,7 @@ export interface DesiredContext {
   objects: Objects;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
-  /** Reads the pause that the agents of the service must obey now. */
+  /** The pause that the agents of the service must obey now. */
   pauseOf: (service: string) => Promise<Desired['pause']>;
   now: () => number; // ms since the epoch
 }
@@ -113,7 +113,7 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
   };
 }
 
-/** The document that replaces `before`. Pure. */
+/** Pure: the document that follows `before`. */
 function followUp(env: string, change: DesiredChange, before: Desired | undefined, now: number): Desired {
   const replaced = before?.version === change.version ? before.previous : before?.version;
   const previous = change.previous ?? (change.action === 'rollback' ? undefined : replaced);

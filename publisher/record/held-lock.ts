@@ -20,7 +20,7 @@ export interface Lock {
   readonly lost: AbortSignal;
   /** Reserves the next sequence under the same lock, for the rollback that follows a deployment. @throws FENCED. */
   next(deployment: string): Promise<number>;
-  /** Releases the lock if this publisher still holds it. Never throws: if the release fails, the lock expires. */
+  /** Frees the lock unless another publisher holds it. Never throws: a lock that is not released expires. */
   release(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function holdLock(
   let etag = firstEtag;
   /** The nonces of writes without an answer. Any of these writes may have been stored. */
   const unanswered = new Set<string>();
-  // Writes run one after the other, because each write names the ETag of the one before it.
+  // One write at a time: each names the ETag of the one before.
   let last: Promise<unknown> = Promise.resolve();
 
   function write(change: (held: HeldDocument) => LockDocument): Promise<void> {
@@ -73,10 +73,7 @@ export function holdLock(
     return next;
   }
 
-  /**
-   * After a conflict: if the stored lock is a write of this owner whose answer was lost, continues from it.
-   * @throws FENCED otherwise.
-   */
+  /** Continues from the stored lock if it is a write of this owner whose answer was lost. @throws FENCED otherwise. */
   async function adoptUnanswered(): Promise<void> {
     const stored = await objects.readJson(key, lockDocument);
     const found = stored?.value.owner;

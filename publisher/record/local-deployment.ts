@@ -2,7 +2,7 @@ import { ulidTime } from '../../shared/names.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
 import type { DeploymentRecord } from './deployment-schema.ts';
 
-/** A past deployment: it was announced, or a local order on one instance started it. */
+/** A past deployment: announced, or ordered locally on one instance. */
 export type PastDeployment = Pick<
   DeploymentRecord,
   | ('deployment' | 'env' | 'service' | 'version' | 'previous' | 'action' | 'sequence' | 'artifacts')

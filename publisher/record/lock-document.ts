@@ -5,11 +5,11 @@ import { ulid } from '../../shared/names.ts';
 
 /** After this time without a heartbeat, a lock can be taken over and a queue entry is dropped, ms. */
 export const STALE_MS = 60_000;
-/** How often the owner of a lock or of a queue entry writes a heartbeat, ms. */
+/** How often the owner of a lock, or of a place in the queue, writes a heartbeat, ms. */
 export const HEARTBEAT_MS = 15_000;
 
 const owner = z.looseObject({
-  /** A new id each time the lock is taken. */
+  /** A new one each time the lock is taken. */
   id: ulid,
   /** The `issuedBy` of the publisher: `user@host`, or a CI build. */
   who: z.string(),
@@ -19,7 +19,7 @@ const owner = z.looseObject({
   /** The verb: `deploy`, `rollback`, `watch`. */
   command: z.string(),
   since: z.iso.datetime(),
-  /** The time of the last heartbeat. */
+  /** The last heartbeat. */
   beat: z.iso.datetime(),
 });
 export type LockOwner = z.infer<typeof owner>;

@@ -79,10 +79,10 @@ export function openLocks(context: LockContext): Locks {
 
   const unchangedMs = (service: string) =>
     clock.monotonic() - (observations.get(service)?.first ?? clock.monotonic());
-  // Both times come from AWS, because the clock of this machine may be an hour off.
+  // Both times are S3's: this machine's clock may be an hour off.
   const isSilent = (stored: StoredValue<LockDocument>) => clock.now() - stored.lastModified >= STALE_MS;
 
-  /** Returns the stored lock once it is free, or once its owner is certainly dead. @throws LOCKED. */
+  /** The stored lock, once it is free or its owner is certainly dead. @throws LOCKED. */
   async function readTakeable({ service, signal }: LockRequest) {
     let watched: string | undefined;
     for (;;) {

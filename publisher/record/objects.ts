@@ -37,7 +37,7 @@ interface ListedObject {
  * writer can have written it, and the write counts as success.
  */
 export interface Objects {
-  /** Undefined when there is no object with this key. */
+  /** Undefined when there is no such object. */
   read(key: string): Promise<StoredText | undefined>;
   /** Undefined when there is no object with this key. @throws DOCUMENT_INVALID when it does not match `schema`. */
   readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
@@ -55,7 +55,7 @@ export interface Objects {
   folders(prefix: string): Promise<string[]>;
 }
 
-/** Makes a random value, so that the body of a conditional write is unique. */
+/** A random value that makes the body of a conditional write unique. */
 export const nonce = () => randomBytes(16).toString('hex');
 
 /** How often a write is tried. S3 answers 409 while another write is in progress, and asks to retry. */

@@ -1,4 +1,4 @@
-/** The person or CI build that runs the publisher, and the machine. */
+/** Who runs the publisher, and on which machine. */
 export interface Origin {
   user: string;
   host: string;

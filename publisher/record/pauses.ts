@@ -22,12 +22,12 @@ const change = z.looseObject({
 /** One pause or unpause. */
 export type PauseChange = z.infer<typeof change>;
 
-/** The document is never deleted. Its last change says whether the scope is paused; earlier changes are the history. */
+/** Never deleted: the last change says whether the scope is paused, the changes before it are the history. */
 const pauseDocument = z.looseObject({
   v: z.literal(1),
   env: envName,
   service: serviceName.optional(),
-  /** The newest change last. */
+  /** The newest last. */
   changes: z.array(change).min(1).max(100),
   nonce: z.string().max(64),
 });
@@ -42,7 +42,7 @@ export interface Pause {
   by: string;
   since: string;
   reason: string;
-  /** Set when the document cannot be verified, which counts as a pause. */
+  /** The document cannot be verified, which counts as a pause. */
   unverified?: true;
 }
 

@@ -41,7 +41,7 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
   const deployments = openDeployments(env, objects, warn);
   const versions = openVersions(objects, verifier);
-  /** The sequence must not decrease even if a person has deleted `lock.json`. */
+  /** The sequence must not decrease when the lock was deleted. */
   const floor = async (service: string) => {
     const [state, newest] = await Promise.all([desired.read(service), deployments.newest(service)]);
     return Math.max(state?.value.sequence ?? 0, newest?.value.sequence ?? 0);

@@ -11,7 +11,7 @@ export interface Versions {
    * SERVICE_NOT_FOUND; SIGNATURE_INVALID; DOCUMENT_INVALID.
    */
   readManifest(service: string, version: string): Promise<Manifest>;
-  /** Like `readManifest`, but `latest` means the version that was pushed last. @throws as `readManifest`. */
+  /** The manifest of `version`, where `latest` is the newest push. @throws as `readManifest`. */
   resolve(service: string, version: string): Promise<Manifest>;
   /** The pushed versions, the newest push first, `limit` at most. */
   newest(service: string, limit: number): Promise<string[]>;
@@ -21,7 +21,7 @@ export interface Versions {
 const NAMED = 5;
 
 export function openVersions(objects: Objects, verifier: () => Promise<Verifier>): Versions {
-  /** The index is only a cache, so a missing or invalid index counts as empty. */
+  /** The index is a cache: a missing or unreadable one counts as empty. */
   async function index(service: string): Promise<VersionIndex['pushes']> {
     try {
       return (await objects.readJson(keys.index(service), versionIndex))?.value.pushes ?? [];

@@ -46,7 +46,7 @@ export async function repeatRollback(
 ): Promise<void> {
   const { deployments } = session.record;
   const { deployment, service, policy } = rollback.value;
-  // From now on the lock names the rollback. The rollback keeps its own sequence.
+  // The lock names the rollback from now on; the sequence of the rollback stays.
   await lock.next(deployment);
   if (undone.value.rolledBackBy === undefined) {
     await deployments.update(undone, { rolledBackBy: deployment });

@@ -24,7 +24,7 @@ export interface DecisionAnswer {
   deployment: DeploymentRecord;
   by: string;
   at: string;
-  /** What happens next, as a text for a person. */
+  /** What happens now, for a person. */
   text: string;
 }
 

@@ -9,7 +9,7 @@ import { type RolloutOptions, start } from './start.ts';
 
 export interface DeployVersionOptions extends RolloutOptions {
   reason?: string | undefined;
-  /** Set for a promotion: the environment from which the version was promoted. */
+  /** For a promotion, the environment that the version was promoted from. */
   promotedFrom?: string | undefined;
 }
 

@@ -7,7 +7,7 @@ import type { Session } from '../session.ts';
 export interface Driving {
   /** Whether to follow the deployment to its end; when false, it is only announced. */
   wait: boolean;
-  /** Aborted by Ctrl-C: the deployment continues without this publisher. */
+  /** Aborted by Ctrl-C: this publisher stops driving. Instances that have the announcement continue. */
   detach: AbortSignal;
   /** Asks the person at the terminal: true for yes, rejects when `signal` aborts. Undefined without a terminal. */
   ask?: ((signal: AbortSignal) => Promise<boolean>) | undefined;
@@ -22,8 +22,8 @@ export interface Ended {
   settled?: StoredDeployment;
 }
 
-/** The exit code after Ctrl-C: the deployment continues, and this command does not know its outcome. */
+/** The exit code after Ctrl-C: this command does not know the outcome of the deployment. */
 export const DETACHED: ExitCode = 3;
 
-/** What a function needs to emit events. */
+/** What is needed to emit events. */
 export type Output = Pick<Session, 'emit' | 'clock'>;

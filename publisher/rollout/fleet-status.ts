@@ -10,9 +10,9 @@ import type { Session } from '../session.ts';
 export interface ServiceStatus {
   service: string;
   desired: Desired | undefined;
-  /** Why the desired state cannot be read. Then `desired` is undefined, although the service may have one. */
+  /** Why the desired state cannot be read; `desired` is then undefined though there may be one. */
   trouble: string | undefined;
-  /** The pause that blocks the service: its own, or that of the environment. */
+  /** The pause of the service or of the environment. */
   pause: Pause | undefined;
   instances: InstanceStatus[];
 }

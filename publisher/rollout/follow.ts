@@ -8,10 +8,10 @@ import type { ReportReader } from '../record/deployments.ts';
 import type { Output } from './driving.ts';
 import { type Settlement, settle } from './settle.ts';
 
-/** How often `follow` checks for a settlement while no report comes, ms. */
+/** How often the deployment is checked while no report comes, ms. */
 const TICK_MS = 500;
 
-/** The reports of a deployment so far: the latest report of each instance. */
+/** The reports of a deployment, the latest of each instance. */
 export interface Progress {
   readonly reports: ReadonlyMap<string, Report>;
   /** Keeps and emits `report`, if it is about this deployment and newer than the kept report of its instance. */

@@ -23,7 +23,7 @@ export type Step =
   | { do: 'announce'; phase: Phase; targets: readonly string[] }
   /** Wait for reports, decisions and time. */
   | { do: 'wait' }
-  /** Write `rolling` into the record, then decide again. */
+  /** Write this into the record, then decide again. */
   | { do: 'record'; rolling: Rolling }
   /** Ask the instances `at`, which have switched, whether they still run the version. */
   | { do: 'look'; at: readonly string[] }
@@ -41,7 +41,7 @@ export interface Facts {
   /** Whether the service is paused now. */
   paused?: boolean | undefined;
   cancelledBy?: string | undefined;
-  /** Switched instances that do not answer, are down or run another version; undefined before they were asked. */
+  /** Switched instances that no longer run the version, are down or do not answer; undefined before they were asked. */
   unwell?: readonly string[] | undefined;
 }
 

@@ -32,7 +32,7 @@ export function observeWaves(session: Pick<Session, 'env' | 'emit' | 'clock' | '
         emitPauseChange(session, service, pause, now);
         pause = now;
       } catch {
-        // If the pause cannot be read or verified now, the next `see` reads it again.
+        // A pause that cannot be read or verified now is read again next time.
       }
     },
   };

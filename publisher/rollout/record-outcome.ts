@@ -129,7 +129,7 @@ function resultsOf(
 
 /**
  * The settlement of a deployment whose publisher has stopped, from the reports received so far, without waiting.
- * `cancelledBy` has an effect for a rolling deployment only.
+ * `cancelledBy` counts for a rolling deployment only.
  */
 export function settleNow(
   record: DeploymentRecord,
@@ -142,7 +142,7 @@ export function settleNow(
     : settleUndriven({ ...record, rolling }, reports, cancelledBy);
 }
 
-/** Whether the outcome is final. A deployment that timed out can still get another outcome. */
+/** Whether its outcome is final: a deployment that timed out can still get another outcome. */
 export const isFinal = (record: DeploymentRecord) =>
   record.status === 'succeeded' || record.status === 'failed' || record.status === 'cancelled';
 
@@ -158,7 +158,7 @@ export function isRollBackLeft(record: DeploymentRecord, newest: DeploymentRecor
   return !isFinal(newest) || newest.settledAt === undefined;
 }
 
-/** The `settled` event for the outcome in `record`. `shown` is set when this command did not settle it. */
+/** The event of a settled record; `shown` when this command did not settle it. */
 export function settledEvent(clock: Output['clock'], record: DeploymentRecord, shown?: true): PublisherEvent {
   return {
     type: 'settled',

@@ -7,15 +7,15 @@ import type { Session } from '../session.ts';
 
 /** Checks whether a version has succeeded in an environment: `promote` and `requires:` need this. */
 
-/** The clocks of two publishers may differ by this much, ms. */
+/** The most that the clocks of two publishers may differ, ms. */
 const CLOCKS_MS = 3_600_000;
 
 type Past = Pick<PastDeployment, 'version' | 'action' | 'status' | 'artifacts'> &
   Pick<DeploymentRecord, 'targets'>;
 
 /**
- * Whether the deployment `past` brought this package to all instances and succeeded. A deployment to some instances and
- * a local deployment prove nothing about the other instances; a restart deploys nothing. Pure.
+ * Whether `past` deployed this package to all instances, and succeeded. A deployment to some instances, or one that was
+ * started on an instance, proves nothing about the others; a restart deploys nothing. Pure.
  */
 export function isProof(past: Past, version: string, packageDigest: string): boolean {
   return (

@@ -20,7 +20,7 @@ import { announceCancelled } from './wave-announcements.ts';
 
 /** Settles a deployment whose publisher has stopped, and carries out its rollback. */
 
-/** The state of a `watch` of one deployment. */
+/** A watch of one deployment. */
 export interface Watch {
   session: Session;
   /** The deployment's id. */
@@ -59,7 +59,7 @@ export async function settleUnderLock(
   }
 }
 
-/** Reads the record again, under the lock, because the last owner of the lock may have settled the deployment. */
+/** Reads the record again under the lock: the last owner of the lock may have settled the deployment. */
 async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCode> {
   const { session, deployment, progress, detach } = watch;
   const { deployments } = session.record;

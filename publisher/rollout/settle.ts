@@ -23,7 +23,7 @@ export type SettleRecord = Pick<
 export interface Settlement {
   outcome: 'succeeded' | 'failed' | 'timed-out' | 'cancelled';
   exitCode: 0 | 1 | 3;
-  /** Whether the desired state must be set to the version of this deployment. */
+  /** Whether the desired state becomes this version. */
   moveDesired: boolean;
   /** Whether a deployment of the previous version must follow. */
   rollBack: boolean;
@@ -33,7 +33,7 @@ export interface Settlement {
   silent: string[];
   /** The instances with a report that have not ended. */
   unfinished: string[];
-  /** One line for a person: what happened. */
+  /** What happened, one line. */
   text: string;
 }
 
@@ -63,7 +63,7 @@ export function settle(
   return isOpen(record, fleet, elapsedMs) ? undefined : decide(record, fleet);
 }
 
-/** The settlement from the reports received so far, without waiting. */
+/** The outcome from the reports received so far, without waiting. */
 export function settleFinally(record: SettleRecord, reports: ReadonlyMap<string, Report>): Settlement {
   return decide(record, survey(record.expected, reports));
 }

@@ -38,7 +38,7 @@ export async function start(
       : await session.record.deployments.instances(change.service);
   refuseIfDetached(detach);
   if (instances.length === 0) await confirmWithoutInstances(session, ticket, change, options);
-  // Without instances there are no waves. The deployment goes to all at once: it sets the state for the first instance.
+  // Without instances there are no waves. The deployment still sets the desired state, for the first instance.
   const rolling =
     strategy.name === 'rolling' && instances.length > 0 ? rollingFor(instances, strategy) : undefined;
   const created = await createRecord(

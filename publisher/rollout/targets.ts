@@ -5,7 +5,7 @@ import type { Session } from '../session.ts';
 
 /** Finds the instances that a deployment is for: those with a record or an answer to a roll call, as selected. */
 
-/** How long the roll call waits for answers, ms. It ends earlier when all known instances have answered. */
+/** A roll call ends when all known instances have answered, or after this time, ms. */
 const ROLL_CALL_MS = 2000;
 
 export interface Selection {

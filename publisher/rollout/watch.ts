@@ -13,7 +13,7 @@ import { settleUnderLock, type Watch } from './settle-abandoned.ts';
 
 /** Follows a deployment by its record only. If its publisher has stopped, settles it, or says how to resume it. */
 
-/** How often the record is read, ms. A watch has no reply queue. */
+/** How often the record is read, ms: a watch has no reply queue. */
 const POLL_MS = 1000;
 
 export interface WatchOptions {
@@ -56,7 +56,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
   const { clock } = session;
   const announced = Date.parse(first.value.announcedAt);
   const elapsed = () => clock.now() - announced;
-  // The timeout of this watch applies, not the timeout that the publisher recorded.
+  // The timeout of this watch applies, not the timeout of the publisher.
   const timeoutMs = Math.max(1, elapsed() + watch.until - clock.monotonic());
   const record = { ...first.value, policy: { ...first.value.policy, timeoutMs } };
   let latest = first;
@@ -72,7 +72,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
       // Each read of the lock counts as watching it: this shortens the wait for the lock of a dead publisher later.
       const lock = await session.record.locks.look(record.service).catch(() => undefined);
       latest = await reread(watch, latest);
-      // A rolling deployment does not continue without a publisher, and a watch does not drive it: stop following.
+      // A rolling deployment does not continue without a publisher, and a watch does not drive it.
       undriven = record.rolling !== undefined && lock !== undefined && lock.state !== 'held';
       return isFinal(latest.value) || undriven;
     },
@@ -117,7 +117,7 @@ async function settleWhenUndriven(
   }
 }
 
-/** Waits until the next poll. Returns true when the person presses Ctrl-C before. */
+/** Waits until the next poll; true when Ctrl-C came first. */
 async function isDetached({ session, detach }: Watch): Promise<boolean> {
   try {
     await session.clock.sleep(POLL_MS, AbortSignal.any([session.signal, detach]));
@@ -127,7 +127,7 @@ async function isDetached({ session, detach }: Watch): Promise<boolean> {
   return detach.aborted;
 }
 
-/** Settles the deployment under the lock. If another publisher holds the lock, only shows the outcome. */
+/** Settles under the lock. While another publisher holds the lock, the outcome is only shown. */
 async function settleHere(watch: Watch, stored: StoredDeployment, settlement: Settlement): Promise<ExitCode> {
   const { session } = watch;
   const settled = await settleUnderLock(watch, stored.value.service);

@@ -11,7 +11,7 @@ import type { Settlement } from './settle.ts';
 
 /** The announcements and roll calls of a rolling deployment. All of them are safe to repeat. */
 
-/** How long the roll call waits for the switched instances to answer, ms. */
+/** How long switched instances have to answer the roll call, ms. */
 const ANSWER_MS = 5000;
 
 /** What `announcePhase` needs: the session, the lock of the service, and the queue for the replies. */

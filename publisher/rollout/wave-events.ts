@@ -11,7 +11,7 @@ import type { Output } from './driving.ts';
 export const isAwaiting = ({ rolling }: DeploymentRecord) =>
   rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
 
-/** Emits what has changed between the two states `before` and `now` of a rolling deployment. */
+/** Emits what has changed between two states of the record. */
 export function emitWaveChanges(
   { emit, clock }: Output,
   { deployment, env }: DeploymentRecord,
@@ -35,7 +35,7 @@ export function emitWaveChanges(
   }
 }
 
-/** Emits a note when the service was paused or unpaused between `before` and `now`. */
+/** Emits a note when the service was paused or unpaused. */
 export function emitPauseChange(
   session: Pick<Session, 'env' | 'emit' | 'clock'>,
   service: string,

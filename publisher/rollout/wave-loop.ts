@@ -12,7 +12,7 @@ import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 
 /** The loop of a rolling deployment: it takes the step that `next-step.ts` decides, until that step is `end`. */
 
-/** How often the loop decides the next step while no report comes, ms. */
+/** How often the next step is decided while no report comes, ms. */
 const TICK_MS = 250;
 /**
  * After this time the loop repeats an announcement to the instances that have not answered, ms: the announcement may be
@@ -20,11 +20,11 @@ const TICK_MS = 250;
  */
 const REPEAT_MS = 7000;
 
-/** What the loop needs. */
+/** What the loop works with. */
 export interface WaveRun {
   caller: Caller;
   progress: Progress;
-  /** The decisions and the pause, as of the last read of the record. */
+  /** Decisions and pause when the record was read last. */
   seen: Readonly<{ decisions: Decisions; pause: Pause | undefined }>;
   /** Reads reports, decisions and the pause from the record, into `progress` and `seen`. */
   readRecord: () => Promise<void>;
@@ -42,16 +42,16 @@ interface Announced {
   last: number;
 }
 
-/** The state of the loop. It is only in memory; another publisher continues from the record. */
+/** The progress of the loop, in memory only: another publisher continues from the record. */
 interface Position {
   stored: StoredDeployment;
   announced?: Announced | undefined;
-  /** Switched instances that do not answer, are down or run another version; undefined before they were asked. */
+  /** Switched instances that no longer run the version, are down or do not answer; undefined before they were asked. */
   unwell?: string[] | undefined;
   asking?: AbortController;
   /** Whether the record was read since the last step. */
   fresh: boolean;
-  /** A write without an answer yet. It is repeated with the same nonce, and succeeds if it is already stored. */
+  /** A write whose answer may be lost: it is repeated with the same nonce, and succeeds if it is already stored. */
   writing?: { rolling: Rolling; nonce: string } | undefined;
 }
 
@@ -76,7 +76,7 @@ export async function runWaves(
   }
 }
 
-/** Takes one step. Returns the settlement if the step is `end`. */
+/** Takes one step; returns the settlement at the end. */
 async function advance(run: WaveRun, position: Position): Promise<Settlement | undefined> {
   run.stop.throwIfAborted();
   let step = stepOf(run, position);
@@ -139,7 +139,7 @@ async function wait(run: WaveRun, position: Position): Promise<void> {
   const { progress, stop, seen, caller } = run;
   const { clock } = caller.session;
   if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored.value);
-  // While the service is paused nothing is announced again, so an instance is not late: its timeout starts again.
+  // While the service is paused nothing is announced again, so no instance is late: the timeout starts again.
   if (position.announced && seen.pause) {
     const now = clock.monotonic();
     position.announced = { ...position.announced, first: now, last: now };
