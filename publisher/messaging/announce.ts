@@ -22,7 +22,7 @@ export interface Validity {
   expiresAt: string;
 }
 
-/** From now, for `lifeMs`; no announcement is valid for longer than the agents' queues keep it. */
+/** Valid from now for `lifeMs`, but not for longer than the agents' queues keep a message (`LONGEST_EXPIRY_MS`). */
 export function validity(clock: Pick<Clock, 'now'>, lifeMs: number): Validity {
   const now = clock.now();
   const life = Math.min(lifeMs, LONGEST_EXPIRY_MS);
@@ -30,8 +30,8 @@ export function validity(clock: Pick<Clock, 'now'>, lifeMs: number): Validity {
 }
 
 /**
- * Signs the announcement and puts it on the topic.
- * @throws TOPIC_NOT_FOUND, AWS_*, USAGE when it is too large; after AWS_UNREACHABLE it may have been sent.
+ * Signs the announcement and publishes it to the topic.
+ * @throws TOPIC_NOT_FOUND; AWS_* (after AWS_UNREACHABLE it may have been sent); USAGE when it is too large.
  */
 export async function announce(session: Session, body: AnnouncementBody, valid: Validity): Promise<void> {
   const signer = await session.signer();

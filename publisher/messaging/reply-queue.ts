@@ -14,7 +14,7 @@ import type { Session } from '../session.ts';
 
 /** How many receives run at a time: a thousand agents answer at once. */
 const RECEIVERS = 4;
-/** How long SQS keeps a reply, s: no publisher needs one longer. */
+/** How long SQS keeps a reply, seconds. No publisher needs a reply after that. */
 const RETENTION_S = 3600;
 /** The pauses while the queue cannot be read, ms. */
 const RETRY = { first: 500, longest: 10_000 };
@@ -24,16 +24,16 @@ export interface ReplyQueue {
   /** What an announcement carries as `replyTo`. */
   readonly name: string;
   /**
-   * Passes every reply that comes from the instance it names to `take`, until `signal` aborts; then resolves. A
-   * failure of the queue is a warning, and retried: the queue is only faster than the record, which has every
-   * report, too.
+   * Passes replies to `take` until `signal` aborts, then resolves. A reply whose sender is not the instance that it
+   * names is dropped. A failing receive is retried, with one warning: agents also write `accepted` and the ending of
+   * each deployment to the record.
    */
   listen(take: (reply: Reply) => void, signal: AbortSignal): Promise<void>;
   /** Deletes the queue; a failure is a warning. */
   close(): Promise<void>;
 }
 
-/** @throws AWS_*. */
+/** Creates a reply queue for this publisher. @throws AWS_*. */
 export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
   const { sqs } = session.aws;
   const name = replyQueueName(session.env.name, newUlid(session.clock.now()));
@@ -111,8 +111,8 @@ async function createQueue(session: Session, name: string): Promise<string> {
 }
 
 /**
- * The reply in a message, if it is one and its sender is the instance it names. EC2 names the role session
- * after the instance, and SQS gives the sender as `AROA…:SESSION`: an instance cannot reply for another.
+ * Parses a message; `refused` says why it is dropped. The instance that a reply names must be its sender: SQS gives the
+ * sender as `AROA…:SESSION`, and EC2 names the role session after the instance, so no instance can reply for another.
  */
 export function readReply(message: Message): { reply: Reply } | { sender: string; refused: string } {
   const sender = message.Attributes?.SenderId ?? 'unknown';

@@ -4,11 +4,11 @@ import type { Session } from '../session.ts';
 import { announce, validity } from './announce.ts';
 import { openReplyQueue, type ReplyQueue } from './reply-queue.ts';
 
-/** The shortest life of a roll call's announcement, ms. */
+/** The announcement of a roll call is valid for at least this long, ms. */
 const SHORTEST_LIFE_MS = 60_000;
 
 export interface RollCall {
-  /** Only about this service; about all when left out. */
+  /** The service to ask about; all services when left out. */
   service?: string | undefined;
   /** The instances that should answer. */
   known: readonly string[];
@@ -16,9 +16,9 @@ export interface RollCall {
 }
 
 /**
- * Asks the agents what they run, and collects the answers until all of `known` have answered or `waitMs` have passed.
- * Without known instances it waits the whole time.
- * @throws AWS_*, TOPIC_NOT_FOUND, and the reason of the session's signal when that aborts.
+ * Asks the agents what they run. Collects answers until all instances in `known` have answered, or `waitMs` have
+ * passed. If `known` is empty, it always waits `waitMs`. Other instances may answer too; their answers are returned.
+ * @throws AWS_*, TOPIC_NOT_FOUND, and the reason of the session's signal after it aborts.
  */
 export async function rollCall(session: Session, asked: RollCall): Promise<RollCallAnswer[]> {
   const queue = await openReplyQueue(session);

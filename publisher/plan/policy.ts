@@ -1,7 +1,7 @@
 import type { Policy } from '../record/deployment-schema.ts';
 import type { Size } from './waves.ts';
 
-/** A policy as the command line gives it: how many may fail can depend on the number of instances. */
+/** The policy as the command line gives it. `maxFailures` can be a percentage of the instances. */
 export interface PolicyOptions {
   timeoutMs: number;
   allowMissing: number;

@@ -1,6 +1,6 @@
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
-/** Whether switched instances roll back when a deployment fails or is cancelled, and the text that says so. Pure. */
+/** Decides whether switched instances roll back when a deployment fails or is cancelled, and explains it. Pure. */
 
 type Changing = Pick<DeploymentRecord, 'action' | 'policy' | 'previous' | 'version' | 'targets'>;
 
@@ -9,7 +9,7 @@ export function whyNoRollback({ action, policy, previous, version, targets }: Ch
   if (action === 'restart') return 'a restart does not change the version';
   if (action === 'rollback') return 'a rollback is never rolled back';
   if (policy.onFailure === 'stop') return '--on-failure stop';
-  // With targets, `previous` is the version that all of them ran, by their own records.
+  // With targets, `previous` is the version that all targets ran; it is null when they ran different versions.
   if (previous === null)
     return targets ? 'they ran different versions, or none' : 'nothing was deployed before';
   return previous === version ? `it was ${version} before` : undefined;

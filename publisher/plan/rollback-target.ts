@@ -2,11 +2,14 @@ import type { Desired } from '../../shared/desired.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /**
- * The version that a rollback without `--to` returns to. Pure; `history` is newest first.
+ * The version that a rollback without `--to` returns to; undefined when there is none. Pure. `history` must have the
+ * newest deployment first. The first rule that gives a version applies:
  *
- * 1. The desired version, if instances run, or may still switch to, another version that the newest deployment brought.
- * 2. Else the `previous` version of the desired state.
- * 3. Else the newest version that succeeded and was not rolled back from since.
+ * 1. The desired version, if the newest deployment was of another version and instances run that version, or may still
+ *    switch to it (`strayVersion`).
+ * 2. The `previous` version of the desired state.
+ * 3. The version of the newest succeeded deployment to all instances. The desired version, and versions that a later
+ *    rollback replaced, are skipped.
  */
 export function rollbackTarget(
   desired: Desired | undefined,
@@ -24,8 +27,8 @@ export function rollbackTarget(
 }
 
 /**
- * The version of the newest deployment, if it is not the desired version and instances run it or may still switch to
- * it.
+ * The version of the newest deployment `last`, if it is not the desired version and instances run it, or may still
+ * switch to it.
  */
 export function strayVersion(
   desired: Desired | undefined,
@@ -39,8 +42,8 @@ export function strayVersion(
 }
 
 /**
- * The version that ran before `version` was deployed. After a rollback to `version`, the next rollback goes to this
- * one, and not to the version that was just rolled back.
+ * The version that ran before `version` was deployed. After a rollback to `version`, the next rollback returns to this
+ * older version, and not to the version that was just rolled back.
  */
 export function versionBefore(version: string, history: readonly DeploymentRecord[]): string | undefined {
   const brought = history.find(

@@ -3,9 +3,12 @@ import type { Environment } from '../config/load.ts';
 import type { ServiceDefaults } from '../config/schema.ts';
 import { type InWaves, parseSize, type Size } from './waves.ts';
 
-/** The strategy of a deployment: from the command line, else the service's defaults, else the program's. */
+/**
+ * Computes the strategy of a deployment: from the command line, else from the service's defaults in the config, else
+ * from the defaults of this program.
+ */
 
-/** What the command line can set. */
+/** The options of the command line that set the strategy. */
 export interface StrategyWish {
   strategy?: 'all' | 'rolling' | undefined;
   canary?: Size | undefined;
@@ -17,13 +20,16 @@ export interface StrategyWish {
 
 export type Strategy = { name: 'all' } | ({ name: 'rolling' } & InWaves);
 
-/** The service by which agents update themselves: bad agents on all instances could not roll themselves back. */
+/**
+ * The service that updates the agents themselves. It is rolling by default: if a bad agent ran on all instances, no
+ * agent could roll it back.
+ */
 const AGENT_SERVICE = 'trigger-deploy-agent';
 const BATCH: Size = { percent: 25 };
 
 /**
- * The command line overrides the defaults of the service: `--strategy all` overrides all of them, each other option
- * only its own. Where the environment has `confirm: person` there is always a gate for a person.
+ * The strategy to use. `--strategy all` overrides all defaults of the service; each other option overrides only its own
+ * default. If the environment has `confirm: person`, the strategy always has a gate that a person must open.
  */
 export function strategyOf(env: Environment, service: string, wish: StrategyWish): Strategy {
   const defaults = defaultsOf(env.services[service], service);
@@ -32,7 +38,7 @@ export function strategyOf(env: Environment, service: string, wish: StrategyWish
     wish.canary ?? wish.batch ?? wish.autoConfirmMs ?? wish.pauseBetweenMs ?? (wish.confirm || undefined);
   const name = wish.strategy ?? (asked === undefined ? defaults.strategy : 'rolling');
   if (name === 'all') {
-    // One wave of all instances, with the gate before it: a person confirms when all are prepared.
+    // One wave with all instances and the gate before it: all instances prepare, then a person confirms.
     return needsPerson
       ? {
           name: 'rolling',

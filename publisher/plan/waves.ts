@@ -1,14 +1,17 @@
 import type { Rolling } from '../record/deployment-schema.ts';
 
-/** Which instances switch when. Pure: the same instances and sizes give the same waves, so `plan` shows what `deploy` does. */
+/**
+ * Decides which instances switch in which wave. Pure: the same instances and sizes give the same waves, so `plan` shows
+ * what `deploy` does.
+ */
 
 /** A number of instances, or a percentage of them. */
 export type Size = { count: number } | { percent: number };
 
 export interface WaveSizes {
-  /** The first instances, watched before others switch; none when left out. */
+  /** The size of the first wave, which must pass before other instances switch; no canary when left out. */
   canary?: Size | undefined;
-  /** The size of each wave after that. */
+  /** The size of each wave after the canary. */
   batch: Size;
 }
 
@@ -29,7 +32,7 @@ export interface Wave {
   instances: string[];
 }
 
-/** `4` or `25%`; undefined for anything else. */
+/** Parses `4` or `25%`; undefined for any other text. */
 export function parseSize(text: string | number): Size | undefined {
   const [, digits, percent] = /^([1-9]\d{0,5})(%?)$/.exec(String(text)) ?? [];
   if (digits === undefined) return undefined;
@@ -38,15 +41,15 @@ export function parseSize(text: string | number): Size | undefined {
   return number <= 100 ? { percent: number } : undefined;
 }
 
-/** How many of `all` instances a size means: a percentage is rounded down, and it is at least one. */
+/** How many of `all` instances a size means: at least one, at most all. A percentage is rounded down. */
 export function sizeOf(size: Size, all: number): number {
   const meant = 'count' in size ? size.count : Math.floor((all * size.percent) / 100);
   return Math.min(all, Math.max(1, meant));
 }
 
 /**
- * The canary, then batches; every instance once. Each wave takes the same share of each zone, as far as whole instances
- * allow: a version that fails at once does not take a whole zone down.
+ * Plans the canary, then the batches. Each instance is in exactly one wave. Each wave takes the same share of each
+ * zone, as far as whole instances allow, so that a bad version does not take down a whole zone in one wave.
  */
 export function planWaves(fleet: readonly Member[], { canary, batch }: WaveSizes): Wave[] {
   const order = spread(fleet);
@@ -61,7 +64,10 @@ export function planWaves(fleet: readonly Member[], { canary, batch }: WaveSizes
   return waves;
 }
 
-/** Orders the instances so that every section spreads over the zones: the i-th of n in a zone is at (i + ½) / n. */
+/**
+ * Orders the instances so that each run of neighbours spreads over the zones: instance i of the n instances in a zone
+ * gets the position (i + ½) / n.
+ */
 function spread(fleet: readonly Member[]): string[] {
   const unique = new Map(fleet.map((member) => [member.instance, member.zone ?? '']));
   const zones = Map.groupBy([...unique.keys()].sort(), (instance) => unique.get(instance) ?? '');
@@ -74,8 +80,9 @@ function spread(fleet: readonly Member[]): string[] {
 }
 
 /**
- * The wave before which the gate is; undefined without a gate. After the canary, if more waves follow. Otherwise before
- * the first wave, for a person only: a timer there would wait without instances to watch.
+ * The index of the wave that waits at the gate; undefined without a gate. The gate is after the canary if more waves
+ * follow. Otherwise it is before the first wave, but only if a person opens it: before the first wave no instance has
+ * switched, so a timer would have no instance to watch.
  */
 export function gateBefore(rolling: {
   gate: Rolling['gate'];
@@ -101,7 +108,7 @@ export function rollingFor(fleet: readonly Member[], strategy: InWaves): Rolling
   };
 }
 
-/** The options with the gate that these waves have: a timer without instances to watch is no gate. */
+/** `strategy`, but without its gate where `gateBefore` allows none for these waves. */
 export function withItsGate<S extends InWaves>(strategy: S, waves: readonly Wave[]): S {
   if (gateBefore({ gate: strategy.gate, waves }) !== undefined) return strategy;
   return { ...strategy, gate: 'none', autoConfirmMs: undefined };

@@ -9,17 +9,22 @@ import { openQueue } from './queue-store.ts';
 import type { Ticket } from './ticket.ts';
 import { type AcquireRequest, namesOf, POLL_MS, type Waiter, waitInQueue } from './wait.ts';
 
-/** The right to change a service: no pause blocks it, no live publisher is queued before it, and it holds the lock. */
+/**
+ * A publisher may change a service when no pause blocks the change, no live publisher is queued before it, and it holds
+ * the lock.
+ */
 
 /**
- * Acquires the lock, for a new deployment whose id is in the ticket. Without `queueMode` it does not wait, and does
- * not overtake publishers in the queue.
- * @throws PAUSED; LOCKED while another publisher changes the service or is queued for it; CANCELLED when detached.
+ * Acquires the lock for a new deployment, whose id is in the returned ticket. With `queueMode` this publisher waits in
+ * the queue. Without `queueMode` it fails if it would have to wait for a live publisher. It waits only to find out
+ * whether a publisher that wrote no heartbeat for `STALE_MS` is dead.
+ * @throws PAUSED; CANCELLED when detached; without `queueMode`, LOCKED while another publisher changes the service or
+ * is queued for it.
  */
 export async function acquire(session: Session, request: AcquireRequest): Promise<Ticket> {
   const { service, detach } = request;
   const signal = AbortSignal.any([session.signal, detach]);
-  // The first answer also corrects the clock that dates the ids below.
+  // The first answer from AWS also corrects `session.clock`, which dates the ids below.
   await refuseIfPaused(session, request);
   const self = newUlid(session.clock.now());
   const warn = (text: string) => note(session, text, 'warning');
@@ -33,7 +38,7 @@ export async function acquire(session: Session, request: AcquireRequest): Promis
   }
 }
 
-/** @throws PAUSED, saying who paused what, why, since when, and how to unpause. */
+/** Returns the pause that `despitePause` ignores, if any. @throws PAUSED without `despitePause`. */
 async function refuseIfPaused(
   session: Session,
   { service, command, despitePause }: Pick<AcquireRequest, 'service' | 'command' | 'despitePause'>,
@@ -49,7 +54,10 @@ async function refuseIfPaused(
   });
 }
 
-/** Checked again under the lock: a pause may have come while the publisher waited. @throws PAUSED, CANCELLED. */
+/**
+ * Checks for a pause again, now under the lock, because one may have been set while this publisher waited. Releases the
+ * lock on failure. @throws PAUSED, CANCELLED.
+ */
 async function admit({ session, request }: Waiter, ticket: Ticket): Promise<Ticket> {
   try {
     refuseIfDetached(request.detach);
@@ -63,7 +71,7 @@ async function admit({ session, request }: Waiter, ticket: Ticket): Promise<Tick
   }
 }
 
-/** @throws LOCKED while another publisher changes the service, or is queued for it. */
+/** Takes the lock without a queue entry. @throws LOCKED while another publisher holds the lock or is queued. */
 async function acquireNow(waiter: Waiter): Promise<Ticket> {
   await refuseIfOthersQueue(waiter);
   const { session, request, signal } = waiter;
@@ -79,7 +87,10 @@ async function acquireNow(waiter: Waiter): Promise<Ticket> {
   }
 }
 
-/** Entries without a heartbeat are watched until they are certainly dead. @throws LOCKED when a live one is queued. */
+/**
+ * Resolves once the queue is empty. If nobody wrote the queue for `STALE_MS`, it watches the entries until they are
+ * certainly dead, then drops them. @throws LOCKED when a publisher wrote the queue within `STALE_MS`.
+ */
 async function refuseIfOthersQueue({ session, request, signal, queue }: Waiter): Promise<void> {
   const { service } = request;
   for (let isWatching = false; ; isWatching = true) {

@@ -5,12 +5,12 @@ import { STALE_MS } from '../record/lock-document.ts';
 import { nonce, type Objects } from '../record/objects.ts';
 import { deadIn, type Observations, observe, type Queue, queueDocument, withoutDead } from './queue.ts';
 
-/** The queue of a service in the record: `line.json`, changed by conditional writes only, never deleted. */
+/** The queue of a service, stored as `line.json`. It is changed by conditional writes only, and never deleted. */
 
-/** The queue as it was read. */
+/** The result of one read of the queue. */
 export interface QueueView {
   queue: Queue;
-  /** Whether nothing was written for `STALE_MS` by S3's clock: every entry may be dead. */
+  /** Whether nobody wrote the queue for `STALE_MS`, by S3's clock. Then all entries may be dead. */
   silent: boolean;
 }
 
@@ -18,7 +18,7 @@ export interface QueueStore {
   look(): Promise<QueueView>;
   /** Applies `change` to the queue without its dead entries, writes the result and returns it. */
   change(change: (queue: Queue) => Queue): Promise<Queue>;
-  /** The entries that this publisher has seen without a new heartbeat for `STALE_MS`. */
+  /** The ids of the entries that this publisher has watched for `STALE_MS` without a new heartbeat. */
   dead(): ReadonlySet<string>;
 }
 
@@ -29,7 +29,7 @@ interface QueueContext {
   warn: (text: string) => void;
 }
 
-/** Only one of several simultaneous writes succeeds: up to this many publishers may write at the same moment. */
+/** How often a write is tried: of several simultaneous writes only one succeeds, and the others read again. */
 const ATTEMPTS = 20;
 
 /** `self` is this publisher's id in the queue. */

@@ -2,24 +2,24 @@ import * as z from 'zod';
 import { ulid } from '../../shared/names.ts';
 
 /**
- * The queue of publishers that wait to change a service: who is next. Pure. The queue is advisory: only the lock
- * guarantees that two publishers never change a service at once.
+ * The queue of publishers that wait to change a service. Pure. The queue is advisory: only the lock guarantees that two
+ * publishers never change a service at once.
  */
 
 const queueEntry = z.looseObject({
   /** The id of this wait, not of the deployment that follows. */
   id: ulid,
-  /** `issuedBy`. */
+  /** The `issuedBy` of the publisher: `user@host`, or a CI build. */
   who: z.string(),
   host: z.string(),
   pid: z.int(),
-  /** The verb, and the version it deploys. */
+  /** The verb: `deploy`, `rollback`, `restart`. */
   command: z.string(),
   version: z.string().optional(),
   since: z.iso.datetime(),
   /** The number of heartbeats; increases while the publisher lives. */
   beat: z.int().min(0),
-  /** Why it jumped to the front. */
+  /** The reason for going to the front of the queue; left out for an entry that was added at the end. */
   jumped: z.string().optional(),
 });
 export type QueueEntry = z.infer<typeof queueEntry>;
@@ -27,11 +27,11 @@ export type QueueEntry = z.infer<typeof queueEntry>;
 export const queueDocument = z.looseObject({
   v: z.literal(1),
   nonce: z.string(),
-  /** The next one first. */
+  /** The next publisher first. */
   waiting: z.array(queueEntry),
 });
 
-/** The next one first; each id once. */
+/** The entries, the next publisher first. Each id occurs once. */
 export type Queue = readonly QueueEntry[];
 
 /** Adds the entry at the end, or with `jumped` at the front. An entry that is already in the queue keeps its place. */
@@ -54,10 +54,10 @@ export function aheadOf(queue: Queue, id: string): Queue | undefined {
   return place === -1 ? undefined : queue.slice(0, place);
 }
 
-/** The heartbeat last seen of each entry, and when it was first seen, by the observer's monotonic clock (ms). */
+/** By entry id: the latest heartbeat of the entry, and when the observer first saw it (ms, monotonic clock). */
 export type Observations = ReadonlyMap<string, { beat: number; first: number }>;
 
-/** After the queue was read at `now`, ms on the monotonic clock. */
+/** The observations after a read of the queue at `now` (ms, monotonic clock). */
 export function observe(before: Observations, queue: Queue, now: number): Observations {
   return new Map(
     queue.map(({ id, beat }) => {

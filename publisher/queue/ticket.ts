@@ -1,11 +1,11 @@
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { Lock } from '../record/held-lock.ts';
 
-/** The right to announce a deployment: the lock, and the deployment's id with its sequence. */
+/** What a publisher needs to announce a deployment: the lock, and the id and the sequence of the deployment. */
 export interface Ticket {
   deployment: string;
   sequence: number;
   lock: Lock;
-  /** How the lock was acquired, for the record. */
+  /** Written into the deployment record: the wait in the queue, and a pause that was ignored. */
   about?: Pick<DeploymentRecord, 'line' | 'despitePause'> | undefined;
 }

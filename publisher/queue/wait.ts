@@ -8,45 +8,45 @@ import { aheadOf, dequeue, enqueue, type Queue, type QueueEntry, withHeartbeat }
 import type { QueueStore } from './queue-store.ts';
 import type { Ticket } from './ticket.ts';
 
-/** Waiting in the queue: a place, kept by heartbeats, until the lock is free. */
+/** How a publisher waits in the queue until the lock is free. It keeps its place by heartbeats. */
 
 /** How often queue and lock are read, ms. */
 export const POLL_MS = 2000;
 /** How often the place is shown while nothing changes, ms. */
 const SHOW_MS = 60_000;
-/** How long leaving the queue may take, ms; a place that is not left expires. */
+/** How long leaving the queue may take, ms. If it fails, the entry expires after `STALE_MS`. */
 const LEAVE_MS = 3000;
 
 export interface AcquireRequest {
   service: string;
   /** The verb. */
   command: string;
-  /** The version to deploy, shown to those who wait behind. */
+  /** The version to deploy. It is shown to the publishers that wait behind this one. */
   version?: string | undefined;
   reason?: string | undefined;
-  /** Whether to wait at the end of the queue, or at its front; left out, it does not wait. */
+  /** Where to wait in the queue; undefined: not at all. */
   queueMode?: QueueMode;
-  /** Deploys despite a pause: only a rollback may. */
+  /** Whether to ignore a pause. Only a rollback may set it. */
   despitePause?: boolean | undefined;
   /** Aborted by Ctrl-C. */
   detach: AbortSignal;
 }
 
-/** `--queue`, `--jump`. */
+/** `queue`: wait at the end (`--queue`). `jump`: wait at the front (`--jump`). */
 export type QueueMode = 'queue' | 'jump' | undefined;
 
 /** A publisher that wants the lock. */
 export interface Waiter {
   session: Session;
   request: AcquireRequest;
-  /** Aborts with the command, and with Ctrl-C. */
+  /** Aborts when the command must end, and on Ctrl-C. */
   signal: AbortSignal;
   queue: QueueStore;
   /** This publisher's id in the queue. */
   self: string;
 }
 
-/** Waits until it is first in the queue and the lock is free, and takes the lock. Always leaves the queue. */
+/** Waits until this publisher is first and the lock is free, and takes the lock. Leaves the queue, also on failure. */
 export async function waitInQueue(waiter: Waiter): Promise<Ticket> {
   const { session, request, queue, self } = waiter;
   const { who, origin, clock } = session;
@@ -104,7 +104,10 @@ async function wait(waiter: Waiter, entry: QueueEntry): Promise<Ticket> {
   }
 }
 
-/** Writes a heartbeat when it is due, drops dead entries, and re-queues where the place was lost; returns the queue. */
+/**
+ * Writes a heartbeat when one is due, and drops dead entries. If the entry of this publisher is gone, adds it again at
+ * the end. Returns the queue.
+ */
 async function keepPlace(
   { session, queue, self }: Waiter,
   entry: QueueEntry,
@@ -124,7 +127,7 @@ async function keepPlace(
   return await queue.change((left) => enqueue(left, atTheEnd));
 }
 
-/** Shows the place when it changes and every minute, and who overtook this publisher and why. */
+/** Returns a function that shows the place when it changes and every `SHOW_MS`, and who overtook this publisher. */
 function placeNotes({ session, request }: Waiter) {
   let last: { text: string; at: number; ahead: ReadonlySet<string> } | undefined;
   return (

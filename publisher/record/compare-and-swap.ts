@@ -2,6 +2,7 @@ import { isCode } from '../../shared/errors.ts';
 import { type RetryOptions, retry } from '../../shared/retry.ts';
 import type { Objects } from './objects.ts';
 
+/** What `compareAndSwap` needs: which object, and how to read it and decide what to write. */
 export interface Swap<S extends { etag: string }, T> {
   key: string;
   /** Reads the stored value; undefined when there is none. */

@@ -3,7 +3,7 @@ import { artifacts } from '../../shared/manifest.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
 import { report, reportError } from '../../shared/report.ts';
 
-/** How much may go wrong before a deployment fails, from the options of the command. */
+/** How many instances may fail or be missing, for how long to wait, and what follows a failure. */
 const policy = z.looseObject({
   /** How many instances may be missing: without a report, or not ended at the timeout. */
   allowMissing: z.int().min(0),
@@ -24,12 +24,13 @@ const rolling = z.looseObject({
       passedAt: z.iso.datetime().optional(),
     }),
   ),
-  /** When all instances were prepared; from then on the waves hold only prepared instances. */
+  /** When the prepare phase ended. From then on the waves hold only instances that are prepared. */
   preparedAt: z.iso.datetime().optional(),
-  /** The instances that failed, or did not answer, within what the policy allows. */
+  /** Instances that failed in a phase that passed: the policy allowed so many failures. */
   failed: z.array(instanceId),
+  /** Instances that did not finish a phase in time, although the phase passed: the policy allowed so many. */
   missing: z.array(instanceId),
-  /** What ends the wait for confirmation: a person, or the time when nothing has failed by then. */
+  /** What opens the gate: only a person, or else a timer too (`time`), if the switched instances are still healthy. */
   gate: z.enum(['none', 'person', 'time']),
   autoConfirmMs: z.int().min(0).optional(),
   awaitingSince: z.iso.datetime().optional(),
@@ -46,14 +47,17 @@ export const deploymentRecord = z.looseObject({
   env: envName,
   service: serviceName,
   version: versionName,
-  /** The desired version before; of a rollback, the version it replaces. */
+  /**
+   * The version to roll back to: the desired version before, or with `targets` the version that all of them ran. For a
+   * rollback, the version that it replaces.
+   */
   previous: versionName.nullable(),
   action: z.enum(['deploy', 'rollback', 'restart']),
   sequence: z.int().min(1),
   issuedBy: z.string(),
   from: z.looseObject({ user: z.string(), host: z.string(), build: z.string().optional() }),
   reason: z.string().optional(),
-  /** Its wait in the queue: since when and how long; with `jumped`, why it jumped and whom it overtook. */
+  /** The wait of the publisher in the queue. `jumped` is the reason for `--jump`, `overtook` whom it overtook. */
   line: z
     .looseObject({
       since: z.iso.datetime(),
@@ -62,10 +66,10 @@ export const deploymentRecord = z.looseObject({
       overtook: z.array(z.string()).optional(),
     })
     .optional(),
-  /** The pause that it ignored. */
+  /** The pause that this deployment ignored (`--despite-pause`). */
   despitePause: z.looseObject({ by: z.string(), since: z.iso.datetime(), reason: z.string() }).optional(),
   artifacts,
-  /** The instances that had a record when it was announced. */
+  /** The instances that must report: those in the waves or in `targets`, else those with an instance record. */
   expected: z.array(instanceId),
   announcedAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),
@@ -73,18 +77,18 @@ export const deploymentRecord = z.looseObject({
   rolling: rolling.optional(),
   /** The environment that `promote` took the version from. */
   promotedFrom: envName.optional(),
-  /** Only these instances (`--only`): the desired state does not change. */
+  /** The deployment is for these instances only (`--only`, `--where`). The desired state does not change. */
   targets: z.array(instanceId).optional(),
   policy,
-  /** Whether the desired state was written before it was announced. */
+  /** Whether the desired state is written before the announcement, and not after the success. */
   desiredFirst: z.boolean(),
-  /** `timed-out` is not final: `watch` settles the deployment again once all instances have ended. */
+  /** `timed-out` is not final: `watch`, `resume` or the next deployment can settle the deployment again. */
   status: z.enum(['announced', 'succeeded', 'failed', 'timed-out', 'cancelled']),
   settledAt: z.iso.datetime().optional(),
   exitCode: z.union([z.literal(0), z.literal(1), z.literal(3)]).optional(),
-  /** One line for a person: the outcome, and the desired state now. */
+  /** One line for a person: the outcome, then the desired state or the rollback that follows. */
   outcome: z.string().optional(),
-  /** How many instances are in each state; those in `silent` never answered. */
+  /** How many instances are in each state. The key `silent` counts the instances without a report. */
   counts: z.record(z.string(), z.int().min(0)).optional(),
   silent: z.array(instanceId).optional(),
   /** From the announcement to the last ending. */
@@ -100,7 +104,7 @@ export const deploymentRecord = z.looseObject({
       }),
     )
     .optional(),
-  /** Set when it failed and must be rolled back: the target version. Done once `rolledBackBy` is set. */
+  /** The version to roll back to; set when a rollback must follow. Once it has started, `rolledBackBy` is set. */
   rollBackTo: versionName.optional(),
   /** The deployment that this one rolls back, and the one that rolled back this one. */
   rollbackOf: ulid.optional(),

@@ -7,18 +7,18 @@ import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 
-/** A record as it was read: a write names, by ETag, the version that it replaces. */
+/** A record as it was read, with its ETag: a write replaces only this version of the record. */
 export type StoredDeployment = StoredValue<DeploymentRecord>;
 
-/** Reads the reports that are new or changed since the last call. */
+/** A function that reads the reports which are new or changed since its last call. */
 export type ReportReader = () => Promise<Report[]>;
 
 export interface Deployments {
   /** @throws CONDITION_FAILED when the id is taken. */
   create(record: Omit<DeploymentRecord, 'nonce'>): Promise<StoredDeployment>;
   /**
-   * The same change with the same `nonce` may be written again: that succeeds.
-   * @throws CONDITION_FAILED when another publisher has written it since it was read.
+   * Writes `stored` with `change`. The write can be repeated: the same change with the same `nonce` succeeds again.
+   * @throws CONDITION_FAILED when another publisher has written the record since it was read.
    */
   update(stored: StoredDeployment, change: Partial<DeploymentRecord>): Promise<StoredDeployment>;
   /** @throws DEPLOYMENT_NOT_FOUND. */
@@ -26,8 +26,8 @@ export interface Deployments {
   /** The newest first, `limit` at most. An unreadable one is skipped with a warning. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
   /**
-   * As `list`, with the local deployments of single instances; only deployments since a time (ms), and only those
-   * that are `wanted`.
+   * Like `list`, and includes local deployments. With `since` (ms since the epoch) without older deployments; with
+   * `wanted` only those for which it returns true.
    */
   history(
     service: string,
@@ -38,12 +38,12 @@ export interface Deployments {
   newest(service: string): Promise<StoredDeployment | undefined>;
   /** The service of a deployment. @throws DEPLOYMENT_NOT_FOUND. */
   find(id: string): Promise<string>;
-  /** Every report in the record. */
+  /** All reports of the deployment in the record: the latest of each instance. */
   reports(service: string, id: string): Promise<Report[]>;
   reportReader(service: string, id: string): ReportReader;
   /** The latest record of each instance that has the service, without those that left. */
   instances(service: string): Promise<InstanceRecord[]>;
-  /** The services with a state in this environment. */
+  /** The services that have any object in the record of this environment. */
   services(): Promise<string[]>;
 }
 
@@ -53,7 +53,7 @@ const READS = 32;
 export function openDeployments(
   env: string,
   objects: Objects,
-  /** Called for each object that cannot be read, or that names another instance than its key. */
+  /** Called for each object that is invalid, or that names another instance or deployment than its key. */
   warn: (text: string) => void,
 ): Deployments {
   async function read(service: string, id: string): Promise<StoredDeployment> {
@@ -62,7 +62,7 @@ export function openDeployments(
     return stored;
   }
 
-  /** Undefined for one that is missing or unreadable: the others can still be listed. */
+  /** Undefined if the record is missing or invalid, so that a list can skip it. */
   async function readable(service: string, id: string): Promise<StoredDeployment | undefined> {
     try {
       return await read(service, id);
@@ -78,7 +78,10 @@ export function openDeployments(
     return folders.filter((name) => ulid.safeParse(name).success).reverse();
   }
 
-  /** What `look` finds for the first `limit` ids for which it finds something, in order. */
+  /**
+   * Calls `look` for the ids in order, `READS` at a time, until `limit` of them have a result. Returns these results in
+   * the order of the ids.
+   */
   async function firstOf<T>(
     newestFirst: readonly string[],
     limit: number,
@@ -92,7 +95,7 @@ export function openDeployments(
     return found.slice(0, limit);
   }
 
-  /** The newest `limit` that have a record: local deployments have none. */
+  /** The newest `limit` deployments that have a `deployment.json`. Local deployments have none. */
   const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
     await firstOf(await ids(service), limit, (id) => readable(service, id));
 
@@ -120,8 +123,8 @@ export function openDeployments(
   }
 
   /**
-   * The object at `key`, if `own` confirms that it names the same instance and deployment as the key; undefined,
-   * with a warning, if not.
+   * Reads the object at `key`. If it is invalid, or `own` finds that it names another instance or deployment than its
+   * key, the result is undefined, with a warning.
    */
   async function readOwn<T>(
     key: string,
@@ -163,7 +166,7 @@ export function openDeployments(
       });
     },
     async newest(service) {
-      // Ids are made by the publishers' clocks, which may differ; sequences are not.
+      // The order of the ids depends on the clocks of the publishers, which may differ. Sequences only increase.
       const candidates = await records(service, READS);
       return candidates.sort((a, b) => b.value.sequence - a.value.sequence)[0];
     },

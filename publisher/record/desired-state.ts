@@ -16,16 +16,16 @@ export interface DesiredChange {
   deployment: string;
   changedBy: string;
   /**
-   * The target of a later `rollback`; when left out, the desired version before this change. A rollback names the
-   * version before its own target: the version that was rolled back must not become a rollback target.
+   * The version that the next `rollback` returns to. When left out, it is the desired version before this change; for a
+   * rollback it is then not set, because the version that was rolled back must not become a rollback target.
    */
   previous?: string | undefined;
 }
 
 export interface DesiredStates {
   /**
-   * Undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID: an unreadable one is never treated as
-   * missing.
+   * Undefined when the service has no desired state. An invalid document is never treated as missing.
+   * @throws SIGNATURE_INVALID, DOCUMENT_INVALID.
    */
   read(service: string): Promise<StoredValue<Desired> | undefined>;
   /**
@@ -52,7 +52,7 @@ export interface DesiredContext {
   now: () => number; // ms since the epoch
 }
 
-/** Publishers hold the lock one after the other, so few writes conflict. */
+/** How often a write is tried. Few writes conflict: only the holder of the lock and `pause` write this document. */
 const ATTEMPTS = 5;
 
 export function openDesiredStates(context: DesiredContext): DesiredStates {

@@ -12,12 +12,13 @@ import {
 } from './lock-document.ts';
 import { nonce, type Objects } from './objects.ts';
 
+/** A lock that this publisher holds. */
 export interface Lock {
-  /** The token: higher than any before. */
+  /** The fencing token with which the lock was taken: higher than any sequence before it. */
   readonly sequence: number;
-  /** Aborts once another publisher holds the lock, with FENCED as its reason. */
+  /** Aborts, with FENCED as its reason, once a write finds that this publisher no longer holds the lock. */
   readonly lost: AbortSignal;
-  /** The next sequence under the same lock, for a deployment that follows from this one. @throws FENCED. */
+  /** Reserves the next sequence under the same lock, for the rollback that follows a deployment. @throws FENCED. */
   next(deployment: string): Promise<number>;
   /** Frees the lock unless another publisher holds it. Never throws: a lock that is not released expires. */
   release(): Promise<void>;
@@ -29,7 +30,7 @@ interface HolderContext {
   warn: (text: string) => void;
 }
 
-/** A lock just taken, as `first` with `firstEtag`: writes heartbeats until it is released or lost. */
+/** Keeps the lock that was just written as `first`, with the ETag `firstEtag`, by heartbeats until release or loss. */
 export function holdLock(
   { objects, clock, warn }: HolderContext,
   key: string,
@@ -40,7 +41,7 @@ export function holdLock(
   const done = new AbortController();
   let mine = first;
   let etag = firstEtag;
-  /** The nonces of writes that had no answer: one of them may be what is stored. */
+  /** The nonces of writes without an answer. Any of these writes may have been stored. */
   const unanswered = new Set<string>();
   // One write at a time: each names the ETag of the one before.
   let last: Promise<unknown> = Promise.resolve();

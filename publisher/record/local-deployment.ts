@@ -19,8 +19,8 @@ export type PastDeployment = Pick<
   Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
 
 /**
- * A local deployment (`trigger-deploy-agent deploy` or `rollback`): nothing was announced, and the record holds only
- * the report of that instance. Undefined for the reports of any other deployment.
+ * A local deployment (`trigger-deploy-agent deploy` or `rollback`), from its only report: it was not announced, so it
+ * has no `deployment.json`. Undefined if the first report is not of a local deployment.
  */
 export function localDeployment([report]: readonly Report[]): PastDeployment | undefined {
   if (!report?.local) return undefined;

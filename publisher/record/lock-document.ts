@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { ulid } from '../../shared/names.ts';
 
-/** `lock.json`: who holds the lock of a service, and its sequence, the fencing token. */
+/** `lock.json`: who holds the lock of a service, and the sequence, which is the fencing token. */
 
-/** A lock without a heartbeat for this long may be taken over, ms. */
+/** After this time without a heartbeat, a lock can be taken over and a queue entry is dropped, ms. */
 export const STALE_MS = 60_000;
 /** How often the owner of a lock, or of a place in the queue, writes a heartbeat, ms. */
 export const HEARTBEAT_MS = 15_000;
@@ -11,7 +11,7 @@ export const HEARTBEAT_MS = 15_000;
 const owner = z.looseObject({
   /** A new one each time the lock is taken. */
   id: ulid,
-  /** `issuedBy`. */
+  /** The `issuedBy` of the publisher: `user@host`, or a CI build. */
   who: z.string(),
   host: z.string(),
   pid: z.int(),

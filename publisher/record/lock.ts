@@ -15,22 +15,22 @@ import { nonce, type Objects, type StoredValue } from './objects.ts';
 import type { Origin } from './origin.ts';
 
 /**
- * One publisher at a time per service, and the fencing token.
+ * The lock lets one publisher at a time change a service, and gives each owner a fencing token, the sequence.
  *
- * Taking the lock writes sequence + 1 in the same conditional PUT (gaps are harmless). Its owner writes a heartbeat
- * every `HEARTBEAT_MS`. A lock is stale when its ETag has not changed for `STALE_MS` on the taker's own monotonic
- * clock, and is taken over only then. The object is never deleted, so that the sequence never decreases.
+ * One conditional PUT takes the lock and increases the sequence by 1 (gaps are harmless). The owner writes a heartbeat
+ * every `HEARTBEAT_MS`. Another publisher takes the lock over only after it has itself watched the ETag unchanged for
+ * `STALE_MS`, on its monotonic clock. The object is never deleted, so that the sequence never decreases.
  */
 
 /** How often a lock without a heartbeat is read while it is watched, ms. */
 const WATCH_MS = 2000;
 
-/** The lock now: free, held, or `stale` (no heartbeat for too long). */
+/** The lock at the time of a read. `stale`: it has an owner that wrote no heartbeat for `STALE_MS`. */
 interface LockView {
   state: 'free' | 'held' | 'stale';
   sequence: number;
   owner: LockOwner | null;
-  /** This publisher has watched it without a heartbeat for `STALE_MS`: it can be taken over at once. */
+  /** Whether this publisher itself has watched the lock for `STALE_MS` without a heartbeat: it can take it over now. */
   dead: boolean;
 }
 
@@ -38,17 +38,17 @@ interface LockRequest {
   service: string;
   command: string;
   deployment: string;
-  /** Ends the watching of a lock that looks dead. */
+  /** Ends the wait while a stale lock is watched. */
   signal: AbortSignal;
 }
 
 export interface Locks {
   /**
-   * @throws LOCKED when its owner wrote a heartbeat within the last `STALE_MS`. A lock without one is watched until
-   * it has not changed for `STALE_MS` on this clock, then taken over.
+   * Takes the lock. A stale lock is first watched until it has not changed for `STALE_MS`, then taken over.
+   * @throws LOCKED when its owner wrote a heartbeat within the last `STALE_MS`.
    */
   take(request: LockRequest): Promise<Lock>;
-  /** Each look counts as watching: a lock looked at repeatedly for `STALE_MS` is taken over at once. */
+  /** Reads the lock. Repeated reads count as watching it: after `STALE_MS` without a heartbeat it is `dead`. */
   look(service: string): Promise<LockView>;
 }
 
@@ -59,13 +59,13 @@ export interface LockContext {
   who: string;
   origin: Origin;
   warn: (text: string) => void;
-  /** A sequence that was certainly used, read when the lock's own object is missing. */
+  /** Reads the highest sequence that is known to be used; called only when `lock.json` is missing. */
   floor: (service: string) => Promise<number>;
 }
 
 export function openLocks(context: LockContext): Locks {
   const { env, objects, clock, warn } = context;
-  /** When each lock was first seen with the ETag it has, on the monotonic clock. */
+  /** By service: the ETag of the lock, and when this publisher first saw this ETag (ms, monotonic clock). */
   const observations = new Map<string, { etag: string; first: number }>();
 
   async function read(service: string): Promise<StoredValue<LockDocument> | undefined> {
@@ -101,7 +101,7 @@ export function openLocks(context: LockContext): Locks {
       const key = keys.lock(env, request.service);
       const taken = await compareAndSwap(objects, {
         key,
-        // After a conflict: another publisher was faster, or the owner is alive after all. Reading again shows which.
+        // After a conflict, another publisher took the lock first, or the owner is alive. The next read shows which.
         read: () => readTakeable(request),
         async next(stored) {
           const reached = stored?.value.sequence ?? (await context.floor(request.service));

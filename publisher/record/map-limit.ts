@@ -1,4 +1,7 @@
-/** Runs `work` on every item, at most `limit` at a time; results in the order of the items. Throws the first failure. */
+/**
+ * Runs `work` on every item, at most `limit` at a time. Returns the results in the order of the items.
+ * @throws the first failure; the other items are still worked on.
+ */
 export async function mapLimit<T, R>(
   items: readonly T[],
   limit: number,

@@ -10,11 +10,11 @@ import type * as z from 'zod';
 import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 
-/** An object as read: `etag` is what a conditional write names, `lastModified` is by S3's own clock (ms). */
+/** An object as it was read. A conditional write names its `etag`. */
 interface StoredText {
   text: string;
   etag: string;
-  lastModified: number;
+  lastModified: number; // ms since the epoch, by S3's clock
 }
 
 export interface StoredValue<T> {
@@ -30,23 +30,26 @@ interface ListedObject {
 }
 
 /**
- * Reads and conditional writes of a bucket. Every method throws what `awsError` makes of a failure.
+ * Reads and conditionally writes the objects of a bucket. A failure of AWS is thrown as `awsError` maps it.
  *
- * A body must hold a fresh `nonce()`: after a lost answer the SDK retries, finds its own write, and S3 answers that
- * the condition failed. The object is then read back: the same text, which only this writer can have written, is
- * success.
+ * Each body must hold a fresh `nonce()`. When the answer to a write is lost, the SDK retries, and S3 refuses the retry
+ * because the first try changed the object. `Objects` then reads the object: if it holds the same text, only this
+ * writer can have written it, and the write counts as success.
  */
 export interface Objects {
   /** Undefined when there is no such object. */
   read(key: string): Promise<StoredText | undefined>;
-  /** @throws DOCUMENT_INVALID naming the key when it is not JSON of that shape. */
+  /** Undefined when there is no object with this key. @throws DOCUMENT_INVALID when it does not match `schema`. */
   readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
   exists(key: string): Promise<boolean>;
   /** Creates an object; returns its ETag. @throws CONDITION_FAILED when it exists. */
   putNew(key: string, body: string): Promise<string>;
-  /** Replaces the version that `etag` names; returns the new ETag. @throws CONDITION_FAILED when it has changed. */
+  /**
+   * Replaces the object if it still has this `etag`; returns the new ETag. @throws CONDITION_FAILED when it was changed
+   * or deleted.
+   */
   putIf(key: string, body: string, etag: string): Promise<string>;
-  /** Every object below `prefix`, by key. */
+  /** All objects below `prefix`, sorted by key. */
   list(prefix: string): Promise<ListedObject[]>;
   /** The names of the folders right below `prefix`, sorted. */
   folders(prefix: string): Promise<string[]>;
@@ -55,7 +58,7 @@ export interface Objects {
 /** A random value that makes the body of a conditional write unique. */
 export const nonce = () => randomBytes(16).toString('hex');
 
-/** S3 answers 409 while another write is in progress, and asks to retry. */
+/** How often a write is tried. S3 answers 409 while another write is in progress, and asks to retry. */
 const CONFLICT_ATTEMPTS = 4;
 
 export function openObjects(aws: Aws, bucket: string): Objects {
@@ -72,7 +75,7 @@ export function openObjects(aws: Aws, bucket: string): Objects {
     }
   }
 
-  /** Writes under `condition`; `holds` says whether the condition is true for what is stored. */
+  /** Writes if `condition` is true. `holds` tests the same condition on the object that was read back. */
   async function put(
     key: string,
     body: string,
@@ -178,13 +181,13 @@ function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
   );
 }
 
-/** A HEAD has no body: its 404 has no name but the status, and a missing bucket looks the same. */
+/** The answer to a HEAD has no body, so its 404 does not say whether the object or the bucket is missing. */
 function isMissing(error: unknown): boolean {
   const name = awsErrorName(error);
   return name === 'NoSuchKey' || (awsStatus(error) === 404 && name !== 'NoSuchBucket');
 }
 
-/** 412: the condition is false; 409: another write is in progress; 404: If-Match on a deleted object. */
+/** 412: the condition is false. 409: another write is in progress. `NoSuchKey`: If-Match on a deleted object. */
 function isRefusedCondition(error: unknown): boolean {
   const status = awsStatus(error);
   return status === 412 || status === 409 || awsErrorName(error) === 'NoSuchKey';

@@ -9,8 +9,8 @@ import { nonce, type Objects } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
 /**
- * The pause of an environment, and of a service. Each is a signed document of its own, so that a service can be paused
- * before it has a desired state. The publisher that pauses copies the pause into the desired state, for the agents.
+ * The pauses of an environment and of its services. Each has its own signed document, so that a service can be paused
+ * before it has a desired state. `pause` also copies the pause into the desired state, where agents read it.
  */
 
 const change = z.looseObject({
@@ -33,9 +33,10 @@ const pauseDocument = z.looseObject({
 });
 type PauseDocument = z.infer<typeof pauseDocument>;
 
+/** How many changes a document keeps. */
 const KEPT = 50;
 
-/** Why deployments are blocked now. */
+/** A pause that blocks deployments now. */
 export interface Pause {
   scope: 'environment' | 'service';
   by: string;
@@ -47,15 +48,18 @@ export interface Pause {
 
 export interface Pauses {
   /**
-   * The environment's pause, else the service's own. A document that cannot be verified counts as a pause: damaging
-   * it must not unpause anything.
+   * The pause that blocks the service: that of the environment, else that of the service. A document that cannot be
+   * verified counts as a pause: a person who damages the document must not thereby unpause.
    */
   of(service: string): Promise<Pause | undefined>;
-  /** The pause of this scope alone: the service, or the environment when left out. */
+  /** The pause of one scope only: of `service`, or of the environment when `service` is undefined. */
   at(service: string | undefined): Promise<Pause | undefined>;
-  /** Every pause and unpause, the newest last; empty when the document cannot be verified. */
+  /** The newest `KEPT` pauses and unpauses, the newest last; empty when the document cannot be verified. */
   changes(service: string | undefined): Promise<PauseChange[]>;
-  /** Signs and writes the change; false when it changes nothing. @throws CONDITION_FAILED, AWS_*. */
+  /**
+   * Signs and writes the change. Returns false when the scope is paused, or not paused, already.
+   * @throws CONDITION_FAILED, AWS_*.
+   */
   write(service: string | undefined, change: PauseChange): Promise<boolean>;
 }
 
@@ -66,7 +70,7 @@ interface PausesContext {
   verifier: () => Promise<Verifier>;
 }
 
-/** Few people pause at the same moment. */
+/** How often a write is tried. Few people pause at the same moment. */
 const ATTEMPTS = 5;
 
 interface Found {
@@ -152,6 +156,6 @@ export function pauseText(
   return `${what} by ${by} since ${since}, ${ago} ago: ${reason}`;
 }
 
-/** As the desired state carries it. */
+/** The pause in the form of the desired state, which allows 1024 characters for the reason. */
 export const forAgents = (pause: Pause | undefined): Desired['pause'] =>
   pause && { by: pause.by, since: pause.since, reason: pause.reason.slice(0, 1024) };

@@ -3,7 +3,8 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { DocumentType, Verifier } from '../../shared/signing.ts';
 
 /**
- * The verified content of the signed document at `key`. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, naming the key.
+ * Verifies the signed document `text`, which was read from `key`, and returns its content.
+ * @throws SIGNATURE_INVALID, DOCUMENT_INVALID, with the key in the message.
  */
 export async function verifyStored<T>(
   verifier: Verifier,

@@ -7,13 +7,13 @@ import { verifyStored } from './signed-document.ts';
 
 export interface Versions {
   /**
-   * The verified manifest. @throws VERSION_NOT_FOUND naming the newest versions, SERVICE_NOT_FOUND,
-   * SIGNATURE_INVALID.
+   * Reads and verifies the manifest of a version. @throws VERSION_NOT_FOUND with the newest versions in the hint;
+   * SERVICE_NOT_FOUND; SIGNATURE_INVALID; DOCUMENT_INVALID.
    */
   readManifest(service: string, version: string): Promise<Manifest>;
   /** The manifest of `version`, where `latest` is the newest push. @throws as `readManifest`. */
   resolve(service: string, version: string): Promise<Manifest>;
-  /** Versions that exist, the newest push first, `limit` at most. */
+  /** The pushed versions, the newest push first, `limit` at most. */
   newest(service: string, limit: number): Promise<string[]>;
 }
 
@@ -37,7 +37,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
     return [...new Set(names)].slice(0, limit);
   }
 
-  /** Read from the manifests, sorted by the S3 time of each, the newest first. */
+  /** The versions that have a manifest in the bucket, sorted by the time of its last write, the newest first. */
   async function listed(service: string): Promise<string[]> {
     const prefix = keys.artifacts(service);
     const objectsThere = await objects.list(prefix);

@@ -1,7 +1,10 @@
 import type { Lock } from '../record/held-lock.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 
-/** The lock alone, for a command that continues an existing deployment. @throws LOCKED, CANCELLED when detached. */
+/**
+ * Takes the lock, without queue and without a check for pauses, for a command that continues an existing deployment.
+ * @throws LOCKED; CANCELLED when detached.
+ */
 export async function acquireLock(
   session: Session,
   { detach, ...wanted }: { service: string; command: string; deployment: string; detach: AbortSignal },

@@ -17,8 +17,9 @@ import { recordOutcome, settledEvent } from './record-outcome.ts';
 const POLL_MS = 3000;
 
 /**
- * Announces the deployment, under the lock, and follows every instance to its end; then settles it.
- * @throws FENCED when the lock was lost, AWS_*, TOPIC_NOT_FOUND.
+ * Announces the deployment and, if `driving.wait` is set, follows it until it can be settled and settles it. The caller
+ * holds the lock.
+ * @throws FENCED when the lock was lost; AWS_*; TOPIC_NOT_FOUND.
  */
 export async function driveAllAtOnce(
   session: Session,

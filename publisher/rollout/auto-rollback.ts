@@ -9,11 +9,15 @@ import { begin, type Created, createRecord } from './create-record.ts';
 import { isRollBackDue } from './record-outcome.ts';
 
 /**
- * The automatic rollback of a failed deployment: a new deployment of the older version, with the next sequence, to
- * all instances that the failed deployment was announced to, not only those that reported.
+ * The automatic rollback after a deployment failed or was cancelled. It is a new deployment of the older version, with
+ * the next sequence. It goes to the targets of the failed deployment, or to all instances if there were no targets: an
+ * instance may have switched without a report.
  */
 
-/** Rolls back as long as the outcome of the last deployment requires a rollback. @throws as `driveAllAtOnce`. */
+/**
+ * Carries out the rollback that the outcome of `settled` requires, if any. A rollback never requires another rollback,
+ * so the loop runs once at most. @throws as `driveAllAtOnce`.
+ */
 export async function rollBackIfDue(
   session: Session,
   lock: Lock,
@@ -29,8 +33,9 @@ export async function rollBackIfDue(
 }
 
 /**
- * Repeats the rollback of `undone` that its publisher did not announce or did not follow to its end, under the lock
- * and with the same id: agents that know the id treat the announcement as a duplicate. @throws as `driveAllAtOnce`.
+ * Repeats the rollback of `undone`, when an earlier publisher did not announce it or did not follow it to its end. The
+ * rollback keeps its id, so agents that know it treat the announcement as a duplicate. The caller holds the lock.
+ * @throws as `driveAllAtOnce`.
  */
 export async function repeatRollback(
   session: Session,
@@ -81,7 +86,7 @@ async function startRollback(
   return created.stored;
 }
 
-/** From the desired state if that is its version, else from the manifest. */
+/** The artifacts of `version`: from the desired state if it has this version, else from the manifest. */
 async function artifactsOf(
   { record }: Pick<Session, 'record'>,
   service: string,

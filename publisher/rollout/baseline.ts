@@ -8,10 +8,10 @@ import { openProgress } from './follow.ts';
 import { isFinal, lastEndingMs, recordOutcome, settleNow } from './record-outcome.ts';
 
 /**
- * The state before a change: the desired state, read after the newest deployment is settled if its publisher did not
- * settle it (it died, was detached, or did not wait). Otherwise a later rollback would not return to a version that
- * a detached deployment brought to all instances. To be called under the lock. @throws AWS_*, SIGNATURE_INVALID,
- * DOCUMENT_INVALID.
+ * Reads the state before a change. If the newest deployment has no final outcome (its publisher died, detached, did not
+ * wait or timed out), it is settled first, and this can set the desired state. Otherwise a later rollback would not
+ * return to a version that a detached deployment brought to all instances. The caller holds the lock.
+ * @throws AWS_*, SIGNATURE_INVALID, DOCUMENT_INVALID.
  */
 export async function readBaseline(session: Session, service: string): Promise<Baseline> {
   const newest = await session.record.deployments.newest(service);
@@ -21,17 +21,18 @@ export async function readBaseline(session: Session, service: string): Promise<B
   return { desired: stored?.value, last, leftover };
 }
 
+/** The state of a service before a change. */
 export interface Baseline {
   desired: Desired | undefined;
   /** The newest deployment. */
   last: DeploymentRecord | undefined;
-  /** Whether its publisher had not settled it: the person who started it may not know its outcome. */
+  /** Whether `last` had no final outcome before this read: the person who started it may not know the outcome. */
   leftover: boolean;
 }
 
 /**
- * The version to roll back to when the coming change fails. If the newest deployment wrote the desired state before
- * its announcement and then failed, this is the version that it replaced.
+ * The version to roll back to if the next change fails: usually the desired version. If the newest deployment wrote the
+ * desired state before its announcement and then failed, it is the version that this deployment replaced.
  */
 export function previousVersion({ desired, last }: Pick<Baseline, 'desired' | 'last'>): string | null {
   if (desired === undefined) return null;
@@ -40,7 +41,10 @@ export function previousVersion({ desired, last }: Pick<Baseline, 'desired' | 'l
   return ahead ? last.previous : desired.version;
 }
 
-/** From the reports received so far, without waiting. No rollback, because a newer change follows. */
+/**
+ * Settles the newest deployment from the reports in the record, without waiting. It starts no rollback, because a newer
+ * change follows.
+ */
 async function settleLeftover(session: Session, stored: StoredDeployment): Promise<DeploymentRecord> {
   const record = stored.value;
   const reports = await session.record.deployments.reports(record.service, record.deployment);

@@ -9,25 +9,26 @@ import type { Session } from '../session.ts';
 import type { Output } from './driving.ts';
 import { movesDesired, writeDesired } from './record-outcome.ts';
 
-/** The record of a deployment: created here, before anything is announced. */
+/** Creates the record of a deployment, before anything is announced. */
 
+/** How a deployment is carried out. */
 export interface Terms {
   policy: Policy;
-  /** Write the desired state before announcing. */
+  /** Whether the desired state is written before the announcement. */
   desiredFirst: boolean;
-  /** Its waves; when left out, it goes to all instances at once. */
+  /** The waves; when left out, the deployment goes to all instances at once. */
   rolling?: Rolling | undefined;
 }
 
-/** A deployment that is recorded but not announced, with its instances. */
+/** A deployment that is recorded but not announced, and the instance records of the instances that it is for. */
 export interface Created {
   stored: StoredDeployment;
   instances: readonly InstanceRecord[];
 }
 
 /**
- * Creates the record. A publisher can die at any point after this: the record then says `announced`, and a `watch` or
- * the next deployment settles it.
+ * Creates the record, with the status `announced`. If the publisher dies after this, `watch` settles the deployment
+ * (for a rolling one, `resume` continues it), or the next deployment settles it.
  * @throws CONDITION_FAILED, AWS_*.
  */
 export async function createRecord(
@@ -64,15 +65,15 @@ export async function createRecord(
 }
 
 /**
- * Emits `started` and, where it comes before the announcement, writes the desired state.
- * @throws FENCED when a newer deployment wrote the desired state, AWS_*.
+ * Emits `started`. With `desiredFirst` it also writes the desired state.
+ * @throws FENCED when a newer deployment wrote the desired state; AWS_*.
  */
 export async function begin(
   session: Session,
   { stored, instances }: Created,
   more: {
     resumed?: boolean;
-    /** The version that a later rollback returns to, when it is not the desired version now. */
+    /** `previous` of the desired state: the version that the next rollback returns to. */
     previous?: string | undefined;
   } = {},
 ): Promise<void> {
@@ -84,7 +85,7 @@ export async function begin(
   );
 }
 
-/** `instances` are those with a record: of them, the deployment expects some. */
+/** Emits `started` with those records of `instances` whose instances the deployment expects to report. */
 export function emitStarted(
   { emit }: Pick<Output, 'emit'>,
   record: DeploymentRecord,
@@ -100,8 +101,9 @@ export function emitStarted(
 }
 
 /**
- * Records that the deployment was not announced when `work`, which comes before the announcement or makes it, fails.
- * After AWS_UNREACHABLE it may have been announced: then only reports can show the outcome.
+ * Runs `work`, which makes the announcement or comes before it. If `work` fails, records that the deployment was not
+ * announced, and throws the error again. After AWS_UNREACHABLE the announcement may have been sent: then the status
+ * stays `announced`, because only reports can show the outcome.
  */
 export async function recordingFailure<T>(
   deployments: Deployments,

@@ -8,8 +8,8 @@ import { verifyStored } from '../record/signed-document.ts';
 import type { Session } from '../session.ts';
 
 /**
- * What people decide about a deployment that has not ended: signed, written once, read by the publisher that drives
- * it.
+ * The decisions of people about a deployment that has not ended: `confirm` and `cancel`. Each is signed and is written
+ * once. The publisher that drives the deployment reads them.
  */
 
 export interface Decisions {
@@ -17,7 +17,7 @@ export interface Decisions {
   cancel?: Decision | undefined;
 }
 
-/** How `confirm` and `cancel` answer. */
+/** The answer of the commands `confirm` and `cancel`. */
 export interface DecisionAnswer {
   type: 'decided';
   decision: 'confirm' | 'cancel';
@@ -29,7 +29,8 @@ export interface DecisionAnswer {
 }
 
 /**
- * A decision that cannot be verified does not count; a warning names it. @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
+ * Reads the decisions about a deployment. A decision that cannot be verified is ignored, with a warning.
+ * @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
  */
 export async function readDecisions(session: Session, service: string, id: string): Promise<Decisions> {
   const [confirm, cancel] = await Promise.all([
@@ -39,15 +40,19 @@ export async function readDecisions(session: Session, service: string, id: strin
   return { confirm, cancel };
 }
 
-/** Who cancelled a rolling deployment. One to all instances at once is settled by its reports alone. */
+/**
+ * Who cancelled a rolling deployment; undefined if nobody did. Always undefined for a deployment to all instances at
+ * once, whose outcome depends on the reports only.
+ */
 export async function cancelledBy(session: Session, record: DeploymentRecord): Promise<string | undefined> {
   if (record.rolling === undefined) return undefined;
   return (await readDecision(session, record.service, record.deployment, 'cancel'))?.by;
 }
 
 /**
- * Writes the decision, unless one of this kind is stored already. @returns the decision that counts. @throws AWS_*,
- * CONFIG_INVALID, KEY_INVALID.
+ * Writes the decision, unless a decision of this kind is stored already.
+ * @returns the stored decision; the new one if the stored one cannot be verified.
+ * @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
  */
 export async function decide(
   session: Session,

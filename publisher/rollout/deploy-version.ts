@@ -14,7 +14,8 @@ export interface DeployVersionOptions extends RolloutOptions {
 }
 
 /**
- * Deploys a pushed version that may be deployed here, to its end; under the lock.
+ * Starts the deployment of a pushed version and drives it to its end. The caller holds the lock, and has checked that
+ * the version may be deployed here.
  * @returns the exit code of the deployment. @throws as `start` and `drive`.
  */
 export async function deployVersion(

@@ -8,9 +8,9 @@ import type { Driving } from './driving.ts';
 import { driveWaves } from './waves.ts';
 
 /**
- * Drives a deployment to its end, under the lock, then carries out the rollback if the outcome requires one.
+ * Drives a deployment to its end, then carries out the rollback if the outcome requires one. The caller holds the lock.
  * @returns the exit code of the deployment, not of its rollback.
- * @throws FENCED when the lock was lost, AWS_*, TOPIC_NOT_FOUND.
+ * @throws FENCED when the lock was lost; AWS_*; TOPIC_NOT_FOUND.
  */
 export async function drive(
   session: Session,
@@ -19,7 +19,7 @@ export async function drive(
   driving: Driving,
 ): Promise<ExitCode> {
   const driveOne = stored.value.rolling ? driveWaves : driveAllAtOnce;
-  // The deletion of the reply queue must not delay the rollback, and agents may still send replies to it.
+  // The rollback runs before the reply queue is deleted: the deletion would delay it, and agents may still reply.
   const { exitCode } = await driveOne(session, lock, stored, driving, (settled) =>
     rollBackIfDue(session, lock, settled, driving.detach),
   );

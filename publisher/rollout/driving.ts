@@ -2,18 +2,18 @@ import type { ExitCode } from '../events.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
 import type { Session } from '../session.ts';
 
-/** How a publisher drives a deployment (announces it, follows it and settles it), and how that ends. */
+/** The options and the result of driving a deployment. To drive is to announce it, to follow it and to settle it. */
 
 export interface Driving {
-  /** Follow the deployment to its end; when false, only announce it. */
+  /** Whether to follow the deployment to its end; when false, it is only announced. */
   wait: boolean;
-  /** Aborted by Ctrl-C: the deployment continues without this publisher. */
+  /** Aborted by Ctrl-C: this publisher stops driving. Instances that have the announcement continue. */
   detach: AbortSignal;
-  /** Asks the person at the terminal, until `signal` aborts; true for yes. Absent without a terminal. */
+  /** Asks the person at the terminal: true for yes, rejects when `signal` aborts. Undefined without a terminal. */
   ask?: ((signal: AbortSignal) => Promise<boolean>) | undefined;
 }
 
-/** Called with the settled record while the reply queue still exists, which is deleted afterwards. */
+/** A function that is called with the settled record, before the reply queue is deleted. */
 export type WhenSettled = (settled: StoredDeployment) => Promise<void>;
 
 export interface Ended {
@@ -22,7 +22,7 @@ export interface Ended {
   settled?: StoredDeployment;
 }
 
-/** Ctrl-C leaves a deployment whose outcome this command does not know (README: "Exit codes"). */
+/** The exit code after Ctrl-C: this command does not know the outcome of the deployment. */
 export const DETACHED: ExitCode = 3;
 
 /** What is needed to emit events. */

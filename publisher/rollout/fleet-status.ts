@@ -18,9 +18,9 @@ export interface ServiceStatus {
 }
 
 export interface InstanceStatus extends InstanceRecord {
-  /** Whether it answered the roll call; if not, the rest is its last recorded state. */
+  /** Whether the instance answered the roll call. If not, the other fields are its last recorded state. */
   answered: boolean;
-  /** Whether it runs another version than the desired one. */
+  /** Whether the instance does not run the desired version; false when there is no desired state. */
   drift: boolean;
 }
 
@@ -29,10 +29,10 @@ const WAIT_MS = 1000;
 const READS = 8;
 
 /**
- * The instances of `service`, or of every service of the environment, and what each runs: a roll call, and for an
- * instance that does not answer, its last recorded state. Instances that do not answer and a desired state that
- * cannot be read are shown, not thrown.
- * @throws AWS_UNREACHABLE, and AWS_DENIED where the record cannot be read.
+ * The instances of `service`, or of all services of the environment, and what each runs. The state of an instance comes
+ * from its answer to a roll call, or from its last record if it does not answer. A desired state that cannot be
+ * verified is not an error: `trouble` says why.
+ * @throws AWS_UNREACHABLE; AWS_DENIED when the record cannot be read.
  */
 export async function fleetStatus(session: Session, service?: string): Promise<ServiceStatus[]> {
   const { deployments } = session.record;
@@ -75,7 +75,7 @@ async function desiredOf(
   }
 }
 
-/** Without a key to verify with, the pause is left out with a warning; the rest is shown. */
+/** Without a key to verify the pause, returns undefined with a warning, so that the rest of the status is shown. */
 async function pauseOf(session: Session, service: string): Promise<Pause | undefined> {
   try {
     return await session.record.pauses.of(service);
@@ -88,8 +88,8 @@ async function pauseOf(session: Session, service: string): Promise<Pause | undef
 }
 
 /**
- * When the roll call fails, for example without the permission to publish to the topic, the record alone is shown,
- * with a warning.
+ * The answers to a roll call. If it fails, for example without the permission to publish to the topic, the result is
+ * empty, with a warning, so that the recorded states are shown. @throws AWS_UNREACHABLE.
  */
 async function answersOf(
   session: Session,
@@ -106,7 +106,7 @@ async function answersOf(
   }
 }
 
-/** Pure: an answer replaces the record of the same instance; drift is relative to the version `wanted`. */
+/** Merges records and answers: an answer replaces the record of its instance. `wanted` is the desired version. Pure. */
 function merge(
   records: readonly InstanceRecord[],
   answers: readonly InstanceRecord[],

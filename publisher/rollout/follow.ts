@@ -14,9 +14,9 @@ const TICK_MS = 500;
 /** The reports of a deployment, the latest of each instance. */
 export interface Progress {
   readonly reports: ReadonlyMap<string, Report>;
-  /** Keeps and emits a report, if it is about this deployment and newer than the one of its instance. */
+  /** Keeps and emits `report`, if it is about this deployment and newer than the kept report of its instance. */
   add(report: Report): void;
-  /** From the announcement to the last ending, ms; 0 without one. */
+  /** Time from the announcement until the last ending was added, ms; 0 without an ending. */
   tookMs(): number;
   /** Resolves with the next new report, after `timer.ms`, or when `signal` aborts. Never rejects. */
   nextReport: WakeUp['wait'];
@@ -25,7 +25,7 @@ export interface Progress {
 export function openProgress(
   { emit, clock }: Output,
   record: Pick<DeploymentRecord, 'deployment' | 'env' | 'service'>,
-  /** Since the announcement, ms. */
+  /** The time since the announcement, ms. */
   elapsed: () => number,
 ): Progress {
   const reports = new Map<string, Report>();
@@ -46,7 +46,10 @@ export function openProgress(
   };
 }
 
-/** Reports come twice, late and out of order; no report follows an ending. */
+/**
+ * Whether `report` is newer than `known`, a report of the same instance. Reports can arrive twice, late or out of
+ * order. No report is newer than an ending.
+ */
 export function isNewer(report: Report, known: Report | undefined): boolean {
   if (known === undefined) return true;
   if (isEnding(known.state)) return false;
@@ -55,28 +58,29 @@ export function isNewer(report: Report, known: Report | undefined): boolean {
   return Date.parse(report.at) > Date.parse(known.at);
 }
 
+/** What `follow` needs. */
 export interface Following {
   record: DeploymentRecord;
   progress: Progress;
-  /** Where reports arrive first; a `watch` has no reply queue. */
+  /** The reply queue, on which reports arrive first. A `watch` has none. */
   replies?: ReplyQueue | undefined;
   read: ReportReader;
   /** How often the record is read, ms. */
   pollMs: number;
-  /** Since the announcement, ms. */
+  /** The time since the announcement, ms. */
   elapsed: () => number;
-  /** Called after each read of the record, never throws: when true, `follow` ends without a settlement. */
+  /** Called after each poll of the record. When it returns true, `follow` ends without a settlement. Must not throw. */
   enough?: (() => Promise<boolean>) | undefined;
-  /** Ends the following: `follow` returns undefined. */
+  /** When it aborts, `follow` returns undefined. */
   detach: AbortSignal;
-  /** Ends the following: `follow` throws the reason. */
+  /** When it aborts, `follow` throws its reason. */
   abort: AbortSignal;
 }
 
 /**
- * Follows every instance to its end: replies as they come, the record every `pollMs` and once more before the
- * settlement. Undefined when detached, or when `enough` says so.
- * @throws the reason of `abort` when that aborts.
+ * Follows a deployment until it can be settled (`settle`). Takes replies as they arrive, and reads the record every
+ * `pollMs` and once more before the settlement. Returns undefined when detached, or when `enough` returned true.
+ * @throws the reason of `abort` after it aborts.
  */
 export async function follow(output: Output, following: Following): Promise<Settlement | undefined> {
   const { record, progress, elapsed, detach, abort } = following;
@@ -130,8 +134,8 @@ function poll(
 }
 
 /**
- * Reads the new reports in the record. What cannot be read now is read at the next poll: only time decides that an
- * instance is silent.
+ * Returns a function that adds the new reports in the record to `progress`. A failed read is only a warning, and the
+ * next poll reads again: only elapsed time makes an instance count as silent or late.
  */
 function recordReader(output: Output, { progress, read }: Following): () => Promise<void> {
   let failing = false;

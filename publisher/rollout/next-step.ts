@@ -5,17 +5,17 @@ import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
 
 /**
- * The next step of a rolling deployment, from its record and the reports. Pure, so that a publisher on another
- * machine continues from the record exactly where a dead one stopped.
+ * Decides the next step of a rolling deployment from its record and the reports. Pure, so that a publisher on another
+ * machine continues from the record exactly where a dead publisher stopped.
  *
- * All instances prepare first. Then the waves are announced one after the other, each once the one before it has
- * passed; before one of them there may be a gate, which a person or a timer opens. More failures than allowed end
- * the deployment, and switched instances roll back; more missing instances than allowed end it as timed out, and a
- * person decides. While the service is paused nothing is announced and no gate opens; what has started continues,
- * and so does a rollback.
+ * First all instances prepare. Then the waves are announced one after the other: each wave starts after the wave before
+ * it has passed. One wave may wait at a gate, which a person or a timer opens. More failures than allowed end the
+ * deployment, and switched instances roll back if the policy says so. More missing instances than allowed end it as
+ * timed out, and a person decides what follows. While the service is paused, nothing is announced and no gate opens;
+ * instances that have started continue, and a rollback is not blocked.
  */
 
-/** What is announced, and then waited for. */
+/** A part of a rolling deployment that is announced to its instances: they all prepare, or those of a wave switch. */
 export type Phase = { name: 'prepare' } | { name: 'wave'; wave: number };
 
 export type Step =
@@ -25,15 +25,17 @@ export type Step =
   | { do: 'wait' }
   /** Write this into the record, then decide again. */
   | { do: 'record'; rolling: Rolling }
-  /** Ask the instances that have switched whether they still run the version. */
+  /** Ask the instances `at`, which have switched, whether they still run the version. */
   | { do: 'look'; at: readonly string[] }
+  /** Write the settlement: the deployment has ended. */
   | { do: 'end'; settlement: Settlement };
 
+/** What `nextStep` knows beside the record. */
 export interface Facts {
   /** ms since the epoch, by AWS's clock. */
   now: number;
   reports: ReadonlyMap<string, Report>;
-  /** ms since this publisher announced the current phase; undefined until it has. */
+  /** ms since this publisher announced the current phase; undefined while it has not announced it. */
   sinceAnnounced: number | undefined;
   confirmedBy?: string | undefined;
   /** Whether the service is paused now. */
@@ -89,8 +91,8 @@ function prepare(record: RollingRecord, facts: Facts): Step {
 }
 
 /**
- * Without the instances that are `gone`. A canary without instances is replaced: one must be watched before the
- * rest.
+ * The waves without the instances in `gone`. If all canary instances are gone, the first instances of the next wave
+ * become the canary, because a canary must pass before the other instances switch.
  */
 function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rolling['waves'] {
   const waves = planned
@@ -114,7 +116,7 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   const instances = rolling.waves[index]?.instances ?? [];
   const open = instances.filter((instance) => !hasEnded(reports.get(instance)));
   if (sinceAnnounced === undefined) {
-    // After a resume all may have ended: then nothing is announced.
+    // After a resume, all instances of the wave may have ended already: then nothing is announced.
     if (open.length > 0 && facts.paused) return { do: 'wait' };
     if (open.length > 0) return { do: 'announce', phase: { name: 'wave', wave: index }, targets: instances };
   } else {
@@ -134,7 +136,7 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   return { do: 'record', rolling: { ...rolling, waves, failed, missing } };
 }
 
-/** Between two waves, or before the first: the gate, and the pause between waves. */
+/** Starts the wave `next`, after a wait at the gate, until the service is unpaused, and for the time between waves. */
 function startWave(record: RollingRecord, facts: Facts, next: number): Step {
   const { rolling } = record;
   const { now } = facts;
@@ -159,7 +161,7 @@ function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
   const switched = rolling.waves.slice(0, next).flatMap((wave) => wave.instances);
   const succeeded = switched.filter((instance) => facts.reports.get(instance)?.state === 'succeeded');
   if (unwell === undefined && succeeded.length > 0) return { do: 'look', at: succeeded };
-  // Also when `maxFailures` would allow it: the canary protects the other instances.
+  // This ends the deployment even if `maxFailures` allows failures: the canary protects the other instances.
   if (unwell !== undefined && unwell.length > 0) {
     return end(
       record,
@@ -173,12 +175,12 @@ function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
 
 const hasEnded = (report: Report | undefined) => report !== undefined && isEnding(report.state);
 const hasFailed = (report: Report | undefined) => hasEnded(report) && report?.state !== 'succeeded';
-/** It is prepared, or further. */
+/** Whether the instance is prepared, or in a later state, and has not failed. */
 const isReady = (report: Report | undefined) =>
   report !== undefined &&
   (report.state === 'succeeded' ||
     (!isEnding(report.state) && ORDER_OF_STATES[report.state] >= ORDER_OF_STATES.prepared));
-/** It has started to switch. */
+/** Whether the instance has continued after `prepared` (it drains, switches, starts, …) and has not ended. */
 const hasMoved = (report: Report | undefined) =>
   report !== undefined && !isEnding(report.state) && ORDER_OF_STATES[report.state] > ORDER_OF_STATES.prepared;
 
@@ -216,8 +218,8 @@ function settlementOf(
 }
 
 /**
- * The outcome of a rolling deployment without a publisher: it succeeded only if every wave passed and it was not
- * cancelled.
+ * The settlement of a rolling deployment whose publisher has stopped. It succeeded only if all waves passed and nobody
+ * cancelled it.
  */
 export function settleUndriven(
   record: RollingRecord,

@@ -4,13 +4,13 @@ import type { Session } from '../session.ts';
 import { isFinal } from './record-outcome.ts';
 import { emitPauseChange, emitWaveChanges, isAwaiting } from './wave-events.ts';
 
-/** A rolling deployment that another publisher drives, as its record shows it. */
+/** An observer of a rolling deployment that another publisher drives. It learns from the record only. */
 export interface ObservedWaves {
-  /** Emits the changes since the last record: waves, the gate, the pause. Never throws. */
+  /** Emits what changed since the last call: waves, the gate, the pause. Never throws. */
   see(record: DeploymentRecord): Promise<void>;
 }
 
-/** The first `see` emits all waves that have started, unless the deployment has ended. */
+/** Creates the observer. The first `see` emits all waves that have started, unless the deployment has ended. */
 export function observeWaves(session: Pick<Session, 'env' | 'emit' | 'clock' | 'record'>): ObservedWaves {
   let before: Rolling | undefined;
   let pause: Pause | undefined;
@@ -38,7 +38,7 @@ export function observeWaves(session: Pick<Session, 'env' | 'emit' | 'clock' | '
   };
 }
 
-/** What a rolling deployment waits for while its publisher runs; undefined for one to all instances at once. */
+/** The text that says what a rolling deployment waits for; undefined for a deployment to all instances at once. */
 export function waitingText(record: DeploymentRecord, publisher: string): string | undefined {
   const { deployment, env, rolling } = record;
   if (rolling === undefined) return undefined;

@@ -11,12 +11,12 @@ import type { Progress } from './follow.ts';
 import { settleUndriven } from './next-step.ts';
 import { type Settlement, settleFinally } from './settle.ts';
 
-/** The outcome of a deployment: the desired state and the record that follow from its settlement. */
+/** Writes the outcome of a deployment: its settlement decides the desired state and the status in the record. */
 
 /**
  * Sets the desired state to the version of `record`.
- * @param previous the version that a later rollback returns to, when it is not the desired version now.
- * @throws FENCED when a newer deployment wrote it, AWS_*.
+ * @param previous the version that the next rollback returns to; for the default see `DesiredChange`.
+ * @throws FENCED when a newer deployment wrote the desired state; AWS_*.
  */
 export async function writeDesired(
   desired: DesiredStates,
@@ -36,10 +36,10 @@ export async function writeDesired(
 }
 
 /**
- * Sets the desired state if the settlement says so, then writes the outcome into the record. To be called under the
- * lock. For a deployment that is not the newest of its service, `overtaken` must be true: then the desired state is
- * not set and no rollback follows.
- * @throws CONDITION_FAILED when another publisher wrote the record since it was read, AWS_*.
+ * Sets the desired state if the settlement says so, then writes the outcome into the record. The caller holds the lock.
+ * If the deployment is not the newest of its service, `overtaken` must be true: then the desired state is not set and
+ * no rollback follows.
+ * @throws CONDITION_FAILED when another publisher wrote the record since it was read; AWS_*.
  */
 export async function recordOutcome(
   session: Session,
@@ -70,11 +70,14 @@ export async function recordOutcome(
   });
 }
 
-/** A restart changes no version, and a deployment to some instances says nothing about the others. */
+/**
+ * Whether the deployment sets the desired state. A restart does not, because it changes no version. A deployment to
+ * some instances does not, because it says nothing about the other instances.
+ */
 export const movesDesired = ({ action, targets }: Pick<DeploymentRecord, 'action' | 'targets'>) =>
   action !== 'restart' && targets === undefined;
 
-/** False when a newer deployment wrote it. */
+/** Sets the desired state and asks the agents to read it. Returns false when a newer deployment has set it. */
 async function moveDesired(session: Session, record: DeploymentRecord): Promise<boolean> {
   try {
     await writeDesired(session.record.desired, record);
@@ -86,7 +89,10 @@ async function moveDesired(session: Session, record: DeploymentRecord): Promise<
   return true;
 }
 
-/** Read, not taken from the record: a publisher may have died before it wrote the desired state. */
+/**
+ * The text that says what the desired state is now. It is read from S3 and not taken from the record, because a
+ * publisher may have died before it wrote the desired state.
+ */
 async function desiredText(
   desired: DesiredStates,
   record: DeploymentRecord,
@@ -140,15 +146,15 @@ export function settleNow(
 export const isFinal = (record: DeploymentRecord) =>
   record.status === 'succeeded' || record.status === 'failed' || record.status === 'cancelled';
 
-/** Whether it failed and the deployment that undoes it has no record yet. */
+/** Whether a rollback must follow, and the record does not name a rollback yet. */
 export const isRollBackDue = (record: DeploymentRecord) =>
   record.rollBackTo !== undefined && record.rolledBackBy === undefined;
 
-/** Whether its rollback is due, or has not ended; `newest` is the newest deployment of the service. */
+/** Whether the rollback of `record` is due or has not ended. `newest` is the newest deployment of the service. */
 export function isRollBackLeft(record: DeploymentRecord, newest: DeploymentRecord): boolean {
   if (newest.deployment === record.deployment) return isRollBackDue(record);
   if (record.rollBackTo === undefined || newest.rollbackOf !== record.deployment) return false;
-  // A rollback that AWS refused to announce is `failed`, and was never settled.
+  // A rollback that could not be announced has the status `failed`, but no `settledAt`: it must be repeated.
   return !isFinal(newest) || newest.settledAt === undefined;
 }
 
@@ -168,7 +174,7 @@ export function settledEvent(clock: Output['clock'], record: DeploymentRecord, s
   };
 }
 
-/** The event of a settlement that is not recorded: `why` says why. */
+/** The `settled` event for a settlement that is not written to the record. `why` says why it is not. */
 export function unsettledEvent(
   clock: Output['clock'],
   { deployment }: DeploymentRecord,
@@ -181,7 +187,7 @@ export function unsettledEvent(
   };
 }
 
-/** From the announcement to the last of these endings, by the instances' clocks, ms. */
+/** Time from the announcement to the last ending in `reports`, ms, by the times in the reports; 0 without an ending. */
 export function lastEndingMs(record: DeploymentRecord, reports: Iterable<Report>): number {
   const announcedAt = Date.parse(record.announcedAt);
   const endings = [...reports].filter((report) => isEnding(report.state));

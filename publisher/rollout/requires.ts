@@ -5,7 +5,7 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
 
-/** Whether a version has succeeded in an environment: the condition of `promote` and of `requires:`. */
+/** Checks whether a version has succeeded in an environment: `promote` and `requires:` need this. */
 
 /** The most that the clocks of two publishers may differ, ms. */
 const CLOCKS_MS = 3_600_000;
@@ -34,8 +34,9 @@ export function packageOf(artifacts: readonly Artifact[]): Artifact {
 }
 
 /**
- * The manifest of `version`, else of the desired version, if it has succeeded in the environment.
- * @throws NOT_PROVEN when no deployment of it succeeded there, SIGNATURE_INVALID, AWS_*.
+ * The manifest of `version`, or of the desired version when `version` is left out. The version must have succeeded in
+ * the environment of `session`.
+ * @throws NOT_PROVEN when no deployment of the version succeeded there; SIGNATURE_INVALID; AWS_*.
  */
 export async function provenIn(session: Session, service: string, version?: string): Promise<Manifest> {
   const env = session.env.name;
@@ -54,8 +55,8 @@ export async function provenIn(session: Session, service: string, version?: stri
 }
 
 /**
- * Checks the environment's `requires:`: the same package must have succeeded in the environment that it names.
- * @throws NOT_PROVEN with a hint what to do; as `provenIn`.
+ * Checks `requires:` of the environment. It names another environment, in which the same package must have succeeded.
+ * @throws NOT_PROVEN with a hint what to do; and as `provenIn`.
  */
 export async function checkRequired(session: Session, wanted: Manifest): Promise<void> {
   const { name, requires } = session.env;
@@ -82,8 +83,8 @@ export async function checkRequired(session: Session, wanted: Manifest): Promise
 }
 
 /**
- * Checks a rollback to a named version. A version that has succeeded here is allowed. A version that never ran here
- * is new, so the rules of a deployment apply: `requires:`, and a person who confirms.
+ * Checks a rollback to the version that `--to` names. A version that has succeeded here is allowed. Any other version
+ * is new here, so the rules of a deployment apply to it: `requires:`, and the confirmation by a person.
  * @throws NOT_PROVEN.
  */
 export async function checkRollbackTo(
@@ -119,7 +120,7 @@ async function hasSucceeded(
   { record: { deployments } }: Session,
   { service, version, pushedAt }: Manifest,
   sha256: string,
-  /** The deployment that set the desired state: usually it is the proof, and then nothing else is read. */
+  /** The deployment that set the desired state. It is checked first, because it usually is the proof. */
   deployment?: string,
 ): Promise<boolean> {
   const wanted = (past: Past) => isProof(past, version, sha256);

@@ -7,13 +7,13 @@ import type { Output } from './driving.ts';
 const PAUSES = { first: 500, longest: 10_000 };
 
 /**
- * Retries `work`, which can be repeated, while it fails with AWS_UNREACHABLE, for a limited time after the first
- * failure: S3 that does not answer for a second must not leave half of the instances on the new version.
- * @throws that error after the time, any other error at once, and the reason of the signal when that aborts.
+ * A function that runs `work`, and runs it again while it fails with AWS_UNREACHABLE, for a limited time after the
+ * first failure. A short outage of AWS must not stop a rollout halfway. `work` must be safe to repeat.
+ * @throws AWS_UNREACHABLE after that time; any other error at once; the reason of the signal when it aborts in a pause.
  */
 export type RetryOutage = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** @param forMs how long, ms. */
+/** @param forMs how long to retry after the first failure, ms. */
 export function openRetryOutage(output: Output, forMs: number, signal: AbortSignal): RetryOutage {
   return async (work) =>
     await retry(work, {

@@ -35,8 +35,8 @@ export interface Watch {
 }
 
 /**
- * Settles under the lock of the service.
- * @returns the exit code of the deployment; `locked` when another publisher holds the lock.
+ * Takes the lock, settles the deployment and carries out its rollback.
+ * @returns the exit code of the deployment; `locked` when another publisher holds the lock; `detached` after Ctrl-C.
  * @throws FENCED, AWS_*.
  */
 export async function settleUnderLock(

@@ -3,16 +3,16 @@ import { whyNoRollback } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
 /**
- * The outcome of a deployment, from its record and reports. Pure, so that the publisher, a `watch` and the next
- * deployment come to the same outcome.
+ * Computes the outcome of a deployment from its record and its reports. Pure, so that the publisher, a `watch` and the
+ * next deployment come to the same outcome.
  */
 
 /**
- * An instance without a report this long after the announcement, ms, is not waited for once all others have ended: a
- * running agent answers `accepted` within two seconds, however long its service takes.
+ * How long an instance without a report is waited for after the announcement, ms; longer only while other instances are
+ * unfinished. A running agent reports `accepted` within two seconds, however long its service takes to start.
  */
 export const SILENCE_MS = 15_000;
-/** If the record has no instance, instances have this long to answer after the first one has ended, ms. */
+/** If no instance was expected, how long to wait after the announcement for more instances to answer, ms. */
 const NEWCOMERS_MS = 2000;
 
 export type SettleRecord = Pick<
@@ -27,29 +27,32 @@ export interface Settlement {
   moveDesired: boolean;
   /** Whether a deployment of the previous version must follow. */
   rollBack: boolean;
-  /** Instances by the state they are in, the silent as `silent`. */
+  /** How many instances are in each state. The key `silent` counts the instances without a report. */
   counts: Record<string, number>;
-  /** Expected, without a report. */
+  /** The expected instances without a report. */
   silent: string[];
-  /** With a report, and not ended. */
+  /** The instances with a report that have not ended. */
   unfinished: string[];
   /** What happened, one line. */
   text: string;
 }
 
 /**
- * The outcome, or undefined while it is open. In this order:
+ * The settlement, or undefined while the deployment must still be followed. A failure is an ending other than
+ * `succeeded`; silent and unfinished instances are missing. The first rule that applies decides:
  *
- * - More than `maxFailures` endings other than `succeeded`, or no other endings: failed, exit 1. Rolled back when
- *   the policy says so, there is something to undo, and there is another version to return to.
- * - Missing are silent instances, and at the timeout unfinished ones. With unfinished ones, and more missing than
- *   `allowMissing`: timed out, exit 3, and the desired state stays, because their outcome is unknown.
- * - No instance answered: timed out, exit 3. If none is known (or all are within `allowMissing`) the desired state
- *   is set, so that a service can have a first version before its first instance. If instances are known and none
- *   answers, the desired state stays, because nothing shows that the announcement arrived.
- * - More silent ones than `allowMissing`: timed out, exit 3, and the desired state is set, because all that answered
- *   succeeded, and the silent ones must not start later with another version than the rest.
- * - Otherwise it succeeds. The exit code is 0 only without failures: with failures within `maxFailures` it is 1.
+ * 1. More failures than `maxFailures`: failed. A rollback follows as `wantsRollBack` decides.
+ * 2. Unfinished instances, and more missing than `allowMissing`: timed out. The desired state stays, because the
+ *    outcome of the unfinished instances is unknown.
+ * 3. Failures, and no instance succeeded: failed, as in rule 1.
+ * 4. No instance has ended: timed out. The desired state is set if no more instances are missing than `allowMissing`,
+ *    so that a service can get a version before its first instance exists. Otherwise it stays, because nothing shows
+ *    that the announcement arrived.
+ * 5. More silent instances than `allowMissing`: timed out. The desired state is set: the version works on the instances
+ *    that answered, and the silent instances must not start later with another version.
+ * 6. Otherwise: succeeded.
+ *
+ * The exit code is 1 with any failure; without one it is 0 for succeeded and 3 for timed out.
  */
 export function settle(
   record: SettleRecord,
@@ -101,7 +104,7 @@ function decide(record: SettleRecord, fleet: Fleet): Settlement {
   return { ...passing, exitCode: failures.length > 0 ? 1 : 0, ...facts, text };
 }
 
-/** The reports, counted, and as text: `2 of 3 succeeded, 1 rolled back`. */
+/** The instances by outcome, and a text that counts them: `2 of 3 succeeded, 1 rolled back`. */
 export function tallyOf(
   expected: readonly string[],
   reports: ReadonlyMap<string, Report>,
@@ -110,11 +113,12 @@ export function tallyOf(
   return { ...fleet, text: tally(fleet) };
 }
 
+/** The instances of a deployment by outcome. */
 export interface Fleet {
   size: number;
   known: number;
   succeeded: Report[];
-  /** Ended otherwise. */
+  /** The reports of instances that ended in another state than `succeeded`. */
   failures: Report[];
   unfinished: string[];
   silent: string[];
@@ -152,8 +156,8 @@ function isOpen({ policy }: SettleRecord, fleet: Fleet, elapsedMs: number): bool
 }
 
 /**
- * Whether there is something to undo (an instance that runs the version or may still switch to it, or a desired
- * state that has it already) and a version to roll back to.
+ * Whether a rollback must follow: the policy allows it, there is a version to roll back to, and there is something to
+ * undo. That is an instance that runs the version or may still switch to it, or a desired state that is already set.
  */
 function wantsRollBack(record: SettleRecord, fleet: Fleet): boolean {
   if (whyNoRollback(record) !== undefined) return false;
@@ -201,7 +205,7 @@ function tally(fleet: Fleet): string {
   return parts.join(', ');
 }
 
-/** The first few names. */
+/** The first five names, and how many more there are. */
 export function named(instances: readonly string[]): string {
   const shown = instances.slice(0, 5).join(', ');
   return instances.length > 5 ? `${shown} and ${instances.length - 5} more` : shown;

@@ -12,14 +12,17 @@ import { begin, createRecord } from './create-record.ts';
 import type { Driving, Output } from './driving.ts';
 import { commonVersion, isSelective, type Selection, targetsOf } from './targets.ts';
 
-/** Starts a deployment: finds its instances and their order, and creates its record. */
+/** Starts a deployment: finds its instances, plans its waves, and creates its record. */
 
-/** Which instances, in what order, and how many failures are allowed. */
+/** The options of a deployment: which instances, in which order, how many may fail, and how it is driven. */
 export interface RolloutOptions extends Selection, PolicyOptions, Driving {
   strategy: Strategy;
 }
 
-/** @throws INSTANCE_NOT_FOUND; CANCELLED when detached or not confirmed before anything was written; AWS_*. */
+/**
+ * Creates the record of the deployment; nothing is announced yet.
+ * @throws INSTANCE_NOT_FOUND; CANCELLED when detached or not confirmed before anything was written; FENCED; AWS_*.
+ */
 export async function start(
   session: Session,
   ticket: Ticket,
@@ -35,7 +38,7 @@ export async function start(
       : await session.record.deployments.instances(change.service);
   refuseIfDetached(detach);
   if (instances.length === 0) await confirmWithoutInstances(session, ticket, change, options);
-  // Without instances there are no waves: the version is set for the first instance to come.
+  // Without instances there are no waves. The deployment still sets the desired state, for the first instance.
   const rolling =
     strategy.name === 'rolling' && instances.length > 0 ? rollingFor(instances, strategy) : undefined;
   const created = await createRecord(
@@ -44,7 +47,7 @@ export async function start(
     selective ? narrowed(session, change, instances) : change,
     {
       policy: policyOf(options, instances.length),
-      // A publisher that does not wait cannot write it after the instances succeed.
+      // A publisher that does not wait cannot write the desired state after the instances have succeeded.
       desiredFirst: rolling === undefined && !wait,
       rolling,
     },
@@ -54,8 +57,9 @@ export async function start(
 }
 
 /**
- * Without instances there is no gate to wait at: where every deployment needs a person, that person is asked before
- * anything is written. @throws INSTANCE_NOT_FOUND without a terminal; CANCELLED when the answer is no.
+ * A deployment without instances has no gate. If the environment requires that a person confirms, the person at the
+ * terminal is asked here, before anything is written.
+ * @throws INSTANCE_NOT_FOUND without a terminal; CANCELLED when the answer is no.
  */
 async function confirmWithoutInstances(
   session: Session,
@@ -85,8 +89,9 @@ async function confirmWithoutInstances(
 }
 
 /**
- * The change for these instances only. On failure they roll back to what they ran, which can differ from the desired
- * state. If they ran different versions there is no single version to roll back to: each stays as its agent left it.
+ * The change for these instances only. After a failure they roll back to the version that they ran, which can differ
+ * from the desired version. If they ran different versions, there is no single version to roll back to: no rollback is
+ * announced, and only an instance on which the deployment fails rolls back by itself.
  */
 function narrowed(output: Output, change: Change, instances: readonly InstanceRecord[]): Change {
   const targets = instances.map((one) => one.instance);

@@ -3,7 +3,7 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { rollCall } from '../messaging/roll-call.ts';
 import type { Session } from '../session.ts';
 
-/** The instances that a deployment is for: the known ones and those that answer, as selected. */
+/** Finds the instances that a deployment is for: those with a record or an answer to a roll call, as selected. */
 
 /** A roll call ends when all known instances have answered, or after this time, ms. */
 const ROLL_CALL_MS = 2000;
@@ -18,8 +18,9 @@ export interface Selection {
 export const isSelective = ({ only, where }: Selection) => only !== undefined || where !== undefined;
 
 /**
- * The instances of the service, by id.
- * @throws INSTANCE_NOT_FOUND when one of `only` is not known and does not answer, or no instance has the tags; AWS_*.
+ * The selected instances of the service, sorted by id.
+ * @throws INSTANCE_NOT_FOUND when an instance of `only` has no record and does not answer, or when no instance has the
+ * tags; AWS_*.
  */
 export async function targetsOf(
   session: Session,
@@ -38,13 +39,13 @@ export async function targetsOf(
   return selected([...all.values()], service, selection);
 }
 
-/** The version that all of them run; null without one, or where they differ. */
+/** The version that all `instances` run; null when they run different versions or none. */
 export function commonVersion(instances: readonly Pick<InstanceRecord, 'version'>[]): string | null {
   const [version, ...others] = new Set(instances.map((one) => one.version));
   return others.length === 0 ? (version ?? null) : null;
 }
 
-/** Those of `all` that were selected. Pure. */
+/** The instances of `all` that match the selection. Pure. @throws INSTANCE_NOT_FOUND. */
 function selected(
   all: readonly InstanceRecord[],
   service: string,

@@ -11,7 +11,7 @@ import { isFinal, isRollBackLeft, settledEvent, settleNow, unsettledEvent } from
 import type { Settlement } from './settle.ts';
 import { settleUnderLock, type Watch } from './settle-abandoned.ts';
 
-/** Follows a deployment by its record alone, and settles it if its publisher has stopped. */
+/** Follows a deployment by its record only. If its publisher has stopped, settles it, or says how to resume it. */
 
 /** How often the record is read, ms: a watch has no reply queue. */
 const POLL_MS = 1000;
@@ -26,8 +26,9 @@ export interface WatchOptions {
 }
 
 /**
- * A deployment that has ended is only shown. @returns the exit code of the deployment. @throws DEPLOYMENT_NOT_FOUND,
- * FENCED, AWS_*.
+ * Follows a deployment until its outcome is final, or until the timeout. If the outcome is final already, shows it and
+ * completes the rollback, if one is left.
+ * @returns the exit code of the deployment. @throws DEPLOYMENT_NOT_FOUND, FENCED, AWS_*.
  */
 export async function watchDeployment(session: Session, options: WatchOptions): Promise<ExitCode> {
   const { clock } = session;
@@ -68,7 +69,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
     pollMs: POLL_MS,
     elapsed,
     async enough() {
-      // Reading the lock from the start shortens the wait for the lock of a dead publisher.
+      // Each read of the lock counts as watching it: this shortens the wait for the lock of a dead publisher later.
       const lock = await session.record.locks.look(record.service).catch(() => undefined);
       latest = await reread(watch, latest);
       // A rolling deployment does not continue without a publisher, and a watch does not drive it.
@@ -84,7 +85,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
   return await settleWhenUndriven(watch, latest, settlement);
 }
 
-/** The record now, or `stored` when it cannot be read; emits what is new. */
+/** Reads the record again and emits what is new. Returns `stored` when the record cannot be read. */
 async function reread({ session, waves }: Watch, stored: StoredDeployment): Promise<StoredDeployment> {
   const { service, deployment } = stored.value;
   const latest = await session.record.deployments.read(service, deployment).catch(() => stored);
@@ -93,8 +94,8 @@ async function reread({ session, waves }: Watch, stored: StoredDeployment): Prom
 }
 
 /**
- * All instances have ended, or the time is up: the publisher settles the deployment if it still runs, else this
- * watch does.
+ * To be called when all instances have ended, or the time is up. Waits for the publisher of the deployment to settle
+ * it. If that publisher no longer holds the lock, settles it here.
  */
 async function settleWhenUndriven(
   watch: Watch,
@@ -138,8 +139,8 @@ async function settleHere(watch: Watch, stored: StoredDeployment, settlement: Se
 }
 
 /**
- * The deployment has ended. A rollback that its publisher did not start is started here, one that it did not follow to
- * its end is repeated; while that publisher may run, its rollback is waited for.
+ * To be called when the outcome is final. If a rollback is left: waits for it while a publisher holds the lock; else
+ * starts it, or repeats it if it was started but not followed to its end. Then shows the outcome.
  */
 async function showEnded(watch: Watch, stored: StoredDeployment): Promise<ExitCode> {
   const { session } = watch;
@@ -178,8 +179,8 @@ function showUnsettled(
 }
 
 /**
- * The publisher died or was detached. A cancelled deployment is settled; for any other, the command that continues
- * it is shown.
+ * To be called when the publisher of a rolling deployment died or was detached. If a person cancelled the deployment,
+ * settles it; else shows the command that continues it.
  */
 async function showUndriven(watch: Watch, stored: StoredDeployment): Promise<ExitCode> {
   const { session, progress } = watch;

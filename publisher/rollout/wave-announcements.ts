@@ -9,19 +9,19 @@ import { cancelAnnouncement, changeAnnouncement } from './announcements.ts';
 import type { Phase } from './next-step.ts';
 import type { Settlement } from './settle.ts';
 
-/** The announcements and roll calls of a rolling deployment. Each of them can be repeated. */
+/** The announcements and roll calls of a rolling deployment. All of them are safe to repeat. */
 
 /** How long switched instances have to answer the roll call, ms. */
 const ANSWER_MS = 5000;
 
-/** Announces under the lock, with a queue for the replies. */
+/** What `announcePhase` needs: the session, the lock of the service, and the queue for the replies. */
 export interface Caller {
   session: Session;
   lock: Lock;
   replies: ReplyQueue;
 }
 
-/** @throws FENCED, AWS_*, TOPIC_NOT_FOUND. */
+/** Announces the phase to `targets`. @throws FENCED when the lock was lost; AWS_*; TOPIC_NOT_FOUND. */
 export async function announcePhase(
   { session, lock, replies }: Caller,
   record: DeploymentRecord,
@@ -38,8 +38,9 @@ export async function announcePhase(
 }
 
 /**
- * Prepared instances drop a deployment that will not continue. A deployment that timed out can be resumed: its
- * instances stay prepared. The announcement is valid for as long as an agent may still receive the prepare.
+ * Announces that the deployment is cancelled, so that instances which have not switched drop it. It announces nothing
+ * when the deployment timed out, because it can be resumed, or when a rollback follows, because its announcement has a
+ * higher sequence. The cancellation is valid for as long as an agent may still receive the announcement to prepare.
  */
 export async function announceCancelled(
   session: Session,
@@ -50,7 +51,7 @@ export async function announceCancelled(
   await announce(session, cancelAnnouncement(record), validity(session.clock, LONGEST_EXPIRY_MS));
 }
 
-/** Of the instances `at`, which should run the version: those that do not answer, run another one, or are down. */
+/** Asks the instances `at` what they run. Returns those that do not answer, run another version, or are not active. */
 export async function findUnwell(
   session: Session,
   { service, version }: DeploymentRecord,

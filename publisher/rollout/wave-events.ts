@@ -5,9 +5,9 @@ import { type Pause, pauseText } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import type { Output } from './driving.ts';
 
-/** The events of a rolling deployment: its waves, its gate, a pause. */
+/** The events of a rolling deployment: a wave starts, it waits at the gate, the service is paused or unpaused. */
 
-/** Whether it waits at its gate. */
+/** Whether the deployment waits at its gate. */
 export const isAwaiting = ({ rolling }: DeploymentRecord) =>
   rolling?.awaitingSince !== undefined && rolling.confirmed === undefined;
 

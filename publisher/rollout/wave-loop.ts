@@ -10,13 +10,13 @@ import type { Settlement } from './settle.ts';
 import { announcePhase, type Caller, findUnwell } from './wave-announcements.ts';
 import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 
-/** The loop of a rolling deployment: takes the step that `next-step.ts` names, until that is the end. */
+/** The loop of a rolling deployment: it takes the step that `next-step.ts` decides, until that step is `end`. */
 
 /** How often the next step is decided while no report comes, ms. */
 const TICK_MS = 250;
 /**
- * After this time an announcement is repeated to instances that have not answered, ms: it may be lost, or the agent
- * was not running.
+ * After this time the loop repeats an announcement to the instances that have not answered, ms: the announcement may be
+ * lost, or the agent was not running.
  */
 const REPEAT_MS = 7000;
 
@@ -26,15 +26,15 @@ export interface WaveRun {
   progress: Progress;
   /** Decisions and pause when the record was read last. */
   seen: Readonly<{ decisions: Decisions; pause: Pause | undefined }>;
-  /** Reads the record now: reports, decisions, the pause. */
+  /** Reads reports, decisions and the pause from the record, into `progress` and `seen`. */
   readRecord: () => Promise<void>;
   stop: AbortSignal;
   retryOutage: RetryOutage;
-  /** Asks the person at the terminal whether to continue; aborting the result ends the question. */
+  /** Asks the person at the terminal whether to continue. The caller aborts the result to end the question. */
   confirm: (record: DeploymentRecord) => AbortController;
 }
 
-/** The current phase, once this publisher has announced it; times on the monotonic clock. */
+/** This publisher's announcement of the current phase: when it was first and last made (ms, monotonic clock). */
 interface Announced {
   phase: Phase;
   targets: readonly string[];
@@ -56,9 +56,9 @@ interface Position {
 }
 
 /**
- * Every step can be repeated: it is recorded before it is taken, and agents treat a repeated announcement as a
- * duplicate.
- * @throws the reason of `run.stop` when that aborts, FENCED, AWS_*, TOPIC_NOT_FOUND.
+ * Runs a rolling deployment from its record to its settlement. Every step is safe to repeat: it is recorded before it
+ * is taken, and agents treat a repeated announcement as a duplicate.
+ * @throws the reason of `run.stop` after it aborts; FENCED; AWS_*; TOPIC_NOT_FOUND.
  */
 export async function runWaves(
   run: WaveRun,
@@ -80,7 +80,7 @@ export async function runWaves(
 async function advance(run: WaveRun, position: Position): Promise<Settlement | undefined> {
   run.stop.throwIfAborted();
   let step = stepOf(run, position);
-  // The record decides: it is read before the settlement, and before a wave, which a pause may block.
+  // The record is read again before the end and before a phase starts: it may hold a new report, cancel or pause.
   if (!position.fresh && (step.do === 'end' || startsWave(position.stored.value, step))) {
     await run.readRecord();
     run.stop.throwIfAborted();
@@ -120,7 +120,7 @@ async function writeRolling({ caller }: WaveRun, position: Position, rolling: Ro
   position.stored = await session.record.deployments.update(position.stored, position.writing);
   position.writing = undefined;
   emitWaveChanges(session, position.stored.value, before, rolling);
-  // Every recorded step ends the current phase.
+  // Each recorded step ends a phase or starts the next: the announcement of the old phase no longer counts.
   position.announced = undefined;
 }
 
@@ -134,7 +134,7 @@ async function announceFirst(
   position.announced = { phase, targets, first: now, last: now };
 }
 
-/** Waits for a report, a decision or time; meanwhile asks at the terminal, and repeats the announcement. */
+/** Waits for the next report, for `TICK_MS` at most. Before that, asks at the terminal and repeats the announcement. */
 async function wait(run: WaveRun, position: Position): Promise<void> {
   const { progress, stop, seen, caller } = run;
   const { clock } = caller.session;
@@ -167,7 +167,7 @@ function rollingRecord(record: DeploymentRecord): RollingRecord {
   return { ...record, rolling };
 }
 
-/** Whether the step starts a wave, or announces to instances that have not switched. */
+/** Whether the step starts a wave or announces a phase. */
 function startsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   if (step.do !== 'record') return step.do === 'announce';
   const started = (waves: Rolling['waves']) => waves.filter((wave) => wave.announcedAt).length;

@@ -17,15 +17,15 @@ import { announceCancelled, type Caller } from './wave-announcements.ts';
 import { emitPauseChange } from './wave-events.ts';
 import { runWaves, type WaveRun } from './wave-loop.ts';
 
-/** Drives a rolling deployment from its record to its end: opens what the wave loop works with, and settles. */
+/** Drives a rolling deployment from its record to its end: opens what the wave loop needs, and writes the outcome. */
 
 /** How often the record is read beside the reply queue, ms. */
 const POLL_MS = 2000;
 
 /**
- * Continues from the record, where an earlier publisher may have stopped; under the lock. After Ctrl-C the current wave
- * continues by itself and no further wave starts.
- * @throws FENCED when the lock was lost, AWS_*, TOPIC_NOT_FOUND.
+ * Drives a rolling deployment. It continues from the record, where an earlier publisher may have stopped. After Ctrl-C
+ * the current wave continues on its instances, and no further wave starts. The caller holds the lock.
+ * @throws FENCED when the lock was lost; AWS_*; TOPIC_NOT_FOUND.
  */
 export async function driveWaves(
   session: Session,
@@ -46,7 +46,7 @@ export async function driveWaves(
   }
 }
 
-/** Undefined when detached. */
+/** Runs the wave loop and writes the outcome. Returns the settled record; undefined when detached. */
 async function driveToSettlement(
   caller: Caller,
   first: StoredDeployment,
@@ -98,12 +98,15 @@ async function poll(
 ): Promise<void> {
   while (!stop.aborted) {
     await clock.sleep(POLL_MS, stop).catch(() => undefined);
-    // What cannot be read now is read at the next poll: only time decides that an instance is silent.
+    // A failed read is ignored, and the next poll reads again: only elapsed time makes an instance count as silent.
     if (!stop.aborted) await readRecord().catch(() => undefined);
   }
 }
 
-/** Writes the outcome. If S3 did not answer an earlier try, the outcome may already be stored: then it is read. */
+/**
+ * Announces the cancellation if the deployment did not succeed (see `announceCancelled`), then writes the outcome. A
+ * try without an answer from S3 may have stored the outcome, so each further try reads the record first.
+ */
 async function settle(
   { caller, progress, retryOutage }: WaveRun,
   stored: StoredDeployment,
@@ -130,8 +133,8 @@ interface Terminal {
 }
 
 /**
- * Asks the person at the terminal; the answer is recorded in the same way as by `confirm` and `cancel`. Aborting the
- * result ends the question.
+ * Asks the person at the terminal. The answer is recorded like those of the commands `confirm` and `cancel`. The caller
+ * aborts the result to end the question.
  */
 function confirmAtTerminal(
   session: Session,
@@ -148,7 +151,7 @@ function confirmAtTerminal(
       await readRecord();
     })
     .catch((error: unknown) => {
-      // The terminal was closed, or the decision was made by another command.
+      // Not a failure: the question ended because the deployment ended or this publisher stops.
       if (ended.signal.aborted || stop.aborted) return;
       note(session, `the answer could not be recorded: ${messageOf(error)}`, 'warning');
     });
