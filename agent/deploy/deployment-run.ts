@@ -6,7 +6,7 @@ import { type Active, beforeSwitch } from './state.ts';
 import type { StateStore } from './state-store.ts';
 import { withActive } from './state-transitions.ts';
 
-/** The active deployment, as the steps see it. */
+/** The active deployment, and what its steps may do with it. */
 export interface DeploymentRun {
   readonly ports: Ports;
   readonly service: ServiceConfig;
@@ -14,20 +14,23 @@ export interface DeploymentRun {
   readonly log: Log;
   /** Aborts when the agent stops; before the switch also when the deployment is cancelled or superseded. */
   readonly signal: AbortSignal;
-  /** Aborts as `signal` does, but not when the agent stops: for hooks, which a stop of the agent waits for. */
+  /** Aborts like `signal`, but not when the agent stops. For hooks: a stop of the agent waits for them. */
   readonly cancelled: AbortSignal;
-  /** Aborts when the agent stops, for no other reason. */
+  /** Aborts only when the agent stops. */
   readonly stopping: AbortSignal;
   active(): Active;
-  /** Journals the change, then reports the state. The journal survives a kill; this report may be lost. */
+  /**
+   * Changes the state: journals the change, then sends a report. A journalled change survives a kill; the report may
+   * not.
+   */
   move(patch: Partial<Active>): Promise<void>;
-  /** Reports progress within the state; not journalled. */
+  /** Sends a report with a note about the current state. Nothing is journalled. */
   note(text: string): void;
   /** Runs `work` and adds its duration to the step's timing. */
   timed<T>(step: Step, work: () => Promise<T>): Promise<T>;
-  /** Time spent in each step so far, ms. */
+  /** The time spent in each step so far, ms. */
   timings(): Active['timings'];
-  /** The number of the next report. */
+  /** Returns the number for the next report. Each call returns a new one. */
   nextN(): number;
 }
 

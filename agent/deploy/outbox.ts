@@ -8,16 +8,17 @@ import type { StateStore } from './state-store.ts';
 import { withoutDelivered } from './state-transitions.ts';
 
 /**
- * Delivers reports to the record: at least once, oldest first, through any outage of AWS. It never affects services: a
- * report that cannot be sent changes nothing on the instance.
+ * Delivers reports to the record, oldest first. A report stays in the outbox until it is delivered, and may be
+ * delivered twice. It is dropped after MAX_AGE, or when a newer report of the same deployment follows. A report that
+ * cannot be delivered has no effect on the services.
  */
 
 const BACKOFF = { first: 500, longest: 60_000 };
-/** Older reports are dropped, ms: by then the instance record shows what runs. */
+/** Reports older than this are dropped, ms: the instance record shows what runs. */
 const MAX_AGE = 24 * 60 * 60 * 1000;
 
 export interface Outbox {
-  /** To be called after each change of the state: the outbox may hold a new report. */
+  /** Call this after each change of the state: the outbox may have a new report. */
   wake(): void;
   /** Delivers until `signal` aborts. */
   run(signal: AbortSignal): Promise<void>;
@@ -51,7 +52,7 @@ export function createOutbox(
           clock: ports.clock,
           signal,
           retryable: () => true,
-          // One warning per outage; `status` shows what waits, and each attempt is logged at debug level.
+          // Only the first failure of an outage is a warning. `status` shows how many reports wait.
           onRetry: (error, { failures, pauseMs }) =>
             log[failures === 1 ? 'warn' : 'debug'](
               { err: error, waiting: store.read().outbox.length, retryMs: pauseMs },
@@ -65,7 +66,9 @@ export function createOutbox(
   };
 }
 
-/** Whether a later report of the same deployment follows: it would overwrite the first in the record. */
+/**
+ * Whether the outbox has a newer report of the deployment of its first one. In the record it replaces the first one.
+ */
 function hasNewerReport({ outbox: [first, ...rest] }: ServiceState): boolean {
   return rest.some((entry) => entry.report.deployment === first?.report.deployment);
 }

@@ -2,12 +2,12 @@ import type { Journal } from './ports.ts';
 import type { ServiceState } from './state.ts';
 
 /**
- * Holds the state of one service. Changes are made one after another, and each is on disk before it can be read, so a
- * state that was read is never lost.
+ * The only holder of the state of one service. Changes are made one after another. Each is on disk before it can be
+ * read, so a state that was read is never lost.
  */
 export interface StateStore {
   read(): ServiceState;
-  /** @throws what the journal throws; the state is then unchanged. */
+  /** Journals the new state, then returns it. @throws what the journal throws; the state is then unchanged. */
   update(change: (state: ServiceState) => ServiceState): Promise<ServiceState>;
 }
 
