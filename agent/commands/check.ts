@@ -7,7 +7,7 @@ import type { CheckDeps, CheckedService } from './deps.ts';
 /** ms */
 const WITHIN = 30_000;
 
-/** Every finding, in the order in which a person would fix them. */
+/** Returns all findings, in the order in which a person would solve the problems. */
 export async function check(deps: CheckDeps): Promise<Finding[]> {
   const signal = AbortSignal.timeout(WITHIN);
   const findings = [
@@ -64,7 +64,7 @@ async function inspectStatus(
   return [{ ok: false, what: `service ${name}: ${trouble.problem}`, hint: trouble.hint }];
 }
 
-/** Runs `probe` and turns what it throws into a finding, so that the other probes still run. */
+/** Runs `probe`. An error becomes a finding, so that the other probes still run. */
 async function collect(
   what: string,
   probe: () => Promise<readonly Finding[]>,
@@ -78,7 +78,7 @@ async function collect(
   }
 }
 
-/** One line per finding, and the hint below each that is not ok. `config` is the file that was read. */
+/** The findings as text, one per line; a hint is below its finding. `config` is the path of the config file. */
 export function formatFindings(findings: readonly Finding[], config: string): string {
   const all = [{ ok: true, what: `config ${config}`, hint: undefined }, ...findings];
   const lines = all.flatMap(({ ok, what, hint }) => [

@@ -11,8 +11,8 @@ import { follow } from './follow-order.ts';
 import { versionFromName } from './version-from-name.ts';
 
 /**
- * `deploy` and `rollback` on the instance itself, for an outage of AWS. The command writes an order to the
- * order spool, where the running agent finds it, and follows it in the journal. Only the agent writes the journal.
+ * `deploy` and `rollback` on the instance itself, for an outage of AWS. The command writes an order to the order spool,
+ * where the running agent takes it, and reads the progress in the journal. Only the agent writes the journal.
  */
 
 export interface LocalRequest {
@@ -24,11 +24,14 @@ export interface LocalRequest {
   say(line: string): void;
 }
 
-/** How long the instance metadata may take, ms. */
+/** How long the command waits for the instance metadata, ms. */
 const IDENTIFY_WITHIN = 2000;
 const MOST_FILES = 32;
 
-/** Returns whether the order succeeded; true also with `noWait`. @throws USAGE, NO_SPACE, PACKAGE_INVALID. */
+/**
+ * Deploys files of this machine. Returns whether the order succeeded; with `noWait`, returns true once it is written.
+ * @throws USAGE, NO_SPACE, PACKAGE_INVALID.
+ */
 export async function deploy(
   deps: LocalDeployDeps,
   request: LocalRequest & { files: readonly string[] },
@@ -41,8 +44,8 @@ export async function deploy(
 }
 
 /**
- * Rolls back to the previous good version, or to the given one, from the releases on this instance. Returns whether the
- * order succeeded; true also with `noWait`. @throws USAGE, NOTHING_TO_ROLL_BACK_TO.
+ * Rolls back to the previous good version, or to the given one, if its release is on this instance. Returns whether the
+ * order succeeded; with `noWait`, returns true once it is written. @throws USAGE, NO_SPACE, NOTHING_TO_ROLL_BACK_TO.
  */
 export async function rollback(deps: LocalDeployDeps, request: LocalRequest): Promise<boolean> {
   const target = await readTarget(deps, request.service);
@@ -113,7 +116,7 @@ function validVersion(version: string): string {
   });
 }
 
-/** The first is the package, the others are config files, as with `trigger-deploy push`. @throws USAGE. */
+/** The first file is the package, the others are config files, as in `trigger-deploy push`. @throws USAGE. */
 async function describeFiles(paths: readonly string[]) {
   const misused = (what: string, hint: string) => new TriggerDeployError('USAGE', what, { hint });
   if (paths.length > MOST_FILES) {
