@@ -107,7 +107,7 @@ function queueOf({ env, topic }: AgentConfig, aws: Aws, instance: string) {
   return createAgentQueue({ aws, env, instance, topic, log: silentLog() });
 }
 
-/** Every service of the config. The processes that these commands start (checks, status) are in no command registry. */
+/** Every service of the config. The processes that they start (checks, status) are in no command registry. */
 function servicesOf(config: AgentConfig, aws: Aws) {
   const clock = createClock(() => aws.now());
   const store = createArtifactStore({ aws, bucket: config.bucket });

@@ -27,8 +27,9 @@ const TAG_LANES = 5;
 const TAG_KEY = /^(?!\.{1,2}$)[A-Za-z0-9+\-=.,_:@]+$/;
 
 /**
- * Reads the identity of this instance with IMDSv2. `endpoint` is EC2's by default. Each request is retried; `signal`
- * ends the whole read. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
+ * Reads the identity of this instance with IMDSv2. `endpoint` is EC2's by default. Each request is retried;
+ * `signal` ends the read.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
  *
  * @throws CONFIG_INVALID with a hint that names the setting to use on a machine without metadata.
  */

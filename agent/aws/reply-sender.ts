@@ -26,9 +26,7 @@ interface Reply {
 
 /** How many replies may wait, for all reply queues together. */
 const WAITING_LIMIT = 500;
-/**
- * SQS API Reference, SendMessageBatch: at most 10 entries. Together they stay below 256 KiB, its lowest limit so far.
- */
+/** SQS API Reference, SendMessageBatch: at most 10 entries. Together they stay below 256 KiB, the limit of older SQS. */
 const BATCH = { entries: 10, bytes: 250 * 1024 };
 /** The timeout of one attempt, ms. A report of progress is of no use later. */
 const TRY_MS = 10_000;

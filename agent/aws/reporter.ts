@@ -15,9 +15,7 @@ export interface AgentReporter extends Reporter {
 /** For how many objects of the record the last write is remembered. */
 const REMEMBERED = 1000;
 
-/**
- * The writes to one object of the record. They run one after another, and an older report never replaces a newer one.
- */
+/** The writes to one object of the record. They run one after another. An older report never replaces a newer one. */
 interface ObjectWrites {
   /** The highest report number `n` for which a write was attempted. */
   newest: number;

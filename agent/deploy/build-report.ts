@@ -83,10 +83,7 @@ export function progressReport(identity: Identity, active: Active, now: number):
   });
 }
 
-/**
- * The report of the ending of a deployment that never started here. Its number is 1: `accepted` may have been sent as
- * 0.
- */
+/** The report of the ending of a deployment that never started here. Its number is 1: that of `accepted` is 0. */
 export function notStartedReport(
   identity: Identity,
   order: Order,

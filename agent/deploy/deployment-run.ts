@@ -19,10 +19,7 @@ export interface DeploymentRun {
   /** Aborts only when the agent stops. */
   readonly stopping: AbortSignal;
   active(): Active;
-  /**
-   * Changes the state: journals the change, then sends a report. A journalled change survives a kill; the report may
-   * not.
-   */
+  /** Journals a change of the state, then sends a report. A kill may lose the report, but not the change. */
   move(patch: Partial<Active>): Promise<void>;
   /** Sends a report with a note about the current state. Nothing is journalled. */
   note(text: string): void;

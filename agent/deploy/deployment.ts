@@ -13,9 +13,7 @@ import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
 import { isUntouched, switchRelease } from './step-switch.ts';
 
-/**
- * How a run of a deployment stopped: with an ending, or without one. Without one, the journal has the state to resume.
- */
+/** How a run stopped: with an ending, or without one. Without one, the deployment is resumed from the journal. */
 export type RunResult =
   | { ending: Ending; error?: TriggerDeployError | undefined; during?: Step | undefined }
   /** The deployment is prepared and waits until an announcement or a desired state continues it. */

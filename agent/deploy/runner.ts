@@ -98,9 +98,7 @@ export function createRunner(context: {
     }
   }
 
-  /**
-   * Aborts the run that is about to start, if a cancel or a newer order was journalled while there was no run to abort.
-   */
+  /** Aborts the next run if a cancel or a newer order was journalled while there was no run that it could abort. */
   function cancelIfOutdated(): void {
     const { active, waiting, tombstones } = store.read();
     if (!active || !beforeSwitch(active)) return;

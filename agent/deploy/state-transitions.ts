@@ -126,9 +126,7 @@ function pinAfterSuccess(state: ServiceState, done: Order, since: string): Servi
   return done.source === 'local' && !overtaken ? { since, version: done.version } : state.pinned;
 }
 
-/**
- * Records an ending and its report. The deployment may never have been active here (rejected, superseded, cancelled).
- */
+/** Records an ending and its report. The deployment need not have been active (rejected, superseded, cancelled). */
 export function withEnding(state: ServiceState, last: Report, replyTo: string | undefined): ServiceState {
   const entry = { report: last, ...(replyTo === undefined ? {} : { replyTo }) };
   return {
@@ -139,10 +137,7 @@ export function withEnding(state: ServiceState, last: Report, replyTo: string | 
   };
 }
 
-/**
- * Keeps the newest endings, and always the one with the highest sequence: a duplicate announcement of it gets an
- * answer.
- */
+/** Keeps the newest endings, and the one with the highest sequence, which answers a duplicate announcement. */
 function trimEndings(endings: ServiceState['endings'], highest: string | undefined): ServiceState['endings'] {
   const oldest = endings.slice(0, Math.max(0, endings.length - KEEP.endings));
   const kept = oldest.filter((entry) => entry.report.deployment === highest);

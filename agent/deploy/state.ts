@@ -77,9 +77,7 @@ const active = z.looseObject({
   bootId: z.string(),
   /** How often the agent died during this deployment and resumed it. A rollback counts from 0 again. */
   recoveries: z.int(),
-  /**
-   * True if the agent or the machine stopped cleanly during the deployment: its resume is not counted as a recovery.
-   */
+  /** True if the agent or the machine stopped cleanly during the deployment: the next resume is not a recovery. */
   checkpointed: z.boolean().optional(),
 });
 export type Active = z.infer<typeof active>;

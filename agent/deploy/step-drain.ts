@@ -23,9 +23,7 @@ export async function undrain(run: DeploymentRun): Promise<void> {
   await joinTraffic(run);
 }
 
-/**
- * Drains again if traffic may have returned, before a rollback stops the service. A failure does not end the rollback.
- */
+/** Drains again before a rollback stops a service to which traffic may have returned. Ignores failures of the drain. */
 export async function drainForRollback(run: DeploymentRun): Promise<void> {
   if (!run.active().givenBack) return;
   await run.move({ hooksDone: { beforeStop: 0, afterStart: 0 } });

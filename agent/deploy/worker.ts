@@ -36,9 +36,7 @@ export interface ServiceWorker {
   accept(order: Order): Promise<void>;
   /** Continues a held deployment. Its later reports go to `replyTo`. */
   proceed(deployment: string, replyTo: string | undefined): Promise<void>;
-  /**
-   * Before its switch, the deployment ends `cancelled`. A deployment that has not arrived yet will never start here.
-   */
+  /** Before its switch, the deployment ends `cancelled`. If it has not arrived yet, it will never start here. */
   cancel(deployment: string): Promise<void>;
   /** Journals the ending of a deployment that never started here. */
   refuse(order: Order, ending: Ending, why: { code: ErrorCode; message: string }): Promise<void>;
@@ -234,7 +232,7 @@ function isKnownDeployment(state: ServiceState, deployment: string): boolean {
   return hasEnded(state, deployment) || findOrder(state, deployment) !== undefined;
 }
 
-/** The journalled state. If another instance wrote it, a new state instead, which is then journalled. */
+/** Returns the journalled state. If another instance wrote it, journals and returns a new state instead. */
 async function stateOnDisk(
   { service, ports, identity }: { service: ServiceConfig; ports: Ports; identity: Identity },
   log: Log,
