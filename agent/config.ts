@@ -14,7 +14,7 @@ import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.t
  * ignored. In the result, durations are in ms and defaults are filled in. No other code checks the config again.
  */
 
-/** The settings that every health check has. */
+/** The settings of every health check. */
 const timing = {
   successes: z.int().min(1).max(100).default(1),
   deadline: positive.default(60_000),
@@ -42,7 +42,7 @@ const hook = z
 const adopt = z.strictObject({ path: absolutePath, version: versionName });
 const directoryPackage = {
   dir: absolutePath.refine((path) => path !== '/', { error: 'expected a directory of its own, not /' }),
-  /** At least 3: a running JVM whose jar is deleted fails later, when it loads a class. */
+  /** At least 3: a JVM whose jar is deleted fails only later, when it loads a class. */
   keep: z.int().min(3).max(100).default(3),
   adopt: adopt.optional(),
 };
@@ -55,7 +55,7 @@ const packageConfig = z.discriminatedUnion('type', [
     name: z
       .string()
       .regex(/^[a-z0-9][a-z0-9+.-]{1,127}$/, 'expected the name of a Debian package, such as edge-proxy'),
-    /** The directory of the .deb files. By default it is below the state directory. */
+    /** The directory of the .debs; by default below the state directory. */
     dir: directoryPackage.dir.optional(),
     keep: directoryPackage.keep,
     fetchDependencies: z.boolean().default(false),
@@ -100,7 +100,7 @@ const traffic = z.strictObject({
     )
     .min(1)
     .max(16),
-  /** Must be longer than the deregistration delay of the groups, which is 300 s by default. */
+  /** Must exceed the deregistration delay of the groups, which is 300 s by default. */
   drainTimeout: positive.default(360_000),
   healthyTimeout: positive.default(300_000),
 });

@@ -34,7 +34,7 @@ const FLUSH_WITHIN = 3000;
 
 export interface WiredAgent {
   log: Log;
-  /** Runs until `stopping` aborts. @throws CONFIG_INVALID, KEY_INVALID before any work has started. */
+  /** Runs until `stopping` aborts. @throws CONFIG_INVALID, KEY_INVALID, before anything has started. */
   run(stopping: AbortSignal): Promise<void>;
 }
 
@@ -109,7 +109,7 @@ async function run(config: AgentConfig, log: Log, stopping: AbortSignal): Promis
   log.info('stopped');
 }
 
-/** @throws CONFIG_INVALID if this host cannot deploy the package type of a service. */
+/** @throws CONFIG_INVALID where this host cannot deploy the packages of a service. */
 async function assertHost(
   config: AgentConfig,
   sources: { store: ArtifactStore; manifests: ManifestStore },

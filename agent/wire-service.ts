@@ -71,7 +71,7 @@ export function createManifests(config: AgentConfig, aws: Aws): ManifestStore {
   };
 }
 
-/** Undefined if the config names no target groups. */
+/** Undefined where the config names no target groups. */
 export function createTraffic(
   { traffic }: AgentServiceConfig,
   aws: Aws,

@@ -33,7 +33,7 @@ export async function finding(
   }
 }
 
-/** Whether `error` or one of its causes has one of these AWS error names. */
+/** Whether `error`, or one of its causes, has one of these AWS error names. */
 export function isNamed(error: unknown, ...names: string[]): boolean {
   for (let link = error; link instanceof Error; link = link.cause) {
     if (names.includes(awsErrorName(link))) return true;

@@ -13,17 +13,17 @@ export interface InstanceMetadata {
   tags: Record<string, string>;
 }
 
-/** EC2 User Guide, "Use the Instance Metadata Service": a link-local address, the same on every instance. */
+/** EC2 User Guide, "Use the Instance Metadata Service": link-local, the same on every instance. */
 const ENDPOINT = 'http://169.254.169.254';
 /** The timeout of one request, ms. The service usually answers within milliseconds. */
 const REQUEST_MS = 1000;
-/** The metadata service may not answer while the instance boots, and it throttles requests. */
+/** The service may not answer while the instance boots, and it throttles. */
 const TRIES = { attempts: 4, first: 200, longest: 1000 };
 const TOKEN_TTL_S = '60';
 const TAGS = '/latest/meta-data/tags/instance';
 /** How many tags are read in parallel. There is a limit because the metadata service throttles requests. */
 const TAG_LANES = 5;
-/** The tag keys that EC2 allows in the metadata (EC2 User Guide). */
+/** The keys that EC2 allows for tags in the metadata (EC2 User Guide). */
 const TAG_KEY = /^(?!\.{1,2}$)[A-Za-z0-9+\-=.,_:@]+$/;
 
 /**
@@ -48,7 +48,7 @@ export async function readInstanceMetadata(
         ask('GET', `/latest/meta-data/${path}`, withToken),
       ),
     );
-    // Validate the id: a captive portal or a proxy may answer every request with its own page.
+    // Validates the id: a captive portal or a proxy answers any request with its own page.
     return {
       instance: instanceId.parse(instance),
       zone: zone || undefined,
@@ -85,7 +85,7 @@ export async function readInstanceMetadata(
     return tags;
   }
 
-  /** Returns the text of the answer; empty for status 404. */
+  /** The text of the answer; empty for a 404. */
   function ask(method: string, path: string, headers: Record<string, string>): Promise<string> {
     return retry(
       async () => {

@@ -16,7 +16,7 @@ import { finding } from './aws-call.ts';
 /** A target group, and the port under which the instance is registered in it. */
 export interface TargetGroup {
   arn: string;
-  /** Undefined if it is the default port of the group. */
+  /** Undefined for the group's default port. */
   port?: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface LoadBalancer extends Traffic {
 }
 
 const POLLS = { first: 1000, longest: 10_000 };
-/** AWS may throttle a call, or may be down. The deadline of the whole operation ends the retries. */
+/** A call may be throttled, or AWS may be down; the deadline of the whole operation ends the retries. */
 const CALLS = { attempts: Number.POSITIVE_INFINITY, first: 500, longest: 10_000 };
 /** The timeout of an operation that does not poll, ms. */
 const CALL_TIMEOUT = 60_000;
@@ -92,7 +92,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  /** Polls until `isReached` returns true for the state. */
+  /** Polls until `isReached` is true of the state. */
   async function pollUntil(
     key: string,
     note: (text: string) => void,
@@ -163,7 +163,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
       seconds = Number(Attributes.find(({ Key }) => Key === DELAY)?.Value ?? 0);
       return `the target group ${nameOf(key)} drains for ${seconds} s`;
     });
-    // A target is `draining` for the whole delay, even without open requests.
+    // A target stays `draining` for the whole delay, even without open requests.
     if (!seen.ok || seconds * 1000 < drainTimeout) return [seen];
     const what = `${seen.what}, but drainTimeout is ${formatMs(drainTimeout)}: every deployment would fail`;
     return [{ ok: false, what, hint: 'shorten the deregistration delay, or raise drainTimeout' }];

@@ -28,8 +28,8 @@ interface QueueMessage {
 /** This instance's own queue, and its subscription to the environment's topic. */
 export interface AgentQueue {
   /**
-   * Creates the queue and the subscription if they are missing, and corrects their attributes. Idempotent. If a queue
-   * of this name was deleted within the last minute, waits until SQS allows the name again.
+   * Creates the queue and the subscription if they are missing, and corrects their attributes. Idempotent. After a
+   * deletion within the last minute it waits until the name is free.
    * @throws TOPIC_NOT_FOUND, AWS_DENIED, AWS_UNREACHABLE.
    */
   ensure(signal: AbortSignal): Promise<void>;
@@ -38,11 +38,11 @@ export interface AgentQueue {
    * deleted. @throws AWS_DENIED, AWS_UNREACHABLE; if `isQueueGone(error)`, `ensure` has to create the queue again.
    */
   receive(signal: AbortSignal): Promise<QueueMessage[]>;
-  /** Call this only after the journal is written: SQS does not deliver a deleted message again. */
+  /** To be called only after the journal is written: a deleted message is never delivered again. */
   delete(message: Pick<QueueMessage, 'receiptHandle'>, signal: AbortSignal): Promise<void>;
   /** Subscribes again. This restores a lost subscription, and has no effect on a correct one. */
   resubscribe(signal: AbortSignal): Promise<void>;
-  /** Deletes the subscription, and the queue with its messages. Both may already be deleted. */
+  /** Deletes the subscription, and the queue with its messages; either may be gone already. */
   leave(signal: AbortSignal): Promise<void>;
   /** Checks that the topic and the queue can be read. A missing queue is not a problem. Changes nothing. */
   probe(signal: AbortSignal): Promise<Finding[]>;
@@ -55,7 +55,7 @@ export interface AgentQueueOptions {
   /** The topic's ARN. */
   topic: string;
   log: Log;
-  /** For how long SQS refuses the name of a deleted queue, ms. */
+  /** How long AWS blocks the name of a deleted queue, ms. */
   recreationMs?: number;
 }
 
@@ -67,7 +67,7 @@ const RECREATION_MS = 60_000;
  */
 const SET_UP = { attempts: 6, first: 1000, longest: 10_000 };
 
-/** Whether `error` says that the queue does not exist. Then `ensure` has to create it. */
+/** Whether `error` says that the queue does not exist, so that `ensure` has to create it. */
 export function isQueueGone(error: unknown): boolean {
   return isCode(error, 'AWS_UNREACHABLE') && isNoSuchQueue(error);
 }

@@ -7,11 +7,12 @@ import { ulidTime } from '../../shared/names.ts';
 import { deadline, retry } from '../../shared/retry.ts';
 import { isNoSuchQueue } from './aws-call.ts';
 
-/** Sends replies to the reply queues of publishers: in the background, in order, best effort. */
+/** Sends replies to the publishers' reply queues: in order, in the background, best effort. */
 export interface ReplySender {
   /**
-   * Never waits, never throws. If too many replies wait, the oldest one that is not important is dropped, or the oldest
-   * one if all are important. `replyTo` is the name of a queue in this account.
+   * Never waits, never throws. When too many replies wait, the oldest unimportant one is dropped, or the oldest if all
+   * are important.
+   * `replyTo` is the queue's name, in this account.
    */
   send(replyTo: string, body: string, options?: { important: boolean }): void;
   /** Sends the waiting replies for at most `timeoutMs`, and accepts no new ones. */
@@ -26,7 +27,7 @@ interface Reply {
 
 /** How many replies may wait, for all reply queues together. */
 const WAITING_LIMIT = 500;
-/** SQS API Reference, SendMessageBatch: at most 10 entries. Together they stay below 256 KiB, the limit of older SQS. */
+/** SQS API Reference, SendMessageBatch: 10 entries; their sum stays below the oldest limit, 256 KiB. */
 const BATCH = { entries: 10, bytes: 250 * 1024 };
 /** The timeout of one attempt, ms. A report of progress is of no use later. */
 const TRY_MS = 10_000;
@@ -123,7 +124,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   return {
     send(replyTo, body, { important } = { important: false }) {
       if (closed || gone.has(replyTo)) return;
-      // The outbox sends a report again at each retry. One waiting copy is enough.
+      // The outbox sends a report again at each retry; one waiting copy is enough.
       if (waiting.some((reply) => reply.replyTo === replyTo && reply.body === body)) return;
       makeRoom();
       waiting.push({ replyTo, body, important });

@@ -8,14 +8,14 @@ import { awsCall } from './aws-call.ts';
 import { createReplySender } from './reply-sender.ts';
 
 export interface AgentReporter extends Reporter {
-  /** Sends the waiting replies for at most `timeoutMs`. */
+  /** Sends waiting replies for at most `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }
 
 /** For how many objects of the record the last write is remembered. */
 const REMEMBERED = 1000;
 
-/** The writes to one object of the record. They run one after another. An older report never replaces a newer one. */
+/** The writes to one object of the record. They run one after another; an older report never overwrites a newer one. */
 interface ObjectWrites {
   /** The highest report number `n` for which a write was attempted. */
   newest: number;

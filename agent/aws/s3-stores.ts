@@ -13,7 +13,7 @@ import { finding, isNamed } from './aws-call.ts';
 const STALL_MS = 15_000;
 /** The timeout of a whole signed document, ms. STALL_MS does not end a download that is slow. */
 const DOCUMENT_MS = 60_000;
-/** The largest signed document that is read, bytes. A usual one has a few KiB. */
+/** Limit of a signed document, bytes; they have a few KiB. */
 const DOCUMENT_LIMIT = 1024 * 1024;
 /** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 for a missing object, and not 404. */
 const DENIED_HINT =
@@ -28,7 +28,7 @@ export interface StoreOptions {
   documentMs?: number;
 }
 
-/** Reads artifacts from the bucket of the environment. */
+/** The artifacts of the environment's bucket. */
 export function createArtifactStore({ aws, bucket, stallMs = STALL_MS }: StoreOptions): ArtifactStore {
   return {
     async read({ service, version, artifact, start, end, signal }) {
@@ -73,7 +73,7 @@ function downloadError(error: unknown, what: string, place: { Bucket: string; Ke
   });
 }
 
-/** Reads the desired states of one environment. */
+/** The desired states of one environment. */
 export function createDesiredStore(options: StoreOptions & { env: string }): DesiredStore {
   const { env } = options;
   return {
@@ -87,7 +87,7 @@ export function createDesiredStore(options: StoreOptions & { env: string }): Des
   };
 }
 
-/** Reads manifests from the bucket of the environment, and verifies their signatures. */
+/** The manifests of the environment's bucket, with verified signatures. */
 export function createManifestStore(options: StoreOptions & { verifier: Verifier }): ManifestStore {
   return {
     async read(service, version, signal) {
@@ -138,9 +138,9 @@ async function readDocument(
 }
 
 /**
- * Checks that this instance has the permissions of an agent in the bucket, with three requests for keys that never
- * exist. The write has a condition that is never true: S3 checks the permission and writes nothing (S3 User Guide,
- * "Conditional writes").
+ * Whether this instance has the permissions of an agent in the bucket: three requests for keys that never exist. The
+ * write has a condition that cannot hold, so S3 checks the permission and writes nothing (S3 User Guide, "Conditional
+ * writes").
  */
 export async function probeBucket(
   aws: Aws,

@@ -64,7 +64,7 @@ async function inspectStatus(
   return [{ ok: false, what: `service ${name}: ${trouble.problem}`, hint: trouble.hint }];
 }
 
-/** Runs `probe`. An error becomes a finding, so that the other probes still run. */
+/** Runs `probe` and turns what it throws into a finding, so that the other probes still run. */
 async function collect(
   what: string,
   probe: () => Promise<readonly Finding[]>,

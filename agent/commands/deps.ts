@@ -4,10 +4,10 @@ import type { LocalOrder } from '../deploy/local-order.ts';
 import type { Check, Finding, HealthProbe, Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
 
-/** The dependencies of each command. wire-commands.ts supplies them, so that the commands import no adapter. */
+/** The dependencies of each command. wire-commands.ts supplies them; the commands import no adapter. */
 
 export interface CheckDeps {
-  /** The ids of the trusted keys; empty with `trust: none`. @throws KEY_INVALID. */
+  /** The ids of the trusted keys; none where the config says `trust: none`. @throws KEY_INVALID. */
   trustedKeys(): Promise<readonly string[]>;
   identify(signal: AbortSignal): Promise<Identity>;
   /** Checks that the topic and the queue of this instance can be read. Changes nothing. */
@@ -23,9 +23,9 @@ export interface CheckedService {
   dir: string;
   package: Pick<PackageType, 'installsUnit' | 'inspect'>;
   manager: Pick<ServiceManager, 'status'>;
-  /** Where the status is read, for messages: `unit payments.service`. */
+  /** Where its status is read, for messages: `unit payments.service`. */
   statusSource: string;
-  /** The problems of the directory; empty if there are none. */
+  /** The problems of its directory; empty if there are none. */
   inspectDirectory(): Promise<readonly Finding[]>;
   /** Checks the target groups; undefined if the config names none. Changes nothing. */
   probeTraffic: ((instance: string, signal: AbortSignal) => Promise<readonly Finding[]>) | undefined;
@@ -33,7 +33,7 @@ export interface CheckedService {
 
 export interface StatusDeps {
   env: string;
-  /** The instance id and the tags in the config. */
+  /** The instance's id and tags as the config has them. */
   configured: { instance: string | undefined; tags: Record<string, string> };
   identify(signal: AbortSignal): Promise<Identity>;
   probeQueue(instance: string, signal: AbortSignal): Promise<readonly Finding[]>;

@@ -11,8 +11,8 @@ import { follow } from './follow-order.ts';
 import { versionFromName } from './version-from-name.ts';
 
 /**
- * `deploy` and `rollback` on the instance itself, for an outage of AWS. The command writes an order to the order spool,
- * where the running agent takes it, and reads the progress in the journal. Only the agent writes the journal.
+ * `deploy` and `rollback` on the instance itself, for an outage of AWS. The command writes an order to the
+ * order spool, where the running agent finds it, and follows it in the journal. Only the agent writes the journal.
  */
 
 export interface LocalRequest {
@@ -24,7 +24,7 @@ export interface LocalRequest {
   say(line: string): void;
 }
 
-/** How long the command waits for the instance metadata, ms. */
+/** How long the instance metadata may take, ms. */
 const IDENTIFY_WITHIN = 2000;
 const MOST_FILES = 32;
 
@@ -116,7 +116,7 @@ function validVersion(version: string): string {
   });
 }
 
-/** The first file is the package, the others are config files, as in `trigger-deploy push`. @throws USAGE. */
+/** The first is the package, the others are config files, as with `trigger-deploy push`. @throws USAGE. */
 async function describeFiles(paths: readonly string[]) {
   const misused = (what: string, hint: string) => new TriggerDeployError('USAGE', what, { hint });
   if (paths.length > MOST_FILES) {

@@ -61,7 +61,7 @@ function detailLines(row: ServiceStatusRow | undefined): string[] {
   return lines;
 }
 
-/** The name of a target group, taken from its ARN. */
+/** The name within a target group's ARN. */
 const groupName = (group: string) => group.split('/')[1] ?? group;
 
 /** A time in UTC: `2026-11-21 08:14:02Z`. */

@@ -10,7 +10,7 @@ import type { ObservedService, StatusDeps } from './deps.ts';
  */
 export interface InstanceStatus {
   env: string;
-  /** Null if neither the config, nor the metadata, nor a journal has the id. */
+  /** Null where neither the config, the metadata nor a journal has it. */
   instance: string | null;
   /** The tags of the config and, if the metadata was read, its tags. */
   tags: Record<string, string>;
@@ -33,7 +33,7 @@ export interface ServiceStatusRow {
   version: string | null;
   /** The summary of the service manager, or why it cannot be read. */
   unit: string;
-  /** Why the current version or the releases cannot be read. */
+  /** Why its current version or its releases cannot be read. */
   trouble: string | null;
   /** The result of one try of each check; empty if no version is current. */
   checks: { ok: boolean; note: string }[];
@@ -45,9 +45,9 @@ export interface ServiceStatusRow {
   /** The previous good version, if its release is on this instance and is not current. */
   previous: string | null;
   pinned: boolean;
-  /** The target groups from which the agent deregistered the instance, and in which it has not registered it again. */
+  /** The target groups that the agent deregistered it from and has not registered it with again. */
   outOfTraffic: readonly string[];
-  /** The number of reports that are not in the record yet. */
+  /** How many reports are not in the record yet. */
   undelivered: number;
 }
 
@@ -79,7 +79,7 @@ export async function status(deps: StatusDeps, options: { offline: boolean }): P
   };
 }
 
-/** The instance id: from the config, or else from the instance metadata, or else from a journal. Also the tags. */
+/** From the config, else from the instance metadata, else from a journal. */
 async function findIdentity(
   { configured, identify }: StatusDeps,
   states: readonly (ServiceState | undefined)[],

@@ -11,8 +11,8 @@ import type { Identity } from './ports.ts';
 import { type Active, brokenBy, type Order, type ServiceState } from './state.ts';
 
 /**
- * Builds reports and instance records from the state. Pure. Texts of hooks, services and errors are cleaned and cut
- * here, once, before they leave the instance.
+ * Reports and instance records, built from the state. Pure. Text of hooks, services and errors is cleaned and bounded
+ * here, once, before it leaves the instance.
  */
 
 /** The fields `previous` and `changed`, for every report of an active deployment. */
@@ -130,13 +130,13 @@ function defined<K extends string, V>(key: K, value: V | undefined) {
   return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
 }
 
-/** The report of the ending of the active deployment. Without `outcome.error`, it has the error in the state. */
+/** The report of the ending of the active deployment. Without `error`, the one recorded in the state is reported. */
 export function endingReport(
   identity: Identity,
   active: Active,
   outcome: {
     ending: Ending;
-    /** The step that failed; undefined if the state already has it. */
+    /** The step that failed, unless the state has it already. */
     during: Step | undefined;
     error: Report['error'] | undefined;
     n: number;

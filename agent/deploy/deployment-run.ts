@@ -6,7 +6,7 @@ import { type Active, beforeSwitch } from './state.ts';
 import type { StateStore } from './state-store.ts';
 import { withActive } from './state-transitions.ts';
 
-/** The active deployment, and what its steps may do with it. */
+/** The active deployment, as the steps see it. */
 export interface DeploymentRun {
   readonly ports: Ports;
   readonly service: ServiceConfig;
@@ -16,7 +16,7 @@ export interface DeploymentRun {
   readonly signal: AbortSignal;
   /** Aborts like `signal`, but not when the agent stops. For hooks: a stop of the agent waits for them. */
   readonly cancelled: AbortSignal;
-  /** Aborts only when the agent stops. */
+  /** Aborts when the agent stops, for no other reason. */
   readonly stopping: AbortSignal;
   active(): Active;
   /** Journals a change of the state, then sends a report. A kill may lose the report, but not the change. */
@@ -25,7 +25,7 @@ export interface DeploymentRun {
   note(text: string): void;
   /** Runs `work` and adds its duration to the step's timing. */
   timed<T>(step: Step, work: () => Promise<T>): Promise<T>;
-  /** The time spent in each step so far, ms. */
+  /** Time spent in each step so far, ms. */
   timings(): Active['timings'];
   /** Returns the number for the next report. Each call returns a new one. */
   nextN(): number;

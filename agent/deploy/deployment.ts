@@ -33,7 +33,7 @@ const STEP_WORK = {
   commit,
 } satisfies Record<ForwardStep, (run: DeploymentRun) => Promise<void>>;
 
-/** The step to start with, for each journalled state. Every step is idempotent, so it may run again. */
+/** The step to start with, by the journalled state. Every step is idempotent, so it may run again. */
 const FIRST_STEP = {
   accepted: 'prepare',
   preparing: 'prepare',

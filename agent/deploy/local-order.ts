@@ -1,7 +1,7 @@
 import type { Artifact } from '../../shared/manifest.ts';
 import type { Order, ServiceState } from './state.ts';
 
-/** An order that a user gave on the instance itself, with `trigger-deploy-agent deploy` or `rollback`. */
+/** An order given on the instance itself: `trigger-deploy-agent deploy` or `rollback`. */
 export interface LocalOrder {
   deployment: string;
   service: string;
@@ -18,7 +18,9 @@ export interface LocalOrder {
 /** A local order expires after this time, ms. An announcement expires after the same time at the latest. */
 export const LOCAL_EXPIRY_MS = 60 * 60 * 1000;
 
-/** The order gets the highest sequence seen here. The next announcement has a higher one and so replaces it. Pure. */
+/**
+ * The order gets the highest sequence seen, so that the next announcement, with a higher one, takes precedence. Pure.
+ */
 export function orderFromLocal(state: ServiceState, local: LocalOrder): Order {
   return {
     deployment: local.deployment,

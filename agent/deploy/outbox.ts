@@ -14,11 +14,11 @@ import { withoutDelivered } from './state-transitions.ts';
  */
 
 const BACKOFF = { first: 500, longest: 60_000 };
-/** Reports older than this are dropped, ms: the instance record shows what runs. */
+/** Older reports are dropped, ms: by then the instance record shows what runs. */
 const MAX_AGE = 24 * 60 * 60 * 1000;
 
 export interface Outbox {
-  /** Call this after each change of the state: the outbox may have a new report. */
+  /** To be called after each change of the state: the outbox may hold a new report. */
   wake(): void;
   /** Delivers until `signal` aborts. */
   run(signal: AbortSignal): Promise<void>;

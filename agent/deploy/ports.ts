@@ -44,7 +44,7 @@ export interface DesiredStore {
   ): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'>;
 }
 
-/** One line of `trigger-deploy-agent check`: what was checked and, if it is not `ok`, what is wrong with it. */
+/** One line of `trigger-deploy-agent check`: what was looked at, and what is wrong with it unless it is `ok`. */
 export interface Finding {
   ok: boolean;
   what: string;
@@ -79,7 +79,7 @@ export interface Change {
 /** A package type, for one service. Only its code in host/ knows the details of the type. */
 export interface PackageType {
   readonly type: string;
-  /** Whether the package contains the unit of its service. The unit then does not exist before the first deployment. */
+  /** Whether the package contains the unit of its service; the unit then does not exist before the first deployment. */
   readonly installsUnit: boolean;
   /** The problems that prevent this host from deploying packages of the type; empty if there are none. */
   checkHost(): Promise<Finding[]>;
@@ -163,7 +163,7 @@ export interface ServiceManager {
 
 /** The fields that every health check has. Its type, in host/services/checks/, has further ones. Times are in ms. */
 export interface Check {
-  /** The type of the check in the config: `http`. */
+  /** The type of the check, as in the config: `http`. */
   kind: string;
   /** How many times in a row it must pass. */
   successes: number;
@@ -219,7 +219,7 @@ export interface Traffic {
   healthy(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
 }
 
-/** The durable state of one service. The state that was appended last is the one that is loaded. */
+/** The durable state of one service: the last state appended is the one loaded. */
 export interface Journal {
   /**
    * Loads the last intact state. Never throws because of the file's content: a damaged file is copied to `quarantined`.
@@ -241,18 +241,18 @@ export interface Reporter {
    * Writes a report to the S3 record, and to the reply queue if any. Resolves when the record has it or a newer one.
    */
   deliver(report: Report, replyTo: string | undefined, signal: AbortSignal): Promise<void>;
-  /** Writes `instances/INSTANCE.json` in the S3 record. */
+  /** Writes `instances/INSTANCE.json` of the record. */
   putInstance(record: InstanceRecord, signal: AbortSignal): Promise<void>;
 }
 
 export interface Host {
   /** An id that differs after each boot. */
   bootId(): Promise<string>;
-  /** Whether the machine is shutting down. A service that fails then says nothing about its version. */
+  /** Whether the machine is shutting down: then a failed service says nothing about its version. */
   stopping(signal: AbortSignal): Promise<boolean>;
 }
 
-/** The part of a service's config that the steps need. Times are in ms. */
+/** The config of one service, as far as the steps need it. Times in ms. */
 export interface ServiceConfig {
   name: string;
   checks: readonly Check[];
@@ -272,7 +272,7 @@ export interface Identity {
   agentVersion: string;
 }
 
-/** All ports of the steps of one service. */
+/** Everything the steps of one service need. */
 export interface Ports {
   clock: Clock;
   package: PackageType;

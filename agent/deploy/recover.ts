@@ -34,7 +34,7 @@ export function stateAtStart(
   return { state: loaded, cloned: false };
 }
 
-/** The state from which the active deployment resumes, after the agent or the machine stopped during it. */
+/** The state in which the active deployment resumes, after the agent or the machine stopped during it. */
 export function resumed(state: ServiceState, bootId: string): ServiceState {
   if (!state.active) return state;
   const { order, recoveries, n, checkpointed } = state.active;

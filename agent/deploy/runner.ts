@@ -148,7 +148,7 @@ export function createRunner(context: {
     await cleanUp(run);
   }
 
-  /** Prunes releases and writes the instance record. A failure is logged only: the deployment has already ended. */
+  /** Prunes releases and writes the instance record. Neither can fail a deployment that has ended. */
   async function cleanUp(run: DeploymentRun): Promise<void> {
     try {
       const removed = await ports.package.prune(protectedVersions(store.read()));

@@ -2,8 +2,8 @@ import type { Journal } from './ports.ts';
 import type { ServiceState } from './state.ts';
 
 /**
- * The only holder of the state of one service. Changes are made one after another. Each is on disk before it can be
- * read, so a state that was read is never lost.
+ * Holds the state of one service. Changes are made one after another, and each is on disk before it can be read, so a
+ * state that was read is never lost.
  */
 export interface StateStore {
   read(): ServiceState;

@@ -30,7 +30,7 @@ export function withOrder(state: ServiceState, deployment: string, patch: Partia
   return waiting?.deployment === deployment ? withWaiting(state, { ...waiting, ...patch }) : state;
 }
 
-/** Makes the waiting order the active deployment. */
+/** The waiting order becomes the active deployment. */
 export function started(state: ServiceState, context: { bootId: string; now: number }): ServiceState {
   const next = state.waiting;
   if (!next || state.active) throw new Error('started: no order is waiting, or a deployment is active');
@@ -55,7 +55,7 @@ export function started(state: ServiceState, context: { bootId: string; now: num
   };
 }
 
-/** Changes the active deployment by `patch`. */
+/** The active deployment, changed by `patch`. */
 export function withActive(state: ServiceState, patch: Partial<Active>): ServiceState {
   if (!state.active) throw new Error('withActive: no deployment is active');
   return { ...state, active: { ...state.active, ...patch } };
@@ -91,7 +91,7 @@ export function withActiveEnded(state: ServiceState, ending: Ending, last: Repor
         ...next,
         running: null,
         broken: { sequence, deployment },
-        // An operator may want to roll back to the last version that ran.
+        // The last version that ran is what an operator may want to roll back to.
         previousGood: state.running?.version ?? state.previousGood,
         failures: withFailure(state, sequence, deployment, version),
       };

@@ -46,9 +46,9 @@ export type Order = z.infer<typeof order>;
 
 const active = z.looseObject({
   order,
-  /** Journalled before the work of this state begins. */
+  /** Written before the work of that state begins. */
   state: z.enum(PROGRESS_STATES),
-  /** `back` after the agent has decided to roll back. */
+  /** `back` from the moment the agent decides to roll back. */
   direction: z.enum(['forward', 'back']),
   /** The version that was current before the deployment; null if there was none; absent until it is known. */
   previous: versionName.nullable().optional(),
@@ -60,7 +60,7 @@ const active = z.looseObject({
   error: reportError.optional(),
   /** The step that failed. */
   during: z.enum(STEPS).optional(),
-  /** How many hooks of each kind have finished. After a restart of the agent, they do not run again. */
+  /** How many hooks of each kind have finished, so that none runs again after a restart of the agent. */
   hooksDone: z.object({ beforeStop: z.int(), afterStart: z.int() }),
   /**
    * The target groups in which the instance has to be registered again. Set before the instance is deregistered,
@@ -114,7 +114,7 @@ export const serviceState = z.looseObject({
     .object({ groups: z.array(z.string()), well: z.boolean() })
     .nullable()
     .default(null),
-  /** The last endings, newest last. A duplicate announcement gets the same answer again. */
+  /** The last endings, newest last: a duplicate announcement gets the same answer again. */
   endings: z.array(ended),
   /** The ids of deployments that ended here. They are kept longer than `endings`. */
   over: z.array(ulid).default([]),
@@ -158,7 +158,7 @@ export function endingOf(
   return state.endings.findLast((entry) => entry.report.deployment === deployment);
 }
 
-/** Whether the deployment ended here. No deployment gets a second ending. */
+/** Whether the deployment ended here: it never gets a second ending. */
 export function hasEnded(state: ServiceState, deployment: string): boolean {
   return state.over.includes(deployment) || endingOf(state, deployment) !== undefined;
 }
@@ -178,7 +178,7 @@ export function brokenBy({
   return last?.state === 'broken' ? { sequence: last.sequence, deployment: last.deployment } : null;
 }
 
-/** The versions whose releases must not be removed. */
+/** Versions whose releases must not be pruned. */
 export function protectedVersions(state: ServiceState): Set<string> {
   const keep = [
     state.running?.version,

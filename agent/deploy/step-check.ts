@@ -10,7 +10,7 @@ const LONGEST_PAUSE = 1000;
 /** The watch period fails after this many failed probes in a row. */
 const WATCH_FAILURES = 3;
 
-/** Step 5: each check passes as often in a row as configured, within its deadline. @throws CHECK_FAILED. */
+/** Step 5: every check passes as often in a row as configured, within its deadline. @throws CHECK_FAILED. */
 export async function check(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'checking' });
   await passChecks(run, run.active().order.version);
@@ -81,7 +81,7 @@ async function passCheck(
   }
 }
 
-/** Fails before the deadline if the manager reports the unit as failed: no check can pass then. */
+/** Fails at once, not at the deadline, when the manager reports the unit as failed: no check can pass any more. */
 async function failIfUnitFailed(run: DeploymentRun, signal: AbortSignal): Promise<void> {
   const status = await run.ports.manager.status(signal);
   if (status.failed) {
@@ -90,8 +90,8 @@ async function failIfUnitFailed(run: DeploymentRun, signal: AbortSignal): Promis
 }
 
 /**
- * The watch period: the main process must stay the same, the manager must not restart it, and the checks must continue
- * to pass. This finds a version that fails a few seconds after its checks passed. @throws WATCH_FAILED.
+ * The watch period: the main process must stay the same, the manager must not restart it, and the checks must keep
+ * passing. Catches a version that fails a few seconds after its checks passed. @throws WATCH_FAILED.
  */
 export async function watch(run: DeploymentRun): Promise<void> {
   if (run.service.watch === 0 || !run.active().changed) return;

@@ -36,12 +36,12 @@ export async function drainForRollback(run: DeploymentRun): Promise<void> {
   }
 }
 
-/** Runs the `afterStart` hooks of a deployment that stopped nothing, to undo its `beforeStop` hooks. */
+/** Undoes the `beforeStop` hooks of a deployment that stopped nothing, by running the `afterStart` hooks. */
 export async function runUndrainHooks(run: DeploymentRun): Promise<void> {
   if (run.service.hooks.beforeStop.length > 0) await runHooks(run, 'afterStart');
 }
 
-/** Whether the drain may have stopped traffic, which then has to be restored. */
+/** Whether traffic may have been stopped, so that it has to be restored. */
 export function isMaybeDrained(run: DeploymentRun): boolean {
   const { state, left = [] } = run.active();
   const hasDrained = state === 'draining' || state === 'switching';

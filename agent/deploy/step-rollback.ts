@@ -20,7 +20,7 @@ export async function decideRollback(
     during: failure.during,
     invocationBefore: invocation,
     hooksDone: { beforeStop: 0, afterStart: 0 },
-    // The recoveries of a rollback are counted from 0 again.
+    // The recoveries of the rollback are counted from 0.
     recoveries: 0,
   });
 }

@@ -48,7 +48,7 @@ export interface ServiceWorker {
   converge(reader: DesiredReader, signal: AbortSignal): Promise<void>;
   /** Reads what this instance runs of the service now. */
   record(signal: AbortSignal): Promise<InstanceRecord>;
-  /** Runs deployments and delivers reports, until `stopping` aborts. */
+  /** Runs deployments and delivers reports until `stopping` aborts. */
   run(stopping: AbortSignal): Promise<void>;
 }
 
@@ -95,7 +95,7 @@ export async function openWorker(context: {
     );
   }
 
-  /** Makes `order` the waiting order. The order that waited before ends `superseded`. */
+  /** `order` becomes the waiting order; the one that waited before ends `superseded`. */
   function withAccepted(state: ServiceState, order: Order): ServiceState {
     const next = withWaitingEnded(
       withSequence(state, order.sequence, order.deployment),

@@ -41,7 +41,7 @@ export type Decision =
 export interface Knowledge {
   env: string;
   instance: string;
-  /** Now by AWS's clock, ms since the epoch. */
+  /** AWS's time, ms since the epoch. */
   now: number;
   /** The state of the announced service. Undefined if this instance does not have it, or no service is named. */
   state: ServiceState | undefined;

@@ -40,7 +40,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     ...[...workers.values()].map((worker) => worker.run(stopping)),
     keepRecords(parts, stopping),
     repeat(parts, stopping, 'converging', async (signal, round) => {
-      // The first read may miss a deployment that was announced before the queue existed: read again soon.
+      // The first read may miss a deployment that was announced before the queue existed; a second one follows soon.
       await convergeAll(parts, signal);
       return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
     }),

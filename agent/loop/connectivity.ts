@@ -4,7 +4,7 @@ import type { Inbox } from './ports.ts';
 
 /** Observes whether this process has reached its queue and its record in S3. A new version of the agent must do so. */
 export interface Connectivity {
-  /** What was not reached yet, each with the reason, as text. Empty after both were reached. */
+  /** What was not reached yet, each with the reason, for a message; empty once both were reached. */
   missing(): string[];
   inbox(inner: Inbox): Inbox;
   reporter(inner: Reporter): Reporter;

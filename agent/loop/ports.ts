@@ -1,6 +1,6 @@
 import type { LocalOrder } from '../deploy/local-order.ts';
 
-/** The interfaces that the loop needs in addition to the ports of the deployment steps. */
+/** The interfaces that the loop needs, besides the ports of the deployment steps. */
 
 export interface Message {
   body: string;
@@ -33,6 +33,6 @@ export interface Notifier {
   /** Extends the time that systemd gives the agent to stop: to `ms` from now. */
   extend(ms: number): void;
   stopping(): void;
-  /** The time in which systemd expects the next watchdog message, ms; undefined without a watchdog. */
+  /** Within how many ms systemd expects the next watchdog message; undefined without a watchdog. */
   readonly watchdogMs: number | undefined;
 }

@@ -140,7 +140,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
       case 'cancel':
         return await worker.cancel(deployment);
       case 'converge':
-        // Run in the background: a slow S3 must not delay the next announcement.
+        // In the background: a slow S3 must not delay the next announcement.
         void worker
           .converge(desired, AbortSignal.timeout(CONVERGE_WITHIN))
           .catch((error) => log.warn({ err: error }, 'converging failed'));
