@@ -2,7 +2,7 @@ import yargs, { type Argv } from 'yargs';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { serviceName } from '../shared/names.ts';
 
-/** The command line as a value. Nothing here uses the network or the file system. */
+/** Parses the command line. Nothing here uses the network or the file system. */
 
 interface Common {
   config: string;
@@ -24,12 +24,12 @@ export type Options =
   | (OrderOptions & { command: 'rollback' });
 
 /**
- * The value of an option that may be repeated: the last one. yargs can do so for all options at once, but then it also
- * drops every file of `<file..>` except the last.
+ * The last value of an option that is given more than once. yargs has a setting for this, but it applies to all
+ * arguments: yargs would then also drop every file of `<file..>` except the last.
  */
 const last = (given: string | string[]): string => [given].flat().at(-1) ?? '';
 
-/** In `deploy` and `rollback`, `--version` is a version of the service, not the agent's own. */
+/** The options of `deploy` and `rollback`. There, `--version` names a version of the service, not of the agent. */
 function orderOptions<T>(parser: Argv<T>, versionHelp: string) {
   return parser
     .version(false)
@@ -42,8 +42,8 @@ function orderOptions<T>(parser: Argv<T>, versionHelp: string) {
 }
 
 /**
- * The options in `argv`; undefined after `--help` or `--version`, which print by themselves. `defaults.config` is the
- * config without `--config`, `defaults.shown` is the default that the help shows.
+ * Returns the options in `argv`; undefined after `--help` or `--version`, which yargs answers. Without `--config`, the
+ * config file is `defaults.config`. The help shows `defaults.shown` as the default.
  * @throws USAGE.
  */
 export async function parseCommandLine(

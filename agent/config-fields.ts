@@ -2,17 +2,17 @@ import { isAbsolute, resolve } from 'node:path';
 import * as z from 'zod';
 import { duration } from '../shared/config-file.ts';
 
-/** The kinds of values in agent.yaml, for config.ts and for the types that own a part of it. Pure. */
+/** Schemas of single values in agent.yaml, for config.ts and for the types of health checks. Pure. */
 
 export const absolutePath = z
   .string()
   .refine((path) => isAbsolute(path) && !path.split('/').includes('..') && !path.includes('\0'), {
     error: 'expected an absolute path without ".."',
   })
-  // One spelling per directory: `/opt/payments/` is `/opt/payments`.
+  // Each directory gets one spelling: `/opt/payments/` becomes `/opt/payments`.
   .transform((path) => resolve(path));
 
-/** A duration, in ms; a timeout of 0 would end everything at once. */
+/** A duration in ms. It is not 0, because a timeout of 0 would end the work before it begins. */
 export const positive = duration.refine((ms) => ms > 0, { error: 'expected more than 0' });
 
 /** A command. Its program has a full path: an agent that runs as root must not search a PATH it does not control. */

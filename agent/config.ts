@@ -10,8 +10,8 @@ import type { Hook } from './deploy/ports.ts';
 import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.ts';
 
 /**
- * agent.yaml → typed config. Unknown keys are refused, so that a misspelt `watch` is an error and not ignored. The
- * result is normalised (durations in ms, defaults filled in); nothing downstream checks it again.
+ * Reads agent.yaml and returns a typed config. An unknown key is an error: otherwise a misspelt `watch` would be
+ * ignored. In the result, durations are in ms and defaults are filled in. No other code checks the config again.
  */
 
 /** The settings of every health check. */
@@ -51,7 +51,7 @@ const packageConfig = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('archive'), ...directoryPackage }),
   z.strictObject({
     type: z.literal('deb'),
-    /** The one package that this service may install. Debian Policy 5.6.1. */
+    /** The only package that a deployment of this service may install. Debian Policy 5.6.1 defines the pattern. */
     name: z
       .string()
       .regex(/^[a-z0-9][a-z0-9+.-]{1,127}$/, 'expected the name of a Debian package, such as edge-proxy'),
@@ -60,7 +60,7 @@ const packageConfig = z.discriminatedUnion('type', [
     keep: directoryPackage.keep,
     fetchDependencies: z.boolean().default(false),
     acceptNoUndo: z.boolean().default(false),
-    /** One run of dpkg, maintainer scripts included. */
+    /** The timeout of one run of dpkg, with its maintainer scripts. */
     installTimeout: positive.default(600_000),
     /** How long to wait for the dpkg lock of another program. */
     lockTimeout: positive.default(300_000),
@@ -94,7 +94,7 @@ const traffic = z.strictObject({
             /^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:targetgroup\/[A-Za-z0-9-]{1,32}\/[0-9a-f]{1,32}$/,
             'expected the ARN of a target group',
           ),
-        /** Only where the instance is registered with another port than the group's. */
+        /** Needed only if the instance is registered with another port than the default port of the group. */
         port: port.optional(),
       }),
     )
@@ -166,7 +166,7 @@ const agentConfig = z
     tags: tags.default({}),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
-    /** `auto`: text under journald, JSON lines elsewhere. */
+    /** `auto` means text if stdout goes to journald, otherwise JSON lines. */
     logFormat: z.enum(['auto', 'text', 'json']).default('auto'),
     services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
       error: 'no services: add at least one',
@@ -223,13 +223,13 @@ const agentConfig = z
     }
   });
 
-/** The agent, where it is a service in its own config. */
+/** The package and the unit of the agent itself. */
 const OWN_PACKAGE = 'trigger-deploy-agent';
 const OWN_UNIT = 'trigger-deploy-agent.service';
 
-/** The service's package and unit where the service is the agent itself, undefined where it is another. */
+/** The package and the unit of the service, if the service is the agent itself; otherwise undefined. */
 export function agentItself({ package: pkg, manager }: AgentServiceConfig) {
-  // The schema refuses one without the other.
+  // The schema refuses the agent's package with another unit, and the agent's unit with another package.
   if (pkg.type !== 'deb' || pkg.name !== OWN_PACKAGE || manager.type !== 'systemd') return undefined;
   return { package: pkg, manager };
 }
@@ -240,7 +240,7 @@ export type PackageConfig = AgentServiceConfig['package'];
 
 export const DEFAULT_CONFIG_PATH = '/etc/trigger-deploy/agent.yaml';
 
-/** @throws CONFIG_INVALID: the file cannot be read, or it has mistakes; all of them are in one error. */
+/** @throws CONFIG_INVALID if the file cannot be read or has mistakes. One error names all mistakes. */
 export async function loadAgentConfig(path: string): Promise<AgentConfig> {
   let text: string;
   try {

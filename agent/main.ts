@@ -8,11 +8,11 @@ import { wireAgent } from './wire-agent.ts';
 import { runCommand } from './wire-commands.ts';
 import { VERSION } from './wire-instance.ts';
 
-/** trigger-deploy-agent: its command line, its signals and its exit codes. wire-*.ts join the adapters to the ports. */
+/** The entry point of trigger-deploy-agent: signals and exit codes. wire-*.ts join the adapters to the ports. */
 
 const USAGE_CODES: readonly string[] = ['CONFIG_INVALID', 'KEY_INVALID', 'USAGE'];
 
-/** The terminal gets no control characters: they may be in the name of a file or in an error. */
+/** Removes control characters, which a file name or an error may contain, before a text is printed. */
 const printable = (text: string) => text.split('\n').map(cleanTail).join('\n');
 
 async function run(options: Options): Promise<void> {
@@ -30,7 +30,7 @@ async function run(options: Options): Promise<void> {
   await agent.run(stopping.signal);
 }
 
-/** One line for the error and one for the hint; stack and causes with --verbose. */
+/** Prints the error, its detail and its hint; with --verbose also the stack and the cause. Sets the exit code. */
 function fail(thrown: unknown, verbose: boolean): void {
   const error = asTriggerDeployError(thrown);
   const lines = [`trigger-deploy-agent: ${error.message}`];
@@ -54,7 +54,7 @@ async function main(argv: string[]): Promise<void> {
     if (!options) return;
     if (options.command === 'run') return await run(options);
     const ok = await runCommand(options, {
-      // Only an order needs a name: the other commands also run as a user id without one.
+      // Called only for an order: the other commands must also work for a user id that has no user name.
       by: () => (process.env.SUDO_USER ?? userInfo().username).slice(0, 64),
       say: (text) => void process.stdout.write(`${printable(text)}\n`),
     });

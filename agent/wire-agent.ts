@@ -27,9 +27,9 @@ import { identify, loadVerifier, VERSION } from './wire-instance.ts';
 import { wireSelfUpdate } from './wire-self-update.ts';
 import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
 
-/** The agent that `run` runs: which adapter is behind which port. */
+/** Builds the agent for the command `run`: decides which adapter is behind which port. */
 
-/** How long a stop waits for unsent replies, ms. */
+/** How long the agent, when it stops, waits until its replies are sent, ms. */
 const FLUSH_WITHIN = 3000;
 
 export interface WiredAgent {
@@ -46,7 +46,7 @@ export async function wireAgent(options: { config: string; verbose: boolean }): 
   return { log, run: (stopping) => run(config, log, stopping) };
 }
 
-/** Text for people where stdout is the journal, whose lines carry a priority (sd-daemon(3)). */
+/** `auto` means text if stdout goes to journald, otherwise JSON. Lines for journald have a priority (sd-daemon(3)). */
 function logFormat({ logFormat }: AgentConfig): LogFormat {
   const journal = isJournal(process.env.JOURNAL_STREAM);
   if (logFormat === 'json' || (logFormat === 'auto' && !journal)) return 'json';
@@ -82,7 +82,7 @@ async function run(config: AgentConfig, log: Log, stopping: AbortSignal): Promis
   for (const name of Object.keys(config.services)) {
     workers.set(name, await wireWorker(config, name, { ...shared, log: agentLog, stopping }));
   }
-  // Only the other commands need it: a full disk must not keep the agent from starting.
+  // Only the other commands need the pid file. A full disk must not prevent the start of the agent.
   await writeAgentPid(state, VERSION).catch((err) =>
     log.warn({ err }, 'cannot write the pid file; `status` will show the agent as not running'),
   );

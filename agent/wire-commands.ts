@@ -20,11 +20,11 @@ import { inspectServiceDirectory } from './host/system/ownership.ts';
 import { identify, loadVerifier } from './wire-instance.ts';
 import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
 
-/** The commands besides `run`: which adapter is behind which dependency. */
+/** Runs all commands except `run`: decides which adapter is behind which dependency. */
 
 /**
- * Returns whether the command succeeded. `by` returns the user who gives an order, `say` prints lines.
- * @throws what the command throws.
+ * Runs a command; returns whether it succeeded. `by` returns the user who gives an order; `say` prints lines.
+ * @throws CONFIG_INVALID, and what the command throws.
  */
 export async function runCommand(
   options: Exclude<Options, { command: 'run' }>,
@@ -107,7 +107,7 @@ function queueOf({ env, topic }: AgentConfig, aws: Aws, instance: string) {
   return createAgentQueue({ aws, env, instance, topic, log: silentLog() });
 }
 
-/** Every service of the config, for reading only: its commands are in no registry. */
+/** Every service of the config. The processes that they start (checks, status) are in no command registry. */
 function servicesOf(config: AgentConfig, aws: Aws) {
   const clock = createClock(() => aws.now());
   const store = createArtifactStore({ aws, bucket: config.bucket });

@@ -5,11 +5,14 @@ import { readInstanceMetadata } from './aws/instance-metadata.ts';
 import type { AgentConfig } from './config.ts';
 import type { Identity } from './deploy/ports.ts';
 
-/** Which instance this is, which agent runs here, and whose announcements it accepts. */
+/** The identity of this instance, the version of its agent, and the keys whose announcements it accepts. */
 
 export const VERSION = packageJson.version;
 
-/** From the config, else from the instance metadata. @throws CONFIG_INVALID, also while the metadata cannot be reached. */
+/**
+ * The identity of this instance: from the config, or else from the instance metadata.
+ * @throws CONFIG_INVALID, also while the metadata service does not answer.
+ */
 export async function identify(config: AgentConfig, signal: AbortSignal): Promise<Identity> {
   const agent = { env: config.env, agentVersion: VERSION };
   if (config.instance !== undefined) {
@@ -21,7 +24,7 @@ export async function identify(config: AgentConfig, signal: AbortSignal): Promis
   return { ...agent, instance, zone, tags: mergeTags(tags, config.tags) };
 }
 
-/** The tags of the config win and come first; the rest is cut off at what a record may hold. */
+/** The tags of the config override those of the metadata. They come first, so that a cut at MOST_TAGS keeps them. */
 function mergeTags(metadata: Record<string, string>, config: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries({ ...config, ...metadata, ...config }).slice(0, MOST_TAGS));
 }

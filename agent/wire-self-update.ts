@@ -8,12 +8,12 @@ import { createSelfUpdate, type SelfUpdate } from './host/self-update/self-updat
 import type { Connectivity } from './loop/connectivity.ts';
 import { VERSION } from './wire-instance.ts';
 
-/** What a new agent may take in addition to the times of its config, ms. */
+/** How much longer than all configured timeouts together a new agent may take from its start to its commit, ms. */
 const SELF_UPDATE_SLACK = 15_000;
-/** How long an agent may take to stop, besides the hook it waits for: the unit's TimeoutStopSec and a margin. ms */
+/** How long an agent may take to stop, without the hook that it waits for, ms: TimeoutStopSec and a margin. */
 const STOPS_WITHIN = 90_000;
 
-/** Undefined unless `service` is the agent itself. */
+/** What the agent needs to update itself; undefined if `service` is not the agent. */
 export function wireSelfUpdate(
   config: AgentConfig,
   service: AgentServiceConfig,
@@ -27,7 +27,7 @@ export function wireSelfUpdate(
   const bounds = [
     ...checks.map((check) => check.deadline),
     ...hooks.afterStart.map((hook) => hook.timeout),
-    // The wait for systemd's READY, and the wait for AWS.
+    // Once for the unit to become active, and once for the agent to reach AWS.
     2 * manager.startTimeout,
     2 * watch,
   ];

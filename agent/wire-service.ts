@@ -15,19 +15,19 @@ import { createCommandManager } from './host/services/command-manager.ts';
 import { createSystemdManager } from './host/services/systemd.ts';
 import { loadVerifier } from './wire-instance.ts';
 
-/** The adapters of one service of the config: `run` deploys with them, the other commands read with them. */
+/** Creates the adapters of one service of the config. `run` deploys with them; the other commands only read. */
 
 export interface PackageSources {
   service: string;
   store: ArtifactStore;
   manifests: ManifestStore;
-  /** Undefined where nothing is deployed. */
+  /** Undefined for a command that only reads. */
   commands?: CommandRegistry;
 }
 
 type OptionsOf<T extends PackageConfig['type']> = Extract<PackageConfig, { type: T }> & PackageSources;
 
-/** The package types: a line for each. shared/package-types.ts has the help text of each. */
+/** One line for each package type. shared/package-types.ts has their help texts. */
 const CREATE_PACKAGE = {
   jar: createJarPackage,
   archive: createArchivePackage,
@@ -35,12 +35,12 @@ const CREATE_PACKAGE = {
 } satisfies { [T in PackageConfig['type']]: (options: OptionsOf<T>) => PackageType };
 
 export function createPackage(config: PackageConfig, sources: PackageSources): PackageType {
-  // `satisfies` above checks each of them against the config of its own type.
+  // The cast is safe: `satisfies` above checks each function against the config of its own type.
   const create = CREATE_PACKAGE[config.type] as (options: PackageConfig & PackageSources) => PackageType;
   return create({ ...config, ...sources });
 }
 
-/** Without `commands` where nothing is deployed. */
+/** `commands` is left out for a command that only reads. */
 export function createManager(
   { manager }: Pick<AgentServiceConfig, 'manager'>,
   about: { env: string; service: string },
@@ -59,8 +59,8 @@ export function createManager(
 }
 
 /**
- * Loads the keys at each read, because a manifest is rarely needed: only before a deb is replaced that trigger-deploy did
- * not deploy.
+ * Loads the keys at each read, because the agent rarely reads a manifest: only before it replaces a deb that
+ * trigger-deploy did not install.
  */
 export function createManifests(config: AgentConfig, aws: Aws): ManifestStore {
   return {

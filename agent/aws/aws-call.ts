@@ -2,8 +2,8 @@ import { awsError, awsErrorName } from '../../shared/aws.ts';
 import type { Finding } from '../deploy/ports.ts';
 
 /**
- * Runs a call to AWS. Throws the reason of `signal` once that is aborted; any other failure becomes a
- * TriggerDeployError. `doing` is the rest of a message that begins with "cannot".
+ * Runs a call to AWS. `doing` completes an error message that begins with "cannot".
+ * @throws the reason of `signal` if it aborts; TriggerDeployError for any other failure.
  */
 export async function awsCall<T>(doing: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
@@ -15,7 +15,10 @@ export async function awsCall<T>(doing: string, signal: AbortSignal, work: () =>
   }
 }
 
-/** A finding: the text that `work` returns, or why it failed, with `doing` as in `awsCall`. Throws only on an abort. */
+/**
+ * Makes a finding of a call: the text that `work` returns, or why it failed. `doing` as in `awsCall`.
+ * @throws only the reason of `signal`, if it aborts.
+ */
 export async function finding(
   doing: string,
   signal: AbortSignal,
@@ -38,7 +41,7 @@ export function isNamed(error: unknown, ...names: string[]): boolean {
   return false;
 }
 
-/** SQS has two names for this error; which one it sends depends on the protocol (`awsQueryError` in its model). */
+/** SQS has two names for this error. The protocol decides which one it sends (`awsQueryError` in the model of SQS). */
 export function isNoSuchQueue(error: unknown): boolean {
   return isNamed(error, 'QueueDoesNotExist', 'AWS.SimpleQueueService.NonExistentQueue');
 }

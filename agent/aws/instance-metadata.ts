@@ -9,28 +9,29 @@ export interface InstanceMetadata {
   /** `eu-west-1a` */
   zone: string | undefined;
   region: string | undefined;
-  /** Empty unless the instance allows its tags in the metadata. */
+  /** The tags; empty if the instance does not allow tags in its metadata. */
   tags: Record<string, string>;
 }
 
 /** EC2 User Guide, "Use the Instance Metadata Service": link-local, the same on every instance. */
 const ENDPOINT = 'http://169.254.169.254';
-/** Timeout of one request; the service answers within milliseconds. */
+/** The timeout of one request, ms. The service usually answers within milliseconds. */
 const REQUEST_MS = 1000;
 /** The service may not answer while the instance boots, and it throttles. */
 const TRIES = { attempts: 4, first: 200, longest: 1000 };
 const TOKEN_TTL_S = '60';
 const TAGS = '/latest/meta-data/tags/instance';
-/** Parallel requests: the metadata service throttles. */
+/** How many tags are read in parallel. There is a limit because the metadata service throttles requests. */
 const TAG_LANES = 5;
 /** The keys that EC2 allows for tags in the metadata (EC2 User Guide). */
 const TAG_KEY = /^(?!\.{1,2}$)[A-Za-z0-9+\-=.,_:@]+$/;
 
 /**
- * The identity of this instance, read by IMDSv2 within 10 s. `endpoint` defaults to EC2's.
+ * Reads the identity of this instance with IMDSv2. `endpoint` is EC2's by default. Each request is retried;
+ * `signal` ends the read.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
  *
- * @throws CONFIG_INVALID, naming the setting that makes the metadata unnecessary.
+ * @throws CONFIG_INVALID with a hint that names the setting to use on a machine without metadata.
  */
 export async function readInstanceMetadata(
   signal: AbortSignal,
@@ -65,7 +66,7 @@ export async function readInstanceMetadata(
 
   async function readTags(withToken: Record<string, string>): Promise<Record<string, string>> {
     const list = await ask('GET', TAGS, withToken).catch((error: unknown) => {
-      // The agent also works without tags.
+      // The metadata service refuses the tags. The agent also works without them.
       if (error instanceof MetadataError && !error.isRetryable) return '';
       throw error;
     });
@@ -111,7 +112,7 @@ class MetadataError extends Error {
   }
 }
 
-/** fetch reports "fetch failed" and has the reason (`ECONNREFUSED`) as its cause. */
+/** The reason of a failed request. The error of fetch says only "fetch failed"; its cause has the reason. */
 function why(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause instanceof Error) return messageOf(cause) || String((cause as NodeJS.ErrnoException).code);

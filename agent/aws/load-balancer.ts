@@ -28,20 +28,20 @@ export interface LoadBalancerOptions {
   drainTimeout: number;
   /** ms */
   healthyTimeout: number;
-  /** Pauses between two polls, ms; AWS throttles the API for the whole account. */
+  /** The first and the longest pause between two polls, ms. AWS throttles this API for the whole account. */
   polls?: { first: number; longest: number };
 }
 
 /** Elastic Load Balancing v2: the registration of one instance in its target groups. */
 export interface LoadBalancer extends Traffic {
-  /** Checks that the groups can be read and that the timeouts fit them. Changes nothing. */
+  /** Checks that the groups can be read, and that the drain timeout exceeds their delay. Changes nothing. */
   probe(signal: AbortSignal): Promise<Finding[]>;
 }
 
 const POLLS = { first: 1000, longest: 10_000 };
 /** A call may be throttled, or AWS may be down; the deadline of the whole operation ends the retries. */
 const CALLS = { attempts: Number.POSITIVE_INFINITY, first: 500, longest: 10_000 };
-/** Timeout of an operation that only makes a call, ms. */
+/** The timeout of an operation that does not poll, ms. */
 const CALL_TIMEOUT = 60_000;
 const DELAY = 'deregistration_delay.timeout_seconds';
 
@@ -64,7 +64,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     return TargetHealthDescriptions?.[0]?.TargetHealth ?? { State: 'unused', Reason: 'Target.NotRegistered' };
   }
 
-  /** Runs `work` for each of `keys` in parallel, within `ms`. A timeout reports the last state that was seen. */
+  /** Runs `work` for all `keys` in parallel. After `ms` it fails, and the error has the last state that was seen. */
   async function forEachGroup(
     ms: number,
     keys: readonly string[],
@@ -153,7 +153,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     },
   };
 
-  /** Whether the deregistration delay fits `drainTimeout`. */
+  /** A finding about the deregistration delay of a group: `drainTimeout` must be longer. */
   async function delayFinding(key: string, signal: AbortSignal): Promise<Finding[]> {
     const { arn } = groupOf(key);
     const command = new DescribeTargetGroupAttributesCommand({ TargetGroupArn: arn });
@@ -181,7 +181,7 @@ function isRetryable(error: unknown): boolean {
   return status === undefined || status >= 500 || status === 429 || /^Throttl/.test(awsErrorName(error));
 }
 
-/** `doing` is the rest of a message that begins with "cannot"; `late` is the last state at a timeout, else empty. */
+/** `doing` completes a message that begins with "cannot". `late` is the last state after a timeout, otherwise empty. */
 function failure(error: unknown, doing: string, late: string): TriggerDeployError {
   if (late !== '')
     return new TriggerDeployError('TRAFFIC_FAILED', `cannot ${doing}: ${late}`, { cause: error });
@@ -189,12 +189,12 @@ function failure(error: unknown, doing: string, late: string): TriggerDeployErro
   return new TriggerDeployError('TRAFFIC_FAILED', message, { cause: error, hint });
 }
 
-/** A draining target counts as not registered: something other than this deployment deregistered it. */
+/** A draining target counts as not registered: somebody has deregistered it, and it is about to leave the group. */
 function isRegistered({ State, Reason }: TargetHealth): boolean {
   return State !== 'draining' && Reason !== 'Target.NotRegistered';
 }
 
-/** Healthy, or not checked: no load balancer uses the group or the zone, or health checks are off. */
+/** True if the target is healthy or not checked: no load balancer uses its group or zone, or health checks are off. */
 function isServing({ State, Reason }: TargetHealth): boolean {
   return (
     State === 'healthy' || State === 'unavailable' || (State === 'unused' && Reason === 'Target.NotInUse')
@@ -205,7 +205,7 @@ function stateText({ State, Reason }: TargetHealth): string {
   return Reason === undefined ? String(State) : `${State} (${Reason})`;
 }
 
-/** As journalled: `ARN`, or `ARN:PORT`. */
+/** The key of a group, also in the journal: `ARN`, or `ARN:PORT`. */
 const keyOf = ({ arn, port }: TargetGroup) => (port === undefined ? arn : `${arn}:${port}`);
 
 function groupOf(key: string): TargetGroup {
@@ -213,7 +213,7 @@ function groupOf(key: string): TargetGroup {
   return port === undefined ? { arn } : { arn, port: Number(port) };
 }
 
-/** The group's name, taken from the ARN. */
+/** The name of a group for people: its name in the ARN, and its port if the config has one. */
 function nameOf(key: string): string {
   const { arn, port } = groupOf(key);
   const name = arn.split('/')[1] ?? arn;

@@ -19,9 +19,9 @@ import { createSubscription } from './subscription.ts';
 interface QueueMessage {
   body: string;
   receiptHandle: string;
-  /** 1 at the first delivery; approximate. */
+  /** How often SQS has delivered the message, from 1; approximate. */
   receiveCount: number;
-  /** By the clock of AWS, ms since the epoch. */
+  /** When the message was sent, by the clock of AWS, ms since the epoch. */
   sentAt: number;
 }
 
@@ -34,17 +34,17 @@ export interface AgentQueue {
    */
   ensure(signal: AbortSignal): Promise<void>;
   /**
-   * At most 10 messages, within 20 s. Each is invisible for 30 s, then delivered again unless it was deleted.
-   * @throws AWS_UNREACHABLE; if `isQueueGone` is true of it, `ensure` has to create the queue again.
+   * Returns at most 10 messages, within 20 s. A message is invisible for 30 s; then SQS delivers it again unless it was
+   * deleted. @throws AWS_DENIED, AWS_UNREACHABLE; if `isQueueGone(error)`, `ensure` has to create the queue again.
    */
   receive(signal: AbortSignal): Promise<QueueMessage[]>;
   /** To be called only after the journal is written: a deleted message is never delivered again. */
   delete(message: Pick<QueueMessage, 'receiptHandle'>, signal: AbortSignal): Promise<void>;
-  /** Subscribes again: without effect on an existing subscription, and restores a lost one. */
+  /** Subscribes again. This restores a lost subscription, and has no effect on a correct one. */
   resubscribe(signal: AbortSignal): Promise<void>;
   /** Deletes the subscription, and the queue with its messages; either may be gone already. */
   leave(signal: AbortSignal): Promise<void>;
-  /** Checks that topic and queue can be reached. Changes nothing. */
+  /** Checks that the topic and the queue can be read. A missing queue is not a problem. Changes nothing. */
   probe(signal: AbortSignal): Promise<Finding[]>;
 }
 
@@ -62,8 +62,8 @@ export interface AgentQueueOptions {
 /** SQS API Reference, CreateQueue: "you must wait 60 seconds" after deleting a queue of that name. */
 const RECREATION_MS = 60_000;
 /**
- * SQS API Reference, CreateQueue: a new queue is usable after a second; DeleteQueue: a deleted one may still answer for
- * a minute. Until then calls contradict each other, so the whole set-up is retried.
+ * SQS API Reference: a new queue is usable after a second (CreateQueue); a deleted queue may still answer for a minute
+ * (DeleteQueue). Until then, the answers of SQS may contradict each other, so the whole set-up is retried.
  */
 const SET_UP = { attempts: 6, first: 1000, longest: 10_000 };
 
@@ -72,7 +72,7 @@ export function isQueueGone(error: unknown): boolean {
   return isCode(error, 'AWS_UNREACHABLE') && isNoSuchQueue(error);
 }
 
-/** Whether a queue of this name was deleted so recently that none can be created. */
+/** Whether SQS refuses to create the queue because one of this name was deleted a short time ago. */
 function isNameTaken(error: unknown): boolean {
   return isNamed(error, 'QueueDeletedRecently', 'AWS.SimpleQueueService.QueueDeletedRecently');
 }
@@ -83,7 +83,7 @@ function isNameTaken(error: unknown): boolean {
  */
 function queueAttributes(queueArn: string, topic: string): Record<string, string> {
   return {
-    // The longest expiry of an announcement: an older one would be rejected anyway.
+    // LONGEST_EXPIRY_MS in seconds: an older announcement has expired.
     MessageRetentionPeriod: '3600',
     ReceiveMessageWaitTimeSeconds: '20',
     VisibilityTimeout: '30',
@@ -150,7 +150,10 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     return knownArn ?? '';
   }
 
-  /** Created without attributes: CreateQueue fails if they differ from those of an existing queue. */
+  /**
+   * Creates the queue if it is missing, then corrects its attributes. CreateQueue gets no attributes: it would fail if
+   * they differed from those of an existing queue.
+   */
   async function setUpQueue(abortSignal: AbortSignal): Promise<void> {
     knownUrl = await findUrl(abortSignal);
     if (knownUrl === undefined) {
@@ -216,7 +219,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
       knownUrl = await findUrl(signal);
       if (knownUrl === undefined) return;
       const failures: unknown[] = [];
-      // No other command removes either of them, so the queue is deleted even if the subscription cannot be.
+      // Delete the queue even if the subscription cannot be deleted: only this command deletes them.
       await subscription.remove(await arnOf(signal), signal).catch((error) => failures.push(error));
       await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: knownUrl }), { abortSignal: signal });
       if (failures.length > 0) throw awsError(failures[0], `unsubscribe the queue ${name} from ${topic}`);

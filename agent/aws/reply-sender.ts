@@ -15,7 +15,7 @@ export interface ReplySender {
    * `replyTo` is the queue's name, in this account.
    */
   send(replyTo: string, body: string, options?: { important: boolean }): void;
-  /** Sends waiting replies for at most `timeoutMs`; later ones are not sent. */
+  /** Sends the waiting replies for at most `timeoutMs`, and accepts no new ones. */
   close(timeoutMs: number): Promise<void>;
 }
 
@@ -25,16 +25,19 @@ interface Reply {
   important: boolean;
 }
 
-/** Replies that may wait at once, over all reply queues. */
+/** How many replies may wait, for all reply queues together. */
 const WAITING_LIMIT = 500;
 /** SQS API Reference, SendMessageBatch: 10 entries; their sum stays below the oldest limit, 256 KiB. */
 const BATCH = { entries: 10, bytes: 250 * 1024 };
-/** Timeout of one attempt, ms: older progress is of no use. */
+/** The timeout of one attempt, ms. A report of progress is of no use later. */
 const TRY_MS = 10_000;
 const TRIES = { attempts: 4, first: 500, longest: 1000 };
-/** A new queue may not be visible yet (SQS API Reference, CreateQueue: one second); clocks differ. ms */
+/**
+ * A queue that was created less than this time ago, ms, may not be visible yet. The SQS API Reference (CreateQueue)
+ * says one second; the rest is for clocks that differ.
+ */
 const QUEUE_VISIBLE_AFTER_MS = 10_000;
-/** Names and URLs of reply queues that are cached; a name is never reused. */
+/** How many reply queues each cache holds. An entry never becomes wrong, because a name is never used again. */
 const REMEMBERED = 1000;
 
 export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySender {
@@ -51,7 +54,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
     waiting.splice(Math.max(oldest, 0), 1);
   }
 
-  /** The oldest reply, and those behind it for the same queue, as many as one request takes. */
+  /** Takes the oldest reply and the next ones for the same queue, as many as fit into one request. */
   function nextBatch(): Reply[] {
     const batch: Reply[] = [];
     let bytes = 0;
@@ -74,7 +77,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
     return QueueUrl;
   }
 
-  /** Sends a batch; returns the replies that may be retried. */
+  /** Sends a batch. Returns the replies that SQS rejected but may accept later. */
   async function trySending(replyTo: string, batch: Reply[]): Promise<Reply[]> {
     using limit = deadline(TRY_MS, closing.signal, 'sending a reply');
     const Entries = batch.map(({ body }, index) => ({ Id: String(index), MessageBody: body }));
@@ -109,7 +112,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   }
 
   async function work(): Promise<void> {
-    // Replies that are sent in the same turn of the event loop go into one request.
+    // Wait for the other replies of this turn of the event loop: they go into the same request.
     await Promise.resolve();
     while (waiting.length > 0 && !closing.signal.aborted) {
       const batch = nextBatch();
@@ -137,7 +140,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
   };
 }
 
-/** When the publisher created the queue, from the ULID at the end of its name; ms since the epoch. */
+/** When the publisher created the queue, ms since the epoch. The time is in the ULID at the end of the name. */
 function createdAt(replyTo: string): number {
   return ulidTime(replyTo.slice(-26));
 }

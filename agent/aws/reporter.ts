@@ -12,22 +12,22 @@ export interface AgentReporter extends Reporter {
   close(timeoutMs: number): Promise<void>;
 }
 
-/** Objects of the record whose last write is cached. */
+/** For how many objects of the record the last write is remembered. */
 const REMEMBERED = 1000;
 
 /** The writes to one object of the record. They run one after another; an older report never overwrites a newer one. */
 interface ObjectWrites {
-  /** The highest `n` of which a write was attempted. */
+  /** The highest report number `n` for which a write was attempted. */
   newest: number;
   /** Resolves when the last requested write has ended; never rejects. */
   idle: Promise<void>;
 }
 
 /**
- * Reports to the record in S3 and to the reply queues.
+ * Sends reports to the record in S3 and to the reply queues.
  *
- * `accepted` and the ending of a deployment have the same key, so the caller delivers the oldest first. Within this
- * process an older one is skipped once a newer write was attempted: a write without an answer may have succeeded.
+ * All reports of this instance on a deployment have the same key, so the caller delivers the oldest first. After a
+ * write of a newer report was attempted, an older one is skipped: a write without an answer may have succeeded.
  */
 export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string; log: Log }): AgentReporter {
   const replies = createReplySender({ aws, log });
@@ -35,12 +35,12 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
 
   function reply(env: string, replyTo: string | undefined, body: string, important: boolean): void {
     if (replyTo === undefined) return;
-    // Checked on receipt too; here a wrong name would become a request to AWS.
+    // The receiver has checked the name, too. Here, a wrong name would become a request to AWS.
     if (isReplyQueueName(env, replyTo)) replies.send(replyTo, body, { important });
     else log.warn({ replyTo }, 'not the name of a reply queue of this environment');
   }
 
-  /** The writes of an object, which becomes the most recently used. The oldest are dropped. */
+  /** Returns the writes of an object. Forgets the object that was used longest ago, if there are too many. */
   function writesOf(key: string): ObjectWrites {
     const writes = objects.get(key) ?? { newest: -1, idle: Promise.resolve() };
     objects.delete(key);

@@ -9,13 +9,13 @@ import type { Verifier } from '../../shared/signing.ts';
 import type { ArtifactStore, DesiredStore, Finding, ManifestStore } from '../deploy/ports.ts';
 import { finding, isNamed } from './aws-call.ts';
 
-/** A body without a byte for this long has stalled, ms. */
+/** A download that gets no byte for this time, ms, has stalled. */
 const STALL_MS = 15_000;
-/** Timeout for a whole signed document, ms: one that arrives slowly never stalls. */
+/** The timeout of a whole signed document, ms. STALL_MS does not end a download that is slow. */
 const DOCUMENT_MS = 60_000;
 /** Limit of a signed document, bytes; they have a few KiB. */
 const DOCUMENT_LIMIT = 1024 * 1024;
-/** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 where it would answer 404. */
+/** S3 API Reference, GetObject: without s3:ListBucket, S3 answers 403 for a missing object, and not 404. */
 const DENIED_HINT =
   'allow s3:GetObject on this object, and s3:ListBucket on the bucket: without s3:ListBucket, S3 answers 403 for a missing file';
 
@@ -164,7 +164,7 @@ export async function probeBucket(
   for (const [doing, ask] of probes) {
     const found = await finding(doing, signal, async () => {
       await ask().catch((error) => {
-        // Both mean: permitted, but the object does not exist.
+        // Both answers mean that the request is permitted, but the object does not exist.
         if (!isNamed(error, 'NoSuchKey') && awsStatus(error) !== 412) throw error;
       });
       return `allowed to ${doing}`;

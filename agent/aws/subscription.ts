@@ -12,17 +12,17 @@ import type { Log } from '../../shared/log.ts';
 import { isNamed } from './aws-call.ts';
 
 /**
- * A queue's subscription to the topic, with raw delivery: the queue gets the announcement without an envelope.
- * Errors are those of the SDK; queue.ts converts them.
+ * The subscription of a queue to the topic. It has raw delivery: the queue gets the announcement without the envelope
+ * of SNS. The methods throw errors of the SDK; queue.ts converts them.
  */
 export interface Subscription {
-  /** Subscribes; without effect on an existing subscription. Returns its ARN. */
+  /** Subscribes, or turns on raw delivery of the existing subscription. Returns the ARN of the subscription. */
   subscribe(queueArn: string, signal: AbortSignal): Promise<string>;
-  /** Subscribes, then checks that announcements will arrive, with raw delivery. */
+  /** Subscribes, turns on raw delivery, and warns of a filter policy. @throws AWS_DENIED if it is not confirmed. */
   ensure(queueArn: string, signal: AbortSignal): Promise<void>;
-  /** Unsubscribes; the deletion of a topic deletes its subscriptions. */
+  /** Unsubscribes. Does nothing if the topic is deleted: its subscriptions are then deleted, too. */
   remove(queueArn: string, signal: AbortSignal): Promise<void>;
-  /** Throws unless the topic exists and can be read. */
+  /** @throws if the topic does not exist or cannot be read. */
   assertTopic(signal: AbortSignal): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
     log.warn({ subscription: SubscriptionArn }, 'raw message delivery was off; turned on');
   }
 
-  /** Reads all subscriptions of the topic, 100 per page. Used only where SNS does not return the ARN. */
+  /** Lists the subscriptions of the topic, 100 per page, until it finds the one of the queue. Returns its ARN. */
   async function find(queueArn: string, abortSignal: AbortSignal): Promise<string | undefined> {
     for await (const page of paginateListSubscriptionsByTopic(
       { client: aws.sns },
@@ -49,8 +49,8 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
   }
 
   /**
-   * SNS answers an identical Subscribe with the ARN of the existing subscription, and rejects one with other attributes
-   * without naming the subscription.
+   * If there is a subscription with the same attributes, SNS returns its ARN. If its attributes differ, SNS rejects
+   * Subscribe and does not return the ARN: then the ARN is looked up.
    * https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
    */
   async function subscribe(queueArn: string, abortSignal: AbortSignal): Promise<string> {
@@ -96,7 +96,7 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
 
     async remove(queueArn, abortSignal) {
       try {
-        // Subscribing again returns the ARN without listing the subscriptions of the whole fleet.
+        // Subscribe returns the ARN. A list would have the subscriptions of all instances.
         const SubscriptionArn = await subscribe(queueArn, abortSignal);
         await aws.sns.send(new UnsubscribeCommand({ SubscriptionArn }), { abortSignal });
       } catch (error) {

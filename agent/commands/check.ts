@@ -7,7 +7,7 @@ import type { CheckDeps, CheckedService } from './deps.ts';
 /** ms */
 const WITHIN = 30_000;
 
-/** Every finding, in the order in which a person would fix them. */
+/** Returns all findings, in the order in which a person would solve the problems. */
 export async function check(deps: CheckDeps): Promise<Finding[]> {
   const signal = AbortSignal.timeout(WITHIN);
   const findings = [
@@ -78,7 +78,7 @@ async function collect(
   }
 }
 
-/** One line per finding, and the hint below each that is not ok. `config` is the file that was read. */
+/** The findings as text, one per line; a hint is below its finding. `config` is the path of the config file. */
 export function formatFindings(findings: readonly Finding[], config: string): string {
   const all = [{ ok: true, what: `config ${config}`, hint: undefined }, ...findings];
   const lines = all.flatMap(({ ok, what, hint }) => [

@@ -10,16 +10,16 @@ export interface CheckDeps {
   /** The ids of the trusted keys; none where the config says `trust: none`. @throws KEY_INVALID. */
   trustedKeys(): Promise<readonly string[]>;
   identify(signal: AbortSignal): Promise<Identity>;
-  /** Whether the topic and this instance's queue can be reached; changes nothing. */
+  /** Checks that the topic and the queue of this instance can be read. Changes nothing. */
   probeQueue(instance: string, signal: AbortSignal): Promise<readonly Finding[]>;
-  /** Whether artifacts can be read and the record written. */
+  /** Checks that artifacts can be read, and that the record can be read and written. Changes nothing. */
   probeBucket(signal: AbortSignal): Promise<readonly Finding[]>;
   services: readonly CheckedService[];
 }
 
 export interface CheckedService {
   name: string;
-  /** The directory of its packages. */
+  /** The directory of the service's releases. */
   dir: string;
   package: Pick<PackageType, 'installsUnit' | 'inspect'>;
   manager: Pick<ServiceManager, 'status'>;
@@ -27,7 +27,7 @@ export interface CheckedService {
   statusSource: string;
   /** The problems of its directory; empty if there are none. */
   inspectDirectory(): Promise<readonly Finding[]>;
-  /** Whether its target groups can be read; undefined without a load balancer. */
+  /** Checks the target groups; undefined if the config names none. Changes nothing. */
   probeTraffic: ((instance: string, signal: AbortSignal) => Promise<readonly Finding[]>) | undefined;
 }
 
@@ -47,7 +47,7 @@ export interface ObservedService {
   package: Pick<PackageType, 'current' | 'releases'>;
   manager: Pick<ServiceManager, 'status'>;
   checks: readonly Check[];
-  /** The journal's last state; undefined when no agent has run the service here. */
+  /** The last state in the journal; undefined if the journal has none, as before the first order. */
   state(): Promise<ServiceState | undefined>;
 }
 
@@ -68,9 +68,9 @@ export interface DeployableService extends Pick<ObservedService, 'name' | 'state
   package: Pick<PackageType, 'current' | 'releases' | 'versionOf'>;
 }
 
-/** The orders that wait for the running agent. */
+/** The directory through which the commands give orders to the running agent. */
 export interface OrderSpool {
-  /** Writes an order and copies of its files, on disk when it resolves. @throws NO_SPACE, USAGE. */
+  /** Writes an order and copies of its files. Resolves when they are on disk. @throws NO_SPACE, USAGE. */
   give(
     order: Omit<LocalOrder, 'artifacts'>,
     what:

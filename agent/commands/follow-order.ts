@@ -6,12 +6,12 @@ import type { DeployableService, LocalDeployDeps } from './deps.ts';
 
 /** How often the journal is read, ms. */
 const READ_EVERY = 100;
-/** A running agent takes an order within seconds, ms. */
+/** A running agent takes an order within seconds. If it has not after this time, ms, the user is told. */
 const TAKEN_WITHIN = 15_000;
-/** How many lines of a log tail are shown. */
+/** How many lines of the error's detail are shown. */
 const TAIL_LINES = 40;
 
-/** Prints a line for each state of the order in the journal, until the order ends. Returns whether it succeeded. */
+/** Reads the journal and prints each new state of the order, until the order ends. Returns whether it succeeded. */
 export async function follow(
   { service, runningAgent }: Pick<LocalDeployDeps, 'runningAgent'> & { service: DeployableService },
   deployment: string,

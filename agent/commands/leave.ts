@@ -4,8 +4,9 @@ import type { LeaveDeps } from './deps.ts';
 const WITHIN = 60_000;
 
 /**
- * Takes this instance out of the environment: removes its queue and its subscription, and marks its records as left,
- * so that no deployment waits for it. Its services keep running. An agent that starts here again joins again.
+ * Takes this instance out of the environment: removes its queue and its subscription, and marks its records as left.
+ * Then no deployment waits for it. Its services keep running. An agent that runs here, or starts here later, creates
+ * the queue again.
  */
 export async function leave({
   env,

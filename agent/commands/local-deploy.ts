@@ -28,7 +28,10 @@ export interface LocalRequest {
 const IDENTIFY_WITHIN = 2000;
 const MOST_FILES = 32;
 
-/** Returns whether the order succeeded; true also with `noWait`. @throws USAGE, NO_SPACE, PACKAGE_INVALID. */
+/**
+ * Deploys files of this machine. Returns whether the order succeeded; with `noWait`, returns true once it is written.
+ * @throws USAGE, NO_SPACE, PACKAGE_INVALID.
+ */
 export async function deploy(
   deps: LocalDeployDeps,
   request: LocalRequest & { files: readonly string[] },
@@ -41,8 +44,8 @@ export async function deploy(
 }
 
 /**
- * Rolls back to the previous good version, or to the given one, from the releases on this instance. Returns whether the
- * order succeeded; true also with `noWait`. @throws USAGE, NOTHING_TO_ROLL_BACK_TO.
+ * Rolls back to the previous good version, or to the given one, if its release is on this instance. Returns whether the
+ * order succeeded; with `noWait`, returns true once it is written. @throws USAGE, NO_SPACE, NOTHING_TO_ROLL_BACK_TO.
  */
 export async function rollback(deps: LocalDeployDeps, request: LocalRequest): Promise<boolean> {
   const target = await readTarget(deps, request.service);

@@ -1,6 +1,6 @@
 import type { InstanceStatus, ServiceStatusRow } from './status.ts';
 
-/** The status of an instance for a terminal of 80 columns. Pure. */
+/** The status of an instance as text. Pure. */
 export function formatStatus({ env, instance, tags, agent, queue, services }: InstanceStatus): string {
   const running = agent.running
     ? `agent ${agent.version} running since ${shortTime(agent.since)} (pid ${agent.pid})`
@@ -64,7 +64,7 @@ function detailLines(row: ServiceStatusRow | undefined): string[] {
 /** The name within a target group's ARN. */
 const groupName = (group: string) => group.split('/')[1] ?? group;
 
-/** `2026-11-21 08:14:02` in UTC, as in the record. */
+/** A time in UTC: `2026-11-21 08:14:02Z`. */
 function shortTime(at: string | null): string {
   return at === null ? '-' : `${at.slice(0, 19).replace('T', ' ')}Z`;
 }

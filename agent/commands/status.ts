@@ -5,14 +5,14 @@ import { brokenBy, type ServiceState } from '../deploy/state.ts';
 import type { ObservedService, StatusDeps } from './deps.ts';
 
 /**
- * `trigger-deploy-agent status`: what this instance runs, from its own journal, disk and units. Of AWS it
- * probes only the queue, with a short timeout, because it must also work while AWS is down.
+ * The answer of `trigger-deploy-agent status`: what this instance runs, from its journals, its disk and its units. AWS
+ * is asked only about the queue and the topic, with a short timeout: the command must also work while AWS is down.
  */
 export interface InstanceStatus {
   env: string;
   /** Null where neither the config, the metadata nor a journal has it. */
   instance: string | null;
-  /** The tags of the config, and those of the metadata where it can be read. */
+  /** The tags of the config and, if the metadata was read, its tags. */
   tags: Record<string, string>;
   agent: { running: boolean; pid: number | null; version: string | null; since: string | null };
   queue: QueueStatus;
@@ -31,18 +31,18 @@ export interface ServiceStatusRow {
   service: string;
   /** The current version. */
   version: string | null;
-  /** The service manager's summary. */
+  /** The summary of the service manager, or why it cannot be read. */
   unit: string;
   /** Why its current version or its releases cannot be read. */
   trouble: string | null;
-  /** Each check of the config, tried once just now. */
+  /** The result of one try of each check; empty if no version is current. */
   checks: { ok: boolean; note: string }[];
   lastDeployment: string | null;
   state: string | null;
-  /** Why the last deployment did not succeed. */
+  /** Why the active deployment fails, or why the last one did not succeed. */
   error: { code: string; message: string } | null;
   at: string | null;
-  /** The version that a local `rollback` would switch to. */
+  /** The previous good version, if its release is on this instance and is not current. */
   previous: string | null;
   pinned: boolean;
   /** The target groups that the agent deregistered it from and has not registered it with again. */
@@ -112,7 +112,10 @@ async function queueStatus(
   }
 }
 
-/** A failure of one service is its `trouble`; it does not hide the others. */
+/**
+ * Reads the status of one service. If its version, its releases or its unit cannot be read, its row says so, and the
+ * other services are still shown.
+ */
 async function observe(
   { name, package: pkg, manager, checks }: ObservedService,
   state: ServiceState | undefined,

@@ -3,12 +3,12 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { versionName } from '../../shared/names.ts';
 
 const EXTENSION = /(\.tar\.gz|\.[a-z]{2,4})$/;
-/** The separator between name and version, and the first characters of a version. */
+/** The separator, an optional `v`, then the version: it begins with a digit and ends the name. */
 const VERSION = /[-_]v?(\d[A-Za-z0-9._+~-]*)$/;
 
 /**
- * The version in a file's name: `payments-1.4.3.jar` → `1.4.3`.
- * @throws USAGE where the name has none.
+ * The version in the name of a file: `1.4.3` in `payments-1.4.3.jar`.
+ * @throws USAGE if the name contains no version.
  */
 export function versionFromName(path: string, service: string): string {
   const name = basename(path);
@@ -20,7 +20,10 @@ export function versionFromName(path: string, service: string): string {
   });
 }
 
-/** What follows the service's name, where the file is named after the service: such a name may contain digits. */
+/**
+ * The version in `stem`. If `stem` begins with the service's name, the version is looked for after the name, because
+ * the name may contain digits. Otherwise it is looked for at the end.
+ */
 function versionIn(stem: string, service: string): string | undefined {
   const rest = stem.startsWith(service) ? stem.slice(service.length) : undefined;
   return (/^[-_]v?(\d.*)$/.exec(rest ?? '') ?? VERSION.exec(stem))?.[1];

@@ -15,7 +15,7 @@ import { type Active, brokenBy, type Order, type ServiceState } from './state.ts
  * here, once, before it leaves the instance.
  */
 
-/** The fields about the previous version, in every report of an active deployment. */
+/** The fields `previous` and `changed`, for every report of an active deployment. */
 export function previousAndChanged(now: Active): { previous?: string | null; changed: boolean } {
   return { ...(now.previous === undefined ? {} : { previous: now.previous }), changed: now.changed };
 }
@@ -60,7 +60,7 @@ export function buildReport(
   };
 }
 
-/** An error as a report carries it: cleaned and bounded. */
+/** `error` as part of a report: cleaned and cut. */
 export function buildReportError(
   error: TriggerDeployError,
   detail: string | undefined,
@@ -72,7 +72,7 @@ export function buildReportError(
   };
 }
 
-/** The current state of the active deployment, numbered as its last report. */
+/** A report of the current state of the active deployment. Its number is that of the last journalled report. */
 export function progressReport(identity: Identity, active: Active, now: number): Report {
   return buildReport(identity, active.order, {
     ...previousAndChanged(active),
@@ -83,7 +83,7 @@ export function progressReport(identity: Identity, active: Active, now: number):
   });
 }
 
-/** The ending of a deployment that never started here; its `accepted` report, if there was one, has number 0. */
+/** The report of the ending of a deployment that never started here. Its number is 1: that of `accepted` is 0. */
 export function notStartedReport(
   identity: Identity,
   order: Order,
@@ -95,7 +95,7 @@ export function notStartedReport(
   return buildReport(identity, order, { state: ending, n: 1, at: now, changed: false, error, timings: {} });
 }
 
-/** One service of this instance, for the record and for the answer to a roll call. */
+/** What this instance runs of one service: for the S3 record, and for the answer to a roll call. */
 export function buildInstanceRecord(
   identity: Identity,
   state: ServiceState,
@@ -125,7 +125,7 @@ export function buildInstanceRecord(
   };
 }
 
-/** A property for an object literal, left out when it is undefined (`exactOptionalPropertyTypes`). */
+/** An object with this property, or without it if `value` is undefined (as `exactOptionalPropertyTypes` requires). */
 function defined<K extends string, V>(key: K, value: V | undefined) {
   return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
 }

@@ -1,15 +1,15 @@
 /**
- * The environment variables that the agent adds for commands of the config: hooks, command checks and the commands of
- * a `command` manager. The one list of them; docs/OPERATIONS.md describes each.
+ * The environment variables that the agent sets for commands of the config: hooks, command checks and the commands of
+ * a `command` manager. docs/OPERATIONS.md describes each.
  */
 const VARIABLES = {
   /** Hooks, checks and manager commands: the environment, `dev`. */
   env: 'TRIGGER_DEPLOY_ENV',
   /** Hooks, checks and manager commands: the service. */
   service: 'TRIGGER_DEPLOY_SERVICE',
-  /** Hooks and checks: the version that is to run, or runs. During a rollback that is the old one. */
+  /** Hooks and checks: the version that runs or is about to run. During a rollback, this is the old version. */
   version: 'TRIGGER_DEPLOY_VERSION',
-  /** Hooks: the version that is replaced; empty on a first deploy. */
+  /** Hooks: the version that is replaced; empty on a first deploy. During a rollback, this is the new version. */
   previous: 'TRIGGER_DEPLOY_PREVIOUS',
   /** Hooks: the deployment's id. */
   deployment: 'TRIGGER_DEPLOY_DEPLOYMENT',

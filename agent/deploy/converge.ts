@@ -5,11 +5,14 @@ import type { DesiredStore } from './ports.ts';
 import { brokenBy, findOrder, hasEnded, type Order, type ServiceState } from './state.ts';
 
 /**
- * Convergence: an instance that missed an announcement (it was off, or is new) installs the desired state by
+ * The verified desired states. With them, an instance that missed an announcement (it was off, or is new) converges by
  * itself. A desired state that is absent or cannot be read changes nothing.
  */
 export interface DesiredReader {
-  /** The newest desired state, undefined when there is none. @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors. */
+  /**
+   * The newest desired state. Undefined if there is none, or if it is signed for another environment or service.
+   * @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors.
+   */
   read(service: string, signal: AbortSignal): Promise<Desired | undefined>;
 }
 
@@ -29,16 +32,16 @@ export function createDesiredReader(store: DesiredStore, verifier: Verifier, env
 }
 
 /**
- * What to do about the desired state now: an order, which may be the held one that is under way here with its hold
- * removed; or, as a string, the reason why there is nothing to do.
+ * The order that makes this instance converge on the desired state. If its deployment is already held here, this is the
+ * held order without its hold. A string is the reason why there is nothing to do now.
  */
 export function orderFromDesired(state: ServiceState, want: Desired, current: string | null): Order | string {
-  // The rollout ended without this instance: no announcement will continue it.
+  // If this deployment is still held here, its rollout ended without this instance: no announcement will continue it.
   const held = findOrder(state, want.deployment);
   if (!held?.hold) {
     if (state.waiting || (state.active && !state.active.order.hold)) return 'a deployment is under way';
-    // The publisher that prepared it may have died: a newer desired state replaces it. An older one does not, because
-    // the rollout may only be waiting.
+    // The active deployment is held, and its publisher may have died: a newer desired state replaces it. An older
+    // desired state does not, because the rollout may only be waiting.
     if (state.active && want.sequence <= state.active.order.sequence) return 'a newer deployment is prepared';
   }
   if (state.pinned) return `pinned to ${state.pinned.version}`;

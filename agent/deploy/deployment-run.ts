@@ -14,20 +14,20 @@ export interface DeploymentRun {
   readonly log: Log;
   /** Aborts when the agent stops; before the switch also when the deployment is cancelled or superseded. */
   readonly signal: AbortSignal;
-  /** Aborts as `signal` does, but not when the agent stops: for hooks, which a stop of the agent waits for. */
+  /** Aborts like `signal`, but not when the agent stops. For hooks: a stop of the agent waits for them. */
   readonly cancelled: AbortSignal;
   /** Aborts when the agent stops, for no other reason. */
   readonly stopping: AbortSignal;
   active(): Active;
-  /** Journals the change, then reports the state. The journal survives a kill; this report may be lost. */
+  /** Journals a change of the state, then sends a report. A kill may lose the report, but not the change. */
   move(patch: Partial<Active>): Promise<void>;
-  /** Reports progress within the state; not journalled. */
+  /** Sends a report with a note about the current state. Nothing is journalled. */
   note(text: string): void;
   /** Runs `work` and adds its duration to the step's timing. */
   timed<T>(step: Step, work: () => Promise<T>): Promise<T>;
   /** Time spent in each step so far, ms. */
   timings(): Active['timings'];
-  /** The number of the next report. */
+  /** Returns the number for the next report. Each call returns a new one. */
   nextN(): number;
 }
 

@@ -13,12 +13,12 @@ import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
 import { isUntouched, switchRelease } from './step-switch.ts';
 
-/** The result of a run: an ending, or a halt after which the deployment is resumed from the journal. */
+/** How a run stopped: with an ending, or without one. Without one, the deployment is resumed from the journal. */
 export type RunResult =
   | { ending: Ending; error?: TriggerDeployError | undefined; during?: Step | undefined }
-  /** Prepared, and waiting for the announcement that continues it. */
+  /** The deployment is prepared and waits until an announcement or a desired state continues it. */
   | { held: true }
-  /** The agent or the machine is stopping: no ending; the journal has the state to resume from. */
+  /** The agent or the machine is stopping, or the journal cannot be written. */
   | { interrupted: true };
 
 type ForwardStep = Exclude<Step, 'rollback'>;
@@ -69,7 +69,7 @@ export async function runDeployment(run: DeploymentRun): Promise<RunResult> {
   try {
     await decideRollback(run, { ...failure, detail });
   } catch (error) {
-    // The journal still says forward: the deployment is resumed from there.
+    // In the journal the direction is still forward: the deployment is resumed from there.
     run.log.error({ err: error }, 'the decision to roll back could not be recorded');
     return { interrupted: true };
   }
@@ -86,7 +86,7 @@ async function runForward(run: DeploymentRun): Promise<Failure | 'held' | undefi
       if (step !== 'prepare' && run.active().order.hold) return 'held';
       await run.timed(step, () => STEP_WORK[step](run));
     } catch (error) {
-      // When the signal is aborted, its reason counts, whatever the aborted call threw.
+      // An aborted call may throw any error: the signal has the reason.
       const reason: unknown = run.signal.aborted ? run.signal.reason : error;
       return { error: asTriggerDeployError(reason), during: step };
     }
@@ -94,7 +94,10 @@ async function runForward(run: DeploymentRun): Promise<Failure | 'held' | undefi
   return undefined;
 }
 
-/** The switch may have been undone since: the self-update guard restores the old agent if the new one fails. */
+/**
+ * The step to start with. If the new version is no longer current, this is `switch`: the self-update guard may have
+ * restored the old agent.
+ */
 async function firstStep(run: DeploymentRun): Promise<ForwardStep> {
   const { state, changed, order } = run.active();
   const first = FIRST_STEP[state];
@@ -103,7 +106,7 @@ async function firstStep(run: DeploymentRun): Promise<ForwardStep> {
   return current === order.version ? first : 'switch';
 }
 
-/** The failure of a deployment that failed before the switch, and was restoring traffic when the agent stopped. */
+/** The journalled failure of a deployment that had switched nothing and restored traffic when the agent stopped. */
 function recordedFailure(run: DeploymentRun): Failure | undefined {
   const { error, during } = run.active();
   if (error === undefined || during === undefined) return undefined;
@@ -111,7 +114,7 @@ function recordedFailure(run: DeploymentRun): Failure | undefined {
   return { error: new TriggerDeployError(code as ErrorCode, message, { detail }), during };
 }
 
-/** A deployment that brings the agent down each time is not resumed for ever. */
+/** The failure of a deployment during which the agent died too often. It is not resumed again. */
 function recoveryExhausted(run: DeploymentRun): Failure {
   const { state, recoveries } = run.active();
   const message = `the agent stopped unexpectedly ${recoveries} times during this deployment, last while ${state}`;
@@ -143,8 +146,8 @@ async function runRollback(run: DeploymentRun): Promise<RunResult> {
 }
 
 /**
- * Ends a deployment that has switched nothing: only traffic has to be restored. The reason is journalled first, because
- * an agent killed meanwhile must not continue forward with the `afterStart` hooks already counted as done.
+ * Ends a deployment that has switched nothing: only traffic has to be restored. The failure is journalled first. If the
+ * agent dies here, the next one must not continue forward: it would count the `afterStart` hooks as done.
  */
 async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): Promise<RunResult> {
   if (isMaybeDrained(run)) {
@@ -172,8 +175,8 @@ async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): 
 }
 
 /**
- * Whether the failure is only a result of a shutdown: units go inactive while the machine shuts down, and waits abort
- * while the agent stops. Neither says anything about the version.
+ * Whether the failure says nothing about the version: the journal could not be written, or the agent or the machine is
+ * stopping. Then waits abort and units become inactive.
  */
 async function isInterrupted(run: DeploymentRun, error: TriggerDeployError): Promise<boolean> {
   if (isCode(error, 'INTERRUPTED')) return true;

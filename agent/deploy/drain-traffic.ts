@@ -1,20 +1,20 @@
 import type { DeploymentRun } from './deployment-run.ts';
 
 /**
- * Takes the instance out of its target groups. The groups are journalled first, so that after a kill the agent still
- * knows which groups the instance belongs to.
+ * Deregisters the instance from its target groups, and waits until it is drained. The groups are journalled first, so
+ * that after a kill the agent knows in which groups it has to register the instance again.
  */
 export async function leaveTraffic(run: DeploymentRun): Promise<void> {
   const { traffic } = run.ports;
   if (!traffic) return;
-  // An instance that an operator took out of a group stays out of it.
+  // A group that an operator took the instance out of is not among them: the instance stays out of it.
   const groups = await everyGroup(run);
   if (groups.length === 0) return run.log.info('the instance is in no target group: nothing to drain');
   await run.move({ left: groups });
   await traffic.leave(groups, run.note, run.signal);
 }
 
-/** Registers the instance again where this deployment took it out, and waits until every group reports it healthy. */
+/** Registers the instance again with the groups in `left`, and waits until all its groups report it healthy. */
 export async function joinTraffic(run: DeploymentRun): Promise<void> {
   const { traffic } = run.ports;
   if (!traffic) return;
@@ -23,7 +23,7 @@ export async function joinTraffic(run: DeploymentRun): Promise<void> {
   if (groups.length > 0) await traffic.healthy(groups, run.note, run.signal);
 }
 
-/** Registers the instance again where this deployment took it out, without waiting for its health. */
+/** Registers the instance again with the groups in `left`. Does not wait for its health. */
 export async function rejoinTraffic(run: DeploymentRun): Promise<void> {
   const { left = [] } = run.active();
   if (!run.ports.traffic || left.length === 0) return;

@@ -5,10 +5,13 @@ import { buildInstanceRecord } from './build-report.ts';
 import type { Identity, Ports } from './ports.ts';
 import type { StateStore } from './state-store.ts';
 
-/** Reads what this instance runs of one service now. */
+/** A function that reads what this instance runs of one service now. */
 export type ReadRecord = (signal: AbortSignal) => Promise<InstanceRecord>;
 
-/** A value that cannot be read is left out: one service must not prevent the instance from reporting the others. */
+/**
+ * The function never throws, because one service must not prevent the reports of the others. A version that cannot be
+ * read is reported as null; an unknown state of the unit is left out.
+ */
 export function createRecordReader(context: {
   ports: Ports;
   identity: Identity;

@@ -8,17 +8,19 @@ export interface LocalOrder {
   version: string;
   action: 'deploy' | 'rollback';
   artifacts: readonly Artifact[];
-  /** The user who gave it. */
+  /** The user who gave the order. */
   by: string;
   at: string;
-  /** The instance it is meant for, if that was known. */
+  /** The instance on which the order was given, if its id was known. */
   instance?: string | undefined;
 }
 
-/** An order older than this is not carried out, ms; as long as the longest expiry of an announcement. */
+/** A local order expires after this time, ms. An announcement expires after the same time at the latest. */
 export const LOCAL_EXPIRY_MS = 60 * 60 * 1000;
 
-/** The order gets the highest sequence seen, so that the next announcement, with a higher one, takes precedence. Pure. */
+/**
+ * The order gets the highest sequence seen, so that the next announcement, with a higher one, takes precedence. Pure.
+ */
 export function orderFromLocal(state: ServiceState, local: LocalOrder): Order {
   return {
     deployment: local.deployment,

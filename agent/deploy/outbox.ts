@@ -8,8 +8,9 @@ import type { StateStore } from './state-store.ts';
 import { withoutDelivered } from './state-transitions.ts';
 
 /**
- * Delivers reports to the record: at least once, oldest first, through any outage of AWS. It never affects services: a
- * report that cannot be sent changes nothing on the instance.
+ * Delivers reports to the record, oldest first. A report stays in the outbox until it is delivered, and may be
+ * delivered twice. It is dropped after MAX_AGE, or when a newer report of the same deployment follows. A report that
+ * cannot be delivered has no effect on the services.
  */
 
 const BACKOFF = { first: 500, longest: 60_000 };
@@ -51,7 +52,7 @@ export function createOutbox(
           clock: ports.clock,
           signal,
           retryable: () => true,
-          // One warning per outage; `status` shows what waits, and each attempt is logged at debug level.
+          // Only the first failure of an outage is a warning. `status` shows how many reports wait.
           onRetry: (error, { failures, pauseMs }) =>
             log[failures === 1 ? 'warn' : 'debug'](
               { err: error, waiting: store.read().outbox.length, retryMs: pauseMs },
@@ -65,7 +66,9 @@ export function createOutbox(
   };
 }
 
-/** Whether a later report of the same deployment follows: it would overwrite the first in the record. */
+/**
+ * Whether the outbox has a newer report of the deployment of its first one. In the record it replaces the first one.
+ */
 function hasNewerReport({ outbox: [first, ...rest] }: ServiceState): boolean {
   return rest.some((entry) => entry.report.deployment === first?.report.deployment);
 }

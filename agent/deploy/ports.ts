@@ -4,16 +4,16 @@ import type { InstanceRecord, Reply, Report } from '../../shared/report.ts';
 import type { ServiceState } from './state.ts';
 
 /**
- * What the steps need of the host and of AWS: interfaces only. `host/` and `aws/` implement them, wire-agent.ts joins
- * them to the steps, and the fault tests join the same steps to adapters that crash.
+ * The interfaces to the host and to AWS that the steps need. `host/` and `aws/` implement them, and wire-agent.ts joins
+ * them to the steps. The fault tests join the same steps to adapters that crash.
  *
- * Every method that waits takes a signal and ends soon after it aborts, throwing the signal's reason.
+ * A method with a `signal` ends soon after the signal aborts, and throws its reason.
  */
 
 export interface ArtifactStore {
   /**
-   * The bytes [start, end) of an artifact; its key follows from service, version, digest and name. The stream may end
-   * early or have a wrong content: the caller counts and hashes.
+   * The bytes from `start` up to, but not including, `end`. The stream may end early or have wrong content: the caller
+   * checks size and digest.
    * @throws ARTIFACT_NOT_FOUND (final), DOWNLOAD_FAILED (a retry may succeed), also while streaming.
    */
   read(request: {
@@ -29,14 +29,14 @@ export interface ArtifactStore {
 /** The signed manifests of pushed versions. */
 export interface ManifestStore {
   /**
-   * The verified manifest; undefined where the version was never pushed.
+   * The verified manifest; undefined if the bucket has none of this service and version.
    * @throws SIGNATURE_INVALID, DOCUMENT_INVALID, AWS errors.
    */
   read(service: string, version: string, signal: AbortSignal): Promise<Manifest | undefined>;
 }
 
 export interface DesiredStore {
-  /** The stored text of the desired state, unless its etag is still `knownEtag`. */
+  /** The stored text of the desired state; `unchanged` if its ETag is `knownEtag`. */
   read(
     service: string,
     knownEtag: string | undefined,
@@ -48,35 +48,35 @@ export interface DesiredStore {
 export interface Finding {
   ok: boolean;
   what: string;
-  /** What to do about it; only where it is not `ok`. */
+  /** How to solve the problem; undefined if it is `ok`. */
   hint?: string | undefined;
 }
 
-/** A version unpacked on this instance. */
+/** A complete release on this instance. */
 export interface Release {
   version: string;
-  /** The digests recorded when it was prepared; empty for an adopted release. */
+  /** The artifacts that it was made from; empty if it was not announced (it was adopted, or apt had its .deb). */
   artifacts: readonly Artifact[];
 }
 
-/** The deployment that a switch is part of, and what the switch may use. */
+/** What a switch may use, and what it must know of the deployment that it is part of. */
 export interface Change {
   deployment: string;
   direction: 'forward' | 'back';
-  /** 1 at first, and one more for each time the deployment was resumed. */
+  /** 1, plus the number of recoveries in this direction: how often the agent died and resumed the deployment. */
   attempt: number;
-  /** Install the version even if it is installed already, because the installed one is not healthy. */
+  /** Install the version although it is installed already: it is not healthy, or a deployment of it failed here. */
   again: boolean;
   /**
-   * Stops the service. For a type that replaces files in place; it calls this as late as possible. A type that only
-   * moves a link never calls it. @throws STOP_FAILED.
+   * Stops the service. A type that replaces files in place calls this, as late as possible. A type that only changes
+   * a link never calls it. @throws STOP_FAILED.
    */
   stop(): Promise<void>;
   note(text: string): void;
   signal: AbortSignal;
 }
 
-/** A package type, for the one service it was created for. Its folder in host/ knows everything about the type. */
+/** A package type, for one service. Only its code in host/ knows the details of the type. */
 export interface PackageType {
   readonly type: string;
   /** Whether the package contains the unit of its service; the unit then does not exist before the first deployment. */
@@ -89,22 +89,22 @@ export interface PackageType {
   versionOf(file: string): Promise<string | undefined>;
   /** Every complete release on this instance, in any order. */
   releases(): Promise<Release[]>;
-  /** The version `current` points at (deb: the installed one), null when there is none. */
+  /** The version that `current` points at (deb: the installed version); null if there is none. */
   current(): Promise<string | null>;
-  /** Whether `current` is completely installed: always true of a link; a run of dpkg may have been interrupted. */
+  /** Whether the current version is completely installed. False only after an interrupted run of dpkg. */
   isWhole(): Promise<boolean>;
   /**
-   * Makes a release from the files that ran before trigger-deploy and points `current` at it, where the config has
-   * `adopt` and nothing is current. Returns its version, or null when there was nothing to do.
+   * If the config has `adopt` and there is no `current`: makes a release of the files that ran before trigger-deploy,
+   * and points `current` at it. Returns its version, or null if there was nothing to do.
    */
   adopt(): Promise<string | null>;
   /**
-   * Downloads, verifies and unpacks into the staging directory, then publishes the release by one rename. A complete
-   * release with the same digests is kept and nothing is downloaded, unless `fresh`: then it is prepared again (where it is
-   * `current`, its files are verified instead, because files in use must not be replaced). The staging directory is
-   * always empty afterwards. For a deb, also makes sure that its dependencies can be met and that it can be undone.
-   * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT,
-   * DEPENDENCY_UNMET, UNDO_IMPOSSIBLE.
+   * Makes the release in the staging directory (download, verify, unpack), then publishes it by one rename. A complete
+   * release with the same digests is kept as it is. With `fresh` it is made again or, if it is in use, its files are
+   * verified: files in use must not be replaced. For a deb, also checks its dependencies and that a rollback is
+   * possible. Returns the number of bytes downloaded.
+   * @throws NO_SPACE, ARTIFACT_*, DOWNLOAD_FAILED, ARCHIVE_UNSAFE, PACKAGE_INVALID, RELEASE_CONFLICT, DEPENDENCY_UNMET,
+   * UNDO_IMPOSSIBLE.
    */
   prepare(
     order: { service: string; version: string; artifacts: readonly Artifact[]; fresh: boolean },
@@ -112,28 +112,29 @@ export interface PackageType {
     signal: AbortSignal,
   ): Promise<{ downloaded: number }>;
   /**
-   * Points `current` at a complete release; removes `current` for null. Durable and idempotent; atomic (a link) or
-   * resumed after an interruption (dpkg).
-   * @throws RELEASE_INCOMPLETE when the release is missing or not complete; DPKG_LOCKED, DPKG_FAILED.
+   * Points `current` at a complete release; for null, removes `current`. Durable and idempotent. The switch of a link
+   * is atomic; an interrupted run of dpkg is resumed by the next call.
+   * @throws RELEASE_INCOMPLETE if the release is missing or incomplete; DPKG_LOCKED, DPKG_FAILED.
    */
   switchTo(version: string | null, change: Change): Promise<void>;
-  /** Called last before `succeeded`, for a type whose switch another program may have undone. @throws when it was undone. */
+  /** Called as the last work of a deployment. @throws if another program (the self-update guard) undid the switch. */
   commit?(): Promise<void>;
   /**
-   * Removes releases beyond the configured number; never one of `keep`, `current`, or one that a process has open.
-   * Empties the staging directory, where a killed agent may have left files. Returns the removed versions.
+   * Removes the oldest releases beyond the configured number. Never removes one of `keep`, the current one, or one
+   * whose files a process has open. Empties the staging directory, where a killed agent may have left files. Returns
+   * the removed versions.
    */
   prune(keep: ReadonlySet<string>): Promise<string[]>;
 }
 
 export interface ServiceStatus {
   active: boolean;
-  /** The manager no longer tries to start it (systemd: `failed`). */
+  /** True if the manager no longer tries to start the service (systemd: `failed`). */
   failed: boolean;
   mainPid: number | null;
-  /** How often the manager restarted it by itself since the last requested start. */
+  /** How often the manager restarted the service by itself since the last requested start. */
   restarts: number;
-  /** Changes with every start (systemd: InvocationID), null where the manager has no such thing. */
+  /** An id that changes with every start (systemd: InvocationID); null if the manager has none. */
   invocation: string | null;
   /** For people: `active (running)`. */
   summary: string;
@@ -144,36 +145,38 @@ export interface ServiceStatus {
 export interface ServiceManager {
   status(signal: AbortSignal): Promise<ServiceStatus>;
   /**
-   * Starts or restarts it, and waits until the manager reports it active, within the configured timeouts. First clears
-   * what would prevent a start (systemd: `reset-failed`, so that a start limit never blocks a rollback).
+   * Starts or restarts the service, and waits until the manager reports it active, within the configured timeouts. With
+   * systemd, `reset-failed` comes first, so that a start limit never blocks a rollback.
    * @throws START_FAILED, with the manager's output as detail.
    */
   restart(signal: AbortSignal): Promise<ServiceStatus>;
-  /** Stops it and waits until it is down; kills it at the stop timeout. @throws STOP_FAILED. */
+  /**
+   * Stops the service and waits until it is down. Kills it after the stop timeout, if possible. @throws STOP_FAILED.
+   */
   stop(signal: AbortSignal): Promise<void>;
   /**
-   * The end of the service's own log since `since` (ms since the epoch), raw, at most about 16 KiB; empty when there
-   * is none.
+   * The end of the service's own log since `since` (ms since the epoch), not cleaned, about 16 KiB at most. Empty if
+   * there is none.
    */
   logTail(since: number, signal: AbortSignal): Promise<string>;
 }
 
-/** A health check of the config. Its type, in host/services/checks/, knows the rest of it. Times in ms. */
+/** The fields that every health check has. Its type, in host/services/checks/, has further ones. Times are in ms. */
 export interface Check {
   /** The type of the check, as in the config: `http`. */
   kind: string;
   /** How many times in a row it must pass. */
   successes: number;
-  /** It must have passed within this time. */
+  /** The time in which the check must pass `successes` times in a row. */
   deadline: number;
-  /** One try may take this long. */
+  /** The timeout of one try. */
   timeout: number;
 }
 
 export interface HealthProbe {
   /** What it checks, for an error message: `GET http://127.0.0.1:8080/health`. */
   describe(check: Check): string;
-  /** One try. An unhealthy service is an answer, not an error; only an aborted `signal` throws. */
+  /** Tries the check once. An unhealthy service is an answer and not an error. @throws only if `signal` aborts. */
   probe(check: Check, expected: Expected, signal: AbortSignal): Promise<{ ok: boolean; note: string }>;
 }
 
@@ -187,7 +190,7 @@ export interface Expected {
 
 export interface Hook {
   run: readonly string[];
-  /** ms; then TERM and KILL to the whole process group. */
+  /** After this time, ms, the whole process group gets TERM, and then KILL. */
   timeout: number;
   user?: string | undefined;
   environment: Readonly<Record<string, string>>;
@@ -198,47 +201,52 @@ export interface HookRunner {
   run(hook: Hook, environment: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
 }
 
-/** The load balancer's target groups in the config of one service. */
+/** The target groups in the config of one service, for this instance. */
 export interface Traffic {
-  /** The groups that this instance is registered with now. @throws TRAFFIC_FAILED. */
+  /** The groups in which this instance is registered now. A draining one is not among them. @throws TRAFFIC_FAILED. */
   groups(signal: AbortSignal): Promise<string[]>;
   /**
-   * Deregisters the instance from `groups` and waits, up to the drain timeout, until open requests have ended.
+   * Deregisters the instance from `groups` and waits, up to the drain timeout, until no group is draining it any more.
    * Idempotent. @throws TRAFFIC_FAILED.
    */
   leave(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
   /** Registers the instance with `groups`. Idempotent. @throws TRAFFIC_FAILED. */
   join(groups: readonly string[], signal: AbortSignal): Promise<void>;
-  /** Waits, up to the healthy timeout, until each of `groups` reports the instance healthy. @throws TRAFFIC_FAILED. */
+  /**
+   * Waits, up to the healthy timeout, until each of `groups` reports the instance healthy or does not check its health.
+   * @throws TRAFFIC_FAILED.
+   */
   healthy(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
 }
 
 /** The durable state of one service: the last state appended is the one loaded. */
 export interface Journal {
   /**
-   * Never throws because of the file's content: unreadable parts are moved to the file `quarantined`. `emptied` is the
-   * path of a file that exists and is empty; without a file it is a first start.
+   * Loads the last intact state. Never throws because of the file's content: a damaged file is copied to `quarantined`.
+   * `emptied` is the path of a file that is empty. It differs from a first start, where there is no file.
    */
   load(): Promise<{
     state: ServiceState | undefined;
     quarantined: string | undefined;
     emptied?: string | undefined;
   }>;
-  /** On disk (fsync) when it resolves. */
+  /** Resolves when the state is on disk (fdatasync). */
   append(state: ServiceState): Promise<void>;
 }
 
 export interface Reporter {
-  /** Sends a reply at once or never, in order, without waiting; a lost one does no harm. */
+  /** Sends a reply to the reply queue in the background, in order, best effort. A lost reply does no harm. */
   progress(reply: Reply, replyTo: string | undefined): void;
-  /** Writes to the S3 record, and to the reply queue if there is one. Resolves once it is in the record. */
+  /**
+   * Writes a report to the S3 record, and to the reply queue if any. Resolves when the record has it or a newer one.
+   */
   deliver(report: Report, replyTo: string | undefined, signal: AbortSignal): Promise<void>;
   /** Writes `instances/INSTANCE.json` of the record. */
   putInstance(record: InstanceRecord, signal: AbortSignal): Promise<void>;
 }
 
 export interface Host {
-  /** Different after each boot. */
+  /** An id that differs after each boot. */
   bootId(): Promise<string>;
   /** Whether the machine is shutting down: then a failed service says nothing about its version. */
   stopping(signal: AbortSignal): Promise<boolean>;
@@ -250,7 +258,7 @@ export interface ServiceConfig {
   checks: readonly Check[];
   watch: number;
   hooks: { beforeStop: readonly Hook[]; afterStart: readonly Hook[] };
-  /** Whether reports may contain the end of the service's log. */
+  /** Whether reports may contain the output of commands and the end of the service's log. */
   reportLog: boolean;
 }
 
@@ -259,7 +267,7 @@ export interface Identity {
   env: string;
   instance: string;
   zone: string | undefined;
-  /** The tags of the config, and those of the metadata that the config does not override. */
+  /** The tags of the metadata, overridden by those of the config. */
   tags?: Readonly<Record<string, string>> | undefined;
   agentVersion: string;
 }
@@ -271,7 +279,7 @@ export interface Ports {
   manager: ServiceManager;
   probe: HealthProbe;
   hooks: HookRunner;
-  /** Undefined where the config names no load balancer. */
+  /** Undefined if the config names no target groups. */
   traffic?: Traffic | undefined;
   journal: Journal;
   reporter: Reporter;

@@ -3,17 +3,23 @@ import { type Active, initialState, type ServiceState } from './state.ts';
 import { withActive } from './state-transitions.ts';
 
 /**
- * The state with which the agent starts, derived from the journal. Pure: the same steps do the work, starting at the
- * journalled state.
+ * Derives from the journal the state with which the agent starts. Pure. A recovery has no steps of its own: the usual
+ * steps run from the journalled state on.
  */
 
-/** A deployment that stopped the agent more often than this is not continued. */
+/** A deployment during which the agent died more often than this is not continued. */
 export const MAX_RECOVERIES = 5;
 
-/** Added to the report number at each recovery: more than the number of reports sent since the last journal write. */
+/**
+ * Added to the report number at each resume. Reports sent after the last journal write have numbers that the journal
+ * does not know; this gap is larger than their usual count.
+ */
 const REPORT_NUMBER_GAP = 1000;
 
-/** The state to start from, and whether it was copied from another instance (a golden image). */
+/**
+ * The state to start with. `cloned`: the journal was written on another instance (this one was made from its image),
+ * and the state is a new one.
+ */
 export function stateAtStart(
   loaded: ServiceState | undefined,
   here: { instance: string; service: string },
@@ -40,14 +46,17 @@ export function resumed(state: ServiceState, bootId: string): ServiceState {
   return withActive(state, { ...patch, ...afterBoot(state.active, bootId) });
 }
 
-/** After a reboot the unit is started and checked again: process, counters and deadlines are new. */
+/** After a reboot, a deployment past the switch starts and checks the unit again: the unit has no process any more. */
 function afterBoot(active: Active, bootId: string): Partial<Active> {
   const reset: Partial<Active> = { bootId, invocationBefore: undefined };
   if (active.direction === 'back' || ORDER_OF_STATES[active.state] <= ORDER_OF_STATES.switching) return reset;
   return { ...reset, state: 'starting' };
 }
 
-/** Whether it stopped the agent too often: forward, it is rolled back; during a rollback, the service is broken. */
+/**
+ * Whether the agent died too often during the deployment. The deployment then ends `failed` (nothing was switched), is
+ * rolled back, or ends `broken` (during a rollback).
+ */
 export function isExhausted(active: Active): boolean {
   return active.recoveries > MAX_RECOVERIES;
 }

@@ -13,13 +13,15 @@ import { started, withActive, withActiveEnded } from './state-transitions.ts';
 /** Runs the deployments of one service, one at a time. */
 export interface Runner {
   /**
-   * Runs the active deployment, or starts the waiting one, as far as possible; false when there is nothing to do.
-   * @throws when the journal could not be written; nothing is lost, and it may be called again.
+   * Runs the active deployment, or else the waiting order, until it ends or is held. Returns whether there may be more
+   * to do; false means to wait for the next change of the state.
+   * @throws when it could not continue: the journal cannot be written, AWS is down, or the machine shuts down. The
+   * journal has the state; call it again after a pause.
    */
   next(stopping: AbortSignal): Promise<boolean>;
-  /** Resumes the deployment that was active when the agent stopped. To be called once, before the first `next`. */
+  /** Prepares the state so that `next` resumes the deployment that was active. Call this before the first `next`. */
   resumeActive(): Promise<void>;
-  /** Ends the active deployment with this reason; without effect after the switch. */
+  /** Aborts the active deployment with this reason. It has no effect after the switch. */
   cancelActive(why: TriggerDeployError): void;
 }
 
@@ -30,7 +32,7 @@ export function createRunner(context: {
   log: Log;
   store: StateStore;
   readRecord: ReadRecord;
-  /** Called when an ending is in the outbox. */
+  /** Called after an ending is journalled: the outbox may have its report. */
   onEnding: () => void;
 }): Runner {
   const { service, ports, identity, log, store, readRecord } = context;
@@ -47,13 +49,13 @@ export function createRunner(context: {
     const run = openRun(stopping);
     const result = await runDeployment(run);
     if ('interrupted' in result) return await halt(stopping);
-    // Meanwhile an announcement may have continued, cancelled or superseded the deployment.
+    // True if an announcement continued, cancelled or superseded the deployment in the meantime.
     if ('held' in result) return store.read().active?.order.hold === false || cancellation.signal.aborted;
     await end(run, result);
     return true;
   }
 
-  /** Registers with the target groups that an ended deployment could not join; retried, because AWS may be down. */
+  /** Registers the instance with the target groups that an ended deployment could not register it with. */
   async function rejoinAfterOutage(stopping: AbortSignal): Promise<false> {
     const { outOfTraffic } = store.read();
     if (!outOfTraffic?.well || !ports.traffic) return false;
@@ -63,7 +65,10 @@ export function createRunner(context: {
     return false;
   }
 
-  /** No ending: the deployment is resumed at the next start or, if nothing is stopping, after a pause. */
+  /**
+   * Stops the run without an ending. The deployment is resumed at the next start of the agent or, if nothing is
+   * stopping, after a pause. @throws unless the agent is stopping: the caller then pauses and retries.
+   */
   async function halt(stopping: AbortSignal): Promise<true> {
     const goingDown = stopping.aborted || (await ports.host.stopping(stopping));
     if (goingDown) await store.update((state) => withActive(state, { checkpointed: true }));
@@ -83,7 +88,7 @@ export function createRunner(context: {
     log.warn(details, `resuming the deployment${after}`);
   }
 
-  /** Empties the staging directory. Removes no release: that is decided only after a deployment. */
+  /** Empties the staging directory. Keeps every release: releases are removed only after a deployment. */
   async function cleanStaging(): Promise<void> {
     try {
       const all = await ports.package.releases();
@@ -93,7 +98,7 @@ export function createRunner(context: {
     }
   }
 
-  /** A cancel or a newer order may have been journalled while no run was there to abort. */
+  /** Aborts the next run if a cancel or a newer order was journalled while there was no run that it could abort. */
   function cancelIfOutdated(): void {
     const { active, waiting, tombstones } = store.read();
     if (!active || !beforeSwitch(active)) return;

@@ -7,7 +7,7 @@ import type { ServiceState } from './state.ts';
  */
 export interface StateStore {
   read(): ServiceState;
-  /** @throws what the journal throws; the state is then unchanged. */
+  /** Journals the new state, then returns it. @throws what the journal throws; the state is then unchanged. */
   update(change: (state: ServiceState) => ServiceState): Promise<ServiceState>;
 }
 

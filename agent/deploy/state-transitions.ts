@@ -5,24 +5,24 @@ import type { Active, Order, ServiceState } from './state.ts';
 
 const KEEP = { failures: 20, tombstones: 50, endings: 20, over: 200, outbox: 200 } as const;
 
-/** Codes of failures after which a retry may succeed. */
+/** The codes of failures that may pass by themselves. */
 const RETRYABLE: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE']);
 
 const newest = <T>(list: readonly T[], most: number): T[] => list.slice(Math.max(0, list.length - most));
 
-/** Every verified, unexpired announcement of a change raises `seen`, whether or not this instance is a target. */
+/** Raises `seen` if `sequence` is higher. Announcements for other instances raise it, too. */
 export function withSequence(state: ServiceState, sequence: number, deployment: string): ServiceState {
   if (state.seen && state.seen.sequence >= sequence) return state;
-  // A pin holds until an announcement with a higher sequence.
+  // A pin ends with the first announcement that has a higher sequence.
   return { ...state, seen: { sequence, deployment }, pinned: null };
 }
 
-/** `next` becomes the one waiting order. */
+/** Makes `next` the waiting order. There is only one. */
 export function withWaiting(state: ServiceState, next: Order): ServiceState {
   return { ...state, waiting: next };
 }
 
-/** The order of `deployment`, active or waiting, changed by `patch`; without such an order the state is unchanged. */
+/** Changes the order of `deployment`, active or waiting, by `patch`. Without such an order, the state is unchanged. */
 export function withOrder(state: ServiceState, deployment: string, patch: Partial<Order>): ServiceState {
   const { active, waiting } = state;
   if (active?.order.deployment === deployment)
@@ -42,7 +42,7 @@ export function started(state: ServiceState, context: { bootId: string; now: num
       state: 'accepted',
       direction: 'forward',
       changed: true,
-      // A local rollback uses the release that is here: there may be nothing to install again from.
+      // A local rollback uses the release on this instance. Its files may not be available for another preparation.
       fresh: !isLocalRollback(next) && state.failures.some((failure) => failure.version === next.version),
       hooksDone: { beforeStop: 0, afterStart: 0 },
       ...(state.outOfTraffic && { left: state.outOfTraffic.groups }),
@@ -61,7 +61,10 @@ export function withActive(state: ServiceState, patch: Partial<Active>): Service
   return { ...state, active: { ...state.active, ...patch } };
 }
 
-/** The active deployment ends: its one ending, the report in the outbox, and the effect on the rest of the state. */
+/**
+ * Ends the active deployment. The ending, its report in the outbox (except for a quiet order) and all other effects are
+ * one change.
+ */
 export function withActiveEnded(state: ServiceState, ending: Ending, last: Report): ServiceState {
   const ended = state.active;
   if (!ended) throw new Error('withActiveEnded: no deployment is active');
@@ -123,7 +126,7 @@ function pinAfterSuccess(state: ServiceState, done: Order, since: string): Servi
   return done.source === 'local' && !overtaken ? { since, version: done.version } : state.pinned;
 }
 
-/** An ending and its report; also for a deployment that was never active here (rejected, superseded, cancelled). */
+/** Records an ending and its report. The deployment need not have been active (rejected, superseded, cancelled). */
 export function withEnding(state: ServiceState, last: Report, replyTo: string | undefined): ServiceState {
   const entry = { report: last, ...(replyTo === undefined ? {} : { replyTo }) };
   return {
@@ -134,7 +137,7 @@ export function withEnding(state: ServiceState, last: Report, replyTo: string | 
   };
 }
 
-/** The newest endings, and always the one of the highest sequence: a duplicate of it must still get its answer. */
+/** Keeps the newest endings, and the one with the highest sequence, which answers a duplicate announcement. */
 function trimEndings(endings: ServiceState['endings'], highest: string | undefined): ServiceState['endings'] {
   const oldest = endings.slice(0, Math.max(0, endings.length - KEEP.endings));
   const kept = oldest.filter((entry) => entry.report.deployment === highest);

@@ -12,9 +12,9 @@ import {
 } from '../../shared/report.ts';
 
 /**
- * The state of one service on this instance, and what can be read from it. All of it is one document, appended to
- * the journal at each change: an ending and its report in the outbox are one write, so no crash separates them.
- * Pure. state-transitions.ts has the changes.
+ * The state of one service on this instance, and functions that read it. Pure. The state is one document, which is
+ * appended to the journal at each change. So an ending and its report in the outbox are one write, and no crash
+ * separates them. state-transitions.ts has the changes.
  */
 
 /** What to deploy: the part of an announcement, desired state or local order that the agent acts on. */
@@ -25,15 +25,15 @@ export const order = z
     sequence: z.int().min(0),
     version: versionName,
     action: z.enum(['deploy', 'rollback', 'restart']),
-    /** Empty only for a local rollback to an adopted release. */
+    /** Empty only for a local rollback to a release that was not announced. */
     artifacts: artifacts.or(z.array(artifact).max(0)),
     source: z.enum(['announcement', 'desired', 'local']),
     /** The user who gave a local order. */
     by: z.string().max(64).optional(),
     replyTo: z.string().optional(),
-    /** Stop after `prepared` until the deployment's next announcement. */
+    /** Stop after `prepared`, until an announcement or the desired state continues the deployment. */
     hold: z.boolean(),
-    /** This deployment already ended here (`rejected: expired`, say): no second ending is reported. */
+    /** The deployment has already ended here (for example, its announcement expired): no second ending is reported. */
     quiet: z.boolean().optional(),
   })
   .refine(
@@ -50,31 +50,34 @@ const active = z.looseObject({
   state: z.enum(PROGRESS_STATES),
   /** `back` from the moment the agent decides to roll back. */
   direction: z.enum(['forward', 'back']),
-  /** The version that ran before; null when none did, absent until it has been looked up. */
+  /** The version that was current before the deployment; null if there was none; absent until it is known. */
   previous: versionName.nullable().optional(),
-  /** False when the version already runs: it is only checked. */
+  /** False if the version already runs and is healthy: it is only checked. */
   changed: z.boolean(),
-  /** Install again although the release is here: it failed on this instance before. */
+  /** Prepare the release again although it is on this instance: a deployment of this version failed here before. */
   fresh: z.boolean(),
-  /** Why it rolls back, or ends without having switched. */
+  /** Why the deployment rolls back, or ends although it has switched nothing. */
   error: reportError.optional(),
   /** The step that failed. */
   during: z.enum(STEPS).optional(),
   /** How many hooks of each kind have finished, so that none runs again after a restart of the agent. */
   hooksDone: z.object({ beforeStop: z.int(), afterStart: z.int() }),
-  /** Target groups that this deployment deregisters from: set before that, emptied once it has registered again. */
+  /**
+   * The target groups in which the instance has to be registered again. Set before the instance is deregistered,
+   * emptied after it is registered again.
+   */
   left: z.array(z.string()).optional(),
-  /** Traffic may have returned since the last drain: drain again before the service is stopped. */
+  /** True if traffic may have returned after the drain: a rollback then drains again before it stops the service. */
   givenBack: z.boolean().optional(),
-  /** The unit's invocation before the switch: a different one means that the unit was started since. */
+  /** The invocation of the unit before the switch. If it is another one later, the unit was started in between. */
   invocationBefore: z.string().nullable().optional(),
   n: z.int(),
   startedAt: z.number(), // ms since the epoch
   timings: z.partialRecord(z.enum(STEPS), z.number()),
   bootId: z.string(),
-  /** How many times the agent has resumed it after dying in it. */
+  /** How often the agent died during this deployment and resumed it. A rollback counts from 0 again. */
   recoveries: z.int(),
-  /** The agent, or the machine, stopped in it cleanly: resuming it does not count as a recovery. */
+  /** True if the agent or the machine stopped cleanly during the deployment: the next resume is not a recovery. */
   checkpointed: z.boolean().optional(),
 });
 export type Active = z.infer<typeof active>;
@@ -85,17 +88,20 @@ export const serviceState = z.looseObject({
   v: z.literal(1),
   instance: z.string(),
   service: serviceName,
-  /** The highest valid sequence received, and its deployment. */
+  /** The highest sequence of all valid orders received, and its deployment. */
   seen: z.object({ sequence: z.int(), deployment: ulid }).nullable(),
   /** The last version that succeeded here; null before the first success and after `broken`. */
   running: z.object({ version: versionName, sequence: z.int(), deployment: ulid.optional() }).nullable(),
-  /** The deployment that left no known-good version, until one succeeds; absent in the state of an older agent. */
+  /**
+   * The deployment after which no known-good version runs. Null again after one that succeeded or rolled back. Absent
+   * in a new state, and in that of an older agent: `brokenBy` then reads the endings.
+   */
   broken: z.object({ sequence: z.int(), deployment: ulid }).nullable().optional(),
-  /** The release before the running one. */
+  /** The version that ran before `running`; after `broken`, the last version that ran. */
   previousGood: versionName.nullable(),
-  /** Deployments that failed here: the agent never converges on them, and a retry installs again. */
+  /** Deployments that failed here. The agent does not converge on them. A retry of their version prepares it again. */
   failures: z.array(z.object({ sequence: z.int(), deployment: ulid, version: versionName })),
-  /** Cancelled deployments, including any cancelled before they arrived. */
+  /** Cancelled deployments. The cancel may have arrived before the deployment. */
   tombstones: z.array(ulid),
   pinned: z.object({ since: z.string(), version: versionName }).nullable(),
   active: active.nullable(),
@@ -110,14 +116,14 @@ export const serviceState = z.looseObject({
     .default(null),
   /** The last endings, newest last: a duplicate announcement gets the same answer again. */
   endings: z.array(ended),
-  /** Ids of deployments that ended here, kept for longer than their endings. */
+  /** The ids of deployments that ended here. They are kept longer than `endings`. */
   over: z.array(ulid).default([]),
   /** Reports not yet written to the record. */
   outbox: z.array(ended),
 });
 export type ServiceState = z.infer<typeof serviceState>;
 
-/** Endings that change which version runs, or whether one does. */
+/** The endings of deployments that changed something: the last of them tells whether the service is broken. */
 const CHANGING: ReadonlySet<string> = new Set<Ending>(['succeeded', 'rolled-back', 'broken']);
 
 export function initialState(instance: string, service: string): ServiceState {
@@ -157,7 +163,10 @@ export function hasEnded(state: ServiceState, deployment: string): boolean {
   return state.over.includes(deployment) || endingOf(state, deployment) !== undefined;
 }
 
-/** The deployment that broke the service, null unless it is broken. A deployment that changed nothing does not repair it. */
+/**
+ * The deployment that broke the service; null if the service is not broken. A later deployment that changed nothing
+ * does not repair it.
+ */
 export function brokenBy({
   running,
   broken,
@@ -181,7 +190,7 @@ export function protectedVersions(state: ServiceState): Set<string> {
   return new Set(keep.filter((version) => version !== null && version !== undefined));
 }
 
-/** Whether a newer order or a cancel can still end the deployment with nothing changed on the instance. */
+/** Whether the deployment has not begun to switch. Until then, a newer order or a cancel can end it. */
 export function beforeSwitch(running: Active): boolean {
   return running.direction === 'forward' && ORDER_OF_STATES[running.state] < ORDER_OF_STATES.switching;
 }

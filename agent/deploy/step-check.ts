@@ -4,10 +4,10 @@ import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import type { Check, Expected } from './ports.ts';
 
-/** Pauses between probes, ms: short at first, because most services are up at once, then up to a second. */
+/** The first and the longest pause between two probes, ms. The first is short, because most services start quickly. */
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1000;
-/** This many failed probes in a row fail the watch period; a single one does not. */
+/** The watch period fails after this many failed probes in a row. */
 const WATCH_FAILURES = 3;
 
 /** Step 5: every check passes as often in a row as configured, within its deadline. @throws CHECK_FAILED. */
@@ -17,8 +17,8 @@ export async function check(run: DeploymentRun): Promise<void> {
 }
 
 /**
- * Runs the checks of the config against `version` in parallel; the first failure ends the others. At the end the unit
- * must be active too: a leftover process of a dead service may still answer with the right version.
+ * Runs the checks of the config against `version` in parallel; the first failure ends the others. Then the unit must
+ * also be active: a leftover process of a dead service may still answer with the right version. @throws CHECK_FAILED.
  */
 export async function passChecks(run: DeploymentRun, version: string): Promise<void> {
   await passAllChecks(run, version);
@@ -42,7 +42,7 @@ async function passAllChecks(run: DeploymentRun, version: string): Promise<void>
   }
 }
 
-/** Whether every check passes once, now. */
+/** Tries each check once; returns whether all pass. */
 export async function passOnce(run: DeploymentRun, version: string): Promise<boolean> {
   const expected = expectationOf(run, version);
   const answers = await Promise.all(

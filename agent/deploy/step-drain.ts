@@ -4,8 +4,8 @@ import { joinTraffic, leaveTraffic } from './drain-traffic.ts';
 import type { Hook } from './ports.ts';
 
 /**
- * Step 2: stops traffic to the instance. The load balancer comes first, then the `beforeStop` hooks, each once, because
- * after a hook the service may no longer be able to answer. A service that does not run is not drained.
+ * Step 2: stops traffic to the instance. The load balancer comes first, because after a `beforeStop` hook the service
+ * may no longer be able to answer. Each hook runs once. On a first deploy, a service that does not run is not drained.
  */
 export async function drain(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'draining' });
@@ -14,7 +14,7 @@ export async function drain(run: DeploymentRun): Promise<void> {
   await runHooks(run, 'beforeStop');
 }
 
-/** Restores traffic: the `afterStart` hooks, each once, then the load balancer, which must report it healthy. */
+/** Restores traffic: runs each `afterStart` hook once, then registers the instance and waits until it is healthy. */
 export async function undrain(run: DeploymentRun): Promise<void> {
   const { service, ports } = run;
   const hasTraffic = service.hooks.afterStart.length > 0 || ports.traffic !== undefined;
@@ -23,7 +23,7 @@ export async function undrain(run: DeploymentRun): Promise<void> {
   await joinTraffic(run);
 }
 
-/** Drains again before a rollback stops a service that may have traffic. A failure does not prevent the rollback. */
+/** Drains again before a rollback stops a service to which traffic may have returned. Ignores failures of the drain. */
 export async function drainForRollback(run: DeploymentRun): Promise<void> {
   if (!run.active().givenBack) return;
   await run.move({ hooksDone: { beforeStop: 0, afterStart: 0 } });

@@ -3,13 +3,13 @@ import { sameArtifacts } from '../../shared/manifest.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { passOnce } from './step-check.ts';
 
-/** How often a version that already runs is probed before it counts as unhealthy, and the pause between, ms. */
+/** How often a running version is probed before it counts as unhealthy, and the pause between two probes, ms. */
 const PROBE_ATTEMPTS = 3;
 const PROBE_PAUSE = 500;
 
 /**
- * Step 1: the release is complete on this instance, and the previous version is recorded. Nothing that runs is changed.
- * A version that already runs and is healthy is only checked: `changed: false`.
+ * Step 1: makes the release complete on this instance, and records the previous version. The running service is not
+ * changed. If the version already runs and is healthy, the other steps only check it (`changed: false`).
  */
 export async function prepare(run: DeploymentRun): Promise<void> {
   const { order, fresh } = run.active();
@@ -34,14 +34,14 @@ export async function prepare(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'prepared', previous });
 }
 
-/** A restart must not change the version: where another one runs, the restart fails. */
+/** A restart must not change the version. It fails if another version runs here. @throws CONFLICT. */
 function assertRunningVersion(runs: string | null, version: string): void {
   if (runs === version) return;
   const found = runs === null ? 'no version runs here' : `${runs} runs here`;
   throw new TriggerDeployError('CONFLICT', `cannot restart ${version}: ${found}`);
 }
 
-/** An order without artifacts needs a release that is here already. */
+/** An order without artifacts needs a release that is already on this instance. @throws RELEASE_INCOMPLETE. */
 async function assertReleaseWithoutFiles(run: DeploymentRun): Promise<void> {
   const { version, artifacts } = run.active().order;
   if (artifacts.length > 0) return;
@@ -50,7 +50,7 @@ async function assertReleaseWithoutFiles(run: DeploymentRun): Promise<void> {
   throw new TriggerDeployError('RELEASE_INCOMPLETE', `the release ${version} is no longer on this instance`);
 }
 
-/** Read once and recorded: after the switch `current` is the new version. */
+/** The version before the deployment. It is journalled and not read again, because the switch changes `current`. */
 async function readPrevious(run: DeploymentRun): Promise<string | null> {
   const known = run.active().previous;
   if (known !== undefined) return known;
@@ -67,7 +67,7 @@ async function runsHealthy(run: DeploymentRun): Promise<boolean> {
   return active && (await passWithRetries(run));
 }
 
-/** One failed probe is not a reason to restart a running version. */
+/** Tries the checks a few times: one failed probe is not a reason to replace a running version. */
 async function passWithRetries(run: DeploymentRun): Promise<boolean> {
   for (let left = PROBE_ATTEMPTS; ; ) {
     if (await passOnce(run, run.active().order.version)) return true;

@@ -7,7 +7,7 @@ import { drainForRollback, undrain } from './step-drain.ts';
 import { startedSinceSwitch } from './step-start.ts';
 import { changeOf } from './step-switch.ts';
 
-/** Records the decision to roll back and its reason; from here on no restart of the agent continues forward. */
+/** Journals the decision to roll back, and the reason. An agent that restarts later continues the rollback. */
 export async function decideRollback(
   run: DeploymentRun,
   failure: { error: TriggerDeployError; during: Step; detail: string | undefined },
@@ -26,9 +26,9 @@ export async function decideRollback(
 }
 
 /**
- * Makes the old release run again, healthy, without a download. After a first deploy there is no old release: the unit
- * is stopped and `current` removed. Idempotent: an interrupted rollback runs again.
- * @throws the error that prevents it; the ending is then `broken`.
+ * Makes the old release run again, without a download, and checks it. After a first deploy there is no old release: the
+ * unit is stopped and `current` is removed. Idempotent: an interrupted rollback runs again.
+ * @throws the error that prevents the rollback; the ending is then `broken`.
  */
 export async function rollback(run: DeploymentRun): Promise<void> {
   const { previous } = run.active();
@@ -41,7 +41,7 @@ export async function rollback(run: DeploymentRun): Promise<void> {
   const change = changeOf(run);
   if (run.active().order.action !== 'restart') await run.ports.package.switchTo(previous, change);
   await run.move({ state: 'starting' });
-  // Only if the switch stopped the unit is a later start known to be a start of the old release.
+  // If the switch stopped the unit, a start after it can only be a start of the old release: no restart is needed.
   const isStarted = change.stopped() && (await startedSinceSwitch(run));
   if (!isStarted) await run.ports.manager.restart(run.signal);
   await run.move({ state: 'checking' });

@@ -1,8 +1,8 @@
 import type { DeploymentRun } from './deployment-run.ts';
 
 /**
- * Step 4: the unit runs the release that `current` points at. A unit that was started since the switch (by an agent
- * that was then killed, or by a maintainer script) is not started again.
+ * Step 4: starts the unit with the release that `current` points at. A unit that was started after the switch began (by
+ * an agent that was then killed, or by a maintainer script) is not started again.
  */
 export async function start(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'starting' });

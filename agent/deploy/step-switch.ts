@@ -2,8 +2,8 @@ import type { DeploymentRun } from './deployment-run.ts';
 import type { Change } from './ports.ts';
 
 /**
- * Step 3: `current` points at the new release. The unit's invocation is recorded first: a later one shows that the
- * unit was started since, no matter by what. From here on a failure causes a rollback.
+ * Step 3: points `current` at the new release. The unit's invocation is journalled first: a different one later shows
+ * that something started the unit. From here on, a failure causes a rollback unless `isUntouched`.
  */
 export async function switchRelease(run: DeploymentRun): Promise<void> {
   const { invocation } = await run.ports.manager.status(run.signal);
@@ -13,8 +13,8 @@ export async function switchRelease(run: DeploymentRun): Promise<void> {
 }
 
 /**
- * Whether a failed switch changed nothing: the old release is current and complete, and the unit was not restarted
- * (as when the dpkg lock was not free). Then there is nothing to roll back.
+ * Whether a failed switch changed nothing: the old release is current and complete, and the unit was not restarted. For
+ * example, another program held the dpkg lock. Then there is nothing to roll back.
  */
 export async function isUntouched(run: DeploymentRun): Promise<boolean> {
   const { state, direction, previous, invocationBefore } = run.active();
@@ -29,7 +29,7 @@ export async function isUntouched(run: DeploymentRun): Promise<boolean> {
   }
 }
 
-/** The change that the next switch of `run` belongs to; `stopped` tells whether the switch stopped the service. */
+/** What the next switch of `run` gets. `stopped` returns whether the switch has stopped the service. */
 export function changeOf(run: DeploymentRun): Change & { stopped(): boolean } {
   const { order, direction, recoveries, previous } = run.active();
   let stopped = false;

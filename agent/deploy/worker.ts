@@ -23,25 +23,28 @@ import {
 } from './state-transitions.ts';
 
 /**
- * One service on this instance: one active deployment, and one waiting order, which a newer order replaces. The effect
- * of a method is in the journal when it resolves, so the caller may then delete the message.
+ * The worker of one service. It has one active deployment at most, and one waiting order, which a newer order replaces.
+ * When a method resolves, its effect is in the journal: the caller may then delete the message.
  */
 export interface ServiceWorker {
   readonly service: ServiceConfig;
   state(): ServiceState;
-  /** Accepts the order as the next deployment. It supersedes a waiting order, and an active one before its switch. */
+  /**
+   * Accepts the order as the next deployment. It supersedes a waiting order, and an active deployment before its
+   * switch. An order of a known deployment has no effect. An announcement with an outdated sequence ends `superseded`.
+   */
   accept(order: Order): Promise<void>;
-  /** Continues a held deployment. */
+  /** Continues a held deployment. Its later reports go to `replyTo`. */
   proceed(deployment: string, replyTo: string | undefined): Promise<void>;
-  /** Before the switch the deployment ends `cancelled`; in any case it never starts again. */
+  /** Before its switch, the deployment ends `cancelled`. If it has not arrived yet, it will never start here. */
   cancel(deployment: string): Promise<void>;
   /** Journals the ending of a deployment that never started here. */
   refuse(order: Order, ending: Ending, why: { code: ErrorCode; message: string }): Promise<void>;
-  /** Answers a duplicate announcement with the last report; later reports go to the newest `replyTo`. */
+  /** Answers a duplicate announcement with the ending or the current state. Later reports go to `replyTo`. */
   repeat(deployment: string, replyTo: string | undefined): Promise<void>;
   /** Records a sequence that was announced to other instances. */
   raise(sequence: number, deployment: string): Promise<void>;
-  /** Reads the desired state and accepts an order for it where one is needed. */
+  /** Reads the desired state. If it requires a change, accepts an order for it or continues the held deployment. */
   converge(reader: DesiredReader, signal: AbortSignal): Promise<void>;
   /** Reads what this instance runs of the service now. */
   record(signal: AbortSignal): Promise<InstanceRecord>;
@@ -106,7 +109,7 @@ export async function openWorker(context: {
   const accepted = (order: Order) =>
     buildReport(identity, order, { state: 'accepted', n: 0, at: clock.now(), timings: {} });
 
-  /** The order is waiting: an active deployment before its switch is superseded. */
+  /** Call this when `order` is the waiting order: it supersedes another active deployment before its switch. */
   function afterAccepted(order: Order): void {
     const { deployment, version, sequence, source } = order;
     log.info({ deployment, version, sequence, source }, 'accepted');
@@ -120,7 +123,7 @@ export async function openWorker(context: {
     state: store.read,
 
     async accept(order) {
-      // Decided within the change: convergence may have accepted this order, or a newer one, meanwhile.
+      // Decide inside `update`, by the current state: convergence may just have accepted this order or a newer one.
       const { waiting } = await update((state) => {
         if (isKnownDeployment(state, order.deployment)) return state;
         const { seen } = state;
@@ -149,7 +152,7 @@ export async function openWorker(context: {
     async refuse(order, ending, { code, message }) {
       const why = new TriggerDeployError(code, message);
       await update((state) => {
-        // A cancelled announcement was valid, so its sequence counts.
+        // The announcement of a cancelled deployment is valid, so its sequence counts.
         const next = ending === 'cancelled' ? withSequence(state, order.sequence, order.deployment) : state;
         return withEnding(next, notStartedReport(identity, order, ending, why, clock.now()), order.replyTo);
       });
@@ -180,7 +183,7 @@ export async function openWorker(context: {
       const desired = { desired: want.version, sequence: want.sequence };
       let order = 'not read' as Order | string;
       let isHere = false;
-      // Decided within the change: an announcement, or another convergence, may have come first.
+      // Decide inside `update`, by the current state: an announcement or another convergence may just have changed it.
       await update((state) => {
         order = orderFromDesired(state, want, current);
         if (typeof order === 'string') return state;
@@ -205,14 +208,14 @@ export async function openWorker(context: {
         outbox.wake();
         if (!worked) await wakeUp.wait(stopping);
       };
-      // A new order ends the pause.
+      // A change of the state, such as a new order, ends the pause.
       const sleep: Clock['sleep'] = (ms, signal) => wakeUp.wait(signal, { clock, ms });
       while (!stopping.aborted) {
         await retry(deployNext, {
           ...RETRY,
           clock: { monotonic: clock.monotonic, sleep },
           signal: stopping,
-          // The journal could not be written (a full disk, say): nothing was lost, so it is retried.
+          // Retry every error (a full disk, an outage of AWS): the journal has the state, so nothing is lost.
           retryable: () => true,
           onRetry: (error, { pauseMs }) => log.error({ err: error, retryMs: pauseMs }, `${FAILED}; retrying`),
         }).catch((error: unknown) => {
@@ -229,7 +232,7 @@ function isKnownDeployment(state: ServiceState, deployment: string): boolean {
   return hasEnded(state, deployment) || findOrder(state, deployment) !== undefined;
 }
 
-/** The journalled state, unless it is another instance's. */
+/** Returns the journalled state. If another instance wrote it, journals and returns a new state instead. */
 async function stateOnDisk(
   { service, ports, identity }: { service: ServiceConfig; ports: Ports; identity: Identity },
   log: Log,

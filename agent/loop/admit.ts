@@ -9,27 +9,27 @@ import { bareArtifact } from '../../shared/manifest.ts';
 import { isReplyQueueName } from '../../shared/names.ts';
 import { hasEnded, type Order, type ServiceState } from '../deploy/state.ts';
 
-/** How far the clocks of a publisher and of AWS may differ, ms: a later `issuedAt` is replaced by now plus this. */
+/** How far the clock of a publisher may be ahead of AWS, ms. A later `issuedAt` counts as this time from now. */
 const CLOCK_SKEW_MS = 5 * 60 * 1000;
 
 /**
- * A verified announcement and what this instance knows → what to do about it. Pure, and the only place where this is
- * decided; the caller carries it out, and deletes the message only once the result is in the journal.
+ * What to do about a verified announcement. Only `admit` decides this, and it is pure. The caller carries the decision
+ * out, and deletes the message after the result is in the journal.
  */
 export type Decision =
-  /** Not for this instance, or without effect. */
+  /** The announcement is not for this instance, or it has no effect. */
   | { do: 'ignore'; why: string }
-  /** Signed, but nothing a correct publisher sends: logged and counted, never answered. */
+  /** No correct publisher sends such an announcement: log and count it, never answer it. */
   | { do: 'refuse'; code: ErrorCode; why: string }
   | { do: 'answer-roll-call' }
   | { do: 'converge' }
   | { do: 'cancel' }
-  /** For other instances; its sequence is remembered here too. */
+  /** The announcement is for other instances. Record its sequence here, too. */
   | { do: 'raise'; sequence: number }
   | { do: 'accept'; order: Order }
   | { do: 'proceed' }
   | { do: 'repeat' }
-  /** Ends a deployment that never begins here. */
+  /** Journal this ending. The deployment never starts here. */
   | {
       do: 'end';
       order: Order;
@@ -43,7 +43,7 @@ export interface Knowledge {
   instance: string;
   /** AWS's time, ms since the epoch. */
   now: number;
-  /** The journal of the announced service; undefined when this instance does not have the service. */
+  /** The state of the announced service. Undefined if this instance does not have it, or no service is named. */
   state: ServiceState | undefined;
 }
 
@@ -89,13 +89,13 @@ function admitCancel(announcement: CancelAnnouncement, known: Knowledge): Decisi
 function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: ServiceState): Decision {
   const targeted = isTargeted(announcement, known);
   if (targeted) {
-    // A deployment that began or ended here is answered with its current state, even after its expiry.
+    // A deployment that began or ended here is answered with its state, even after the announcement has expired.
     if (hasEnded(state, announcement.deployment)) return { do: 'repeat' };
     const underWay = [state.active?.order, state.waiting].find(
       (order) => order?.deployment === announcement.deployment,
     );
     if (underWay) {
-      // To proceed is to deploy: not after the expiry, and not after a newer announcement.
+      // Proceeding changes the instance: so not with an expired announcement, and not after a newer one.
       const outdated = isExpired(announcement, known) || announcement.sequence < (state.seen?.sequence ?? 0);
       return announcement.kind === 'deploy' && underWay.hold && !outdated
         ? { do: 'proceed' }
@@ -154,7 +154,10 @@ function isTargeted(announcement: Announcement, known: Knowledge): boolean {
   return announcement.targets === undefined || announcement.targets.includes(known.instance);
 }
 
-/** Fails closed: a validity longer than any publisher gives, from `issuedAt` or from now, also counts as expired. */
+/**
+ * Whether the announcement has expired. One that is valid for longer than any publisher allows counts as expired, too:
+ * longer than LONGEST_EXPIRY_MS after `issuedAt`, or after now plus CLOCK_SKEW_MS if `issuedAt` is later than that.
+ */
 function isExpired(announcement: Announcement, known: Knowledge): boolean {
   const expiresAt = Date.parse(announcement.expiresAt);
   const validFor = expiresAt - Math.min(Date.parse(announcement.issuedAt), known.now + CLOCK_SKEW_MS);

@@ -8,7 +8,7 @@ import { createReceiver, type ReceiverParts } from './receiver.ts';
 import { repeat } from './repeat.ts';
 import { pingWatchdog } from './watchdog.ts';
 
-/** Everything the agent does at the same time: its services, the queue, converging, its records, the watchdog. */
+/** Runs all loops of the agent at the same time: services, queue, local orders, convergence, records, watchdog. */
 
 export interface AgentParts extends ReceiverParts {
   local: LocalOrders;
@@ -23,9 +23,9 @@ const STOP_EXTENDED_EVERY = 10 * 1000;
 const STOP_EXTENDED_BY = 60 * 1000;
 
 /**
- * Runs until `stopping` aborts, then lets every deployment checkpoint. Reports READY before it starts any unit and
- * before it reaches AWS: otherwise a service ordered `After=` the agent would deadlock, and an outage of AWS would be
- * a crash loop.
+ * Runs until `stopping` aborts and every deployment has journalled its state. Reports READY before it starts a unit or
+ * calls AWS. Otherwise a unit that is ordered `After=` the agent would deadlock, and an outage of AWS would become a
+ * crash loop.
  */
 export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promise<void> {
   const { notifier, log, workers, verifier } = parts;
@@ -50,7 +50,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
   ]).finally(() => stopped.abort());
 }
 
-/** A stop waits for a running hook until that hook times out; systemd has to wait as long. */
+/** Tells systemd to wait longer, up to the longest hook timeout: the agent stops after a running hook has ended. */
 async function extendStopTimeout(
   { notifier, workers, clock }: Pick<AgentParts, 'notifier' | 'workers' | 'clock'>,
   stopped: AbortSignal,
@@ -69,7 +69,10 @@ async function extendStopTimeout(
 
 const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
 
-/** A deployment writes the record itself. This writes a record that was lost, and changes without a deployment. */
+/**
+ * Writes the instance record of each service at the start, and when it differs from the last one written here. A
+ * deployment writes the record at its end; this covers a failed write, and changes without a deployment.
+ */
 async function keepRecords(
   parts: Pick<AgentParts, 'workers' | 'log'> & { reporter: Reporter; clock: Clock },
   stopping: AbortSignal,

@@ -6,8 +6,8 @@ import { repeat } from './repeat.ts';
 import { pingWatchdog } from './watchdog.ts';
 
 /**
- * Resolves to this instance's identity, or to undefined when `stopping` aborts first. While the metadata cannot be
- * read the agent is ready and retries: units ordered after it must start, and a restart would not help.
+ * Resolves to the identity of this instance, or to undefined if `stopping` aborts first. If the metadata cannot be
+ * read, the agent reports READY and retries: units that are ordered after it must start, and a restart would not help.
  */
 export async function awaitIdentity(
   identify: (signal: AbortSignal) => Promise<Identity>,
@@ -27,7 +27,7 @@ export async function awaitIdentity(
     } catch (error) {
       await notifier.ready();
       notifier.status('waiting for the instance metadata');
-      // systemd's watchdog runs from READY on.
+      // After READY, systemd expects the pings of its watchdog.
       pinging ??= pingWatchdog(parts, () => lastTry, waiting);
       throw error;
     }

@@ -2,7 +2,7 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import type { Inbox } from './ports.ts';
 
-/** Whether this agent has reached its queue and its record since it started. */
+/** Observes whether this process has reached its queue and its record in S3. A new version of the agent must do so. */
 export interface Connectivity {
   /** What was not reached yet, each with the reason, for a message; empty once both were reached. */
   missing(): string[];
@@ -11,8 +11,8 @@ export interface Connectivity {
 }
 
 /**
- * AWS refuses a receive at once, and keeps one on an empty queue waiting for 20 s: a receive that still waits after
- * this is accepted. ms
+ * A receive that has no answer after this time, ms, was accepted: AWS refuses a receive at once, and answers one on an
+ * empty queue after 20 s.
  */
 const ACCEPTED_AFTER = 2000;
 

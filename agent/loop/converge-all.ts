@@ -4,9 +4,9 @@ import type { DesiredReader } from '../deploy/converge.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';
 
 /**
- * Converges every service on its desired state; one that fails does not prevent the others.
- * @throws the first failure, except a desired state whose signature or content is invalid: that is logged, because
- * an earlier retry would not help.
+ * Converges every service on its desired state. The failure of one service does not affect the others.
+ * @throws the first failure. A desired state with an invalid signature or content is only logged: a retry would not
+ * help.
  */
 export async function convergeAll(
   {

@@ -9,7 +9,10 @@ import { repeat } from './repeat.ts';
 /** ms */
 const LOOK_EVERY = 3000;
 
-/** Journals each order, like an announcement, and removes it once its ending is in the journal. */
+/**
+ * Gives each local order to its worker, which journals it like an announcement. Removes an order after its ending is in
+ * the journal, or if it was given on another instance. Runs until `stopping` aborts.
+ */
 export async function takeLocalOrders(
   parts: { local: LocalOrders; workers: ReadonlyMap<string, ServiceWorker>; clock: Clock; log: Log },
   stopping: AbortSignal,

@@ -7,30 +7,30 @@ export interface Message {
   receiptHandle: string;
 }
 
-/** The instance's own queue, subscribed to the topic. */
+/** The queue of this instance. It is subscribed to the topic. */
 export interface Inbox {
-  /** Creates the queue and the subscription, or corrects them; may be called again at any time. */
+  /** Creates the queue and the subscription, or corrects them. Idempotent. */
   ensure(signal: AbortSignal): Promise<void>;
-  /** Repeats the identical Subscribe, which restores a lost subscription. */
+  /** Subscribes again. This restores a lost subscription, and has no effect on an existing one. */
   resubscribe(signal: AbortSignal): Promise<void>;
   receive(signal: AbortSignal): Promise<Message[]>;
   delete(message: Message, signal: AbortSignal): Promise<void>;
 }
 
-/** Orders given on the instance itself. Each stays in the spool until it is removed. */
+/** The spool of orders that were given on the instance itself. An order stays in it until it is removed. */
 export interface LocalOrders {
   pending(): Promise<LocalOrder[]>;
   remove(deployment: string): Promise<void>;
-  /** Resolves when a new order may be there, after `ms` at the latest. */
+  /** Resolves when there may be a new order, or after `ms`. */
   changed(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** The messages that systemd receives (sd_notify(3)). */
+/** Sends messages to systemd (sd_notify(3)). */
 export interface Notifier {
   ready(): Promise<void>;
   status(text: string): void;
   watchdog(): void;
-  /** systemd waits `ms` longer for the agent to stop. */
+  /** Extends the time that systemd gives the agent to stop: to `ms` from now. */
   extend(ms: number): void;
   stopping(): void;
   /** Within how many ms systemd expects the next watchdog message; undefined without a watchdog. */

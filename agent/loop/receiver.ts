@@ -12,7 +12,7 @@ import { convergeAll } from './converge-all.ts';
 import type { Inbox, Message } from './ports.ts';
 import { repeat } from './repeat.ts';
 
-/** The path of an announcement: receive → verify → admit → journal → delete. The workers deploy and report. */
+/** Takes announcements: receive, verify, admit, journal, delete. The workers deploy and report. */
 
 export interface ReceiverParts {
   identity: Identity;
@@ -29,7 +29,7 @@ export interface ReceiverParts {
 export interface Receiver {
   /** Receives until `stopping` aborts. */
   run(stopping: AbortSignal): Promise<void>;
-  /** When it last made progress, on the monotonic clock, ms. */
+  /** When the receiver last made progress, on the monotonic clock, ms. */
   lastRound(): number;
 }
 
@@ -47,7 +47,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
   let refused = 0;
   let catchingUp = Promise.resolve();
 
-  /** Whether the subscription is renewed. A failure does not delay what the queue already holds. */
+  /** Renews the subscription; returns whether it succeeded. A failure does not delay the messages in the queue. */
   async function resubscribe(signal: AbortSignal): Promise<boolean> {
     try {
       await inbox.resubscribe(signal);
@@ -61,8 +61,8 @@ export function createReceiver(parts: ReceiverParts): Receiver {
   }
 
   /**
-   * Reads the desired state, which has what was announced while the queue or the subscription did not exist. In the
-   * background, because a slow S3 must not delay what the queue holds.
+   * Converges on the desired states, because announcements are lost while the queue or the subscription does not exist.
+   * Runs in the background: a slow S3 must not delay the messages in the queue.
    */
   function catchUp(signal: AbortSignal): void {
     const within = deadline(CONVERGE_WITHIN, signal, 'reading the desired state');
@@ -73,7 +73,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
       .finally(() => within[Symbol.dispose]());
   }
 
-  /** Whether the message is deleted. One that could not be journalled is kept, and SQS delivers it again. */
+  /** Acts on a message, then deletes it. Returns false if it is still in the queue: SQS delivers it again. */
   async function handle(message: Message): Promise<boolean> {
     try {
       await act(message.body);
@@ -186,7 +186,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
     lastRound: () => lastRound,
 
     async run(stopping) {
-      /** On the monotonic clock, ms; undefined when the queue has to be set up. */
+      /** When to renew the subscription, on the monotonic clock, ms; undefined if the queue has to be set up. */
       let resubscribeAt: number | undefined;
       await repeat(parts, stopping, 'receiving', async (signal) => {
         lastRound = clock.monotonic();
@@ -203,7 +203,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
           for (const message of await inbox.receive(signal)) {
             lastRound = clock.monotonic();
             const isDeleted = await handle(message);
-            // SQS delivers the rest again: a stop must not wait for a slow delete of each.
+            // When the agent stops, do not wait for a slow delete of each message: SQS delivers the rest again.
             if (!isDeleted && signal.aborted) break;
           }
         } catch (error) {

@@ -4,10 +4,13 @@ import type { Log } from '../../shared/log.ts';
 import { formatMs, type RetryOptions, retry } from '../../shared/retry.ts';
 
 const BACKOFF = { first: 500, longest: 60_000 }; // ms
-/** The same failure is logged as a warning again after this, ms. */
+/** After this time, ms, the same failure is logged as a warning again. Until then it is logged at debug level. */
 const WARN_AGAIN_AFTER = 10 * 60_000;
 
-/** Runs `work` again after the ms it returns, or backs off when it fails, until `stopping` aborts. Never throws. */
+/**
+ * Runs `work` again and again until `stopping` aborts. `work` returns the pause before the next round, ms. A failure is
+ * retried with backoff. Never throws.
+ */
 export async function repeat(
   { clock, log }: { clock: Clock; log: Log },
   stopping: AbortSignal,

@@ -3,13 +3,13 @@ import { isEnding, type Reply } from '../../shared/report.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import type { Inbox, Notifier } from './ports.ts';
 
-/** Keeps the one line that `systemctl status` shows of the agent. */
+/** Keeps the status line of the agent in `systemctl status` up to date, from what passes through inbox and reporter. */
 export interface StatusLine {
   inbox(inner: Inbox): Inbox;
   reporter(inner: Reporter): Reporter;
 }
 
-/** Each line costs a process, and a download reports progress several times a second. ms */
+/** The shortest time between two lines, ms. Each line starts a process, and a download may report twice a second. */
 const AT_MOST_EVERY = 1000;
 const WAITING = 'waiting for announcements';
 
@@ -67,12 +67,12 @@ export function createStatusLine(notifier: Pick<Notifier, 'status'>): StatusLine
         inner.progress(reply, replyTo);
       },
       async deliver(report, replyTo, signal) {
-        // An undelivered `accepted` may be delivered long after the deployment moved on.
+        // Not for `accepted`: it may be delivered late, when the deployment is already in a later state.
         if (isEnding(report.state)) showReport(report);
         await inner.deliver(report, replyTo, signal);
       },
       async putInstance(record, signal) {
-        // Put at each ending, also where no report was sent.
+        // The record is written after each ending, even if the ending has no report.
         if (record.state === undefined || isEnding(record.state)) deploying.delete(record.service);
         show();
         await inner.putInstance(record, signal);

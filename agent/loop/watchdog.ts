@@ -2,12 +2,12 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Notifier } from './ports.ts';
 
-/** Longer than any round of a healthy loop: a poll lasts 20 s, a back-off a minute at most. ms */
+/** A loop without progress for this time, ms, has stalled. In a healthy loop, a poll takes 20 s and a backoff 1 min. */
 const STALLED_AFTER = 5 * 60 * 1000;
 
 /**
- * Pings systemd's watchdog while the main loop makes progress, until `stopping` aborts. `lastRound` returns when its
- * last round began, on the monotonic clock, ms.
+ * Pings systemd's watchdog while the main loop makes progress, until `stopping` aborts. `lastRound` returns when the
+ * loop last made progress, on the monotonic clock, ms.
  */
 export async function pingWatchdog(
   parts: { notifier: Pick<Notifier, 'watchdog' | 'watchdogMs'>; clock: Clock; log: Log },
