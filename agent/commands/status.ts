@@ -106,10 +106,14 @@ async function queueStatus(
     const [wrong] = findings.filter((finding) => !finding.ok);
     return { name, reachable: wrong === undefined, trouble: wrong?.what ?? null };
   } catch (error) {
-    const timedOut = error instanceof Error && error.name === 'TimeoutError';
-    const trouble = timedOut ? `no answer within ${AWS_WITHIN / 1000} s` : messageOf(error);
-    return { name, reachable: false, trouble };
+    return { name, reachable: false, trouble: reasonOf(error, AWS_WITHIN) };
   }
+}
+
+/** The error's message; for a timeout after `ms`, the time. */
+function reasonOf(error: unknown, ms: number): string {
+  const timedOut = error instanceof Error && error.name === 'TimeoutError';
+  return timedOut ? `no answer within ${ms / 1000} s` : messageOf(error);
 }
 
 /**
@@ -139,7 +143,9 @@ async function observe(
   const about = { service: name, version: version ?? '' };
   const expected = { ...about, environment: commandEnvironment({ env, ...about }) };
   const probed = (version === null ? [] : checks).map((one) =>
-    probe.probe(one, expected, AbortSignal.timeout(SERVICE_WITHIN)),
+    probe
+      .probe(one, expected, AbortSignal.timeout(SERVICE_WITHIN))
+      .catch((error: unknown) => ({ ok: false, note: reasonOf(error, SERVICE_WITHIN) })),
   );
   const known = new Set(releases.map((release) => release.version));
   return { ...statusRow(name, { state, version, unit, checks: await Promise.all(probed), known }), trouble };

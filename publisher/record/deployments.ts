@@ -107,17 +107,18 @@ export function openDeployments(
     return async () => {
       const listed = await objects.list(keys.reports(env, service, id));
       const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
-      const read = await mapLimit(fresh, READS, async (one) => {
-        const found = await readOwn(one.key, report, (said) => {
-          return (
+      const read = await mapLimit(fresh, READS, (one) =>
+        readOwn(
+          one.key,
+          report,
+          (said) =>
             said.deployment === id &&
             said.service === service &&
-            one.key === keys.report(env, service, id, said.instance)
-          );
-        });
-        known.set(one.key, one.etag);
-        return found;
-      });
+            one.key === keys.report(env, service, id, said.instance),
+        ),
+      );
+      // Not before all are read: if one read fails, the caller gets none of them, and the next call reads all again.
+      for (const one of fresh) known.set(one.key, one.etag);
       return read.filter((one) => one !== undefined);
     };
   }

@@ -47,8 +47,9 @@ export async function start(
     selective ? narrowed(session, change, instances) : change,
     {
       policy: policyOf(options, instances.length),
-      // A publisher that does not wait cannot write the desired state after the instances have succeeded.
-      desiredFirst: rolling === undefined && !wait,
+      // A publisher that does not wait cannot write the desired state after the instances have succeeded. A deployment
+      // to selected instances never writes it.
+      desiredFirst: rolling === undefined && !wait && !selective,
       rolling,
     },
   );

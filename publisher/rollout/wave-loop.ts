@@ -48,7 +48,7 @@ interface Position {
   announced?: Announced | undefined;
   /** Switched instances that no longer run the version, are down or do not answer; undefined before they were asked. */
   unwell?: string[] | undefined;
-  asking?: AbortController;
+  asking?: AbortController | undefined;
   /** Whether the record was read since the last step. */
   fresh: boolean;
   /** A write whose answer may be lost: it is repeated with the same nonce, and succeeds if it is already stored. */
@@ -72,8 +72,14 @@ export async function runWaves(
       if (settlement !== undefined) return { stored: position.stored, settlement };
     }
   } finally {
-    position.asking?.abort();
+    endQuestion(position);
   }
+}
+
+/** Ends the question at the terminal: a late answer must not cancel a deployment that was already confirmed. */
+function endQuestion(position: Position): void {
+  position.asking?.abort();
+  position.asking = undefined;
 }
 
 /** Takes one step; returns the settlement at the end. */
@@ -139,6 +145,7 @@ async function wait(run: WaveRun, position: Position): Promise<void> {
   const { progress, stop, seen, caller } = run;
   const { clock } = caller.session;
   if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored.value);
+  else endQuestion(position);
   // While the service is paused nothing is announced again, so no instance is late: the timeout starts again.
   if (position.announced && seen.pause) {
     const now = clock.monotonic();

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { type InstanceStatus, type ServiceStatusRow, statusRow } from '../../../../agent/commands/status.ts';
+import {
+  type InstanceStatus,
+  type ServiceStatusRow,
+  status,
+  statusRow,
+} from '../../../../agent/commands/status.ts';
 import { formatStatus } from '../../../../agent/commands/status-table.ts';
 import { initialState, type ServiceState } from '../../../../agent/deploy/state.ts';
 import {
@@ -28,6 +33,11 @@ const ENDED: Report = {
   state: 'rolled-back',
   version: '1.4.1',
   timings: {},
+};
+const HTTP = { kind: 'http', successes: 1, deadline: 60_000, timeout: 30_000 };
+const RUNNING = {
+  ...{ active: true, failed: false, mainPid: 1, restarts: 0, invocation: null },
+  summary: 'active (running)',
 };
 const found = (state: ServiceState | undefined) => ({
   state,
@@ -59,6 +69,32 @@ function withoutTrouble(more: Partial<ServiceStatusRow> = {}) {
 }
 
 describe('the status of a service', () => {
+  test('whose health check does not answer in time is shown with that check as failed', async () => {
+    const { services } = await status(
+      {
+        ...{ env: 'dev', configured: { instance: 'i-1', tags: {} } },
+        identify: () => Promise.reject(new Error('no metadata')),
+        probeQueue: async () => [],
+        runningAgent: async () => undefined,
+        services: [
+          {
+            ...{ name: 'payments', checks: [HTTP], state: async () => EMPTY },
+            package: { current: async () => '1.4.1', releases: async () => [] },
+            manager: { status: async () => RUNNING },
+          },
+        ],
+        probe: {
+          describe: () => 'http',
+          probe: () => Promise.reject(new DOMException('aborted', 'TimeoutError')),
+        },
+      },
+      { offline: true },
+    );
+    expect(services).toMatchObject([
+      { version: '1.4.1', checks: [{ ok: false, note: 'no answer within 10 s' }] },
+    ]);
+  });
+
   test('without a journal comes from the disk and the unit', () => {
     expect(statusRow('payments', found(undefined))).toEqual(withoutTrouble());
   });
@@ -202,13 +238,13 @@ describe('the status table', () => {
     expect(linesOf([], { agent })[0]).toMatch(/is NOT running: systemctl start trigger-deploy-agent$/);
   });
 
-  test('distinguishes a queue that cannot be reached, one that was not probed, and one without a name', () => {
+  test('distinguishes a queue that cannot be reached, one that was not checked, and one without a name', () => {
     const second = (queue: InstanceStatus['queue']) => linesOf([], { queue }).slice(1, 3);
     expect(second({ name: QUEUE, reachable: false, trouble: 'no answer within 3 s' })).toEqual([
       `queue ${QUEUE} is NOT reachable`,
       '  no answer within 3 s',
     ]);
-    expect(second({ name: QUEUE, reachable: null, trouble: null })[0]).toBe(`queue ${QUEUE} (not probed)`);
+    expect(second({ name: QUEUE, reachable: null, trouble: null })[0]).toBe(`queue ${QUEUE} (not checked)`);
     expect(second({ name: null, reachable: null, trouble: null })[0]).toMatch(/^queue unknown/);
   });
 });

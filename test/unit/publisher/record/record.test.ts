@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openDeployments } from '../../../../publisher/record/deployments.ts';
 import type { DesiredChange } from '../../../../publisher/record/desired-state.ts';
+import type { Objects } from '../../../../publisher/record/objects.ts';
 import type { Session } from '../../../../publisher/session.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import { notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
@@ -172,6 +174,33 @@ describe('deployments', () => {
     put('i-1', { ...report('i-1'), n: 1, state: 'succeeded' });
     expect(await reader()).toMatchObject([{ instance: 'i-1', state: 'succeeded' }]);
     expect(notes(session.events)).toHaveLength(3);
+  });
+
+  it('a report that was read beside one that S3 failed to read is read again', async () => {
+    const id = newUlid(1);
+    for (const instance of ['i-1', 'i-2']) {
+      const report = {
+        ...{ kind: 'report', v: 1, deployment: id, env: 'dev', service: 'payments', instance, sequence: 1 },
+        ...{ n: 0, at: '2026-01-01T00:00:00Z', state: 'accepted', version: '1.0.0', timings: {} },
+      };
+      stage.cloud.putObject(
+        stage.bucket,
+        keys.report('dev', 'payments', id, instance),
+        JSON.stringify(report),
+      );
+    }
+    const { objects } = session.record;
+    let failures = 1;
+    const readJson: Objects['readJson'] = async (key, schema) => {
+      const read = await objects.readJson(key, schema);
+      if (key.includes('i-2') && failures-- > 0) throw new Error('no answer');
+      return read;
+    };
+    const deployments = openDeployments('dev', { ...objects, readJson }, () => undefined);
+    const reader = deployments.reportReader('payments', id);
+    await expect(reader()).rejects.toThrow('no answer');
+    expect((await reader()).map((one) => one.instance)).toEqual(['i-1', 'i-2']);
+    expect(await reader()).toEqual([]);
   });
 
   it('a report or an instance record carries no control characters into this program', async () => {

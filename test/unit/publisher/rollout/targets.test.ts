@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
 import { plan } from '../../../../publisher/commands/plan.ts';
+import { watch } from '../../../../publisher/commands/watch.ts';
 import { commonVersion } from '../../../../publisher/rollout/targets.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
 import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
@@ -69,6 +70,15 @@ it('selected instances that ran different versions are not rolled back, and a wa
     /run different versions \(1\.1\.0, 1\.0\.0\): .*not rolled back/,
   );
   for (const agent of agents) expect(versionsAnnounced(agent)).toEqual(['2.0.0']);
+});
+
+it('selected instances that fail are not rolled back again by a publisher that did not wait: nothing is to undo', async () => {
+  await mine('i-7', '1.1.0', true);
+  const session = await stage.open();
+  expect(await deploy(session, options({ where, wait: false }))).toBe(0);
+  const id = (await newest())?.deployment ?? '';
+  expect(await watch(await stage.open(), { deployment: id, timeoutMs: 30_000, detach: never() })).toBe(1);
+  expect(await newest()).toMatchObject({ deployment: id, status: 'failed', desiredFirst: false });
 });
 
 it('the common version is one version, or none', () => {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { confirm } from '../../../../publisher/commands/confirm.ts';
 import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
@@ -136,6 +137,23 @@ describe('a gate after the canary', () => {
     expect(answer.text).toContain('continues it');
     expect(await deploying).toBe(0);
     expect((await newest())?.rolling?.confirmed?.by).toBe(answer.by);
+  });
+
+  it('that opened by a confirm from elsewhere ends the question at the terminal: a late answer changes nothing', async () => {
+    await fleet();
+    const session = await stage.open();
+    let wavesAtItsEnd = 0;
+    const ask = async (signal: AbortSignal) => {
+      await once(signal, 'abort');
+      wavesAtItsEnd = waves(session.events).length;
+      throw signal.reason;
+    };
+    const deploying = deploy(session, options({ strategy: person, ask }));
+    await until(() => session.events.find((event) => event.type === 'waiting'));
+    await confirm(await stage.open(), { deployment: (await newest())?.deployment ?? '' });
+    expect(await deploying).toBe(0);
+    expect(waves(session.events)).toEqual([1, 2, 2]);
+    expect(wavesAtItsEnd).toBe(2);
   });
 
   it('opens by itself after autoConfirmMs, if the canary is still healthy', async () => {
