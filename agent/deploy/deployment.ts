@@ -175,8 +175,8 @@ async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): 
 }
 
 /**
- * Whether the failure says nothing about the version: the journal could not be written, or the agent or the machine is
- * stopping. Then waits abort and units become inactive.
+ * True if the failure is not evidence against the version: the journal could not be written, or the agent or the machine
+ * is stopping. A stop aborts waits and makes units inactive, which looks like a failure of the version.
  */
 async function isInterrupted(run: DeploymentRun, error: TriggerDeployError): Promise<boolean> {
   if (isCode(error, 'INTERRUPTED')) return true;

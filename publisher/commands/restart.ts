@@ -27,9 +27,13 @@ export async function restart(session: Session, options: RestartOptions): Promis
   try {
     const { desired } = await readBaseline(session, service);
     if (desired === undefined) {
-      throw new TriggerDeployError('SERVICE_NOT_FOUND', `${service} was never deployed here`, {
-        hint: `trigger-deploy ${service} VERSION --env ${session.env.name} deploys it`,
-      });
+      throw new TriggerDeployError(
+        'SERVICE_NOT_FOUND',
+        `${service} was never deployed in ${session.env.name}`,
+        {
+          hint: `trigger-deploy ${service} VERSION --env ${session.env.name} deploys it`,
+        },
+      );
     }
     const { version, artifacts } = desired;
     const change: Change = { service, version, artifacts, action: 'restart', previous: version, reason };

@@ -91,7 +91,7 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
     return { change: repeated(session, last, reason), before: versionBefore(last.version, history) };
   }
   const version = to ?? rollbackTarget(desired, history);
-  if (version === undefined) throw nothingToRollBackTo(service, desired?.version);
+  if (version === undefined) throw nothingToRollBackTo(session, service, desired?.version);
   const manifest = await versions.readManifest(service, version);
   if (to !== undefined) await checkRollbackTo(session, manifest, desired);
   const { artifacts } = manifest;
@@ -110,14 +110,20 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
  */
 function repeated(session: Session, last: DeploymentRecord, reason: string | undefined): Change {
   const { service, version, artifacts, previous, rollbackOf, deployment } = last;
-  const text = `repeating the rollback to ${version} (${deployment}), which its publisher did not follow to the end; to roll back one version further, run rollback again`;
+  const text = `the publisher of the last rollback (to ${version}, ${deployment}) stopped before it ended, so this command repeats that rollback; to go back one more version, run rollback again afterwards`;
   note(session, text);
   return { service, version, artifacts, action: 'rollback', previous, reason, rollbackOf };
 }
 
-function nothingToRollBackTo(service: string, current: string | undefined): TriggerDeployError {
+function nothingToRollBackTo(
+  session: Session,
+  service: string,
+  current: string | undefined,
+): TriggerDeployError {
   const why =
-    current === undefined ? 'was never deployed here' : `has no version before ${current} in its history`;
+    current === undefined
+      ? `was never deployed in ${session.env.name}`
+      : `has no version before ${current} in its history`;
   return new TriggerDeployError('NOTHING_TO_ROLL_BACK_TO', `${service} ${why}`, {
     hint: `name a version: trigger-deploy rollback ${service} --to VERSION`,
   });

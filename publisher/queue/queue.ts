@@ -48,7 +48,7 @@ export const withHeartbeat = (queue: Queue, id: string): Queue =>
 export const withoutDead = (queue: Queue, dead: ReadonlySet<string>): Queue =>
   queue.filter(({ id }) => !dead.has(id));
 
-/** The entries before `id`, the next one first; undefined when it is not in the queue. */
+/** The entries ahead of `id`, in queue order; undefined when `id` is not in the queue. */
 export function aheadOf(queue: Queue, id: string): Queue | undefined {
   const place = queue.findIndex((entry) => entry.id === id);
   return place === -1 ? undefined : queue.slice(0, place);

@@ -76,7 +76,7 @@ test.each(['the record of the rollback', 'the desired state', 'the announcement'
   (point) => {
     const { said } = resultOf(point);
     expect(said).toMatch(
-      /repeating the rollback to 1\.0\.0 \(\S+\), which its publisher did not follow to the end/,
+      /the publisher of the last rollback \(to 1\.0\.0, \S+\) stopped before it ended, so this command repeats that rollback/,
     );
   },
 );

@@ -128,7 +128,8 @@ export function createGuard(options: {
       await rm(path, { force: true });
       await fsyncDirectory(directory);
       const effective = await verdict();
-      if (!effective) throw new Error('a verdict that was just written cannot be read');
+      if (!effective)
+        throw new Error('the result of the self-update was written, but it cannot be read back');
       return effective;
     },
 

@@ -166,7 +166,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         // `acceptNoUndo` does not apply: if a bad agent could not be replaced, nothing could be deployed here any more.
         if (order.version !== own && !known.some((release) => release.version === own)) {
           throw new TriggerDeployError('UNDO_IMPOSSIBLE', `the .deb of ${name} ${own} is not available`, {
-            hint: `push its .deb as ${order.service} ${own}`,
+            hint: `push the .deb of the installed version: trigger-deploy push ${order.service} ${own} FILE.deb`,
           });
         }
         return prepared;

@@ -77,7 +77,7 @@ it('returns to the version of --to, if it exists', async () => {
 it('of a service that was never deployed is refused and frees the lock', async () => {
   await expect(rollback(await stage.open(), options())).rejects.toMatchObject({
     code: 'NOTHING_TO_ROLL_BACK_TO',
-    message: 'payments was never deployed here',
+    message: 'payments was never deployed in dev',
   });
   expect(stage.json(keys.lock('dev', 'payments'))?.owner).toBeNull();
 });

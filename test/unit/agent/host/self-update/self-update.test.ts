@@ -210,7 +210,7 @@ test('without the .deb of the running version, prepare fails', async () => {
   const order = { ...orderOf('2.0.0', { service: NAME }), fresh: false };
   await expect(on.agent('1.0.0').package.prepare(order, () => {}, calm)).rejects.toMatchObject({
     code: 'UNDO_IMPOSSIBLE',
-    hint: `push its .deb as ${NAME} 1.0.0`,
+    hint: `push the .deb of the installed version: trigger-deploy push ${NAME} 1.0.0 FILE.deb`,
   });
 });
 

@@ -66,7 +66,7 @@ describe('a pid file', () => {
       const { path } = await pidFile(pid);
       const { process: named, refusal } = await readPidFile(path);
       expect(named).toBeUndefined();
-      expect(refusal?.problem).toContain('which is the agent or in its process group');
+      expect(refusal?.problem).toContain('which is the agent itself or a process of its process group');
     }
   });
 
