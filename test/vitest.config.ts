@@ -53,7 +53,7 @@ export default defineConfig({
           expect: poll,
           // Vitest would leave one core free; these tests wait often enough for three. No file leaves anything behind
           // that the next one in the same process could meet.
-          maxWorkers: 3,
+          maxWorkers: 4,
           isolate: false,
         },
       },
@@ -67,7 +67,7 @@ export default defineConfig({
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
           // Each file starts real agents and a cloud of its own; two cores carry three files side by side.
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {
