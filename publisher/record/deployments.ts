@@ -104,22 +104,27 @@ export function openDeployments(
 
   function reportReader(service: string, id: string): ReportReader {
     const known = new Map<string, string>();
+    // The reports that were read but not returned yet, by key: if one read fails, the next call returns the others.
+    const unreturned = new Map<string, Report>();
     return async () => {
       const listed = await objects.list(keys.reports(env, service, id));
       const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
-      const read = await mapLimit(fresh, READS, (one) =>
-        readOwn(
-          one.key,
-          report,
-          (said) =>
+      await mapLimit(fresh, READS, async (one) => {
+        const found = await readOwn(one.key, report, (said) => {
+          return (
             said.deployment === id &&
             said.service === service &&
-            one.key === keys.report(env, service, id, said.instance),
-        ),
-      );
-      // Not before all are read: if one read fails, the caller gets none of them, and the next call reads all again.
-      for (const one of fresh) known.set(one.key, one.etag);
-      return read.filter((one) => one !== undefined);
+            one.key === keys.report(env, service, id, said.instance)
+          );
+        });
+        known.set(one.key, one.etag);
+        if (found !== undefined) unreturned.set(one.key, found);
+      });
+      return listed.flatMap(({ key }) => {
+        const found = unreturned.get(key);
+        unreturned.delete(key);
+        return found ?? [];
+      });
     };
   }
 

@@ -37,7 +37,7 @@ export function openProgress(
       if (report.deployment !== record.deployment || report.service !== record.service) return;
       if (report.env !== record.env || !isNewer(report, reports.get(report.instance))) return;
       reports.set(report.instance, report);
-      if (isEnding(report.state)) lastEnding = elapsed();
+      if (isEnding(report.state)) lastEnding = Math.round(elapsed());
       emit({ type: 'report', at: clock.now(), report });
       news.wake();
     },

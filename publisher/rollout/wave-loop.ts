@@ -76,7 +76,7 @@ export async function runWaves(
   }
 }
 
-/** Ends the question at the terminal: a late answer must not cancel a deployment that was already confirmed. */
+/** Ends the question at the terminal. */
 function endQuestion(position: Position): void {
   position.asking?.abort();
   position.asking = undefined;
@@ -125,6 +125,8 @@ async function writeRolling({ caller }: WaveRun, position: Position, rolling: Ro
   position.writing ??= { rolling, nonce: nonce() };
   position.stored = await session.record.deployments.update(position.stored, position.writing);
   position.writing = undefined;
+  // At once: a late `n` must not cancel a deployment that was already confirmed, however long the next step takes.
+  if (!isAwaiting(position.stored.value)) endQuestion(position);
   emitWaveChanges(session, position.stored.value, before, rolling);
   // Each recorded step ends a phase or starts the next: the announcement of the old phase no longer counts.
   position.announced = undefined;
@@ -145,7 +147,6 @@ async function wait(run: WaveRun, position: Position): Promise<void> {
   const { progress, stop, seen, caller } = run;
   const { clock } = caller.session;
   if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored.value);
-  else endQuestion(position);
   // While the service is paused nothing is announced again, so no instance is late: the timeout starts again.
   if (position.announced && seen.pause) {
     const now = clock.monotonic();

@@ -145,16 +145,25 @@ function confirmAtTerminal(
   if (ask === undefined) return ended;
   const answered = ask(ended.signal);
   note(session, `y: continue   n: cancel (${whenCancelled(record)})   Ctrl-C: leave it waiting`);
-  answered
-    .then(async (yes) => {
-      await decide(session, record.service, record.deployment, yes ? 'confirm' : 'cancel');
-      await readRecord();
-    })
-    .catch((error: unknown) => {
-      // Not a failure: the question ended because the deployment ended or this publisher stops.
-      if (ended.signal.aborted || stop.aborted) return;
-      note(session, `the answer could not be recorded: ${messageOf(error)}`, 'warning');
-    });
+  const warn = (error: unknown) => {
+    // Not a failure: this publisher stops.
+    if (stop.aborted) return;
+    note(session, `the answer could not be recorded: ${messageOf(error)}`, 'warning');
+  };
+  answered.then(
+    async (yes) => {
+      try {
+        await decide(session, record.service, record.deployment, yes ? 'confirm' : 'cancel');
+        await readRecord();
+      } catch (error) {
+        warn(error);
+      }
+    },
+    (error: unknown) => {
+      // Not a failure: the question ended without an answer.
+      if (!ended.signal.aborted) warn(error);
+    },
+  );
   return ended;
 }
 
