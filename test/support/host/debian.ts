@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { onTestFinished } from 'vitest';
 import type { Change } from '../../../agent/deploy/ports.ts';
 import { createDebPackage, type DebOptions } from '../../../agent/host/deb/deb.ts';
 import type { Artifact, Manifest } from '../../../shared/manifest.ts';
@@ -31,6 +32,7 @@ exec /usr/bin/dpkg ${own} "$@"`,
     systemctl: SYSTEMCTL,
   });
   await mkdir(join(bin, 'units'));
+  onTestFinished(() => killUnits(bin));
   const store = memoryStore();
   const manifests = new Map<string, Manifest>();
   const create = (more: Partial<DebOptions> = {}) =>
@@ -114,9 +116,21 @@ exec /usr/bin/dpkg ${own} "$@"`,
   return world;
 }
 
+/** Kills all processes of the units that still run: a failed test may leave a maintainer script that waits for ever. */
+async function killUnits(bin: string): Promise<void> {
+  const groups = (await readdir(bin)).filter((name) => name.endsWith('.group'));
+  for (const name of groups) {
+    try {
+      process.kill(-Number(await readFile(join(bin, name), 'utf8')), 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+}
+
 /**
- * A unit is a file with its state, removed after a success; beside it the id of its process group. A state is renamed
- * into its place: a reader that found an empty file would see a unit that does not exist.
+ * A unit is a file with its state, removed after a success; beside it, while it runs, the id of its process group. A
+ * state is renamed into its place: a reader that found an empty file would see a unit that does not exist.
  */
 const SYSTEMD_RUN = `
 d=$(dirname "$0") unit= log=
@@ -131,6 +145,7 @@ while :; do
 done
 if [ -e "$d/units/$unit" ]; then echo "Unit $unit was already loaded" >&2; exit 1; fi
 echo "$unit $*" >> "$d/runs"
+rm -f "$d/$unit.ended"
 echo active > "$d/$unit.new"; mv "$d/$unit.new" "$d/units/$unit"
 setsid sh -c '
   d=$1 unit=$2; shift 2
@@ -141,7 +156,9 @@ setsid sh -c '
     if [ $code -gt 128 ]; then echo failed signal; else echo failed exit-code; fi > "$d/$unit.new"
     mv "$d/$unit.new" "$d/units/$unit"
   fi
-' unit "$d" "$unit" "$@" >>"$log" 2>&1 </dev/null &`;
+  : > "$d/$unit.ended"; rm -f "$d/$unit.group"
+' unit "$d" "$unit" "$@" >>"$log" 2>&1 </dev/null &
+until [ -s "$d/$unit.group" ] || [ -e "$d/$unit.ended" ]; do sleep 0.01; done`;
 
 const SYSTEMCTL = `
 d=$(dirname "$0")
@@ -149,7 +166,9 @@ case "$1" in
   show)
     read -r active result 2>/dev/null < "$d/units/$2" || { echo LoadState=not-found; echo ActiveState=inactive; exit 0; }
     echo LoadState=loaded; echo "ActiveState=$active"; echo "Result=\${result:-success}" ;;
-  kill) kill -s KILL -- "-$(cat "$d/$3.group")"; echo failed signal > "$d/$3.new"; mv "$d/$3.new" "$d/units/$3" ;;
+  kill)
+    kill -s KILL -- "-$(cat "$d/$3.group")" || exit 1
+    echo failed signal > "$d/$3.new"; mv "$d/$3.new" "$d/units/$3"; rm -f "$d/$3.group" ;;
   reset-failed) rm -f "$d/units/$2" ;;
   list-units) for unit in "$d"/units/*; do [ -e "$unit" ] && echo "  \${unit##*/} loaded active running dpkg"; done ;;
 esac
