@@ -53,6 +53,7 @@ export async function parseCommandLine(
   let found: Options | undefined;
   await yargs([...argv])
     .scriptName('trigger-deploy-agent')
+    .locale('en')
     .usage(
       '$0 <command>\n\nThe trigger-deploy agent: deploys announced versions of the services in its config.',
     )

@@ -145,7 +145,7 @@ async function observe(
   const probed = (version === null ? [] : checks).map((one) =>
     probe
       .probe(one, expected, AbortSignal.timeout(SERVICE_WITHIN))
-      .catch((error: unknown) => ({ ok: false, note: reasonOf(error, SERVICE_WITHIN) })),
+      .catch((error: unknown) => ({ ok: false, note: `${one.kind} ${reasonOf(error, SERVICE_WITHIN)}` })),
   );
   const known = new Set(releases.map((release) => release.version));
   return { ...statusRow(name, { state, version, unit, checks: await Promise.all(probed), known }), trouble };

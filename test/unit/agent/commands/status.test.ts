@@ -91,7 +91,7 @@ describe('the status of a service', () => {
       { offline: true },
     );
     expect(services).toMatchObject([
-      { version: '1.4.1', checks: [{ ok: false, note: 'no answer within 10 s' }] },
+      { version: '1.4.1', checks: [{ ok: false, note: 'http no answer within 10 s' }] },
     ]);
   });
 
