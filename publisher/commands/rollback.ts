@@ -110,7 +110,7 @@ async function planned(session: Session, { service, to, reason }: RollbackOption
  */
 function repeated(session: Session, last: DeploymentRecord, reason: string | undefined): Change {
   const { service, version, artifacts, previous, rollbackOf, deployment } = last;
-  const text = `the publisher of the last rollback (to ${version}, ${deployment}) stopped before it ended, so this command repeats that rollback; to go back one more version, run rollback again afterwards`;
+  const text = `the publisher of the last rollback (to ${version}, ${deployment}) stopped before it ended, so this command repeats that rollback; to roll back one more version, run rollback again afterwards`;
   note(session, text);
   return { service, version, artifacts, action: 'rollback', previous, reason, rollbackOf };
 }
