@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
+import { archiveDownloads } from '../support/fleet/downloads.ts';
 import { proved } from '../support/reliability.ts';
 import { during } from './support/during.ts';
 import { payments, versionOf } from './support/services.ts';
@@ -178,10 +179,7 @@ test('an instance copied from a running one, in mid-deploy, keeps the releases a
   );
   expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
   const clone = (await copied) as Host;
-  const downloads = () =>
-    site.fleet.cloud.requests.filter(
-      ({ operation, key }) => operation === 'GetObject' && key?.endsWith('.tar.gz'),
-    );
+  const downloads = () => archiveDownloads(site.fleet);
   const before = downloads().length;
   await clone.boot();
   await expectSettled(clone, 'payments', '1.5.0', watch);

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { logOf } from '../support/fleet/agent-log.ts';
+import { archiveDownloads } from '../support/fleet/downloads.ts';
 import { ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { eventsOf } from '../support/publisher/events.ts';
 import { proved } from '../support/reliability.ts';
@@ -25,9 +26,7 @@ afterAll(() => fleet?.stop());
 
 const journal = () => join(service.instance.dir, 'state', 'services', 'payments.journal');
 const current = () => join(service.dir, 'current');
-const downloads = () =>
-  fleet.cloud.requests.filter(({ operation, key }) => operation === 'GetObject' && key?.endsWith('.tar.gz'))
-    .length;
+const downloads = () => archiveDownloads(fleet).length;
 
 /** The version that does not run. */
 async function other(): Promise<string> {

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { agentQueueName } from '../../shared/names.ts';
 import { logOf } from '../support/fleet/agent-log.ts';
+import { archiveDownloads } from '../support/fleet/downloads.ts';
 import { ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, close, deploy, open, push, reached } from './support/fleet/services.ts';
@@ -36,10 +37,7 @@ test('an instance made of an image of another keeps the releases, forgets the re
   await open(service, 'drain');
   expect((await publisher.finished).code).toBe(0);
 
-  const downloads = () =>
-    fleet.cloud.requests.filter(
-      ({ operation, key }) => operation === 'GetObject' && key?.endsWith('.tar.gz'),
-    );
+  const downloads = () => archiveDownloads(fleet);
   const before = downloads().length;
   const addInstance: Fleet['addInstance'] = (id, services, more) =>
     fleet.addInstance(

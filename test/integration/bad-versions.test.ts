@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deploy, push } from '../support/commands.ts';
+import { archiveDownloads } from '../support/fleet/downloads.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** Versions that are not healthy or cannot start, by the real programs. Each test depends on those before it. */
@@ -17,10 +18,7 @@ afterAll(() => fleet?.stop());
 
 const versions = () => Promise.all(instances.map(async (instance) => (await fleet.ask(instance))?.version));
 const everywhere = (version: string | undefined) => [version, version, version];
-const downloads = () =>
-  fleet.cloud.requests.filter(
-    (request) => request.operation === 'GetObject' && request.key?.endsWith('.tar.gz'),
-  );
+const downloads = () => archiveDownloads(fleet);
 
 test('a version that answers 500 is rolled back everywhere, with the reason and the service’s own log', async () => {
   await push(fleet, '1.2.0', { healthStatus: 500 });

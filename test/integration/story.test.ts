@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { archiveDownloads } from '../support/fleet/downloads.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
 /** One story, from an empty bucket to a rollback, by the real programs. Each test depends on those before it. */
@@ -14,10 +15,7 @@ afterAll(() => fleet?.stop());
 
 const versions = () => Promise.all(instances.map(async (instance) => (await fleet.ask(instance))?.version));
 const everywhere = (version: string | undefined) => [version, version, version];
-const downloads = () =>
-  fleet.cloud.requests.filter(
-    (request) => request.operation === 'GetObject' && request.key?.endsWith('.tar.gz'),
-  );
+const downloads = () => archiveDownloads(fleet);
 
 async function push(version: string, behaviour = {}) {
   const pushed = await fleet.publisher('push', 'payments', version, await fleet.pack(version, behaviour));
