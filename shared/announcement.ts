@@ -42,4 +42,3 @@ export const announcement = z.discriminatedUnion('kind', [
 ]);
 export type Announcement = z.infer<typeof announcement>;
 export type ChangeAnnouncement = Extract<Announcement, { kind: 'deploy' | 'prepare' }>;
-export type CancelAnnouncement = Extract<Announcement, { kind: 'cancel' }>;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanTail, type Report } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
-import { hasEnded, type ServiceState } from '../deploy/state.ts';
+import { endingOf, hasEnded, type ServiceState } from '../deploy/state.ts';
 import type { DeployableService, LocalDeployDeps } from './deps.ts';
 
 /** How often the journal is read, ms. */
@@ -26,7 +26,7 @@ export async function follow(
   };
   for (;;) {
     const state = await service.state();
-    const ending = state?.endings.find(({ report }) => report.deployment === deployment)?.report;
+    const ending = state && endingOf(state, deployment)?.report;
     if (state && ending) {
       for (const line of endingLines(ending, state)) say(line);
       return ending.state === 'succeeded';

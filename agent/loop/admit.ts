@@ -1,13 +1,8 @@
-import {
-  type Announcement,
-  type CancelAnnouncement,
-  type ChangeAnnouncement,
-  LONGEST_EXPIRY_MS,
-} from '../../shared/announcement.ts';
+import { type Announcement, type ChangeAnnouncement, LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
 import { bareArtifact } from '../../shared/manifest.ts';
 import { isReplyQueueName } from '../../shared/names.ts';
-import { hasEnded, type Order, type ServiceState } from '../deploy/state.ts';
+import { findOrder, hasEnded, type Order, type ServiceState } from '../deploy/state.ts';
 
 /** How far the clock of a publisher may be ahead of AWS, ms. A later `issuedAt` counts as this time from now. */
 const CLOCK_SKEW_MS = 5 * 60 * 1000;
@@ -65,25 +60,17 @@ export function admit(announcement: Announcement, known: Knowledge): Decision {
   if (announcement.kind === 'roll-call') {
     if (announcement.service !== undefined && !known.state)
       return { do: 'ignore', why: 'not a service of this instance' };
-    if (!isTargeted(announcement, known)) return { do: 'ignore', why: 'for other instances' };
-    return ignoredIfExpired(announcement, known) ?? { do: 'answer-roll-call' };
+    return ignoredIfNotForHere(announcement, known) ?? { do: 'answer-roll-call' };
   }
   if (!known.state) return { do: 'ignore', why: 'not a service of this instance' };
   switch (announcement.kind) {
     case 'converge':
-      if (!isTargeted(announcement, known)) return { do: 'ignore', why: 'for other instances' };
-      return ignoredIfExpired(announcement, known) ?? { do: 'converge' };
     case 'cancel':
-      return admitCancel(announcement, known);
+      return ignoredIfNotForHere(announcement, known) ?? { do: announcement.kind };
     case 'deploy':
     case 'prepare':
       return admitChange(announcement, known, known.state);
   }
-}
-
-function admitCancel(announcement: CancelAnnouncement, known: Knowledge): Decision {
-  if (!isTargeted(announcement, known)) return { do: 'ignore', why: 'for other instances' };
-  return ignoredIfExpired(announcement, known) ?? { do: 'cancel' };
 }
 
 function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: ServiceState): Decision {
@@ -91,9 +78,7 @@ function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: 
   if (targeted) {
     // A deployment that began or ended here is answered with its state, even after the announcement has expired.
     if (hasEnded(state, announcement.deployment)) return { do: 'repeat' };
-    const underWay = [state.active?.order, state.waiting].find(
-      (order) => order?.deployment === announcement.deployment,
-    );
+    const underWay = findOrder(state, announcement.deployment);
     if (underWay) {
       // Proceeding changes the instance: so not with an expired announcement, and not after a newer one.
       const outdated = isExpired(announcement, known) || announcement.sequence < (state.seen?.sequence ?? 0);
@@ -164,7 +149,9 @@ function isExpired(announcement: Announcement, known: Knowledge): boolean {
   return expiresAt <= known.now || validFor > LONGEST_EXPIRY_MS;
 }
 
-function ignoredIfExpired(announcement: Announcement, known: Knowledge): Decision | undefined {
+/** Ignores a roll call, a converge or a cancel that is for other instances or has expired; else undefined. */
+function ignoredIfNotForHere(announcement: Announcement, known: Knowledge): Decision | undefined {
+  if (!isTargeted(announcement, known)) return { do: 'ignore', why: 'for other instances' };
   return isExpired(announcement, known)
     ? { do: 'ignore', why: `expired at ${announcement.expiresAt}` }
     : undefined;

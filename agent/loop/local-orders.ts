@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { isOutdated, type LocalOrder, orderFromLocal } from '../deploy/local-order.ts';
-import { hasEnded } from '../deploy/state.ts';
+import { findOrder, hasEnded } from '../deploy/state.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';
 import type { LocalOrders } from './ports.ts';
 import { repeat } from './repeat.ts';
@@ -42,8 +42,7 @@ export async function takeLocalOrders(
       return await local.remove(deployment);
     }
     if (hasEnded(state, deployment)) return await local.remove(deployment);
-    const underWay = [state.active?.order, state.waiting];
-    if (underWay.some((order) => order?.deployment === deployment)) return;
+    if (findOrder(state, deployment)) return;
     const order = orderFromLocal(state, localOrder);
     if (isOutdated(localOrder, clock.now())) {
       const message = `the order was given at ${localOrder.at}; local orders expire after an hour`;
