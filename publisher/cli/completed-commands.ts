@@ -1,5 +1,5 @@
 import type { CompletedCommand } from '../commands/completion.ts';
-import { flag, type Option, optionName } from './option-kinds.ts';
+import { flag, type Option, optionForms } from './option-kinds.ts';
 import { common } from './option-sets.ts';
 import type { Row } from './verb.ts';
 
@@ -13,9 +13,9 @@ export function completedCommands(verbs: Readonly<Record<string, Row>>): Complet
       summary,
       options: all
         .filter((one) => !isArgument(one))
-        .map(([key, { alias, help, kind, completes }]) => ({
-          forms: [optionName(key), ...(alias === undefined ? [] : [`-${alias}`])],
-          ...{ help, completes, takesValue: kind !== 'flag' },
+        .map(([key, option]) => ({
+          ...{ forms: optionForms(key, option), help: option.help, completes: option.completes },
+          takesValue: option.kind !== 'flag',
         })),
       arguments: all.filter(isArgument).map(([, { completes }]) => completes),
       repeats: usage.includes('..'),

@@ -36,6 +36,11 @@ export const choice = <const T extends readonly [string, ...string[]]>(words: T,
 /** The option as a person types it: `--no-wait` for the key `noWait`. */
 export const optionName = (key: string) =>
   `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+/** All forms of an option as a person types them: `--reason`, and its alias if it has one. */
+export const optionForms = (key: string, { alias }: Pick<Option, 'alias'>): string[] => [
+  optionName(key),
+  ...(alias === undefined ? [] : [`-${alias}`]),
+];
 
 /**
  * The error text for an option that is missing, has no value, or is given twice. yargs makes a list of two values, and
@@ -92,17 +97,16 @@ export const age = text.transform((typed, context) => {
 
 const SIZE = 'expected a number of instances or a percentage such as 25%';
 /** A number of instances, or a percentage of them. */
-export const size = text.transform((typed, context) => {
+export const size = text.transform(readSize);
+export const sizeOrZero = text.transform((typed, context) =>
+  typed === '0' ? (0 as const) : readSize(typed, context),
+);
+
+function readSize(typed: string, context: z.RefinementCtx) {
   const parsed = parseSize(typed);
   if (parsed === undefined) context.addIssue(SIZE);
   return parsed ?? { count: 1 };
-});
-export const sizeOrZero = text.transform((typed, context) => {
-  if (typed === '0') return 0 as const;
-  const parsed = parseSize(typed);
-  if (parsed === undefined) context.addIssue(SIZE);
-  return parsed ?? { count: 1 };
-});
+}
 
 const tag = text.regex(/^[^=]{1,128}=.{0,256}$/, { error: 'expected KEY=VALUE' });
 /** Several KEY=VALUE as one object. */

@@ -3,7 +3,7 @@ import { nearest } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { EPILOGUE, usageOf } from './help.ts';
 import { nearestVerb } from './misspelt.ts';
-import { type Option, type Options, optionName } from './option-kinds.ts';
+import { type Option, type Options, optionForms, optionName } from './option-kinds.ts';
 import { common } from './option-sets.ts';
 import { VERBS, type Verb } from './verbs.ts';
 
@@ -101,7 +101,7 @@ export function refuseUnknownOptions(verb: Verb, typed: readonly string[]): void
     ([, { kind }]) => kind !== 'argument',
   );
   // yargs accepts --noWait as --no-wait.
-  const forms = known.flatMap(([key, { alias }]) => [optionName(key), `--${key}`, alias ? `-${alias}` : '']);
+  const forms = known.flatMap(([key, option]) => [...optionForms(key, option), `--${key}`]);
   const unknown = typed.filter((one) => !forms.includes(one));
   const [first] = unknown;
   if (first === undefined) return;

@@ -1,4 +1,4 @@
-import { optionName } from './option-kinds.ts';
+import { optionForms, optionName } from './option-kinds.ts';
 import { common } from './option-sets.ts';
 import { VERBS } from './verbs.ts';
 
@@ -22,7 +22,7 @@ const TAKES_VALUE: ReadonlySet<string> = new Set(
   [common, ...Object.values(VERBS).map((row) => row.options)]
     .flatMap((options) => Object.entries(options))
     .filter(([, { kind }]) => kind === 'value' || kind === 'list')
-    .flatMap(([key, { alias }]) => [optionName(key), ...(alias === undefined ? [] : [`-${alias}`])]),
+    .flatMap(([key, option]) => optionForms(key, option)),
 );
 
 export function wordsOf(argv: readonly string[]): Words {

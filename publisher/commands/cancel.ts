@@ -1,3 +1,4 @@
+import { LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { announce, validity } from '../messaging/announce.ts';
@@ -8,12 +9,6 @@ import { type DecisionAnswer, decide } from '../rollout/decisions.ts';
 import { named } from '../rollout/settle.ts';
 import type { Session } from '../session.ts';
 import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
-
-/**
- * How long the cancel is valid, ms: as long as any announcement can be. Agents keep a cancel that arrives before its
- * deployment, so it also stops a deployment that arrives late.
- */
-const LIFE_MS = 60 * 60 * 1000;
 
 /**
  * `trigger-deploy cancel ID`: cancels a deployment. A deployment to all instances at once can be cancelled until the
@@ -38,7 +33,8 @@ export async function cancel(
   // A rolling deployment may end before its publisher reads the decision, so the publisher that settles it as cancelled
   // announces the cancel.
   if (rolling === undefined) {
-    await announce(session, cancelAnnouncement(record), validity(session.clock, LIFE_MS));
+    // As long as any announcement is valid: agents keep a cancel that arrives before its deployment.
+    await announce(session, cancelAnnouncement(record), validity(session.clock, LONGEST_EXPIRY_MS));
   }
   const { state, owner } = await locks.look(service);
   const driven = state === 'held' && owner?.deployment === deployment;

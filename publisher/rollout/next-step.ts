@@ -228,7 +228,7 @@ export function settleUndriven(
 ): Settlement {
   const { waves, preparedAt } = record.rolling;
   const passed = waves.filter((wave) => wave.passedAt !== undefined).length;
-  const facts = { now: 0, reports, sinceAnnounced: undefined };
+  const facts = { reports };
   if (cancelledBy !== undefined) {
     return settlementOf(record, facts, 'cancelled', `cancelled by ${cancelledBy}`);
   }
