@@ -21,7 +21,11 @@ export const copy = (path: string, mode = 0o644): File => ({ mode, content: { co
 
 /** Reads a file and replaces `{version}` in it. */
 export async function template(path: string, version: string, mode = 0o644): Promise<File> {
-  return text((await readFile(join(root, path), 'utf8')).replaceAll('{version}', version), mode);
+  return text(await withVersion(path, version), mode);
+}
+
+async function withVersion(path: string, version: string): Promise<string> {
+  return (await readFile(join(root, path), 'utf8')).replaceAll('{version}', version);
 }
 
 /**
@@ -29,7 +33,7 @@ export async function template(path: string, version: string, mode = 0o644): Pro
  * 12.7 (changelogs). The gzip has neither name nor time.
  */
 export async function manualPage(path: string, version: string, commands = ''): Promise<File> {
-  const source = (await readFile(join(root, path), 'utf8')).replaceAll('{version}', version);
+  const source = await withVersion(path, version);
   return {
     mode: 0o644,
     content: gzipSync(
