@@ -74,6 +74,8 @@ export type PublisherEvent =
       silent: readonly string[];
       /** One line: the decision, and the desired state now. */
       text: string;
+      /** What to do about the first failure, by its report; left out without a failure. */
+      hint?: string | undefined;
       /** From the announcement to the last final report, ms. */
       tookMs: number;
       /** Set when this command did not settle the deployment: it was settled earlier, or it is not settled yet. */

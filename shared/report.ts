@@ -42,6 +42,9 @@ export const isEnding = (state: State): state is Ending => (ENDINGS as readonly 
 /** How much of a log tail, or of the output of a command, a report contains at most, bytes. */
 export const DETAIL_LIMIT = 16 * 1024;
 
+/** How long the hint of an error in a report is at most, characters. */
+export const HINT_LIMIT = 512;
+
 /** The steps of a deployment, in order. A report has the time of each step under its name. */
 export const STEPS = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit', 'rollback'] as const;
 export type Step = (typeof STEPS)[number];
@@ -58,6 +61,8 @@ export const reportError = z.looseObject({
     .max(2 * DETAIL_LIMIT)
     .transform(cleanTail)
     .optional(),
+  /** What a person can do about it, and which setting changes it: one line. */
+  hint: line(HINT_LIMIT).optional(),
 });
 
 export const report = z.looseObject({
@@ -89,6 +94,9 @@ export const report = z.looseObject({
 });
 export type Report = z.infer<typeof report>;
 
+/** How long a text in an instance record is at most, characters: an answer to a roll call has up to 256 records. */
+export const SHORT_TEXT = 256;
+
 /** The limits of the tags of an instance: the same as those of EC2. */
 export const MOST_TAGS = 50;
 export const TAG_LIMITS = { key: 128, value: 256 } as const;
@@ -110,6 +118,10 @@ export const instanceRecord = z.looseObject({
   deployment: ulid.optional(),
   /** The state of the last deployment on this instance, final or not. */
   state: z.enum([...PROGRESS_STATES, ...ENDINGS]).optional(),
+  /** Why that deployment failed, unless it succeeded. The report has the whole error. */
+  failure: z
+    .looseObject({ code: line(64), message: line(SHORT_TEXT), hint: line(SHORT_TEXT).optional() })
+    .optional(),
   /** Whether the service manager calls the unit active. */
   active: z.boolean().optional(),
   pinned: z.boolean(),

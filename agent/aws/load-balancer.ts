@@ -71,6 +71,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     doing: string,
     signal: AbortSignal,
     work: (key: string, signal: AbortSignal, onState: (state: TargetHealth) => void) => Promise<void>,
+    setting?: 'drainTimeout' | 'healthyTimeout',
   ): Promise<void> {
     using bound = deadline(ms, signal, doing);
     const one = async (key: string) => {
@@ -85,6 +86,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
           error,
           `${doing} ${nameOf(key)}`,
           bound.expired() ? `${last} after ${formatMs(ms)}` : '',
+          setting && `\`${setting}\` in agent.yaml (${formatMs(ms)}) limits the wait`,
         );
       }
     };
@@ -119,11 +121,18 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     },
 
     async leave(groups, note, signal) {
-      await forEachGroup(drainTimeout, groups, 'drain from', signal, async (key, bound, onState) => {
-        const command = new DeregisterTargetsCommand(addressed(key));
-        await retryUntilAborted(() => client().send(command, { abortSignal: bound }), bound);
-        await pollUntil(key, note, bound, onState, ({ State }) => State === 'unused');
-      });
+      await forEachGroup(
+        drainTimeout,
+        groups,
+        'drain from',
+        signal,
+        async (key, bound, onState) => {
+          const command = new DeregisterTargetsCommand(addressed(key));
+          await retryUntilAborted(() => client().send(command, { abortSignal: bound }), bound);
+          await pollUntil(key, note, bound, onState, ({ State }) => State === 'unused');
+        },
+        'drainTimeout',
+      );
     },
 
     async join(groups, signal) {
@@ -134,8 +143,13 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
     },
 
     async healthy(groups, note, signal) {
-      await forEachGroup(healthyTimeout, groups, 'become healthy in', signal, (key, bound, onState) =>
-        pollUntil(key, note, bound, onState, isServing),
+      await forEachGroup(
+        healthyTimeout,
+        groups,
+        'become healthy in',
+        signal,
+        (key, bound, onState) => pollUntil(key, note, bound, onState, isServing),
+        'healthyTimeout',
       );
     },
 
@@ -182,9 +196,11 @@ function isRetryable(error: unknown): boolean {
 }
 
 /** `doing` completes a message that begins with "cannot". `late` is the last state after a timeout, otherwise empty. */
-function failure(error: unknown, doing: string, late: string): TriggerDeployError {
-  if (late !== '')
-    return new TriggerDeployError('TRAFFIC_FAILED', `cannot ${doing}: ${late}`, { cause: error });
+function failure(error: unknown, doing: string, late: string, setting?: string): TriggerDeployError {
+  if (late !== '') {
+    const hint = setting ?? 'check the network of the instance, and the state of the load balancer in AWS';
+    return new TriggerDeployError('TRAFFIC_FAILED', `cannot ${doing}: ${late}`, { cause: error, hint });
+  }
   const { message, hint } = awsError(error, doing);
   return new TriggerDeployError('TRAFFIC_FAILED', message, { cause: error, hint });
 }

@@ -1,12 +1,16 @@
 import type { TriggerDeployError } from '../../shared/errors.ts';
 import {
+  cleanLine,
   cleanTail,
   type Ending,
+  HINT_LIMIT,
   type InstanceRecord,
   type Report,
+  SHORT_TEXT,
   type State,
   type Step,
 } from '../../shared/report.ts';
+import { DEFAULT_HINTS } from './default-hints.ts';
 import type { Identity } from './ports.ts';
 import { type Active, brokenBy, type Order, type ServiceState } from './state.ts';
 
@@ -60,15 +64,17 @@ export function buildReport(
   };
 }
 
-/** `error` as part of a report: cleaned and cut. */
+/** `error` as part of a report: cleaned and cut. An error without a hint gets the hint of its code. */
 export function buildReportError(
   error: TriggerDeployError,
   detail: string | undefined,
 ): NonNullable<Report['error']> {
+  const hint = error.hint ?? DEFAULT_HINTS[error.code];
   return {
     code: error.code,
     message: cleanTail(error.message).replaceAll('\n', ' ').slice(0, 2048),
     ...(detail ? { detail: cleanTail(detail) } : {}),
+    ...(hint ? { hint: cleanLine(hint).slice(0, HINT_LIMIT) } : {}),
   };
 }
 
@@ -103,6 +109,7 @@ export function buildInstanceRecord(
   now: number,
 ): InstanceRecord {
   const last = brokenBy(state) ? 'broken' : state.endings.at(-1)?.report.state;
+  const failure = state.active ? undefined : failureIn(state);
   const deployment = state.active?.order.deployment ?? state.running?.deployment;
   return {
     v: 1,
@@ -114,6 +121,7 @@ export function buildInstanceRecord(
     sequence: state.running?.sequence ?? 0,
     ...defined('deployment', deployment),
     ...defined('state', state.active?.state ?? last),
+    ...defined('failure', failure),
     ...defined('active', found.active),
     pinned: state.pinned !== null,
     ...defined(
@@ -123,6 +131,18 @@ export function buildInstanceRecord(
     agentVersion: identity.agentVersion,
     at: new Date(now).toISOString(),
   };
+}
+
+/** The error of the last deployment, without its detail; undefined if that deployment has none. */
+function failureIn(state: ServiceState): InstanceRecord['failure'] {
+  const by = brokenBy(state)?.deployment;
+  const last =
+    by === undefined ? state.endings.at(-1) : state.endings.findLast((one) => one.report.deployment === by);
+  const error = last?.report.error;
+  if (error === undefined || last?.report.state === 'cancelled' || last?.report.state === 'superseded')
+    return undefined;
+  const { code, message, hint } = error;
+  return { code, message: message.slice(0, SHORT_TEXT), ...defined('hint', hint?.slice(0, SHORT_TEXT)) };
 }
 
 /** An object with this property, or without it if `value` is undefined (as `exactOptionalPropertyTypes` requires). */

@@ -110,8 +110,8 @@ async function firstStep(run: DeploymentRun): Promise<ForwardStep> {
 function recordedFailure(run: DeploymentRun): Failure | undefined {
   const { error, during } = run.active();
   if (error === undefined || during === undefined) return undefined;
-  const { code, message, detail } = error;
-  return { error: new TriggerDeployError(code as ErrorCode, message, { detail }), during };
+  const { code, message, detail, hint } = error;
+  return { error: new TriggerDeployError(code as ErrorCode, message, { detail, hint }), during };
 }
 
 /** The failure of a deployment during which the agent died too often. It is not resumed again. */
@@ -139,6 +139,7 @@ async function runRollback(run: DeploymentRun): Promise<RunResult> {
       ending: 'broken',
       error: new TriggerDeployError(failure.code, `the rollback failed: ${failure.message}`, {
         cause: failure,
+        hint: failure.hint,
         detail: await failureDetail(run, failure),
       }),
     };

@@ -27,6 +27,7 @@ export async function passChecks(run: DeploymentRun, version: string): Promise<v
     throw new TriggerDeployError(
       'CHECK_FAILED',
       `the checks pass, but the service is not active: ${summary}`,
+      { hint: 'another process answers the checks: end it, or check another port' },
     );
 }
 
@@ -44,11 +45,18 @@ async function passAllChecks(run: DeploymentRun, version: string): Promise<void>
 
 /** Tries each check once; returns whether all pass. */
 export async function passOnce(run: DeploymentRun, version: string): Promise<boolean> {
+  return (await failedOnce(run, version)) === undefined;
+}
+
+/** Tries each check once. Returns the first that fails, with its answer: `GET http://…/health: http 503`. */
+async function failedOnce(run: DeploymentRun, version: string): Promise<string | undefined> {
+  const { checks } = run.service;
+  const { probe } = run.ports;
   const expected = expectationOf(run, version);
-  const answers = await Promise.all(
-    run.service.checks.map((one) => run.ports.probe.probe(one, expected, run.signal)),
-  );
-  return answers.every((answer) => answer.ok);
+  const answers = await Promise.all(checks.map((one) => probe.probe(one, expected, run.signal)));
+  const failed = answers.findIndex((answer) => !answer.ok);
+  const check = checks[failed];
+  return check && `${probe.describe(check)}: ${answers[failed]?.note}`;
 }
 
 async function passCheck(
@@ -77,6 +85,7 @@ async function passCheck(
     throw new TriggerDeployError(
       'CHECK_FAILED',
       `${what}: ${last} (${passed} of ${one.successes}) after ${formatMs(one.deadline)}`,
+      { hint: `${settingOf(run, one)} limits the wait; the end of the log of the service is in the report` },
     );
   }
 }
@@ -111,9 +120,16 @@ export async function watch(run: DeploymentRun): Promise<void> {
     }
     if (now.restarts > before.restarts)
       throw watchFailed(`the service was restarted ${now.restarts - before.restarts} times`);
-    failedInARow = (await passOnce(run, run.active().order.version)) ? 0 : failedInARow + 1;
-    if (failedInARow >= WATCH_FAILURES) throw watchFailed(`the checks failed ${failedInARow} times in a row`);
+    const failed = await failedOnce(run, run.active().order.version);
+    failedInARow = failed === undefined ? 0 : failedInARow + 1;
+    if (failedInARow >= WATCH_FAILURES)
+      throw watchFailed(`${failed} (failed ${failedInARow} times in a row)`);
   }
+}
+
+/** Where agent.yaml sets the deadline of the check. */
+function settingOf({ service }: DeploymentRun, one: Check): string {
+  return `\`deadline\` (${formatMs(one.deadline)}) of check ${service.checks.indexOf(one) + 1} of ${service.name} in agent.yaml`;
 }
 
 function expectationOf(run: DeploymentRun, version: string): Expected {

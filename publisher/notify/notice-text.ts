@@ -52,9 +52,10 @@ const MARKS = {
   cancelled: '–',
 } as const;
 
-function endingText({ type, text, tookMs }: Of<keyof typeof MARKS>): string {
+function endingText({ type, text, hint, tookMs }: Of<keyof typeof MARKS>): string {
   const took = tookMs > 0 ? ` (${formatMs(tookMs)})` : '';
-  return `${type === 'timed-out' ? 'timed out' : type.replace('-', ' ')}: ${oneLine(text)}${took}`;
+  const advice = hint === undefined ? '' : ` → ${oneLine(hint)}`;
+  return `${type === 'timed-out' ? 'timed out' : type.replace('-', ' ')}: ${oneLine(text)}${took}${advice}`;
 }
 
 function waitingText({ after, until, at, command }: Of<'waiting'>): string {

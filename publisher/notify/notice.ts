@@ -41,6 +41,8 @@ const ending = {
   counts: z.record(z.string(), z.int().min(0)),
   /** The instances without a report, the first 1,000. */
   silent: z.array(instanceId),
+  /** What to do about the first failure. */
+  hint: z.string().optional(),
   tookMs: z.number().min(0),
 };
 const pausing = { ...base, service: serviceName.optional(), reason: z.string().optional() };
@@ -123,7 +125,10 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
     if (settled.shown || exitCode === 2 || exitCode === 4) return undefined;
     const type = outcome === 'succeeded' && started.action === 'rollback' ? 'rolled-back' : outcome;
     const silent = settled.silent.slice(0, MOST_NAMED);
-    const said = { exitCode, text: text.slice(0, LONGEST_TEXT), counts: { ...counts }, silent, tookMs };
+    const said = {
+      ...{ exitCode, text: text.slice(0, LONGEST_TEXT), counts: { ...counts }, silent, tookMs },
+      ...(settled.hint !== undefined && { hint: settled.hint }),
+    };
     return { type, ...aboutOf(at, started), ...said };
   }
 

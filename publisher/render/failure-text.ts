@@ -36,6 +36,11 @@ function showCommand({ deployment, instance, env }: Pick<Report, 'deployment' | 
   return `trigger-deploy show ${deployment} --instance ${instance} --env ${env}`;
 }
 
+/** What to do about the failure, below its message; none for a report of an agent that sends no hints. */
+function hintLines({ error }: FailedReport, indent: string): string[] {
+  return error.hint === undefined ? [] : [`${indent}→ ${oneLine(error.hint)}`];
+}
+
 interface LogTail {
   /** The instance whose log it is. */
   of: FailedReport;
@@ -77,6 +82,7 @@ export function failureBlocks(
     return [
       '',
       paint(styleOf(example.state).tone, `  ${groupText(group)}: ${errorText(example)}`),
+      ...hintLines(example, '    '),
       ...(others.length > 0 ? [cut(instancesText(groupInstances(group)))] : []),
       ...log,
       ...(another === undefined ? [] : [`    ${another}`]),
@@ -86,8 +92,8 @@ export function failureBlocks(
 
 /**
  * The failures of a deployment for a pipe, each once: its instances, the message, and the log of one instance. Lines
- * below the first are indented, so that no log line looks like an event. A failure of one instance without a log is
- * left out, because the line of its report says all.
+ * below the first are indented, so that no log line looks like an event. A failure of one instance without a log and a
+ * hint is left out, because the line of its report says all.
  */
 export function failureLines(reports: Iterable<Report>, prefix: string): string[] {
   const failed = [...reports].filter(({ state }) => state !== 'cancelled' && state !== 'superseded');
@@ -95,7 +101,8 @@ export function failureLines(reports: Iterable<Report>, prefix: string): string[
     const [example, ...others] = group;
     const tail = logOf(group);
     const log = tail.lines.map((line) => `  | ${line}`);
-    if (others.length === 0 && log.length === 0) return [];
+    const hint = hintLines(example, '  ');
+    if (others.length === 0 && log.length === 0 && hint.length === 0) return [];
     const where =
       others.length === 0
         ? example.instance
@@ -104,6 +111,7 @@ export function failureLines(reports: Iterable<Report>, prefix: string): string[
     const another = anotherText(group, tail);
     return [
       `${prefix}failure on ${where}: ${errorText(example)}`,
+      ...hint,
       ...whose,
       ...log,
       ...(another === undefined ? [] : [`  ${another}`]),

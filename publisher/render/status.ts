@@ -15,9 +15,22 @@ export function statusTable(answer: StatusAnswer, page: Page): string[] {
       'strong',
       `${service.service} in ${answer.env} · ${desiredText(service, answer.at)}`,
     );
-    return [...(i > 0 ? [''] : []), heading, '', ...lines, '', `  ${statusCounts(service)}`];
+    const failures = service.instances.flatMap((one) => failureBlock(one, page));
+    const below = failures.length > 0 ? ['', ...failures] : [];
+    return [...(i > 0 ? [''] : []), heading, '', ...lines, ...below, '', `  ${statusCounts(service)}`];
   });
 }
+
+/** Why the last deployment failed on the instance, and what to do. */
+function failureBlock({ instance, failure }: InstanceStatus, { paint }: Page): string[] {
+  if (failure === undefined) return [];
+  const { code, message, hint } = failure;
+  const why = paint('bad', `  ${instance}: ${oneLine(code)}: ${oneLine(message)}`);
+  return hint === undefined ? [why] : [why, `    → ${oneLine(hint)}`];
+}
+
+const failureText = ({ failure }: InstanceStatus) =>
+  failure && `${failure.code}: ${failure.message}${failure.hint === undefined ? '' : ` → ${failure.hint}`}`;
 
 function desiredText({ desired, trouble, pause: paused }: ServiceStatus, now: number): string {
   const pause = paused ? ` · PAUSED by ${oneLine(paused.by)}: ${oneLine(paused.reason)}` : '';
@@ -82,7 +95,7 @@ export function statusLines(answer: StatusAnswer): string[] {
       const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
       parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
       parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', paused);
-      parts.push(`agent ${oneLine(one.agentVersion)}`, seen);
+      parts.push(`agent ${oneLine(one.agentVersion)}`, seen, oneLine(failureText(one) ?? ''));
       return parts.filter(Boolean).join(' ');
     });
   });

@@ -169,9 +169,16 @@ export function settledEvent(clock: Output['clock'], record: DeploymentRecord, s
     counts: record.counts ?? {},
     silent: record.silent ?? [],
     text: record.outcome ?? 'not settled',
+    hint: hintOf(record),
     tookMs: record.tookMs ?? 0,
     shown,
   };
+}
+
+/** The hint of the first failed instance that has one. */
+function hintOf({ results = {} }: DeploymentRecord): string | undefined {
+  const instances = Object.keys(results).sort();
+  return instances.map((instance) => results[instance]?.error?.hint).find((hint) => hint !== undefined);
 }
 
 /** The `settled` event for a settlement that is not written to the record. `why` says why it is not. */

@@ -51,7 +51,7 @@ export function createInstaller(options: {
       if (performance.now() >= end) {
         const message = `the dpkg lock has been held by ${holder} for more than ${formatMs(lockTimeout)}`;
         throw new TriggerDeployError('DPKG_LOCKED', message, {
-          hint: 'wait for that process, or end it (see ps), then deploy again',
+          hint: `wait for that process, or end it (see ps), then deploy again; \`lockTimeout\` in agent.yaml (${formatMs(lockTimeout)}) limits the wait`,
         });
       }
       change.note(`waiting for the dpkg lock, held by ${holder}`);
@@ -133,9 +133,11 @@ export function createInstaller(options: {
 }
 
 function failed(what: string, { ending, output }: DpkgRun): TriggerDeployError {
-  const why = ending === 'timed out' ? 'it exceeded installTimeout and was killed' : reasonIn(output);
+  const late = ending === 'timed out';
+  const why = late ? 'it exceeded installTimeout and was killed' : reasonIn(output);
   return new TriggerDeployError('DPKG_FAILED', why === undefined ? what : `${what}: ${why}`, {
     detail: output,
+    ...(late && { hint: '`installTimeout` of the package in agent.yaml limits one run of dpkg' }),
   });
 }
 

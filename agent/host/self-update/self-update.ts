@@ -85,6 +85,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         throw new TriggerDeployError(
           'START_FAILED',
           `${name} ${own} runs, but has not reached ${missing} within ${formatMs(options.reachWithin)}`,
+          { hint: 'check the network of the instance, and the credentials of its role' },
         );
       }
       await clock.sleep(POLL_MS, signal);

@@ -41,6 +41,9 @@ const MARKS_KEPT = 8;
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
   const { clock, startTimeout, stopTimeout, pidFile, log, commands = UNREGISTERED } = options;
+  const startLimit = `\`startTimeout\` of the manager in agent.yaml (${formatMs(startTimeout)}) limits the wait`;
+  const restartLimit = `\`stopTimeout\` and \`startTimeout\` of the manager in agent.yaml (${formatMs(stopTimeout)}, ${formatMs(startTimeout)}) limit the wait`;
+  const stopLimit = `\`stopTimeout\` of the manager in agent.yaml (${formatMs(stopTimeout)}) limits the wait; with \`pidFile\` the agent can end the process`;
   /** The size of the log at the last starts: the bytes before it do not belong to the start. */
   const marks: { at: number; inode: number; size: number }[] = [];
 
@@ -101,13 +104,21 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     const since = clock.now();
     await markLog();
     const { exitCode, timedOut, output } = await run(argv, within, signal);
-    if (timedOut) throw failed('START', `${argv[0]} was still running after ${formatMs(within)}`, output);
+    const limit = argv === options.start ? startLimit : restartLimit;
+    if (timedOut) {
+      throw failed('START', `${argv[0]} was still running after ${formatMs(within)}`, output, limit);
+    }
     if (exitCode !== 0) throw failed('START', `${argv[0]} ended with ${exitOf(exitCode)}`, output);
     const left = Math.max(0, end - clock.monotonic());
     const { now, inTime } = await poll(({ active }) => active, left, signal);
     if (inTime) return now;
     const detail = (await logTail(since)) || output;
-    throw failed('START', `the service is ${now.summary} ${formatMs(within)} after ${argv[0]}`, detail);
+    throw failed(
+      'START',
+      `the service is ${now.summary} ${formatMs(within)} after ${argv[0]}`,
+      detail,
+      limit,
+    );
   }
 
   async function end(signal: AbortSignal): Promise<void> {
@@ -123,7 +134,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     if (named?.refusal) {
       throw failed('STOP', `${late}; not killed: ${named.refusal.problem}`, output, named.refusal.hint);
     }
-    if (!named || !before) throw failed('STOP', late, output);
+    if (!named || !before) throw failed('STOP', late, output, stopLimit);
     await killProcess(named);
     const { now, inTime } = await poll(isDown, AFTER_KILL_MS, signal);
     if (!inTime) throw failed('STOP', `${late} and a KILL: ${now.summary}`, output);
@@ -180,7 +191,8 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
       } catch (error) {
         signal.throwIfAborted();
         if (isCode(error, 'STOP_FAILED')) throw error;
-        throw new TriggerDeployError('STOP_FAILED', messageOf(error), { cause: error });
+        const { detail, hint } = isCode(error) ? error : {};
+        throw new TriggerDeployError('STOP_FAILED', messageOf(error), { cause: error, detail, hint });
       }
     },
 

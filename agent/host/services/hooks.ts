@@ -8,8 +8,8 @@ export function createHookRunner(run: RunCommand = runCommand): HookRunner {
   return {
     async run(hook, environment, signal) {
       const name = hook.run[0];
-      const fail = (what: string, detail?: string, cause?: unknown) =>
-        new TriggerDeployError('HOOK_FAILED', `hook ${name} ${what}`, { detail, cause });
+      const fail = (what: string, detail?: string, cause?: unknown, hint?: string) =>
+        new TriggerDeployError('HOOK_FAILED', `hook ${name} ${what}`, { detail, cause, hint });
       const result = await run(hook.run, {
         signal,
         timeout: hook.timeout,
@@ -17,10 +17,17 @@ export function createHookRunner(run: RunCommand = runCommand): HookRunner {
         env: { ...environment, ...hook.environment },
       }).catch((error: unknown) => {
         if (signal.aborted || !isCode(error, 'COMMAND_FAILED')) throw error;
-        throw fail(`did not run: ${messageOf(error)}`, undefined, error);
+        const hint = error.hint ?? 'check the path and the user of the hook in agent.yaml';
+        throw fail(`did not run: ${messageOf(error)}`, undefined, error, hint);
       });
       if (result.timedOut) {
-        throw fail(`was still running after ${formatMs(hook.timeout)} and was ended`, result.output);
+        const hint = `\`timeout\` of this hook in agent.yaml (${formatMs(hook.timeout)}) limits how long it may run`;
+        throw fail(
+          `was still running after ${formatMs(hook.timeout)} and was ended`,
+          result.output,
+          undefined,
+          hint,
+        );
       }
       if (result.exitCode === null) throw fail('was ended by a signal', result.output);
       if (result.exitCode !== 0) throw fail(`ended with exit code ${result.exitCode}`, result.output);

@@ -202,6 +202,7 @@ export function createSystemdManager(options: {
       `${unit} is not active ${formatMs(stopTimeout + startTimeout)} after its restart: ${how}`,
       {
         detail,
+        hint: `\`stopTimeout\` and \`startTimeout\` of the manager in agent.yaml (${formatMs(stopTimeout)}, ${formatMs(startTimeout)}) limit the wait`,
       },
     );
   }
@@ -227,7 +228,10 @@ export function createSystemdManager(options: {
       } catch (error) {
         signal.throwIfAborted();
         if (isCode(error, 'START_FAILED')) throw error;
-        throw startFailed(`${unit} could not be restarted: ${messageOf(error)}`, { cause: error });
+        throw startFailed(`${unit} could not be restarted: ${messageOf(error)}`, {
+          cause: error,
+          hint: isCode(error) ? error.hint : undefined,
+        });
       }
     },
 

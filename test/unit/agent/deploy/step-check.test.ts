@@ -22,6 +22,30 @@ test('a failed check rolls back: the old release runs again and is healthy, with
   expect(model).toMatchObject({ current: '1.0.0', running: { version: '1.0.0' }, downloads: ['1.1.0'] });
 });
 
+test('a check that times out names its deadline, where it is set, and the last answer', async () => {
+  const model = modelRunning('1.0.0');
+  model.unhealthy.add('1.1.0');
+  const life = await live(model);
+  const order = orderOf('1.1.0');
+  await life.worker.accept(order);
+  const { error } = await life.ending(order.deployment);
+  expect(error?.message).toMatch(/http 500 \(0 of 2\) after /);
+  expect(error?.hint).toMatch(/^`deadline` \(.+\) of check 1 of payments in agent\.yaml limits the wait/);
+});
+
+test('a check that fails in the watch period is named with its last answer', async () => {
+  const model = modelRunning('1.0.0');
+  const life = await live(model, serviceConfig({ watch: 10_000 }));
+  const order = orderOf('1.1.0');
+  await life.worker.accept(order);
+  await life.reached((reports) => reports.some((report) => report.state === 'watching'));
+  model.unhealthy.add('1.1.0');
+  const { error } = await life.ending(order.deployment);
+  expect(error).toMatchObject({ code: 'WATCH_FAILED' });
+  expect(error?.message).toMatch(/^the checks passed, then .+: http 500 \(failed 3 times in a row\)$/);
+  expect(error?.hint).toContain('`watch`');
+});
+
 test('checks that pass do not count while the unit is down: another process may have answered', async () => {
   const model = modelRunning('1.0.0');
   let probes = 0;

@@ -34,6 +34,17 @@ async function deployed(version: string) {
 }
 
 describe('status', () => {
+  it('says why the last deployment failed on an instance, and what to do', async () => {
+    const failure = { code: 'CHECK_FAILED', message: 'http 500', hint: 'raise `deadline`' };
+    putInstance('i-2', '0.9.0', { state: 'rolled-back', failure });
+    await stage.publish('payments', '1.0.0');
+    const answer = await status(await stage.open(), { service: 'payments' });
+    expect(statusTable(answer, page)).toEqual(
+      expect.arrayContaining(['  i-2: CHECK_FAILED: http 500', '    → raise `deadline`']),
+    );
+    expect(statusLines(answer)[0]).toMatch(/CHECK_FAILED: http 500 → raise `deadline`$/);
+  });
+
   it('asks the fleet; an instance that does not answer is shown as last recorded', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
     await deployed('1.0.0');

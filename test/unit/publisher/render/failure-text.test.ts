@@ -35,3 +35,20 @@ describe('a failure of several instances', () => {
     ]);
   });
 });
+
+describe('a failure with a hint', () => {
+  const { error, ...rest } = failed('i-1');
+  const one = {
+    ...rest,
+    error: { ...error, code: 'CHECK_FAILED', message: 'http 500', hint: 'raise `deadline`' },
+  };
+
+  it('is shown with it on a terminal and on a pipe, also without a log', () => {
+    expect(failureBlocks([one], { columns: 200, paint: plain })).toEqual([
+      ...['', '  i-1 rolled-back: CHECK_FAILED: http 500', '    → raise `deadline`'],
+    ]);
+    expect(failureLines([one], '')).toEqual([
+      ...['failure on i-1: CHECK_FAILED: http 500', '  → raise `deadline`'],
+    ]);
+  });
+});
