@@ -3,7 +3,7 @@ import { acquireLock } from '../rollout/acquire-lock.ts';
 import { emitStarted } from '../rollout/create-record.ts';
 import { drive } from '../rollout/drive.ts';
 import type { Driving } from '../rollout/driving.ts';
-import { isRollBackLeft } from '../rollout/record-outcome.ts';
+import { isRollBackLeft, UNSETTLED } from '../rollout/record-outcome.ts';
 import { watchDeployment } from '../rollout/watch.ts';
 import type { Session } from '../session.ts';
 import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
@@ -48,7 +48,7 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     await refuseIfOvertaken(session, stored.value);
     const before = stored.value.policy;
     const policy = { ...before, timeoutMs, allowMissing: allowMissing ?? before.allowMissing };
-    const resumed = await deployments.update(stored, { policy, status: 'announced' });
+    const resumed = await deployments.update(stored, { ...UNSETTLED, policy });
     emitStarted(session, resumed.value, instances, 'resumed');
     return await drive(session, lock, resumed, { wait: true, detach, ask });
   } finally {

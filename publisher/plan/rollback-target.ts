@@ -1,5 +1,6 @@
 import type { Desired } from '../../shared/desired.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import { hasProved } from './proved.ts';
 
 /**
  * The version that a rollback without `--to` returns to; undefined when there is none. Pure. `history` must have the
@@ -20,7 +21,7 @@ export function rollbackTarget(
   const left = new Set<string | null>([desired?.version ?? null]);
   for (const record of history.filter((one) => one.targets === undefined)) {
     if (record.action === 'rollback') left.add(record.previous);
-    else if (record.action === 'deploy' && record.status === 'succeeded' && !left.has(record.version))
+    else if (record.action === 'deploy' && hasProved(record) && !left.has(record.version))
       return record.version;
   }
   return undefined;
@@ -50,7 +51,7 @@ export function versionBefore(version: string, history: readonly DeploymentRecor
     (record) =>
       record.action === 'deploy' &&
       record.targets === undefined &&
-      record.status === 'succeeded' &&
+      hasProved(record) &&
       record.version === version &&
       record.previous !== version,
   );

@@ -13,7 +13,8 @@ export type PastDeployment = Pick<
   Partial<
     Pick<
       DeploymentRecord,
-      'strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode' | 'line' | 'despitePause'
+      | ('strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode' | 'counts')
+      | ('line' | 'despitePause')
     >
   > &
   Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };

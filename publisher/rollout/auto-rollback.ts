@@ -6,7 +6,7 @@ import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
 import { driveAllAtOnce } from './all-at-once.ts';
 import { begin, type Created, createRecord } from './create-record.ts';
-import { isRollBackDue } from './record-outcome.ts';
+import { isRollBackDue, UNSETTLED } from './record-outcome.ts';
 
 /**
  * The automatic rollback after a deployment failed or was cancelled. It is a new deployment of the older version, with
@@ -52,7 +52,7 @@ export async function repeatRollback(
     await deployments.update(undone, { rolledBackBy: deployment });
   }
   const { issuedAt, expiresAt } = validity(session.clock, policy.timeoutMs);
-  const again = { announcedAt: issuedAt, expiresAt, status: 'announced', outcome: undefined } as const;
+  const again = { ...UNSETTLED, announcedAt: issuedAt, expiresAt };
   const [stored, instances] = await Promise.all([
     deployments.update(rollback, again),
     deployments.instances(service),

@@ -11,8 +11,9 @@ import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
  * First all instances prepare. Then the waves are announced one after the other: each wave starts after the wave before
  * it has passed. One wave may wait at a gate, which a person or a timer opens. More failures than allowed end the
  * deployment, and switched instances roll back if the policy says so. More missing instances than allowed end it as
- * timed out, and a person decides what follows. While the service is paused, nothing is announced and no gate opens;
- * instances that have started continue, and a rollback is not blocked.
+ * timed out, and a person decides what follows. Whatever the policy allows, a wave in which no instance succeeds ends it
+ * (`provesNothing`), and it never succeeds without an instance that succeeded. While the service is paused, nothing is
+ * announced and no gate opens; instances that have started continue, and a rollback is not blocked.
  */
 
 /** A part of a rolling deployment that is announced to its instances: they all prepare, or those of a wave switch. */
@@ -76,18 +77,25 @@ function prepare(record: RollingRecord, facts: Facts): Step {
   const heard = (instance: string) => reports.has(instance);
   if (unready.some(heard) && sinceAnnounced < policy.timeoutMs) return { do: 'wait' };
   if (unready.length > 0 && sinceAnnounced < SILENCE_MS) return { do: 'wait' };
-  if (failed.length > policy.maxFailures || (failed.length > 0 && failed.length === all.length)) {
+  const ready = all.length - failed.length - unready.length;
+  if (failed.length > policy.maxFailures || (failed.length > 0 && ready === 0)) {
     return end(record, facts, 'failed', 'not all instances could prepare; nothing was switched');
   }
-  if (unready.length > policy.allowMissing) {
-    const them = unready.length === 1 ? 'it' : 'them';
-    const why = `${named(unready)} did not prepare; nothing was switched. --allow-missing ${unready.length} continues without ${them}`;
-    return end(record, facts, 'timed-out', why);
+  if (unready.length > policy.allowMissing || ready === 0) {
+    return end(record, facts, 'timed-out', whyNotPrepared(unready, ready));
   }
   const gone = new Set([...failed, ...unready]);
   const waves = wavesWithout(gone, rolling.waves);
   const preparedAt = new Date(facts.now).toISOString();
   return { do: 'record', rolling: { ...rolling, waves, preparedAt, failed, missing: unready } };
+}
+
+/** Why the prepare phase timed out. `--allow-missing` is proposed only where another instance is ready. */
+function whyNotPrepared(unready: readonly string[], ready: number): string {
+  const why = `${named(unready)} did not prepare; nothing was switched`;
+  if (ready === 0) return `${why}. No instance is prepared: a longer --timeout waits longer`;
+  const them = unready.length === 1 ? 'it' : 'them';
+  return `${why}. --allow-missing ${unready.length} continues without ${them}; a longer --timeout waits longer`;
 }
 
 /**
@@ -131,15 +139,40 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   if (missing.length > policy.allowMissing) {
     return end(record, facts, 'timed-out', `${named(open)} did not finish ${where}`);
   }
+  if (provesNothing(record, reports, index)) {
+    const outcome = failed.length > rolling.failed.length ? 'failed' : 'timed-out';
+    return end(record, facts, outcome, `no instance succeeded ${where}`);
+  }
   const passedAt = new Date(now).toISOString();
   const waves = rolling.waves.map((wave, i) => (i === index ? { ...wave, passedAt } : wave));
   return { do: 'record', rolling: { ...rolling, waves, failed, missing } };
+}
+
+/**
+ * Whether the ended wave `index` must end the rollout, because none of its instances succeeded: a canary without a
+ * success protects nobody. Only a batch of one instance, after another instance has succeeded, is no more than one
+ * failed or missing instance, which the policy may allow.
+ */
+function provesNothing(
+  { rolling: { waves } }: RollingRecord,
+  reports: ReadonlyMap<string, Report>,
+  index: number,
+): boolean {
+  const succeeded = (instance: string) => reports.get(instance)?.state === 'succeeded';
+  const [wave, earlier] = [waves[index], waves.slice(0, index)];
+  if (wave === undefined || wave.instances.some(succeeded)) return false;
+  const isOneOfMany = wave.kind === 'batch' && wave.instances.length === 1;
+  return !(isOneOfMany && earlier.flatMap(({ instances }) => instances).some(succeeded));
 }
 
 /** Starts the wave `next`, after a wait at the gate, until the service is unpaused, and for the time between waves. */
 function startWave(record: RollingRecord, facts: Facts, next: number): Step {
   const { rolling } = record;
   const { now } = facts;
+  // A rollout of an older publisher may have passed a wave without a success.
+  if (next > 0 && provesNothing(record, facts.reports, next - 1)) {
+    return end(record, facts, 'failed', `no instance succeeded in wave ${next} of ${rolling.waves.length}`);
+  }
   if (gateBefore(rolling) === next && rolling.confirmed === undefined) return waitAtGate(record, facts, next);
   if (facts.paused) return { do: 'wait' };
   const before = rolling.waves[next - 1]?.passedAt;
@@ -201,6 +234,10 @@ function settlementOf(
   const [first] = tally.failures;
   const reason = first?.error ? ` (${first.instance}: ${first.error.code}: ${first.error.message})` : '';
   const counted = { counts: tally.counts, silent: tally.silent, unfinished: tally.unfinished };
+  if (outcome === 'succeeded' && tally.succeeded.length === 0) {
+    const instead = tally.failures.length > 0 ? 'failed' : 'timed-out';
+    return settlementOf(record, facts, instead, why || 'no instance succeeded');
+  }
   if (outcome === 'succeeded') {
     const failures = rolling.failed.length + tally.failures.length > 0;
     const exitCode = failures ? 1 : 0;

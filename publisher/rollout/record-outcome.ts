@@ -71,6 +71,21 @@ export async function recordOutcome(
 }
 
 /**
+ * The change that removes the outcome from a record, for a deployment that continues: what an earlier publisher
+ * recorded is not the outcome while it runs.
+ */
+export const UNSETTLED = {
+  status: 'announced',
+  exitCode: undefined,
+  settledAt: undefined,
+  outcome: undefined,
+  counts: undefined,
+  silent: undefined,
+  tookMs: undefined,
+  results: undefined,
+} as const satisfies Partial<{ [K in keyof DeploymentRecord]: DeploymentRecord[K] | undefined }>;
+
+/**
  * Whether the deployment sets the desired state. A restart does not, because it changes no version. A deployment to
  * some instances does not, because it says nothing about the other instances.
  */

@@ -1,6 +1,7 @@
 import type { Desired } from '../../shared/desired.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Artifact, Manifest } from '../../shared/manifest.ts';
+import { hasProved } from '../plan/proved.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
@@ -11,17 +12,17 @@ import type { Session } from '../session.ts';
 const CLOCKS_MS = 3_600_000;
 
 type Past = Pick<PastDeployment, 'version' | 'action' | 'status' | 'artifacts'> &
-  Pick<DeploymentRecord, 'targets'>;
+  Pick<DeploymentRecord, 'targets' | 'counts'>;
 
 /**
- * Whether `past` deployed this package to all instances, and succeeded. A deployment to some instances, or one that was
- * started on an instance, proves nothing about the others; a restart deploys nothing. Pure.
+ * Whether `past` deployed this package to all instances, and succeeded, on at least one instance. A deployment to some
+ * instances, or one that was started on an instance, proves nothing about the others; a restart deploys nothing. Pure.
  */
 export function isProof(past: Past, version: string, packageDigest: string): boolean {
   return (
     past.version === version &&
     past.action !== 'restart' &&
-    past.status === 'succeeded' &&
+    hasProved(past) &&
     past.targets === undefined &&
     past.artifacts.some((one) => one.role === 'package' && one.sha256 === packageDigest)
   );

@@ -45,12 +45,12 @@ export interface Settlement {
  * 2. Unfinished instances, and more missing than `allowMissing`: timed out. The desired state stays, because the
  *    outcome of the unfinished instances is unknown.
  * 3. Failures, and no instance succeeded: failed, as in rule 1.
- * 4. No instance has ended: timed out. The desired state is set if no more instances are missing than `allowMissing`,
- *    so that a service can get a version before its first instance exists. Otherwise it stays, because nothing shows
- *    that the announcement arrived.
+ * 4. No instance has ended: timed out, whatever `allowMissing` says. The desired state stays, because no instance has
+ *    shown that the version works. Only if no instance is known at all is it set, so that a service can get a version
+ *    before its first instance exists.
  * 5. More silent instances than `allowMissing`: timed out. The desired state is set: the version works on the instances
  *    that answered, and the silent instances must not start later with another version.
- * 6. Otherwise: succeeded.
+ * 6. Otherwise: succeeded. At least one instance has succeeded.
  *
  * The exit code is 1 with any failure; without one it is 0 for succeeded and 3 for timed out.
  */
@@ -96,7 +96,7 @@ function decide(record: SettleRecord, fleet: Fleet): Settlement {
   }
   if (succeeded.length === 0 && failures.length > 0) return hasFailed();
   if (succeeded.length === 0) {
-    return { ...timedOut, moveDesired: missing <= policy.allowMissing, text: noneEnded(fleet) };
+    return { ...timedOut, moveDesired: fleet.size === 0, text: noneEnded(fleet) };
   }
   const text = answered(fleet);
   if (missing > policy.allowMissing) return { ...timedOut, moveDesired: true, text };

@@ -5,7 +5,13 @@ import type { Desired } from '../../../../shared/desired.ts';
 
 const desired = (version: string, previous?: string) => ({ version, previous }) as Desired;
 const record = (change: Partial<DeploymentRecord>) =>
-  ({ action: 'deploy', status: 'succeeded', previous: null, ...change }) as DeploymentRecord;
+  ({
+    action: 'deploy',
+    status: 'succeeded',
+    counts: { succeeded: 2 },
+    previous: null,
+    ...change,
+  }) as DeploymentRecord;
 
 describe('a rollback without --to', () => {
   it('returns to the version desired before', () => {

@@ -219,6 +219,7 @@ describe('a rolling deployment, whatever fails and whenever its publisher dies',
       const good = states.filter((state) => state === 'succeeded').length;
       if (settlement.outcome !== 'succeeded') return;
       expect(settlement.moveDesired).toBe(true);
+      expect(good).toBeGreaterThan(0);
       expect(failed).toBeLessThanOrEqual(given.policy.maxFailures);
       expect(states.length - failed - good).toBeLessThanOrEqual(given.policy.allowMissing);
     });
@@ -238,6 +239,19 @@ describe('a rolling deployment, whatever fails and whenever its publisher dies',
         const { truth, record } = play(given);
         const runsIt = record.expected.some((instance) => truth.get(instance) === 'succeeded');
         if (runsIt) expect(settlement.rollBack).toBe(true);
+      }
+    });
+  });
+
+  test('announces no wave after a canary, or a larger wave, in which no instance succeeded', () => {
+    check((given) => {
+      const { announcements, record, truth } = play(given);
+      const last = Math.max(...announcements.map(({ wave }) => wave));
+      const passed = record.rolling.waves.slice(0, Math.max(0, last));
+      const good = passed.map(({ instances }) => instances.some((one) => truth.get(one) === 'succeeded'));
+      for (const [i, { kind, instances }] of passed.entries()) {
+        const mayFail = kind === 'batch' && instances.length === 1 && good.slice(0, i).includes(true);
+        expect(good[i] || mayFail).toBe(true);
       }
     });
   });
@@ -266,25 +280,4 @@ describe('a rolling deployment, whatever fails and whenever its publisher dies',
       if (given.unwell && ran) expect(settlement.outcome).not.toBe('succeeded');
     });
   });
-});
-
-test('a canary that cannot prepare, within maxFailures, is replaced by another instance', () => {
-  const given: World = {
-    behaviours: ['cannot prepare', 'good', 'good', 'good'],
-    waves: [
-      { kind: 'canary', instances: ['i-0'] },
-      { kind: 'batch', instances: ['i-1', 'i-2', 'i-3'] },
-    ],
-    policy: { maxFailures: 1, allowMissing: 0, onFailure: 'rollback', timeoutMs: 60_000 },
-    ...{ gate: 'person', deaths: [], cancelAfter: undefined, unwell: false },
-  };
-  const { record, announcements } = play(given);
-  expect(record.rolling.waves).toMatchObject([
-    { kind: 'canary', instances: ['i-1'] },
-    { kind: 'batch', instances: ['i-2', 'i-3'] },
-  ]);
-  expect(announcements.filter(({ phase }) => phase === 'wave').map(({ targets }) => targets)).toEqual([
-    ['i-1'],
-    ['i-2', 'i-3'],
-  ]);
 });

@@ -163,6 +163,18 @@ describe('the outcome', () => {
       {},
       { outcome: 'timed-out', exitCode: 3, moveDesired: false },
     ],
+    [
+      'known instances, all silent within allowMissing',
+      { expected: ['y', 'z'], ...policy({ allowMissing: 2 }) },
+      {},
+      { outcome: 'timed-out', exitCode: 3, moveDesired: false },
+    ],
+    [
+      'known instances, all unfinished within allowMissing',
+      { expected: ['y', 'z'], ...policy({ allowMissing: 2 }) },
+      { y: 'checking', z: 'starting' },
+      { outcome: 'timed-out', exitCode: 3, moveDesired: false },
+    ],
     ['no known instance and no report', {}, {}, { outcome: 'timed-out', exitCode: 3, moveDesired: true }],
   ])('%s', (_title, change, states, verdict) => {
     expect(settleFinally(record(change), said(states))).toMatchObject(verdict);
@@ -222,6 +234,15 @@ describe('for any record', () => {
       const fine = (counts.succeeded ?? 0) > 0 && failures === 0 && missing <= given.policy.allowMissing;
       expect(exitCode === 0).toBe(fine);
       expect(exitCode === 1).toBe(failures > 0);
+    });
+  });
+
+  it('nothing succeeds, and the desired state of known instances never moves, without an instance that succeeded', () => {
+    each((given, states) => {
+      const { outcome, moveDesired, counts } = settleFinally(given, said(states));
+      if (counts.succeeded) return;
+      expect(outcome).not.toBe('succeeded');
+      if (given.expected.length > 0 || Object.keys(states).length > 0) expect(moveDesired).toBe(false);
     });
   });
 
