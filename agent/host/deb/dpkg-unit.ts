@@ -1,8 +1,9 @@
-import { truncate } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { sleepUnlessAborted } from '../../../shared/abort.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { ignoreCode, makeDirectories, openNoFollow, readRange } from '../fs/durable-files.ts';
-import { type RunCommand, runCommand } from '../process/run-command.ts';
+import { ignoreCode, lstatIfAny, makeDirectories, openNoFollow, readRange } from '../fs/durable-files.ts';
+import type { RunCommand } from '../process/run-command.ts';
+import { askSystemd, tellSystemd } from '../process/systemctl.ts';
 
 /**
  * Runs dpkg in a transient systemd unit, so that dpkg finishes even if the agent ends. The output goes to a file,
@@ -81,16 +82,16 @@ export function createDpkgUnits(options: {
   const { service, dir, timeout, start } = options;
   const log = `${dir}/dpkg.log`;
 
-  const call = (argv: readonly string[], signal: AbortSignal) =>
-    runCommand(argv, { signal, timeout: CALL_TIMEOUT_MS, env: { LC_ALL: 'C' } });
+  /** @throws COMMAND_FAILED when systemd does not answer for half a minute. */
+  async function ask(argv: readonly string[], signal: AbortSignal): Promise<string> {
+    const { exitCode, stdout, output } = await askSystemd(argv, { signal, timeout: CALL_TIMEOUT_MS });
+    if (exitCode === 0) return stdout;
+    const what = argv.slice(0, 3).join(' ');
+    throw new TriggerDeployError('COMMAND_FAILED', `${what} did not succeed`, { detail: output });
+  }
 
   async function stateOf(unit: string, signal: AbortSignal) {
-    const { exitCode, stdout, output } = await call(unitArgv.show(unit), signal);
-    if (exitCode !== 0) {
-      throw new TriggerDeployError('COMMAND_FAILED', `systemctl show ${unit} did not succeed`, {
-        detail: output,
-      });
-    }
+    const stdout = await ask(unitArgv.show(unit), signal);
     const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(stdout)?.[1] ?? '';
     return { load: value('LoadState'), active: value('ActiveState'), result: value('Result') };
   }
@@ -115,7 +116,8 @@ export function createDpkgUnits(options: {
     let result = await endOf(unit, timeout, signal);
     const inTime = result !== undefined;
     if (!inTime) {
-      await call(unitArgv.kill(unit), signal);
+      const isGone = async () => (await endOf(unit, 0, signal)) !== undefined;
+      await tellSystemd(unitArgv.kill(unit), { signal, isDone: isGone });
       result = await endOf(unit, AFTER_KILL_MS, signal);
     }
     if (result === undefined) {
@@ -123,8 +125,8 @@ export function createDpkgUnits(options: {
         hint: `systemctl status ${unit}`,
       });
     }
-    // Its exit code is ignored: it fails if there is nothing to reset.
-    if (result !== 'success') await call(unitArgv.resetFailed(unit), signal);
+    // A refusal is ignored: there is nothing to reset then.
+    if (result !== 'success') await tellSystemd(unitArgv.resetFailed(unit), { signal });
     if (!inTime || result === 'timeout') return 'timed out';
     if (result === 'success') return 'done';
     return result === 'exit-code' ? 'failed' : 'interrupted';
@@ -133,14 +135,16 @@ export function createDpkgUnits(options: {
   return {
     async run(unit, argv, signal) {
       await makeDirectories(dir, 0o755);
-      await truncate(log).catch(ignoreCode('ENOENT', undefined));
-      const started = await start(unitArgv.run(unit, argv, { log, timeout }), {
-        signal,
-        timeout: CALL_TIMEOUT_MS,
+      await rm(log, { force: true });
+      // systemd makes the log when it starts the unit, and unloads a unit that has succeeded.
+      const isStarted = async () =>
+        (await stateOf(unit, signal)).load !== 'not-found' || (await lstatIfAny(log)) !== undefined;
+      const refusal = await tellSystemd(unitArgv.run(unit, argv, { log, timeout }), {
+        ...{ signal, timeout: CALL_TIMEOUT_MS, run: start, isDone: isStarted },
       });
-      if (started.exitCode !== 0 && (await stateOf(unit, signal)).load === 'not-found') {
+      if (refusal) {
         throw new TriggerDeployError('DPKG_FAILED', 'systemd-run could not start dpkg', {
-          detail: started.output,
+          detail: refusal.output,
         });
       }
       const ending = await finish(unit, signal);
@@ -148,13 +152,13 @@ export function createDpkgUnits(options: {
     },
 
     async settle(signal) {
-      const { stdout } = await call(unitArgv.list(`trigger-deploy-${service}-*.service`), signal);
+      const stdout = await ask(unitArgv.list(`trigger-deploy-${service}-*.service`), signal);
       const names = stdout.split('\n').map((line) => line.trim().split(/\s+/)[0] ?? '');
       for (const unit of names.filter((name) => isUnitOf(service, name))) await finish(unit, signal);
     },
 
     async reload(signal) {
-      await call(unitArgv.reload, signal);
+      await tellSystemd(unitArgv.reload, { signal });
     },
   };
 }

@@ -16,6 +16,7 @@ import {
   writeDurably,
 } from '../fs/durable-files.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
+import { tellSystemd } from '../process/systemctl.ts';
 
 /**
  * The agent's side of a self-update. The guard, a script (systemd/agent/self-update), replaces the agent with another
@@ -103,8 +104,10 @@ export function createGuard(options: {
 
   async function systemctl(signal: AbortSignal, ...words: string[]): Promise<void> {
     const argv = ['systemctl', ...words];
-    const { exitCode, output } = await run(argv, { signal, timeout: CALL_TIMEOUT_MS });
-    if (exitCode === 0) return;
+    // Each of them may be repeated: a guard that runs is not started again, and the restart ends this process.
+    const refusal = await tellSystemd(argv, { signal, timeout: CALL_TIMEOUT_MS, run });
+    if (!refusal) return;
+    const { output } = refusal;
     throw new TriggerDeployError('START_FAILED', `${argv.join(' ')} did not succeed`, { detail: output });
   }
 

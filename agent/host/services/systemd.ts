@@ -4,22 +4,23 @@ import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { runCommand } from '../process/run-command.ts';
+import { askSystemd, tellSystemd } from '../process/systemctl.ts';
+import {
+  isChanging,
+  isDown,
+  isNewStart,
+  loadTrouble,
+  PROPERTIES,
+  parseShow,
+  restartVerdict,
+  statusOf,
+  type UnitState,
+} from './unit-state.ts';
 
 /**
- * Service manager `systemd`: the service is a unit. The pure functions at the top build commands and parse their output
- * (systemctl(1), journalctl(1)). The manager below runs the commands and waits.
+ * Service manager `systemd`: the service is a unit. The manager gives orders (systemctl(1)), and then looks at the unit
+ * until it is as ordered: the state of the unit decides, not the exit of a call.
  */
-
-const PROPERTIES = [
-  'LoadState',
-  'ActiveState',
-  'SubState',
-  'MainPID',
-  'NRestarts',
-  'InvocationID',
-  'Result',
-  'Job',
-] as const;
 
 export const argvFor = {
   show: (unit: string) => ['systemctl', 'show', unit, `--property=${PROPERTIES.join(',')}`],
@@ -43,90 +44,13 @@ export const argvFor = {
   ],
 };
 
-export interface UnitState {
-  /** `loaded`, `not-found`, `masked`, `bad-setting`, … */
-  load: string;
-  /** `active`, `inactive`, `activating`, `deactivating`, `failed`, `reloading`, … */
-  active: string;
-  sub: string;
-  mainPid: number | null;
-  restarts: number;
-  /** The invocation ID of the last start; null if the unit never started, or if systemd is older than 232. */
-  invocation: string | null;
-  /** `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, … */
-  result: string;
-  /** Whether a job of the unit, such as a start or a stop, is queued or running. */
-  busy: boolean;
-}
-
-/** Parses the output of `systemctl show UNIT --property=…`, a `Name=value` per line. A property may be missing. */
-export function parseShow(text: string): UnitState {
-  const values = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const equals = line.indexOf('=');
-    if (equals > 0) values.set(line.slice(0, equals), line.slice(equals + 1).trim());
-  }
-  const count = (name: string) => Number.parseInt(values.get(name) ?? '', 10) || 0;
-  return {
-    load: values.get('LoadState') ?? 'unknown',
-    active: values.get('ActiveState') ?? 'unknown',
-    sub: values.get('SubState') ?? 'unknown',
-    mainPid: count('MainPID') || null,
-    restarts: count('NRestarts'),
-    invocation: values.get('InvocationID') || null,
-    result: values.get('Result') || 'success',
-    busy: count('Job') > 0,
-  };
-}
-
-export function statusOf(unit: string, state: UnitState): ServiceStatus {
-  return {
-    active: state.active === 'active',
-    failed: state.active === 'failed',
-    mainPid: state.mainPid,
-    restarts: state.restarts,
-    invocation: state.invocation,
-    summary: state.load === 'loaded' ? `${state.active} (${state.sub})` : state.load,
-    ...(state.load !== 'loaded' && { trouble: loadTrouble(unit, state.load) }),
-  };
-}
-
-/** The problem of a unit that is not `loaded`, and how to solve it. */
-function loadTrouble(unit: string, load: string): { problem: string; hint: string } {
-  if (load === 'not-found') {
-    return { problem: `${unit} does not exist`, hint: 'install the unit, then run systemctl daemon-reload' };
-  }
-  if (load === 'masked') return { problem: `${unit} is masked`, hint: `systemctl unmask ${unit}` };
-  return {
-    problem: `${unit} cannot be loaded: ${load}`,
-    hint: `see systemctl status ${unit}; after the repair: systemctl daemon-reload`,
-  };
-}
-
-/** Whether the unit was started between `before` and `now`. If there are no invocation IDs, the main pid decides. */
-function isNewStart(before: UnitState, now: UnitState): boolean {
-  if (now.invocation === null) return now.mainPid !== before.mainPid;
-  return now.invocation !== before.invocation;
-}
-
-/**
- * The progress of a restart. ActiveState `failed` does not always mean that the restart failed: a JVM that is stopped
- * with TERM exits with 143, so the unit is `failed` for a moment, until the queued start begins.
- */
-export function restartVerdict(before: UnitState, now: UnitState): 'started' | 'failed' | 'wait' {
-  const anew = isNewStart(before, now);
-  if (now.active === 'active' && anew) return 'started';
-  if (now.active === 'failed' && (anew || !now.busy)) return 'failed';
-  // The job has ended and the unit is inactive: a condition or dependency failed, or the service ended at once.
-  if (now.active === 'inactive' && !now.busy) return 'failed';
-  return 'wait';
-}
-
-/** Timeout of one systemctl or journalctl call; normally they answer in milliseconds. */
-const CALL_TIMEOUT_MS = 15_000;
+/** Timeout of one journalctl call; normally it answers in milliseconds. */
+const LOG_TIMEOUT_MS = 15_000;
 /** Pauses between polls: short at first, for services that start quickly, then longer. */
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
+/** After so many polls in a row without a job, a restart that has not begun is ordered again. */
+const LOST_AFTER_POLLS = 3;
 /** How long a process may take to end after KILL, ms. */
 const AFTER_KILL_MS = 10_000;
 
@@ -139,12 +63,12 @@ export function createSystemdManager(options: {
 }): ServiceManager {
   const { unit, startTimeout, stopTimeout, clock } = options;
 
-  const call = (argv: readonly string[], signal: AbortSignal) =>
-    runCommand(argv, { signal, timeout: CALL_TIMEOUT_MS });
+  const tell = (argv: readonly string[], signal: AbortSignal, isDone?: (now: UnitState) => boolean) =>
+    tellSystemd(argv, { signal, clock, ...(isDone && { isDone: async () => isDone(await show(signal)) }) });
 
-  /** @throws COMMAND_FAILED when systemd does not answer. */
+  /** @throws COMMAND_FAILED when systemd does not answer for half a minute. */
   async function show(signal: AbortSignal): Promise<UnitState> {
-    const { exitCode, stdout, output } = await call(argvFor.show(unit), signal);
+    const { exitCode, stdout, output } = await askSystemd(argvFor.show(unit), { signal, clock });
     if (exitCode !== 0) {
       throw new TriggerDeployError('COMMAND_FAILED', `systemctl show ${unit} did not succeed`, {
         detail: output,
@@ -175,19 +99,25 @@ export function createSystemdManager(options: {
       const { problem, hint } = loadTrouble(unit, before.load);
       throw startFailed(problem, { hint });
     }
-    // The exit code is ignored: the call fails if systemd has unloaded the unit, and then there is nothing to reset.
-    await call(argvFor.resetFailed(unit), signal);
-    const { exitCode, output } = await call(argvFor.restart(unit), signal);
-    if (exitCode !== 0) throw startFailed(`systemd refused to restart ${unit}`, { detail: output });
+    // A refusal is ignored: the call fails if systemd has unloaded the unit, and then there is nothing to reset.
+    await tell(argvFor.resetFailed(unit), signal);
+    await orderRestart(before, signal);
 
     const stopEnd = clock.monotonic() + stopTimeout;
     let killed = false;
+    let lost = 0;
     const { state, inTime } = await poll(
       async (now) => {
-        const stillOld = now.active === 'deactivating' && !isNewStart(before, now);
-        if (stillOld && !killed && clock.monotonic() >= stopEnd) {
+        const isOld = ({ active }: UnitState) => active === 'deactivating' && !isNewStart(before, now);
+        if (isOld(now) && !killed && clock.monotonic() >= stopEnd) {
           killed = true;
-          await call(argvFor.kill(unit), signal);
+          await tell(argvFor.kill(unit), signal, (later) => !isOld(later));
+        }
+        // The restart has not begun, and no job is left: the job was lost or cancelled.
+        lost = now.active === 'active' && !now.busy && !isNewStart(before, now) ? lost + 1 : 0;
+        if (lost > LOST_AFTER_POLLS) {
+          lost = 0;
+          await orderRestart(before, signal);
         }
         return restartVerdict(before, now) !== 'wait';
       },
@@ -207,9 +137,31 @@ export function createSystemdManager(options: {
     );
   }
 
+  /** Stops the unit; returns how it ended: `inactive` or `failed`. @throws STOP_FAILED. */
+  async function end(signal: AbortSignal): Promise<string> {
+    const isEnding = (now: UnitState) => isDown(now.active) || now.busy || now.active === 'deactivating';
+    const refusal = await tell(argvFor.stop(unit), signal, isEnding);
+    if (refusal) throw stopFailed(`systemd refused to stop ${unit}`, { detail: refusal.output });
+    const first = await poll((now) => isDown(now.active), stopTimeout, signal);
+    if (first.inTime) return first.state.active;
+    await tell(argvFor.kill(unit), signal, (now) => isDown(now.active));
+    const last = await poll((now) => isDown(now.active), AFTER_KILL_MS, signal);
+    if (!last.inTime) throw stopFailed(`${unit} is still ${last.state.active} after a KILL`);
+    return last.state.active;
+  }
+
+  /** @throws START_FAILED where systemd refuses. */
+  async function orderRestart(before: UnitState, signal: AbortSignal): Promise<void> {
+    const isBegun = (now: UnitState) => now.busy || isNewStart(before, now) || isChanging(now.active);
+    const refusal = await tell(argvFor.restart(unit), signal, isBegun);
+    if (refusal) throw startFailed(`systemd refused to restart ${unit}`, { detail: refusal.output });
+  }
+
   async function logTail(since: number, signal: AbortSignal): Promise<string> {
     try {
-      return (await call(argvFor.log(unit, since), signal)).stdout.slice(-DETAIL_LIMIT);
+      return (await runCommand(argvFor.log(unit, since), { signal, timeout: LOG_TIMEOUT_MS })).stdout.slice(
+        -DETAIL_LIMIT,
+      );
     } catch (error) {
       signal.throwIfAborted();
       if (isCode(error, 'COMMAND_FAILED')) return '';
@@ -237,14 +189,10 @@ export function createSystemdManager(options: {
 
     async stop(signal) {
       try {
-        const { load, active } = await show(signal);
-        if (load === 'not-found' || isDown(active)) return;
-        const { exitCode, output } = await call(argvFor.stop(unit), signal);
-        if (exitCode !== 0) throw stopFailed(`systemd refused to stop ${unit}`, { detail: output });
-        if ((await poll((now) => isDown(now.active), stopTimeout, signal)).inTime) return;
-        await call(argvFor.kill(unit), signal);
-        const last = await poll((now) => isDown(now.active), AFTER_KILL_MS, signal);
-        if (!last.inTime) throw stopFailed(`${unit} is still ${last.state.active} after a KILL`);
+        const { active } = await show(signal);
+        const ended = isDown(active) ? active : await end(signal);
+        // Nothing is left in `systemctl --failed`, not even a process that ends with an error when it is stopped.
+        if (ended === 'failed') await tell(argvFor.resetFailed(unit), signal);
       } catch (error) {
         signal.throwIfAborted();
         if (isCode(error, 'STOP_FAILED')) throw error;
@@ -255,8 +203,6 @@ export function createSystemdManager(options: {
     logTail,
   };
 }
-
-const isDown = (active: string) => active === 'inactive' || active === 'failed';
 
 type Extra = ConstructorParameters<typeof TriggerDeployError>[2];
 

@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { isCode } from '../../../shared/errors.ts';
 import type { Host } from '../../deploy/ports.ts';
-import { runCommand } from '../process/run-command.ts';
+import { askSystemd, isUnanswered } from '../process/systemctl.ts';
 
 /** Timeout of `systemctl is-system-running`, ms. It answers at once, even during a shutdown. */
 const ANSWER_MS = 5000;
@@ -30,9 +30,11 @@ export function createHost(): Host {
 
     async stopping(signal) {
       try {
-        const { stdout } = await runCommand(['systemctl', 'is-system-running'], {
+        // Every state but `running` has another exit code than 0.
+        const { stdout } = await askSystemd(['systemctl', 'is-system-running'], {
           signal,
           timeout: ANSWER_MS,
+          accept: (result) => !isUnanswered(result),
         });
         return stdout.trim() === 'stopping';
       } catch (error) {

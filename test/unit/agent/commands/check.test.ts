@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { check } from '../../../../agent/commands/check.ts';
 import type { Finding, ServiceStatus } from '../../../../agent/deploy/ports.ts';
-import { parseShow, statusOf } from '../../../../agent/host/services/systemd.ts';
+import { parseShow, statusOf } from '../../../../agent/host/services/unit-state.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 
 /** The findings of `check` for one service of an instance without other problems. */

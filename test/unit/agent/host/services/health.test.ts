@@ -189,7 +189,7 @@ test('a unit passes when systemd calls it active', async () => {
     ok: false,
     note: 'systemd failed (failed)',
   });
-  await programsOnPath({ systemctl: 'exit 1' });
+  await programsOnPath({ systemctl: 'echo System has not been booted with systemd; exit 1' });
   expect(await tried({ kind: 'systemd', unit: 'x.socket' })).toEqual({
     ok: false,
     note: 'systemd does not answer',

@@ -1,13 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import {
-  argvFor,
-  createSystemdManager,
-  parseShow,
-  restartVerdict,
-  statusOf,
-} from '../../../../../agent/host/services/systemd.ts';
+import { argvFor, createSystemdManager } from '../../../../../agent/host/services/systemd.ts';
+import { parseShow, restartVerdict, statusOf } from '../../../../../agent/host/services/unit-state.ts';
 import { calm, sleepingClock } from '../../../../support/host/clock.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
 
@@ -194,16 +189,26 @@ test('a stop that hangs ends in a KILL', async () => {
     stopTimeout: 50,
   });
   await unit.stop(calm);
-  expect(await acts()).toEqual(['stop --no-block pay.service', 'kill -s KILL pay.service']);
+  expect(await acts()).toEqual([
+    'stop --no-block pay.service',
+    'kill -s KILL pay.service',
+    'reset-failed pay.service',
+  ]);
   expect((await calls()).length).toBeGreaterThan(4);
 });
 
 test('a unit that is inactive or does not exist is not stopped', async () => {
-  for (const state of [DEAD, FAILED, { ...DEAD, LoadState: 'not-found' }]) {
+  for (const state of [DEAD, { ...DEAD, LoadState: 'not-found' }]) {
     const { unit, acts } = await manager([shown(state)]);
     await unit.stop(calm);
     expect(await acts()).toEqual([]);
   }
+});
+
+test('a unit that failed is not stopped, and not left as a failed one', async () => {
+  const { unit, acts } = await manager([shown(FAILED)]);
+  await unit.stop(calm);
+  expect(await acts()).toEqual(['reset-failed pay.service']);
 });
 
 test('without systemd, each call fails with its own code', async () => {
