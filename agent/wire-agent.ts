@@ -10,6 +10,7 @@ import { type AgentConfig, loadAgentConfig } from './config.ts';
 import { createDesiredReader } from './deploy/converge.ts';
 import type { ArtifactStore, DesiredStore, Host, Identity, ManifestStore, Reporter } from './deploy/ports.ts';
 import { openWorker, type ServiceWorker } from './deploy/worker.ts';
+import { onLeftover } from './host/fs/leftovers.ts';
 import { openCommandRegistry } from './host/process/command-registry.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { createHookRunner } from './host/services/hooks.ts';
@@ -55,6 +56,9 @@ function logFormat({ logFormat }: AgentConfig): LogFormat {
 
 async function run(config: AgentConfig, log: Log, stopping: AbortSignal): Promise<void> {
   const { env, bucket, topic, state } = config;
+  onLeftover(({ path, error }) =>
+    log.warn({ path, err: error }, 'a leftover cannot be removed; the agent continues without removing it'),
+  );
   const aws = createAws(config);
   const clock = createClock(() => aws.now());
   const spool = createOrderSpool(state);
@@ -105,7 +109,7 @@ async function run(config: AgentConfig, log: Log, stopping: AbortSignal): Promis
   );
   await replies.close(FLUSH_WITHIN);
   aws.close();
-  await removeAgentPid(state).catch(() => undefined);
+  await removeAgentPid(state);
   log.info('stopped');
 }
 

@@ -97,7 +97,7 @@ export interface PackageType {
    * If the config has `adopt` and there is no `current`: makes a release of the files that ran before trigger-deploy,
    * and points `current` at it. Returns its version, or null if there was nothing to do.
    */
-  adopt(): Promise<string | null>;
+  adopt(signal: AbortSignal): Promise<string | null>;
   /**
    * Makes the release in the staging directory (download, verify, unpack), then publishes it by one rename. A complete
    * release with the same digests is kept as it is. With `fresh` it is made again or, if it is in use, its files are

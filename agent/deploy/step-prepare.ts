@@ -54,7 +54,7 @@ async function assertReleaseWithoutFiles(run: DeploymentRun): Promise<void> {
 async function readPrevious(run: DeploymentRun): Promise<string | null> {
   const known = run.active().previous;
   if (known !== undefined) return known;
-  return (await run.ports.package.current()) ?? (await run.ports.package.adopt());
+  return (await run.ports.package.current()) ?? (await run.ports.package.adopt(run.signal));
 }
 
 async function runsHealthy(run: DeploymentRun): Promise<boolean> {

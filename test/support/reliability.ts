@@ -100,6 +100,24 @@ export const MATRIX = {
       'An archive with `../`, absolute names, links that leave it, devices, setuid files, a bomb, duplicates',
     promise: 'the whole archive is refused before anything is switched.',
   },
+  hang: {
+    fault:
+      'A step hangs: it does not answer an abort (a preparation, a command, a check, AWS, the file system)',
+    promise:
+      'it is left after seconds, and what it does later changes nothing; a newer announcement, a cancel, a rollback and a local order win; a stop ends with exit code 0.',
+  },
+  again: {
+    fault: 'A deployment that ends the agent again and again',
+    promise: 'it is refused (`RECOVERY_EXHAUSTED`) or rolled back; restarts by an operator do not count.',
+  },
+  leftovers: {
+    fault: 'Something that was left behind cannot be removed',
+    promise: 'it is logged once and stepped over; deployments go on.',
+  },
+  'two-agents': {
+    fault: 'A second agent is started with the same state directory',
+    promise: 'it is refused with the pid of the first; the lock of a dead agent is taken over.',
+  },
   symlink: {
     fault: 'A symbolic link is planted in staging or in the service directory',
     promise: 'the agent does not follow it.',

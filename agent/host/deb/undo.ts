@@ -3,7 +3,7 @@ import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts
 import { versionName } from '../../../shared/names.ts';
 import type { ManifestStore } from '../../deploy/ports.ts';
 import { makeNew } from '../fs/durable-files.ts';
-import type { Contents, Releases } from '../releases/releases.ts';
+import type { Contents, Releases, WorkDirectories } from '../releases/releases.ts';
 import { download } from './apt.ts';
 import { bareVersion, inspectDeb, installed, type Known } from './dpkg.ts';
 
@@ -77,7 +77,7 @@ async function fromApt(
 ): Promise<string | undefined> {
   let why: string | undefined;
   try {
-    await releases.add(bareVersion(here.version), async ({ release, scratch }) => {
+    const fill = async ({ release, scratch }: WorkDirectories) => {
       const directory = join(scratch, 'apt');
       await makeNew(directory, 0o700);
       const files = await download([`${name}=${here.version}`], directory, signal);
@@ -88,7 +88,8 @@ async function fromApt(
         throw new TriggerDeployError('PACKAGE_INVALID', `apt returned ${deb.name} ${deb.version}`);
       }
       await contents.copy(file, release);
-    });
+    };
+    await releases.add(bareVersion(here.version), fill, signal);
   } catch (error) {
     if (!isCode(error, 'DOWNLOAD_FAILED', 'PACKAGE_INVALID', 'COMMAND_FAILED')) throw error;
     signal.throwIfAborted();

@@ -7,7 +7,6 @@ import {
   mkdir,
   open,
   opendir,
-  readdir,
   rename,
   rm,
   rmdir,
@@ -39,7 +38,7 @@ export async function writeDurably(path: string, data: string | Uint8Array, mode
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await removeTemporary(temporary);
     throw error;
   }
   await fsyncDirectory(dirname(path));
@@ -52,21 +51,10 @@ export async function pointAt(link: string, target: string): Promise<void> {
     await symlink(target, temporary);
     await rename(temporary, link);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await removeTemporary(temporary);
     throw error;
   }
   await fsyncDirectory(dirname(link));
-}
-
-/** Removes temporary files that a killed `writeDurably` or `pointAt` of `path` left. */
-export async function sweepTemporaries(path: string): Promise<void> {
-  const prefix = `.${basename(path)}.`;
-  const names = await readdir(dirname(path)).catch(ignoreCode('ENOENT', [] as string[]));
-  for (const name of names) {
-    if (name.startsWith(prefix) && /^[0-9a-f]{16}\.new$/.test(name.slice(prefix.length))) {
-      await rm(join(dirname(path), name), { force: true });
-    }
-  }
 }
 
 /** Creates a file for reading and writing. Fails if `path` exists, even as a link. The umask does not apply. */
@@ -195,13 +183,16 @@ export async function removeTree(path: string): Promise<void> {
   await removeDirectory(path);
 }
 
+/** An entry that cannot be removed does not keep the others. @throws the first error, after all others are removed. */
 async function removeDirectory(path: string): Promise<void> {
+  let failure: unknown;
   for await (const entry of await opendir(path)) {
     const place = join(path, entry.name);
-    await (entry.isDirectory() ? removeDirectory(place) : unlink(place)).catch(
-      ignoreCode('ENOENT', undefined),
-    );
+    await (entry.isDirectory() ? removeDirectory(place) : unlink(place)).catch((error: unknown) => {
+      if (systemCode(error) !== 'ENOENT') failure ??= error;
+    });
   }
+  if (failure !== undefined) throw failure;
   await rmdir(path);
 }
 
@@ -235,6 +226,17 @@ function systemError(code: string, message: string): Error {
 
 function temporaryFor(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(8).toString('hex')}.new`);
+}
+
+/** Whether `name` is that of a temporary file or link that `writeDurably` or `pointAt` makes for `path`. */
+export function isTemporaryOf(path: string, name: string): boolean {
+  const prefix = `.${basename(path)}.`;
+  return name.startsWith(prefix) && /^[0-9a-f]{16}\.new$/.test(name.slice(prefix.length));
+}
+
+/** The error that left the file behind is the one to throw. The file is removed later: `sweepTemporaries`. */
+async function removeTemporary(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => {});
 }
 
 async function syncEntry(path: string): Promise<void> {

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
 import { orAborted } from '../../../shared/abort.ts';
-import { readNoFollow, removeTree } from '../fs/durable-files.ts';
+import { readNoFollow } from '../fs/durable-files.ts';
+import { removeLeftover } from '../fs/leftovers.ts';
 import { findProcess, findProcessNow } from './proc.ts';
 import { endGroup, type RunCommand, runCommand } from './run-command.ts';
 
@@ -116,7 +117,7 @@ async function endLeftover(path: string, boot: string, stopping: AbortSignal): P
   }
   if (left && (await isUnderWay())) await endGroup(left.group);
   // If the file cannot be removed, the next agent sees that the command has ended.
-  await removeTree(path).catch(() => {});
+  await removeLeftover(path);
 }
 
 async function readEntry(path: string): Promise<CommandEntry | undefined> {

@@ -31,7 +31,8 @@ export async function removeCurrentLink(places: Places): Promise<void> {
   await fsyncDirectory(places.dir).catch(ignoreCode('ENOENT', undefined));
 }
 
-export async function setCurrentLink(places: Places, version: string): Promise<void> {
+/** An abort of `signal` that comes before the link is replaced leaves it as it is. */
+export async function setCurrentLink(places: Places, version: string, signal?: AbortSignal): Promise<void> {
   const current = await readCurrentLink(places);
   if (!(await recordOf(places, version))) {
     throw new TriggerDeployError(
@@ -41,6 +42,7 @@ export async function setCurrentLink(places: Places, version: string): Promise<v
   }
   // The release must be on disk before the link: an agent that was killed may have published it without a sync.
   await fsyncDirectory(places.releases);
+  signal?.throwIfAborted();
   // A correct link is not written again: on a full disk, the write would fail a rollback that has nothing to switch.
   if (current === version) await fsyncDirectory(places.dir);
   else await pointAt(places.current, join('releases', version));

@@ -1,6 +1,6 @@
 import { readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TriggerDeployError } from '../../../shared/errors.ts';
+import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, sameArtifacts } from '../../../shared/manifest.ts';
 import type { PackageType } from '../../deploy/ports.ts';
 import {
@@ -8,9 +8,10 @@ import {
   ignoreCode,
   lstatIfAny,
   makeNew,
-  removeTree,
   syncTree,
+  systemCode,
 } from '../fs/durable-files.ts';
+import { removeLeftover, stepOver } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
 import { readCurrentLink, removeCurrentLink, setCurrentLink } from './current-link.ts';
 import { namesWithOpenFiles } from './open-files.ts';
@@ -70,7 +71,7 @@ export interface Releases extends PackageType {
   /** The record of a release; undefined if the release is missing or incomplete. */
   record(version: string): Promise<ReleaseRecord | undefined>;
   /** Makes a release that was not announced: `fill` provides its files. */
-  add(version: string, fill: (into: WorkDirectories) => Promise<void>): Promise<void>;
+  add(version: string, fill: (into: WorkDirectories) => Promise<void>, signal: AbortSignal): Promise<void>;
 }
 
 /** So many of the newest releases always stay. A JVM whose jar is removed fails later, when it loads another class. */
@@ -123,15 +124,19 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     }
     const downloaded = await contents.fill(into, job);
     job.signal.throwIfAborted();
-    await publish(places, staging, newRecord(version, artifacts));
+    await publish(places, staging, newRecord(version, artifacts), job.signal);
     return downloaded;
   }
 
-  const add: Releases['add'] = (version, fill) =>
-    inStaging(places, async (staging) => {
-      await fill(await makeWorkDirectories(staging));
-      await publish(places, staging, newRecord(version, []));
-    });
+  const add: Releases['add'] = (version, fill, signal) =>
+    inStaging(
+      places,
+      async (staging) => {
+        await fill(await makeWorkDirectories(staging));
+        await publish(places, staging, newRecord(version, []), signal);
+      },
+      signal,
+    );
 
   return {
     type: contents.type,
@@ -152,20 +157,21 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
 
     isWhole: async () => true,
 
-    add: (version, fill) => mapSpaceErrors(dir, () => add(version, fill)),
+    add: (version, fill, signal) => mapSpaceErrors(dir, () => add(version, fill, signal)),
 
-    async adopt() {
+    async adopt(signal) {
       if (!adopt || (await lstatIfAny(places.current))) return null;
       const complete = (await recordOf(places, adopt.version)) !== undefined;
       if (!complete && !(await stat(adopt.path).catch(ignoreCode('ENOENT', undefined)))) return null;
       return mapSpaceErrors(dir, async () => {
         if (!complete) {
-          await add(adopt.version, async ({ release }) => {
+          const copy = async ({ release }: WorkDirectories) => {
             await assertSpace(dir, await contents.measure(adopt.path), `adopting ${adopt.path}`);
             await contents.copy(adopt.path, release);
-          });
+          };
+          await add(adopt.version, copy, signal);
         }
-        await setCurrentLink(places, adopt.version);
+        await setCurrentLink(places, adopt.version, signal);
         return adopt.version;
       });
     },
@@ -174,13 +180,17 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
       signal.throwIfAborted();
       contents.accept(order.artifacts);
       return mapSpaceErrors(dir, () =>
-        inStaging(places, async (staging) => {
-          const job = { order, note, signal };
-          const duty = await requiredWork(job);
-          // An agent that was killed may have published the release without a sync.
-          if (duty !== 'make') await fsyncDirectory(places.releases);
-          return { downloaded: duty === 'nothing' ? 0 : await doWork(duty, staging, job) };
-        }),
+        inStaging(
+          places,
+          async (staging) => {
+            const job = { order, note, signal };
+            const duty = await requiredWork(job);
+            // An agent that was killed may have published the release without a sync.
+            if (duty !== 'make') await fsyncDirectory(places.releases);
+            return { downloaded: duty === 'nothing' ? 0 : await doWork(duty, staging, job) };
+          },
+          signal,
+        ),
       );
     },
 
@@ -201,16 +211,19 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
       const current = await readCurrentLink(places);
       const used = old.length === 0 ? new Set<string>() : await namesWithOpenFiles(places.releases);
       const removable = old.filter((version) => version !== current && !used.has(version));
+      const removed: string[] = [];
       await inStaging(places, async (staging) => {
         for (const version of removable) {
           // A rename removes the release in one step: a partly removed release is never visible.
           const aside = join(staging, version);
-          await rename(places.release(version), aside);
+          const release = places.release(version);
+          if (!(await stepOver(release, () => rename(release, aside)))) continue;
+          removed.push(version);
           await fsyncDirectory(places.releases);
-          await removeTree(aside);
+          await removeLeftover(aside);
         }
       });
-      return removable;
+      return removed;
     },
   };
 }
@@ -226,15 +239,37 @@ function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseReco
   return { v: 1, version, artifacts: [...artifacts], preparedAt: new Date().toISOString() };
 }
 
-/** Syncs the staged release, completes it with its record, and moves it into place. */
-async function publish(places: Places, staging: string, record: ReleaseRecord): Promise<void> {
+/**
+ * Syncs the staged release, completes it with its record, and moves it into place. A work that was abandoned while its
+ * files were synced publishes nothing: by then a newer one may have made and started this release.
+ */
+async function publish(
+  places: Places,
+  staging: string,
+  record: ReleaseRecord,
+  signal: AbortSignal,
+): Promise<void> {
   const staged = join(staging, 'release');
   const place = places.release(record.version);
   await syncTree(staged);
   await writeRecord(staged, record);
-  if (await lstatIfAny(place)) await rename(place, join(staging, 'replaced'));
+  const existing = await lstatIfAny(place);
+  signal.throwIfAborted();
+  if (existing) await putAside(place, join(staging, 'replaced'));
   await rename(staged, place);
   await fsyncDirectory(places.releases);
+}
+
+async function putAside(place: string, aside: string): Promise<void> {
+  try {
+    await rename(place, aside);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOSPC' || systemCode(cause) === 'EROFS') throw cause;
+    throw new TriggerDeployError('RELEASE_CONFLICT', `${place} cannot be replaced: ${messageOf(cause)}`, {
+      cause,
+      hint: `see lsattr -d and mount for the reason, then remove ${place}`,
+    });
+  }
 }
 
 async function mapSpaceErrors<T>(dir: string, work: () => Promise<T>): Promise<T> {

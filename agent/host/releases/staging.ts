@@ -1,7 +1,10 @@
-import { chmod, readdir } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { chmod, lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { lstatIfAny, makeDirectories, removeTree, sweepTemporaries } from '../fs/durable-files.ts';
+import { lstatIfAny, makeDirectories, makeNew } from '../fs/durable-files.ts';
+import { removeLeftover, stepOver, sweepTemporaries, tellLeftover } from '../fs/leftovers.ts';
+import { asNoSpace } from '../fs/space.ts';
 
 /**
  * The paths of a service's releases. The staging directory is on the same file system as the releases, so that a rename
@@ -18,26 +21,78 @@ export function placesOf(dir: string) {
 }
 export type Places = ReturnType<typeof placesOf>;
 
+/** If the first cannot be used (a mount point, an immutable directory, another user's), the next one is. */
+const STAGING_NAMES = ['.staging', '.staging-2', '.staging-3'];
+
+/** The directories in which a work of this process is under way, with the signal that ends it. */
+const inUse = new Map<string, AbortSignal | undefined>();
+
 /**
- * Runs `work` with an empty, private staging directory, and empties the directory afterwards, even after a failure.
- * @throws RELEASE_CONFLICT when `staging` or `releases` is not a directory, or does not belong to the agent's user.
+ * Runs `work` with an empty, private directory of its own below the staging directory, and removes it afterwards, even
+ * after a failure. Other works may run at the same time: one that was abandoned may still write to its own directory.
+ * Removes what killed and abandoned works left. What cannot be removed is told and stepped over.
+ * @throws RELEASE_CONFLICT when no staging directory can be used, or when `releases` is not a directory of the agent.
  */
-export async function inStaging<T>(places: Places, work: (staging: string) => Promise<T>): Promise<T> {
+export async function inStaging<T>(
+  places: Places,
+  work: (staging: string) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   await makeDirectories(places.dir, 0o755);
   await makeDirectories(places.releases, 0o755);
-  await makeDirectories(places.staging, 0o700);
   await assertOwnDirectory(places.releases);
-  await assertOwnDirectory(places.staging);
-  // The mode may have been changed; 0700 prevents others from planting links.
-  await chmod(places.staging, 0o700);
-  await removeContents(places.staging);
-  await sweepTemporaries(places.current);
+  const own = await makeOwnDirectory(places, signal);
   try {
-    return await work(places.staging);
+    await removeRemains(places);
+    await sweepTemporaries(places.current);
+    return await work(own);
   } finally {
-    // If files cannot be removed now, the next call removes them or throws.
-    await removeContents(places.staging).catch(() => {});
+    inUse.delete(own);
+    // What stays is removed by the next call.
+    await removeLeftover(own);
   }
+}
+
+/** Removes what killed works left in the staging directories. Keeps the directories of works that are under way. */
+async function removeRemains(places: Places): Promise<void> {
+  for (const name of STAGING_NAMES) {
+    const directory = join(places.dir, name);
+    if (!(await lstatIfAny(directory))?.isDirectory()) continue;
+    await stepOver(directory, async () => {
+      const left = (await readdir(directory)).map((entry) => join(directory, entry));
+      for (const path of left.filter((entry) => !isInUse(entry))) await removeLeftover(path);
+    });
+  }
+}
+
+/** An aborted work has ended or was abandoned: its directory is removed, although it may still write there. */
+function isInUse(path: string): boolean {
+  return inUse.has(path) && inUse.get(path)?.aborted !== true;
+}
+
+async function makeOwnDirectory(places: Places, signal: AbortSignal | undefined): Promise<string> {
+  const id = randomBytes(6).toString('hex');
+  let first: unknown;
+  for (const name of STAGING_NAMES) {
+    const directory = join(places.dir, name);
+    const own = join(directory, id);
+    try {
+      await makeDirectories(directory, 0o700);
+      await assertOwnDirectory(directory);
+      await assertSameFileSystem(directory, places.releases);
+      // The mode may have been changed; 0700 prevents others from planting links.
+      await chmod(directory, 0o700);
+      inUse.set(own, signal);
+      await makeNew(own, 0o700);
+      return own;
+    } catch (error) {
+      inUse.delete(own);
+      if (asNoSpace(error, directory) !== error) throw error;
+      tellLeftover(directory, error);
+      first ??= error;
+    }
+  }
+  throw first;
 }
 
 async function assertOwnDirectory(path: string): Promise<void> {
@@ -47,12 +102,18 @@ async function assertOwnDirectory(path: string): Promise<void> {
     : stat.uid !== process.getuid?.()
       ? `belongs to the user ${stat.uid}`
       : undefined;
-  if (!problem) return;
-  throw new TriggerDeployError('RELEASE_CONFLICT', `${path} ${problem}; the agent does not write to it`, {
-    hint: `remove ${path}; the agent creates it again`,
-  });
+  if (problem) throw unusable(path, problem);
 }
 
-async function removeContents(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) await removeTree(join(directory, name));
+/** A rename, which publishes a release, cannot cross file systems. */
+async function assertSameFileSystem(path: string, releases: string): Promise<void> {
+  if ((await lstat(path)).dev !== (await lstat(releases)).dev) {
+    throw unusable(path, 'is on another file system than the releases');
+  }
+}
+
+function unusable(path: string, problem: string): TriggerDeployError {
+  return new TriggerDeployError('RELEASE_CONFLICT', `${path} ${problem}; the agent does not write to it`, {
+    hint: `remove ${path}; the agent creates it again`,
+  });
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import * as z from 'zod';
-import { makeDirectories, readNoFollow, removeTree, writeDurably } from '../fs/durable-files.ts';
+import { makeDirectories, readNoFollow, writeDurably } from '../fs/durable-files.ts';
+import { removeLeftover } from '../fs/leftovers.ts';
 import { findProcess } from '../process/proc.ts';
 
 /** `STATE/agent.json`: the pid of the running agent. Commands such as `status` read it. */
@@ -28,7 +29,7 @@ export async function writeAgentPid(state: string, version: string): Promise<voi
 }
 
 export async function removeAgentPid(state: string): Promise<void> {
-  await removeTree(join(state, NAME));
+  await removeLeftover(join(state, NAME));
 }
 
 /** The running agent that uses the state directory `state`; undefined if there is none. */

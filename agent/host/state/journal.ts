@@ -1,19 +1,19 @@
 import { constants } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Journal } from '../../deploy/ports.ts';
 import {
   fsyncDirectory,
   ignoreCode,
+  lstatIfAny,
   makeDirectories,
   openNoFollow,
   readRange,
-  removeTree,
-  sweepTemporaries,
   systemCode,
   writeDurably,
 } from '../fs/durable-files.ts';
+import { removeLeftover, sweepTemporaries } from '../fs/leftovers.ts';
 import { formatLine, inPlaceWrites, lastState } from './journal-lines.ts';
 
 /**
@@ -47,7 +47,9 @@ export function createJournal({
   let last: Promise<unknown> = Promise.resolve();
 
   async function load(): ReturnType<Journal['load']> {
-    await sweepTemporaries(path).catch(() => {});
+    await sweepTemporaries(path);
+    const aside = await putDirectoryAside();
+    if (aside) return { state: undefined, quarantined: aside };
     const content = await readEnd(path);
     if (!content) return { state: undefined, quarantined: undefined };
     const { state, bad } = lastState(content.bytes, parse);
@@ -63,6 +65,16 @@ export function createJournal({
     if (state) await replace(formatLine(state)).catch(() => {});
     return { state, quarantined };
   }
+
+  /** Something else made a directory where the journal belongs. Returns its new path; undefined if there is none. */
+  async function putDirectoryAside(): Promise<string | undefined> {
+    if (!(await lstatIfAny(path))?.isDirectory()) return undefined;
+    const aside = copyPath();
+    await rename(path, aside);
+    return aside;
+  }
+
+  const copyPath = () => `${path}.corrupt-${new Date().toISOString().replace(/[:.]/g, '-')}`;
 
   /** Syncs the file and its name; returns whether that succeeded. */
   async function isOnDisk(): Promise<boolean> {
@@ -85,12 +97,12 @@ export function createJournal({
    * Copies a damaged journal, for the operator. Returns the path of the copy, or a text that says why there is none.
    */
   async function quarantine(bytes: Buffer): Promise<string> {
-    const copy = `${path}.corrupt-${new Date().toISOString().replace(/[:.]/g, '-')}`;
+    const copy = copyPath();
     try {
       await writeDurably(copy, bytes.subarray(Math.max(0, bytes.length - QUARANTINE_LIMIT)));
       const prefix = `${basename(path)}.corrupt-`;
       const copies = (await readdir(dirname(path))).filter((name) => name.startsWith(prefix)).sort();
-      for (const name of copies.slice(0, -QUARANTINES_KEPT)) await removeTree(join(dirname(path), name));
+      for (const name of copies.slice(0, -QUARANTINES_KEPT)) await removeLeftover(join(dirname(path), name));
       return copy;
     } catch (error) {
       return `${path} (not copied: ${messageOf(error)})`;

@@ -16,9 +16,9 @@ import {
   makeDirectories,
   makeNew,
   readNoFollow,
-  removeTree,
   writeDurably,
 } from '../fs/durable-files.ts';
+import { removeLeftover } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace } from '../fs/space.ts';
 
 /**
@@ -48,7 +48,7 @@ export interface OrderSpool {
   pending(): Promise<LocalOrder[]>;
   /** Writes an order and copies its files; on disk when it resolves. @throws NO_SPACE, system errors. */
   give(order: Omit<LocalOrder, 'v' | 'artifacts'>, what: Given): Promise<LocalOrder>;
-  /** Removes an order, if it exists. */
+  /** Removes an order, if it exists. An order that cannot be removed is told, and stays. */
   remove(deployment: string): Promise<void>;
   /** The path of an artifact that came with a waiting order, undefined when there is none. */
   fileOf(service: string, version: string, wanted: Artifact): Promise<string | undefined>;
@@ -105,7 +105,7 @@ export function createOrderSpool(state: string): OrderSpool {
     if (!names) return [];
     await assertPrivate(directory);
     listen();
-    await Promise.all(names.filter(isAbandoned).map((name) => removeTree(join(directory, name))));
+    await Promise.all(names.filter(isAbandoned).map((name) => removeLeftover(join(directory, name))));
     const orders = await Promise.all(names.filter(isId).sort().map(read));
     return orders.filter((order) => order !== undefined);
   }
@@ -113,7 +113,7 @@ export function createOrderSpool(state: string): OrderSpool {
   return {
     pending,
     pathOf,
-    remove: (deployment) => removeTree(pathOf(deployment)),
+    remove: async (deployment) => void (await removeLeftover(pathOf(deployment))),
 
     async give(order, what) {
       await makeDirectories(directory, 0o700);
@@ -146,7 +146,7 @@ export function createOrderSpool(state: string): OrderSpool {
         await fsyncDirectory(directory);
         return whole;
       } catch (error) {
-        await removeTree(staged).catch(() => {});
+        await removeLeftover(staged);
         throw asNoSpace(error, directory);
       }
     },

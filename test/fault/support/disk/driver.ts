@@ -44,7 +44,7 @@ function performer(job: Job): (call: JournalCall | PackageCall) => Promise<unkno
   return async (call) => {
     switch (call[0]) {
       case 'adopt':
-        return pkg.adopt();
+        return pkg.adopt(new AbortController().signal);
       case 'prepare':
         return prepare(pkg, call[1], call[2]);
       case 'switchTo':

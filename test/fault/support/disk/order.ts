@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import { createDisk } from './model.ts';
 import { eventsOf, markOf } from './recording.ts';
 import type { Op } from './trace.ts';
@@ -40,9 +39,9 @@ export function orderOf(ops: readonly Op[], root: string): Order {
   return order;
 }
 
-/** Into the staging, from where only removals and renames follow. */
+/** Into the directory of one work in the staging, from where only removals and renames follow. */
 function isPutAway(path: string): boolean {
-  return dirname(path).endsWith('/.staging') || path.includes('/.staging/replaced/');
+  return /\/\.staging\/[0-9a-f]{12}\/([^/]+|replaced\/.*)$/.test(path);
 }
 
 function withoutStaging(tree: Tree): Tree {

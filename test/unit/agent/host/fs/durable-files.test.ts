@@ -9,10 +9,10 @@ import {
   pointAt,
   readNoFollow,
   removeTree,
-  sweepTemporaries,
   syncTree,
   writeDurably,
 } from '../../../../../agent/host/fs/durable-files.ts';
+import { sweepTemporaries } from '../../../../../agent/host/fs/leftovers.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
 
 const modeOf = async (path: string) => (await lstat(path)).mode & 0o7777;

@@ -251,7 +251,7 @@ test('a directory that ran before is adopted, with its links', async () => {
   await writeFile(join(path, 'bin', 'run'), '#!/bin/sh\n', { mode: 0o700 });
   await symlink('bin/run', join(path, 'run'));
   const { dir, archive } = await service({ adopt: { path, version: '0.9' } });
-  expect(await archive.adopt()).toBe('0.9');
+  expect(await archive.adopt(calm)).toBe('0.9');
   expect(await namesBelow(join(dir, 'current', '.'))).toEqual(['.release.json', 'bin', 'bin/run', 'run']);
   expect(await readlink(join(dir, 'current', 'run'))).toBe('bin/run');
   expect((await stat(join(dir, 'current', 'bin', 'run'))).mode & 0o777).toBe(0o755);
@@ -261,7 +261,7 @@ test('neither a file nor the directory of the service itself can be adopted', as
   const path = join(await temporaryDirectory(), 'file');
   await writeFile(path, '');
   const { archive } = await service({ adopt: { path, version: '0.9' } });
-  await expect(archive.adopt()).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+  await expect(archive.adopt(calm)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   const root = await temporaryDirectory();
   const around = createArchivePackage({
     service: 'web',
@@ -270,5 +270,5 @@ test('neither a file nor the directory of the service itself can be adopted', as
     store: memoryStore(),
     adopt: { path: root, version: '0.9' },
   });
-  await expect(around.adopt()).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+  await expect(around.adopt(calm)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
 });

@@ -2,6 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { PackageType } from '../../../../../agent/deploy/ports.ts';
+import { calm } from '../../../../support/host/clock.ts';
 import { jarService } from '../../../../support/host/jars.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
 
@@ -59,13 +60,13 @@ test('the version that ran before is adopted as a release that can be rolled bac
   const path = join(await temporaryDirectory(), 'payments-0.9.jar');
   await writeFile(path, 'the old jar', { mode: 0o600 });
   const { dir, jar, prepare } = await jarService({ adopt: { path, version: '0.9' } });
-  expect(await jar.adopt()).toBe('0.9');
+  expect(await jar.adopt(calm)).toBe('0.9');
   expect(await jar.current()).toBe('0.9');
   expect(await read(dir, 'current', 'payments.jar')).toBe('the old jar');
   expect((await stat(join(dir, 'current', 'payments.jar'))).mode & 0o777).toBe(0o644);
   expect(await jar.releases()).toMatchObject([{ version: '0.9', artifacts: [] }]);
   expect(await read(path)).toBe('the old jar');
-  expect(await jar.adopt()).toBeNull();
+  expect(await jar.adopt(calm)).toBeNull();
   await prepare('1.0');
   await jar.switchTo('1.0');
   await jar.switchTo('0.9');
@@ -74,6 +75,6 @@ test('the version that ran before is adopted as a release that can be rolled bac
 
 test('a directory is not adopted as a jar', async () => {
   const { dir, jar } = await jarService({ adopt: { path: await temporaryDirectory(), version: '0.9' } });
-  await expect(jar.adopt()).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+  await expect(jar.adopt(calm)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   expect(await namesBelow(dir)).toEqual(['.staging', 'releases']);
 });
