@@ -41,12 +41,19 @@ async function measure(archive: string, signal: AbortSignal): Promise<Space> {
 
 async function extract(archive: string, into: string, signal: AbortSignal): Promise<void> {
   const { judge } = createArchiveJudge(LIMITS);
-  const { write } = createArchiveWriter(into);
+  const { write, end } = createArchiveWriter(into);
   const visit = (entry: ReadEntry) => {
     entry.path = judge(entry);
     return entry.path !== '';
   };
-  await parseArchive(archive, { visit, take: (entry) => write(entry.path, entry) }, signal);
+  try {
+    await parseArchive(archive, { visit, take: (entry) => write(entry.path, entry) }, signal);
+  } catch (error) {
+    // A failed write is what ended the parsing, or is not worth telling beside what did.
+    await end().catch(() => {});
+    throw error;
+  }
+  await end();
 }
 
 interface Visitor {
