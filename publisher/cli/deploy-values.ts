@@ -3,12 +3,27 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Environment } from '../config/load.ts';
 import { strategyOf } from '../plan/strategy.ts';
 import { parseSize } from '../plan/waves.ts';
+import { optionName } from './option-kinds.ts';
 import { DEFAULT_TIMEOUT_MS, type FollowValues, type RollingValues } from './option-sets.ts';
 
 /**
  * The options of a deployment: from the command line, else the service's defaults in the config, else the program's
  * defaults.
  */
+
+/** The options that only a rolling deployment has. */
+const OF_WAVES = ['canary', 'batch', 'confirm', 'autoConfirm', 'pauseBetween'] as const;
+
+/** Why these options of one command line contradict each other; undefined when they do not. */
+export function contradiction(values: Readonly<Record<string, unknown>>): string | undefined {
+  const given = OF_WAVES.filter((key) => values[key] !== undefined && values[key] !== false);
+  if (values.strategy === 'all' && given[0] !== undefined) {
+    return `--strategy all and ${optionName(given[0])} cannot be combined: ${optionName(given[0])} needs a rolling deployment`;
+  }
+  return given.includes('confirm') && given.includes('autoConfirm')
+    ? '--confirm and --auto-confirm cannot be combined: the first waits for a person, the second does not'
+    : undefined;
+}
 
 type OfService<T> = T & { service: string };
 

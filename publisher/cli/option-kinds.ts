@@ -30,7 +30,8 @@ export const flag = (help: string) =>
 /** One of `words`. */
 export const choice = <const T extends readonly [string, ...string[]]>(words: T, help: string) => {
   const expected = `expected ${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
-  return value(z.enum(words, { error: expected }).optional(), help, { completes: words });
+  const error = (issue: { input?: unknown }) => (Array.isArray(issue.input) ? once(issue) : expected);
+  return value(z.enum(words, { error }).optional(), help, { completes: words });
 };
 
 /** The option as a person types it: `--no-wait` for the key `noWait`. */
@@ -108,12 +109,21 @@ function readSize(typed: string, context: z.RefinementCtx) {
   return parsed ?? { count: 1 };
 }
 
-const tag = text.regex(/^[^=]{1,128}=.{0,256}$/, { error: 'expected KEY=VALUE' });
-/** Several KEY=VALUE as one object. */
+/** An empty value is refused: it usually is an empty variable of a shell. */
+const tag = text
+  .regex(/^[^=]{1,128}=.{0,256}$/, { error: 'expected KEY=VALUE' })
+  .regex(/=./, { error: 'expected KEY=VALUE, found no value' })
+  .transform((typed) => typed.split(/=(.*)/s, 2) as [key: string, value: string]);
+/** Several KEY=VALUE as one object. A key given twice is refused: it would match no instance, or only one value. */
 export const tags = z
   .array(tag)
   .min(1)
-  .transform((all) => Object.fromEntries(all.map((one) => one.split(/=(.*)/s, 2) as [string, string])));
+  .superRefine((all, context) => {
+    const twice = all.find(([key], i) => all.findIndex((other) => other[0] === key) !== i)?.[0];
+    if (twice === undefined) return;
+    context.addIssue(`names the tag ${twice} twice: an instance has one value of each tag`);
+  })
+  .transform((all) => Object.fromEntries(all));
 
 const MOST = 1024;
 export const reason = text.max(MOST, { error: 'has 1,024 characters at most' });

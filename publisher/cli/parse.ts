@@ -1,9 +1,10 @@
 import * as z from 'zod';
+import { contradiction } from './deploy-values.ts';
 import { programHelp } from './help.ts';
 import { refuseMisspelt } from './misspelt.ts';
 import { type Options, optionName } from './option-kinds.ts';
 import { common } from './option-sets.ts';
-import { buildParser, missingArguments, misused, refuseUnknownOptions } from './parser.ts';
+import { buildParser, missingArguments, misused, refuseFlagValues, refuseUnknownOptions } from './parser.ts';
 import type { CommonValues } from './verb.ts';
 import { isVerb, VERBS, type Verb } from './verbs.ts';
 import { wordsOf } from './words.ts';
@@ -32,12 +33,24 @@ export async function parseCommandLine(
     dashes === undefined && word !== undefined && word !== 'deploy' && isVerb(word) ? word : 'deploy';
   const options = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
   // `promote` has an option `--version` of its own.
-  if (verb !== 'promote' && options.includes('--version')) return { verb: 'print', text: version };
+  if (verb !== 'promote' && options.includes('--version')) {
+    // Printing the version instead of deploying would look like a success.
+    if (words.length > (verb === 'deploy' ? 0 : 1)) {
+      throw misused(
+        verb,
+        `--version is not an option of ${verb}: alone, it shows the version of trigger-deploy`,
+      );
+    }
+    return { verb: 'print', text: version };
+  }
   if (argv.length === 0) throw missingArguments('deploy', 0);
   if (verb === 'deploy' && dashes === undefined) {
     await refuseMisspelt(words, (name) => knowsService(name, configFile));
   }
-  if (!options.includes('--help')) refuseUnknownOptions(verb, typedOptions);
+  if (!options.includes('--help')) {
+    refuseUnknownOptions(verb, typedOptions);
+    refuseFlagValues(verb, options);
+  }
   // yargs expects the verb as the first word.
   const rest = argv.filter((_, i) => i !== dashes && (verb === 'deploy' || i !== first));
   const typed = verb === 'deploy' ? rest : [verb, ...rest];
@@ -81,7 +94,12 @@ function refusalOf(invocation: Invocation): string | undefined {
   if (typeof service === 'string' && isVerb(service)) {
     return `${JSON.stringify(service)} cannot be a service: that word is a command of trigger-deploy and cannot name a service`;
   }
-  return withoutReason(invocation) ?? twoEnvironments(invocation) ?? VERBS[verb].refuse?.(invocation);
+  return (
+    withoutReason(invocation) ??
+    twoEnvironments(invocation) ??
+    contradiction(invocation) ??
+    VERBS[verb].refuse?.(invocation)
+  );
 }
 
 /** `--jump` and `--despite-pause` need a reason. */

@@ -116,4 +116,20 @@ export function refuseUnknownOptions(verb: Verb, typed: readonly string[]): void
   });
 }
 
+/**
+ * A flag takes no value. yargs would take `true` and `false`, and read any other attached value as false.
+ * @throws USAGE when a flag in `argv` has a value.
+ */
+export function refuseFlagValues(verb: Verb, argv: readonly string[]): void {
+  const flags = Object.entries<Option>({ ...common, ...VERBS[verb].options })
+    .filter(([, { kind }]) => kind === 'flag')
+    .flatMap(([key, option]) => [...optionForms(key, option), `--${key}`]);
+  for (const [i, typed] of argv.entries()) {
+    const [name = '', attached] = typed.split(/=(.*)/s, 2);
+    if (!flags.includes(name)) continue;
+    const given = attached ?? (/^(true|false)$/.test(argv[i + 1] ?? '') ? argv[i + 1] : undefined);
+    if (given !== undefined) throw misused(verb, `${name} takes no value, found ${JSON.stringify(given)}`);
+  }
+}
+
 const dashed = (name: string) => (name.length === 1 ? `-${name}` : `--${name}`);

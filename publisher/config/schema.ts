@@ -34,22 +34,35 @@ const share = z.custom<number | string>(
 const duration = text('a duration such as 30s or 10m', /^\d{1,9}(ms|s|m|h)$/);
 const positiveDuration = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
 
-const serviceDefaults = z.strictObject(
-  {
-    strategy: oneOf(['all', 'rolling']).optional(),
-    canary: share.optional(),
-    batch: share.optional(),
-    autoConfirm: duration.optional(),
-    pauseBetween: duration.optional(),
-    maxFailures: z
-      .union([count, share], { error: expected('a number of instances or a percentage such as 10%') })
-      .optional(),
-    allowMissing: count.optional(),
-    onFailure: oneOf(['rollback', 'stop']).optional(),
-    timeout: positiveDuration.optional(),
-  },
-  { error: expectedMap('the defaults of a service') },
-);
+/** The defaults that only a rolling deployment has. */
+const OF_WAVES = ['canary', 'batch', 'autoConfirm', 'pauseBetween'] as const;
+
+const serviceDefaults = z
+  .strictObject(
+    {
+      strategy: oneOf(['all', 'rolling']).optional(),
+      canary: share.optional(),
+      batch: share.optional(),
+      autoConfirm: duration.optional(),
+      pauseBetween: duration.optional(),
+      maxFailures: z
+        .union([count, share], { error: expected('a number of instances or a percentage such as 10%') })
+        .optional(),
+      allowMissing: count.optional(),
+      onFailure: oneOf(['rollback', 'stop']).optional(),
+      timeout: positiveDuration.optional(),
+    },
+    { error: expectedMap('the defaults of a service') },
+  )
+  .superRefine((defaults, context) => {
+    const needless = OF_WAVES.find((key) => defaults[key] !== undefined);
+    if (defaults.strategy !== 'all' || needless === undefined) return;
+    context.addIssue({
+      code: 'custom',
+      path: [needless],
+      message: `expected strategy rolling with ${needless}, found strategy all`,
+    });
+  });
 export type ServiceDefaults = z.infer<typeof serviceDefaults>;
 
 /** The keys with one text value. A variable can override each of them: TRIGGER_DEPLOY_REGION overrides `region`. */

@@ -11,7 +11,7 @@ const ROLL_CALL_MS = 2000;
 export interface Selection {
   /** Only these instances. */
   only?: readonly string[] | undefined;
-  /** Only instances with all of these tags. */
+  /** Only instances with all of these tags. With `only`, each of its instances must have them. */
   where?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -19,8 +19,8 @@ export const isSelective = ({ only, where }: Selection) => only !== undefined ||
 
 /**
  * The selected instances of the service, sorted by id.
- * @throws INSTANCE_NOT_FOUND when an instance of `only` has no record and does not answer, or when no instance has the
- * tags; AWS_*.
+ * @throws INSTANCE_NOT_FOUND when an instance of `only` has no record and does not answer, or lacks a tag, or when no
+ * instance has the tags; AWS_*.
  */
 export async function targetsOf(
   session: Session,
@@ -60,12 +60,20 @@ function selected(
     );
   }
   const wanted = Object.entries(where ?? {});
-  const found = all
+  const hasTags = ({ tags }: InstanceRecord) => wanted.every(([key, value]) => tags?.[key] === value);
+  const named = all
     .filter((one) => only === undefined || only.includes(one.instance))
-    .filter((one) => wanted.every(([key, value]) => one.tags?.[key] === value))
     .sort((a, b) => (a.instance < b.instance ? -1 : 1));
+  const found = named.filter(hasTags);
+  const tags = wanted.map(([key, value]) => `${key}=${value}`).join(', ');
+  const untagged = only === undefined ? [] : named.filter((one) => !hasTags(one));
+  if (untagged.length > 0) {
+    const them = untagged.map((one) => one.instance).join(', ');
+    throw new TriggerDeployError('INSTANCE_NOT_FOUND', `--only names ${them}, without the tags ${tags}`, {
+      hint: 'leave out --where to deploy to the named instances, or --only to deploy to all with the tags',
+    });
+  }
   if (wanted.length > 0 && found.length === 0) {
-    const tags = wanted.map(([key, value]) => `${key}=${value}`).join(', ');
     throw new TriggerDeployError('INSTANCE_NOT_FOUND', `no instance of ${service} has the tags ${tags}`, {
       hint: 'tags come from `tags:` in agent.yaml, and from the EC2 instance tags if tags in instance metadata are enabled',
     });

@@ -185,6 +185,13 @@ environments:
     ]);
   });
 
+  it('is refused when it has an option of waves beside the strategy all', async () => {
+    const both = `${DEV.trimEnd()}\n    services: { payments: { strategy: all, canary: 1 } }\n`;
+    expect(details(await refused(`environments:\n${both}`))).toEqual([
+      expect.stringContaining('payments.canary: expected strategy rolling with canary, found strategy all'),
+    ]);
+  });
+
   it('is refused when its topic is in another region or belongs to another environment', async () => {
     const elsewhere = DEV.replace(topic('dev'), topic('dev', 'us-east-1'));
     expect(details(await refused(`environments:\n${elsewhere}`))).toEqual([

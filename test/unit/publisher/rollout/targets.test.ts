@@ -81,6 +81,17 @@ it('selected instances that fail are not rolled back again by a publisher that d
   expect(await newest()).toMatchObject({ deployment: id, status: 'failed', desiredFirst: false });
 });
 
+it('an instance of --only that lacks a tag of --where is refused: neither option narrows the other', async () => {
+  await mine('i-7', '1.1.0');
+  const both = options({ where, only: ['i-1', 'i-7'] });
+  await expect(deploy(await stage.open(), both)).rejects.toMatchObject({
+    code: 'INSTANCE_NOT_FOUND',
+    message: '--only names i-1, without the tags stack=pr-1',
+  });
+  expect((await newest())?.version).toBe('1.0.0');
+  expect(await deploy(await stage.open(), options({ where, only: ['i-7'] }))).toBe(0);
+});
+
 it('the common version is one version, or none', () => {
   const run = (...versions: (string | null)[]) => commonVersion(versions.map((version) => ({ version })));
   expect([run('1', '1'), run('1', '2'), run(null, '1'), run(null), run()]).toEqual([
