@@ -169,6 +169,17 @@ export const MATRIX = {
     promise:
       'the deployment is refused before anything stops, waits, resumes, or restores the old .deb; the package is never left half installed.',
   },
+  reexec: {
+    fault: 'systemd executes itself anew (`systemctl daemon-reexec`) and cuts every connection to it',
+    promise:
+      'a call without an answer is repeated for 30 s and decides nothing; the unit and the database of dpkg tell what was done; no failed unit is left.',
+  },
+  unit: {
+    fault:
+      'The unit is masked, missing or badly written, refuses a restart, or is started by a socket, a path or a timer; a program or a user of the config is missing',
+    promise:
+      'what prevents a restart is refused before anything stops; units that start the service are reset, stopped and started with it.',
+  },
   traffic: {
     fault:
       'Requests through a load balancer during a rolling deployment, a canary that rolls back, a bad version',
