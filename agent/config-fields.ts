@@ -12,6 +12,17 @@ export const absolutePath = z
   // Each directory gets one spelling: `/opt/payments/` becomes `/opt/payments`.
   .transform((path) => resolve(path));
 
+/** A place outside a release: absolute, or counted from the release's directory, as the target of a link is. */
+export const linkPlace = z.string().refine(
+  (place) => {
+    const parts = place.split('/').filter((part) => part !== '' && part !== '.');
+    const climbs = parts.lastIndexOf('..') + 1;
+    const isLeading = parts.slice(0, climbs).every((part) => part === '..');
+    return isLeading && (isAbsolute(place) ? climbs === 0 : climbs > 0) && !place.includes('\0');
+  },
+  { error: 'expected an absolute path without "..", or one that begins with "..", such as ../../shared' },
+);
+
 /** A duration in ms. It is not 0, because a timeout of 0 would end the work before it begins. */
 export const positive = duration.refine((ms) => ms > 0, { error: 'expected more than 0' });
 

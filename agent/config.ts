@@ -5,7 +5,16 @@ import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { AWS_NAMES, envName, instanceId, serviceName, versionName } from '../shared/names.ts';
 import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
-import { absolutePath, argv, environment, port, positive, unitName, userName } from './config-fields.ts';
+import {
+  absolutePath,
+  argv,
+  environment,
+  linkPlace,
+  port,
+  positive,
+  unitName,
+  userName,
+} from './config-fields.ts';
 import type { Hook } from './deploy/ports.ts';
 import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.ts';
 
@@ -48,7 +57,12 @@ const directoryPackage = {
 };
 const packageConfig = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('jar'), ...directoryPackage }),
-  z.strictObject({ type: z.literal('archive'), ...directoryPackage }),
+  z.strictObject({
+    type: z.literal('archive'),
+    ...directoryPackage,
+    /** Links of the archive may lead to these places outside the release, and below. */
+    allowLinks: z.array(linkPlace).max(64).default([]),
+  }),
   z.strictObject({
     type: z.literal('deb'),
     /** The only package that a deployment of this service may install. Debian Policy 5.6.1 defines the pattern. */

@@ -10,12 +10,14 @@ export const artifact = z.looseObject({
   size: z.int().min(0), // bytes
   sha256: sha256Hex,
   role: z.enum(['package', 'config']),
+  /** The mode of a config file where it was pushed: a file that others cannot read stays so. Older publishers omit it. */
+  mode: z.int().min(0).max(0o777).optional(),
 });
 export type Artifact = z.infer<typeof artifact>;
 
 /** The artifact with only the keys of this schema. The journal does not store keys that later versions add. */
-export function bareArtifact({ name, size, sha256, role }: Artifact): Artifact {
-  return { name, size, sha256, role };
+export function bareArtifact({ name, size, sha256, role, mode }: Artifact): Artifact {
+  return { name, size, sha256, role, ...(mode !== undefined && { mode }) };
 }
 
 /** The files of one version: exactly one package, and no two files with the same name. */

@@ -122,7 +122,7 @@ async function describeFiles(paths: readonly string[]) {
   if (paths.length > MOST_FILES) {
     throw misused(`${paths.length} files; a version has at most ${MOST_FILES}`, 'put them into one archive');
   }
-  const files: { path: string; name: string; size: number; role: Artifact['role'] }[] = [];
+  const files: (Pick<Artifact, 'name' | 'size' | 'role' | 'mode'> & { path: string })[] = [];
   for (const [i, path] of paths.entries()) {
     const name = basename(path);
     const found = await stat(path).catch(() => undefined);
@@ -132,8 +132,10 @@ async function describeFiles(paths: readonly string[]) {
     if (!parsed.success) throw misused(`${path}: ${parsed.error.issues[0]?.message}`, 'rename the file');
     if (files.some((file) => file.name === name))
       throw misused(`two files have the name ${name}`, 'rename one of them');
-    const role: Artifact['role'] = i === 0 ? 'package' : 'config';
-    files.push({ path: resolve(path), name, size: found.size, role });
+    const file = { path: resolve(path), name, size: found.size };
+    files.push(
+      i === 0 ? { ...file, role: 'package' } : { ...file, role: 'config', mode: found.mode & 0o777 },
+    );
   }
   return files;
 }

@@ -135,10 +135,7 @@ export async function fsyncDirectory(path: string): Promise<void> {
   }
 }
 
-/**
- * Syncs `root` and everything below it, and sets the modes: 0755 for directories and for files that their owner may
- * execute, else 0644. So the umask has no effect, and no file is setuid. Follows no link.
- */
+/** Syncs `root` and everything below it. Follows no link. */
 export async function syncTree(root: string): Promise<void> {
   await syncEntry(root);
   const entries = walkTree(root);
@@ -242,9 +239,6 @@ async function removeTemporary(path: string): Promise<void> {
 async function syncEntry(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    const stat = await handle.stat();
-    const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o755 : 0o644;
-    if ((stat.mode & 0o7777) !== mode) await handle.chmod(mode);
     await handle.sync();
   } finally {
     await handle.close();

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { link, lstat, mkdir, open, symlink } from 'node:fs/promises';
+import { chmod, type FileHandle, link, lstat, mkdir, open, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ReadEntry } from 'tar';
-import { ignoreCode } from '../fs/durable-files.ts';
-import { unsafe } from './archive-rules.ts';
+import { type Judged, unsafe } from '../../../shared/archive/archive-rules.ts';
+import type { TarBody, TarEntry } from '../../../shared/archive/read-tar.ts';
+import { ignoreCode, systemCode } from '../fs/durable-files.ts';
+import { directoryMode, fileMode, IMPLIED_DIRECTORY_MODE, maskedBits } from './release-modes.ts';
 
 /** The contents of files up to this size, bytes, are read into memory, and written while the archive is read on. */
 const SMALL = 64 * 1024;
@@ -11,22 +12,20 @@ const SMALL = 64 * 1024;
 const LANES = 16;
 /** Directories that are known to exist; after so many the list starts anew. */
 const MADE_AT_MOST = 2000;
+/** The time stamps that ext4 can store, seconds since 1970. */
+const TIMES = { first: -(2 ** 31), last: 2 ** 34 - 1 };
 
-interface FileToWrite {
-  mode: number | undefined;
-  mtime: Date | undefined;
-  contents: AsyncIterable<Buffer> | Iterable<Buffer>;
-}
+type Entry = TarEntry & Judged;
 
 /**
  * Writes the judged entries of one archive below `root`, an empty directory that only the agent writes to. It keeps
- * nothing of an entry in memory once it is written. The tar package's own `Unpack` keeps a few KB of each entry until
- * the end: for the files of an ordinary npm package, this exceeds the agent's heap.
+ * nothing of an entry in memory once it is written. Files keep their time stamp; their modes are those of
+ * release-modes.ts. It never writes through a link.
  *
- * `write` takes the entry's path within `root`. Files keep their time stamp. `end` waits until all writes have ended:
- * call it in every case. @throws both: system errors, ARCHIVE_UNSAFE.
+ * `end` waits until all writes have ended: call it in every case. @throws both: system errors, ARCHIVE_UNSAFE.
  */
-export function createArchiveWriter(root: string) {
+export async function createArchiveWriter(root: string) {
+  const masked = await maskedBits(root);
   const made = new Set<string>(['.']);
   const underWay = new Set<Promise<void>>();
   const failures: unknown[] = [];
@@ -35,21 +34,40 @@ export function createArchiveWriter(root: string) {
   async function makeDirectory(path: string): Promise<void> {
     if (made.has(path)) return;
     await makeDirectory(dirname(path));
+    await makeOne(path, IMPLIED_DIRECTORY_MODE);
+  }
+
+  async function makeOne(path: string, mode: number, isEntry = false): Promise<void> {
     const place = join(root, path);
-    const isNew = await mkdir(place, { mode: 0o755 }).then(() => true, ignoreCode('EEXIST', false));
+    const isNew = await mkdir(place, { mode }).then(() => true, ignoreCode('EEXIST', false));
     // On a case-insensitive file system the name may belong to a link.
     if (!isNew && !(await lstat(place)).isDirectory()) throw unsafe(path, 'replaces another entry');
+    if (isNew ? (mode & masked) !== 0 : isEntry) await chmod(place, mode);
     if (made.size >= MADE_AT_MOST) made.clear();
     made.add('.').add(path);
   }
 
-  async function writeFile(path: string, { mode, mtime, contents }: FileToWrite): Promise<void> {
+  async function createFile(path: string, mode: number): Promise<FileHandle> {
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-    const isExecutable = ((mode ?? 0) & 0o111) !== 0;
-    const handle = await open(join(root, path), flags, isExecutable ? 0o755 : 0o644);
+    const handle = await open(join(root, path), flags, mode).catch((error: unknown) => {
+      throw systemCode(error) === 'EEXIST' ? unsafe(path, 'replaces another entry') : error;
+    });
+    if ((mode & masked) !== 0) await handle.chmod(mode).catch(closing(handle));
+    return handle;
+  }
+
+  async function writeFile({ path, mode, mtime, size }: Entry, body: TarBody): Promise<void> {
+    const handle = await createFile(path, fileMode(mode));
     try {
-      for await (const chunk of contents) await handle.writeFile(chunk);
-      if (mtime) await handle.utimes(mtime, mtime);
+      let end = 0;
+      for await (const { position, bytes } of body) {
+        await writeAll(handle, bytes, position);
+        end = position + bytes.length;
+      }
+      // A sparse file may end in a hole.
+      if (end < size) await handle.truncate(size);
+      const time = Math.min(Math.max(mtime, TIMES.first), TIMES.last);
+      await handle.utimes(time, time);
     } finally {
       await handle.close();
     }
@@ -76,25 +94,53 @@ export function createArchiveWriter(root: string) {
     if (failures.length > 0) throw failures[0];
   }
 
-  async function write(path: string, entry: ReadEntry): Promise<void> {
+  async function write(entry: Entry, body: TarBody): Promise<void> {
     if (failures.length > 0) throw failures[0];
-    if (entry.type === 'Directory') return await makeDirectory(path);
+    const { path } = entry;
+    // The directory of the release itself.
+    if (path === '') return await chmod(root, directoryMode(entry.mode));
     await makeDirectory(dirname(path));
+    if (entry.replaces) {
+      await end();
+      await unlink(join(root, path));
+    }
     switch (entry.type) {
+      case 'Directory':
+        return await makeOne(path, directoryMode(entry.mode), true);
       case 'SymbolicLink':
-        return await symlink(entry.linkpath ?? '', join(root, path));
+        return await symlink(entry.linkpath, join(root, path));
       case 'Link':
-        // The file that it names may not be there yet.
+        // The file that it names may not be there yet. link(2) follows no symbolic link.
         await end();
-        return await link(join(root, entry.linkpath ?? ''), join(root, path));
+        return await link(join(root, entry.target), join(root, path));
       default: {
-        const { mode, mtime } = entry;
-        if (entry.size > SMALL) return await writeFile(path, { mode, mtime, contents: entry });
-        const contents = [await entry.concat()];
-        await inLane(() => writeFile(path, { mode, mtime, contents }));
+        if (entry.size > SMALL) return await writeFile(entry, body);
+        const contents = await contentsOf(entry, body);
+        await inLane(() => writeFile(entry, contents));
       }
     }
   }
 
   return { write, end };
+}
+
+async function contentsOf({ size }: Entry, body: TarBody): Promise<TarBody> {
+  const all = Buffer.alloc(size);
+  for await (const { position, bytes } of body) bytes.copy(all, position);
+  return (async function* () {
+    if (size > 0) yield { position: 0, bytes: all };
+  })();
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+  }
+}
+
+function closing(handle: FileHandle): (error: unknown) => Promise<never> {
+  return async (error) => {
+    await handle.close();
+    throw error;
+  };
 }

@@ -1,11 +1,13 @@
-import { cp, lstat, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chmod, cp, lstat, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { linksTo } from '../../../shared/archive/archive-rules.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { lstatIfAny, walkTree } from '../fs/durable-files.ts';
 import type { Space } from '../fs/space.ts';
 import { downloadArtifact } from './download.ts';
+import { configMode, narrowCopy } from './release-modes.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import { treeDigest } from './tree-digest.ts';
 import { unpack } from './unpack.ts';
@@ -14,15 +16,20 @@ import { unpack } from './unpack.ts';
  * Package type `archive`: a tar, plain or gzipped, that is unpacked to `releases/VERSION`. Config files are placed in
  * this directory, and replace files of the same name.
  */
-export function createArchivePackage(
-  options: ReleaseOptions & { service: string; store: ArtifactStore },
-): Releases {
-  return createReleases(options, archiveContents(options.service, options.store));
+export function createArchivePackage(options: ArchiveOptions): Releases {
+  return createReleases(options, archiveContents(options));
+}
+
+interface ArchiveOptions extends ReleaseOptions {
+  service: string;
+  store: ArtifactStore;
+  /** The places outside the release that links may lead to: absolute, or from the release's directory (`../../shared`). */
+  allowLinks?: readonly string[] | undefined;
 }
 
 const NAMES = /\.(tar|tar\.gz|tgz)$/;
 
-function archiveContents(service: string, store: ArtifactStore): Contents {
+function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOptions): Contents {
   const fill: Contents['fill'] = async ({ release, scratch }, { order, note, signal }) => {
     const { version, artifacts } = order;
     let downloaded = 0;
@@ -30,11 +37,14 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
       const path = join(scratch, nameOf(artifact));
       downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
     }
+    const allowsLink = linksTo(allowLinks, join(await realpath(dir), 'releases', version));
     for (const artifact of artifacts.filter(({ role }) => role === 'package')) {
-      note(`unpacking ${artifact.name}`);
-      await unpack(join(scratch, nameOf(artifact)), release, signal);
+      const { name } = artifact;
+      note(`unpacking ${name}`);
+      await unpack(join(scratch, nameOf(artifact)), release, { name, allowsLink, signal });
     }
     for (const artifact of artifacts.filter(({ role }) => role === 'config')) {
+      await chmod(join(scratch, nameOf(artifact)), configMode(artifact));
       await placeConfig(join(scratch, nameOf(artifact)), join(release, artifact.name));
     }
     return downloaded;
@@ -87,6 +97,7 @@ function archiveContents(service: string, store: ArtifactStore): Contents {
         throw invalid(`${path} contains the service's own directory: cannot copy it into itself`);
       }
       await cp(from, release, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+      await narrowCopy(from, release);
     },
   };
 }

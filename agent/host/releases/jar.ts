@@ -1,9 +1,10 @@
-import { copyFile, stat } from 'node:fs/promises';
+import { chmod, copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { downloadArtifact } from './download.ts';
+import { configMode, JAR_MODE } from './release-modes.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import { fileDigest } from './tree-digest.ts';
 
@@ -43,6 +44,7 @@ function jarContents(service: string, store: ArtifactStore): Contents {
         const { version } = order;
         const path = join(release, placeOf(artifact));
         downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
+        await chmod(path, artifact.role === 'package' ? JAR_MODE : configMode(artifact));
       }
       return downloaded;
     },
@@ -69,6 +71,7 @@ function jarContents(service: string, store: ArtifactStore): Contents {
 
     async copy(path, release) {
       await copyFile(path, join(release, jarName));
+      await chmod(join(release, jarName), JAR_MODE);
     },
   };
 }

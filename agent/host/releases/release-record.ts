@@ -1,16 +1,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { RECORD_NAME } from '../../../shared/archive/read-archive.ts';
 import { artifact } from '../../../shared/manifest.ts';
 import { versionName } from '../../../shared/names.ts';
 import { lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';
 import type { Places } from './staging.ts';
 
-/**
- * The name of the file in a release's directory that lists the release's artifacts. It is the last file written before
- * the rename that publishes the release: a release is complete if and only if this file exists and is valid.
- */
-export const RECORD_NAME = '.release.json';
 const RECORD_LIMIT = 256 * 1024; // bytes
 
 const releaseRecord = z.looseObject({

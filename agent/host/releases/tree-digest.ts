@@ -1,8 +1,8 @@
 import { createHash, hash } from 'node:crypto';
 import { lstat, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { RECORD_NAME } from '../../../shared/archive/read-archive.ts';
 import { openNoFollow, walkTree } from '../fs/durable-files.ts';
-import { RECORD_NAME } from './release-record.ts';
 
 const CHUNK = 1024 * 1024; // bytes
 

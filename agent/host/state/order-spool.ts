@@ -58,10 +58,10 @@ export interface OrderSpool {
   pathOf(deployment: string): string;
 }
 
+type GivenFile = Pick<Artifact, 'name' | 'size' | 'role' | 'mode'> & { path: string };
+
 /** What belongs to an order: files to copy, or the artifacts of a release on this instance. */
-export type Given =
-  | { files: readonly { path: string; name: string; size: number; role: Artifact['role'] }[] }
-  | { artifacts: readonly Artifact[] };
+export type Given = { files: readonly GivenFile[] } | { artifacts: readonly Artifact[] };
 
 const NEW = '.new-';
 const ORDER_LIMIT = 64 * 1024; // bytes
@@ -129,8 +129,9 @@ export function createOrderSpool(state: string): OrderSpool {
         await makeNew(staged, 0o700);
         await makeNew(filesDirectory, 0o700);
         const artifacts: Artifact[] = 'artifacts' in what ? [...what.artifacts] : [];
-        for (const { path, name, role } of files) {
-          artifacts.push({ name, role, ...(await copyDurably(path, join(filesDirectory, name))) });
+        for (const { path, name, role, mode } of files) {
+          const copied = await copyDurably(path, join(filesDirectory, name));
+          artifacts.push({ name, role, ...copied, ...(mode !== undefined && { mode }) });
         }
         await fsyncDirectory(filesDirectory);
         const whole: LocalOrder = localOrder.parse({ v: 1, ...order, artifacts });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { lstat, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import {
@@ -9,7 +9,6 @@ import {
   pointAt,
   readNoFollow,
   removeTree,
-  syncTree,
   writeDurably,
 } from '../../../../../agent/host/fs/durable-files.ts';
 import { sweepTemporaries } from '../../../../../agent/host/fs/leftovers.ts';
@@ -80,23 +79,6 @@ test('reading stops at the limit, and a missing file reads as undefined', async 
   await writeFile(join(directory, 'file'), '0123456789');
   expect((await readNoFollow(join(directory, 'file'), 4))?.toString()).toBe('0123');
   expect(await readNoFollow(join(directory, 'none'), 4)).toBeUndefined();
-});
-
-test('a synced tree is readable by everyone, writable by its owner, and has no setuid file', async () => {
-  const directory = await temporaryDirectory();
-  const outside = join(await temporaryDirectory(), 'outside');
-  await writeFile(outside, '', { mode: 0o600 });
-  await mkdir(join(directory, 'bin'), { mode: 0o700 });
-  await writeFile(join(directory, 'bin', 'run'), '', { mode: 0o700 });
-  await writeFile(join(directory, 'data'), '', { mode: 0o600 });
-  execFileSync('chmod', ['4777', join(directory, 'bin', 'run')]);
-  await symlink(outside, join(directory, 'link'));
-  await syncTree(directory);
-  expect(await modeOf(directory)).toBe(0o755);
-  expect(await modeOf(join(directory, 'bin'))).toBe(0o755);
-  expect(await modeOf(join(directory, 'bin', 'run'))).toBe(0o755);
-  expect(await modeOf(join(directory, 'data'))).toBe(0o644);
-  expect((await stat(outside)).mode & 0o777).toBe(0o600);
 });
 
 test('removing a tree removes a link in it, and not its target', async () => {

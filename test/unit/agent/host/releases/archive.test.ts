@@ -37,31 +37,35 @@ test.each([
   ['web.tar', tarball(ORDINARY)],
   ['web.tar.gz', tgz(ORDINARY)],
   ['web.tgz', tgz(ORDINARY)],
-])('%s is unpacked, readable by all, writable by its owner, who is the agent', async (name, bytes) => {
-  const before = process.umask(0o077);
-  onTestFinished(() => void process.umask(before));
-  const { dir, release, prepareTar } = await service();
-  expect(await prepareTar(bytes, name)).toEqual({ downloaded: bytes.length });
-  expect(await namesBelow(release)).toEqual([
-    '.release.json',
-    'bin',
-    'bin/run',
-    'copy',
-    'empty',
-    'lib',
-    'lib/deep',
-    'lib/deep/data.txt',
-    'run',
-  ]);
-  expect(await readFile(join(release, 'run'), 'utf8')).toBe('#!/bin/sh\n');
-  const modeOf = async (path: string) => ((await lstat(join(release, path))).mode & 0o7777).toString(8);
-  for (const path of ['.', 'bin', 'bin/run', 'lib', 'lib/deep']) expect(await modeOf(path), path).toBe('755');
-  for (const path of ['lib/deep/data.txt', 'empty']) expect(await modeOf(path), path).toBe('644');
-  for (const path of await namesBelow(release)) {
-    expect((await lstat(join(release, path))).uid, path).toBe(process.getuid?.());
-  }
-  expect(await namesBelow(join(dir, '.staging'))).toEqual([]);
-});
+])(
+  '%s is unpacked with modes that are not wider than packed; all belongs to the agent',
+  async (name, bytes) => {
+    const before = process.umask(0o077);
+    onTestFinished(() => void process.umask(before));
+    const { dir, release, prepareTar } = await service();
+    expect(await prepareTar(bytes, name)).toEqual({ downloaded: bytes.length });
+    expect(await namesBelow(release)).toEqual([
+      '.release.json',
+      'bin',
+      'bin/run',
+      'copy',
+      'empty',
+      'lib',
+      'lib/deep',
+      'lib/deep/data.txt',
+      'run',
+    ]);
+    expect(await readFile(join(release, 'run'), 'utf8')).toBe('#!/bin/sh\n');
+    const modeOf = async (path: string) => ((await lstat(join(release, path))).mode & 0o7777).toString(8);
+    for (const path of ['.', 'bin/run']) expect(await modeOf(path), path).toBe('700');
+    for (const path of ['bin', 'lib', 'lib/deep']) expect(await modeOf(path), path).toBe('755');
+    for (const path of ['lib/deep/data.txt', 'empty']) expect(await modeOf(path), path).toBe('644');
+    for (const path of await namesBelow(release)) {
+      expect((await lstat(join(release, path))).uid, path).toBe(process.getuid?.());
+    }
+    expect(await namesBelow(join(dir, '.staging'))).toEqual([]);
+  },
+);
 
 test('an archive as tar(1) makes it is unpacked: long names, many files, links', async () => {
   const source = await temporaryDirectory();
@@ -140,14 +144,6 @@ const EVIL: [string, Entry[]][] = [
   ['a device', [{ path: 'null', type: 'CharacterDevice', devmaj: 1, devmin: 3 }]],
   ['a FIFO', [{ path: 'pipe', type: 'FIFO' }]],
   ['a setuid file', [{ path: 'su', mode: 0o4755, body: 'x' }]],
-  ['a setgid directory', [{ path: 'sg', type: 'Directory', mode: 0o2755 }]],
-  [
-    'a name that occurs twice',
-    [
-      { path: 'a', body: '1' },
-      { path: './a', body: '2' },
-    ],
-  ],
   ['a control character', [{ path: 'a\u0007b', body: 'x' }]],
   ["the agent's release record", [{ path: '.release.json', body: '{}' }]],
 ];
@@ -254,7 +250,7 @@ test('a directory that ran before is adopted, with its links', async () => {
   expect(await archive.adopt(calm)).toBe('0.9');
   expect(await namesBelow(join(dir, 'current', '.'))).toEqual(['.release.json', 'bin', 'bin/run', 'run']);
   expect(await readlink(join(dir, 'current', 'run'))).toBe('bin/run');
-  expect((await stat(join(dir, 'current', 'bin', 'run'))).mode & 0o777).toBe(0o755);
+  expect((await stat(join(dir, 'current', 'bin', 'run'))).mode & 0o777).toBe(0o700);
 });
 
 test('neither a file nor the directory of the service itself can be adopted', async () => {

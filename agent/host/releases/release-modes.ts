@@ -1,0 +1,57 @@
+import { chmod, lchown, lstat, mkdir, rmdir } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { Artifact } from '../../../shared/manifest.ts';
+import { walkTree } from '../fs/durable-files.ts';
+
+/**
+ * The modes of what a release contains. They are never wider than packed: group and others get no more than the archive
+ * gives them, nobody but the owner can write, and no bit of setuid, setgid or sticky is kept. The owner is the agent's
+ * user. It can always read files and enter directories, so that the agent can verify and remove the release.
+ */
+
+export function fileMode(packed: number): number {
+  return (packed & 0o755) | 0o400;
+}
+
+export function directoryMode(packed: number): number {
+  return (packed & 0o755) | 0o700;
+}
+
+/** The mode of a directory that no entry of the archive names. */
+export const IMPLIED_DIRECTORY_MODE = 0o755;
+/** The mode of a pushed jar. It has no mode of its own: a build's umask says nothing about the service's user. */
+export const JAR_MODE = 0o644;
+
+/** The mode of a config file: that of the pushed file. Older publishers do not tell it. */
+export function configMode({ mode }: Artifact): number {
+  return mode === undefined ? 0o644 : fileMode(mode);
+}
+
+/**
+ * Gives everything below `root`, a copy of `from`, the modes of a release. A file keeps its owner, if the agent may
+ * give files away: the version that ran before must still be able to read its keys. Directories do not, because their
+ * owner could plant links in them. Follows no link.
+ */
+export async function narrowCopy(from: string, root: string): Promise<void> {
+  for await (const entry of walkTree(root)) {
+    const path = join(entry.parentPath, entry.name);
+    const { mode, uid, gid } = await lstat(join(from, relative(root, path)));
+    if (entry.isDirectory()) await chmod(path, directoryMode(mode));
+    if (!entry.isFile()) continue;
+    if (process.getuid?.() === 0) await lchown(path, uid, gid);
+    await chmod(path, fileMode(mode));
+  }
+  await chmod(root, directoryMode((await lstat(from)).mode));
+}
+
+/**
+ * The mode bits that new entries of `directory` do not get, because of the umask or of a default ACL. It makes a
+ * directory to see, because process.umask() would change the umask for a moment.
+ */
+export async function maskedBits(directory: string): Promise<number> {
+  const probe = join(directory, '.mask');
+  await mkdir(probe, { mode: 0o777 });
+  const { mode } = await lstat(probe);
+  await rmdir(probe);
+  return 0o777 & ~mode;
+}
