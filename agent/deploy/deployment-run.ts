@@ -1,10 +1,16 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Step } from '../../shared/report.ts';
+import { formatMs } from '../../shared/retry.ts';
+import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from './abandon.ts';
 import { buildReport, previousAndChanged } from './build-report.ts';
-import type { Identity, Ports, ServiceConfig } from './ports.ts';
+import type { Hook, Identity, Ports, ServiceConfig } from './ports.ts';
 import { type Active, beforeSwitch } from './state.ts';
 import type { StateStore } from './state-store.ts';
 import { withActive } from './state-transitions.ts';
+
+/** A preparation that reports no progress for so long is left, ms. */
+const PREPARE_STALLED_AFTER = 60 * 60_000;
 
 /** The active deployment, as the steps see it. */
 export interface DeploymentRun {
@@ -23,8 +29,20 @@ export interface DeploymentRun {
   move(patch: Partial<Active>): Promise<void>;
   /** Sends a report with a note about the current state. Nothing is journalled. */
   note(text: string): void;
-  /** Runs `work` and adds its duration to the step's timing. */
-  timed<T>(step: Step, work: () => Promise<T>): Promise<T>;
+  /** Runs a hook. A stop of the agent waits for it, until its timeout. @throws HOOK_FAILED. */
+  runHook(hook: Hook, environment: Readonly<Record<string, string>>): Promise<void>;
+  /**
+   * Runs a step and adds its duration to the step's timing. A step that does not end within seconds after it should
+   * (`signal` aborted) is left: this throws, and `work` can no longer journal or report anything with the run that it
+   * was given.
+   */
+  timed<T>(step: Step, work: (run: DeploymentRun) => Promise<T>): Promise<T>;
+  /** Runs work that only a stop of the agent ends, after a cancel as well. It is left like a step. */
+  despiteCancel<T>(work: (run: DeploymentRun) => Promise<T>): Promise<T>;
+  /** Whether a step of this run had to be left. */
+  hasLeft(): boolean;
+  /** Until when a stop waits for the hook that runs, on the monotonic clock, ms; 0 without one. */
+  busyUntil(): number;
   /** Time spent in each step so far, ms. */
   timings(): Active['timings'];
   /** Returns the number for the next report. Each call returns a new one. */
@@ -41,23 +59,26 @@ export function createDeploymentRun(context: {
   store: StateStore;
 }): DeploymentRun {
   const { ports, service, identity, log, stopping, store } = context;
-  const never = new AbortController().signal;
-  const stoppingOrCancelled = AbortSignal.any([stopping, context.cancelled]);
-  const active = () => {
-    const current = store.read().active;
-    if (!current) throw new Error('no deployment is active');
-    return current;
+  const { clock } = ports;
+  const current = () => {
+    const { active } = store.read();
+    if (!active) throw new Error('no deployment is active');
+    return active;
   };
-  const timings = { ...active().timings };
-  let n = active().n;
+  const timings = { ...current().timings };
+  let n = current().n;
   const nextN = () => {
     n += 1;
     return n;
   };
   let step: Step | undefined;
   let lastNote = '';
+  let progressAt = clock.monotonic();
+  let busyUntil = 0;
+  let hasLeft = false;
+
   const report = (note?: string) => {
-    const now = active();
+    const now = current();
     const rollingBack = now.direction === 'back' ? 'rollback' : step;
     ports.reporter.progress(
       buildReport(identity, now.order, {
@@ -65,53 +86,138 @@ export function createDeploymentRun(context: {
         timings,
         state: now.state,
         n: nextN(),
-        at: ports.clock.now(),
+        at: clock.now(),
         step: rollingBack,
         note,
       }),
       now.order.replyTo,
     );
   };
-  return {
-    ports,
-    service,
-    identity,
-    log,
-    stopping,
-    get signal() {
-      return beforeSwitch(active()) ? stoppingOrCancelled : stopping;
-    },
-    get cancelled() {
-      return beforeSwitch(active()) ? context.cancelled : never;
-    },
-    active,
-    timings: () => timings,
-    nextN,
-    async move(patch) {
-      const before = active().state;
-      await store.update((state) => withActive(state, { ...patch, timings: { ...timings }, n: n + 1 }));
-      if (active().state !== before) {
-        const { state, direction, previous, startedAt } = active();
-        const sinceMs = Math.max(0, Math.round(ports.clock.now() - startedAt));
-        log.info({ state, direction, previous, sinceMs, ...(lastNote && { note: lastNote }) }, state);
-        lastNote = '';
-      }
-      report();
-    },
-    note(text) {
-      if (text === lastNote) return;
-      lastNote = text;
-      log.debug({ note: text }, text);
-      report(text);
-    },
-    async timed(name, work) {
-      step = name;
-      const began = ports.clock.monotonic();
-      try {
-        return await work();
-      } finally {
-        timings[name] = (timings[name] ?? 0) + ports.clock.monotonic() - began;
-      }
-    },
-  };
+
+  /** The run for work that ends when `left` aborts; from then on it can change and report nothing. */
+  function viewFor(left: AbortSignal, cancelled: AbortSignal): DeploymentRun {
+    const ends = { stop: AbortSignal.any([stopping, left]), cancel: AbortSignal.any([cancelled, left]) };
+    const all = AbortSignal.any([stopping, cancelled, left]);
+    const active = () => {
+      left.throwIfAborted();
+      return current();
+    };
+    const view: DeploymentRun = {
+      ports,
+      service,
+      identity,
+      log,
+      stopping,
+      get signal() {
+        return beforeSwitch(active()) ? all : ends.stop;
+      },
+      get cancelled() {
+        return beforeSwitch(active()) ? ends.cancel : left;
+      },
+      active,
+      timings: () => timings,
+      nextN,
+      hasLeft: () => hasLeft,
+      busyUntil: () => busyUntil,
+      async move(patch) {
+        const before = active().state;
+        await store.update((state) => {
+          // The work may have been left while this change waited for an earlier one.
+          left.throwIfAborted();
+          return withActive(state, { ...patch, timings: { ...timings }, n: n + 1 });
+        });
+        if (active().state !== before) {
+          const { state, direction, previous, startedAt } = active();
+          const sinceMs = Math.max(0, Math.round(clock.now() - startedAt));
+          log.info({ state, direction, previous, sinceMs, ...(lastNote && { note: lastNote }) }, state);
+          lastNote = '';
+        }
+        progressAt = clock.monotonic();
+        report();
+      },
+      note(text) {
+        if (left.aborted || text === lastNote) return;
+        lastNote = text;
+        progressAt = clock.monotonic();
+        log.debug({ note: text }, text);
+        report(text);
+      },
+      async runHook(hook, environment) {
+        busyUntil = clock.monotonic() + hook.timeout + ANSWERS_WITHIN;
+        try {
+          await ports.hooks.run(hook, environment, view.cancelled);
+        } finally {
+          busyUntil = 0;
+        }
+      },
+      async timed(name, work) {
+        step = name;
+        const began = clock.monotonic();
+        try {
+          return await leavable(name, work, cancelled);
+        } finally {
+          timings[name] = (timings[name] ?? 0) + clock.monotonic() - began;
+        }
+      },
+      despiteCancel: (work) => leavable('restoring traffic', work, new AbortController().signal),
+    };
+    return view;
+  }
+
+  async function leavable<T>(
+    what: string,
+    work: (run: DeploymentRun) => Promise<T>,
+    cancelled: AbortSignal,
+  ): Promise<T> {
+    const left = new AbortController();
+    const view = viewFor(left.signal, cancelled);
+    progressAt = clock.monotonic();
+    const leave = (why: TriggerDeployError): TriggerDeployError => {
+      hasLeft = true;
+      left.abort(why);
+      log.error({ err: why }, why.message);
+      return why;
+    };
+    const ends = what === 'prepare' ? [afterAbort, afterStall] : [afterAbort];
+    return await orLeft(work(view), async (settled) =>
+      leave(await Promise.race(ends.map((end) => end(what, cancelled, settled)))),
+    ).catch(async (error: unknown) => {
+      // A change that was being written when the work was left is in the journal after this, or never.
+      if (left.signal.aborted) await store.update((state) => state);
+      throw error;
+    });
+  }
+
+  /** Resolves some seconds after the work should have ended. */
+  async function afterAbort(
+    what: string,
+    cancelled: AbortSignal,
+    settled: AbortSignal,
+  ): Promise<TriggerDeployError> {
+    const isCancelled = () => cancelled.aborted && beforeSwitch(current());
+    for (let awaited = AbortSignal.any([stopping, cancelled]); ; awaited = stopping) {
+      await aborted(awaited, settled);
+      const end = clock.monotonic() + ANSWERS_WITHIN;
+      await untilTime(clock, () => (isCancelled() ? end : Math.max(end, busyUntil)), settled);
+      // A cancel has no effect after the switch began.
+      if (stopping.aborted || isCancelled()) break;
+    }
+    const message = `${what} did not end within ${formatMs(ANSWERS_WITHIN)} after it was to end, and is left`;
+    return new TriggerDeployError('TIMEOUT', message);
+  }
+
+  /** Resolves when a preparation reported nothing for a long time. */
+  async function afterStall(
+    what: string,
+    _cancelled: AbortSignal,
+    settled: AbortSignal,
+  ): Promise<TriggerDeployError> {
+    await untilTime(clock, () => progressAt + PREPARE_STALLED_AFTER, settled);
+    const message = `${what} made no progress for ${formatMs(PREPARE_STALLED_AFTER)}, and is left`;
+    return new TriggerDeployError('TIMEOUT', message, {
+      hint: 'deploy again; if it repeats, the file or the disk of the instance is bad',
+    });
+  }
+
+  return viewFor(new AbortController().signal, context.cancelled);
 }

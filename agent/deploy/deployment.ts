@@ -3,7 +3,7 @@ import type { Ending, ProgressState, Step } from '../../shared/report.ts';
 import { buildReportError } from './build-report.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { rejoinTraffic } from './drain-traffic.ts';
-import { isExhausted } from './recover.ts';
+import { isExhausted, MAX_RECOVERIES } from './recover.ts';
 import { beforeSwitch } from './state.ts';
 import { check, watch } from './step-check.ts';
 import { commit } from './step-commit.ts';
@@ -84,7 +84,7 @@ async function runForward(run: DeploymentRun): Promise<Failure | 'held' | undefi
     try {
       run.signal.throwIfAborted();
       if (step !== 'prepare' && run.active().order.hold) return 'held';
-      await run.timed(step, () => STEP_WORK[step](run));
+      await run.timed(step, STEP_WORK[step]);
     } catch (error) {
       // An aborted call may throw any error: the signal has the reason.
       const reason: unknown = run.signal.aborted ? run.signal.reason : error;
@@ -116,8 +116,12 @@ function recordedFailure(run: DeploymentRun): Failure | undefined {
 
 /** The failure of a deployment during which the agent died too often. It is not resumed again. */
 function recoveryExhausted(run: DeploymentRun): Failure {
-  const { state, recoveries } = run.active();
-  const message = `the agent stopped unexpectedly ${recoveries} times during this deployment, last while ${state}`;
+  const { state, recoveries, restarts = 0 } = run.active();
+  const how =
+    recoveries > MAX_RECOVERIES
+      ? `stopped unexpectedly ${recoveries} times`
+      : `was stopped ${restarts} times`;
+  const message = `the agent ${how} during this deployment, last while ${state}`;
   return { error: new TriggerDeployError('RECOVERY_EXHAUSTED', message), during: FIRST_STEP[state] };
 }
 
@@ -129,7 +133,7 @@ function brokenByRecoveries(run: DeploymentRun): RunResult {
 
 async function runRollback(run: DeploymentRun): Promise<RunResult> {
   try {
-    await run.timed('rollback', () => rollback(run));
+    await run.timed('rollback', rollback);
     return { ending: 'rolled-back' };
   } catch (error) {
     const failure = asTriggerDeployError(error);
@@ -158,11 +162,10 @@ async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): 
       run.log.error({ err: cause }, 'the reason of the failure could not be recorded');
       return { interrupted: true };
     }
-    // A cancel must not abort the restoring of traffic.
-    const cleanupRun = { ...run, signal: run.stopping, cancelled: new AbortController().signal };
     for (const restore of [runUndrainHooks, rejoinTraffic]) {
       try {
-        await restore(cleanupRun);
+        // A cancel must not abort the restoring of traffic.
+        await run.despiteCancel(restore);
       } catch (cause) {
         if (await isInterrupted(run, asTriggerDeployError(cause))) return { interrupted: true };
         run.log.error({ err: cause }, 'traffic could not be restored');

@@ -9,6 +9,11 @@ import { withActive } from './state-transitions.ts';
 
 /** A deployment during which the agent died more often than this is not continued. */
 export const MAX_RECOVERIES = 5;
+/**
+ * A deployment during which the agent was stopped cleanly more often than this is not continued. An operator may restart
+ * the agent a few times; so many restarts come from the deployment itself, for example from a hook that restarts it.
+ */
+const MAX_RESTARTS = 20;
 
 /**
  * Added to the report number at each resume. Reports sent after the last journal write have numbers that the journal
@@ -37,11 +42,11 @@ export function stateAtStart(
 /** The state in which the active deployment resumes, after the agent or the machine stopped during it. */
 export function resumed(state: ServiceState, bootId: string): ServiceState {
   if (!state.active) return state;
-  const { order, recoveries, n, checkpointed } = state.active;
+  const { order, recoveries, restarts = 0, n, checkpointed } = state.active;
   // A held deployment does no work, so it cannot have stopped the agent.
   const isHeld = order.hold && state.active.state === 'prepared';
-  const counted = checkpointed || isHeld ? recoveries : recoveries + 1;
-  const patch: Partial<Active> = { recoveries: counted, n: n + REPORT_NUMBER_GAP, checkpointed: false };
+  const counted = isHeld ? {} : checkpointed ? { restarts: restarts + 1 } : { recoveries: recoveries + 1 };
+  const patch: Partial<Active> = { ...counted, n: n + REPORT_NUMBER_GAP, checkpointed: false };
   if (state.active.bootId === bootId) return withActive(state, patch);
   return withActive(state, { ...patch, ...afterBoot(state.active, bootId) });
 }
@@ -58,5 +63,5 @@ function afterBoot(active: Active, bootId: string): Partial<Active> {
  * rolled back, or ends `broken` (during a rollback).
  */
 export function isExhausted(active: Active): boolean {
-  return active.recoveries > MAX_RECOVERIES;
+  return active.recoveries > MAX_RECOVERIES || (active.restarts ?? 0) > MAX_RESTARTS;
 }

@@ -23,6 +23,8 @@ export interface Runner {
   resumeActive(): Promise<void>;
   /** Aborts the active deployment with this reason. It has no effect after the switch. */
   cancelActive(why: TriggerDeployError): void;
+  /** Until when a stop waits for the hook that runs, on the monotonic clock, ms; 0 without one. */
+  busyUntil(): number;
 }
 
 export function createRunner(context: {
@@ -37,6 +39,7 @@ export function createRunner(context: {
 }): Runner {
   const { service, ports, identity, log, store, readRecord } = context;
   let cancellation = new AbortController();
+  let current: DeploymentRun | undefined;
 
   async function next(stopping: AbortSignal): Promise<boolean> {
     if (!store.read().active) {
@@ -47,8 +50,9 @@ export function createRunner(context: {
     cancellation = new AbortController();
     cancelIfOutdated();
     const run = openRun(stopping);
+    current = run;
     const result = await runDeployment(run);
-    if ('interrupted' in result) return await halt(stopping);
+    if ('interrupted' in result) return await halt(stopping, run);
     // True if an announcement continued, cancelled or superseded the deployment in the meantime.
     if ('held' in result) return store.read().active?.order.hold === false || cancellation.signal.aborted;
     await end(run, result);
@@ -67,11 +71,13 @@ export function createRunner(context: {
 
   /**
    * Stops the run without an ending. The deployment is resumed at the next start of the agent or, if nothing is
-   * stopping, after a pause. @throws unless the agent is stopping: the caller then pauses and retries.
+   * stopping, after a pause. A step that did not end when the agent stops is counted as a death of the agent: otherwise
+   * it would be resumed without end. @throws unless the agent is stopping: the caller then pauses and retries.
    */
-  async function halt(stopping: AbortSignal): Promise<true> {
+  async function halt(stopping: AbortSignal, run: DeploymentRun): Promise<true> {
     const goingDown = stopping.aborted || (await ports.host.stopping(stopping));
-    if (goingDown) await store.update((state) => withActive(state, { checkpointed: true }));
+    if (goingDown && run.hasLeft()) log.warn('stopped during a step that did not end');
+    else if (goingDown) await store.update((state) => withActive(state, { checkpointed: true }));
     else await resumeActive();
     if (stopping.aborted) return true;
     throw new Error(goingDown ? 'the machine is shutting down' : 'the result could not be recorded');
@@ -166,7 +172,12 @@ export function createRunner(context: {
     }
   }
 
-  return { next, resumeActive, cancelActive: (why) => cancellation.abort(why) };
+  return {
+    next,
+    resumeActive,
+    cancelActive: (why) => cancellation.abort(why),
+    busyUntil: () => current?.busyUntil() ?? 0,
+  };
 }
 
 export function cancelled(): TriggerDeployError {

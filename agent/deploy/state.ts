@@ -79,6 +79,8 @@ const active = z.looseObject({
   recoveries: z.int(),
   /** True if the agent or the machine stopped cleanly during the deployment: the next resume is not a recovery. */
   checkpointed: z.boolean().optional(),
+  /** How often the agent was stopped cleanly during this deployment and resumed it. A rollback counts from 0 again. */
+  restarts: z.int().optional(),
 });
 export type Active = z.infer<typeof active>;
 

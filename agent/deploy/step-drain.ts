@@ -55,7 +55,7 @@ async function runHooks(run: DeploymentRun, kind: 'beforeStop' | 'afterStart'): 
     const hook = hooks[done] as Hook;
     run.signal.throwIfAborted();
     run.note(`hook ${hook.run[0]}`);
-    await run.ports.hooks.run(hook, environment, run.cancelled);
+    await run.runHook(hook, environment);
     await run.move({ hooksDone: { ...run.active().hooksDone, [kind]: done + 1 } });
   }
 }

@@ -22,6 +22,7 @@ export async function decideRollback(
     hooksDone: { beforeStop: 0, afterStart: 0 },
     // The recoveries of the rollback are counted from 0.
     recoveries: 0,
+    restarts: 0,
   });
 }
 

@@ -4,6 +4,7 @@ import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
 import { retry } from '../../shared/retry.ts';
 import { createWakeUp } from '../../shared/wake-up.ts';
+import { withLimits } from './bounded-ports.ts';
 import { buildReport, notStartedReport, progressReport } from './build-report.ts';
 import { type DesiredReader, orderFromDesired } from './converge.ts';
 import { createRecordReader } from './instance-record.ts';
@@ -50,6 +51,8 @@ export interface ServiceWorker {
   record(signal: AbortSignal): Promise<InstanceRecord>;
   /** Runs deployments and delivers reports until `stopping` aborts. */
   run(stopping: AbortSignal): Promise<void>;
+  /** Until when a stop waits for the hook that runs, on the monotonic clock, ms; 0 without one. */
+  busyUntil(): number;
 }
 
 const RETRY = { first: 1000, longest: 60_000 };
@@ -61,7 +64,8 @@ export async function openWorker(context: {
   identity: Identity;
   log: Log;
 }): Promise<ServiceWorker> {
-  const { service, ports, identity } = context;
+  const { service, identity } = context;
+  const ports = withLimits(context.ports);
   const { clock, reporter, journal } = ports;
   const log = context.log.child({ service: service.name });
   const store = createStateStore(await stateOnDisk(context, log), journal);
@@ -196,6 +200,8 @@ export async function openWorker(context: {
     },
 
     record: readRecord,
+
+    busyUntil: runner.busyUntil,
 
     async run(stopping) {
       const delivering = outbox.run(stopping);

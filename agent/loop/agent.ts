@@ -1,4 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
+import { formatMs } from '../../shared/retry.ts';
+import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from '../deploy/abandon.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';
 import { convergeAll, reasonsOf } from './converge-all.ts';
@@ -19,6 +21,8 @@ export interface AgentParts extends ReceiverParts {
 const CONVERGE_EVERY = 5 * 60 * 1000;
 const CONVERGE_AGAIN_AFTER = 60 * 1000;
 const RECORD_EVERY = 5 * 60 * 1000;
+/** Less than the unit's TimeoutStopSec. */
+const STOPS_WITHIN = 30 * 1000;
 const STOP_EXTENDED_EVERY = 10 * 1000;
 const STOP_EXTENDED_BY = 60 * 1000;
 
@@ -36,19 +40,49 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
   const receiver = createReceiver(parts);
   const stopped = new AbortController();
   stopping.addEventListener('abort', () => void extendStopTimeout(parts, stopped.signal), { once: true });
-  await Promise.all([
-    ...[...workers.values()].map((worker) => worker.run(stopping)),
-    keepRecords(parts, stopping),
-    repeat(parts, stopping, 'converging', async (signal, round) => {
-      // The first read may miss a deployment that was announced before the queue existed; a second one follows soon.
-      await convergeAll(parts, signal);
-      return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
-    }),
-    receiver.run(stopping),
-    takeLocalOrders(parts, stopping),
-    pingWatchdog(parts, receiver.lastRound, stopping),
-  ]).finally(() => stopped.abort());
+  const converge = repeat(parts, stopping, 'converging', async (signal, round) => {
+    // The first read may miss a deployment that was announced before the queue existed; a second one follows soon.
+    await convergeAll(parts, signal);
+    return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
+  });
+  const loops = [
+    ...[...workers].map(([service, worker]) => ({ name: `service ${service}`, ended: worker.run(stopping) })),
+    { name: 'records', ended: keepRecords(parts, stopping) },
+    { name: 'converging', ended: converge },
+    { name: 'queue', ended: receiver.run(stopping) },
+    { name: 'local orders', ended: takeLocalOrders(parts, stopping) },
+    { name: 'watchdog', ended: pingWatchdog(parts, receiver.lastRound, stopping) },
+  ];
+  await endOfAll(parts, loops, stopping).finally(() => stopped.abort());
 }
+
+/**
+ * Waits until all loops have ended, but after a stop no longer than STOPS_WITHIN, and than a hook that runs may take: a
+ * call that never returns must not keep the agent. The journal has what was done; the next start continues from it.
+ */
+async function endOfAll(
+  { workers, clock, log }: Pick<AgentParts, 'workers' | 'clock' | 'log'>,
+  loops: readonly { name: string; ended: Promise<void> }[],
+  stopping: AbortSignal,
+): Promise<void> {
+  const running = new Set<string>(loops.map(({ name }) => name));
+  const all = Promise.all(loops.map(({ name, ended }) => ended.finally(() => running.delete(name))));
+  await orLeft(all, async (settled) => {
+    await aborted(stopping, settled);
+    const end = clock.monotonic() + STOPS_WITHIN;
+    const busyUntil = () => Math.max(...[...workers.values()].map((worker) => worker.busyUntil()));
+    await untilTime(clock, () => Math.max(end, busyUntil() + ANSWERS_WITHIN), settled);
+    return new StopOverdue();
+  }).catch((error: unknown) => {
+    if (!(error instanceof StopOverdue)) throw error;
+    log.error(
+      { loops: [...running] },
+      `stopping, although these did not end within ${formatMs(STOPS_WITHIN)}`,
+    );
+  });
+}
+
+class StopOverdue extends Error {}
 
 /** Tells systemd to wait longer, up to the longest hook timeout: the agent stops after a running hook has ended. */
 async function extendStopTimeout(

@@ -53,7 +53,14 @@ export async function takeLocalOrders(
   }
 
   await repeat({ clock, log }, stopping, 'taking local orders', async (signal) => {
-    for (const localOrder of await local.pending()) await take(localOrder);
+    let failure: unknown;
+    for (const localOrder of await local.pending()) {
+      // An order that cannot be taken must not keep the ones after it.
+      await take(localOrder).catch((error: unknown) => {
+        failure ??= error;
+      });
+    }
+    if (failure !== undefined) throw failure;
     await local.changed(LOOK_EVERY, signal);
     return 0;
   });
