@@ -28,7 +28,8 @@ export async function acquire(session: Session, request: AcquireRequest): Promis
   await refuseIfPaused(session, request);
   const self = newUlid(session.clock.now());
   const warn = (text: string) => note(session, text, 'warning');
-  const context = { env: session.env.name, objects: session.record.objects, clock: session.clock, warn };
+  const { objects, here } = session.record;
+  const context = { env: session.env.name, objects, here, clock: session.clock, warn };
   const waiter: Waiter = { session, request, signal, queue: openQueue(context, service, self), self };
   try {
     return await admit(waiter, await (request.queueMode ? waitInQueue(waiter) : acquireNow(waiter)));

@@ -3,7 +3,16 @@ import { keys } from '../../shared/names.ts';
 import { compareAndSwap } from '../record/compare-and-swap.ts';
 import { STALE_MS } from '../record/lock-document.ts';
 import { nonce, type Objects } from '../record/objects.ts';
-import { deadIn, type Observations, observe, type Queue, queueDocument, withoutDead } from './queue.ts';
+import { isGone, type ProcessIdentity } from '../record/process-identity.ts';
+import {
+  deadIn,
+  type Observations,
+  observe,
+  type Queue,
+  type QueueEntry,
+  queueDocument,
+  withoutDead,
+} from './queue.ts';
 
 /** The queue of a service, stored as `line.json`. It is changed by conditional writes only, and never deleted. */
 
@@ -18,7 +27,11 @@ export interface QueueStore {
   look(): Promise<QueueView>;
   /** Applies `change` to the queue without its dead entries, writes the result and returns it. */
   change(change: (queue: Queue) => Queue): Promise<Queue>;
-  /** The ids of the entries that this publisher has watched for `STALE_MS` without a new heartbeat. */
+  /**
+   * The ids of the entries whose publishers are certainly dead: their process has ended on this machine, S3 says by its
+   * own clock that nobody wrote the queue for `STALE_MS`, or this publisher has watched the entry for `STALE_MS` without
+   * a new heartbeat.
+   */
   dead(): ReadonlySet<string>;
 }
 
@@ -26,6 +39,8 @@ interface QueueContext {
   env: string;
   objects: Objects;
   clock: Clock;
+  /** This process. */
+  here: ProcessIdentity;
   warn: (text: string) => void;
 }
 
@@ -34,13 +49,16 @@ const ATTEMPTS = 20;
 
 /** `self` is this publisher's id in the queue. */
 export function openQueue(
-  { env, objects, clock, warn }: QueueContext,
+  { env, objects, clock, here, warn }: QueueContext,
   service: string,
   self: string,
 ): QueueStore {
   const key = keys.queue(env, service);
   let observations: Observations = new Map();
-  const dead = () => deadIn(observations, { now: clock.monotonic(), staleMs: STALE_MS, self });
+  /** The entries that were found dead when the queue was read last. */
+  let found: ReadonlySet<string> = new Set();
+  const dead = () =>
+    new Set([...found, ...deadIn(observations, { now: clock.monotonic(), staleMs: STALE_MS, self })]);
   const observed = (queue: Queue) => {
     observations = observe(observations, queue, clock.monotonic());
   };
@@ -50,7 +68,10 @@ export function openQueue(
     const queue = stored === undefined ? [] : parse(stored.text);
     observed(queue);
     // Both times are S3's: this machine's clock may be an hour off.
-    return stored && { queue, silent: clock.now() - stored.lastModified >= STALE_MS, etag: stored.etag };
+    const silent = stored !== undefined && (stored.readAt ?? clock.now()) - stored.lastModified >= STALE_MS;
+    const gone = (entry: QueueEntry) => (silent && stored.readAt !== undefined) || isGone(entry, here);
+    found = new Set(queue.filter((entry) => entry.id !== self && gone(entry)).map(({ id }) => id));
+    return stored && { queue, silent, etag: stored.etag };
   }
 
   function parse(text: string): Queue {

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { ulid } from '../../shared/names.ts';
+import { processFields } from '../record/process-identity.ts';
 
 /**
  * The queue of publishers that wait to change a service. Pure. The queue is advisory: only the lock guarantees that two
@@ -11,8 +12,7 @@ const queueEntry = z.looseObject({
   id: ulid,
   /** The `issuedBy` of the publisher: `user@host`, or a CI build. */
   who: z.string(),
-  host: z.string(),
-  pid: z.int(),
+  ...processFields,
   /** The verb: `deploy`, `rollback`, `restart`. */
   command: z.string(),
   version: z.string().optional(),

@@ -49,11 +49,11 @@ export interface Waiter {
 /** Waits until this publisher is first and the lock is free, and takes the lock. Leaves the queue, also on failure. */
 export async function waitInQueue(waiter: Waiter): Promise<Ticket> {
   const { session, request, queue, self } = waiter;
-  const { who, origin, clock } = session;
+  const { who, clock } = session;
   const began = clock.now();
   const jumped = request.queueMode === 'jump' ? (request.reason ?? '') : undefined;
   const entry: QueueEntry = {
-    ...{ id: self, who, host: origin.host, pid: process.pid, command: request.command },
+    ...{ id: self, who, ...session.record.here, command: request.command },
     ...{ version: request.version, since: new Date(began).toISOString(), beat: 0, jumped },
   };
   let overtook: string[] = [];

@@ -12,10 +12,17 @@ import {
 } from './lock-document.ts';
 import { nonce, type Objects } from './objects.ts';
 
+/** The pause after a failed heartbeat, ms: short, so that it comes before another publisher finds the lock stale. */
+const AGAIN_MS = 2000;
+
 /** A lock that this publisher holds. */
 export interface Lock {
   /** The fencing token with which the lock was taken: higher than any sequence before it. */
   readonly sequence: number;
+  /** A new one each time the lock is taken. */
+  readonly owner: string;
+  /** The owner that died with the lock; undefined when the lock was free. */
+  readonly before: string | undefined;
   /** Aborts, with FENCED as its reason, once a write finds that this publisher no longer holds the lock. */
   readonly lost: AbortSignal;
   /** Reserves the next sequence under the same lock, for the rollback that follows a deployment. @throws FENCED. */
@@ -30,12 +37,19 @@ interface HolderContext {
   warn: (text: string) => void;
 }
 
-/** Keeps the lock that was just written as `first`, with the ETag `firstEtag`, by heartbeats until release or loss. */
+/** A lock that was just taken. */
+interface Taken {
+  first: HeldDocument;
+  etag: string;
+  /** The dead owner that it was taken from. */
+  before: LockOwner | null;
+}
+
+/** Keeps the lock that was just written as `first`, by heartbeats until release or loss. */
 export function holdLock(
   { objects, clock, warn }: HolderContext,
   key: string,
-  first: HeldDocument,
-  firstEtag: string,
+  { first, etag: firstEtag, before }: Taken,
 ): Lock {
   const lost = new AbortController();
   const done = new AbortController();
@@ -90,7 +104,7 @@ export function holdLock(
     let isFailing = false;
     while (!done.signal.aborted && !lost.signal.aborted) {
       try {
-        await clock.sleep(HEARTBEAT_MS, done.signal);
+        await clock.sleep(isFailing ? AGAIN_MS : HEARTBEAT_MS, done.signal);
         await write((held) => held);
         isFailing = false;
       } catch (error) {
@@ -104,6 +118,8 @@ export function holdLock(
 
   return {
     sequence: first.sequence,
+    owner: first.owner.id,
+    before: before?.id,
     lost: lost.signal,
     async next(deployment) {
       await write((held) => ({

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { ulid } from '../../shared/names.ts';
+import { processFields } from './process-identity.ts';
 
 /** `lock.json`: who holds the lock of a service, and the sequence, which is the fencing token. */
 
@@ -13,8 +14,7 @@ const owner = z.looseObject({
   id: ulid,
   /** The `issuedBy` of the publisher: `user@host`, or a CI build. */
   who: z.string(),
-  host: z.string(),
-  pid: z.int(),
+  ...processFields,
   deployment: ulid,
   /** The verb: `deploy`, `rollback`, `watch`. */
   command: z.string(),

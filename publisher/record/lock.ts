@@ -12,14 +12,16 @@ import {
   STALE_MS,
 } from './lock-document.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
-import type { Origin } from './origin.ts';
+import { isGone, type ProcessIdentity } from './process-identity.ts';
 
 /**
  * The lock lets one publisher at a time change a service, and gives each owner a fencing token, the sequence.
  *
  * One conditional PUT takes the lock and increases the sequence by 1 (gaps are harmless). The owner writes a heartbeat
- * every `HEARTBEAT_MS`. Another publisher takes the lock over only after it has itself watched the ETag unchanged for
- * `STALE_MS`, on its monotonic clock. The object is never deleted, so that the sequence never decreases.
+ * every `HEARTBEAT_MS`. Another publisher takes the lock over once its owner is certainly dead: its process has ended on
+ * this machine; or S3 says, by its own clock, that nobody wrote the lock for `STALE_MS`; or, where S3's answers have no
+ * date, this publisher has itself watched the ETag unchanged for `STALE_MS`, on its monotonic clock. The object is never
+ * deleted, so that the sequence never decreases.
  */
 
 /** How often a lock without a heartbeat is read while it is watched, ms. */
@@ -30,7 +32,7 @@ interface LockView {
   state: 'free' | 'held' | 'stale';
   sequence: number;
   owner: LockOwner | null;
-  /** Whether this publisher itself has watched the lock for `STALE_MS` without a heartbeat: it can take it over now. */
+  /** Whether the owner is certainly dead: the lock can be taken over now. */
   dead: boolean;
 }
 
@@ -44,11 +46,11 @@ interface LockRequest {
 
 export interface Locks {
   /**
-   * Takes the lock. A stale lock is first watched until it has not changed for `STALE_MS`, then taken over.
-   * @throws LOCKED when its owner wrote a heartbeat within the last `STALE_MS`.
+   * Takes the lock, also from an owner that is certainly dead.
+   * @throws LOCKED when its owner wrote a heartbeat within the last `STALE_MS`, and may live.
    */
   take(request: LockRequest): Promise<Lock>;
-  /** Reads the lock. Repeated reads count as watching it: after `STALE_MS` without a heartbeat it is `dead`. */
+  /** Reads the lock. Repeated reads count as watching it. */
   look(service: string): Promise<LockView>;
 }
 
@@ -57,7 +59,8 @@ export interface LockContext {
   objects: Objects;
   clock: Clock;
   who: string;
-  origin: Origin;
+  /** This process. */
+  here: ProcessIdentity;
   warn: (text: string) => void;
   /** Reads the highest sequence that is known to be used; called only when `lock.json` is missing. */
   floor: (service: string) => Promise<number>;
@@ -79,8 +82,20 @@ export function openLocks(context: LockContext): Locks {
 
   const unchangedMs = (service: string) =>
     clock.monotonic() - (observations.get(service)?.first ?? clock.monotonic());
-  // Both times are S3's: this machine's clock may be an hour off.
-  const isSilent = (stored: StoredValue<LockDocument>) => clock.now() - stored.lastModified >= STALE_MS;
+  const ageMs = (stored: StoredValue<LockDocument>) => (stored.readAt ?? clock.now()) - stored.lastModified;
+  const isSilent = (stored: StoredValue<LockDocument>) => ageMs(stored) >= STALE_MS;
+
+  /** Why the owner is certainly dead; undefined while it may live. */
+  function whyDead(service: string, stored: StoredValue<LockDocument>): string | undefined {
+    const { owner } = stored.value;
+    if (owner === null) return undefined;
+    if (isGone(owner, context.here)) return `its process ${owner.pid} on this machine has ended`;
+    // Both times are S3's: this machine's clock may be an hour off.
+    if (stored.readAt !== undefined && isSilent(stored)) return `no heartbeat for ${formatMs(ageMs(stored))}`;
+    if (unchangedMs(service) >= STALE_MS)
+      return `no heartbeat while it was watched for ${formatMs(STALE_MS)}`;
+    return undefined;
+  }
 
   /** The stored lock, once it is free or its owner is certainly dead. @throws LOCKED. */
   async function readTakeable({ service, signal }: LockRequest) {
@@ -88,8 +103,13 @@ export function openLocks(context: LockContext): Locks {
     for (;;) {
       const stored = await read(service);
       const owner = stored?.value.owner;
-      if (!stored || !owner || unchangedMs(service) >= STALE_MS) return stored;
-      if (!isSilent(stored)) throw locked(service, owner, clock.now());
+      if (!stored || !owner) return stored;
+      const why = whyDead(service, stored);
+      if (why !== undefined) {
+        warn(takenText(service, owner, why));
+        return stored;
+      }
+      if (!isSilent(stored)) throw locked(service, owner, clock.now(), STALE_MS - ageMs(stored));
       if (watched !== owner.id) warn(watchText(service, owner));
       watched = owner.id;
       await clock.sleep(WATCH_MS, signal);
@@ -99,28 +119,31 @@ export function openLocks(context: LockContext): Locks {
   return {
     async take(request) {
       const key = keys.lock(env, request.service);
+      let before: LockOwner | null = null;
       const taken = await compareAndSwap(objects, {
         key,
         // After a conflict, another publisher took the lock first, or the owner is alive. The next read shows which.
         read: () => readTakeable(request),
         async next(stored) {
+          before = stored?.value.owner ?? null;
           const reached = stored?.value.sequence ?? (await context.floor(request.service));
           const value = heldDocument(context, request, reached + 1);
           return { body: JSON.stringify(value), value };
         },
       });
-      return holdLock(context, key, taken.value, taken.etag ?? '');
+      return holdLock(context, key, { first: taken.value, etag: taken.etag ?? '', before });
     },
 
     async look(service) {
       const stored = await read(service);
       const owner = stored?.value.owner ?? null;
-      const isStale = stored !== undefined && (isSilent(stored) || unchangedMs(service) >= STALE_MS);
+      const dead = stored !== undefined && whyDead(service, stored) !== undefined;
+      const isStale = stored !== undefined && (dead || isSilent(stored));
       return {
         state: owner === null ? 'free' : isStale ? 'stale' : 'held',
         sequence: stored?.value.sequence ?? 0,
         owner,
-        dead: owner !== null && unchangedMs(service) >= STALE_MS,
+        dead,
       };
     },
   };
@@ -135,8 +158,7 @@ function heldDocument(context: LockContext, request: LockRequest, sequence: numb
     owner: {
       id: newUlid(context.clock.now()),
       who: context.who,
-      host: context.origin.host,
-      pid: process.pid,
+      ...context.here,
       deployment: request.deployment,
       command: request.command,
       since: now,
@@ -150,14 +172,19 @@ function watchText(service: string, { who, command, deployment, since }: LockOwn
   return `the lock of ${service} is held by ${who} (${command} ${deployment}) since ${since}, but has no heartbeat; watching it for ${minute} before taking it over`;
 }
 
-function locked(service: string, owner: LockOwner, now: number): TriggerDeployError {
+function takenText(service: string, { who, command, deployment }: LockOwner, why: string): string {
+  return `taking over the lock of ${service} from ${who} (${command} ${deployment}): ${why}`;
+}
+
+/** `leftMs`: when the lock expires if no heartbeat comes. */
+function locked(service: string, owner: LockOwner, now: number, leftMs: number): TriggerDeployError {
   const ago = (time: string) => `${formatMs(Math.max(0, now - Date.parse(time)))} ago`;
   const { who, command, deployment, since, pid, host, beat } = owner;
   return new TriggerDeployError(
     'LOCKED',
     `${service} is locked by ${who} (${command} ${deployment}) since ${since}, ${ago(since)}`,
     {
-      hint: `trigger-deploy watch ${deployment} follows it; pid ${pid} on ${host}, last heartbeat ${ago(beat)}; if that publisher died, the lock expires after ${formatMs(STALE_MS)}: retry then`,
+      hint: `trigger-deploy watch ${deployment} follows it; pid ${pid} on ${host}, last heartbeat ${ago(beat)}; if that publisher died, the lock expires in ${formatMs(Math.max(1000, leftMs))}: retry then`,
     },
   );
 }

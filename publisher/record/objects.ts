@@ -15,12 +15,16 @@ interface StoredText {
   text: string;
   etag: string;
   lastModified: number; // ms since the epoch, by S3's clock
+  /** When S3 answered, ms since the epoch, by S3's clock; undefined when the answer has no date. */
+  readAt?: number | undefined;
 }
 
 export interface StoredValue<T> {
   value: T;
   etag: string;
   lastModified: number; // ms since the epoch, by S3's clock
+  /** When S3 answered the read, ms since the epoch, by S3's clock; undefined when that is unknown. */
+  readAt?: number | undefined;
 }
 
 interface ListedObject {
@@ -66,9 +70,19 @@ export function openObjects(aws: Aws, bucket: string): Objects {
 
   async function read(key: string): Promise<StoredText | undefined> {
     try {
-      const answer = await aws.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+      const command = new GetObjectCommand({ Bucket: bucket, Key: key });
+      let readAt: number | undefined;
+      command.middlewareStack.add(
+        (next) => async (args) => {
+          const result = await next(args);
+          readAt = dateOf(result.response);
+          return result;
+        },
+        { step: 'deserialize', priority: 'low', name: 'readAt' },
+      );
+      const answer = await aws.s3.send(command);
       const text = (await answer.Body?.transformToString()) ?? '';
-      return { text, etag: answer.ETag ?? '', lastModified: answer.LastModified?.getTime() ?? 0 };
+      return { text, etag: answer.ETag ?? '', lastModified: answer.LastModified?.getTime() ?? 0, readAt };
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw awsError(error, `read ${where(key)}`);
@@ -154,6 +168,12 @@ export function openObjects(aws: Aws, bucket: string): Objects {
       return names.sort();
     },
   };
+}
+
+/** The `Date` header of an answer, ms since the epoch. */
+function dateOf(response: unknown): number | undefined {
+  const date = Date.parse((response as { headers?: Record<string, string> }).headers?.date ?? '');
+  return Number.isNaN(date) ? undefined : date;
 }
 
 interface Page {

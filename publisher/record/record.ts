@@ -7,11 +7,14 @@ import { type Locks, openLocks } from './lock.ts';
 import { type Objects, openObjects } from './objects.ts';
 import type { Origin } from './origin.ts';
 import { forAgents, openPauses, type Pauses } from './pauses.ts';
+import { ownIdentity, type ProcessIdentity } from './process-identity.ts';
 import { openVersions, type Versions } from './versions.ts';
 
 /** The S3 record of one environment: the source of truth. */
 export interface EnvironmentRecord {
   readonly objects: Objects;
+  /** This process, as its locks and queue entries name it. */
+  readonly here: ProcessIdentity;
   readonly locks: Locks;
   readonly desired: DesiredStates;
   readonly pauses: Pauses;
@@ -46,6 +49,7 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
     const [state, newest] = await Promise.all([desired.read(service), deployments.newest(service)]);
     return Math.max(state?.value.sequence ?? 0, newest?.value.sequence ?? 0);
   };
-  const locks = openLocks({ env, objects, clock, who, origin, warn, floor });
-  return { objects, locks, desired, pauses, deployments, versions };
+  const here = ownIdentity(origin.host);
+  const locks = openLocks({ env, objects, clock, who, here, warn, floor });
+  return { objects, here, locks, desired, pauses, deployments, versions };
 }

@@ -27,11 +27,13 @@ const waiting = (): { who: string; version: string }[] => {
   const stored = fleet.cloud.object(BUCKET, keys.queue(ENV, NAME));
   return JSON.parse(stored?.body.toString() ?? '{"waiting":[]}').waiting;
 };
-/** Writes a heartbeat for the publisher that waits to deploy this version. */
+/** Writes a heartbeat for the publisher that waits to deploy this version, as if it ran on another machine. */
 function beat(version: string): void {
   const key = keys.queue(ENV, NAME);
   const queue = JSON.parse(fleet.cloud.object(BUCKET, key)?.body.toString() ?? '{}');
-  for (const one of queue.waiting) if (one.version === version) one.beat += 1;
+  for (const one of queue.waiting) {
+    if (one.version === version) Object.assign(one, { beat: one.beat + 1, place: 'another machine' });
+  }
   fleet.cloud.putObject(BUCKET, key, JSON.stringify(queue));
 }
 const says = (words: string) => (line: string) => line.includes(words);
@@ -48,6 +50,7 @@ test('a publisher behind one that was killed deploys, but not before that one is
   await next.line(says(place));
   expect(waiting().map(({ version }) => version)).toEqual(['1.2.0', '1.3.0']);
 
+  beat('1.2.0');
   killed.process.kill('SIGKILL');
   await killed.finished;
   // Its heartbeats do not stop yet: the steps below may take more than a minute.

@@ -85,6 +85,14 @@ export function putBackLock({ cloud }: Fleet, service: string, ms: number): void
   cloud.object(BUCKET, keys.lock(ENV, service))?.lastModified.setTime(Date.now() - ms);
 }
 
+/** The lock of a dead publisher as one on another machine would have left it, with a heartbeat just now. */
+export function moveLockElsewhere({ cloud }: Fleet, service: string): void {
+  const key = keys.lock(ENV, service);
+  const lock = JSON.parse(cloud.object(BUCKET, key)?.body.toString() ?? '{}');
+  if (lock.owner) lock.owner.place = 'another machine';
+  cloud.putObject(BUCKET, key, JSON.stringify(lock));
+}
+
 /**
  * Puts the time of a dead owner's lock back for as long as `work` goes on: what the owner had sent before it was killed
  * may arrive late, and would count as a heartbeat.

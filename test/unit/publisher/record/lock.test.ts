@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HEARTBEAT_MS, STALE_MS } from '../../../../publisher/record/lock-document.ts';
+import { HEARTBEAT_MS } from '../../../../publisher/record/lock-document.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
@@ -93,57 +93,6 @@ describe('taking the lock', () => {
     const second = await locks.take(wanted());
     expect(second.sequence).toBe(2);
     await second.release();
-  });
-});
-
-describe('a lock whose publisher is dead', () => {
-  it('is watched for 60 s, with a warning, then taken over', async () => {
-    const clock = new HandClock();
-    await leftBehind(2 * STALE_MS);
-    const session = await stage.open(clock);
-    const lock = await clock.during(session.record.locks.take(wanted()), 1000);
-    expect(clock.monotonic()).toBeGreaterThanOrEqual(STALE_MS);
-    expect(lock.sequence).toBe(8);
-    expect(notes(session.events)[0]).toMatch(/mallory@ci.*has no heartbeat; watching it for 1 min/);
-    await lock.release();
-  });
-
-  it('is not taken over within 60 s of its last heartbeat', async () => {
-    await leftBehind(STALE_MS / 2);
-    await expect((await stage.open()).record.locks.take(wanted())).rejects.toMatchObject({ code: 'LOCKED' });
-  });
-
-  it('is not taken over when a heartbeat comes while it is watched', async () => {
-    const clock = new HandClock();
-    await leftBehind(2 * STALE_MS);
-    const session = await stage.open(clock);
-    const taking = session.record.locks.take(wanted());
-    await expect.poll(() => notes(session.events)).toHaveLength(1);
-    const { nonce: _, ...rest } = stored() as { nonce?: string };
-    stage.cloud.putObject(stage.bucket, KEY, JSON.stringify({ ...rest, nonce: 'alive' }));
-    await expect(clock.during(taking, 1000)).rejects.toMatchObject({ code: 'LOCKED' });
-    expect(stored().owner?.who).toBe('mallory@ci');
-  });
-
-  it('is taken over at once when it was looked at for 60 s before', async () => {
-    const clock = new HandClock();
-    await leftBehind(2 * STALE_MS);
-    const session = await stage.open(clock);
-    expect(await session.record.locks.look('payments')).toMatchObject({ state: 'stale', sequence: 7 });
-    clock.advance(STALE_MS);
-    const lock = await session.record.locks.take(wanted());
-    expect(notes(session.events)).toEqual([]);
-    await lock.release();
-  });
-
-  it('is watched no longer once the signal aborts', async () => {
-    await leftBehind(2 * STALE_MS);
-    const session = await stage.open(new HandClock());
-    const stop = new AbortController();
-    const taking = session.record.locks.take(wanted(stop.signal));
-    await expect.poll(() => notes(session.events)).toHaveLength(1);
-    stop.abort(new Error('enough'));
-    await expect(taking).rejects.toThrow('enough');
   });
 });
 
