@@ -18,7 +18,7 @@ const printable = (text: string) => text.split('\n').map(cleanTail).join('\n');
 async function run(options: Options): Promise<void> {
   const agent = await wireAgent(options);
   const stopping = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(name, () => {
       agent.log.info(
         { signal: name },

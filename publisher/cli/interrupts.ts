@@ -10,22 +10,29 @@ export interface Interrupts {
   stop: AbortSignal;
 }
 
-/** Listens for SIGINT and SIGTERM. The second signal ends the program at once. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * Listens for SIGINT, SIGTERM and SIGHUP, which comes when a terminal or an ssh session closes. The same signal again
+ * ends the program at once: a person is impatient. SIGHUP does not, because the shell and the kernel may both send it.
+ */
 export function listenForInterrupts(
   verb: string,
   { follows, publishes }: { follows: boolean; publishes: boolean },
 ): Interrupts {
   const detach = new AbortController();
   const stop = new AbortController();
-  let interrupted = false;
-  const onSignal = () => {
-    if (interrupted) process.exit(KILLED_BY_INTERRUPT);
-    interrupted = true;
+  const seen = new Set<NodeJS.Signals>();
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (seen.has(signal) && signal !== 'SIGHUP') process.exit(KILLED_BY_INTERRUPT);
+    const isFirst = seen.size === 0;
+    seen.add(signal);
+    if (!isFirst) return;
     const published = publishes ? ': no version was pushed' : '';
     const hint = publishes ? `run the same ${verb} again: it uploads only the missing files` : undefined;
     const reason = new TriggerDeployError('INTERRUPTED', `interrupted${published}`, { hint });
     (follows ? detach : stop).abort(reason);
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
   return { detach: detach.signal, stop: stop.signal };
 }

@@ -33,11 +33,22 @@ export interface ReplyQueue {
   close(): Promise<void>;
 }
 
-/** Creates a reply queue for this publisher. @throws AWS_*. */
-export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
+/**
+ * Creates a reply queue for this publisher. Under a lock its name comes from the lock: if this publisher dies, the one
+ * that takes the lock over knows the queue, and deletes it. A failure of that deletion is ignored. @throws AWS_*.
+ */
+export async function openReplyQueue(
+  session: Session,
+  lock?: { replyId(): string; deadReplyIds: readonly string[] },
+): Promise<ReplyQueue> {
   const { sqs } = session.aws;
-  const name = replyQueueName(session.env.name, newUlid(session.clock.now()));
+  const env = session.env.name;
+  const name = replyQueueName(env, lock?.replyId() ?? newUlid(session.clock.now()));
   const QueueUrl = await createQueue(session, name);
+  const deleting = (lock?.deadReplyIds ?? []).map(async (id) => {
+    const dead = beside(QueueUrl, name, replyQueueName(env, id));
+    await sqs.send(new DeleteQueueCommand({ QueueUrl: dead })).catch(() => undefined);
+  });
   const warned = new Set<string>();
   const warn = (about: string, text: string) => {
     if (warned.has(about)) return;
@@ -89,6 +100,7 @@ export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
       await Promise.all(Array.from({ length: RECEIVERS }, () => receiveOn(take, signal)));
     },
     async close() {
+      await Promise.all(deleting);
       try {
         await sqs.send(new DeleteQueueCommand({ QueueUrl }));
       } catch (error) {
@@ -98,6 +110,9 @@ export async function openReplyQueue(session: Session): Promise<ReplyQueue> {
     },
   };
 }
+
+/** The URL of another queue of the same account and region. */
+const beside = (url: string, name: string, other: string) => url.slice(0, url.length - name.length) + other;
 
 async function createQueue(session: Session, name: string): Promise<string> {
   try {

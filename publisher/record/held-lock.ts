@@ -1,5 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
+import { newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { compareAndSwap } from './compare-and-swap.ts';
 import {
@@ -19,10 +20,10 @@ const AGAIN_MS = 2000;
 export interface Lock {
   /** The fencing token with which the lock was taken: higher than any sequence before it. */
   readonly sequence: number;
-  /** A new one each time the lock is taken. */
-  readonly owner: string;
-  /** The owner that died with the lock; undefined when the lock was free. */
-  readonly before: string | undefined;
+  /** The id of the next reply queue of this owner, a ULID. Whoever takes the lock over from it knows these ids. */
+  replyId(): string;
+  /** The ids of the reply queues that the dead owner may have left, from which the lock was taken over. */
+  readonly deadReplyIds: readonly string[];
   /** Aborts, with FENCED as its reason, once a write finds that this publisher no longer holds the lock. */
   readonly lost: AbortSignal;
   /** Reserves the next sequence under the same lock, for the rollback that follows a deployment. @throws FENCED. */
@@ -53,6 +54,7 @@ export function holdLock(
 ): Lock {
   const lost = new AbortController();
   const done = new AbortController();
+  const replyIds = replyIdsOf(first.owner.id);
   let mine = first;
   let etag = firstEtag;
   /** The nonces of writes without an answer. Any of these writes may have been stored. */
@@ -118,8 +120,8 @@ export function holdLock(
 
   return {
     sequence: first.sequence,
-    owner: first.owner.id,
-    before: before?.id,
+    replyId: () => replyIds.shift() ?? newUlid(clock.now()),
+    deadReplyIds: before === null ? [] : replyIdsOf(before.id),
     lost: lost.signal,
     async next(deployment) {
       await write((held) => ({
@@ -140,6 +142,13 @@ export function holdLock(
     },
   };
 }
+
+/** An owner has a reply queue for its deployment, and one for the rollback that follows. */
+const REPLY_QUEUES = 2;
+
+/** A ULID with another last digit is a ULID. */
+const replyIdsOf = (owner: string) =>
+  Array.from({ length: REPLY_QUEUES }, (_, i) => `${owner.slice(0, -1)}${i}`);
 
 function fenced(taker: LockOwner | undefined): TriggerDeployError {
   const who = taker ? `${taker.who} (${taker.command} ${taker.deployment})` : 'another publisher';

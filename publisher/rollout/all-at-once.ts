@@ -31,7 +31,7 @@ export async function driveAllAtOnce(
   const { deployments } = session.record;
   const record = stored.value;
   const replies = await recordingFailure(deployments, stored, async () =>
-    driving.wait ? await openReplyQueue(session) : undefined,
+    driving.wait ? await openReplyQueue(session, lock) : undefined,
   );
   try {
     await recordingFailure(deployments, stored, async () => {

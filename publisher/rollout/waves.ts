@@ -34,7 +34,7 @@ export async function driveWaves(
   driving: Driving,
   whenSettled: WhenSettled,
 ): Promise<Ended> {
-  const replies = await openReplyQueue(session);
+  const replies = await openReplyQueue(session, lock);
   try {
     const settled = await driveToSettlement({ session, lock, replies }, stored, driving);
     if (settled === undefined) return leave(session, stored.value);

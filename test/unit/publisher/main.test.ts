@@ -106,13 +106,21 @@ it('a closed stdout changes neither the work nor the exit code', { timeout: PATI
   expect(cloud.objects('deploys-dev', 'artifacts/payments/3.0.0/')).toHaveLength(2);
 });
 
-it('SIGTERM leaves a deployment running, prints how to follow it, and ends the program', {
-  timeout: PATIENCE,
-}, async () => {
-  const deploying = start('payments 1.0.0 -e dev');
-  await cloud.until((request) => request.operation === 'Publish');
-  deploying.process.kill('SIGTERM');
-  const { stdout, code } = await deploying.finished;
-  expect(code).not.toBeNull();
-  expect(stdout).toMatch(/trigger-deploy watch [0-9A-Z]{26} --env dev/);
-});
+it.each(['SIGTERM', 'SIGHUP'] as const)(
+  '%s leaves a deployment running, prints how to follow it, releases the lock, and ends the program',
+  {
+    timeout: PATIENCE,
+  },
+  async (signal) => {
+    const deploying = start('payments 1.0.0 -e dev');
+    await deploying.line((line) => line.includes(' started deploy '));
+    deploying.process.kill(signal);
+    // A shell and the kernel may both send it.
+    if (signal === 'SIGHUP') deploying.process.kill(signal);
+    const { stdout, code } = await deploying.finished;
+    expect(code).toBe(3);
+    const lock = cloud.object('deploys-dev', 'state/dev/payments/lock.json');
+    expect(JSON.parse(lock?.body.toString() ?? '')).toMatchObject({ owner: null });
+    expect(stdout).toMatch(/trigger-deploy watch [0-9A-Z]{26} --env dev/);
+  },
+);

@@ -2,7 +2,7 @@ import type { Message } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openReplyQueue, readReply } from '../../../../publisher/messaging/reply-queue.ts';
 import { rollCall } from '../../../../publisher/messaging/roll-call.ts';
-import { isReplyQueueName, newUlid } from '../../../../shared/names.ts';
+import { isReplyQueueName, keys, newUlid } from '../../../../shared/names.ts';
 import type { Reply } from '../../../../shared/report.ts';
 import { instanceKey } from '../../../support/cloud/sqs.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
@@ -110,6 +110,25 @@ describe('in the cloud', () => {
     const asking = rollCall({ ...session, env }, { known: [], waitMs: 10 });
     await expect(asking).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
     expect(stage.cloud.queues()).toEqual([]);
+  });
+
+  it('the reply queues of a publisher that died are deleted by the one that takes its lock over, and no others', async () => {
+    const dead = await stage.open(new HandClock());
+    const about = { service: 'payments', command: 'deploy', signal: never() };
+    const before = await dead.record.locks.take({ ...about, deployment: newUlid(0) });
+    await openReplyQueue(dead, before);
+    await openReplyQueue(dead, before);
+    const living = await openReplyQueue(await stage.open());
+    expect(stage.cloud.queues()).toHaveLength(3);
+    stage.cloud.object(stage.bucket, keys.lock('dev', 'payments'))?.lastModified.setTime(0);
+    const next = await stage.open();
+    const lock = await next.record.locks.take({ ...about, deployment: newUlid(0) });
+    const queue = await openReplyQueue(next, lock);
+    expect(isReplyQueueName('dev', queue.name)).toBe(true);
+    await expect.poll(() => stage.cloud.queues().sort()).toEqual([living.name, queue.name].sort());
+    await queue.close();
+    expect(notes(next.events)).toHaveLength(1);
+    await lock.release();
   });
 
   it('a queue that fails is noted once, and read again', async () => {
