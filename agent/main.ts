@@ -57,6 +57,7 @@ async function main(argv: string[]): Promise<void> {
       // Called only for an order: the other commands must also work for a user id that has no user name.
       by: () => (process.env.SUDO_USER ?? userInfo().username).slice(0, 64),
       say: (text) => void process.stdout.write(`${printable(text)}\n`),
+      tell: (text) => void process.stderr.write(`${printable(text)}\n`),
     });
     if (!ok) process.exitCode = 1;
   } catch (error) {

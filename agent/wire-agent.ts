@@ -24,7 +24,7 @@ import { runAgent } from './loop/agent.ts';
 import { awaitIdentity } from './loop/await-identity.ts';
 import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
 import { createStatusLine } from './loop/status-line.ts';
-import { identify, loadVerifier, VERSION } from './wire-instance.ts';
+import { identify, loadVerifier, placesOf, VERSION } from './wire-instance.ts';
 import { wireSelfUpdate } from './wire-self-update.ts';
 import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
 
@@ -44,7 +44,7 @@ export async function wireAgent(options: { config: string; verbose: boolean }): 
   const config = await loadAgentConfig(options.config);
   const level = options.verbose ? 'debug' : config.logLevel;
   const log = createLog(level, { program: 'trigger-deploy-agent' }, logFormat(config));
-  return { log, run: (stopping) => run(config, log, stopping) };
+  return { log, run: (stopping) => run({ config, file: options.config }, log, stopping) };
 }
 
 /** `auto` means text if stdout goes to journald, otherwise JSON. Lines for journald have a priority (sd-daemon(3)). */
@@ -54,12 +54,17 @@ function logFormat({ logFormat }: AgentConfig): LogFormat {
   return journal ? 'journal' : 'text';
 }
 
-async function run(config: AgentConfig, log: Log, stopping: AbortSignal): Promise<void> {
+async function run(
+  { config, file }: { config: AgentConfig; file: string },
+  log: Log,
+  stopping: AbortSignal,
+): Promise<void> {
   const { env, bucket, topic, state } = config;
   onLeftover(({ path, error }) =>
     log.warn({ path, err: error }, 'a leftover cannot be removed; the agent continues without removing it'),
   );
-  const aws = createAws(config);
+  const onSlow = (text: string) => log.debug(text);
+  const aws = createAws({ ...config, places: placesOf(file) }, { onSlow });
   const clock = createClock(() => aws.now());
   const spool = createOrderSpool(state);
   const store = withSpooledArtifacts(spool, createArtifactStore({ aws, bucket }));

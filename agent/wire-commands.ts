@@ -17,21 +17,22 @@ import { findRunningAgent } from './host/state/agent-pid.ts';
 import { readJournal } from './host/state/journal.ts';
 import { createOrderSpool } from './host/state/order-spool.ts';
 import { inspectServiceDirectory } from './host/system/ownership.ts';
-import { identify, loadVerifier } from './wire-instance.ts';
+import { identify, loadVerifier, placesOf } from './wire-instance.ts';
 import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
 
 /** Runs all commands except `run`: decides which adapter is behind which dependency. */
 
 /**
- * Runs a command; returns whether it succeeded. `by` returns the user who gives an order; `say` prints lines.
+ * Runs a command; returns whether it succeeded. `by` returns the user who gives an order; `say` prints lines;
+ * `tell` prints what the command waits for.
  * @throws CONFIG_INVALID, and what the command throws.
  */
 export async function runCommand(
   options: Exclude<Options, { command: 'run' }>,
-  { by, say }: { by: () => string; say: (line: string) => void },
+  { by, say, tell }: { by: () => string; say: (line: string) => void; tell: (line: string) => void },
 ): Promise<boolean> {
   const config = await loadAgentConfig(options.config);
-  const aws = createAws(config);
+  const aws = createAws({ ...config, places: placesOf(options.config) }, { onSlow: tell });
   try {
     switch (options.command) {
       case 'check': {

@@ -29,6 +29,9 @@ function mergeTags(metadata: Record<string, string>, config: Record<string, stri
   return Object.fromEntries(Object.entries({ ...config, ...metadata, ...config }).slice(0, MOST_TAGS));
 }
 
+/** Where the settings for AWS are, for hints. `file` is the path of the config. */
+export const placesOf = (file: string) => ({ region: file, bucket: file, topic: file });
+
 /** @throws KEY_INVALID. */
 export async function loadVerifier({ trust }: AgentConfig): Promise<Verifier> {
   if (trust === 'none') return trustNone();

@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os';
-import { type Aws, createAws } from '../shared/aws.ts';
+import { type Aws, createAws, type Interruption } from '../shared/aws.ts';
 import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
@@ -35,6 +35,8 @@ export interface Session {
 
 export interface SessionOptions {
   signal: AbortSignal;
+  /** What ends the calls to AWS after Ctrl-C; only their deadlines when left out. */
+  interruption?: Interruption | undefined;
   emit: (event: PublisherEvent) => void;
   /** The environment variables of the process, for `issuedBy` and the origin. */
   environment: Readonly<Record<string, string | undefined>>;
@@ -49,14 +51,18 @@ export function refuseIfDetached(detach: AbortSignal): void {
 
 /** Opens the environment. AWS is not called and no key is read until something needs it. */
 export async function openSession(env: Environment, options: SessionOptions): Promise<Session> {
-  const aws = createAws(env);
+  const { interruption } = options;
+  const onSlow = (text: string) => note({ emit: options.emit, clock }, text);
+  const aws = createAws(env, { interruption, onSlow });
   const signer = once(() => loadSigningKey(env));
   const verifier = once(async () => verifierOf(await trustedKeys(env, signer)));
   const clock = createClock(() => aws.now());
   const origin = originOf(options.environment);
   const who = issuedBy(options.environment, origin);
   const warn = (text: string) => note({ emit: options.emit, clock }, text, 'warning');
-  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, warn });
+  // A verb that changes something completes its last step after Ctrl-C, with the reads that belong to it.
+  const reading = interruption?.readMs === 0 ? interruption.signal : undefined;
+  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, warn, reading });
   const others = new Map<string, Promise<Session>>();
   const beside = (name: string) => {
     const opening = others.get(name) ?? openBeside(name, options);

@@ -2,7 +2,8 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
 import { fromNodeProviderChain, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
-import { messageOf, TriggerDeployError } from './errors.ts';
+import type { AwsPlaces } from './aws-errors.ts';
+import { type CallLimits, type Interruption, limitCalls } from './aws-limits.ts';
 
 export interface AwsOptions {
   region: string;
@@ -12,7 +13,13 @@ export interface AwsOptions {
   role?: string | undefined;
   /** Whether S3 addresses are `http://host/bucket/key` instead of `http://bucket.host/key`. */
   pathStyle?: boolean | undefined;
+  /** Where region, bucket and topic are configured, for hints. */
+  places?: AwsPlaces | undefined;
 }
+
+/** What the program that makes the calls adds to their limits. */
+export type AwsProgram = Pick<CallLimits, 'interruption' | 'onSlow'>;
+export type { Interruption };
 
 export interface Aws {
   sqs: SQSClient;
@@ -20,29 +27,29 @@ export interface Aws {
   s3: S3Client;
   /** The settings of each client, for a client of another AWS service. */
   settings: Pick<SQSClientConfig, 'region' | 'credentials' | 'maxAttempts' | 'requestHandler'>;
+  /** Gives a client of another AWS service the same limits; `service` is its name for people. */
+  limited<C extends object>(client: C, service: string): C;
   /**
-   * The time by AWS's clock, ms since the epoch, from the Date headers of SQS and S3 answers. The clock of this machine
-   * may be an hour off.
+   * The time by AWS's clock, ms since the epoch, from the Date headers of the answers. The clock of this machine may be
+   * an hour off, and may be set while the program runs.
    */
   now(): number;
   close(): void;
 }
 
-/**
- * Clocks that differ by up to this count as equal, ms, because a Date header has whole seconds. An answer that took
- * longer than this is ignored, because the difference may be the delay of the answer.
- */
+/** Clocks that differ by up to this count as equal, ms, because a Date header has whole seconds. */
 const CLOCK_NOISE_MS = 2000;
 
 /**
  * Creates the three clients. Endpoints and credentials come from the SDK's own variables and files
- * (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, …). `options` can name another profile, or a role.
+ * (`AWS_ENDPOINT_URL`, `AWS_PROFILE`, …). `options` can name another profile, or a role. Each call has a deadline and
+ * ends when the program is interrupted (aws-limits.ts).
  */
-export function createAws(options: AwsOptions): Aws {
-  let offset = 0;
+export function createAws(options: AwsOptions, program: AwsProgram = {}): Aws {
+  const { region, places } = options;
   const base = fromNodeProviderChain({
     ...(options.profile === undefined ? {} : { profile: options.profile }),
-    clientConfig: { region: options.region },
+    clientConfig: { region },
   });
   const credentials =
     options.role === undefined
@@ -50,119 +57,67 @@ export function createAws(options: AwsOptions): Aws {
       : fromTemporaryCredentials({
           masterCredentials: base,
           params: { RoleArn: options.role, RoleSessionName: 'trigger-deploy' },
-          clientConfig: { region: options.region },
+          clientConfig: { region },
         });
   const common = {
-    region: options.region,
+    region,
     credentials,
     maxAttempts: 4,
-    // A long poll takes 20 s, so a request without an answer after 30 s has failed. Without `throwOnRequestTimeout` the
-    // SDK only logs a warning.
+    // The timeout of each request is in aws-limits.ts. Without `throwOnRequestTimeout` the SDK only logs a warning.
     requestHandler: { connectionTimeout: 3000, requestTimeout: 30_000, throwOnRequestTimeout: true },
   };
-  const sqs = new SQSClient({ ...common, useQueueUrlAsEndpoint: false });
-  const sns = new SNSClient(common);
-  const s3 = new S3Client({
-    ...common,
-    forcePathStyle: options.pathStyle ?? false,
-    // The signed sha256 protects every file; the SDK's CRC would only cost time.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  });
-  const readClock = (response: unknown, tookMs: number) => {
-    const date = Date.parse((response as { headers?: Record<string, string> }).headers?.date ?? '');
-    if (Number.isNaN(date) || tookMs > CLOCK_NOISE_MS) return;
-    const difference = date - Date.now();
-    offset = Math.abs(difference) > CLOCK_NOISE_MS ? difference : 0;
-  };
+  const limited = <C extends object>(client: C, service: string) =>
+    limitCalls(client, service, { ...program, region, places });
+  const sqs = limited(new SQSClient({ ...common, useQueueUrlAsEndpoint: false }), 'SQS');
+  const sns = limited(new SNSClient(common), 'SNS');
+  const s3 = limited(
+    new S3Client({
+      ...common,
+      forcePathStyle: options.pathStyle ?? false,
+      // The signed sha256 protects every file; the SDK's CRC would only cost time.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+    }),
+    'S3',
+  );
+  const clock = createAwsClock();
   const place = { step: 'deserialize', priority: 'low', name: 'awsClock' } as const;
-  sqs.middlewareStack.add(
-    (next) => async (args) => {
-      const sent = performance.now();
-      const result = await next(args);
-      readClock(result.response, performance.now() - sent);
-      return result;
-    },
-    place,
-  );
-  s3.middlewareStack.add(
-    (next) => async (args) => {
-      const sent = performance.now();
-      const result = await next(args);
-      readClock(result.response, performance.now() - sent);
-      return result;
-    },
-    place,
-  );
+  // Not in a loop: each client has its own type of middleware.
+  sqs.middlewareStack.add((next) => async (args) => await clock.read(() => next(args)), place);
+  sns.middlewareStack.add((next) => async (args) => await clock.read(() => next(args)), place);
+  s3.middlewareStack.add((next) => async (args) => await clock.read(() => next(args)), place);
   return {
     sqs,
     sns,
     s3,
     settings: common,
-    now: () => Date.now() + offset,
+    limited,
+    now: clock.now,
     close() {
       for (const client of [sqs, sns, s3]) client.destroy();
     },
   };
 }
 
-/** The SDK's name of an error (`NoSuchKey`, `AccessDenied`), or a system code (`ECONNREFUSED`). */
-export function awsErrorName(error: unknown): string {
-  if (!(error instanceof Error)) return '';
-  const code = (error as { Code?: unknown; code?: unknown }).Code ?? (error as { code?: unknown }).code;
-  if (error.name === 'Error' || error.name === 'AggregateError') return typeof code === 'string' ? code : '';
-  return error.name;
-}
-
-export function awsStatus(error: unknown): number | undefined {
-  return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
-}
-
-const DENIED =
-  /^(AccessDenied\w*|AuthFailure|ExpiredToken\w*|InvalidAccessKeyId|InvalidClientTokenId|MissingAuthenticationToken\w*|SignatureDoesNotMatch|UnrecognizedClientException|AuthorizationError\w*|CredentialsProviderError|InvalidToken|Forbidden|403)$/;
-const UNREACHABLE =
-  /^(ECONN\w+|ENOTFOUND|EAI_AGAIN|EPIPE|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|TimeoutError|NetworkingError)$/;
-
 /**
- * Turns an error of the SDK into a TriggerDeployError: what failed, why, and what to do. An unknown error becomes
- * AWS_UNREACHABLE; a TriggerDeployError is returned unchanged. `doing` completes "cannot …":
- * `read the manifest of payments 1.4.2`.
+ * AWS's time, kept on the monotonic clock: nobody can set that one, so the time is right between two answers even when
+ * the wall clock of this machine is set. Until the first answer it is the wall clock as it was at the start.
  */
-export function awsError(error: unknown, doing: string): TriggerDeployError {
-  if (error instanceof TriggerDeployError) return error;
-  const name = awsErrorName(error);
-  const why = messageOf(error) || name;
-  if (name === 'NoSuchBucket') {
-    return new TriggerDeployError('BUCKET_NOT_FOUND', `cannot ${doing}: there is no such bucket`, {
-      cause: error,
-      hint: 'check that `bucket` in the config exists in the AWS account and region in use',
-    });
-  }
-  if (name === 'NotFoundException' || name === 'NotFound') {
-    return new TriggerDeployError('TOPIC_NOT_FOUND', `cannot ${doing}: ${why}`, {
-      cause: error,
-      hint: 'check that `topic` in the config exists in the AWS account and region in use',
-    });
-  }
-  if (name === 'CredentialsProviderError') {
-    return new TriggerDeployError('AWS_DENIED', `cannot ${doing}: no AWS credentials found`, {
-      cause: error,
-      hint: 'set AWS_PROFILE or AWS_ACCESS_KEY_ID, name a profile in the config, or give the instance a role',
-    });
-  }
-  if (DENIED.test(name)) {
-    return new TriggerDeployError('AWS_DENIED', `cannot ${doing}: AWS refuses (${name}: ${why})`, {
-      cause: error,
-      hint: 'check which credentials are used, that they have not expired, and what their role permits',
-    });
-  }
-  if (UNREACHABLE.test(name)) {
-    return new TriggerDeployError('AWS_UNREACHABLE', `cannot ${doing}: AWS does not answer (${name})`, {
-      cause: error,
-      hint: 'check the network, the region, and AWS_ENDPOINT_URL if it is set',
-    });
-  }
-  return new TriggerDeployError('AWS_UNREACHABLE', `cannot ${doing}: ${name ? `${name}: ` : ''}${why}`, {
-    cause: error,
-  });
+function createAwsClock() {
+  let anchor = { time: Date.now(), at: performance.now() };
+  const now = () => Math.round(anchor.time + performance.now() - anchor.at);
+  return {
+    now,
+    async read<T extends { response: unknown }>(request: () => Promise<T>): Promise<T> {
+      const sent = performance.now();
+      const result = await request();
+      const date = Date.parse((result.response as { headers?: Record<string, string> }).headers?.date ?? '');
+      if (Number.isNaN(date)) return result;
+      // AWS dates the answer when it makes it: since then, at most the whole time of the request has passed.
+      const latest = date + performance.now() - sent;
+      if (date - now() > CLOCK_NOISE_MS) anchor = { time: date, at: performance.now() };
+      else if (now() - latest > CLOCK_NOISE_MS) anchor = { time: latest, at: performance.now() };
+      return result;
+    },
+  };
 }

@@ -28,6 +28,7 @@ export type ErrorCode =
   // the cloud
   | 'AWS_UNREACHABLE'
   | 'AWS_DENIED'
+  | 'AWS_REFUSED'
   | 'BUCKET_NOT_FOUND'
   | 'TOPIC_NOT_FOUND'
   | 'CONDITION_FAILED'

@@ -1,4 +1,4 @@
-import { awsError, awsErrorName } from '../../shared/aws.ts';
+import { awsError, awsErrorName } from '../../shared/aws-errors.ts';
 import type { Finding } from '../deploy/ports.ts';
 
 /**

@@ -7,8 +7,9 @@ import {
   type TargetHealth,
 } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { sleepUnlessAborted } from '../../shared/abort.ts';
-import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
-import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import type { Aws } from '../../shared/aws.ts';
+import { awsError, isPassing } from '../../shared/aws-errors.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
 import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
 import type { Finding, Traffic } from '../deploy/ports.ts';
 import { finding } from './aws-call.ts';
@@ -50,7 +51,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
   const configured = options.targetGroups.map(keyOf);
   let made: ElasticLoadBalancingV2Client | undefined;
   const client = () => {
-    made ??= new ElasticLoadBalancingV2Client(aws.settings);
+    made ??= aws.limited(new ElasticLoadBalancingV2Client(aws.settings), 'Elastic Load Balancing');
     return made;
   };
   const addressed = (key: string) => {
@@ -186,13 +187,7 @@ export function createLoadBalancer(options: LoadBalancerOptions): LoadBalancer {
 
 /** Retries errors that may pass by themselves, until `signal` aborts. */
 function retryUntilAborted<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  return retry(work, { ...CALLS, signal, retryable: isRetryable });
-}
-
-function isRetryable(error: unknown): boolean {
-  if (isCode(awsError(error, ''), 'AWS_DENIED')) return false;
-  const status = awsStatus(error);
-  return status === undefined || status >= 500 || status === 429 || /^Throttl/.test(awsErrorName(error));
+  return retry(work, { ...CALLS, signal, retryable: isPassing });
 }
 
 /** `doing` completes a message that begins with "cannot". `late` is the last state after a timeout, otherwise empty. */

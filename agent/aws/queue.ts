@@ -7,7 +7,8 @@ import {
   ReceiveMessageCommand,
   SetQueueAttributesCommand,
 } from '@aws-sdk/client-sqs';
-import { type Aws, awsError } from '../../shared/aws.ts';
+import type { Aws } from '../../shared/aws.ts';
+import { awsError } from '../../shared/aws-errors.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { agentQueueName } from '../../shared/names.ts';
@@ -30,12 +31,12 @@ export interface AgentQueue {
   /**
    * Creates the queue and the subscription if they are missing, and corrects their attributes. Idempotent. After a
    * deletion within the last minute it waits until the name is free.
-   * @throws TOPIC_NOT_FOUND, AWS_DENIED, AWS_UNREACHABLE.
+   * @throws TOPIC_NOT_FOUND, AWS_*.
    */
   ensure(signal: AbortSignal): Promise<void>;
   /**
    * Returns at most 10 messages, within 20 s. A message is invisible for 30 s; then SQS delivers it again unless it was
-   * deleted. @throws AWS_DENIED, AWS_UNREACHABLE; if `isQueueGone(error)`, `ensure` has to create the queue again.
+   * deleted. @throws AWS_*; if `isQueueGone(error)`, `ensure` has to create the queue again.
    */
   receive(signal: AbortSignal): Promise<QueueMessage[]>;
   /** To be called only after the journal is written: a deleted message is never delivered again. */
@@ -69,7 +70,7 @@ const SET_UP = { attempts: 6, first: 1000, longest: 10_000 };
 
 /** Whether `error` says that the queue does not exist, so that `ensure` has to create it. */
 export function isQueueGone(error: unknown): boolean {
-  return isCode(error, 'AWS_UNREACHABLE') && isNoSuchQueue(error);
+  return isCode(error) && isNoSuchQueue(error);
 }
 
 /** Whether SQS refuses to create the queue because one of this name was deleted a short time ago. */

@@ -1,5 +1,6 @@
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
-import { type Aws, awsError, awsStatus } from '../../shared/aws.ts';
+import type { Aws } from '../../shared/aws.ts';
+import { awsError, awsStatus } from '../../shared/aws-errors.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { manifest } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';

@@ -9,6 +9,10 @@ import { askFor, complain, defaultFormat, printAnswer, printThing, rendererFor }
 import type { Answer, Row, Surroundings } from './verb.ts';
 import { VERBS } from './verbs.ts';
 
+/** How long calls to AWS may last after Ctrl-C, ms: in a verb that only reads, and in one that changes something. */
+const AT_ONCE = { readMs: 0, writeMs: 500 };
+const IN_SECONDS = { readMs: 1000, writeMs: 3000 };
+
 /** Carries out a checked command line: opens what its verb needs, shows what happens, prints the answer. */
 export async function perform(invocation: Invocation): Promise<ExitCode> {
   const row: Row = VERBS[invocation.verb];
@@ -31,7 +35,8 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
     for (const listen of listeners) listen(event);
   };
   const load = (name: string) => loadBeside(source, name);
-  const options = { signal: stop, emit, environment: process.env, load };
+  const interruption = { signal: AbortSignal.any([detach, stop]), ...(row.looks ? AT_ONCE : IN_SECONDS) };
+  const options = { signal: stop, interruption, emit, environment: process.env, load };
   const around: Surroundings = {
     ...{ format, detach, printThing, ask: askFor(format), verbs: VERBS },
     environments: () => environmentNames(source),

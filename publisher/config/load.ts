@@ -1,4 +1,5 @@
 import { delimiter, dirname } from 'node:path';
+import type { AwsPlaces } from '../../shared/aws-errors.ts';
 import { type ConfigFile, mistaken, nearest } from '../../shared/config-file.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName } from '../../shared/names.ts';
@@ -33,6 +34,8 @@ export interface Environment {
   confirm?: 'person' | undefined;
   /** Where notifications are sent. */
   notify?: Notify | undefined;
+  /** Where the file or a variable sets them, for hints: `trigger-deploy.yaml:4: environments.dev.region`. */
+  places?: AwsPlaces | undefined;
 }
 
 export interface Notify {
@@ -85,7 +88,20 @@ export async function loadEnvironment(
     trust: trust ? trust.filter(Boolean).map(typed) : (merged.trust ?? []).map(path),
     services: merged.services ?? {},
     notify: merged.notify && notifyOf(merged.notify, path),
+    places: placesOf(name, file, source),
   };
+}
+
+/** Where region, bucket and topic of the environment are set. */
+function placesOf(name: string, file: ConfigFile | undefined, source: ConfigSource): AwsPlaces {
+  const placeOf = (key: 'region' | 'bucket' | 'topic') => {
+    const own = `TRIGGER_DEPLOY_${key.toUpperCase()}`;
+    if (variable(source, own) !== undefined) return own;
+    const path = ['environments', name, key];
+    if (file?.has(path)) return `${file.name}:${file.lineOf(path)}`;
+    return ['AWS_REGION', 'AWS_DEFAULT_REGION'].find((one) => variable(source, one) !== undefined);
+  };
+  return { region: placeOf('region'), bucket: placeOf('bucket'), topic: placeOf('topic') };
 }
 
 /**

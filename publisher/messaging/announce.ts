@@ -1,6 +1,6 @@
 import { PublishCommand } from '@aws-sdk/client-sns';
 import { type Announcement, announcement, LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
-import { awsError } from '../../shared/aws.ts';
+import { awsError } from '../../shared/aws-errors.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
@@ -53,7 +53,10 @@ export async function announce(session: Session, body: AnnouncementBody, valid: 
     );
   }
   try {
-    await session.aws.sns.send(new PublishCommand({ TopicArn: session.env.topic, Message: message }));
+    const command = new PublishCommand({ TopicArn: session.env.topic, Message: message });
+    const { MessageId } = await session.aws.sns.send(command);
+    // The SDK takes any page with the status 200 for success, such as one of a proxy.
+    if (MessageId === undefined) throw new Error('the answer is not an answer of SNS');
   } catch (error) {
     throw awsError(error, `publish to ${session.env.topic}`);
   }

@@ -5,7 +5,7 @@ import {
   type Message,
   ReceiveMessageCommand,
 } from '@aws-sdk/client-sqs';
-import { awsError } from '../../shared/aws.ts';
+import { awsError } from '../../shared/aws-errors.ts';
 import { newUlid, replyQueueName } from '../../shared/names.ts';
 import { type Reply, reply } from '../../shared/report.ts';
 import { retry } from '../../shared/retry.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { PublishCommand } from '@aws-sdk/client-sns';
-import { awsErrorName } from '../../shared/aws.ts';
+import { awsErrorName } from '../../shared/aws-errors.ts';
 import type { PublisherEvent } from '../events.ts';
 import type { Session } from '../session.ts';
 import { type Notice, openNotices } from './notice.ts';

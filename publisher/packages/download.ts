@@ -1,5 +1,5 @@
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
+import { awsError, awsErrorName, awsStatus } from '../../shared/aws-errors.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { retry } from '../../shared/retry.ts';

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { HeadObjectCommand, PutObjectCommand, type S3Client, UploadPartCommand } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import { awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
+import { awsError, awsErrorName, awsStatus } from '../../shared/aws-errors.ts';
 import { isCode } from '../../shared/errors.ts';
 import type { Artifact } from '../../shared/manifest.ts';
 

@@ -7,8 +7,10 @@ import {
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
 import type * as z from 'zod';
-import { type Aws, awsError, awsErrorName, awsStatus } from '../../shared/aws.ts';
+import type { Aws } from '../../shared/aws.ts';
+import { awsError, awsErrorName, awsStatus } from '../../shared/aws-errors.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
+import { bodyChunks } from '../../shared/s3-body.ts';
 
 /** An object as it was read. A conditional write names its `etag`. */
 interface StoredText {
@@ -62,10 +64,16 @@ export interface Objects {
 /** A random value that makes the body of a conditional write unique. */
 export const nonce = () => randomBytes(16).toString('hex');
 
+const NEVER = new AbortController().signal;
+
 /** How often a write is tried. S3 answers 409 while another write is in progress, and asks to retry. */
 const CONFLICT_ATTEMPTS = 4;
 
-export function openObjects(aws: Aws, bucket: string): Objects {
+/** A document from which no byte comes for this long is given up, ms. */
+const STALL_MS = 8000;
+
+/** @param signal ends the read of a document; the limits of the client end everything else. */
+export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
   const where = (key: string) => `s3://${bucket}/${key}`;
 
   async function read(key: string): Promise<StoredText | undefined> {
@@ -81,7 +89,9 @@ export function openObjects(aws: Aws, bucket: string): Objects {
         { step: 'deserialize', priority: 'low', name: 'readAt' },
       );
       const answer = await aws.s3.send(command);
-      const text = (await answer.Body?.transformToString()) ?? '';
+      const parts: Buffer[] = [];
+      for await (const part of bodyChunks(answer, { signal, stallMs: STALL_MS })) parts.push(part);
+      const text = Buffer.concat(parts).toString('utf8');
       return { text, etag: answer.ETag ?? '', lastModified: answer.LastModified?.getTime() ?? 0, readAt };
     } catch (error) {
       if (isMissing(error)) return undefined;

@@ -32,13 +32,15 @@ export interface RecordOptions {
   verifier: () => Promise<Verifier>;
   /** Shows a warning: an unreadable object, or a lock whose heartbeat fails. */
   warn: (text: string) => void;
+  /** Ends the reads of documents; only their deadlines when left out. */
+  reading?: AbortSignal | undefined;
 }
 
 export function openRecord(options: RecordOptions): EnvironmentRecord {
   const { clock, who, origin, signer, verifier, warn } = options;
   const env = options.env.name;
   const now = () => clock.now();
-  const objects = openObjects(options.aws, options.env.bucket);
+  const objects = openObjects(options.aws, options.env.bucket, options.reading);
   const pauses = openPauses({ env, objects, signer, verifier });
   const pauseOf = async (service: string) => forAgents(await pauses.of(service));
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });

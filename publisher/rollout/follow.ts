@@ -137,14 +137,14 @@ function poll(
  * Returns a function that adds the new reports in the record to `progress`. A failed read is only a warning, and the
  * next poll reads again: only elapsed time makes an instance count as silent or late.
  */
-function recordReader(output: Output, { progress, read }: Following): () => Promise<void> {
+function recordReader(output: Output, { progress, read, detach, abort }: Following): () => Promise<void> {
   let failing = false;
   return async () => {
     try {
       for (const report of await read()) progress.add(report);
       failing = false;
     } catch (error) {
-      if (!failing) {
+      if (!failing && !detach.aborted && !abort.aborted) {
         const text = `the record cannot be read; retrying: ${messageOf(error)}`;
         note(output, text, 'warning');
       }

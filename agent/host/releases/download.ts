@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
+import { isPassing } from '../../../shared/aws-errors.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { type Backoff, retry } from '../../../shared/retry.ts';
@@ -191,7 +192,7 @@ async function readOnce(
     transfer.signal.throwIfAborted();
     if (attempt.signal.aborted) return { ending: 'stalled', received };
     if (error instanceof WriteError) throw error.cause;
-    if (isCode(error) && error.code !== 'DOWNLOAD_FAILED') throw error;
+    if (isCode(error) && isFinal(error)) throw error;
     return { ending: asDownloadFailed(error), received };
   } finally {
     clearInterval(watch);
@@ -202,6 +203,11 @@ async function readOnce(
       body?.return?.()?.catch(() => {});
     }
   }
+}
+
+/** Whether another read would fail in the same way, such as one that AWS refuses. */
+function isFinal({ code, cause }: TriggerDeployError): boolean {
+  return code !== 'DOWNLOAD_FAILED' || (cause !== undefined && !isPassing(cause));
 }
 
 /** Marks the error of a write to the file, so that it is not taken for an error of the connection. */

@@ -1,16 +1,16 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished, vi } from 'vitest';
-import { type Aws, createAws } from '../../../shared/aws.ts';
+import { type Aws, type AwsProgram, createAws } from '../../../shared/aws.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
 
 export const BUCKET = 'acme-deploys-dev';
 export const NEVER = new AbortController().signal;
 
 /** The AWS clients, pointed at `endpoint` by the environment, as in a real agent. */
-function awsAt(environment: Record<string, string>): Aws {
+function awsAt(environment: Record<string, string>, program: AwsProgram = {}): Aws {
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
-  const aws = createAws({ region: 'eu-west-1', pathStyle: true });
+  const aws = createAws({ region: 'eu-west-1', pathStyle: true }, program);
   onTestFinished(() => {
     aws.close();
     vi.unstubAllEnvs();
@@ -38,14 +38,15 @@ export async function serve(listener: RequestListener): Promise<string> {
 }
 
 /** An AWS endpoint that answers every request with `listener`. */
-export async function fakeAws(listener: RequestListener): Promise<Aws> {
+export async function fakeAws(listener: RequestListener, program: AwsProgram = {}): Promise<Aws> {
   const endpoint = await serve(listener);
-  return awsAt({
+  const environment = {
     AWS_ENDPOINT_URL: endpoint,
     AWS_ACCESS_KEY_ID: 'anyone',
     AWS_SECRET_ACCESS_KEY: 'anything',
     AWS_PROFILE: '',
-  });
+  };
+  return awsAt(environment, program);
 }
 
 /** The error that a promise is rejected with. */

@@ -35,6 +35,7 @@ test('status runs for a user id that has no name: only an order needs the name',
       throw new Error('uv_os_get_passwd returned ENOENT');
     },
     say: (line: string) => void lines.push(line),
+    tell: () => undefined,
   };
   const common = { config, verbose: false };
   expect(await runCommand({ command: 'status', json: true, offline: true, ...common }, io)).toBe(true);

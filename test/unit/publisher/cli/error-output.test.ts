@@ -13,6 +13,7 @@ it.each<[ErrorCode, number]>([
   ['SERVICE_NOT_FOUND', 4],
   ['NOTHING_TO_ROLL_BACK_TO', 4],
   ['AWS_DENIED', 4],
+  ['AWS_REFUSED', 4],
   ['FENCED', 4],
   ['TIMEOUT', 3],
   ['AWS_UNREACHABLE', 3],

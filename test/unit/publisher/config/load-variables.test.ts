@@ -32,6 +32,11 @@ describe('variables', () => {
       role: 'arn:aws:iam::123456789012:role/publisher',
       signingKey: join(cwd, 'elsewhere.json'),
       pathStyle: true,
+      places: {
+        region: 'TRIGGER_DEPLOY_REGION',
+        topic: 'TRIGGER_DEPLOY_TOPIC',
+        bucket: 'TRIGGER_DEPLOY_BUCKET',
+      },
     });
   });
 

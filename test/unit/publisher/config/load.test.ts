@@ -39,6 +39,11 @@ ${DEV}    profile: acme-dev
       services: { payments: { maxFailures: 1, timeout: '5m' } },
       requires: undefined,
       confirm: undefined,
+      places: {
+        region: join(cwd, 'trigger-deploy.yaml:3'),
+        topic: join(cwd, 'trigger-deploy.yaml:4'),
+        bucket: join(cwd, 'trigger-deploy.yaml:5'),
+      },
     });
   });
 
