@@ -27,6 +27,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
   WRONG_ENVIRONMENT: undefined,
   AWS_UNREACHABLE: 'check the network, the proxy and the DNS of the instance, then deploy again',
   AWS_DENIED: 'compare the role of the instance with the policy in docs/GETTING-STARTED.md',
+  AWS_REFUSED: 'correct what the message of AWS names: each retry gets the same answer',
   BUCKET_NOT_FOUND: 'check `bucket` in agent.yaml, and the account and region of the instance',
   TOPIC_NOT_FOUND: 'check `topic` in agent.yaml, and the account and region of the instance',
   CONDITION_FAILED: 'deploy again',
