@@ -1,6 +1,7 @@
-import { userInfo } from 'node:os';
 import { hideBin } from 'yargs/helpers';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
+import { ensureHome, userName } from '../shared/home.ts';
+import { openOutput } from '../shared/output.ts';
 import { cleanTail } from '../shared/report.ts';
 import { type Options, parseCommandLine } from './cli.ts';
 import { DEFAULT_CONFIG_PATH } from './config.ts';
@@ -11,6 +12,9 @@ import { VERSION } from './wire-instance.ts';
 /** The entry point of trigger-deploy-agent: signals and exit codes. wire-*.ts join the adapters to the ports. */
 
 const USAGE_CODES: readonly string[] = ['CONFIG_INVALID', 'KEY_INVALID', 'USAGE'];
+
+const output = openOutput(process.stdout);
+const errors = openOutput(process.stderr);
 
 /** Removes control characters, which a file name or an error may contain, before a text is printed. */
 const printable = (text: string) => text.split('\n').map(cleanTail).join('\n');
@@ -40,8 +44,18 @@ function fail(thrown: unknown, verbose: boolean): void {
     lines.push(String(error.stack));
     if (error.cause instanceof Error) lines.push(`caused by ${error.cause.stack}`);
   }
-  process.stderr.write(`${printable(lines.join('\n'))}\n`);
+  errors.write(`${printable(lines.join('\n'))}\n`);
   process.exitCode = USAGE_CODES.includes(error.code) ? 2 : 1;
+}
+
+/** An answer that could not be written is no success. Its reader may have closed the pipe (`| head`): nothing to say. */
+async function finishOutput(): Promise<void> {
+  const lost = await output.flush();
+  if (lost === undefined) return;
+  process.exitCode ||= 1;
+  if (lost.code !== 'EPIPE') {
+    errors.write(`trigger-deploy-agent: the output could not be written: ${lost.message}\n`);
+  }
 }
 
 async function main(argv: string[]): Promise<void> {
@@ -54,15 +68,17 @@ async function main(argv: string[]): Promise<void> {
     if (!options) return;
     if (options.command === 'run') return await run(options);
     const ok = await runCommand(options, {
-      // Called only for an order: the other commands must also work for a user id that has no user name.
-      by: () => (process.env.SUDO_USER ?? userInfo().username).slice(0, 64),
-      say: (text) => void process.stdout.write(`${printable(text)}\n`),
-      tell: (text) => void process.stderr.write(`${printable(text)}\n`),
+      by: () => (process.env.SUDO_USER ?? userName(process.env)).slice(0, 64),
+      say: (text) => output.write(`${printable(text)}\n`),
+      tell: (text) => errors.write(`${printable(text)}\n`),
     });
     if (!ok) process.exitCode = 1;
   } catch (error) {
     fail(error, argv.includes('--verbose'));
+  } finally {
+    await finishOutput();
   }
 }
 
+ensureHome();
 await main(hideBin(process.argv));

@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 import { homedir } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
+import { ensureHome } from '../shared/home.ts';
 import { errorJson, errorLines, exitCodeOf } from './cli/error-output.ts';
 import { parseCommandLine } from './cli/parse.ts';
-import { complain, helpColumns, print } from './cli/terminal.ts';
+import { complain, finishOutput, helpColumns, print } from './cli/terminal.ts';
+import { VERBS, type Verb } from './cli/verbs.ts';
 import type { ExitCode } from './events.ts';
 
 /** The entry of trigger-deploy: parses the command line, carries it out, and turns errors into exit codes. */
 
+ensureHome();
 process.exit(await main(process.argv.slice(2)));
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
@@ -18,15 +21,15 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     const invocation = await parseCommandLine(argv, options);
     if (invocation.verb === 'print') {
       print(`${invocation.text}\n`);
-      return 0;
+      return await finishOutput(0, true);
     }
     // Loaded only now: neither --help nor a wrong command line needs the AWS SDK.
     const { perform } = await import('./cli/perform.ts');
-    return await perform(invocation);
+    return await finishOutput(await perform(invocation), asJson || isAnswer(invocation.verb));
   } catch (error) {
     if (asJson) print(`${errorJson(error, Date.now())}\n`);
     complain(errorLines(error, argv.includes('--verbose')));
-    return exitCodeOf(error);
+    return await finishOutput(exitCodeOf(error), true);
   }
 }
 
@@ -34,4 +37,9 @@ async function knowsService(name: string, configFile: string | undefined): Promi
   const { configuresService } = await import('./config/load.ts');
   const source = { cwd: process.cwd(), home: homedir(), variables: process.env, file: configFile };
   return await configuresService(source, name);
+}
+
+/** Whether what the verb prints is its purpose. */
+function isAnswer(verb: Verb): boolean {
+  return VERBS[verb].group === 'look' || verb === 'completion';
 }

@@ -1,7 +1,8 @@
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { type Aws, createAws, type Interruption } from '../shared/aws.ts';
 import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
+import { userName } from '../shared/home.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
 import type { Environment } from './config/load.ts';
 import { note, type PublisherEvent } from './events.ts';
@@ -140,15 +141,6 @@ export function originOf(environment: SessionOptions['environment']): Origin {
     host: hostname().slice(0, 255),
     ...(build ? { build } : {}),
   };
-}
-
-/** The name of the user. In a container the uid may have no name: then USER is used or, without USER, the uid. */
-function userName(environment: SessionOptions['environment']): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return environment.USER || `uid ${process.getuid?.() ?? '?'}`;
-  }
 }
 
 /** https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables */

@@ -1,5 +1,8 @@
 import pino from 'pino';
 import { textOf } from './log-text.ts';
+import { writeAll } from './output.ts';
+
+const STDOUT = 1;
 
 export type Log = pino.Logger;
 
@@ -8,14 +11,12 @@ export type LogFormat = 'json' | 'text' | 'journal';
 
 /**
  * Creates a pino log that writes to stdout. Writes are synchronous, so that no entry is lost when the process is
- * killed. Levels are words (`info`), times are ISO 8601.
+ * killed. An entry that cannot be written (a full disk, a closed pipe) is dropped. Levels are words (`info`), times are
+ * ISO 8601.
  */
 export function createLog(level: string, base: Record<string, string>, format: LogFormat = 'json'): Log {
-  const stdout = pino.destination({ dest: 1, sync: true });
-  const destination =
-    format === 'json'
-      ? stdout
-      : { write: (entry: string) => void stdout.write(textOf(entry, format === 'journal')) };
+  const textFor = (entry: string) => (format === 'json' ? entry : textOf(entry, format === 'journal'));
+  const destination = { write: (entry: string) => writeAll(STDOUT, textFor(entry)) };
   return pino(
     {
       level,

@@ -1,4 +1,5 @@
-import type { OutputFormat, Renderer } from '../events.ts';
+import { openOutput } from '../../shared/output.ts';
+import type { ExitCode, OutputFormat, Renderer } from '../events.ts';
 import { createJson, jsonLine } from '../render/json.ts';
 import { createLines } from '../render/lines.ts';
 import { createTable } from '../render/live-terminal.ts';
@@ -11,20 +12,33 @@ import type { Answer } from './verb.ts';
 
 const { stdin, stdout, stderr } = process;
 
-/** True once the reader of stdout or stderr has closed it (`| head`). The command continues and prints nothing more. */
-let unread = false;
-for (const stream of [stdout, stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    unread = true;
-  });
-}
+// The wrapper script names the streams that are closed, for Node puts /dev/null in their place.
+const closed = process.env.TRIGGER_DEPLOY_CLOSED?.split(' ') ?? [];
+const output = openOutput(stdout, closed.includes('1'));
+const errors = openOutput(stderr, closed.includes('2'));
+// A terminal that is gone: nobody answers a question any more, and SIGHUP ends the command.
+stdin.on('error', () => undefined);
 
 const joined = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join('');
-export const print = (text: string) => void (unread || stdout.write(text));
-export const complain = (lines: readonly string[]) => void (unread || stderr.write(joined(lines)));
+export const print = (text: string) => output.write(text);
+export const complain = (lines: readonly string[]) => errors.write(joined(lines));
+
+/**
+ * To be called at the end, with the exit code. When stdout could not be written, says so on stderr, except where its
+ * reader closed it (`| head`). With `isAnswer` stdout was the purpose of the command, and its exit code is not 0.
+ */
+export async function finishOutput(code: ExitCode, isAnswer: boolean): Promise<ExitCode> {
+  const lost = await output.flush();
+  if (lost !== undefined && lost.code !== 'EPIPE') {
+    complain([`trigger-deploy: the output could not be written: ${oneLine(lost.message)}`]);
+  }
+  await errors.flush();
+  return lost !== undefined && isAnswer && code === 0 ? 1 : code;
+}
 export const printThing = (thing: object) => print(`${jsonLine(thing)}\n`);
 
+/** A terminal whose cursor cannot be moved. */
+const isDumb = () => stdout.isTTY && process.env.TERM === 'dumb';
 export const defaultFormat = (): OutputFormat => (stdout.isTTY ? 'table' : 'lines');
 export const helpColumns = () => (stdout.isTTY ? stdout.columns : 100);
 
@@ -41,8 +55,9 @@ export const askFor = (format: OutputFormat) =>
 export function rendererFor(looks: boolean, format: OutputFormat): Renderer {
   if (format === 'json') return createJson(print);
   if (looks) return warningsOnly();
-  if (format === 'lines') return createLines(print);
-  const live = stdout.isTTY && process.env.TERM !== 'dumb';
+  // A table that cannot be redrawn would show nothing until its end.
+  if (format === 'lines' || isDumb()) return createLines(print);
+  const live = stdout.isTTY;
   const size = () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 });
   return createTable({ terminal: { live, write: print, size }, paint: painter(), now: Date.now });
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -29,7 +29,14 @@ export interface Program {
   readonly finished: Promise<Finished>;
 }
 
+/** Files that the program writes to instead of this process's pipes. */
+export interface Files {
+  stdout?: string;
+  stderr?: string;
+}
+
 export interface ProgramOptions {
+  files?: Files;
   env: Record<string, string>;
   cwd: string;
   /** It writes to this process's own terminal or pipe: stdout and stderr stay empty here. */
@@ -40,6 +47,8 @@ export interface ProgramOptions {
   ownGroup?: boolean;
 }
 
+const fdOf = (file: string | undefined) => (file === undefined ? undefined : openSync(file, 'w'));
+
 /** Starts `argv` under this Node, with no environment but `env` and what finds the system's programs. */
 export function startProgram(argv: readonly string[], options: ProgramOptions): Program {
   const output = options.shown ? 'inherit' : 'pipe';
@@ -47,7 +56,7 @@ export function startProgram(argv: readonly string[], options: ProgramOptions): 
   const child = spawn(process.execPath, [...argv], {
     cwd: options.cwd,
     env: { PATH, HOME: options.cwd, ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }), ...options.env },
-    stdio: ['ignore', output, output],
+    stdio: ['ignore', fdOf(options.files?.stdout) ?? output, fdOf(options.files?.stderr) ?? output],
     detached: options.ownGroup ?? false,
   });
   let stdout = '';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cloud, startCloud } from '../../support/cloud/cloud.ts';
-import { type Program, PUBLISHER, startProgram } from '../../support/programs.ts';
+import { type Files, type Program, PUBLISHER, startProgram } from '../../support/programs.ts';
 
 const PATIENCE = 30_000;
 
@@ -32,9 +32,9 @@ afterAll(async () => {
 });
 
 /** The program as a person starts it, with words split at blanks. */
-function start(line: string, env: Record<string, string> = {}): Program {
+function start(line: string, env: Record<string, string> = {}, files: Files = {}): Program {
   return startProgram([PUBLISHER, ...line.split(' ').filter(Boolean)], {
-    cwd,
+    ...{ cwd, files },
     env: { ...variables, ...env },
   });
 }
@@ -104,6 +104,31 @@ it('a closed stdout changes neither the work nor the exit code', { timeout: PATI
   pushing.process.stdout?.destroy();
   expect(await pushing.finished).toMatchObject({ code: 0 });
   expect(cloud.objects('deploys-dev', 'artifacts/payments/3.0.0/')).toHaveLength(2);
+});
+
+it('a command whose answer cannot be written does not exit with 0, and shows no stack', {
+  timeout: PATIENCE,
+}, async () => {
+  const full = { stdout: '/dev/full' };
+  const lines = ['--version', 'completion bash', 'versions payments -e dev --output json'];
+  const ended = await Promise.all(lines.map((line) => start(line, {}, full).finished));
+  for (const { code, stderr } of ended) {
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      'trigger-deploy: the output could not be written: ENOSPC: no space left on device, write\n',
+    );
+  }
+  const closed = await run('completion bash', { TRIGGER_DEPLOY_CLOSED: '1' });
+  expect(closed).toMatchObject({ code: 1, stderr: expect.stringContaining('it is closed') });
+});
+
+it('output that cannot be written changes neither a deployment nor its exit code, and the lock is released', {
+  timeout: PATIENCE,
+}, async () => {
+  const full = { stdout: '/dev/full', stderr: '/dev/full' };
+  expect(await start('payments 1.0.0 -e dev --no-wait', {}, full).finished).toMatchObject({ code: 0 });
+  const lock = cloud.object('deploys-dev', 'state/dev/payments/lock.json');
+  expect(JSON.parse(lock?.body.toString() ?? '')).toMatchObject({ owner: null });
 });
 
 it.each(['SIGTERM', 'SIGHUP'] as const)(
