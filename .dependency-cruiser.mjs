@@ -115,14 +115,20 @@ const ROOMS = {
   'agent/loop': ['agent/deploy'],
   'agent/commands': ['agent/deploy', 'agent/config.ts'],
   'agent/deploy': [],
-  'agent/aws': ['agent/deploy/ports.ts'],
+  'agent/aws': ['agent/deploy/ports.ts', 'agent/deploy/traffic-port.ts'],
   'agent/host/fs': ['agent/deploy/ports.ts'],
   'agent/host/process': ['agent/host/fs', 'agent/deploy/ports.ts'],
-  'agent/host/releases': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/releases': [
+    'agent/host/fs',
+    'agent/host/process',
+    'agent/deploy/ports.ts',
+    'agent/deploy/look-port.ts',
+  ],
   'agent/host/services': [
     'agent/host/fs',
     'agent/host/process',
     'agent/deploy/ports.ts',
+    'agent/deploy/look-port.ts',
     'agent/config-fields.ts',
   ],
   'agent/host/state': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
@@ -143,7 +149,7 @@ const PACKAGE_TYPES = {
   from: { path: `^agent/host/(?!(?:${HOST_ROOMS.join('|')})/)([^/]+)/` },
   to: {
     path: '^(agent|publisher|systemd|test)/',
-    pathNot: ['^agent/host/($1|fs|process|releases)/', '^agent/deploy/ports\\.ts$'],
+    pathNot: ['^agent/host/($1|fs|process|releases)/', '^agent/deploy/(ports|look-port)\\.ts$'],
   },
 };
 

@@ -11,7 +11,7 @@ import { leave } from './commands/leave.ts';
 import { deploy, rollback } from './commands/local-deploy.ts';
 import { status } from './commands/status.ts';
 import { formatStatus } from './commands/status-table.ts';
-import { type AgentConfig, loadAgentConfig } from './config.ts';
+import { type AgentConfig, agentItself, loadAgentConfig } from './config.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { findRunningAgent } from './host/state/agent-pid.ts';
 import { readJournal } from './host/state/journal.ts';
@@ -122,6 +122,8 @@ function servicesOf(config: AgentConfig, aws: Aws) {
       name,
       checks,
       dir: pkg.dir,
+      // The agent itself compares its version when it deploys itself.
+      namesVersion: agentItself(service) !== undefined || JSON.stringify(checks).includes('{version}'),
       package: createPackage(pkg, { service: name, store, manifests }),
       manager: createManager(service, { env: config.env, service: name }, clock),
       statusSource: manager.type === 'systemd' ? `unit ${manager.unit}` : 'status command',

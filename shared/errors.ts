@@ -54,6 +54,7 @@ export type ErrorCode =
   | 'START_FAILED'
   | 'CHECK_FAILED'
   | 'WATCH_FAILED'
+  | 'RELEASE_NOT_RUN'
   // everywhere
   | 'COMMAND_FAILED'
   | 'TIMEOUT'

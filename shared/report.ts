@@ -89,6 +89,8 @@ export const report = z.looseObject({
   /** False when the version ran already and was only checked. */
   changed: z.boolean().optional(),
   error: reportError.optional(),
+  /** What a person should know although the deployment did not fail because of it. */
+  warning: line(512).optional(),
   /** ms spent in each step so far. */
   timings: z.partialRecord(z.enum(STEPS), z.number().min(0)),
 });

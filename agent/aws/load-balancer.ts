@@ -11,7 +11,8 @@ import type { Aws } from '../../shared/aws.ts';
 import { awsError, isPassing } from '../../shared/aws-errors.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
-import type { Finding, Traffic } from '../deploy/ports.ts';
+import type { Finding } from '../deploy/ports.ts';
+import type { Traffic } from '../deploy/traffic-port.ts';
 import { finding } from './aws-call.ts';
 
 /** A target group, and the port under which the instance is registered in it. */

@@ -29,6 +29,7 @@ export async function check(deps: CheckDeps): Promise<Finding[]> {
     findings.push(...(await collect(`service ${name}`, () => inspect(service))));
     const hint = 'correct `manager:` of this service in the config';
     findings.push(...(await collect(`service ${name}`, () => inspectStatus(service, signal), hint)));
+    if (!service.namesVersion) findings.push(unnamedVersion(name));
     if (!probeTraffic) continue;
     findings.push(
       ...(await collect(`traffic of ${name}`, async () => {
@@ -44,6 +45,15 @@ async function inspect({ name, dir, inspectDirectory, package: pkg }: CheckedSer
   const problems = [...(await inspectDirectory()), ...(await pkg.inspect())];
   if (problems.length === 0) return [{ ok: true, what: `service ${name}: ${dir}` }];
   return problems.map((problem) => ({ ...problem, what: `service ${name}: ${problem.what}` }));
+}
+
+/** Such checks pass whatever version answers. */
+function unnamedVersion(name: string): Finding {
+  return {
+    ok: true,
+    what: `service ${name}: no health check has {version}: they pass whatever version runs`,
+    hint: 'add `body: \'"version":"{version}"\'` to an http check, or {version} to the arguments of a command check',
+  };
 }
 
 /** Separate from `inspect`: if the status cannot be read, the findings of `inspect` are still shown. */
@@ -82,8 +92,8 @@ async function collect(
 export function formatFindings(findings: readonly Finding[], config: string): string {
   const all = [{ ok: true, what: `config ${config}`, hint: undefined }, ...findings];
   const lines = all.flatMap(({ ok, what, hint }) => [
-    `${ok ? '✓' : '✗'} ${what}`,
-    ...(ok || hint === undefined ? [] : [`  → ${hint}`]),
+    `${!ok ? '✗' : hint === undefined ? '✓' : '!'} ${what}`,
+    ...(hint === undefined ? [] : [`  → ${hint}`]),
   ]);
   const wrong = findings.filter((finding) => !finding.ok).length;
   const problems = wrong === 1 ? '1 problem' : `${wrong} problems`;

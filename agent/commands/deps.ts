@@ -22,6 +22,8 @@ export interface CheckedService {
   /** The directory of the service's releases. */
   dir: string;
   package: Pick<PackageType, 'installsUnit' | 'inspect'>;
+  /** Whether a health check contains `{version}`, so that it fails for another version. */
+  namesVersion: boolean;
   manager: Pick<ServiceManager, 'status'>;
   /** Where its status is read, for messages: `unit payments.service`. */
   statusSource: string;

@@ -36,6 +36,7 @@ export function buildReport(
     previous?: string | null | undefined;
     changed?: boolean | undefined;
     error?: Report['error'] | undefined;
+    warning?: string | undefined;
     timings: Report['timings'];
   },
 ): Report {
@@ -58,6 +59,7 @@ export function buildReport(
     ...defined('previous', rest.previous),
     ...defined('changed', rest.changed),
     ...defined('error', rest.error),
+    ...defined('warning', rest.warning === undefined ? undefined : cleanLine(rest.warning).slice(0, 512)),
     timings: Object.fromEntries(
       Object.entries(rest.timings).map(([name, ms]) => [name, Math.round(ms ?? 0)]),
     ),
@@ -175,5 +177,7 @@ export function endingReport(
     step: outcome.during ?? active.during,
     changed: switched && active.changed,
     error: outcome.error ?? active.error,
+    // A warning is about the version that runs now.
+    warning: switched || !active.changed ? active.warning : undefined,
   });
 }

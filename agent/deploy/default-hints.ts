@@ -58,6 +58,8 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
     'the end of the log of the service is in the report; `deadline` of the check in agent.yaml limits the wait',
   WATCH_FAILED:
     'the end of the log of the service is in the report; `watch` in agent.yaml is the length of the watch period',
+  RELEASE_NOT_RUN:
+    'let the service start by the path of `current`; the restart must replace every process of it',
   COMMAND_FAILED: 'check the path and the user of the command in agent.yaml, and that it is installed',
   TIMEOUT: 'look at the instance: it may be overloaded; then deploy again',
   CANCELLED: undefined,

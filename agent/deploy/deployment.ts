@@ -5,13 +5,14 @@ import type { DeploymentRun } from './deployment-run.ts';
 import { rejoinTraffic } from './drain-traffic.ts';
 import { isExhausted, MAX_RECOVERIES } from './recover.ts';
 import { beforeSwitch } from './state.ts';
-import { check, watch } from './step-check.ts';
+import { check } from './step-check.ts';
 import { commit } from './step-commit.ts';
 import { drain, isMaybeDrained, runUndrainHooks } from './step-drain.ts';
 import { prepare } from './step-prepare.ts';
 import { decideRollback, rollback } from './step-rollback.ts';
 import { start } from './step-start.ts';
 import { isUntouched, switchRelease } from './step-switch.ts';
+import { watch } from './step-watch.ts';
 
 /** How a run stopped: with an ending, or without one. Without one, the deployment is resumed from the journal. */
 export type RunResult =

@@ -1,7 +1,9 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Artifact, Manifest } from '../../shared/manifest.ts';
 import type { InstanceRecord, Reply, Report } from '../../shared/report.ts';
+import type { Look, ServiceProcess } from './look-port.ts';
 import type { ServiceState } from './state.ts';
+import type { Traffic } from './traffic-port.ts';
 
 /**
  * The interfaces to the host and to AWS that the steps need. `host/` and `aws/` implement them, and wire-agent.ts joins
@@ -44,11 +46,14 @@ export interface DesiredStore {
   ): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'>;
 }
 
-/** One line of `trigger-deploy-agent check`: what was looked at, and what is wrong with it unless it is `ok`. */
+/**
+ * One line of `trigger-deploy-agent check`: what was looked at, and what is wrong with it unless it is `ok`. With a hint,
+ * one that is `ok` is a warning.
+ */
 export interface Finding {
   ok: boolean;
   what: string;
-  /** How to solve the problem; undefined if it is `ok`. */
+  /** How to solve the problem, or what to do about the warning. */
   hint?: string | undefined;
 }
 
@@ -125,12 +130,19 @@ export interface PackageType {
    * the removed versions.
    */
   prune(keep: ReadonlySet<string>): Promise<string[]>;
+  /**
+   * What the processes show of the versions: `version` is the one that should run. `before` has the ids of processes
+   * that started before the switch. Undefined for a type whose processes tell nothing. Never throws.
+   */
+  look?(version: string, processes: readonly ServiceProcess[], before: ReadonlySet<string>): Promise<Look>;
 }
 
 export interface ServiceStatus {
   active: boolean;
   /** True if the manager no longer tries to start the service (systemd: `failed`). */
   failed: boolean;
+  /** True if the service does not run, and the manager neither starts nor stops it. */
+  down?: boolean | undefined;
   mainPid: number | null;
   /** How often the manager restarted the service by itself since the last requested start. */
   restarts: number;
@@ -154,6 +166,8 @@ export interface ServiceManager {
    * Stops the service and waits until it is down. Kills it after the stop timeout, if possible. @throws STOP_FAILED.
    */
   stop(signal: AbortSignal): Promise<void>;
+  /** The processes of the service, as far as the manager knows them. Empty if it knows none. */
+  processes(signal: AbortSignal): Promise<ServiceProcess[]>;
   /**
    * The end of the service's own log since `since` (ms since the epoch), not cleaned, about 16 KiB at most. Empty if
    * there is none.
@@ -199,24 +213,6 @@ export interface Hook {
 export interface HookRunner {
   /** @throws HOOK_FAILED with the captured output as detail. */
   run(hook: Hook, environment: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
-}
-
-/** The target groups in the config of one service, for this instance. */
-export interface Traffic {
-  /** The groups in which this instance is registered now. A draining one is not among them. @throws TRAFFIC_FAILED. */
-  groups(signal: AbortSignal): Promise<string[]>;
-  /**
-   * Deregisters the instance from `groups` and waits, up to the drain timeout, until no group is draining it any more.
-   * Idempotent. @throws TRAFFIC_FAILED.
-   */
-  leave(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
-  /** Registers the instance with `groups`. Idempotent. @throws TRAFFIC_FAILED. */
-  join(groups: readonly string[], signal: AbortSignal): Promise<void>;
-  /**
-   * Waits, up to the healthy timeout, until each of `groups` reports the instance healthy or does not check its health.
-   * @throws TRAFFIC_FAILED.
-   */
-  healthy(groups: readonly string[], note: (text: string) => void, signal: AbortSignal): Promise<void>;
 }
 
 /** The durable state of one service: the last state appended is the one loaded. */

@@ -53,7 +53,12 @@ export function resumed(state: ServiceState, bootId: string): ServiceState {
 
 /** After a reboot, a deployment past the switch starts and checks the unit again: the unit has no process any more. */
 function afterBoot(active: Active, bootId: string): Partial<Active> {
-  const reset: Partial<Active> = { bootId, invocationBefore: undefined };
+  const reset: Partial<Active> = {
+    bootId,
+    invocationBefore: undefined,
+    processesBefore: undefined,
+    processesBeforeRollback: undefined,
+  };
   if (active.direction === 'back' || ORDER_OF_STATES[active.state] <= ORDER_OF_STATES.switching) return reset;
   return { ...reset, state: 'starting' };
 }

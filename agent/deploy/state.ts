@@ -71,6 +71,11 @@ const active = z.looseObject({
   givenBack: z.boolean().optional(),
   /** The invocation of the unit before the switch. If it is another one later, the unit was started in between. */
   invocationBefore: z.string().nullable().optional(),
+  /** The ids of the service's processes before the switch, and when the rollback was decided. */
+  processesBefore: z.array(z.string()).optional(),
+  processesBeforeRollback: z.array(z.string()).optional(),
+  /** What a person should know although the deployment did not fail because of it. */
+  warning: z.string().optional(),
   n: z.int(),
   startedAt: z.number(), // ms since the epoch
   timings: z.partialRecord(z.enum(STEPS), z.number()),

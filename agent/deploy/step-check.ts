@@ -3,17 +3,22 @@ import { deadline, formatMs } from '../../shared/retry.ts';
 import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import type { Check, Expected } from './ports.ts';
+import { assertRuns } from './running-version.ts';
+import { CRASH_LOOP, createVerdict, DOWN_SPAN } from './verdict.ts';
 
 /** The first and the longest pause between two probes, ms. The first is short, because most services start quickly. */
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1000;
-/** The watch period fails after this many failed probes in a row. */
-const WATCH_FAILURES = 3;
 
-/** Step 5: every check passes as often in a row as configured, within its deadline. @throws CHECK_FAILED. */
+/**
+ * Step 5: every check passes as often in a row as configured, within its deadline, and no process of the service shows
+ * another version. @throws CHECK_FAILED, RELEASE_NOT_RUN.
+ */
 export async function check(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'checking' });
-  await passChecks(run, run.active().order.version);
+  const { version } = run.active().order;
+  await passChecks(run, version);
+  await assertRuns(run, version);
 }
 
 /**
@@ -34,7 +39,8 @@ export async function passChecks(run: DeploymentRun, version: string): Promise<v
 async function passAllChecks(run: DeploymentRun, version: string): Promise<void> {
   const siblings = new AbortController();
   const signal = AbortSignal.any([run.signal, siblings.signal]);
-  const pending = run.service.checks.map((one) => passCheck(run, one, version, signal));
+  const assertAlive = await createAliveCheck(run);
+  const pending = run.service.checks.map((one) => passCheck(run, one, version, { signal, assertAlive }));
   try {
     await Promise.all(pending);
   } finally {
@@ -43,13 +49,8 @@ async function passAllChecks(run: DeploymentRun, version: string): Promise<void>
   }
 }
 
-/** Tries each check once; returns whether all pass. */
-export async function passOnce(run: DeploymentRun, version: string): Promise<boolean> {
-  return (await failedOnce(run, version)) === undefined;
-}
-
 /** Tries each check once. Returns the first that fails, with its answer: `GET http://…/health: http 503`. */
-async function failedOnce(run: DeploymentRun, version: string): Promise<string | undefined> {
+export async function failedOnce(run: DeploymentRun, version: string): Promise<string | undefined> {
   const { checks } = run.service;
   const { probe } = run.ports;
   const expected = expectationOf(run, version);
@@ -63,7 +64,7 @@ async function passCheck(
   run: DeploymentRun,
   one: Check,
   version: string,
-  parent: AbortSignal,
+  { signal: parent, assertAlive }: { signal: AbortSignal; assertAlive: AliveCheck },
 ): Promise<void> {
   const expected = expectationOf(run, version);
   let last = 'no attempt yet';
@@ -77,7 +78,7 @@ async function passCheck(
       last = note;
       run.note(`${note}, ${passed} of ${one.successes}`);
       if (passed >= one.successes) return;
-      if (!ok) await failIfUnitFailed(run, bound.signal);
+      if (!ok) await assertAlive(bound.signal);
       await run.ports.clock.sleep(pause, bound.signal);
     }
   } catch (cause) {
@@ -90,41 +91,30 @@ async function passCheck(
   }
 }
 
-/** Fails at once, not at the deadline, when the manager reports the unit as failed: no check can pass any more. */
-async function failIfUnitFailed(run: DeploymentRun, signal: AbortSignal): Promise<void> {
-  const status = await run.ports.manager.status(signal);
-  if (status.failed) {
-    throw new TriggerDeployError('CHECK_FAILED', `the service is not active: ${status.summary}`);
-  }
-}
+type AliveCheck = (signal: AbortSignal) => Promise<void>;
 
 /**
- * The watch period: the main process must stay the same, the manager must not restart it, and the checks must keep
- * passing. Catches a version that fails a few seconds after its checks passed. @throws WATCH_FAILED.
+ * Returns a function that fails at once, not at the deadline of a check, when no check can pass any more: the manager
+ * reports that the service failed, is down, or is in a crash loop. @throws CHECK_FAILED.
  */
-export async function watch(run: DeploymentRun): Promise<void> {
-  if (run.service.watch === 0 || !run.active().changed) return;
-  const { clock, manager } = run.ports;
-  const before = await manager.status(run.signal);
-  await run.move({ state: 'watching' });
-  const until = clock.monotonic() + run.service.watch;
-  let failedInARow = 0;
-  while (clock.monotonic() < until || failedInARow > 0) {
-    await clock.sleep(Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, until - clock.monotonic())), run.signal);
-    const now = await manager.status(run.signal);
-    if (!now.active) throw watchFailed(`the service is not active: ${now.summary}`);
-    if (now.mainPid !== before.mainPid) {
-      throw watchFailed(
-        `the main process changed from ${before.mainPid ?? 'none'} to ${now.mainPid ?? 'none'}`,
-      );
+async function createAliveCheck({ ports, signal: runSignal }: DeploymentRun): Promise<AliveCheck> {
+  const { clock, manager } = ports;
+  const { restarts: before } = await manager.status(runSignal);
+  // A pid file that is being written anew makes a service look down for a moment.
+  const down = createVerdict(DOWN_SPAN);
+  return async (signal) => {
+    const { failed, down: isDown = false, restarts, summary } = await manager.status(signal);
+    const isVerdict = down.observe(!isDown, clock.monotonic()) !== undefined;
+    if (failed || isVerdict) {
+      throw new TriggerDeployError('CHECK_FAILED', `the service is not active: ${summary}`);
     }
-    if (now.restarts > before.restarts)
-      throw watchFailed(`the service was restarted ${now.restarts - before.restarts} times`);
-    const failed = await failedOnce(run, run.active().order.version);
-    failedInARow = failed === undefined ? 0 : failedInARow + 1;
-    if (failedInARow >= WATCH_FAILURES)
-      throw watchFailed(`${failed} (failed ${failedInARow} times in a row)`);
-  }
+    const count = restarts - before;
+    if (count < CRASH_LOOP) return;
+    throw new TriggerDeployError(
+      'CHECK_FAILED',
+      `the service is in a crash loop: its manager has restarted it ${count} times (${summary})`,
+    );
+  };
 }
 
 /** Where agent.yaml sets the deadline of the check. */
@@ -135,8 +125,4 @@ function settingOf({ service }: DeploymentRun, one: Check): string {
 function expectationOf(run: DeploymentRun, version: string): Expected {
   const service = run.service.name;
   return { service, version, environment: commandEnvironment({ env: run.identity.env, service, version }) };
-}
-
-function watchFailed(what: string): TriggerDeployError {
-  return new TriggerDeployError('WATCH_FAILED', `the checks passed, then ${what}`);
 }

@@ -1,10 +1,11 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { sameArtifacts } from '../../shared/manifest.ts';
 import type { DeploymentRun } from './deployment-run.ts';
-import { passOnce } from './step-check.ts';
+import { showsAnother } from './running-version.ts';
+import { failedOnce } from './step-check.ts';
+import { createVerdict, VERDICT_SPAN } from './verdict.ts';
 
-/** How often a running version is probed before it counts as unhealthy, and the pause between two probes, ms. */
-const PROBE_ATTEMPTS = 3;
+/** The pause between two probes of a running version, ms. */
 const PROBE_PAUSE = 500;
 
 /**
@@ -64,15 +65,18 @@ async function runsHealthy(run: DeploymentRun): Promise<boolean> {
   if (!release || !sameArtifacts(release.artifacts, order.artifacts)) return false;
   if (!(await run.ports.package.isWhole())) return false;
   const { active } = await run.ports.manager.status(run.signal);
-  return active && (await passWithRetries(run));
+  if (!active || (await showsAnother(run, order.version))) return false;
+  return await passWithRetries(run);
 }
 
-/** Tries the checks a few times: one failed probe is not a reason to replace a running version. */
+/** Whether the checks pass. They must fail for VERDICT_SPAN to be a reason to replace a running version. */
 async function passWithRetries(run: DeploymentRun): Promise<boolean> {
-  for (let left = PROBE_ATTEMPTS; ; ) {
-    if (await passOnce(run, run.active().order.version)) return true;
-    left -= 1;
-    if (left === 0) return false;
-    await run.ports.clock.sleep(PROBE_PAUSE, run.signal);
+  const { clock } = run.ports;
+  const verdict = createVerdict(VERDICT_SPAN);
+  for (;;) {
+    const failure = await failedOnce(run, run.active().order.version);
+    if (failure === undefined) return true;
+    if (verdict.observe(false, clock.monotonic()) !== undefined) return false;
+    await clock.sleep(PROBE_PAUSE, run.signal);
   }
 }

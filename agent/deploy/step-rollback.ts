@@ -2,6 +2,7 @@ import type { TriggerDeployError } from '../../shared/errors.ts';
 import type { Step } from '../../shared/report.ts';
 import { buildReportError } from './build-report.ts';
 import type { DeploymentRun } from './deployment-run.ts';
+import { assertRuns, processIds } from './running-version.ts';
 import { passChecks } from './step-check.ts';
 import { drainForRollback, undrain } from './step-drain.ts';
 import { startedSinceSwitch } from './step-start.ts';
@@ -13,12 +14,16 @@ export async function decideRollback(
   failure: { error: TriggerDeployError; during: Step; detail: string | undefined },
 ): Promise<void> {
   const { invocation } = await run.ports.manager.status(run.signal);
+  const processesBeforeRollback = await processIds(run);
   await run.move({
     direction: 'back',
     state: 'switching',
     error: buildReportError(failure.error, failure.detail),
     during: failure.during,
     invocationBefore: invocation,
+    processesBeforeRollback,
+    // A warning is about the version that is looked at next: the one before.
+    warning: undefined,
     hooksDone: { beforeStop: 0, afterStart: 0 },
     // The recoveries of the rollback are counted from 0.
     recoveries: 0,
@@ -47,5 +52,6 @@ export async function rollback(run: DeploymentRun): Promise<void> {
   if (!isStarted) await run.ports.manager.restart(run.signal);
   await run.move({ state: 'checking' });
   await passChecks(run, previous);
+  await assertRuns(run, previous);
   await undrain(run);
 }

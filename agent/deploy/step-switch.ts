@@ -1,5 +1,6 @@
 import type { DeploymentRun } from './deployment-run.ts';
 import type { Change } from './ports.ts';
+import { processIds } from './running-version.ts';
 
 /**
  * Step 3: points `current` at the new release. The unit's invocation is journalled first: a different one later shows
@@ -7,7 +8,8 @@ import type { Change } from './ports.ts';
  */
 export async function switchRelease(run: DeploymentRun): Promise<void> {
   const { invocation } = await run.ports.manager.status(run.signal);
-  await run.move({ state: 'switching', invocationBefore: invocation });
+  const processesBefore = await processIds(run);
+  await run.move({ state: 'switching', invocationBefore: invocation, processesBefore });
   if (run.active().order.action === 'restart') return;
   await run.ports.package.switchTo(run.active().order.version, changeOf(run));
 }

@@ -101,6 +101,7 @@ export const deploymentRecord = z.looseObject({
         version: versionName,
         tookMs: z.number().min(0), // from the announcement, by the instance's clock
         error: reportError.optional(),
+        warning: report.shape.warning,
       }),
     )
     .optional(),

@@ -14,7 +14,7 @@ export type PastDeployment = Pick<
     Pick<
       DeploymentRecord,
       | ('strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode' | 'counts')
-      | ('line' | 'despitePause')
+      | ('line' | 'despitePause' | 'results')
     >
   > &
   Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
@@ -27,6 +27,7 @@ export function localDeployment([report]: readonly Report[]): PastDeployment | u
   if (!report?.local) return undefined;
   const { deployment, env, service, version, previous, sequence, instance, state, local } = report;
   const startedAt = ulidTime(deployment);
+  const tookMs = Math.max(0, Date.parse(report.at) - startedAt);
   return {
     ...{ deployment, env, service, version, sequence },
     previous: previous ?? null,
@@ -37,7 +38,10 @@ export function localDeployment([report]: readonly Report[]): PastDeployment | u
     announcedAt: new Date(startedAt).toISOString(),
     expected: [instance],
     status: !isEnding(state) ? 'announced' : state === 'succeeded' ? 'succeeded' : 'failed',
-    ...(isEnding(state) && { tookMs: Math.max(0, Date.parse(report.at) - startedAt) }),
+    ...(isEnding(state) && { tookMs }),
+    ...(report.warning !== undefined && {
+      results: { [instance]: { state, version, tookMs, warning: report.warning } },
+    }),
     local: { by: local.by, instance },
   };
 }

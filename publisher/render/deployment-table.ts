@@ -135,8 +135,11 @@ export function versionsText(row: Row): string {
 }
 
 function noteText({ report, state }: Row): string {
-  if (state === 'succeeded' && report?.changed === false) return 'already running';
-  return state === 'succeeded' ? '' : oneLine(report?.note ?? '');
+  const warning = report?.warning ? `warning: ${oneLine(report.warning)}` : '';
+  if (state === 'succeeded' && report?.changed === false) {
+    return ['already running', warning].filter(Boolean).join('; ');
+  }
+  return state === 'succeeded' ? warning : oneLine(report?.note ?? '');
 }
 
 function reasonText({ report, state }: Row): string {

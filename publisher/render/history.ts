@@ -3,6 +3,7 @@ import type { HistoryAnswer } from '../commands/history.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Page } from './page.ts';
 import { aligned, lineOf, localTime, oneLine, type Span, type Tone } from './text.ts';
+import { warningTexts } from './warning-text.ts';
 
 /** The deployments of a service, newest first. Pure. */
 
@@ -36,12 +37,20 @@ export function historyTable(answer: HistoryAnswer, page: Page): string[] {
   });
   const lines = aligned(rows, page).flatMap((line, i) => {
     const one = deployments[i];
+    if (!one) return [line];
+    const below = (text: string, tone: Tone) =>
+      lineOf([{ text: `      ${text}`, tone }], page.columns, page.paint);
+    const warnings = warningsOf(one).map((text) => below(text, 'warn'));
     // A success needs no reason.
-    if (!one?.outcome || one.status === 'succeeded') return [line];
-    const text = `      ${oneLine(one.outcome)}`;
-    return [line, lineOf([{ text, tone: 'dim' }], page.columns, page.paint)];
+    if (!one.outcome || one.status === 'succeeded') return [line, ...warnings];
+    return [line, below(oneLine(one.outcome), 'dim'), ...warnings];
   });
   return [page.paint('strong', `${service} in ${env}`), '', ...lines];
+}
+
+/** The warnings of its instances, each once. */
+function warningsOf({ results = {} }: PastDeployment): string[] {
+  return warningTexts(Object.entries(results).map(([instance, { warning }]) => ({ instance, warning })));
 }
 
 export function historyLines({ deployments }: HistoryAnswer): string[] {
@@ -53,6 +62,7 @@ export function historyLines({ deployments }: HistoryAnswer): string[] {
       one.from.build && `build ${oneLine(one.from.build)}`,
       one.reason && `(${oneLine(one.reason)})`,
       one.status !== 'succeeded' && one.outcome && `: ${oneLine(one.outcome)}`,
+      ...warningsOf(one).map((text) => `[${text}]`),
     ];
     return facts.filter(Boolean).join(' ').replace(' : ', ': ');
   });

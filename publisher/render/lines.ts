@@ -126,6 +126,7 @@ export function reportText(report: Report): string {
   }
   if (error) parts.push(`${oneLine(error.code)}: ${oneLine(error.message)}`);
   else if (note) parts.push(oneLine(note));
+  if (report.warning) parts.push(`warning: ${oneLine(report.warning)}`);
   if (isEnding(state)) {
     for (const step of STEPS) {
       const ms = report.timings[step];

@@ -11,6 +11,7 @@ import { reportText } from './lines.ts';
 import type { Page } from './page.ts';
 import { styleOf } from './state-style.ts';
 import { aligned, bytesText, localTime, oneLine, type Span } from './text.ts';
+import { warningTexts } from './warning-text.ts';
 
 /** One deployment: who, when, from where, why, its waves, its instances and its failures. Pure. */
 
@@ -33,6 +34,7 @@ export function showTable(answer: ShowAnswer, page: Page): string[] {
     '',
     ...instances(answer, page),
     ...timings(reports, page),
+    ...warningTexts(reports).flatMap((text) => ['', page.paint('warn', `  ${text}`)]),
     ...failureBlocks(reports, page),
   ];
 }

@@ -137,6 +137,7 @@ function resultsOf(
         version: report.version,
         tookMs: Math.max(0, Date.parse(report.at) - announcedAt),
         ...(report.error === undefined ? {} : { error: report.error }),
+        ...(report.warning === undefined ? {} : { warning: report.warning }),
       },
     ]),
   );

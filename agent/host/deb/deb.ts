@@ -11,6 +11,7 @@ import { bareVersion, inspectDeb, installed, isSettled } from './dpkg.ts';
 import { createDpkgUnits } from './dpkg-unit.ts';
 import { checkHost, inspectPackage } from './host.ts';
 import { createInstaller } from './install.ts';
+import { lookAtFiles } from './shown-files.ts';
 import { ensureUndo } from './undo.ts';
 
 /**
@@ -133,6 +134,8 @@ export function createDebPackage(options: DebOptions): PackageType {
       }
       await installer.install(version, releaseOf(version), change);
     },
+
+    look: (_version, processes, before) => lookAtFiles(name, processes, before),
 
     async prune(keepThese) {
       const here = await current();

@@ -10,6 +10,9 @@ export interface LiveProcess {
   startTime: string;
 }
 
+/** Identifies a process: another process with the same pid has another id. */
+export const idOf = ({ pid, startTime }: LiveProcess): string => `${pid}-${startTime}`;
+
 export async function findProcess(pid: number): Promise<LiveProcess | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   return stat === undefined ? undefined : parseStat(pid, stat);
@@ -25,8 +28,7 @@ export function findProcessNow(pid: number): LiveProcess | undefined {
 }
 
 function parseStat(pid: number, stat: string): LiveProcess | undefined {
-  // The second field is the command's name in parentheses, which may contain `)` too: `state` follows the last `)`.
-  const [state, , group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, , group, ...rest] = fieldsOf(stat);
   const [threads, startTime] = [Number(rest[14]), rest[16]];
   if (startTime === undefined || state === 'X') return undefined;
   // A zombie with other threads still has files and sockets open: it counts as alive.
@@ -34,11 +36,50 @@ function parseStat(pid: number, stat: string): LiveProcess | undefined {
   return { pid, group: Number(group), startTime };
 }
 
+/** The fields from `state` on. The second field is the command's name in parentheses, which may contain `)` too. */
+function fieldsOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
 /** The real and the saved user id of a process: proc_pid_status(5). Undefined if there is no such process. */
 export async function usersOf(pid: number): Promise<{ real: number; saved: number } | undefined> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   const [, real, saved] = /^Uid:\t(\d+)\t\d+\t(\d+)\t/m.exec(status) ?? [];
   return real === undefined || saved === undefined ? undefined : { real: Number(real), saved: Number(saved) };
+}
+
+/** The process with this pid and everything that it started, as far as the parents between them still live. */
+export async function familyOf(pid: number): Promise<LiveProcess[]> {
+  const first = await findProcess(pid);
+  if (!first) return [];
+  const children = new Map<number, LiveProcess[]>();
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
+    const found = parseStat(Number(name), stat);
+    const parent = Number(fieldsOf(stat)[1]);
+    if (found) children.set(parent, [...(children.get(parent) ?? []), found]);
+  }
+  const family = [first];
+  for (const member of family) family.push(...(children.get(member.pid) ?? []));
+  return family;
+}
+
+/** The processes in the control group `path`, or in one below it: cgroups(7). */
+export async function controlGroupMembers(path: string): Promise<LiveProcess[]> {
+  const members: LiveProcess[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const groups = await readFile(`/proc/${name}/cgroup`, 'utf8').catch(() => '');
+    const isMember = groups.split('\n').some((line) => {
+      const [, controllers = '', ...rest] = line.split(':');
+      const of = controllers === '' || controllers === 'name=systemd' ? rest.join(':') : undefined;
+      return of === path || of?.startsWith(`${path}/`);
+    });
+    const found = isMember ? await findProcess(Number(name)) : undefined;
+    if (found) members.push(found);
+  }
+  return members;
 }
 
 /** The pids of the process group. */

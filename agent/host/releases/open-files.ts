@@ -1,4 +1,5 @@
-import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
+import { viewProcess } from '../process/process-view.ts';
 
 /**
  * The names of the directories in `root` that live processes use. A process uses a directory if it has a file below it
@@ -14,27 +15,9 @@ export async function namesWithOpenFiles(root: string): Promise<Set<string>> {
     if (name) used.add(name.replace(/ \(deleted\)$/, ''));
   };
   for (const pid of await readdir('/proc')) {
-    if (/^\d+$/.test(pid)) for (const path of await pathsOf(`/proc/${pid}`)) add(path);
+    if (!/^\d+$/.test(pid)) continue;
+    const { exe, cwd, root: processRoot, opened } = await viewProcess(Number(pid));
+    for (const path of [exe, cwd, processRoot, ...opened]) add(path);
   }
   return used;
-}
-
-async function pathsOf(process: string): Promise<string[]> {
-  const open = await readdir(`${process}/fd`).catch(() => []);
-  const links = ['cwd', 'exe', 'root', ...open.map((fd) => `fd/${fd}`)];
-  const [maps, ...targets] = await Promise.all([
-    readFile(`${process}/maps`, 'utf8').catch(() => ''),
-    ...links.map((link) => readlink(`${process}/${link}`).catch(() => '')),
-  ]);
-  return [...targets, ...mappedPaths(maps)];
-}
-
-/** The paths in /proc/PID/maps, whose lines are `address perms offset dev inode  /path`. A path may contain spaces. */
-export function mappedPaths(maps: string): string[] {
-  const paths = new Set<string>();
-  for (const line of maps.split('\n')) {
-    const slash = line.indexOf(' /');
-    if (slash > 0) paths.add(line.slice(slash + 1));
-  }
-  return [...paths];
 }

@@ -16,6 +16,7 @@ import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
 import { readCurrentLink, removeCurrentLink, setCurrentLink } from './current-link.ts';
 import { namesWithOpenFiles } from './open-files.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
+import { lookAtReleases } from './shown-releases.ts';
 import { inStaging, type Places, placesOf } from './staging.ts';
 
 /**
@@ -199,6 +200,8 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
         version === null ? removeCurrentLink(places) : setCurrentLink(places, version),
       );
     },
+
+    look: (version, processes, before) => lookAtReleases(places, adopt, version, processes, before),
 
     async prune(protectedVersions) {
       const newestFirst = (await records()).sort((a, b) => (a.preparedAt < b.preparedAt ? 1 : -1));

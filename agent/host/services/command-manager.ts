@@ -6,6 +6,7 @@ import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
+import { familyOf, idOf } from '../process/proc.ts';
 import type { RunCommand, RunResult } from '../process/run-command.ts';
 import { isSameProcess, killProcess, readPidFile } from './pid-file.ts';
 
@@ -72,9 +73,10 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     return {
       active,
       failed: false,
+      ...(!active && !timedOut && { down: true }),
       mainPid: live?.pid ?? null,
       restarts: 0,
-      invocation: live ? `${live.pid}-${live.startTime}` : null,
+      invocation: live ? idOf(live) : null,
       summary: active ? 'active' : `inactive (${result})`,
       ...(named?.refusal && { trouble: named.refusal }),
     };
@@ -194,6 +196,19 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
         const { detail, hint } = isCode(error) ? error : {};
         throw new TriggerDeployError('STOP_FAILED', messageOf(error), { cause: error, detail, hint });
       }
+    },
+
+    async processes(signal) {
+      signal.throwIfAborted();
+      const named = pidFile === undefined ? undefined : (await readPidFile(pidFile)).process;
+      if (!named) return [];
+      // A \`restart\` of its own may reload the service: the main process may then be the one from before.
+      const isReplaced = options.restart === undefined;
+      return (await familyOf(named.pid)).map((one) => ({
+        pid: one.pid,
+        id: idOf(one),
+        main: isReplaced && one.pid === named.pid,
+      }));
     },
 
     async logTail(since, signal) {

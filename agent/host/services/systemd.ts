@@ -3,6 +3,7 @@ import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts
 import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
+import { controlGroupMembers, familyOf, idOf } from '../process/proc.ts';
 import { runCommand } from '../process/run-command.ts';
 import { askSystemd, tellSystemd } from '../process/systemctl.ts';
 import {
@@ -51,6 +52,8 @@ const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
 /** After so many polls in a row without a job, a restart that has not begun is ordered again. */
 const LOST_AFTER_POLLS = 3;
+/** A unit that systemd has restarted so many times before it was started is in a crash loop. */
+const CRASH_LOOP = 3;
 /** How long a process may take to end after KILL, ms. */
 const AFTER_KILL_MS = 10_000;
 
@@ -106,6 +109,9 @@ export function createSystemdManager(options: {
     const stopEnd = clock.monotonic() + stopTimeout;
     let killed = false;
     let lost = 0;
+    // The count of the start before may be shown until the new start begins.
+    let fewest = before.restarts;
+    const isCrashLoop = (now: UnitState) => isNewStart(before, now) && now.restarts - fewest >= CRASH_LOOP;
     const { state, inTime } = await poll(
       async (now) => {
         const isOld = ({ active }: UnitState) => active === 'deactivating' && !isNewStart(before, now);
@@ -119,7 +125,8 @@ export function createSystemdManager(options: {
           lost = 0;
           await orderRestart(before, signal);
         }
-        return restartVerdict(before, now) !== 'wait';
+        fewest = Math.min(fewest, now.restarts);
+        return restartVerdict(before, now) !== 'wait' || isCrashLoop(now);
       },
       stopTimeout + startTimeout,
       signal,
@@ -127,6 +134,10 @@ export function createSystemdManager(options: {
     if (inTime && restartVerdict(before, state) === 'started') return statusOf(unit, state);
     const how = `${state.active} (${state.sub}), result ${state.result}`;
     const detail = await logTail(since, signal);
+    if (inTime && isCrashLoop(state)) {
+      const times = `systemd has restarted it ${state.restarts - fewest} times`;
+      throw startFailed(`${unit} is in a crash loop: ${times}, ${how}`, { detail });
+    }
     if (inTime) throw startFailed(`${unit} did not start: ${how}`, { detail });
     throw startFailed(
       `${unit} is not active ${formatMs(stopTimeout + startTimeout)} after its restart: ${how}`,
@@ -198,6 +209,13 @@ export function createSystemdManager(options: {
         if (isCode(error, 'STOP_FAILED')) throw error;
         throw stopFailed(`${unit} could not be stopped: ${messageOf(error)}`, { cause: error });
       }
+    },
+
+    async processes(signal) {
+      const { mainPid, group } = await show(signal);
+      const inGroup = group === '' || group === '/' ? [] : await controlGroupMembers(group);
+      const found = inGroup.length > 0 || mainPid === null ? inGroup : await familyOf(mainPid);
+      return found.map((one) => ({ pid: one.pid, id: idOf(one), main: one.pid === mainPid }));
     },
 
     logTail,

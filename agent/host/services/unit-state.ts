@@ -11,6 +11,7 @@ export const PROPERTIES = [
   'InvocationID',
   'Result',
   'Job',
+  'ControlGroup',
 ] as const;
 
 export interface UnitState {
@@ -27,6 +28,8 @@ export interface UnitState {
   result: string;
   /** Whether a job of the unit, such as a start or a stop, is queued or running. */
   busy: boolean;
+  /** The path of its control group; empty if the unit does not run. */
+  group: string;
 }
 
 /** Parses the output of `systemctl show UNIT --property=…`, a `Name=value` per line. A property may be missing. */
@@ -46,13 +49,16 @@ export function parseShow(text: string): UnitState {
     invocation: values.get('InvocationID') || null,
     result: values.get('Result') || 'success',
     busy: count('Job') > 0,
+    group: values.get('ControlGroup') ?? '',
   };
 }
 
 export function statusOf(unit: string, state: UnitState): ServiceStatus {
   return {
-    active: state.active === 'active',
+    // A unit that reloads its configuration runs all the while.
+    active: state.active === 'active' || state.active === 'reloading' || state.active === 'refreshing',
     failed: state.active === 'failed',
+    ...(state.active === 'inactive' && !state.busy && { down: true }),
     mainPid: state.mainPid,
     restarts: state.restarts,
     invocation: state.invocation,

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   HealthProbe,
   Hook,
@@ -11,15 +10,15 @@ import type {
   Reporter,
   ServiceConfig,
   ServiceManager,
-  Traffic,
 } from '../../../agent/deploy/ports.ts';
 import type { Order, ServiceState } from '../../../agent/deploy/state.ts';
+import type { Traffic } from '../../../agent/deploy/traffic-port.ts';
 import type { ConfiguredCheck } from '../../../agent/host/services/check-types.ts';
-import type { Clock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { newUlid } from '../../../shared/names.ts';
 import type { InstanceRecord, Reply, Report } from '../../../shared/report.ts';
+import { hastyClock } from '../host/clock.ts';
 
 /** An instance in memory: fakes of the ports over one small model, for tests of the steps and their order. */
 
@@ -144,11 +143,7 @@ export function createFakePorts(model: Model): Ports {
     await model.before(call);
     signal?.throwIfAborted();
   };
-  const clock: Clock = {
-    now: () => Date.now(),
-    monotonic: () => performance.now(),
-    sleep: (ms, signal) => sleep(Math.min(ms, 5), undefined, { signal }),
-  };
+  const clock = hastyClock();
   const pkg: PackageType = {
     type: 'jar',
     installsUnit: false,
@@ -172,6 +167,12 @@ export function createFakePorts(model: Model): Ports {
       if (version !== null && !model.releases.has(version))
         throw new TriggerDeployError('RELEASE_INCOMPLETE', version);
       model.current = version;
+    },
+    async look(version, processes) {
+      const shows = model.running?.version;
+      const one = { wanted: shows === version, version: shows, by: 'its program' };
+      const shown = shows === undefined ? [] : processes.map((process) => ({ process, ...one }));
+      return { shown, hidden: 0, missing: 'a file of it', hint: 'correct the unit' };
     },
     async prune(keep) {
       await enter('prune');
@@ -210,6 +211,10 @@ export function createFakePorts(model: Model): Ports {
       await enter('stop', signal);
       model.course.push('stop');
       model.running = null;
+    },
+    async processes() {
+      const { running } = model;
+      return running ? [{ pid: running.pid, id: running.invocation, main: true }] : [];
     },
     logTail: async () => model.log,
   };

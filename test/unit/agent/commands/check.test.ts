@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { check } from '../../../../agent/commands/check.ts';
+import { check, formatFindings } from '../../../../agent/commands/check.ts';
 import type { Finding, ServiceStatus } from '../../../../agent/deploy/ports.ts';
 import { parseShow, statusOf } from '../../../../agent/host/services/unit-state.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
@@ -16,6 +16,7 @@ async function findings(
     installsUnit = false,
     problems = [] as string[],
     pkgProblems = [] as Finding[],
+    namesVersion = true,
   } = {},
 ): Promise<Finding[]> {
   const found = await check({
@@ -27,6 +28,7 @@ async function findings(
       {
         name: 'pay',
         dir: '/opt/pay',
+        namesVersion,
         package: { installsUnit, inspect: async () => pkgProblems },
         manager: { status },
         statusSource,
@@ -105,4 +107,12 @@ test('what is wrong with the package is a finding of its service', async () => {
     ...problem,
     what: 'service pay: package pay 1.0 is half-installed',
   });
+});
+
+test('checks that do not name the version are a warning, and the agent is ready all the same', async () => {
+  const found = await findings(unit('loaded', 'active'), { namesVersion: false });
+  expect(found.every(({ ok }) => ok)).toBe(true);
+  const text = formatFindings(found, 'agent.yaml');
+  expect(text).toMatch(/^! service pay: no health check has \{version\}.*\n {2}→ /m);
+  expect(text).toMatch(/ready to run$/);
 });

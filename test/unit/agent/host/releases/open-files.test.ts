@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { mappedPaths, namesWithOpenFiles } from '../../../../../agent/host/releases/open-files.ts';
+import { mappedPaths } from '../../../../../agent/host/process/process-view.ts';
+import { namesWithOpenFiles } from '../../../../../agent/host/releases/open-files.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
 /** A process that has reported that it is up. */
