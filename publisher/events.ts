@@ -78,6 +78,8 @@ export type PublisherEvent =
       hint?: string | undefined;
       /** From the announcement to the last final report, ms. */
       tookMs: number;
+      /** Set when the outcome is shown once more, because a rollback followed. `shown` is set, too. */
+      afterRollback?: true | undefined;
       /** Set when this command did not settle the deployment: it was settled earlier, or it is not settled yet. */
       shown?: true | undefined;
     };

@@ -46,7 +46,7 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
     if (typeof ended === 'number') return ended;
     renderer.close();
     printAnswer(ended, format);
-    return 0;
+    return ended.exitCode ?? 0;
   };
 
   const alone = row.alone?.(invocation, around);

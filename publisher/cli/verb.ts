@@ -17,6 +17,8 @@ export interface Answer {
   table(page: Page): string[];
   /** The answer for `--output lines`, the default on a pipe. */
   lines(): string[];
+  /** The exit code; 0 when left out. */
+  exitCode?: ExitCode;
 }
 
 /** What a verb can use besides its session and its values. */

@@ -47,7 +47,8 @@ export const decideVerbs = {
         import('../render/decision.ts'),
       ]);
       const decided = await cancel(session, { deployment, reason });
-      return said(decided, () => decisionLines(decided));
+      const exitCode = decided.result === 'too-late' ? 1 : decided.result === 'unknown' ? 3 : 0;
+      return { ...said(decided, () => decisionLines(decided)), exitCode };
     },
   }),
 

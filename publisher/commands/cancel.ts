@@ -1,10 +1,10 @@
 import { LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { announce, validity } from '../messaging/announce.ts';
 import { whenCancelled } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import { cancelAnnouncement } from '../rollout/announcements.ts';
+import { hasSwitched, resultOfWaves, resultOnInstances } from '../rollout/cancel-result.ts';
 import { type DecisionAnswer, decide } from '../rollout/decisions.ts';
 import { named } from '../rollout/settle.ts';
 import type { Session } from '../session.ts';
@@ -14,7 +14,7 @@ import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
  * `trigger-deploy cancel ID`: cancels a deployment. A deployment to all instances at once can be cancelled until the
  * first instance switches; its outcome depends on its reports. A rolling deployment can be cancelled until it ends; its
  * outcome is `cancelled`, and switched instances roll back as after a failure. The publisher that drives the
- * deployment settles it, or the next `watch` does.
+ * deployment settles it, or the next `watch` does. The answer waits some seconds, and says what is known then.
  * @throws DEPLOYMENT_NOT_FOUND; NOT_UNDER_WAY when the deployment has ended; when it goes to all instances at once and
  * one has switched (`rollback` then undoes it); when it is rolling and a newer deployment has started.
  */
@@ -36,20 +36,25 @@ export async function cancel(
     // As long as any announcement is valid: agents keep a cancel that arrives before its deployment.
     await announce(session, cancelAnnouncement(record), validity(session.clock, LONGEST_EXPIRY_MS));
   }
+  const answer = { type: 'decided', decision: 'cancel', deployment: record, by, at } as const;
+  if (rolling === undefined) return { ...answer, ...(await resultOnInstances(session, record)) };
   const { state, owner } = await locks.look(service);
   const driven = state === 'held' && owner?.deployment === deployment;
-  const settles = driven
-    ? `${owner.who} settles it`
-    : `its publisher has stopped: trigger-deploy watch ${deployment} --env ${record.env} settles it`;
-  const then = rolling
-    ? whenCancelled(record)
-    : 'instances that have already switched complete the deployment, and the result lists them';
-  return { type: 'decided', decision: 'cancel', deployment: record, by, at, text: `${settles}; ${then}` };
+  const then = whenCancelled(record);
+  if (!driven) {
+    const settles = `its publisher has stopped: trigger-deploy watch ${deployment} --env ${record.env} settles it`;
+    return { ...answer, text: `${settles}; ${then}` };
+  }
+  const settled = await resultOfWaves(session, record);
+  return {
+    ...answer,
+    ...(settled ?? { result: 'unknown', text: `${owner.who} has not settled it yet; ${then}` }),
+  };
 }
 
 async function refuseIfSwitched(session: Session, { service, deployment, env }: DeploymentRecord) {
   const reports = await session.record.deployments.reports(service, deployment);
-  const switched = reports.filter(hasSwitched).map((report) => report.instance);
+  const switched = reports.filter(({ state }) => hasSwitched(state)).map((report) => report.instance);
   if (switched.length === 0) return;
   throw new TriggerDeployError(
     'NOT_UNDER_WAY',
@@ -57,8 +62,3 @@ async function refuseIfSwitched(session: Session, { service, deployment, env }: 
     { hint: `trigger-deploy rollback ${service} --env ${env} undoes it` },
   );
 }
-
-const hasSwitched = ({ state }: Report) =>
-  state === 'succeeded' ||
-  state === 'broken' ||
-  (!isEnding(state) && ORDER_OF_STATES[state] >= ORDER_OF_STATES.switching);

@@ -91,7 +91,7 @@ function linesOf(event: PublisherEvent, memory: Memory): string[] {
       const took = secondsText(event.tookMs);
       const facts = [counts.join(', '), took].filter(Boolean).join(', ');
       return [
-        ...silentLines,
+        ...(event.afterRollback ? [] : silentLines),
         `${time} ${memory.service || event.deployment} settled ${event.outcome}: ${oneLine(event.text)} (${facts})${silent}`,
       ];
     }

@@ -91,6 +91,11 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
         if (timer !== undefined) draw(tableLines(view, surface()));
         return;
       }
+      if (event.type === 'settled' && event.afterRollback) {
+        keep([]);
+        terminal.write(`${outcomeLines({ ...emptyView, settled: event }, surface()).at(-1)}\n`);
+        return;
+      }
       if (event.type === 'started' && view.started) keep([]);
       const first = view.started === undefined && view.uploads.size === 0;
       view = applyEvent(view, event);

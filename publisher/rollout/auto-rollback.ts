@@ -6,7 +6,7 @@ import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
 import { driveAllAtOnce } from './all-at-once.ts';
 import { begin, type Created, createRecord } from './create-record.ts';
-import { isRollBackDue, UNSETTLED } from './record-outcome.ts';
+import { emitAfterRollback, isRollBackDue, UNSETTLED } from './record-outcome.ts';
 
 /**
  * The automatic rollback after a deployment failed or was cancelled. It is a new deployment of the older version, with
@@ -15,7 +15,7 @@ import { isRollBackDue, UNSETTLED } from './record-outcome.ts';
  */
 
 /**
- * Carries out the rollback that the outcome of `settled` requires, if any. A rollback never requires another rollback,
+ * Carries out the rollback that the outcome of `settled` requires, if any, then shows the outcome of `settled` again. A rollback never requires another rollback,
  * so the loop runs once at most. @throws as `driveAllAtOnce`.
  */
 export async function rollBackIfDue(
@@ -25,11 +25,14 @@ export async function rollBackIfDue(
   detach: AbortSignal,
 ): Promise<void> {
   let last: StoredDeployment | undefined = settled;
+  let followed = false;
   while (last !== undefined && isRollBackDue(last.value)) {
     const rollback = await startRollback(session, lock, last);
     const ended = await driveAllAtOnce(session, lock, rollback, { wait: true, detach });
     last = ended.settled;
+    followed = true;
   }
+  if (followed) emitAfterRollback(session, settled.value, last?.value);
 }
 
 /**
@@ -58,7 +61,8 @@ export async function repeatRollback(
     deployments.instances(service),
   ]);
   await begin(session, { stored, instances }, { resumed: true });
-  await driveAllAtOnce(session, lock, stored, { wait: true, detach });
+  const ended = await driveAllAtOnce(session, lock, stored, { wait: true, detach });
+  emitAfterRollback(session, undone.value, ended.settled?.value);
 }
 
 async function startRollback(

@@ -24,6 +24,8 @@ export interface DecisionAnswer {
   deployment: DeploymentRecord;
   by: string;
   at: string;
+  /** What became of a cancel; left out while nobody carries it out. */
+  result?: 'cancelled' | 'too-late' | 'unknown';
   /** What happens now, for a person. */
   text: string;
 }
@@ -40,13 +42,26 @@ export async function readDecisions(session: Session, service: string, id: strin
   return { confirm, cancel };
 }
 
+/** Who decided and why: `ann@desk: the shop is slow`. */
+export const deciderText = ({ by, reason }: Pick<Decision, 'by' | 'reason'>) =>
+  reason ? `${by}: ${reason}` : by;
+
+/** Who cancelled the deployment and why, whatever its strategy; undefined if nobody did. @throws AWS_*. */
+export async function cancelOf(
+  session: Session,
+  { service, deployment }: Pick<DeploymentRecord, 'service' | 'deployment'>,
+): Promise<string | undefined> {
+  const found = await readDecision(session, service, deployment, 'cancel');
+  return found && deciderText(found);
+}
+
 /**
- * Who cancelled a rolling deployment; undefined if nobody did. Always undefined for a deployment to all instances at
+ * Who cancelled a rolling deployment and why; undefined if nobody did. Always undefined for a deployment to all instances at
  * once, whose outcome depends on the reports only.
  */
 export async function cancelledBy(session: Session, record: DeploymentRecord): Promise<string | undefined> {
   if (record.rolling === undefined) return undefined;
-  return (await readDecision(session, record.service, record.deployment, 'cancel'))?.by;
+  return await cancelOf(session, record);
 }
 
 /**

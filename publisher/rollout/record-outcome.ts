@@ -6,6 +6,7 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
 import type { DesiredStates } from '../record/desired-state.ts';
 import type { Session } from '../session.ts';
+import { cancelOf } from './decisions.ts';
 import type { Output } from './driving.ts';
 import type { Progress } from './follow.ts';
 import { settleUndriven } from './next-step.ts';
@@ -61,7 +62,9 @@ export async function recordOutcome(
     status: settlement.outcome,
     exitCode: settlement.exitCode,
     settledAt: new Date(session.clock.now()).toISOString(),
-    outcome: `${settlement.text}; ${consequence}`,
+    outcome: [settlement.text, await cancelText(session, record, settlement), consequence]
+      .filter(Boolean)
+      .join('; '),
     counts: settlement.counts,
     silent: settlement.silent,
     tookMs: progress.tookMs(),
@@ -84,6 +87,23 @@ export const UNSETTLED = {
   tookMs: undefined,
   results: undefined,
 } as const satisfies Partial<{ [K in keyof DeploymentRecord]: DeploymentRecord[K] | undefined }>;
+
+/**
+ * Who cancelled a deployment to all instances at once: its outcome depends on the reports only, so the settlement does not
+ * say it. For a rolling deployment the settlement says it.
+ */
+async function cancelText(
+  session: Session,
+  record: DeploymentRecord,
+  { outcome, counts }: Settlement,
+): Promise<string | undefined> {
+  if (record.rolling !== undefined) return undefined;
+  // A missing decision, or one that cannot be read, must not prevent the outcome.
+  const by = await cancelOf(session, record).catch(() => undefined);
+  if (by === undefined) return undefined;
+  const isLate = outcome === 'succeeded' || !counts.cancelled;
+  return isLate ? `too late for the cancel by ${by}` : `cancelled by ${by}`;
+}
 
 /**
  * Whether the deployment sets the desired state. A restart does not, because it changes no version. A deployment to
@@ -189,6 +209,21 @@ export function settledEvent(clock: Output['clock'], record: DeploymentRecord, s
     tookMs: record.tookMs ?? 0,
     shown,
   };
+}
+
+/**
+ * Emits the outcome of what was asked once more, after its rollback has ended: it is the last line of the command.
+ * `rollback` is the record of the rollback as it ended; undefined when its outcome is not known.
+ */
+export function emitAfterRollback(
+  { emit, clock }: Output,
+  asked: DeploymentRecord,
+  rollback: DeploymentRecord | undefined,
+): void {
+  const how = rollback === undefined ? 'the rollback is not settled' : `the rollback ${rollback.status}`;
+  const event = settledEvent(clock, asked, true);
+  if (event.type !== 'settled') return;
+  emit({ ...event, text: `${event.text}; ${how}`, afterRollback: true });
 }
 
 /** The hint of the first failed instance that has one. */

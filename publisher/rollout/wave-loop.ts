@@ -2,7 +2,7 @@ import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
 import { nonce } from '../record/objects.ts';
 import type { Pause } from '../record/pauses.ts';
-import type { Decisions } from './decisions.ts';
+import { type Decisions, deciderText } from './decisions.ts';
 import type { Progress } from './follow.ts';
 import { type Facts, nextStep, type Phase, type RollingRecord, type Step } from './next-step.ts';
 import type { RetryOutage } from './retry-outage.ts';
@@ -112,7 +112,7 @@ function stepOf({ caller, progress, seen }: WaveRun, position: Position): Step {
     reports: progress.reports,
     sinceAnnounced: announced && clock.monotonic() - announced.first,
     confirmedBy: seen.decisions.confirm?.by,
-    cancelledBy: seen.decisions.cancel?.by,
+    cancelledBy: seen.decisions.cancel && deciderText(seen.decisions.cancel),
     paused: seen.pause !== undefined,
     unwell,
   };

@@ -59,6 +59,9 @@ export class FakeAgent {
     return this.#options.instance;
   }
 
+  /** What its answers to a roll call say of the deployment that is under way. */
+  underWay: { deployment?: string; state?: State } = {};
+
   async join(): Promise<void> {
     const { topic, instance } = this.#options;
     const { sqs, sns } = this.#clients;
@@ -175,7 +178,7 @@ export class FakeAgent {
   #answer(order: Announcement): void {
     const { instance } = this.#options;
     const about = { kind: 'roll-call', v: 1, rollCall: order.deployment, env: this.#env, instance } as const;
-    const services = [this.record('payments')];
+    const services = [{ ...this.record('payments'), ...this.underWay }];
     const at = new Date().toISOString();
     this.#reply(order, JSON.stringify({ ...about, agentVersion: '0.1.0', at, services }));
   }

@@ -6,10 +6,12 @@ import { restart } from '../../../../publisher/commands/restart.ts';
 import { rollback } from '../../../../publisher/commands/rollback.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
 import type { Strategy } from '../../../../publisher/plan/strategy.ts';
+import { decisionLines } from '../../../../publisher/render/decision.ts';
+import { createLines } from '../../../../publisher/render/lines.ts';
 import { keys } from '../../../../shared/names.ts';
 import type { State } from '../../../../shared/report.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
-import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 const ROLLING: Strategy = {
   ...{ name: 'rolling', canary: { count: 1 }, batch: { count: 1 } },
@@ -73,10 +75,11 @@ describe('a gate', { timeout: 60_000 }, () => {
       ),
     });
     const answer = await cancel(await stage.open(), { deployment: id, reason: 'slow' });
-    expect(answer.text).toMatch(/ settles it; switched instances roll back to 1\.0\.0$/);
+    expect(answer).toMatchObject({ result: 'cancelled' });
+    expect(answer.text).toMatch(/; cancelled by \S+: slow; rolling back to 1\.0\.0$/);
     await expect(confirm(await stage.open(), { deployment: id })).rejects.toMatchObject({
       code: 'NOT_UNDER_WAY',
-      message: `${id} was cancelled by ${answer.by}`,
+      message: expect.stringContaining(`cancelled by ${answer.by}: slow`),
     });
     expect(await deploying).toBe(1);
     const [undoing, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);
@@ -99,7 +102,7 @@ describe('a gate', { timeout: 60_000 }, () => {
     await until(() => session.events.find((event) => event.type === 'waiting'));
     const id = (await newest())?.deployment ?? '';
     const { text } = await cancel(await stage.open(), { deployment: id });
-    expect(text).toContain('settles it; switched instances stay on the new version (--on-failure stop)');
+    expect(text).toContain('switched instances stay on the new version (--on-failure stop)');
     expect(await deploying).toBe(1);
     const record = await newest();
     expect(record).toMatchObject({ deployment: id, status: 'cancelled' });
@@ -202,6 +205,58 @@ describe('a rolling deployment without a publisher', () => {
     });
   }, 60_000);
 });
+
+describe('a cancel of a deployment to all instances at once', { timeout: 60_000 }, () => {
+  /** Only to i-3, which is under way and in this state. */
+  async function cancelled(state: State, clock?: HandClock) {
+    const session = await stage.open();
+    const deploying = deploy(session, options({ strategy: { name: 'all' }, only: ['i-3'] }));
+    await until(async () => (await newest())?.version === '1.1.0');
+    const deployment = (await newest())?.deployment ?? '';
+    const [, , third] = agents;
+    if (third) third.underWay = { deployment, state };
+    await until(() => third?.heard.some((said) => said.kind === 'deploy' && said.version === '1.1.0'));
+    const cancelling = cancel(await stage.open(clock), { deployment, reason: 'slow' });
+    const answer = await (clock?.during(cancelling, 1000) ?? cancelling);
+    ending.resolve();
+    await deploying;
+    return { answer, session };
+  }
+
+  it('says which instance goes on all the same; the outcome names who and why', async () => {
+    const { answer, session } = await cancelled('starting');
+    expect(answer).toMatchObject({ result: 'too-late', instances: { 'i-3': 'starting' } });
+    expect(answer.text).toMatch(
+      /^too late for i-3, which switched already and complete it: trigger-deploy rollback payments --env dev undoes it$/,
+    );
+    expect(decisionLines(answer)[0]).toContain(' cancel requested by ');
+    const settled = session.events.findLast((event) => event.type === 'settled');
+    expect(settled).toMatchObject({ text: expect.stringMatching(/too late for the cancel by \S+: slow/) });
+  });
+
+  it('promises nothing while an instance may still go on', async () => {
+    const { answer } = await cancelled('preparing', new HandClock());
+    expect(answer).toMatchObject({ result: 'unknown', text: 'no answer yet from i-3' });
+  });
+});
+
+it('the last event of a deployment that rolled back is its own outcome, with how the rollback ended', async () => {
+  const session = await stage.open();
+  const deploying = deploy(session, options({ strategy: person }));
+  await until(() => session.events.find((event) => event.type === 'waiting'));
+  await cancel(await stage.open(), { deployment: (await newest())?.deployment ?? '', reason: 'slow' });
+  expect(await deploying).toBe(1);
+  const last = session.events.findLast((event) => event.type === 'settled');
+  expect(last).toBe(session.events.at(-1));
+  expect(last).toMatchObject({ outcome: 'cancelled', exitCode: 1, afterRollback: true, shown: true });
+  expect(last).toMatchObject({ text: expect.stringMatching(/; the rollback succeeded$/) });
+  const lines: string[] = [];
+  const renderer = createLines((text) => lines.push(text));
+  for (const event of session.events) renderer.event(event);
+  expect(lines.at(-1)).toMatch(
+    / payments settled cancelled: .*cancelled by \S+: slow; rolling back to 1\.0\.0; the rollback succeeded/,
+  );
+}, 60_000);
 
 it('a deployment to all instances at once cannot be cancelled once one has switched', async () => {
   const deploying = deploy(await stage.open(), options({ strategy: { name: 'all' } }));
