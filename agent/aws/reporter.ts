@@ -3,6 +3,7 @@ import { orAborted } from '../../shared/abort.ts';
 import type { Aws } from '../../shared/aws.ts';
 import type { Log } from '../../shared/log.ts';
 import { isReplyQueueName, keys } from '../../shared/names.ts';
+import { isEnding } from '../../shared/report.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import { awsCall } from './aws-call.ts';
 import { createReplySender } from './reply-sender.ts';
@@ -70,8 +71,8 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
 
   return {
     progress(message, replyTo) {
-      const isReport = message.kind === 'report';
-      reply(message.env, replyTo, JSON.stringify(message), !isReport);
+      const isImportant = message.kind !== 'report' || isEnding(message.state);
+      reply(message.env, replyTo, JSON.stringify(message), isImportant);
     },
 
     async deliver(report, replyTo, signal) {

@@ -39,8 +39,22 @@ export function createOutbox(
     await store.update((state) => withoutDelivered(state, entry.report));
     return true;
   };
+  /** Sends the reports that wait behind another one to their publisher: S3 may be down while SQS works. */
+  const told = new Set<string>();
+  const tellWaiting = () => {
+    const [, ...behind] = store.read().outbox;
+    const keys = behind.map(({ report }) => `${report.deployment} ${report.n} ${report.state}`);
+    for (const [i, { report, replyTo }] of behind.entries()) {
+      if (!told.has(keys[i] ?? '')) ports.reporter.progress(report, replyTo);
+    }
+    told.clear();
+    for (const key of keys) told.add(key);
+  };
   return {
-    wake: wakeUp.wake,
+    wake() {
+      tellWaiting();
+      wakeUp.wake();
+    },
     async run(signal) {
       const deliverNext = async () => {
         wakeUp.clear();

@@ -57,6 +57,7 @@ export interface ServiceWorker {
 
 const RETRY = { first: 1000, longest: 60_000 };
 const FAILED = 'the deployment could not continue';
+const OUT_OF_TRAFFIC = 'the instance could not be registered with its target groups';
 
 export async function openWorker(context: {
   service: ServiceConfig;
@@ -223,7 +224,13 @@ export async function openWorker(context: {
           signal: stopping,
           // Retry every error (a full disk, an outage of AWS): the journal has the state, so nothing is lost.
           retryable: () => true,
-          onRetry: (error, { pauseMs }) => log.error({ err: error, retryMs: pauseMs }, `${FAILED}; retrying`),
+          onRetry: (error, { failures, pauseMs }) => {
+            const { active, waiting } = store.read();
+            const why = { err: error, retryMs: pauseMs };
+            if (active || waiting) log.error(why, `${FAILED}; retrying`);
+            // After the ending only the registration with the target groups is left. One warning for each outage.
+            else log[failures === 1 ? 'warn' : 'debug'](why, `${OUT_OF_TRAFFIC}; retrying`);
+          },
         }).catch((error: unknown) => {
           if (error !== stopping.reason) log.error({ err: error }, FAILED);
         });

@@ -55,7 +55,11 @@ export async function uploadPart(options: UploadOptions): Promise<boolean> {
     return true;
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    throw isCode(error) ? error : awsError(error, doing);
+    if (isCode(error)) throw error;
+    // The answer to the last request may be lost, and its repetition is refused (NoSuchUpload): the file is there.
+    if ((await sizeAt(options, doing).catch(() => undefined)) !== size) throw awsError(error, doing);
+    options.progress(size);
+    return true;
   } finally {
     body.destroy();
   }

@@ -38,6 +38,8 @@ export const nameOf = (report: Report) =>
 /** An outbox over a reporter and a journal that can be made to fail; its clock moves only by what is slept. */
 export function setUp(initial: ServiceState) {
   const log = {
+    /** Sent to the publisher alone. */
+    told: [] as string[],
     tried: [] as string[],
     delivered: [] as string[],
     replies: [] as (string | undefined)[],
@@ -66,7 +68,9 @@ export function setUp(initial: ServiceState) {
     },
   };
   const reporter: Reporter = {
-    progress: () => undefined,
+    progress(message) {
+      if (message.kind === 'report') log.told.push(nameOf(message));
+    },
     async deliver(report, replyTo, signal) {
       log.tried.push(nameOf(report));
       await faults.deliver(report, signal);

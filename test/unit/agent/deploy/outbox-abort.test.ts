@@ -1,5 +1,19 @@
 import { describe, expect, test } from 'vitest';
-import { A, holding, reportOf, setUp } from '../../../support/agent/outbox-fixture.ts';
+import { A, B, holding, put, reportOf, setUp } from '../../../support/agent/outbox-fixture.ts';
+
+test('an ending that waits behind the write of another report reaches the publisher at once, and once', async () => {
+  const box = setUp(holding(reportOf(A, 'accepted', 0)));
+  box.faults.deliver = () => new Promise(() => undefined);
+  void box.start();
+  await box.until(() => box.tried.length === 1);
+  expect(box.told).toEqual([]);
+  for (const report of [reportOf(A, 'failed', 4), reportOf(B, 'accepted', 0)]) {
+    await box.store.update((state) => put(state, report));
+    box.outbox.wake();
+    box.outbox.wake();
+  }
+  expect(box.told).toEqual(['A failed', 'B accepted']);
+});
 
 describe('an abort', () => {
   test('ends the outbox while it is empty', async () => {
