@@ -54,6 +54,7 @@ const directoryPackage = {
   /** At least 3: a JVM whose jar is deleted fails only later, when it loads a class. */
   keep: z.int().min(3).max(100).default(3),
   adopt: adopt.optional(),
+  acceptNoUndo: z.boolean().default(false),
 };
 const packageConfig = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('jar'), ...directoryPackage }),

@@ -1,6 +1,6 @@
 import { readlink, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { TriggerDeployError } from '../../../shared/errors.ts';
+import { isCode, TriggerDeployError } from '../../../shared/errors.ts';
 import { versionName } from '../../../shared/names.ts';
 import { fsyncDirectory, ignoreCode, lstatIfAny, pointAt } from '../fs/durable-files.ts';
 import { recordOf } from './release-record.ts';
@@ -23,6 +23,24 @@ export async function readCurrentLink({ dir, current, releases }: Places): Promi
   throw new TriggerDeployError('RELEASE_CONFLICT', `${current} ${what} a release in ${releases}`, {
     hint: `move ${current} to another place; with \`adopt\` in the config the running version becomes a release`,
   });
+}
+
+/**
+ * Why a deployment of `next` could not be rolled back to what is current; undefined if it could be. `check` and each
+ * preparation use this one test.
+ */
+export async function wayBackProblem(places: Places, next?: string): Promise<TriggerDeployError | undefined> {
+  try {
+    const version = await readCurrentLink(places);
+    if (version === null || version === next || (await recordOf(places, version))) return undefined;
+    const message = `${places.current} points at ${places.release(version)}, which is missing, incomplete or not a release of trigger-deploy`;
+    return new TriggerDeployError('UNDO_IMPOSSIBLE', `${message}: a deployment could not be rolled back`, {
+      hint: `deploy ${version} again, or move the link away and name what runs under \`adopt\`, or set \`acceptNoUndo: true\` in the config`,
+    });
+  } catch (error) {
+    if (isCode(error, 'RELEASE_CONFLICT')) return error;
+    throw error;
+  }
 }
 
 /** Removes `current`. Syncs even if there is no link: an interrupted earlier removal may not be on disk. */

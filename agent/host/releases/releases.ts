@@ -13,7 +13,7 @@ import {
 } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
-import { readCurrentLink, removeCurrentLink, setCurrentLink } from './current-link.ts';
+import { readCurrentLink, removeCurrentLink, setCurrentLink, wayBackProblem } from './current-link.ts';
 import { namesWithOpenFiles } from './open-files.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { lookAtReleases } from './shown-releases.ts';
@@ -64,6 +64,8 @@ export interface ReleaseOptions {
   /** How many releases to keep; at least 3 are kept, whatever the value. */
   keep: number;
   adopt?: { path: string; version: string } | undefined;
+  /** Deploy although what is current is no complete release, so that there is no way back to it. */
+  acceptNoUndo?: boolean;
 }
 
 export interface Releases extends PackageType {
@@ -78,7 +80,10 @@ export interface Releases extends PackageType {
 /** So many of the newest releases always stay. A JVM whose jar is removed fails later, when it loads another class. */
 const KEPT_AT_LEAST = 3;
 
-export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: Contents): Releases {
+export function createReleases(
+  { dir, keep, adopt, acceptNoUndo = false }: ReleaseOptions,
+  contents: Contents,
+): Releases {
   const places = placesOf(dir);
 
   async function records(): Promise<ReleaseRecord[]> {
@@ -146,7 +151,12 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
 
     checkHost: async () => [],
 
-    inspect: async () => [],
+    async inspect() {
+      // The inspection of the directory reports what is not a link.
+      if (acceptNoUndo || !(await lstatIfAny(places.current))?.isSymbolicLink()) return [];
+      const problem = await wayBackProblem(places);
+      return problem ? [{ ok: false, what: problem.message, hint: problem.hint }] : [];
+    },
 
     versionOf: async () => undefined,
 
@@ -180,6 +190,8 @@ export function createReleases({ dir, keep, adopt }: ReleaseOptions, contents: C
     async prepare(order, note, signal) {
       signal.throwIfAborted();
       contents.accept(order.artifacts);
+      const problem = await wayBackProblem(places, order.version);
+      if (problem && !(acceptNoUndo && problem.code === 'UNDO_IMPOSSIBLE')) throw problem;
       return mapSpaceErrors(dir, () =>
         inStaging(
           places,

@@ -20,7 +20,7 @@ describe('agent.yaml', () => {
       logFormat: 'auto',
       services: {
         payments: {
-          package: { type: 'jar', dir: '/opt/payments', keep: 3 },
+          package: { type: 'jar', dir: '/opt/payments', acceptNoUndo: false, keep: 3 },
           manager: { type: 'systemd', unit: 'payments.service', stopTimeout: 30_000, startTimeout: 60_000 },
           checks: [
             {
