@@ -45,8 +45,8 @@ export const envName = z
 export const serviceName = z
   .string()
   .regex(
-    /^[a-z][a-z0-9-]{0,62}$/,
-    'a service name has a-z, 0-9 and -, begins with a letter, and has 63 characters at most',
+    /^[a-z][a-z0-9_-]{0,62}$/,
+    'a service name has a-z, 0-9, - and _, begins with a letter, and has 63 characters at most',
   )
   .refine((name) => !RESERVED_NAMES.includes(name), {
     error: 'that word is a command of trigger-deploy and cannot name a service',

@@ -188,22 +188,59 @@ async function readJwk(path: string): Promise<JWK> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new TriggerDeployError('KEY_INVALID', `cannot read the key ${path}: ${messageOf(cause)}`, {
-      cause,
-      hint: 'trigger-deploy keygen creates a key pair',
-    });
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    const { what, hint } = UNREADABLE[code] ?? {
+      what: messageOf(cause),
+      hint: 'look at the file and its disk',
+    };
+    throw new TriggerDeployError('KEY_INVALID', `cannot read the key ${path}: ${what}`, { cause, hint });
   }
   try {
     return jwkFile.parse(JSON.parse(text)) as JWK;
   } catch (cause) {
-    throw new TriggerDeployError('KEY_INVALID', `${path} is not a JWK (RFC 7517)`, { cause });
+    const { what, hint } = notJwk(text);
+    throw new TriggerDeployError('KEY_INVALID', `${path} ${what}`, { cause, hint });
   }
+}
+
+/** Why a file cannot be read, by its system code, and what to do. Only a file that is not there needs a new key. */
+const UNREADABLE: Readonly<Record<string, { what: string; hint: string }>> = {
+  ENOENT: {
+    what: 'there is no such file',
+    hint: 'correct the path; trigger-deploy keygen creates a key pair',
+  },
+  ENOTDIR: { what: 'a part of the path is no directory', hint: 'correct the path' },
+  EISDIR: { what: 'it is a directory', hint: 'name the key file in it' },
+  EACCES: {
+    what: 'permission denied',
+    hint: 'let this user read the file and its directories, or run as its owner',
+  },
+  EPERM: {
+    what: 'permission denied',
+    hint: 'let this user read the file and its directories, or run as its owner',
+  },
+  ELOOP: { what: 'too many symbolic links', hint: 'correct the links' },
+};
+
+/** What a file is that is no JWK. */
+function notJwk(text: string): { what: string; hint: string } {
+  const hint = 'use a JWK file (RFC 7517), as trigger-deploy keygen writes it';
+  if (text.trim() === '') return { what: 'is empty', hint: 'copy the key file again' };
+  if (/-----BEGIN (ENCRYPTED PRIVATE KEY|[A-Z ]+-----\s+Proc-Type: 4,ENCRYPTED)/.test(text)) {
+    return { what: 'is an encrypted PEM key, which is not supported', hint };
+  }
+  if (text.includes('-----BEGIN ')) return { what: 'is a PEM file, not a JWK', hint };
+  if (/^\s*(ssh-|ecdsa-)/.test(text)) return { what: 'is a key of ssh, not a JWK', hint };
+  return { what: 'is not a JWK (RFC 7517)', hint };
 }
 
 function algorithmOf(jwk: JWK, path: string): Algorithm {
   if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') return 'EdDSA';
   if (jwk.kty === 'EC' && jwk.crv === 'P-256') return 'ES256';
-  throw new TriggerDeployError('KEY_INVALID', `${path} is neither an Ed25519 nor a P-256 key`);
+  const kind = [jwk.kty, jwk.crv].filter(Boolean).join(' ');
+  throw new TriggerDeployError('KEY_INVALID', `${path} is neither an Ed25519 nor a P-256 key, but ${kind}`, {
+    hint: 'trigger-deploy keygen creates an Ed25519 pair',
+  });
 }
 
 async function importPublicKey(jwk: JWK, path: string): Promise<PublicKey> {

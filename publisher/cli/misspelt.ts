@@ -37,10 +37,10 @@ export function nearestVerb(word: string): string | undefined {
   return nearest(lower, [...NAMES, 'deploy']);
 }
 
-/** A guess: nearly every version has a digit, and few service names have one. */
+/** A guess: nearly every version has a digit or an underscore, and few service names have one. */
 function looksLikeVersion(word: string | undefined): boolean {
   if (word === undefined || ulid.safeParse(word.toUpperCase()).success) return false;
-  return word === 'latest' || /\d/.test(word) || !serviceName.safeParse(word).success;
+  return word === 'latest' || /[\d_]/.test(word) || !serviceName.safeParse(word).success;
 }
 
 function unknownCommand(words: readonly string[], meant?: string): TriggerDeployError {

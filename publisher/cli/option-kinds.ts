@@ -88,13 +88,33 @@ export const duration = text.transform((typed, context) => {
   if (ms === undefined || ms === 0) context.addIssue('expected a duration such as 30s, 10m or 1h');
   return ms ?? 0;
 });
-/** An age in ms, more than 0. A person may also type it in days. */
-export const age = text.transform((typed, context) => {
-  const days = /^([1-9]\d{0,4})d$/.exec(typed)?.[1];
-  const ms = days === undefined ? parseDuration(typed) : Number(days) * 86_400_000;
-  if (!ms) context.addIssue('expected a duration such as 7d or 12h');
-  return ms ?? 0;
+/** A time in the past: how long ago, or when, in ms. A date or a time without a zone is in UTC. */
+export type Since = { ago: number } | { at: number };
+
+const DAY_MS = 86_400_000;
+const DATE = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/;
+
+/** `7d`, `1w`, `12h`, `2026-11-01`, `2026-11-01T08:30`, `2026-11-01T08:30:00+01:00`. */
+export const since = text.transform((typed, context): Since => {
+  const [, count, unit] = /^([1-9]\d{0,4})([dw])$/.exec(typed) ?? [];
+  const ago = count === undefined ? parseDuration(typed) : Number(count) * DAY_MS * (unit === 'w' ? 7 : 1);
+  if (ago) return { ago };
+  const at = DATE.test(typed) ? dateMs(typed) : Number.NaN;
+  if (Number.isNaN(at)) {
+    context.addIssue(
+      'expected a duration such as 7d, 1w or 12h, or a date such as 2026-11-01 or 2026-11-01T08:30Z',
+    );
+  }
+  return { at };
 });
+
+/** NaN for a day that does not exist: JavaScript takes February 30 for March 2. */
+function dateMs(typed: string): number {
+  const day = typed.slice(0, 10);
+  const start = Date.parse(`${day}T00:00:00Z`);
+  if (Number.isNaN(start) || new Date(start).toISOString().slice(0, 10) !== day) return Number.NaN;
+  return Date.parse(typed.length === 10 || /(Z|[+-]\d\d:\d\d)$/.test(typed) ? typed : `${typed}Z`);
+}
 
 const SIZE = 'expected a number of instances or a percentage such as 25%';
 /** A number of instances, or a percentage of them. */

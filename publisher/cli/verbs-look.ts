@@ -1,6 +1,5 @@
 import { rollingOptions } from './deploy-values.ts';
 import {
-  age,
   argument,
   countUpTo,
   deployment,
@@ -8,6 +7,7 @@ import {
   instance,
   positiveCount,
   service,
+  since,
   value,
   versionOrLatest,
 } from './option-kinds.ts';
@@ -61,8 +61,8 @@ export const lookVerbs = {
       limit: value(positiveCount.default(20), 'At most this many deployments (default: 20)', { alias: 'n' }),
       failed: flag('Only deployments that did not succeed on every instance'),
       since: value(
-        age.optional(),
-        'Only deployments of the last days or hours, such as 7d or 12h (default: no limit)',
+        since.optional(),
+        'Only deployments of a time such as 7d or 1w, or since a date in UTC: 2026-11-01 (default: no limit)',
       ),
     },
     examples: [
@@ -70,12 +70,12 @@ export const lookVerbs = {
       ['$0 history payments --env dev -n 5', 'the last five'],
     ],
     looks: true,
-    async run(session, { service, limit, failed, since: sinceMs }) {
+    async run(session, { service, limit, failed, since }) {
       const [{ history }, { historyLines, historyTable }] = await Promise.all([
         import('../commands/history.ts'),
         import('../render/history.ts'),
       ]);
-      const found = await history(session, { service, limit, failed, sinceMs });
+      const found = await history(session, { service, limit, failed, since });
       return {
         things: found.deployments.map((one) => ({ type: 'deployment', ...one })),
         table: (page) => historyTable(found, page),

@@ -19,15 +19,15 @@ export interface HistoryOptions {
   limit: number;
   /** Only deployments that did not succeed, or on which an instance failed. */
   failed?: boolean;
-  /** Only deployments of the last `sinceMs` ms. */
-  sinceMs?: number | undefined;
+  /** Only deployments of the last `ago` ms, or since `at`, ms since the epoch. */
+  since?: { ago: number } | { at: number } | undefined;
 }
 
 /** `trigger-deploy history SERVICE`: the last deployments of the service. @throws SERVICE_NOT_FOUND. */
 export async function history(session: Session, options: HistoryOptions): Promise<HistoryAnswer> {
-  const { service, limit, failed = false, sinceMs } = options;
+  const { service, limit, failed = false, since: from } = options;
   const { deployments } = session.record;
-  const since = sinceMs === undefined ? undefined : session.clock.now() - sinceMs;
+  const since = from && ('at' in from ? from.at : session.clock.now() - from.ago);
   const wanted = failed ? hasFailed : undefined;
   const found = await deployments.history(service, limit, { since, ...(wanted && { wanted }) });
   if (found.length === 0) await checkServiceExists(session, service);

@@ -115,7 +115,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       'a service that is a path',
       ['../../etc', '1.0.0', ...ENV],
       2,
-      '"../../etc" cannot be a service: a service name has a-z, 0-9 and -, begins with a letter, and has 63 characters at most',
+      '"../../etc" cannot be a service: a service name has a-z, 0-9, - and _, begins with a letter, and has 63 characters at most',
       'usage: trigger-deploy <service> <version>; trigger-deploy --help shows examples',
     ],
     [

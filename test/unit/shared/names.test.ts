@@ -33,7 +33,7 @@ const accepted = (schema: z.ZodType<string>, form: RegExp) =>
   fc.oneof(fc.stringMatching(form), wild).filter((value) => accepts(schema, value));
 
 const env = accepted(envName, /^[a-z0-9]{1,16}$/);
-const service = accepted(serviceName, /^[a-z][a-z0-9-]{0,62}$/);
+const service = accepted(serviceName, /^[a-z][a-z0-9_-]{0,62}$/);
 const version = accepted(versionName, /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$/);
 const artifact = accepted(artifactName, /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}$/);
 const instance = accepted(instanceId, /^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$/);
@@ -43,7 +43,11 @@ const id = fc.integer({ min: 0, max: LATEST_TIME }).map(newUlid);
 describe('names that are accepted', () => {
   test.each<[string, z.ZodType, string[]]>([
     ['environment', envName, ['dev', 'prd', '1', 'a'.repeat(16)]],
-    ['service', serviceName, ['payments', 'edge-proxy', 'a', 'p2', 'deployer', `a${'b'.repeat(62)}`]],
+    [
+      'service',
+      serviceName,
+      ['payments', 'edge-proxy', 'pay_ments', 'a', 'p2', 'deployer', `a${'b'.repeat(62)}`],
+    ],
     ['version', versionName, ['1.4.2', '1.4.2-rc.1+build~7', 'v1', 'Latest', 'latest-1', 'a'.repeat(64)]],
     ['instance', instanceId, ['i-0a1b2c3d', 'host_1', 'reply', 'i'.repeat(48)]],
     [
@@ -64,7 +68,7 @@ describe('names that are refused', () => {
     [
       'service',
       serviceName,
-      ['', 'Payments', '1a', '-a', 'a_b', 'a.b', 'a/b', `a${'b'.repeat(63)}`, 'a\n', 'é'],
+      ['', 'Payments', '1a', '-a', '_a', 'a.b', 'a/b', `a${'b'.repeat(63)}`, 'a\n', 'é'],
     ],
     [
       'version',

@@ -95,7 +95,7 @@ describe('a valid command line', () => {
     expect(await parse('history payments')).toMatchObject({ verb: 'history', limit: 20 });
     expect(await parse('history payments -n 5')).toMatchObject({ limit: 5, failed: false });
     expect(await parse('history payments --failed --since 7d')).toMatchObject({
-      ...{ failed: true, since: 7 * 86_400_000 },
+      ...{ failed: true, since: { ago: 7 * 86_400_000 } },
     });
     expect(await parse(`show ${ID.toLowerCase()}`)).toMatchObject({ verb: 'show', deployment: ID });
     expect(await parse(`show ${ID} --instance i-1`)).toMatchObject({ deployment: ID, instance: 'i-1' });

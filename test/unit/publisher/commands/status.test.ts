@@ -138,7 +138,7 @@ describe('history and show', () => {
 
     const failed = await history(await stage.open(), { service: 'payments', limit: 20, failed: true });
     expect(failed.deployments.map((one) => one.version)).toEqual(['1.1.0']);
-    const young = { service: 'payments', limit: 20, sinceMs: 60_000 };
+    const young = { service: 'payments', limit: 20, since: { ago: 60_000 } };
     expect((await history(await stage.open(), young)).deployments).toHaveLength(2);
     const later = await stage.open();
     const nextDay = { ...later.clock, now: () => Date.now() + 86_400_000 };
