@@ -75,10 +75,12 @@ export const ulid = z.string().regex(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/, 'a deploym
 
 /** The patterns of AWS names in the config files of both programs. */
 export const AWS_NAMES = {
-  region: /^[a-z]{2,4}(-[a-z]+)+-\d$/,
+  region: /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/,
   /** The ARN of an SNS topic. */
   topic: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$/,
-  bucket: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+  /** S3 User Guide, "Bucket naming rules": no two dots in a row, no IP address, none of the reserved prefixes and suffixes. */
+  bucket:
+    /^(?!xn--|sthree-|amzn-s3-demo-|\d+\.\d+\.\d+\.\d+$)(?!.*(?:\.\.|-s3alias$|--ol-s3$|--x-s3$|\.mrap$))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
 } as const;
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';

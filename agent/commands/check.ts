@@ -4,12 +4,12 @@ import type { CheckDeps, CheckedService } from './deps.ts';
 
 /** `trigger-deploy-agent check`: finds the problems that would make a deployment fail, each with a hint. */
 
-/** ms */
+/** The deadline of each probe, ms. One that AWS does not answer leaves the whole time to the next. */
 const WITHIN = 30_000;
+const limit = () => AbortSignal.timeout(WITHIN);
 
 /** Returns all findings, in the order in which a person would solve the problems. */
 export async function check(deps: CheckDeps): Promise<Finding[]> {
-  const signal = AbortSignal.timeout(WITHIN);
   const findings = [
     ...(await collect('keys', async () => {
       const keys = await deps.trustedKeys();
@@ -19,22 +19,22 @@ export async function check(deps: CheckDeps): Promise<Finding[]> {
       return [{ ok: true, what }];
     })),
     ...(await collect('identity', async () => {
-      const { instance } = await deps.identify(signal);
-      return [{ ok: true, what: `instance ${instance}` }, ...(await deps.probeQueue(instance, signal))];
+      const { instance } = await deps.identify(limit());
+      return [{ ok: true, what: `instance ${instance}` }, ...(await deps.probeQueue(instance, limit()))];
     })),
-    ...(await collect('bucket', () => deps.probeBucket(signal))),
+    ...(await collect('bucket', () => deps.probeBucket(limit()))),
   ];
   for (const service of deps.services) {
     const { name, probeTraffic } = service;
     findings.push(...(await collect(`service ${name}`, () => inspect(service))));
     const hint = 'correct `manager:` of this service in the config';
-    findings.push(...(await collect(`service ${name}`, () => inspectStatus(service, signal), hint)));
+    findings.push(...(await collect(`service ${name}`, () => inspectStatus(service, limit()), hint)));
     if (!service.namesVersion) findings.push(unnamedVersion(name));
     if (!probeTraffic) continue;
     findings.push(
       ...(await collect(`traffic of ${name}`, async () => {
-        const { instance } = await deps.identify(signal);
-        return await probeTraffic(instance, signal);
+        const { instance } = await deps.identify(limit());
+        return await probeTraffic(instance, limit());
       })),
     );
   }

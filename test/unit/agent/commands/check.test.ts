@@ -116,3 +116,42 @@ test('checks that do not name the version are a warning, and the agent is ready 
   expect(text).toMatch(/^! service pay: no health check has \{version\}.*\n {2}→ /m);
   expect(text).toMatch(/ready to run$/);
 });
+
+test('each probe has a deadline of its own: one that expires does not fail the next', async () => {
+  const signals: AbortSignal[] = [];
+  const seen = (signal: AbortSignal) => void signals.push(signal);
+  await check({
+    trustedKeys: async () => [],
+    async identify(signal) {
+      seen(signal);
+      return { env: 'dev', instance: 'i-1', zone: undefined, agentVersion: '0' };
+    },
+    async probeQueue(_instance, signal) {
+      seen(signal);
+      return [];
+    },
+    async probeBucket(signal) {
+      seen(signal);
+      return [];
+    },
+    services: [
+      {
+        ...{ name: 'pay', dir: '/opt/pay', namesVersion: true, statusSource: UNIT },
+        package: { installsUnit: false, inspect: async () => [] },
+        manager: {
+          async status(signal) {
+            seen(signal);
+            return await unit('loaded')();
+          },
+        },
+        inspectDirectory: async () => [],
+        async probeTraffic(_instance, signal) {
+          seen(signal);
+          return [];
+        },
+      },
+    ],
+  });
+  expect(signals).toHaveLength(6);
+  expect(new Set(signals).size).toBe(6);
+});
