@@ -96,7 +96,7 @@ function changeOf({ version, previous, direction, msg }: Entry): string | undefi
 }
 
 function whatOf({ msg = '', note }: Entry): string {
-  return note === undefined ? msg : `${msg} (before: ${note})`;
+  return note === undefined ? msg : `${msg} (previous step: ${note})`;
 }
 
 /** The message of the error, unless the log message contains it already, and the code of the error. */
