@@ -24,6 +24,18 @@ test.each(PACKAGE_TYPES)(
   },
 );
 
+test('a release that is synced with its file system is on disk before the rename that publishes it', async () => {
+  const root = await quickDirectory();
+  const calls = await record([packageJob('archive', join(root, 'opt', 'payments'), 2)]);
+  const { published, fsyncs, syncs, problems } = orderOf(calls, root);
+  expect(problems).toEqual([]);
+  expect(syncs).toBeGreaterThan(3);
+  proved(
+    'durability',
+    `archive of many files: ${published} publishing renames, ${syncs} syncs of the file system and ${fsyncs} fsyncs, every one in its place`,
+  );
+});
+
 test.each(PACKAGE_TYPES)('an adopted %s is on disk before it is published', async (type) => {
   const root = await quickDirectory();
   const { published, problems } = orderOf(await record([adoptionJob(type, root)]), root);
@@ -49,6 +61,9 @@ const BAD = {
   'a rename whose directory is never synced': 'write(f); sync(f); fs.renameSync(f, g);',
   'an fsync of the directory that comes before the rename':
     'write(f); sync(f); sync(root); fs.renameSync(f, g);',
+  'a write after the sync of the file system':
+    'write(f); syncAll(root); write(f); fs.renameSync(f, g); sync(root);',
+  'a rename after the sync of the file system': 'write(f); syncAll(root); fs.renameSync(f, g);',
   'a write after the fsync': 'write(f); sync(f); write(f); fs.renameSync(f, g); sync(root);',
 };
 
@@ -59,8 +74,20 @@ test.each(Object.entries(BAD))('%s does not go unnoticed', async (_name, program
     const [root, f, g] = [${JSON.stringify(root)}, ${JSON.stringify(join(root, 'f'))}, ${JSON.stringify(join(root, 'g'))}];
     const write = (path) => fs.writeFileSync(path, 'x', { flag: 'a' });
     const sync = (path) => { const fd = fs.openSync(path); fs.fsyncSync(fd); fs.closeSync(fd); };
+    const syncAll = (path) => require('node:child_process').execFileSync('sync', ['-f', path]);
     ${program}
     fs.writeSync(1, 'MARK ' + JSON.stringify({ job: 0, call: 0, phase: 'end', result: null }) + '\\n');`;
   const { problems } = orderOf(await traceProgram(['-e', source]), root);
   expect(problems.length).toBeGreaterThan(0);
+});
+
+test('a sync of the file system covers files, directories and names that were made before it', async () => {
+  const root = await quickDirectory();
+  const source = `
+    const fs = require('node:fs');
+    fs.mkdirSync('${root}/d/e', { recursive: true });
+    fs.writeFileSync('${root}/d/e/f', 'x');
+    require('node:child_process').execFileSync('sync', ['-f', '${root}']);
+    fs.writeSync(1, 'MARK ' + JSON.stringify({ job: 0, call: 0, phase: 'end', result: null }) + '\\n');`;
+  expect(orderOf(await traceProgram(['-e', source]), root)).toMatchObject({ syncs: 1, problems: [] });
 });

@@ -21,6 +21,16 @@ test.each(PACKAGE_TYPES)(
   },
 );
 
+test('after a power cut at any point, releases that are synced with their file system are whole', async () => {
+  const root = await quickDirectory();
+  const { points } = await cutEverywhere(packageJob('archive', join(root, 'opt', 'payments'), 2), root);
+  expect(points).toBeGreaterThan(100);
+  proved(
+    'power-loss',
+    `archive of many files: ${points} crash points, each with every state of the disk it may leave`,
+  );
+});
+
 test.each(PACKAGE_TYPES)('adopting a %s survives a power cut at any point', async (type) => {
   const root = await quickDirectory();
   const { points } = await cutEverywhere(adoptionJob(type, root), root);

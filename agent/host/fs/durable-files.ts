@@ -136,12 +136,13 @@ export async function fsyncDirectory(path: string): Promise<void> {
 }
 
 /** Syncs `root` and everything below it. Follows no link. */
-export async function syncTree(root: string): Promise<void> {
+export async function syncTree(root: string, signal?: AbortSignal): Promise<void> {
   await syncEntry(root);
   const entries = walkTree(root);
   // All lanes (parallel loops) take their entries from one walk. When a lane throws, the walk ends.
   const lane = async () => {
     for await (const entry of entries) {
+      signal?.throwIfAborted();
       if (entry.isFile() || entry.isDirectory()) await syncEntry(join(entry.parentPath, entry.name));
     }
   };
@@ -217,7 +218,8 @@ export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-function systemError(code: string, message: string): Error {
+/** An error as Node makes it for a failed system call. */
+export function systemError(code: string, message: string): Error {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 

@@ -3,14 +3,7 @@ import { join } from 'node:path';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, sameArtifacts } from '../../../shared/manifest.ts';
 import type { PackageType } from '../../deploy/ports.ts';
-import {
-  fsyncDirectory,
-  ignoreCode,
-  lstatIfAny,
-  makeNew,
-  syncTree,
-  systemCode,
-} from '../fs/durable-files.ts';
+import { fsyncDirectory, ignoreCode, lstatIfAny, makeNew, systemCode } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
 import { readCurrentLink, removeCurrentLink, setCurrentLink, wayBackProblem } from './current-link.ts';
@@ -18,6 +11,7 @@ import { namesWithOpenFiles } from './open-files.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { lookAtReleases } from './shown-releases.ts';
 import { inStaging, type Places, placesOf } from './staging.ts';
+import { syncRelease } from './sync-release.ts';
 
 /**
  * What all package types share. Complete releases are in `DIR/releases/VERSION`; each is made in `DIR/.staging` and
@@ -66,6 +60,8 @@ export interface ReleaseOptions {
   adopt?: { path: string; version: string } | undefined;
   /** Deploy although what is current is no complete release, so that there is no way back to it. */
   acceptNoUndo?: boolean;
+  /** The number of entries from which a release is synced with its file system: for tests. */
+  syncFrom?: number | undefined;
 }
 
 export interface Releases extends PackageType {
@@ -81,7 +77,7 @@ export interface Releases extends PackageType {
 const KEPT_AT_LEAST = 3;
 
 export function createReleases(
-  { dir, keep, adopt, acceptNoUndo = false }: ReleaseOptions,
+  { dir, keep, adopt, acceptNoUndo = false, syncFrom }: ReleaseOptions,
   contents: Contents,
 ): Releases {
   const places = placesOf(dir);
@@ -130,7 +126,7 @@ export function createReleases(
     }
     const downloaded = await contents.fill(into, job);
     job.signal.throwIfAborted();
-    await publish(places, staging, newRecord(version, artifacts), job.signal);
+    await publish(places, staging, newRecord(version, artifacts), { signal: job.signal, syncFrom });
     return downloaded;
   }
 
@@ -139,7 +135,7 @@ export function createReleases(
       places,
       async (staging) => {
         await fill(await makeWorkDirectories(staging));
-        await publish(places, staging, newRecord(version, []), signal);
+        await publish(places, staging, newRecord(version, []), { signal, syncFrom });
       },
       signal,
     );
@@ -262,11 +258,11 @@ async function publish(
   places: Places,
   staging: string,
   record: ReleaseRecord,
-  signal: AbortSignal,
+  { signal, syncFrom }: { signal: AbortSignal; syncFrom: number | undefined },
 ): Promise<void> {
   const staged = join(staging, 'release');
   const place = places.release(record.version);
-  await syncTree(staged);
+  await syncRelease(staged, signal, { wholeFrom: syncFrom });
   await writeRecord(staged, record);
   const existing = await lstatIfAny(place);
   signal.throwIfAborted();

@@ -23,7 +23,7 @@ export type PackageCall =
   | ['prune', keep: string[]];
 export type Job =
   | { kind: 'journal'; path: string; calls: JournalCall[] }
-  | { kind: PackageName; dir: string; adopt?: string; calls: PackageCall[] };
+  | { kind: PackageName; dir: string; adopt?: string; syncFrom?: number; calls: PackageCall[] };
 export type Mark =
   | { job: number; call: number; phase: 'begin' }
   | { job: number; call: number; phase: 'end'; result: unknown };
@@ -40,7 +40,7 @@ function performer(job: Job): (call: JournalCall | PackageCall) => Promise<unkno
       return journal.append(stateOf(Number(n), Number(size)));
     };
   }
-  const pkg = openPackage(job.kind, job.dir, job.adopt);
+  const pkg = openPackage(job.kind, job.dir, job);
   return async (call) => {
     switch (call[0]) {
       case 'adopt':

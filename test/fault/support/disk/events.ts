@@ -9,7 +9,8 @@ export function eventsOf(ops: readonly Op[]): Event[] {
     // The number of a closed file may be given to the next one before the close is seen to end.
     if (op.op === 'close') events.push({ at: op.begin, op, phase: 'end' });
     else events.push({ at: op.end, op, phase: 'end' });
-    if (op.op === 'fsync' || op.op === 'rename') events.push({ at: op.begin - 0.5, op, phase: 'begin' });
+    if (op.op === 'fsync' || op.op === 'syncfs' || op.op === 'rename')
+      events.push({ at: op.begin - 0.5, op, phase: 'begin' });
   }
   return events.sort((a, b) => a.at - b.at);
 }

@@ -2,11 +2,15 @@ import { join } from 'node:path';
 import type { Job, PackageCall } from './driver.ts';
 import { ADOPTED, type PackageName } from './world.ts';
 
-/** A life of a package's directory: every way in which the package types publish, replace and remove. */
-export function packageJob(kind: PackageName, dir: string): Job {
+/**
+ * A life of a package's directory: every way in which the package types publish, replace and remove. From `syncFrom`
+ * entries on, a release is synced with its file system.
+ */
+export function packageJob(kind: PackageName, dir: string, syncFrom?: number): Job {
   return {
     kind,
     dir,
+    ...(syncFrom !== undefined && { syncFrom }),
     calls: [
       ['prepare', '1', false],
       ['switchTo', '1'],

@@ -4,6 +4,8 @@ import {
   type Change,
   contentOf,
   type DirectoryNode,
+  type FileNode,
+  filesBelow,
   type Kept,
   type Node,
   newDirectory,
@@ -16,7 +18,7 @@ import { digestOf, type Tree } from './tree.ts';
 const KEPT: readonly Kept[] = ['synced', 'zeroed', 'torn', 'all'];
 
 /**
- * A disk on which only fsync(2) makes anything last. It knows two things of everything: what the kernel shows,
+ * A disk on which only fsync(2) and syncfs(2) make anything last. It knows two things of everything: what the kernel shows,
  * and what would be there after a power cut. POSIX promises no more than this; real file systems are kinder.
  * A rename within one file system is one change, of both directories at once: it is kept whole or lost whole.
  */
@@ -40,7 +42,7 @@ export interface Disk {
 export function createDisk(root: string): Disk {
   const top = newDirectory(root);
   const files = new Map<number, { node: Node; position: number; append: boolean }>();
-  const begun = new Map<Op, { data: Buffer | undefined; changes: Set<Change> }>();
+  const begun = new Map<Op, { data: Map<FileNode, Buffer>; changes: Set<Change> }>();
   let pending: Change[] = [];
 
   const inside = (path: string) => path === root || path.startsWith(`${root}/`);
@@ -163,25 +165,27 @@ export function createDisk(root: string): Disk {
       }
       case 'mark':
         return false;
-      case 'fsync': {
-        const node = files.get(op.fd)?.node;
+      case 'fsync':
+      case 'syncfs': {
         const covered = begun.get(op);
-        if (!node || !covered) return false;
-        if (node.kind === 'file') node.synced = covered.data;
-        for (const done of covered.changes) commit(done);
-        return true;
+        for (const [node, data] of covered?.data ?? []) node.synced = data;
+        for (const done of covered?.changes ?? []) commit(done);
+        return covered !== undefined;
       }
     }
   }
 
+  /** All that the call covers is what was done before it began. */
   function begin(op: Op): void {
+    if (op.op === 'syncfs' && inside(op.path)) {
+      const data = new Map([...filesBelow(top)].map((node) => [node, Buffer.from(node.data)]));
+      begun.set(op, { data, changes: new Set(pending) });
+    }
     const node = op.op === 'fsync' ? files.get(op.fd)?.node : undefined;
     if (!node) return;
     const touching = node.kind === 'directory' ? pending.filter((one) => touches(one, node)) : [];
-    begun.set(op, {
-      data: node.kind === 'file' ? Buffer.from(node.data) : undefined,
-      changes: new Set(touching),
-    });
+    const data = new Map(node.kind === 'file' ? [[node, Buffer.from(node.data)]] : []);
+    begun.set(op, { data, changes: new Set(touching) });
   }
 
   /** The tree when, of the changes that wait, those of `kept` made it to the disk. */

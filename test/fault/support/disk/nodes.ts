@@ -1,5 +1,5 @@
 /** What the modelled disk (model.ts) is made of. */
-interface FileNode {
+export interface FileNode {
   kind: 'file';
   data: Buffer;
   /** The bytes at the last fsync; undefined before the first. */
@@ -34,6 +34,11 @@ export type Kept = 'synced' | 'zeroed' | 'torn' | 'all';
 
 export function newDirectory(path: string): DirectoryNode {
   return { kind: 'directory', path, entries: new Map(), durable: new Map() };
+}
+
+export function* filesBelow(node: Node): Generator<FileNode> {
+  if (node.kind === 'file') yield node;
+  if (node.kind === 'directory') for (const below of node.entries.values()) yield* filesBelow(below);
 }
 
 export function put(entries: Map<string, Node>, { name, node }: Entry): void {

@@ -7,6 +7,8 @@ export interface Order {
   /** Renames that publish something: all but those that put something away in the staging. */
   published: number;
   fsyncs: number;
+  /** Syncs of the whole file system. */
+  syncs: number;
   problems: string[];
 }
 
@@ -17,7 +19,7 @@ export interface Order {
  */
 export function orderOf(ops: readonly Op[], root: string): Order {
   const disk = createDisk(root);
-  const order: Order = { published: 0, fsyncs: 0, problems: [] };
+  const order: Order = { published: 0, fsyncs: 0, syncs: 0, problems: [] };
   for (const event of eventsOf(ops)) {
     const { op, phase } = event;
     if (op.op === 'rename' && phase === 'begin' && op.to.startsWith(`${root}/`) && !isPutAway(op.to)) {
@@ -30,7 +32,9 @@ export function orderOf(ops: readonly Op[], root: string): Order {
       if (disk.isPending(releases))
         order.problems.push(`${op.path} is removed before the fsync of ${releases}`);
     }
-    if (disk.apply(event) && op.op === 'fsync') order.fsyncs += 1;
+    const counts = disk.apply(event);
+    if (counts && op.op === 'fsync') order.fsyncs += 1;
+    if (counts && op.op === 'syncfs') order.syncs += 1;
     const mark = markOf(event);
     if (mark?.phase !== 'end') continue;
     const [there, kept] = [disk.visible(), disk.durable()].map((tree) => digestOf(withoutStaging(tree)));

@@ -127,6 +127,7 @@ function ofLife(ops: readonly Op[], job: number, home: string, root: string): Op
       switch (op.op) {
         case 'open':
         case 'mkdir':
+        case 'syncfs':
         case 'unlink':
         case 'rmdir':
         case 'symlink':

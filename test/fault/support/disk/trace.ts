@@ -29,7 +29,7 @@ type Call =
   | { op: 'write'; fd: number; data: Buffer; at: number | undefined }
   | { op: 'copy'; from: number; at: number | undefined; to: number; length: number }
   | { op: 'truncate'; fd: number; length: number }
-  | { op: 'mkdir' | 'unlink' | 'rmdir'; path: string }
+  | { op: 'mkdir' | 'unlink' | 'rmdir' | 'syncfs'; path: string }
   | { op: 'rename' | 'link'; from: string; to: string }
   | { op: 'symlink'; target: string; path: string }
   | { op: 'mark'; text: string };
@@ -40,7 +40,7 @@ const STDOUT = 1;
 const TRACED = [
   'open,openat,openat2,creat,close,write,pwrite64,writev,pwritev,pwritev2,sendfile,copy_file_range',
   'ftruncate,truncate,fallocate,fchmod,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat',
-  'symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,dup,dup2,dup3,mknod,mknodat,ioctl',
+  'symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,dup,dup2,dup3,mknod,mknodat,ioctl,syncfs,execve',
 ].join(',');
 
 /** Runs `argv` under this Node and strace, to its end. @throws when there is no strace, or the program fails. */
@@ -73,6 +73,9 @@ export async function traceProgram(argv: readonly string[]): Promise<Op[]> {
 function parseTrace(text: string): Op[] {
   const open = new Map<string, { begin: number; head: string }>();
   const ops: Op[] = [];
+  const children = childrenIn(text);
+  /** What sync(1) has opened: one process at a time. */
+  const opened = new Map<number, string>();
   for (const [position, line] of text.split('\n').entries()) {
     const [, pid = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? [];
     const unfinished = / ?<unfinished \.\.\.>$/;
@@ -85,10 +88,33 @@ function parseTrace(text: string): Op[] {
     const whole = began ? began.head + tail : rest;
     const [, name, args, result] = /^(\w+)\((.*)\)\s+= (-?\d+|\?)/.exec(whole) ?? [];
     if (name === undefined || args === undefined || Number(result) < 0 || result === '?') continue;
-    const call = callOf(name, args, Number(result));
+    const call = children.has(pid)
+      ? callOfChild(name, args, Number(result), opened)
+      : callOf(name, args, Number(result));
     if (call) ops.push({ ...call, begin: began?.begin ?? position, end: position });
   }
   return ops;
+}
+
+/** The processes that the program started: those that execute another program. */
+function childrenIn(text: string): Set<string> {
+  const executing = [...text.matchAll(/^(\d+)\s+execve\(/gm)].map(([, pid = '']) => pid);
+  const [program, ...children] = executing;
+  return new Set(children.filter((pid) => pid !== program));
+}
+
+/** A child has file numbers of its own, and changes nothing: only its syncfs counts. */
+function callOfChild(
+  name: string,
+  args: string,
+  result: number,
+  opened: Map<number, string>,
+): Call | undefined {
+  const list = args.split(', ');
+  const path = list.map(pathOf).find((one) => one !== undefined);
+  if (name.startsWith('open') && path !== undefined) opened.set(result, path);
+  if (name !== 'syncfs') return undefined;
+  return { op: 'syncfs', path: absolute(opened.get(Number(list[0])) ?? '') };
 }
 
 /** Arguments are hex strings, numbers and flags: none of them holds a comma followed by a space. */
@@ -149,6 +175,8 @@ function callOf(name: string, args: string, result: number): Call | undefined {
     case 'symlink':
     case 'symlinkat':
       return { op: 'symlink', target: first, path: absolute(second) };
+    case 'execve':
+      return undefined;
     case 'ioctl':
       if (args.includes('FICLONE')) throw new Error(`a call that the model does not know: ${name}(${args})`);
       return undefined;

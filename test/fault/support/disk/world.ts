@@ -62,13 +62,18 @@ export function artifactsOf(type: PackageName, version: string): Artifact[] {
   return [main, config];
 }
 
-export function openPackage(type: PackageName, dir: string, adopt?: string): Releases {
+export function openPackage(
+  type: PackageName,
+  dir: string,
+  { adopt, syncFrom }: { adopt?: string; syncFrom?: number } = {},
+): Releases {
   const create = type === 'jar' ? createJarPackage : createArchivePackage;
   return create({
     service: SERVICE,
     dir,
     keep: 3,
     store,
+    syncFrom,
     adopt: adopt === undefined ? undefined : { path: adopt, version: ADOPTED },
   });
 }
