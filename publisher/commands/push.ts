@@ -1,5 +1,5 @@
 import { type Manifest, sameArtifacts } from '../../shared/manifest.ts';
-import type { ExitCode } from '../events.ts';
+import { type ExitCode, note } from '../events.ts';
 import { describeFiles, partOf } from '../packages/local-files.ts';
 import { publish } from '../packages/publish.ts';
 import { acquire } from '../queue/acquire.ts';
@@ -34,7 +34,8 @@ export async function push(session: Session, options: PushOptions): Promise<Push
   const { service, version } = options;
   // A missing key must be reported before the files are read.
   await session.signer();
-  const files = await describeFiles(options.files, options.configs, session.signal);
+  const warn = (text: string) => note(session, text, 'warning');
+  const files = await describeFiles(options.files, options.configs, session.signal, warn);
   const artifacts = files.map((file) => file.artifact);
   const published = await publish(session, {
     ...{ service, version, parts: files.map(partOf), pushedBy: session.who },

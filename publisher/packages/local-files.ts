@@ -22,6 +22,7 @@ export async function describeFiles(
   files: readonly string[],
   configs: readonly string[],
   signal: AbortSignal,
+  warn: (text: string) => void = () => {},
 ): Promise<LocalFile[]> {
   const [first, ...others] = files;
   if (first === undefined) throw new TriggerDeployError('USAGE', 'push needs a file');
@@ -29,7 +30,7 @@ export async function describeFiles(
     { path: first, role: 'package' as const },
     ...[...others, ...configs].map((path) => ({ path, role: 'config' as const })),
   ];
-  return await described(named, new Map(), signal);
+  return await described(named, new Map(), signal, warn);
 }
 
 /** Checks and hashes config files. None may have the file name of the package. @throws USAGE naming the file. */
@@ -37,9 +38,10 @@ export async function describeConfigs(
   configs: readonly string[],
   packageName: string,
   signal: AbortSignal,
+  warn: (text: string) => void = () => {},
 ): Promise<LocalFile[]> {
   const named = configs.map((path) => ({ path, role: 'config' as const }));
-  return await described(named, new Map([[packageName, `the package ${packageName}`]]), signal);
+  return await described(named, new Map([[packageName, `the package ${packageName}`]]), signal, warn);
 }
 
 async function described(
@@ -47,6 +49,7 @@ async function described(
   /** The names in use, each with the file that has it. */
   taken: Map<string, string>,
   signal: AbortSignal,
+  warn: (text: string) => void,
 ): Promise<LocalFile[]> {
   for (const { path } of named) {
     const name = basename(path);
@@ -70,16 +73,33 @@ async function described(
     });
   }
   // All files are checked before the first is hashed, so that a mistake is reported before gigabytes are read.
-  for (const { path } of named) await checkFile(path);
+  const modes = new Map<string, number>();
+  for (const { path } of named) modes.set(path, await checkFile(path));
+  for (const { path, role } of named) {
+    if (role !== 'package') continue;
+    const { checkPackage } = await import('./check-package.ts');
+    await checkPackage(path, signal, warn);
+  }
   const files: LocalFile[] = [];
   for (const { path, role } of named) {
     const { size, sha256 } = await digest(path, signal);
-    files.push({ path, artifact: { name: basename(path), size, sha256, role } });
+    const artifact: Artifact = { name: basename(path), size, sha256, role };
+    if (role === 'config') {
+      artifact.mode = modes.get(path) ?? 0o600;
+      if ((artifact.mode & 0o004) === 0) warn(closedConfig(artifact.name, artifact.mode));
+    }
+    files.push({ path, artifact });
   }
   return files;
 }
 
-async function checkFile(path: string): Promise<void> {
+function closedConfig(name: string, mode: number): string {
+  const octal = mode.toString(8).padStart(4, '0');
+  return `${name} keeps its mode ${octal}: on the instances, only root can read it`;
+}
+
+/** Returns the mode of the file. */
+async function checkFile(path: string): Promise<number> {
   const refuse = (why: string, hint: string, cause?: unknown) =>
     new TriggerDeployError('USAGE', `cannot push ${path}: ${why}`, { hint, cause });
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
@@ -89,6 +109,7 @@ async function checkFile(path: string): Promise<void> {
   if (found.isDirectory()) throw refuse('it is a directory', 'pack it: tar czf NAME.tar.gz -C DIRECTORY .');
   if (!found.isFile()) throw refuse('it is not a regular file', 'copy it into a file first');
   if (found.size === 0) throw refuse('it is empty', 'check that the build wrote it');
+  return found.mode & 0o777;
 }
 
 async function digest(path: string, signal: AbortSignal): Promise<{ size: number; sha256: string }> {

@@ -11,7 +11,7 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 export type Tree = Record<string, string>;
 
 /** Names, types, modes, contents, link targets, and which names are one file. `narrowed`: with the modes of a release. */
-export async function treeOf(root: string, narrowed: boolean): Promise<Tree> {
+async function treeOf(root: string, narrowed: boolean): Promise<Tree> {
   const tree: Tree = {};
   const inodes = new Map<number, string>();
   const names = (await readdir(root, { recursive: true })).sort();
@@ -32,7 +32,7 @@ export async function treeOf(root: string, narrowed: boolean): Promise<Tree> {
 }
 
 /** The tree that GNU tar makes; undefined if it fails. Warnings are no failure. */
-export async function byTar(archive: string, into: string): Promise<Tree | undefined> {
+async function byTar(archive: string, into: string): Promise<Tree | undefined> {
   await removeTree(into);
   await mkdir(into);
   const { status } = spawnSync('tar', ['-xpf', archive, '-C', into, '--no-same-owner'], {
@@ -56,7 +56,7 @@ export async function byAgent(archive: string, into: string): Promise<Tree | str
   return await treeOf(into, false);
 }
 
-export interface Compared {
+interface Compared {
   tar: Tree | undefined;
   agent: Tree | string;
 }

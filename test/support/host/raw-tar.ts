@@ -16,13 +16,13 @@ export interface RawEntry {
   checksum?: 'right' | 'signed' | 'wrong';
 }
 
-export const USTAR = 'ustar\x0000';
+const USTAR = 'ustar\x0000';
 export const GNU = 'ustar  \0';
 export const V7 = '\0'.repeat(8);
 
 const octal = (value: number, length: number) => `${value.toString(8).padStart(length - 1, '0')}\0`;
 
-export function rawHeader(entry: RawEntry): Buffer {
+function rawHeader(entry: RawEntry): Buffer {
   const { name = 'file', type = '0', body = '', mode = 0o644, linkname = '', prefix = '' } = entry;
   const { magic = USTAR, size = Buffer.from(body).length, mtime = 1_600_000_000 } = entry;
   const block = Buffer.alloc(512);
@@ -42,7 +42,7 @@ export function rawHeader(entry: RawEntry): Buffer {
   return block;
 }
 
-export const END = Buffer.alloc(1024);
+const END = Buffer.alloc(1024);
 
 const filled = (body: Buffer) => Buffer.concat([body, Buffer.alloc((512 - (body.length % 512)) % 512)]);
 

@@ -65,7 +65,13 @@ describe('push', () => {
     const manifest = await (await stage.open()).record.versions.readManifest('payments', '1.4.2');
     expect(manifest.artifacts).toEqual([
       { name: 'payments.jar', size: bytes.length, sha256: sha256(bytes), role: 'package' },
-      { name: 'application-dev.yaml', size: 5, sha256: sha256(Buffer.from('a: 1\n')), role: 'config' },
+      {
+        name: 'application-dev.yaml',
+        size: 5,
+        sha256: sha256(Buffer.from('a: 1\n')),
+        role: 'config',
+        mode: expect.any(Number),
+      },
     ]);
     expect(pushes()).toMatchObject([{ version: '1.4.2', pushedBy: session.who }]);
     const written = stage.cloud.requests.filter(({ operation }) => /^(Put|CompleteMulti)/.test(operation));

@@ -268,3 +268,17 @@ test('neither a file nor the directory of the service itself can be adopted', as
   });
   await expect(around.adopt(calm)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
 });
+
+test('a config file has the mode of the pushed file, not wider; older publishers do not tell it', async () => {
+  const { store, release, prepare } = await service();
+  await prepare('1', [
+    store.put('web.tgz', tgz([{ path: 'a', body: '' }])),
+    { ...store.put('secret.env', 'KEY=1', 'config'), mode: 0o600 },
+    { ...store.put('open.env', 'KEY=2', 'config'), mode: 0o666 },
+    store.put('old.env', 'KEY=3', 'config'),
+  ]);
+  const modeOf = async (name: string) => (await stat(join(release, name))).mode & 0o7777;
+  expect(await modeOf('secret.env')).toBe(0o600);
+  expect(await modeOf('open.env')).toBe(0o644);
+  expect(await modeOf('old.env')).toBe(0o644);
+});
