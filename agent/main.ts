@@ -3,6 +3,7 @@ import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { ensureHome, userName } from '../shared/home.ts';
 import { openOutput } from '../shared/output.ts';
 import { cleanTail } from '../shared/report.ts';
+import { onUnsettled } from '../shared/unsettled.ts';
 import { type Options, parseCommandLine } from './cli.ts';
 import { DEFAULT_CONFIG_PATH } from './config.ts';
 import { wireAgent } from './wire-agent.ts';
@@ -19,7 +20,7 @@ const errors = openOutput(process.stderr);
 /** Removes control characters, which a file name or an error may contain, before a text is printed. */
 const printable = (text: string) => text.split('\n').map(cleanTail).join('\n');
 
-async function run(options: Options): Promise<void> {
+async function run(options: Options): Promise<never> {
   const agent = await wireAgent(options);
   const stopping = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
@@ -32,6 +33,8 @@ async function run(options: Options): Promise<void> {
     });
   }
   await agent.run(stopping.signal);
+  // What a step that was left still waits for would keep the process.
+  process.exit(0);
 }
 
 /** Prints the error, its detail and its hint; with --verbose also the stack and the cause. Sets the exit code. */
@@ -81,4 +84,10 @@ async function main(argv: string[]): Promise<void> {
 }
 
 ensureHome();
+const settled = onUnsettled(() => {
+  const why = 'internal error: the agent waits for something that never ends';
+  fail(new TriggerDeployError('INTERNAL', why, { hint: 'please report this with the log' }), false);
+  process.exit();
+});
 await main(hideBin(process.argv));
+settled();

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { orAborted } from '../shared/abort.ts';
 import { type Aws, createAws } from '../shared/aws.ts';
 import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
@@ -14,13 +15,14 @@ import { onLeftover } from './host/fs/leftovers.ts';
 import { openCommandRegistry } from './host/process/command-registry.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { createHookRunner } from './host/services/hooks.ts';
+import { takeAgentLock } from './host/state/agent-lock.ts';
 import { removeAgentPid, writeAgentPid } from './host/state/agent-pid.ts';
 import { createJournal } from './host/state/journal.ts';
 import { createOrderSpool } from './host/state/order-spool.ts';
 import { withSpooledArtifacts } from './host/state/spooled-artifacts.ts';
 import { createHost, isJournal } from './host/system/host.ts';
 import { createSystemdNotifier } from './host/system/systemd-notify.ts';
-import { runAgent } from './loop/agent.ts';
+import { type AgentParts, runAgent } from './loop/agent.ts';
 import { awaitIdentity } from './loop/await-identity.ts';
 import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
 import { createStatusLine } from './loop/status-line.ts';
@@ -35,7 +37,7 @@ const FLUSH_WITHIN = 3000;
 
 export interface WiredAgent {
   log: Log;
-  /** Runs until `stopping` aborts. @throws CONFIG_INVALID, KEY_INVALID, before anything has started. */
+  /** Runs until `stopping` aborts. @throws CONFIG_INVALID, KEY_INVALID, LOCKED, before anything has started. */
   run(stopping: AbortSignal): Promise<void>;
 }
 
@@ -59,12 +61,32 @@ async function run(
   log: Log,
   stopping: AbortSignal,
 ): Promise<void> {
-  const { env, bucket, topic, state } = config;
   onLeftover(({ path, error }) =>
     log.warn({ path, err: error }, 'a leftover cannot be removed; the agent continues without removing it'),
   );
+  const lock = await takeAgentLock(config.state);
   const onSlow = (text: string) => log.debug(text);
   const aws = createAws({ ...config, places: placesOf(file) }, { onSlow });
+  try {
+    // A host that does not answer before the loops run (a file system that hangs) must not keep the agent either.
+    const agent = await orAborted(open(config, { aws, log, stopping }), stopping);
+    if (agent) await agent.run();
+  } catch (error) {
+    if (!stopping.aborted) throw error;
+    if (error !== stopping.reason) log.error({ err: error }, 'an error while stopping');
+  } finally {
+    aws.close();
+    lock.release();
+  }
+  log.info('stopped');
+}
+
+/** Opens everything that the loops need. Undefined if the agent was stopped meanwhile. */
+async function open(
+  config: AgentConfig,
+  { aws, log, stopping }: { aws: Aws; log: Log; stopping: AbortSignal },
+): Promise<{ run(): Promise<void> } | undefined> {
+  const { env, bucket, topic, state } = config;
   const clock = createClock(() => aws.now());
   const spool = createOrderSpool(state);
   const store = withSpooledArtifacts(spool, createArtifactStore({ aws, bucket }));
@@ -74,11 +96,7 @@ async function run(
   const notifier = createSystemdNotifier(process.env);
   const waiting = { notifier, clock, log };
   const identity = await awaitIdentity((signal) => identify(config, signal), waiting, stopping);
-  if (!identity) {
-    aws.close();
-    log.info('stopped');
-    return;
-  }
+  if (!identity) return undefined;
   const agentLog = log.child({ instance: identity.instance, env });
   const connectivity = createConnectivity();
   const statusLine = createStatusLine(notifier);
@@ -96,26 +114,19 @@ async function run(
     log.warn({ err }, 'cannot write the pid file; `status` will show the agent as not running'),
   );
   const queue = createAgentQueue({ aws, env, instance: identity.instance, topic, log: agentLog });
-  await runAgent(
-    {
-      identity,
-      workers,
-      inbox: statusLine.inbox(connectivity.inbox(queue)),
-      local: spool,
-      isQueueGone,
-      verifier,
-      desired: createDesiredReader(desired, verifier, env),
-      reporter,
-      notifier,
-      clock,
-      log: agentLog,
+  const parts: AgentParts = {
+    ...{ identity, workers, isQueueGone, verifier, reporter, notifier, clock, log: agentLog },
+    inbox: statusLine.inbox(connectivity.inbox(queue)),
+    local: spool,
+    desired: createDesiredReader(desired, verifier, env),
+  };
+  return {
+    async run() {
+      await runAgent(parts, stopping);
+      await replies.close(FLUSH_WITHIN);
+      await removeAgentPid(state);
     },
-    stopping,
-  );
-  await replies.close(FLUSH_WITHIN);
-  aws.close();
-  await removeAgentPid(state);
-  log.info('stopped');
+  };
 }
 
 /** @throws CONFIG_INVALID where this host cannot deploy the packages of a service. */

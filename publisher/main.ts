@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { homedir } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
+import { TriggerDeployError } from '../shared/errors.ts';
 import { ensureHome } from '../shared/home.ts';
+import { onUnsettled } from '../shared/unsettled.ts';
 import { errorJson, errorLines, exitCodeOf } from './cli/error-output.ts';
 import { parseCommandLine } from './cli/parse.ts';
 import { complain, finishOutput, helpColumns, print } from './cli/terminal.ts';
@@ -11,11 +13,14 @@ import type { ExitCode } from './events.ts';
 /** The entry of trigger-deploy: parses the command line, carries it out, and turns errors into exit codes. */
 
 ensureHome();
+onUnsettled(() => {
+  const why = 'internal error: the command waits for something that never ends';
+  const hint = 'run it again; `trigger-deploy status` shows what it has done. Please report this';
+  process.exit(tell(new TriggerDeployError('INTERNAL', why, { hint }), process.argv.slice(2)));
+});
 process.exit(await main(process.argv.slice(2)));
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
-  // Read before the command line is checked, so that an error in the command line is printed as JSON, too.
-  const asJson = /(^|\s)--output[= ]json(\s|$)/.test(argv.join(' '));
   try {
     const options = { version: packageJson.version, columns: helpColumns(), knowsService };
     const invocation = await parseCommandLine(argv, options);
@@ -25,12 +30,22 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     }
     // Loaded only now: neither --help nor a wrong command line needs the AWS SDK.
     const { perform } = await import('./cli/perform.ts');
-    return await finishOutput(await perform(invocation), asJson || isAnswer(invocation.verb));
+    return await finishOutput(await perform(invocation), wantsJson(argv) || isAnswer(invocation.verb));
   } catch (error) {
-    if (asJson) print(`${errorJson(error, Date.now())}\n`);
-    complain(errorLines(error, argv.includes('--verbose')));
-    return await finishOutput(exitCodeOf(error), true);
+    return await finishOutput(tell(error, argv), true);
   }
+}
+
+/** Prints the error; returns its exit code. */
+function tell(error: unknown, argv: readonly string[]): ExitCode {
+  if (wantsJson(argv)) print(`${errorJson(error, Date.now())}\n`);
+  complain(errorLines(error, argv.includes('--verbose')));
+  return exitCodeOf(error);
+}
+
+/** Read before the command line is checked, so that an error in the command line is printed as JSON, too. */
+function wantsJson(argv: readonly string[]): boolean {
+  return /(^|\s)--output[= ]json(\s|$)/.test(argv.join(' '));
 }
 
 async function knowsService(name: string, configFile: string | undefined): Promise<boolean> {
