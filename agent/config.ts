@@ -56,6 +56,10 @@ const directoryPackage = {
   adopt: adopt.optional(),
   acceptNoUndo: z.boolean().default(false),
 };
+/** A deployment of the service may install no other packages. Debian Policy 5.6.1 defines the pattern. */
+const debName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9+.-]{1,127}$/, 'expected the name of a Debian package, such as edge-proxy');
 const packageConfig = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('jar'), ...directoryPackage }),
   z.strictObject({
@@ -66,10 +70,10 @@ const packageConfig = z.discriminatedUnion('type', [
   }),
   z.strictObject({
     type: z.literal('deb'),
-    /** The only package that a deployment of this service may install. Debian Policy 5.6.1 defines the pattern. */
-    name: z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9+.-]{1,127}$/, 'expected the name of a Debian package, such as edge-proxy'),
+    /** The package whose version is the version of the service. */
+    name: debName,
+    /** Packages that are pushed, installed and rolled back with it, such as redis-tools with redis-server. */
+    companions: z.array(debName).max(15).default([]),
     /** The directory of the .debs; by default below the state directory. */
     dir: directoryPackage.dir.optional(),
     keep: directoryPackage.keep,
@@ -218,10 +222,15 @@ const agentConfig = z
         context.addIssue({ code: 'custom', path, message });
       }
       claim(pkg.dir, name, ['package', 'dir']);
-      if (pkg.type === 'deb') claim(`package ${pkg.name}`, name, ['package', 'name']);
+      if (pkg.type === 'deb') {
+        claim(`package ${pkg.name}`, name, ['package', 'name']);
+        for (const [i, one] of pkg.companions.entries()) {
+          claim(`package ${one}`, name, ['package', 'companions', String(i)]);
+        }
+      }
       if (run.type === 'systemd') claim(run.unit, name, ['manager', 'unit']);
       const isOwn = [
-        pkg.type === 'deb' && pkg.name === OWN_PACKAGE,
+        pkg.type === 'deb' && [pkg.name, ...pkg.companions].includes(OWN_PACKAGE),
         run.type === 'systemd' && run.unit === OWN_UNIT,
       ];
       if (isOwn[0] !== isOwn[1]) {

@@ -44,6 +44,7 @@ export type ErrorCode =
   | 'RELEASE_INCOMPLETE'
   | 'PACKAGE_INVALID'
   | 'DEPENDENCY_UNMET'
+  | 'PACKAGE_CONFLICT'
   | 'UNDO_IMPOSSIBLE'
   // switch, start, check
   | 'HOOK_FAILED'

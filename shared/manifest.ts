@@ -20,7 +20,7 @@ export function bareArtifact({ name, size, sha256, role, mode }: Artifact): Arti
   return { name, size, sha256, role, ...(mode !== undefined && { mode }) };
 }
 
-/** The files of one version: exactly one package, and no two files with the same name. */
+/** The files of one version: one package, or several .deb files, and no two files with the same name. */
 export const artifacts = z
   .array(artifact)
   .min(1)
@@ -28,9 +28,38 @@ export const artifacts = z
   .refine((all) => new Set(all.map((one) => one.name)).size === all.length, {
     error: 'two artifacts have the same name',
   })
-  .refine((all) => all.filter((one) => one.role === 'package').length === 1, {
-    error: 'exactly one artifact must be the package',
-  });
+  .refine(
+    (all) => {
+      const packages = all.filter((one) => one.role === 'package');
+      return packages.length === 1 || (packages.length > 1 && packages.every((one) => isDeb(one.name)));
+    },
+    { error: 'exactly one artifact must be the package, unless all packages are .deb files' },
+  );
+
+/** Whether the name is that of a Debian package; several of them can be one version. */
+function isDeb(name: string): boolean {
+  return name.endsWith('.deb');
+}
+
+/** The role of a further file of a push whose first file is `first`. */
+export function roleBeside(first: string, further: string): Artifact['role'] {
+  return isDeb(first) && isDeb(further) ? 'package' : 'config';
+}
+
+/** The package of a version, or its packages if they are several .deb files. */
+export function packagesOf(all: readonly Artifact[]): Artifact[] {
+  return all.filter((one) => one.role === 'package');
+}
+
+/** Whether two versions have the same packages, whatever their config files. */
+export function samePackages(a: readonly Artifact[], b: readonly Artifact[]): boolean {
+  const digests = (all: readonly Artifact[]) =>
+    packagesOf(all)
+      .map(({ sha256 }) => sha256)
+      .sort()
+      .join();
+  return digests(a) === digests(b);
+}
 
 /** The signed list of a version's files. It is written after the files: then the version exists. It never changes. */
 export const manifest = z.looseObject({

@@ -69,6 +69,14 @@ export const artifactName = z
   .max(128, 'an artifact name has 128 characters at most')
   .regex(FILE_NAME, 'an artifact name is letters, digits and . _ + ~ -')
   .refine(noDots, { error: 'an artifact name has no ".."' });
+/**
+ * The name of the artifact that is made of the local file `path`. apt writes the epoch of a version into the name of a
+ * .deb (`redis-server_5%3a7.0.15-1_amd64.deb`); the artifact's name leaves it out, like Debian's archive.
+ */
+export function artifactNameOf(path: string): string {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return name.endsWith('.deb') ? name.replace(/^([^_]+_)\d+%3a/i, '$1') : name;
+}
 export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lower-case hex digits');
 /** https://github.com/ulid/spec: 48 bits of time and 80 random bits in Crockford's base 32. */
 export const ulid = z.string().regex(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/, 'a deployment id is a ULID');

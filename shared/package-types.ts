@@ -2,5 +2,5 @@
 export const PACKAGE_TYPES = {
   jar: 'a runnable .jar; the instances start it as SERVICE.jar',
   archive: 'a .tar, .tar.gz or .tgz; a top-level directory in it is kept',
-  deb: "a .deb with the package name from the agent's config; no config files",
+  deb: "one .deb, or several of one version (companions), with the names in the agent's config; no config files",
 } as const;

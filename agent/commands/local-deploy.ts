@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import type { Artifact } from '../../shared/manifest.ts';
-import { artifactName, newUlid, versionName } from '../../shared/names.ts';
+import { type Artifact, roleBeside } from '../../shared/manifest.ts';
+import { artifactName, artifactNameOf, newUlid, versionName } from '../../shared/names.ts';
 import { LOCAL_EXPIRY_MS, type LocalOrder } from '../deploy/local-order.ts';
 import type { Release } from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
@@ -124,7 +124,7 @@ async function describeFiles(paths: readonly string[]) {
   }
   const files: (Pick<Artifact, 'name' | 'size' | 'role' | 'mode'> & { path: string })[] = [];
   for (const [i, path] of paths.entries()) {
-    const name = basename(path);
+    const name = artifactNameOf(path);
     const found = await stat(path).catch(() => undefined);
     if (!found?.isFile()) throw misused(`${path} is not a readable file`, 'check the path');
     if (found.size === 0) throw misused(`${path} is empty`, 'check that it was copied completely');
@@ -136,6 +136,8 @@ async function describeFiles(paths: readonly string[]) {
     files.push(
       i === 0 ? { ...file, role: 'package' } : { ...file, role: 'config', mode: found.mode & 0o777 },
     );
+    const role = i === 0 ? 'package' : roleBeside(paths[0] ?? '', path);
+    files.push({ path: resolve(path), name, size: found.size, role });
   }
   return files;
 }

@@ -43,6 +43,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
   RELEASE_INCOMPLETE: 'deploy that version again: the agent downloads it anew',
   PACKAGE_INVALID: 'look at the file, build it again, and push it as a new version',
   DEPENDENCY_UNMET: 'install the missing packages, or set `fetchDependencies: true` in agent.yaml',
+  PACKAGE_CONFLICT: 'remove or upgrade the other package first, or push both together (`companions`)',
   UNDO_IMPOSSIBLE: 'push the version that runs now, or set `acceptNoUndo: true` in agent.yaml',
   HOOK_FAILED: 'the end of its output is in the report; correct the hook or the version, then deploy again',
   TRAFFIC_FAILED:

@@ -1,5 +1,11 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { type Manifest, sameArtifacts } from '../../shared/manifest.ts';
+import {
+  type Artifact,
+  type Manifest,
+  packagesOf,
+  sameArtifacts,
+  samePackages,
+} from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { type ExitCode, note } from '../events.ts';
 import { storedBytes } from '../packages/download.ts';
@@ -10,7 +16,7 @@ import { verifiedBytes } from '../packages/verify-stream.ts';
 import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
 import { deployVersion } from '../rollout/deploy-version.ts';
-import { checkRequired, packageOf, provenIn } from '../rollout/requires.ts';
+import { checkRequired, provenIn } from '../rollout/requires.ts';
 import type { RolloutOptions } from '../rollout/start.ts';
 import type { Session } from '../session.ts';
 
@@ -69,8 +75,10 @@ async function copyVersion(
   configs: readonly string[],
 ): Promise<Manifest> {
   const { service, version } = proven;
-  const ours = (await describeConfigs(configs, packageOf(proven.artifacts).name, session.signal)).map(partOf);
-  const parts = [packagePart(source, session, proven), ...ours];
+  const packages = packagesOf(proven.artifacts);
+  const names = packages.map(({ name }) => name);
+  const ours = (await describeConfigs(configs, names, session.signal)).map(partOf);
+  const parts = [...packages.map((one) => packagePart(source, session, proven, one)), ...ours];
   const artifacts = parts.map((part) => part.artifact);
   refuseSharedConfigs(session, source, proven, configs);
   const { changed, manifest } = await publish(session, {
@@ -83,7 +91,7 @@ async function copyVersion(
     isSame: (there) =>
       configs.length > 0
         ? sameArtifacts(there.artifacts, artifacts)
-        : packageOf(there.artifacts).sha256 === packageOf(artifacts).sha256,
+        : samePackages(there.artifacts, artifacts),
   });
   const text = changed
     ? `copied ${service} ${version} from ${source.env.name} to ${session.env.name}`
@@ -92,8 +100,12 @@ async function copyVersion(
   return manifest;
 }
 
-function packagePart(source: Session, { clock }: Session, { service, version, artifacts }: Manifest): Part {
-  const artifact = packageOf(artifacts);
+function packagePart(
+  source: Session,
+  { clock }: Session,
+  { service, version }: Manifest,
+  artifact: Artifact,
+): Part {
   const { s3 } = source.aws;
   const { bucket } = source.env;
   const key = keys.artifact(service, version, artifact.sha256, artifact.name);

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
-import type { Artifact } from '../../shared/manifest.ts';
-import { artifactName } from '../../shared/names.ts';
+import { type Artifact, roleBeside } from '../../shared/manifest.ts';
+import { artifactName, artifactNameOf } from '../../shared/names.ts';
 import type { Part } from './upload.ts';
 import { verifiedBytes } from './verify-stream.ts';
 
@@ -15,7 +14,8 @@ export interface LocalFile {
 }
 
 /**
- * Checks and hashes the files. The first of `files` is the package; the others and `configs` are config files.
+ * Checks and hashes the files. The first of `files` is the package; the others and `configs` are config files. If the
+ * first is a .deb, the other .deb files are packages of the same version.
  * @throws USAGE naming the file.
  */
 export async function describeFiles(
@@ -28,20 +28,22 @@ export async function describeFiles(
   if (first === undefined) throw new TriggerDeployError('USAGE', 'push needs a file');
   const named = [
     { path: first, role: 'package' as const },
-    ...[...others, ...configs].map((path) => ({ path, role: 'config' as const })),
+    ...others.map((path) => ({ path, role: roleBeside(first, path) })),
+    ...configs.map((path) => ({ path, role: 'config' as const })),
   ];
   return await described(named, new Map(), signal, warn);
 }
 
-/** Checks and hashes config files. None may have the file name of the package. @throws USAGE naming the file. */
+/** Checks and hashes config files. None may have the file name of a package. @throws USAGE naming the file. */
 export async function describeConfigs(
   configs: readonly string[],
-  packageName: string,
+  packageNames: readonly string[],
   signal: AbortSignal,
   warn: (text: string) => void = () => {},
 ): Promise<LocalFile[]> {
   const named = configs.map((path) => ({ path, role: 'config' as const }));
-  return await described(named, new Map([[packageName, `the package ${packageName}`]]), signal, warn);
+  const taken = new Map(packageNames.map((name) => [name, `the package ${name}`]));
+  return await described(named, taken, signal, warn);
 }
 
 async function described(
@@ -52,7 +54,7 @@ async function described(
   warn: (text: string) => void,
 ): Promise<LocalFile[]> {
   for (const { path } of named) {
-    const name = basename(path);
+    const name = artifactNameOf(path);
     const parsed = artifactName.safeParse(name);
     if (!parsed.success) {
       throw new TriggerDeployError('USAGE', `${path}: ${parsed.error.issues[0]?.message}`, {
@@ -83,7 +85,7 @@ async function described(
   const files: LocalFile[] = [];
   for (const { path, role } of named) {
     const { size, sha256 } = await digest(path, signal);
-    const artifact: Artifact = { name: basename(path), size, sha256, role };
+    const artifact: Artifact = { name: artifactNameOf(path), size, sha256, role };
     if (role === 'config') {
       artifact.mode = modes.get(path) ?? 0o600;
       if ((artifact.mode & 0o004) === 0) warn(closedConfig(artifact.name, artifact.mode));

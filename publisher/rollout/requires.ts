@@ -1,6 +1,6 @@
 import type { Desired } from '../../shared/desired.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
-import type { Artifact, Manifest } from '../../shared/manifest.ts';
+import { type Artifact, type Manifest, samePackages } from '../../shared/manifest.ts';
 import { hasProved } from '../plan/proved.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
@@ -18,20 +18,14 @@ type Past = Pick<PastDeployment, 'version' | 'action' | 'status' | 'artifacts'> 
  * Whether `past` deployed this package to all instances, and succeeded, on at least one instance. A deployment to some
  * instances, or one that was started on an instance, proves nothing about the others; a restart deploys nothing. Pure.
  */
-export function isProof(past: Past, version: string, packageDigest: string): boolean {
+export function isProof(past: Past, version: string, artifacts: readonly Artifact[]): boolean {
   return (
     past.version === version &&
     past.action !== 'restart' &&
     hasProved(past) &&
     past.targets === undefined &&
-    past.artifacts.some((one) => one.role === 'package' && one.sha256 === packageDigest)
+    samePackages(past.artifacts, artifacts)
   );
-}
-
-export function packageOf(artifacts: readonly Artifact[]): Artifact {
-  const found = artifacts.find((one) => one.role === 'package');
-  if (found === undefined) throw new Error('the version has no package');
-  return found;
 }
 
 /**
@@ -49,9 +43,8 @@ export async function provenIn(session: Session, service: string, version?: stri
     });
   }
   const found = await manifestOf(session, service, wanted);
-  const { sha256 } = packageOf(found.artifacts);
   const deployedBy = desired?.version === wanted ? desired.deployment : undefined;
-  if (!(await hasSucceeded(session, found, sha256, deployedBy))) throw unproven(env, service, wanted);
+  if (!(await hasSucceeded(session, found, deployedBy))) throw unproven(env, service, wanted);
   return found;
 }
 
@@ -75,7 +68,7 @@ export async function checkRequired(session: Session, wanted: Manifest): Promise
       },
     );
   });
-  if (packageOf(proven.artifacts).sha256 === packageOf(wanted.artifacts).sha256) return;
+  if (samePackages(proven.artifacts, wanted.artifacts)) return;
   throw new TriggerDeployError(
     'NOT_PROVEN',
     `${name} requires the package that succeeded in ${requires}; there ${service} ${version} is a different package, pushed by ${proven.pushedBy} at ${proven.pushedAt}`,
@@ -94,10 +87,10 @@ export async function checkRollbackTo(
   desired: Desired | undefined,
 ): Promise<void> {
   const { name, requires, confirm } = session.env;
-  const { service, version, artifacts } = wanted;
+  const { service, version } = wanted;
   if (requires === undefined && confirm !== 'person') return;
   if (version === desired?.version || version === desired?.previous) return;
-  if (await hasSucceeded(session, wanted, packageOf(artifacts).sha256)) return;
+  if (await hasSucceeded(session, wanted)) return;
   await checkRequired(session, wanted);
   if (confirm !== 'person') return;
   throw new TriggerDeployError(
@@ -119,12 +112,11 @@ async function manifestOf(session: Session, service: string, version: string): P
 
 async function hasSucceeded(
   { record: { deployments } }: Session,
-  { service, version, pushedAt }: Manifest,
-  sha256: string,
+  { service, version, pushedAt, artifacts }: Manifest,
   /** The deployment that set the desired state. It is checked first, because it usually is the proof. */
   deployment?: string,
 ): Promise<boolean> {
-  const wanted = (past: Past) => isProof(past, version, sha256);
+  const wanted = (past: Past) => isProof(past, version, artifacts);
   if (deployment !== undefined) {
     const record = await deployments.read(service, deployment).catch((error: unknown) => {
       if (isCode(error, 'DEPLOYMENT_NOT_FOUND', 'DOCUMENT_INVALID')) return undefined;

@@ -16,13 +16,13 @@ const aptArgv = {
     ...['apt-get', '--quiet', '--option=APT::Sandbox::User=root', '--option=Acquire::Retries=3', 'download'],
     ...wanted,
   ],
-  simulate: (deb: string) => [
+  simulate: (debs: readonly string[]) => [
     ...['apt-get', '--quiet', '--simulate', '--no-install-recommends', '--allow-downgrades'],
-    ...['--option=APT::Sandbox::User=root', 'install', deb],
+    ...['--option=APT::Sandbox::User=root', 'install', ...debs],
   ],
 };
 
-/** What apt would do to install a .deb: `name=version` of packages to install, names of packages to remove. */
+/** What apt would do to install .deb files: `name=version` of packages to install, names of packages to remove. */
 export interface Plan {
   install: string[];
   remove: string[];
@@ -40,9 +40,9 @@ export function parsePlan(text: string): Plan {
   return plan;
 }
 
-/** apt's plan for the file, or its output as a string where it has no plan. */
-export async function planFor(deb: string, signal: AbortSignal): Promise<Plan | string> {
-  const { exitCode, stdout, output } = await runCommand(aptArgv.simulate(deb), {
+/** apt's plan for the files, or its output as a string where it has no plan. */
+export async function planFor(debs: readonly string[], signal: AbortSignal): Promise<Plan | string> {
+  const { exitCode, stdout, output } = await runCommand(aptArgv.simulate(debs), {
     signal,
     timeout: SIMULATE_TIMEOUT_MS,
     env: { LC_ALL: 'C' },

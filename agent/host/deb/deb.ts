@@ -5,18 +5,23 @@ import type { ManifestStore, PackageType } from '../../deploy/ports.ts';
 import { assertSpace } from '../fs/space.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
 import { createReleases } from '../releases/releases.ts';
-import { placesOf } from '../releases/staging.ts';
+import { inStaging, placesOf } from '../releases/staging.ts';
+import { assertInstallable } from './conflicts.ts';
 import { type ContentsSource, createContents, inspectRelease, unmetIn } from './contents.ts';
-import { bareVersion, inspectDeb, installed, isSettled } from './dpkg.ts';
+import { bareVersion, type Database, inspectDeb, installed, isSettled } from './dpkg.ts';
 import { createDpkgUnits } from './dpkg-unit.ts';
 import { checkHost, inspectPackage } from './host.ts';
 import { createInstaller } from './install.ts';
+import { type Installation, installationOf } from './installation.ts';
 import { lookAtFiles } from './shown-files.ts';
+import { databaseAfter } from './simulated-database.ts';
 import { ensureUndo } from './undo.ts';
+import { pruneUndoSets, readUndoSet } from './undo-set.ts';
 
 /**
  * Package type `deb`. The .deb files are kept as releases, which are complete or absent, as for every package type. The
- * current version is the version that dpkg has installed; there is no `current` link.
+ * current version is the version that dpkg has installed; there is no `current` link. With `companions`, a version is
+ * several packages: they are installed by one run of dpkg, and undone together.
  */
 
 export interface DebOptions extends ContentsSource {
@@ -37,7 +42,7 @@ const UNPACKED_IN = '/usr';
 const WITHIN = 30_000;
 
 export function createDebPackage(options: DebOptions): PackageType {
-  const { service, dir, keep, name, fetchDependencies, installTimeout, lockTimeout } = options;
+  const { service, dir, keep, name, companions, fetchDependencies, installTimeout, lockTimeout } = options;
   const contents = createContents(options);
   const releases = createReleases({ dir, keep }, contents);
   const units = createDpkgUnits({
@@ -46,19 +51,34 @@ export function createDebPackage(options: DebOptions): PackageType {
     timeout: installTimeout,
     start: (options.commands ?? UNREGISTERED).indivisible,
   });
-  const installer = createInstaller({ service, name, units, lockTimeout });
+  const installer = createInstaller({ service, names: [name, ...companions], units, lockTimeout });
   const undo = { ...options, releases, contents };
   const releaseOf = placesOf(dir).release;
 
-  /** Returns the unmet dependencies. @throws PACKAGE_INVALID, NO_SPACE. */
-  async function unmetDependencies(version: string, signal: AbortSignal): Promise<string[]> {
-    const deb = await inspectRelease(releaseOf(version), { name, version }, signal);
-    await assertSpace(UNPACKED_IN, { bytes: deb.installedSize, inodes: 0 }, `${name} ${version}`);
-    return await unmetIn(releaseOf(version), deb, signal);
+  const planOf = (version: string, direction: 'forward' | 'back', signal: AbortSignal) =>
+    installationOf({ name, companions, dir, version, direction }, signal);
+
+  /** What a deployment would do, and the dependencies that it lacks. @throws PACKAGE_INVALID, NO_SPACE. */
+  async function planForward(version: string, signal: AbortSignal) {
+    const plan = await planOf(version, 'forward', signal);
+    const bytes = plan.packages.reduce((sum, deb) => sum + deb.installedSize, 0);
+    await assertSpace(UNPACKED_IN, { bytes, inodes: 0 }, `${name} ${version}`);
+    return { plan, unmet: await unmetIn(plan.packages, plan.beside, { signal }) };
+  }
+
+  /** @throws PACKAGE_CONFLICT. */
+  async function assertPossible({ packages, beside, remove }: Installation, signal: AbortSignal) {
+    const check = (at: Database) => assertInstallable([...packages, ...beside], at);
+    if (remove.length === 0) return await check({ signal });
+    await inStaging(
+      placesOf(dir),
+      async (scratch) => check(await databaseAfter({ installed: [], removed: remove }, { signal }, scratch)),
+      signal,
+    );
   }
 
   async function current(): Promise<string | null> {
-    const here = await installed(name, AbortSignal.timeout(WITHIN));
+    const here = await installed(name, { signal: AbortSignal.timeout(WITHIN) });
     if (!here) return null;
     const version = bareVersion(here.version);
     if (versionName.safeParse(version).success) return version;
@@ -72,8 +92,18 @@ export function createDebPackage(options: DebOptions): PackageType {
   }
 
   async function isWhole(): Promise<boolean> {
-    const here = await installed(name, AbortSignal.timeout(WITHIN));
-    return here === undefined || isSettled(here);
+    const signal = AbortSignal.timeout(WITHIN);
+    const here = await installed(name, { signal });
+    if (here === undefined) return true;
+    if (!isSettled(here)) return false;
+    const version = bareVersion(here.version);
+    if (companions.length === 0 || !(await releases.record(version))) return true;
+    const [, ...others] = await inspectRelease(releaseOf(version), { name, companions, version }, signal);
+    for (const deb of others) {
+      const companion = await installed(deb.name, { signal });
+      if (!companion || !isSettled(companion) || companion.version !== deb.version) return false;
+    }
+    return true;
   }
 
   return {
@@ -83,7 +113,7 @@ export function createDebPackage(options: DebOptions): PackageType {
 
     checkHost,
 
-    inspect: () => inspectPackage(name),
+    inspect: () => inspectPackage([name, ...companions]),
 
     async versionOf(file) {
       if (!file.endsWith('.deb')) return undefined;
@@ -100,11 +130,11 @@ export function createDebPackage(options: DebOptions): PackageType {
 
     async prepare(order, note, signal) {
       let { downloaded } = await releases.prepare(order, note, signal);
-      let unmet = await unmetDependencies(order.version, signal);
+      let { plan, unmet } = await planForward(order.version, signal);
       if (unmet.length > 0 && fetchDependencies && downloaded === 0) {
         // The release was prepared earlier. This machine has lost a dependency since: download the dependencies.
         downloaded += (await releases.prepare({ ...order, fresh: true }, note, signal)).downloaded;
-        unmet = await unmetDependencies(order.version, signal);
+        ({ plan, unmet } = await planForward(order.version, signal));
       }
       if (unmet.length > 0) {
         throw new TriggerDeployError(
@@ -117,12 +147,16 @@ export function createDebPackage(options: DebOptions): PackageType {
           },
         );
       }
-      return { downloaded: downloaded + (await ensureUndo(undo, order.version, note, signal)) };
+      await assertPossible(plan, signal);
+      return { downloaded: downloaded + (await ensureUndo(undo, plan, note, signal)) };
     },
 
     async switchTo(version, change) {
       await units.settle(change.signal);
-      if (version === null) return await installer.remove(change);
+      if (version === null) {
+        const { debs, absent } = await readUndoSet(dir, null, change.signal);
+        return await installer.remove([name, ...absent], debs, change);
+      }
       if (!(await releases.record(version))) {
         // The installed version needs no release.
         if (!change.again && (await current()) === version && (await isWhole())) return;
@@ -132,14 +166,16 @@ export function createDebPackage(options: DebOptions): PackageType {
           { hint: `install it by hand: apt-get install ${name}=${version}` },
         );
       }
-      await installer.install(version, releaseOf(version), change);
+      await installer.install(await planOf(version, change.direction, change.signal), change);
     },
 
     look: (_version, processes, before) => lookAtFiles(name, processes, before),
 
     async prune(keepThese) {
       const here = await current();
-      return await releases.prune(new Set([...keepThese, ...(here === null ? [] : [here])]));
+      const pruned = await releases.prune(new Set([...keepThese, ...(here === null ? [] : [here])]));
+      await pruneUndoSets(dir, new Set((await releases.releases()).map(({ version }) => version)));
+      return pruned;
     },
   };
 }

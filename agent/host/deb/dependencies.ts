@@ -1,4 +1,12 @@
-import { architecture, compareVersions, type DebFile, isSettled, type Known, known } from './dpkg.ts';
+import {
+  architecture,
+  type Control,
+  compareVersions,
+  type Database,
+  isSettled,
+  type Known,
+  known,
+} from './dpkg.ts';
 
 /**
  * Finds unmet dependencies before the service is stopped. dpkg itself reports them only when it configures the package,
@@ -30,32 +38,32 @@ function parseRelation(text: string): Relation[] {
  * The dependencies of `deb` that are met neither by this machine nor by `beside`, the .deb files that are installed
  * together with it. As texts for a message.
  */
-export async function unmetBy(
-  deb: DebFile,
-  beside: readonly DebFile[],
-  signal: AbortSignal,
-): Promise<string[]> {
+export async function unmetBy(deb: Control, beside: readonly Control[], at: Database): Promise<string[]> {
+  const { signal } = at;
   const groups = parseRelations(deb.depends);
   if (groups.length === 0) return [];
   const native = await architecture(signal);
   const names = groups.flat().map(({ name }) => name);
-  const here = (await known(signal, ...names)).filter(isSettled);
-  const offered = [...here, ...beside.map(asInstalled)];
+  // A package that is installed beside `deb` replaces the one of this name.
+  const isReplaced = (one: Control) => beside.some((other) => isSamePackage(one, other));
+  const kept = (all: Known[]) => all.filter((one) => isSettled(one) && !isReplaced(one));
+  const here = kept(await known(at, ...names));
+  const offered: Control[] = [...here, ...beside];
   const unmet: string[] = [];
-  let all: Known[] | undefined;
+  let all: Control[] | undefined;
   for (const group of groups) {
     if (await isMet(group, offered, native, signal)) continue;
     // A virtual package may meet it. This is rare, so the list of all packages is read only here.
-    all ??= [...(await known(signal)).filter(isSettled), ...offered];
+    all ??= [...kept(await known(at)), ...beside];
     if (await isMet(group, all, native, signal)) continue;
-    unmet.push(`${group.map(text).join(' | ')}${found(group, here)}`);
+    unmet.push(`${group.map(text).join(' | ')}${found(group, offered)}`);
   }
   return unmet;
 }
 
 async function isMet(
   group: readonly Relation[],
-  offered: readonly Known[],
+  offered: readonly Control[],
   native: string,
   signal: AbortSignal,
 ): Promise<boolean> {
@@ -71,14 +79,14 @@ async function isMet(
   return false;
 }
 
-function fits({ architecture, multiArch }: Known, { qualifier }: Relation, native: string): boolean {
+function fits({ architecture, multiArch }: Control, { qualifier }: Relation, native: string): boolean {
   if (architecture === 'all' || multiArch === 'foreign') return true;
   if (qualifier === 'any') return multiArch === 'allowed';
   return architecture === (qualifier === undefined || qualifier === 'native' ? native : qualifier);
 }
 
 /** The versions of `name` that the package `one` offers; undefined stands for a virtual name without a version. */
-function versionsOf(one: Known, name: string): (string | undefined)[] {
+function versionsOf(one: Control, name: string): (string | undefined)[] {
   const provided = parseRelations(one.provides)
     .flat()
     .filter((relation) => relation.name === name)
@@ -86,8 +94,14 @@ function versionsOf(one: Known, name: string): (string | undefined)[] {
   return one.name === name ? [one.version, ...provided] : provided;
 }
 
-function asInstalled({ name, version, architecture }: DebFile): Known {
-  return { name, version, architecture, status: 'installed', broken: false, multiArch: '', provides: '' };
+/** A text of `unmetBy` without the versions that were found. */
+export function bareRelation(unmet: string): string {
+  return unmet.replace(/, found .*$/, '');
+}
+
+/** Whether only one of the two can be installed: the same package, for the same architecture or for all. */
+export function isSamePackage(a: Control, b: Control): boolean {
+  return a.name === b.name && [a.architecture, 'all'].some((one) => [b.architecture, 'all'].includes(one));
 }
 
 function text({ name, qualifier, version }: Relation): string {
@@ -95,8 +109,8 @@ function text({ name, qualifier, version }: Relation): string {
   return version === undefined ? full : `${full} (${version.relation} ${version.is})`;
 }
 
-/** `, found 1.0`: the installed versions of the packages in the group; empty if none is installed. */
-function found(group: readonly Relation[], here: readonly Known[]): string {
+/** `, found 1.0`: the versions of the packages in the group that are there; empty if there is none. */
+function found(group: readonly Relation[], here: readonly Control[]): string {
   const others = here.filter((one) => group.some(({ name }) => name === one.name));
   return others.length === 0 ? '' : `, found ${others.map(({ version }) => version).join(', ')}`;
 }

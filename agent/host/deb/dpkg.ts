@@ -5,34 +5,47 @@ import { type RunResult, runCommand } from '../process/run-command.ts';
  * Queries to dpkg (dpkg-query(1), dpkg-deb(1)). They need no lock, change nothing, and run no code of a package.
  */
 
-/** A package in dpkg's database. */
-export interface Known {
+/** What a package says of itself and of other packages, as in its control file. */
+export interface Control {
   name: string;
   architecture: string;
   /** With its epoch. */
   version: string;
+  multiArch: string;
+  /** `mail-transport-agent, libfoo (= 1.2)`. */
+  provides: string;
+  /** Depends and Pre-Depends, as one list. */
+  depends: string;
+  conflicts: string;
+  breaks: string;
+  replaces: string;
+}
+
+/** A package in dpkg's database. */
+export interface Known extends Control {
   /** `installed`, `half-configured`, `unpacked`, `half-installed`, `triggers-awaited`, `config-files`, … */
   status: string;
   /** dpkg(1) `reinst-required`: the package has to be installed again. */
   broken: boolean;
-  multiArch: string;
-  /** As in its control file: `mail-transport-agent, libfoo (= 1.2)`. */
-  provides: string;
 }
 
-/** Fields of the control file of a .deb. */
-export interface DebFile {
-  name: string;
-  /** With its epoch. */
-  version: string;
-  architecture: string;
+/** A .deb file. */
+export interface DebFile extends Control {
+  file: string;
   /** bytes */
   installedSize: number;
-  /** Depends and Pre-Depends, as one list. */
-  depends: string;
+}
+
+/** What a query reads: the database of this machine or, for a simulation, the one in the directory `admin`. */
+export interface Database {
+  signal: AbortSignal;
+  admin?: string | undefined;
 }
 
 const CALL_TIMEOUT_MS = 30_000;
+/** The packages of a machine: 100 bytes to 1 KB for each. */
+const DATABASE_LIMIT = 64 * 1024 * 1024;
+const RELATIONS = ['Provides', 'Conflicts', 'Breaks', 'Replaces', 'Pre-Depends', 'Depends'] as const;
 const FIELDS = [
   'Package',
   'Architecture',
@@ -40,18 +53,22 @@ const FIELDS = [
   'db:Status-Status',
   'db:Status-Eflag',
   'Multi-Arch',
-  'Provides',
+  ...RELATIONS,
 ] as const;
 const FORMAT = `${FIELDS.map((field) => `\${${field}}`).join('\\t')}\\n`;
 
 const dpkgArgv = {
   /** Shows all packages if there are no names. */
-  show: (...names: string[]) => ['dpkg-query', '--show', `--showformat=${FORMAT}`, ...names],
+  show: (admin: string | undefined, ...names: string[]) => [
+    ...['dpkg-query', ...(admin === undefined ? [] : [`--admindir=${admin}`])],
+    ...['--show', `--showformat=${FORMAT}`, ...names],
+  ],
   field: (file: string) => [
-    ...['dpkg-deb', '--field', file, 'Package', 'Version', 'Architecture'],
-    ...['Installed-Size', 'Depends', 'Pre-Depends'],
+    ...['dpkg-deb', '--field', file, 'Package', 'Version', 'Architecture', 'Multi-Arch'],
+    ...['Installed-Size', ...RELATIONS],
   ],
   architecture: ['dpkg', '--print-architecture'],
+  foreign: ['dpkg', '--print-foreign-architectures'],
   /** Exits with 0 where the relation holds, with 1 where it does not. */
   compare: (a: string, relation: string, b: string) => ['dpkg', '--compare-versions', a, relation, b],
 };
@@ -72,14 +89,31 @@ export function isThere({ status }: Known): boolean {
 }
 
 export function parseShow(text: string): Known[] {
-  return text
-    .split('\n')
-    .filter((line) => line.split('\t').length === FIELDS.length)
-    .map((line) => {
-      const [name = '', architecture = '', version = '', status = '', flag, multiArch = '', provides = ''] =
-        line.split('\t');
-      return { name, architecture, version, status, broken: flag === 'reinstreq', multiArch, provides };
+  const rows = text.split('\n').map((line) => line.split('\t'));
+  return rows
+    .filter((row) => row.length === FIELDS.length)
+    .map((row) => {
+      const value = (name: (typeof FIELDS)[number]) => row[FIELDS.indexOf(name)] ?? '';
+      return {
+        ...controlOf(value),
+        status: value('db:Status-Status'),
+        broken: value('db:Status-Eflag') === 'reinstreq',
+      };
     });
+}
+
+function controlOf(value: (name: (typeof FIELDS)[number]) => string): Control {
+  return {
+    name: value('Package'),
+    architecture: value('Architecture'),
+    version: value('Version'),
+    multiArch: value('Multi-Arch'),
+    provides: value('Provides'),
+    depends: [value('Pre-Depends'), value('Depends')].filter((list) => list !== '').join(', '),
+    conflicts: value('Conflicts'),
+    breaks: value('Breaks'),
+    replaces: value('Replaces'),
+  };
 }
 
 /** Fields of a control file, continuation lines joined. */
@@ -93,23 +127,34 @@ export function parseControl(text: string): Map<string, string> {
 }
 
 /** The packages with these names in dpkg's database; all its packages if there are no names. */
-export async function known(signal: AbortSignal, ...names: string[]): Promise<Known[]> {
-  const { exitCode, stdout, output } = await ask(dpkgArgv.show(...names), signal);
+export async function known({ signal, admin }: Database, ...names: string[]): Promise<Known[]> {
+  const { exitCode, stdout, output } = await ask(dpkgArgv.show(admin, ...names), signal);
   // Exit code 1 means that at least one name is unknown.
   if (exitCode !== 0 && exitCode !== 1) throw notAnswered('dpkg-query', output);
   return parseShow(stdout);
 }
 
 /** The package for this machine's architecture; undefined if none of its files are installed. */
-export async function installed(name: string, signal: AbortSignal): Promise<Known | undefined> {
-  const [found, native] = [await known(signal, name), await architecture(signal)];
+export async function installed(name: string, from: Database): Promise<Known | undefined> {
+  const [found, native] = [await known(from, name), await architecture(from.signal)];
   return found.filter(isThere).find((one) => one.architecture === 'all' || one.architecture === native);
 }
 
+/** The architecture of this machine. It never changes, so dpkg is asked once. */
 export async function architecture(signal: AbortSignal): Promise<string> {
+  if (native !== undefined) return native;
   const { exitCode, stdout, output } = await ask(dpkgArgv.architecture, signal);
   if (exitCode !== 0) throw notAnswered('dpkg --print-architecture', output);
-  return stdout.trim();
+  native = stdout.trim();
+  return native;
+}
+let native: string | undefined;
+
+/** The architectures whose packages this machine installs; its own is the first. */
+export async function architectures(signal: AbortSignal): Promise<string[]> {
+  const { exitCode, stdout, output } = await ask(dpkgArgv.foreign, signal);
+  if (exitCode !== 0) throw notAnswered('dpkg --print-foreign-architectures', output);
+  return [await architecture(signal), ...stdout.split('\n').filter((line) => line !== '')];
 }
 
 /** The control fields of a .deb; `called` names the file in messages. @throws PACKAGE_INVALID if it is not a .deb. */
@@ -120,13 +165,10 @@ export async function inspectDeb(file: string, called: string, signal: AbortSign
   if (exitCode !== 0 || !name || !version) {
     throw new TriggerDeployError('PACKAGE_INVALID', `${called} is not a Debian package`, { detail: output });
   }
-  const needs = [fields.get('Pre-Depends'), fields.get('Depends')];
   return {
-    name,
-    version,
-    architecture: fields.get('Architecture') ?? '',
+    ...controlOf((field) => fields.get(field) ?? ''),
+    file,
     installedSize: 1024 * (Number.parseInt(fields.get('Installed-Size') ?? '', 10) || 0),
-    depends: needs.filter((list) => list !== undefined && list !== '').join(', '),
   };
 }
 
@@ -140,8 +182,11 @@ export async function compareVersions(
   return (await ask(dpkgArgv.compare(a, relation, b), signal)).exitCode === 0;
 }
 
-function ask(argv: readonly string[], signal: AbortSignal): Promise<RunResult> {
-  return runCommand(argv, { signal, timeout: CALL_TIMEOUT_MS, env: { LC_ALL: 'C' } });
+/** @throws COMMAND_FAILED if the program cannot be started. */
+export function ask(argv: readonly string[], signal: AbortSignal): Promise<RunResult> {
+  // C.UTF-8: tar escapes the letters of other languages in file names otherwise.
+  const env = { LC_ALL: 'C.UTF-8' };
+  return runCommand(argv, { signal, timeout: CALL_TIMEOUT_MS, env, stdoutLimit: DATABASE_LIMIT });
 }
 
 function notAnswered(what: string, detail: string): TriggerDeployError {

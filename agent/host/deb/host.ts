@@ -27,19 +27,20 @@ export async function checkHost(): Promise<Finding[]> {
   return findings;
 }
 
-/** The problems of this host; if it has none, those of the package `name` in dpkg. Empty if there are none. */
-export async function inspectPackage(name: string): Promise<Finding[]> {
+/** The problems of this host; if it has none, those of the packages `names` in dpkg. Empty if there are none. */
+export async function inspectPackage(names: readonly string[]): Promise<Finding[]> {
   const findings = await checkHost();
   if (findings.length > 0) return findings;
-  const here = await installed(name, AbortSignal.timeout(WITHIN_MS));
-  if (!here || isSettled(here)) return [];
-  return [
-    {
+  const signal = AbortSignal.timeout(WITHIN_MS);
+  const here = await Promise.all(names.map((name) => installed(name, { signal })));
+  return here
+    .filter((one) => one !== undefined)
+    .filter((one) => !isSettled(one))
+    .map(({ name, version, status }) => ({
       ok: false,
-      what: `package ${name} ${here.version} is ${here.status}`,
+      what: `package ${name} ${version} is ${status}`,
       hint: 'the next deployment installs the package again; to repair it by hand: dpkg --configure -a',
-    },
-  ];
+    }));
 }
 
 async function isOnPath(program: string): Promise<boolean> {

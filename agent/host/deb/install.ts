@@ -2,26 +2,32 @@ import { sleepUnlessAborted } from '../../../shared/abort.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { Change } from '../../deploy/ports.ts';
-import { debIn, dependenciesIn, inspectRelease } from './contents.ts';
-import { compareVersions, inspectDeb, installed, isSettled, isThere, known } from './dpkg.ts';
+import type { Packages } from './contents.ts';
+import { type DebFile, installed, isSettled, isThere, known } from './dpkg.ts';
 import type { DpkgRun, DpkgUnits } from './dpkg-unit.ts';
+import type { Installation } from './installation.ts';
 
 /**
- * Installs and removes one package with dpkg. After each run dpkg-query decides whether it worked. The result of the
+ * Installs and removes the packages of a service with dpkg. After each run dpkg-query decides whether it worked. The result of the
  * run is not reliable: a unit that has succeeded looks like a unit that never existed, and a problem of another package
  * also makes dpkg fail.
  */
 export interface Installer {
-  /** `release` is the directory of the release. @throws PACKAGE_INVALID, DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
-  install(version: string, release: string, change: Change): Promise<void>;
-  /** Keeps conffiles. @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
-  remove(change: Change): Promise<void>;
+  /** @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
+  install(plan: Installation, change: Change): Promise<void>;
+  /**
+   * Removes the packages `names`, and then installs `debs`: packages that the deployment had replaced. Keeps conffiles.
+   * @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED.
+   */
+  remove(names: readonly string[], debs: readonly DebFile[], change: Change): Promise<void>;
 }
 
 /** With these options dpkg asks no question about conffiles, and accepts an older version. */
 const INSTALL = ['dpkg', '--force-confdef', '--force-confold', '--force-downgrade', '--install'];
 /** Keeps conffiles. Also removes a package that dpkg wants to have reinstalled first. */
 const REMOVE = ['dpkg', '--force-remove-reinstreq', '--remove'];
+/** Removes companions that the next run of dpkg makes superfluous. */
+const REMOVE_NEEDED = ['dpkg', '--force-remove-reinstreq', '--force-depends', '--remove'];
 const LOCK_HELD =
   /lock (?:was|is) locked by another process(?: with pid (\d+))?|is locked by another process/;
 const FIRST_PAUSE_MS = 250;
@@ -31,12 +37,13 @@ const UNCONFIGURED = new Set(['unpacked', 'half-configured', 'triggers-awaited',
 
 export function createInstaller(options: {
   service: string;
-  name: string;
+  /** The packages that deployments of the service install. */
+  names: readonly string[];
   units: DpkgUnits;
   /** How long to wait for the dpkg lock of another process, ms. */
   lockTimeout: number;
 }): Installer {
-  const { service, name, units, lockTimeout } = options;
+  const { service, names, units, lockTimeout } = options;
 
   /** Runs dpkg; retries while another process holds its lock. @throws DPKG_LOCKED. */
   async function dpkg(argv: readonly string[], change: Change): Promise<DpkgRun> {
@@ -60,74 +67,91 @@ export function createInstaller(options: {
   }
 
   /**
-   * Configures packages whose installation was interrupted. It leaves out our own package if that is incomplete, unless
-   * a forward switch is to install exactly this version: any other version would fail again, and is replaced next. A
+   * Configures packages whose installation was interrupted. It leaves out our own packages if one is incomplete, unless
+   * a forward switch is to install exactly these versions: any other version would fail again, and is replaced next. A
    * run of dpkg here also waits for the dpkg lock while the service still runs.
    */
-  async function repair(target: string, change: Change): Promise<void> {
-    const ours = await installed(name, change.signal);
-    const isTarget = ours?.version === target && change.direction === 'forward';
-    if (!ours || isSettled(ours) || isTarget) {
+  async function repair(packages: Packages, change: Change): Promise<void> {
+    const { signal } = change;
+    const ours = (await known({ signal }, ...names)).filter(isThere);
+    const incomplete = ours.filter((one) => !isSettled(one));
+    const isTarget = incomplete.every((one) =>
+      packages.some(({ name, version }) => name === one.name && version === one.version),
+    );
+    if (incomplete.length === 0 || (isTarget && change.direction === 'forward')) {
       await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', '--pending'], change);
       return;
     }
-    const others = (await known(change.signal)).filter(
-      (one) => UNCONFIGURED.has(one.status) && one.name !== name,
+    const others = (await known({ signal })).filter(
+      (one) => UNCONFIGURED.has(one.status) && !names.includes(one.name),
     );
     if (others.length === 0) return;
-    const names = others.map((one) => `${one.name}:${one.architecture}`.replace(/:all$/, ''));
-    await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', ...names], change);
+    const called = others.map((one) => `${one.name}:${one.architecture}`.replace(/:all$/, ''));
+    await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', ...called], change);
   }
 
-  /** Whether this version is completely installed. */
-  async function has(version: string, signal: AbortSignal): Promise<boolean> {
-    const ours = await installed(name, signal);
-    return ours?.version === version && isSettled(ours);
-  }
-
-  /** The downloaded dependencies to install: those not installed in the same or a newer version. */
-  async function missingIn(release: string, signal: AbortSignal): Promise<string[]> {
-    const missing: string[] = [];
-    for (const file of await dependenciesIn(release)) {
-      const deb = await inspectDeb(file, file, signal);
-      const here = await installed(deb.name, signal);
-      const isEnough =
-        here && isSettled(here) && (await compareVersions(here.version, 'ge', deb.version, signal));
-      if (!isEnough) missing.push(file);
+  /** Whether all of `debs` are installed, in exactly these versions, and configured. */
+  async function has(debs: readonly DebFile[], signal: AbortSignal): Promise<boolean> {
+    for (const deb of debs) {
+      const here = await installed(deb.name, { signal });
+      if (here?.version !== deb.version || !isSettled(here)) return false;
     }
-    return missing;
+    return true;
   }
+
+  async function areGone(packages: readonly string[], signal: AbortSignal): Promise<boolean> {
+    return packages.length === 0 || !(await known({ signal }, ...packages)).some(isThere);
+  }
+
+  const filesOf = (debs: readonly DebFile[]) => debs.map(({ file }) => file);
 
   return {
-    async install(version, release, change) {
+    async install({ packages, beside, remove }, change) {
       const { signal } = change;
-      const { version: target } = await inspectRelease(release, { name, version }, signal);
-      if (!change.again && (await has(target, signal))) return;
-      await repair(target, change);
-      if (!change.again && (await has(target, signal))) return;
-      const files = [...(await missingIn(release, signal)), debIn(release)];
+      const isDone = async () => (await has(packages, signal)) && (await areGone(remove, signal));
+      const [{ name, version }] = packages;
+      if (
+        !change.again &&
+        (await isDone()) &&
+        (change.direction === 'forward' || (await has(beside, signal)))
+      ) {
+        return;
+      }
+      await repair(packages, change);
+      if (!change.again && (await isDone()) && beside.length === 0) return;
       await change.stop();
-      change.note(`dpkg installs ${name} ${target}`);
-      let run = await dpkg([...INSTALL, ...files], change);
+      if (!(await areGone(remove, signal))) {
+        change.note(`dpkg removes ${remove.join(', ')}`);
+        const run = await dpkg([...REMOVE_NEEDED, ...remove], change);
+        if (!(await areGone(remove, signal))) throw failed(`dpkg could not remove ${remove.join(', ')}`, run);
+      }
+      change.note(`dpkg installs ${name} ${version}`);
+      const argv = [...INSTALL, ...filesOf([...beside, ...packages])];
+      let run = await dpkg(argv, change);
       if (run.ending === 'interrupted') {
         change.note('dpkg was interrupted; resuming it');
-        await repair(target, change);
-        if (!(await has(target, signal))) run = await dpkg([...INSTALL, ...files], change);
+        await repair(packages, change);
+        if (!(await has(packages, signal))) run = await dpkg(argv, change);
       }
       await units.reload(signal);
       const isReinstalled = !change.again || run.ending === 'done' || run.ending === 'interrupted';
-      if (isReinstalled && (await has(target, signal))) return;
-      throw failed(`dpkg could not install ${name} ${target}`, run);
+      if (isReinstalled && (await isDone())) return;
+      throw failed(`dpkg could not install ${name} ${version}`, run);
     },
 
-    async remove(change) {
+    async remove(packages, debs, change) {
       const { signal } = change;
-      const isGone = async () => !(await known(signal, name)).some(isThere);
-      if (await isGone()) return;
+      if ((await areGone(packages, signal)) && (await has(debs, signal))) return;
       await change.stop();
-      const run = await dpkg([...REMOVE, name], change);
+      let run: DpkgRun | undefined;
+      if (!(await areGone(packages, signal))) run = await dpkg([...REMOVE, ...packages], change);
+      if (debs.length > 0 && !(await has(debs, signal))) {
+        run = await dpkg([...INSTALL, ...filesOf(debs)], change);
+      }
       await units.reload(signal);
-      if (!(await isGone())) throw failed(`dpkg could not remove ${name}`, run);
+      if ((await areGone(packages, signal)) && (await has(debs, signal))) return;
+      const what = `dpkg could not remove ${packages.join(', ')}`;
+      throw run ? failed(what, run) : new TriggerDeployError('DPKG_FAILED', what);
     },
   };
 }

@@ -24,6 +24,8 @@ export interface RunOptions {
   user?: string | undefined;
   /** Time from TERM to KILL, ms. */
   killAfter?: number | undefined;
+  /** How much of the end of stdout is kept, bytes. */
+  stdoutLimit?: number | undefined;
   /** Called with the id of the process group, in the turn of the event loop in which the process starts. */
   begun?: ((group: number) => void) | undefined;
 }
@@ -36,7 +38,7 @@ export interface RunResult {
   timedOut: boolean;
   /** stdout and stderr interleaved, the last 16 KiB, without control characters. */
   output: string;
-  /** The last 1 MiB of stdout, unchanged. */
+  /** The last `stdoutLimit` bytes of stdout, 1 MiB by default, unchanged. */
   stdout: string;
 }
 
@@ -77,7 +79,7 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
     throw new TriggerDeployError('COMMAND_FAILED', `cannot run ${argv[0]}: ${originalMessage(result)}`);
   }
   options.begun?.(pid);
-  const captured = capture(subprocess);
+  const captured = capture(subprocess, options.stdoutLimit ?? STDOUT_LIMIT);
   const exited = exitOf(subprocess.nodeChildProcess);
   const outcome = await firstOf(exited, options);
   if (outcome !== 'exited') await endGroup(pid, options.killAfter);
@@ -131,8 +133,8 @@ export async function endGroup(leader: number, killAfter = KILL_AFTER_MS): Promi
 }
 
 /** Reads both pipes into bounded buffers. */
-function capture(subprocess: { stdout: Readable; stderr: Readable }) {
-  const stdout = new TailBuffer(STDOUT_LIMIT);
+function capture(subprocess: { stdout: Readable; stderr: Readable }, stdoutLimit: number) {
+  const stdout = new TailBuffer(stdoutLimit);
   const both = new TailBuffer(2 * DETAIL_LIMIT);
   const streams = [subprocess.stdout, subprocess.stderr];
   const closed = streams.map((stream) => new Promise<void>((resolve) => stream.once('close', resolve)));

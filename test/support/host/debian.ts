@@ -26,6 +26,7 @@ export async function debian(options: Partial<DebOptions> = {}) {
   const bin = await programsOnPath({
     dpkg: `case "$1" in --print-architecture|--compare-versions) exec /usr/bin/dpkg "$@";; esac
 exec /usr/bin/dpkg ${own} "$@"`,
+    'dpkg-divert': `exec /usr/bin/dpkg-divert --admindir=${admin} --instdir=${instance} "$@"`,
     'dpkg-query': `exec /usr/bin/dpkg-query --admindir=${admin} "$@"`,
     'apt-get': 'echo "E: no such thing" >&2; exit 100',
     'systemd-run': SYSTEMD_RUN,
@@ -39,6 +40,7 @@ exec /usr/bin/dpkg ${own} "$@"`,
     createDebPackage({
       service: 'edge',
       name: 'edge-proxy',
+      companions: [],
       dir: join(root, 'debs'),
       keep: 3,
       fetchDependencies: false,

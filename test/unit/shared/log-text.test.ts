@@ -27,7 +27,9 @@ describe('an entry as text', () => {
       sinceMs: 2500,
       msg: 'watching',
     };
-    expect(text(entry)).toBe(`payments 1.4.1 → 1.4.2 ${ID} watching (previous step: http 200, 3 of 3) (+2.5 s)\n`);
+    expect(text(entry)).toBe(
+      `payments 1.4.1 → 1.4.2 ${ID} watching (previous step: http 200, 3 of 3) (+2.5 s)\n`,
+    );
   });
 
   test('of an ending says how long all and each step took', () => {

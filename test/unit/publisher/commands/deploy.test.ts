@@ -89,6 +89,7 @@ describe('a deployment that fails on an instance', () => {
     expect(settled(session.events).map((event) => [event.outcome, event.exitCode])).toEqual([
       ['failed', 1],
       ['succeeded', 0],
+      ['failed', 1],
     ]);
     expect(settled(session.events)[0]?.text).toContain('CHECK_FAILED');
     expect(await desired()).toMatchObject({ version: '1.0.0', sequence: 3 });

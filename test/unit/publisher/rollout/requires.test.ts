@@ -23,7 +23,8 @@ describe('a proof is', () => {
     ['of other bytes', { artifacts: [{ ...artifact, sha256: 'b'.repeat(64) }] }, false],
     ['of a config file with these bytes', { artifacts: [{ ...artifact, role: 'config' }] }, false],
     ['started on an instance', { artifacts: [] }, false],
+    ['of one more package', { artifacts: [artifact, { ...artifact, sha256: 'c'.repeat(64) }] }, false],
   ])('%s', (_what, change, proves) => {
-    expect(isProof({ ...good, ...change }, '1.0.0', digest)).toBe(proves);
+    expect(isProof({ ...good, ...change }, '1.0.0', [artifact])).toBe(proves);
   });
 });

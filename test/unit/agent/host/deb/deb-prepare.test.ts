@@ -1,7 +1,12 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { calm } from '../../../../support/host/clock.ts';
 import { debian } from '../../../../support/host/debian.ts';
+
+const run = promisify(execFile);
 
 /** What is decided before dpkg runs: what is refused, what is needed, what can be undone, what is kept. */
 
@@ -52,7 +57,9 @@ test('a file that is not a Debian package, and a package with config files, are 
 
 test('a dependency is met by a version, by what is provided, and by an alternative', async () => {
   const { prepare, build, install } = await debian();
-  await install(await build('2:1.5', { name: 'libedge', control: { Provides: 'edge-abi (= 3)' } }));
+  await install(
+    await build('2:1.5', { name: 'libedge', files: {}, control: { Provides: 'edge-abi (= 3)' } }),
+  );
   const needs = (version: string, Depends: string) => prepare(version, { control: { Depends } });
   await expect(needs('1.0', 'libedge (>= 2:2)')).rejects.toMatchObject({
     message: 'edge-proxy 1.0 needs libedge (>= 2:2), found 2:1.5',
@@ -103,4 +110,64 @@ test('pruning keeps the release of the installed version, although no link point
   }
   expect(await deb.prune(new Set())).toEqual(['2']);
   expect((await deb.releases()).map(({ version }) => version).sort()).toEqual(['1', '3', '4', '5']);
+});
+
+test.each([
+  [
+    'conflicts with it',
+    { control: { Conflicts: 'edge-proxy (>= 2.0)' } },
+    {},
+    /^dpkg would refuse edge-proxy 2\.0: other conflicts with edge-proxy \(>= 2\.0\)$/,
+  ],
+  ['it breaks', {}, { control: { Breaks: 'other' } }, /edge-proxy breaks other$/],
+  [
+    'dpkg would remove',
+    {},
+    { control: { Conflicts: 'other', Replaces: 'other' } },
+    /^dpkg would remove other to install edge-proxy/,
+  ],
+  [
+    'needs the old version',
+    { control: { Depends: 'edge-proxy (= 1.0)' } },
+    {},
+    /^other 1, which is installed, needs edge-proxy \(= 1\.0\), found 2\.0$/,
+  ],
+  [
+    'has one of its files',
+    { files: { '/usr/share/shared file': 'x' } },
+    { files: { '/usr/share/shared file': 'y' } },
+    /^\/usr\/share\/shared file of edge-proxy 2\.0 belongs to other 1 too$/,
+  ],
+] as const)(
+  'another package that %s is found before the service stops',
+  async (_what, other, mine, message) => {
+    const { deb, prepare, change, build, install, runs, state } = await debian();
+    await prepare('1.0');
+    await deb.switchTo('1.0', change());
+    await install(await build('1', { name: 'other', files: {}, ...other }));
+    const before = await runs();
+    await expect(prepare('2.0', mine)).rejects.toMatchObject({
+      code: 'PACKAGE_CONFLICT',
+      message: expect.stringMatching(message),
+      hint: expect.any(String),
+    });
+    expect(await runs()).toEqual(before);
+    expect([await state(), await state('other')]).toEqual(['1.0 installed', '1 installed']);
+  },
+);
+
+test('a file of another package that the new one replaces, and a diverted file, are no conflict', async () => {
+  const { prepare, build, install, bin } = await debian();
+  const files = { '/usr/share/a': 'x', '/usr/share/b': 'x' };
+  await install(await build('1', { name: 'other', files }));
+  await run(join(bin, 'dpkg-divert'), [
+    '--no-rename',
+    '--package',
+    'edge-proxy',
+    '--divert',
+    '/usr/share/b.other',
+    '--add',
+    '/usr/share/b',
+  ]);
+  await prepare('2.0', { files, control: { Replaces: 'other (<< 2)' } });
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parsePlan } from '../../../../../agent/host/deb/apt.ts';
+import { parseContents, parseSearch } from '../../../../../agent/host/deb/conflicts.ts';
 import { parseRelations } from '../../../../../agent/host/deb/dependencies.ts';
 import { bareVersion, isSettled, parseControl, parseShow } from '../../../../../agent/host/deb/dpkg.ts';
 import { isUnitOf, unitArgv } from '../../../../../agent/host/deb/dpkg-unit.ts';
@@ -13,10 +14,10 @@ test('a version name has no epoch', () => {
 test('the output of dpkg-query is parsed by line, and a package that waits for triggers is settled', () => {
   const shown = parseShow(
     [
-      'edge\tamd64\t1:1.0\tinstalled\tok\tno\tlibx (= 1), y',
-      'edge\ti386\t1:1.0\thalf-installed\treinstreq\tno\t',
+      'edge\tamd64\t1:1.0\tinstalled\tok\tno\tlibx (= 1), y\t\t\t\ta (>= 1)\tb, c',
+      'edge\ti386\t1:1.0\thalf-installed\treinstreq\tno\t\t\t\t\t\t',
       'half a line',
-      'z\tall\t1\ttriggers-awaited\tok\tforeign\t',
+      'z\tall\t1\ttriggers-awaited\tok\tforeign\t\t\t\t\t\t',
       '',
     ].join('\n'),
   );
@@ -25,6 +26,7 @@ test('the output of dpkg-query is parsed by line, and a package that waits for t
     'edge:i386',
     'z:all',
   ]);
+  expect(shown[0]).toMatchObject({ provides: 'libx (= 1), y', depends: 'a (>= 1), b, c' });
   expect(shown.map(isSettled)).toEqual([true, false, true]);
 });
 
@@ -93,4 +95,25 @@ test('the unit outlives the agent, waits at a shutdown, and leaves no script beh
     ]),
   );
   expect(argv.slice(-3)).toEqual(['dpkg', '--install', 'x.deb']);
+});
+
+test('the contents of a .deb are its files and links, with spaces in their names, and no directories', () => {
+  const listed = [
+    'drwxr-xr-x root/root         0 2026-01-02 10:20 ./usr/',
+    '-rwxr-xr-x root/root    123456 2026-01-02 10:20 ./usr/bin/a b',
+    'lrwxrwxrwx root/root         0 2026-01-02 10:20 ./usr/bin/c -> a b',
+    'hrwxr-xr-x root/root         0 2026-01-02 10:20 ./usr/bin/d link to ./usr/bin/a b',
+  ].join('\n');
+  expect(parseContents(listed)).toEqual(['/usr/bin/a b', '/usr/bin/c', '/usr/bin/d']);
+});
+
+test('a file has the owners that dpkg-query names, and a diverted file has none', () => {
+  const found = [
+    'edge, libedge:amd64: /usr/share/both',
+    'dash: /bin/sh',
+    'diversion by other from: /bin/sh',
+    'diversion by other to: /bin/sh.distrib',
+    'local diversion from: /x',
+  ].join('\n');
+  expect([...parseSearch(found)]).toEqual([['/usr/share/both', ['edge', 'libedge:amd64']]]);
 });
