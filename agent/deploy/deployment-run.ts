@@ -3,11 +3,11 @@ import type { Log } from '../../shared/log.ts';
 import type { Step } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from './abandon.ts';
-import { buildReport, previousAndChanged } from './build-report.ts';
+import { buildReport, previousAndChanged, progressReport } from './build-report.ts';
 import type { Hook, Identity, Ports, ServiceConfig } from './ports.ts';
-import { type Active, beforeSwitch } from './state.ts';
+import { type Active, beforeSwitch, type Order } from './state.ts';
 import type { StateStore } from './state-store.ts';
-import { withActive } from './state-transitions.ts';
+import { withActive, withOutgoing } from './state-transitions.ts';
 
 /** A preparation that reports no progress for so long is left, ms. */
 const PREPARE_STALLED_AFTER = 60 * 60_000;
@@ -25,7 +25,10 @@ export interface DeploymentRun {
   /** Aborts when the agent stops, for no other reason. */
   readonly stopping: AbortSignal;
   active(): Active;
-  /** Journals a change of the state, then sends a report. A kill may lose the report, but not the change. */
+  /**
+   * Journals a change of the state, then sends a report. A kill may lose the report, but not the change. A state that a
+   * publisher waits for (`isAwaited`) is reported to the record as well: replies may be lost.
+   */
   move(patch: Partial<Active>): Promise<void>;
   /** Sends a report with a note about the current state. Nothing is journalled. */
   note(text: string): void;
@@ -57,6 +60,8 @@ export function createDeploymentRun(context: {
   stopping: AbortSignal;
   cancelled: AbortSignal;
   store: StateStore;
+  /** Called after a report for the record is journalled: the outbox has it. */
+  onOutgoing: () => void;
 }): DeploymentRun {
   const { ports, service, identity, log, stopping, store } = context;
   const { clock } = ports;
@@ -121,11 +126,16 @@ export function createDeploymentRun(context: {
       busyUntil: () => busyUntil,
       async move(patch) {
         const before = active().state;
+        const now = clock.now();
+        const isReported = patch.state !== undefined && isAwaited(active().order, before, patch.state);
         await store.update((state) => {
           // The work may have been left while this change waited for an earlier one.
           left.throwIfAborted();
-          return withActive(state, { ...patch, timings: { ...timings }, n: n + 1 });
+          const next = withActive(state, { ...patch, timings: { ...timings }, n: n + 1 });
+          if (!isReported || !next.active) return next;
+          return withOutgoing(next, progressReport(identity, next.active, now), next.active.order.replyTo);
         });
+        if (isReported) context.onOutgoing();
         if (active().state !== before) {
           const { state, direction, previous, startedAt } = active();
           const sinceMs = Math.max(0, Math.round(clock.now() - startedAt));
@@ -220,4 +230,14 @@ export function createDeploymentRun(context: {
   }
 
   return viewFor(new AbortController().signal, context.cancelled);
+}
+
+/**
+ * Whether the publisher of a rolling deployment waits for this change of the state: the instance is prepared and holds,
+ * or it goes on after the announcement of its wave.
+ */
+function isAwaited(order: Order, before: Active['state'], after: Active['state']): boolean {
+  return order.hold
+    ? after === 'prepared'
+    : order.proceeds === true && before === 'prepared' && after !== before;
 }

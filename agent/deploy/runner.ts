@@ -34,8 +34,8 @@ export function createRunner(context: {
   log: Log;
   store: StateStore;
   readRecord: ReadRecord;
-  /** Called after an ending is journalled: the outbox may have its report. */
-  onEnding: () => void;
+  /** Called after a report is journalled: the outbox has it. */
+  onOutgoing: () => void;
 }): Runner {
   const { service, ports, identity, log, store, readRecord } = context;
   let cancellation = new AbortController();
@@ -119,7 +119,7 @@ export function createRunner(context: {
     const runLog = log.child({ deployment, version, sequence });
     return createDeploymentRun({
       ...{ ports, service, identity, store },
-      ...{ log: runLog, stopping, cancelled: cancellation.signal },
+      ...{ log: runLog, stopping, cancelled: cancellation.signal, onOutgoing: context.onOutgoing },
     });
   }
 
@@ -136,7 +136,7 @@ export function createRunner(context: {
       timings: run.timings(),
     });
     await store.update((state) => withActiveEnded(state, ending, report));
-    context.onEnding();
+    context.onOutgoing();
     const ms = Object.values(run.timings()).reduce((sum, spent) => sum + spent, 0);
     const level = ending === 'succeeded' ? 'info' : ending === 'broken' ? 'fatal' : 'warn';
     const { previous, timings } = report;

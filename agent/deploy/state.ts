@@ -33,6 +33,8 @@ export const order = z
     replyTo: z.string().optional(),
     /** Stop after `prepared`, until an announcement or the desired state continues the deployment. */
     hold: z.boolean(),
+    /** An announcement has ended the hold: its publisher waits until the instance goes on. */
+    proceeds: z.boolean().optional(),
     /** The deployment has already ended here (for example, its announcement expired): no second ending is reported. */
     quiet: z.boolean().optional(),
   })

@@ -72,8 +72,8 @@ export async function openWorker(context: {
   const store = createStateStore(await stateOnDisk(context, log), journal);
   const outbox = createOutbox(store, ports, log);
   const readRecord = createRecordReader({ ports, identity, log, store });
-  const onEnding = () => outbox.wake();
-  const runner = createRunner({ service, ports, identity, log, store, readRecord, onEnding });
+  const onOutgoing = () => outbox.wake();
+  const runner = createRunner({ service, ports, identity, log, store, readRecord, onOutgoing });
   const wakeUp = createWakeUp();
 
   async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
@@ -140,7 +140,9 @@ export async function openWorker(context: {
     },
 
     async proceed(deployment, replyTo) {
-      await update((state) => withOrder(state, deployment, { hold: false, ...(replyTo && { replyTo }) }));
+      await update((state) =>
+        withOrder(state, deployment, { hold: false, proceeds: true, ...(replyTo && { replyTo }) }),
+      );
     },
 
     async cancel(deployment) {
