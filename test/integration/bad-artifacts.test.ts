@@ -54,7 +54,7 @@ test.each<[string, string, string, (bytes: Buffer) => Buffer, RegExp]>([
     '1.1.2',
     'DOWNLOAD_FAILED',
     (bytes) => bytes.subarray(0, bytes.length / 2),
-    /the download of payments-1\.1\.2\.tar\.gz stopped at \d+ of \d+ bytes: .* shorter than its signed size/,
+    /cannot download payments-1\.1\.2\.tar\.gz of payments 1\.1\.2: the stored file is shorter than its signed size/,
   ],
   [
     'is longer and begins otherwise',

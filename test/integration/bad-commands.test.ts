@@ -51,7 +51,9 @@ const twoLines = (what: string, hint: string) => `trigger-deploy: ${what}\n  →
 
 const ENV = ['--env', 'dev'];
 const VERSION_FORM = 'a version is letters, digits and . _ + ~ -, and begins with a letter or digit';
-const BUCKET_HINT = 'check that `bucket` in the config exists in the AWS account and region in use';
+/** The hint names the line of the config: `key` is at `line` of `file`. */
+const absentHint = (key: 'bucket' | 'topic', file: string, line: number) =>
+  `check that \`${key}\` (${file}:${line}) exists in the AWS account and region in use`;
 
 describe('one line says what is wrong, the next what to do, and nothing is done:', () => {
   test.each<[string, string[], number, string, string]>([
@@ -156,7 +158,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     const file = await configWith('bucket', { bucket: 'acme-nowhere' });
     const result = await withoutEffect(['payments', '1.1.0', ...ENV, '--config-file', file]);
     const key = 's3://acme-nowhere/artifacts/payments/1.1.0/manifest.jws';
-    const stderr = twoLines(`cannot read ${key}: there is no such bucket`, BUCKET_HINT);
+    const stderr = twoLines(`cannot read ${key}: there is no such bucket`, absentHint('bucket', file, 6));
     expect(result).toEqual({ code: 2, stdout: '', stderr });
   });
 
@@ -167,7 +169,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     expect(result.stderr).toMatch(
       /^trigger-deploy: cannot upload \S+ to s3:\/\/acme-nowhere\/\S+: there is no such bucket\n/,
     );
-    expect(result.stderr.split('\n').slice(1)).toEqual([`  → ${BUCKET_HINT}`, '']);
+    expect(result.stderr.split('\n').slice(1)).toEqual([`  → ${absentHint('bucket', file, 6)}`, '']);
   });
 
   test('the public key where the private one belongs', async () => {
@@ -186,7 +188,10 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     const result = await withoutEffect(deploying, { ...fleet.env, AWS_ACCESS_KEY_ID: '' });
     const hint =
       'set AWS_PROFILE or AWS_ACCESS_KEY_ID, name a profile in the config, or give the instance a role';
-    const stderr = twoLines(`${reading}: no AWS credentials found`, hint);
+    const stderr = twoLines(
+      `${reading}: no AWS credentials found (Could not load credentials from any providers)`,
+      hint,
+    );
     expect(result).toEqual({ code: 4, stdout: '', stderr });
   });
 
@@ -195,7 +200,8 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     const result = await withoutEffect(deploying);
     fleet.cloud.renewCredentials('publisher');
     const what = `${reading}: AWS refuses (ExpiredToken: The provided token has expired.)`;
-    const hint = 'check which credentials are used, that they have not expired, and what their role permits';
+    const hint =
+      'the credentials have expired: sign in again (aws sso login), or get new ones; the role of an instance renews its own';
     expect(result).toEqual({ code: 4, stdout: '', stderr: twoLines(what, hint) });
   });
 
@@ -229,7 +235,7 @@ test('a topic that is not there ends with a line, and the record says that nothi
   const before = await snapshotOf(fleet, instance);
   const file = await configWith('topic', { topic });
   const result = await fleet.publisher('payments', '1.1.0', ...ENV, '--config-file', file);
-  const hint = 'check that `topic` in the config exists in the AWS account and region in use';
+  const hint = absentHint('topic', file, 5);
   expect(result).toMatchObject({
     code: 2,
     stderr: twoLines(`cannot publish to ${topic}: Topic does not exist`, hint),

@@ -11,7 +11,7 @@ describe('names of services', () => {
     ]);
   });
 
-  test.each(['Payments', '../payments', 'pay_ments', '"pay/ments"', '1st', '"a\\0"'])(
+  test.each(['Payments', '../payments', 'pay.ments', '"pay/ments"', '1st', '"a\\0"'])(
     'a service named %s is refused',
     (name) => {
       expect(mistakes(changed('  payments:', `  ${name}:`)).join()).toMatch(
@@ -109,7 +109,13 @@ describe('a deb package', () => {
 
   test('by default is stored below the state directory, fetches no dependencies and must be undoable', () => {
     expect(parse(deb()).services['edge-proxy']?.package).toEqual({
-      ...{ type: 'deb', name: 'edge-proxy', dir: '/var/lib/trigger-deploy/debs/edge-proxy', keep: 3 },
+      ...{
+        type: 'deb',
+        name: 'edge-proxy',
+        companions: [],
+        dir: '/var/lib/trigger-deploy/debs/edge-proxy',
+        keep: 3,
+      },
       ...{ fetchDependencies: false, acceptNoUndo: false, installTimeout: 600_000, lockTimeout: 300_000 },
     });
     expect(parse(`state: /srv/td\n${deb()}`).services['edge-proxy']?.package.dir).toBe(
