@@ -1,22 +1,26 @@
 import { randomBytes } from 'node:crypto';
-import { link, rename } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { makeDirectories, systemCode } from '../fs/durable-files.ts';
+import { ignoreCode, makeDirectories, systemCode } from '../fs/durable-files.ts';
 import { removeLeftover, tellLeftover } from '../fs/leftovers.ts';
 import { findRunningAgent } from './agent-pid.ts';
 
 /**
- * One agent at a time uses a state directory: two would both deploy what is announced. The lock is a listening socket in
- * the directory. The kernel closes it with the process, however that ends, so that a dead agent never holds the lock, and
- * a pid that is used again or is of another container cannot be mistaken for an agent.
+ * One agent at a time uses a state directory: two would both deploy what is announced. Each agent listens at a socket of
+ * its own in the directory, `agent-ID.sock`, and holds the lock once it has seen, after that, that no other one listens.
+ * So of two agents at least one sees the other. The kernel closes a socket with its process, however that ends: a dead
+ * agent never holds the lock, and a pid that is used again or is of another container cannot be mistaken for an agent.
  */
 
-const NAME = 'agent.sock';
-const TRIES = 5;
-/** How long the other agent may take to say its pid, ms. A connection is proof enough that it lives. */
-const PID_WITHIN = 500;
+const NAME = /^agent-[0-9a-f]{12}\.sock$/;
+/** How long the other agent may take to answer, ms. A connection is proof enough that it lives. */
+const ANSWER_WITHIN = 500;
+/** How long agents that start at the same time may take to agree, ms. */
+const AGREE_WITHIN = 5000;
+const PAUSE = 20;
 
 export interface AgentLock {
   release(): void;
@@ -28,24 +32,24 @@ export interface AgentLock {
  * @throws LOCKED if another agent uses the directory.
  */
 export async function takeAgentLock(state: string): Promise<AgentLock> {
-  const path = join(state, NAME);
   const recorded = await findRunningAgent(state);
   if (recorded && recorded.pid !== process.pid) throw inUse(state, recorded.pid);
-  let failure: unknown;
+  const end = performance.now() + AGREE_WITHIN;
   try {
     await makeDirectories(state, 0o700);
-    for (let tries = 0; tries < TRIES; tries += 1) {
-      const server = await listen(path);
-      if (server) return { release: () => void server.close() };
-      const owner = (await askPid(path)) ?? (await takeAside(path));
-      if (owner !== undefined) throw inUse(state, owner);
+    for (;;) {
+      const candidate = await listen(state);
+      const others = await outlast(state, candidate, end);
+      if (others === undefined) return { release: () => void candidate.server.close() };
+      candidate.server.close();
+      if (others.held || performance.now() >= end) throw inUse(state, others.pid);
+      await sleep(PAUSE + Math.random() * PAUSE);
     }
   } catch (error) {
     if (error instanceof TriggerDeployError) throw error;
-    failure = error;
+    tellLeftover(state, error);
+    return { release: () => undefined };
   }
-  tellLeftover(path, failure ?? new Error('it cannot be replaced by the socket of this agent'));
-  return { release: () => undefined };
 }
 
 function inUse(state: string, pid: number): TriggerDeployError {
@@ -55,50 +59,81 @@ function inUse(state: string, pid: number): TriggerDeployError {
   });
 }
 
-/** The listening socket; undefined if `path` exists. */
-async function listen(path: string): Promise<Server | undefined> {
-  const server = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.end(`${process.pid}\n`);
-  });
-  const { promise, resolve, reject } = Promise.withResolvers<Server | undefined>();
-  server.once('error', (error) => (systemCode(error) === 'EADDRINUSE' ? resolve(undefined) : reject(error)));
-  server.listen(path, () => resolve(server));
-  server.unref();
-  return await promise;
+interface Candidate {
+  name: string;
+  server: Server;
+  /** Whether it holds the lock: the others need not wait for its decision. */
+  held: boolean;
 }
 
-/** The pid of the agent that listens at `path`; 0 if it does not say; undefined if none listens. */
-async function askPid(path: string): Promise<number | undefined> {
-  const { promise, resolve } = Promise.withResolvers<number | undefined>();
-  const socket = createConnection({ path });
-  let isConnected = false;
-  socket.once('connect', () => {
-    isConnected = true;
-  });
-  socket.setTimeout(PID_WITHIN, () => resolve(isConnected ? 0 : undefined));
-  socket.once('data', (data) => resolve(Number.parseInt(data.toString(), 10) || 0));
-  socket.once('error', () => resolve(isConnected ? 0 : undefined));
-  socket.once('close', () => resolve(isConnected ? 0 : undefined));
-  const pid = await promise;
-  socket.destroy();
-  return pid;
+interface Other {
+  name: string;
+  pid: number;
+  held: boolean;
 }
 
 /**
- * Removes what a dead agent left at `path`. Another agent may have taken the place meanwhile: then it gets it back, and
- * its pid is returned.
+ * Waits until no other agent listens, and takes the lock; then returns undefined. Returns the other agent if that one
+ * holds the lock or goes first. Of agents that start together, the one whose name is first stays, and the others yield.
  */
-async function takeAside(path: string): Promise<number | undefined> {
-  const aside = `${path}.${randomBytes(6).toString('hex')}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
+async function outlast(state: string, candidate: Candidate, end: number): Promise<Other | undefined> {
+  for (;;) {
+    const others = await listening(state, candidate.name);
+    const first = others.find((other) => other.held || other.name < candidate.name) ?? others[0];
+    if (!first) {
+      // An agent that found the socket between its creation and `listen` took it for that of a dead one.
+      if (await lstat(join(state, candidate.name)).catch(ignoreCode('ENOENT', undefined))) {
+        candidate.held = true;
+        return undefined;
+      }
+      return { name: '', pid: 0, held: false };
+    }
+    if (first.held || first.name < candidate.name || performance.now() >= end) return first;
+    await sleep(PAUSE);
   }
-  const owner = await askPid(aside);
-  if (owner !== undefined) await link(aside, path).catch(() => {});
-  await removeLeftover(aside);
-  return owner;
+}
+
+/** The other agents that listen. Removes the sockets of dead ones. */
+async function listening(state: string, own: string): Promise<Other[]> {
+  const others: Other[] = [];
+  for (const name of (await readdir(state)).filter((one) => NAME.test(one) && one !== own)) {
+    const answer = await ask(join(state, name));
+    if (answer) others.push({ name, ...answer });
+    else await removeLeftover(join(state, name));
+  }
+  return others;
+}
+
+async function listen(state: string): Promise<Candidate> {
+  const name = `agent-${randomBytes(6).toString('hex')}.sock`;
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.end(`${process.pid} ${candidate.held ? 'holds' : 'starts'}\n`);
+  });
+  const candidate: Candidate = { name, server, held: false };
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen(join(state, name), () => resolve());
+  server.unref();
+  await promise;
+  return candidate;
+}
+
+/** What the agent that listens at `path` says; it counts as the holder if it says nothing. Undefined if none listens. */
+async function ask(path: string): Promise<Pick<Other, 'pid' | 'held'> | undefined> {
+  const silent = { pid: 0, held: true };
+  const { promise, resolve } = Promise.withResolvers<Pick<Other, 'pid' | 'held'> | undefined>();
+  const socket = createConnection({ path });
+  socket.setTimeout(ANSWER_WITHIN, () => resolve(silent));
+  socket.once('data', (data) => {
+    const [pid = '', word] = data.toString().trim().split(' ');
+    resolve({ pid: Number.parseInt(pid, 10) || 0, held: word !== 'starts' });
+  });
+  socket.once('error', (error) =>
+    resolve(['ECONNREFUSED', 'ENOENT', 'ENOTSOCK'].includes(systemCode(error) ?? '') ? undefined : silent),
+  );
+  socket.once('close', () => resolve(silent));
+  const answer = await promise;
+  socket.destroy();
+  return answer;
 }

@@ -9,6 +9,7 @@ import { takeAgentLock } from '../../../../../agent/host/state/agent-lock.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 import { proved } from '../../../../support/reliability.ts';
 
+const SOCKET = /^agent-[0-9a-f]{12}\.sock$/;
 let state: string;
 beforeEach(async () => {
   state = await temporaryDirectory();
@@ -50,18 +51,19 @@ test('an agent that is stopped with SIGSTOP still holds the lock', async () => {
 test('a lock that was released can be taken, and leaves nothing', async () => {
   (await takeAgentLock(state)).release();
   const lock = await takeAgentLock(state);
-  expect(await readdir(state)).toEqual(['agent.sock']);
+  expect(await readdir(state)).toEqual([expect.stringMatching(SOCKET)]);
   lock.release();
+  expect(await readdir(state)).toEqual([]);
 });
 
 test.each([
   ['a file', (path: string) => writeFile(path, '123')],
   ['a directory', (path: string) => mkdir(path)],
 ])('%s in the place of the lock is removed', async (_, occupy) => {
-  await occupy(join(state, 'agent.sock'));
+  await occupy(join(state, 'agent-0123456789ab.sock'));
   const lock = await takeAgentLock(state);
   onTestFinished(lock.release);
-  expect(await readdir(state)).toEqual(['agent.sock']);
+  expect(await readdir(state)).toEqual([expect.stringMatching(SOCKET)]);
   await expect(takeAgentLock(state)).rejects.toMatchObject({ code: 'LOCKED' });
 });
 
@@ -89,7 +91,7 @@ test('of many that find the lock of a dead agent at once, one gets it', async ()
 test('a program that asks for the pid and goes away does no harm', async () => {
   const lock = await takeAgentLock(state);
   onTestFinished(lock.release);
-  const socket = createConnection({ path: join(state, 'agent.sock') });
+  const socket = createConnection({ path: join(state, (await readdir(state))[0] ?? '') });
   await once(socket, 'connect');
   socket.destroy();
   await expect(takeAgentLock(state)).rejects.toMatchObject({ code: 'LOCKED' });
