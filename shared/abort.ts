@@ -20,7 +20,11 @@ export async function sleepUnlessAborted(
 
 /** Settles as `promise` does. @throws the reason of `signal` when it aborts first; the work itself continues. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    // The work may fail later, when nobody waits for it.
+    promise.catch(() => {});
+    throw signal.reason;
+  }
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
@@ -29,4 +33,16 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Pr
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/**
+ * A controller that `parent` aborts too, until `release`. Use it in place of AbortSignal.any for work that ends long
+ * before `parent` does: whatever stays attached to its signal is freed with it, and nothing stays on `parent`.
+ */
+export function childController(parent: AbortSignal): { controller: AbortController; release(): void } {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(parent.reason);
+  parent.addEventListener('abort', onAbort, { once: true });
+  if (parent.aborted) onAbort();
+  return { controller, release: () => parent.removeEventListener('abort', onAbort) };
 }

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
+import { childController, orAborted } from '../../../shared/abort.ts';
 import { isPassing } from '../../../shared/aws-errors.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
@@ -94,21 +95,20 @@ async function inOneGo(transfer: Transfer, hash: Hash): Promise<string> {
 async function inRanges(transfer: Transfer): Promise<string> {
   const { tuning, artifact, handle, signal } = transfer;
   // When a range fails, the other ranges are aborted: nothing writes to the file after this function has ended.
-  const failure = new AbortController();
-  const either = AbortSignal.any([signal, failure.signal]);
+  const { controller: failure, release } = childController(signal);
   let next = 0;
   const lane = async () => {
     try {
       while (next < artifact.size) {
         const start = next;
         next = Math.min(artifact.size, start + tuning.range);
-        await fetchRange({ ...transfer, signal: either }, { start, end: next });
+        await fetchRange({ ...transfer, signal: failure.signal }, { start, end: next });
       }
     } catch (error) {
       if (!failure.signal.aborted) failure.abort(error);
     }
   };
-  await Promise.all(Array.from({ length: tuning.lanes }, lane));
+  await Promise.all(Array.from({ length: tuning.lanes }, lane)).finally(release);
   signal.throwIfAborted();
   failure.signal.throwIfAborted();
   return handleDigest(handle, signal);
@@ -154,8 +154,8 @@ async function readOnce(
   hash: Hash | undefined,
 ): Promise<{ ending: ReadEnding; received: number }> {
   const { store, service, version, artifact, handle, tuning } = transfer;
-  const attempt = new AbortController();
-  const signal = AbortSignal.any([transfer.signal, attempt.signal]);
+  const { controller: attempt, release } = childController(transfer.signal);
+  const { signal } = attempt;
   let received = 0;
   let watched = 0;
   let ended = false;
@@ -164,18 +164,14 @@ async function readOnce(
     if (received - watched < tuning.leastBytes) attempt.abort();
     watched = received;
   }, tuning.stallMs);
-  // The body may ignore the signal: an abort ends the wait for it.
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    if (signal.aborted) reject(signal.reason);
-  });
-  aborted.catch(() => {});
   let body: AsyncIterator<Uint8Array> | undefined;
   try {
     const opened = store.read({ service, version, artifact, start, end, signal });
-    body = (await Promise.race([opened, aborted]))[Symbol.asyncIterator]();
+    // The body may ignore the signal: an abort ends the wait for it. One promise that each chunk is raced against would
+    // keep all chunks until it settles.
+    body = (await orAborted(opened, signal))[Symbol.asyncIterator]();
     for (;;) {
-      const { done, value } = await Promise.race([body.next(), aborted]);
+      const { done, value } = await orAborted(body.next(), signal);
       if (done) {
         ended = true;
         return { ending: 'early', received };
@@ -197,6 +193,7 @@ async function readOnce(
   } finally {
     clearInterval(watch);
     clearTimeout(endWatch);
+    release();
     if (!ended) {
       attempt.abort();
       // This is not awaited, because the iterator may hang in the aborted read.

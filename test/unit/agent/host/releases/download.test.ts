@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { type DownloadRequest, downloadArtifact } from '../../../../../agent/host/releases/download.ts';
 import { TriggerDeployError } from '../../../../../shared/errors.ts';
@@ -236,3 +239,42 @@ test('a slow download reports its progress', async () => {
   await download({ note: (text) => notes.push(text), tuning: { ...FAST, stallMs: 5000 } });
   expect(notes).toEqual(['downloading payments.jar 90 %']);
 });
+
+test.each([
+  ['in one read', FAST],
+  ['in ranges', RANGED],
+])(
+  'a download %s leaves no listener on the signal of the agent, and none of its chunks in memory',
+  async (_, tuning) => {
+    const { store, artifact, download, path } = await downloading(600_000);
+    const agent = new AbortController();
+    const chunks: WeakRef<Uint8Array>[] = [];
+    const read = store.read.bind(store);
+    const told = {
+      ...store,
+      async read(request: Parameters<typeof read>[0]) {
+        const body = await read(request);
+        return (async function* () {
+          for await (const chunk of body) {
+            const copy = Uint8Array.from(chunk);
+            chunks.push(new WeakRef(copy));
+            yield copy;
+          }
+        })();
+      },
+    };
+    for (const n of [1, 2, 3]) {
+      await download({ store: told, artifact, path: `${path}-${n}`, tuning, signal: agent.signal });
+    }
+    expect(getEventListeners(agent.signal, 'abort')).toEqual([]);
+    expect(chunks.length).toBeGreaterThan(3);
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    // A WeakRef keeps its target until the end of the turn of the event loop in which it was made.
+    await turn();
+    collect();
+    await turn();
+    collect();
+    expect(chunks.filter((chunk) => chunk.deref() !== undefined)).toHaveLength(0);
+  },
+);
