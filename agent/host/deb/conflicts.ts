@@ -1,6 +1,15 @@
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { bareRelation, isSamePackage, parseRelations, unmetBy } from './dependencies.ts';
-import { ask, type Control, compareVersions, type Database, type DebFile, isSettled, known } from './dpkg.ts';
+import {
+  ask,
+  type Control,
+  compareVersions,
+  type Database,
+  type DebFile,
+  isSettled,
+  type Known,
+  known,
+} from './dpkg.ts';
 
 /**
  * Finds, before the service is stopped, what makes dpkg refuse .deb files, and what dpkg would do to other packages.
@@ -26,8 +35,11 @@ const WORDS_LIMIT = 128 * 1024;
  * another package.
  */
 export async function assertInstallable(debs: readonly DebFile[], at: Database): Promise<void> {
+  const here = await known(at);
   const problem =
-    (await refusedByDpkg(debs, at)) ?? (await brokenDependent(debs, at)) ?? (await overlap(debs, at));
+    (await refusedByDpkg(debs, at)) ??
+    (await brokenDependent(debs, here, at)) ??
+    (await overlap(debs, here, at));
   if (problem === undefined) return;
   throw new TriggerDeployError('PACKAGE_CONFLICT', problem.what, {
     hint: problem.hint,
@@ -68,15 +80,20 @@ async function refusedByDpkg(debs: readonly DebFile[], at: Database): Promise<Pr
 }
 
 /** An installed package whose dependency is met now, and would not be met with `debs`. */
-async function brokenDependent(debs: readonly DebFile[], at: Database): Promise<Problem | undefined> {
-  const all = (await known(at)).filter(isSettled);
+async function brokenDependent(
+  debs: readonly DebFile[],
+  here: readonly Known[],
+  at: Database,
+): Promise<Problem | undefined> {
+  const all = here.filter(isSettled);
   const replaced = all.filter((one) => debs.some((deb) => isSamePackage(deb, one)));
   const changed = new Set(replaced.flatMap((one) => [one.name, ...namesIn(one.provides)]));
   if (changed.size === 0) return undefined;
   const others = all.filter((one) => !replaced.includes(one));
   for (const other of others.filter(({ depends }) => namesIn(depends).some((name) => changed.has(name)))) {
-    const before = (await unmetBy(other, [], at)).map(bareRelation);
     const after = await unmetBy(other, debs, at);
+    if (after.length === 0) continue;
+    const before = (await unmetBy(other, [], at)).map(bareRelation);
     const broken = after.filter((text) => !before.includes(bareRelation(text)));
     if (broken.length === 0) continue;
     return {
@@ -93,7 +110,11 @@ const namesIn = (relations: string) =>
     .map(({ name }) => name);
 
 /** A file that `debs` would write over a file of another package (Debian Policy 7.6.1: only Replaces allows it). */
-async function overlap(debs: readonly DebFile[], { admin, signal }: Database): Promise<Problem | undefined> {
+async function overlap(
+  debs: readonly DebFile[],
+  here: readonly Known[],
+  { admin, signal }: Database,
+): Promise<Problem | undefined> {
   // A simulated database has no lists of files.
   if (admin !== undefined) return undefined;
   const ownerOf = new Map<string, DebFile>();
@@ -113,13 +134,22 @@ async function overlap(debs: readonly DebFile[], { admin, signal }: Database): P
     fresh.map(({ path }) => path),
     signal,
   );
+  /** Two packages may share thousands of files: each pair is judged once. */
+  const allowed = new Set<string>();
   for (const { deb, path } of fresh) {
     for (const name of found.get(path) ?? []) {
-      const owners = await known({ signal }, name);
-      const other = owners.find((one) => !debs.some((mine) => isSamePackage(mine, one)));
+      const pair = `${deb.name} ${name}`;
+      if (allowed.has(pair)) continue;
+      const other = here.find(
+        (one) =>
+          [one.name, `${one.name}:${one.architecture}`].includes(name) &&
+          !debs.some((mine) => isSamePackage(mine, one)),
+      );
       // Packages of one name for several architectures share their files.
-      if (!other || other.name === deb.name || (await mayReplace(deb, other, signal))) continue;
-      return overlapping(path, deb, other);
+      if (other && other.name !== deb.name && !(await mayReplace(deb, other, signal))) {
+        return overlapping(path, deb, other);
+      }
+      allowed.add(pair);
     }
   }
   return undefined;
@@ -165,7 +195,7 @@ export function parseContents(text: string): string[] {
   return paths;
 }
 
-/** The names of the packages that own each path. A path that a package has diverted belongs to nobody (dpkg-divert(1)). */
+/** The names of the packages that own each path. A diverted path belongs to nobody (dpkg-divert(1)). */
 async function ownersOf(paths: readonly string[], signal: AbortSignal): Promise<Map<string, string[]>> {
   const owners = new Map<string, string[]>();
   for (const some of inPieces(paths)) {

@@ -8,7 +8,7 @@ import { createReleases } from '../releases/releases.ts';
 import { inStaging, placesOf } from '../releases/staging.ts';
 import { assertInstallable } from './conflicts.ts';
 import { type ContentsSource, createContents, inspectRelease, unmetIn } from './contents.ts';
-import { bareVersion, type Database, inspectDeb, installed, isSettled } from './dpkg.ts';
+import { areInstalled, bareVersion, type Database, inspectDeb, installed, isSettled } from './dpkg.ts';
 import { createDpkgUnits } from './dpkg-unit.ts';
 import { checkHost, inspectPackage } from './host.ts';
 import { createInstaller } from './install.ts';
@@ -99,11 +99,7 @@ export function createDebPackage(options: DebOptions): PackageType {
     const version = bareVersion(here.version);
     if (companions.length === 0 || !(await releases.record(version))) return true;
     const [, ...others] = await inspectRelease(releaseOf(version), { name, companions, version }, signal);
-    for (const deb of others) {
-      const companion = await installed(deb.name, { signal });
-      if (!companion || !isSettled(companion) || companion.version !== deb.version) return false;
-    }
-    return true;
+    return await areInstalled(others, { signal });
   }
 
   return {
@@ -174,7 +170,7 @@ export function createDebPackage(options: DebOptions): PackageType {
     async prune(keepThese) {
       const here = await current();
       const pruned = await releases.prune(new Set([...keepThese, ...(here === null ? [] : [here])]));
-      await pruneUndoSets(dir, new Set((await releases.releases()).map(({ version }) => version)));
+      await pruneUndoSets(dir, async (version) => (await releases.record(version)) !== undefined);
       return pruned;
     },
   };

@@ -140,6 +140,15 @@ export async function installed(name: string, from: Database): Promise<Known | u
   return found.filter(isThere).find((one) => one.architecture === 'all' || one.architecture === native);
 }
 
+/** Whether all of `debs` are installed, in exactly these versions, and configured. */
+export async function areInstalled(debs: readonly Control[], from: Database): Promise<boolean> {
+  for (const deb of debs) {
+    const here = await installed(deb.name, from);
+    if (here?.version !== deb.version || !isSettled(here)) return false;
+  }
+  return true;
+}
+
 /** The architecture of this machine. It never changes, so dpkg is asked once. */
 export async function architecture(signal: AbortSignal): Promise<string> {
   if (native !== undefined) return native;

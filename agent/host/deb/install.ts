@@ -3,14 +3,14 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { Change } from '../../deploy/ports.ts';
 import type { Packages } from './contents.ts';
-import { type DebFile, installed, isSettled, isThere, known } from './dpkg.ts';
+import { areInstalled, type DebFile, isSettled, isThere, known } from './dpkg.ts';
 import type { DpkgRun, DpkgUnits } from './dpkg-unit.ts';
 import type { Installation } from './installation.ts';
 
 /**
- * Installs and removes the packages of a service with dpkg. After each run dpkg-query decides whether it worked. The result of the
- * run is not reliable: a unit that has succeeded looks like a unit that never existed, and a problem of another package
- * also makes dpkg fail.
+ * Installs and removes the packages of a service with dpkg. After each run dpkg-query decides whether it worked. The
+ * result of the run is not reliable: a unit that has succeeded looks like a unit that never existed, and a problem of
+ * another package also makes dpkg fail.
  */
 export interface Installer {
   /** @throws DPKG_LOCKED, DPKG_FAILED, STOP_FAILED. */
@@ -90,15 +90,6 @@ export function createInstaller(options: {
     await dpkg(['dpkg', '--force-confdef', '--force-confold', '--configure', ...called], change);
   }
 
-  /** Whether all of `debs` are installed, in exactly these versions, and configured. */
-  async function has(debs: readonly DebFile[], signal: AbortSignal): Promise<boolean> {
-    for (const deb of debs) {
-      const here = await installed(deb.name, { signal });
-      if (here?.version !== deb.version || !isSettled(here)) return false;
-    }
-    return true;
-  }
-
   async function areGone(packages: readonly string[], signal: AbortSignal): Promise<boolean> {
     return packages.length === 0 || !(await known({ signal }, ...packages)).some(isThere);
   }
@@ -108,12 +99,13 @@ export function createInstaller(options: {
   return {
     async install({ packages, beside, remove }, change) {
       const { signal } = change;
-      const isDone = async () => (await has(packages, signal)) && (await areGone(remove, signal));
+      const isDone = async () =>
+        (await areInstalled(packages, { signal })) && (await areGone(remove, signal));
       const [{ name, version }] = packages;
       if (
         !change.again &&
         (await isDone()) &&
-        (change.direction === 'forward' || (await has(beside, signal)))
+        (change.direction === 'forward' || (await areInstalled(beside, { signal })))
       ) {
         return;
       }
@@ -131,7 +123,7 @@ export function createInstaller(options: {
       if (run.ending === 'interrupted') {
         change.note('dpkg was interrupted; resuming it');
         await repair(packages, change);
-        if (!(await has(packages, signal))) run = await dpkg(argv, change);
+        if (!(await areInstalled(packages, { signal }))) run = await dpkg(argv, change);
       }
       await units.reload(signal);
       const isReinstalled = !change.again || run.ending === 'done' || run.ending === 'interrupted';
@@ -141,15 +133,15 @@ export function createInstaller(options: {
 
     async remove(packages, debs, change) {
       const { signal } = change;
-      if ((await areGone(packages, signal)) && (await has(debs, signal))) return;
+      if ((await areGone(packages, signal)) && (await areInstalled(debs, { signal }))) return;
       await change.stop();
       let run: DpkgRun | undefined;
       if (!(await areGone(packages, signal))) run = await dpkg([...REMOVE, ...packages], change);
-      if (debs.length > 0 && !(await has(debs, signal))) {
+      if (debs.length > 0 && !(await areInstalled(debs, { signal }))) {
         run = await dpkg([...INSTALL, ...filesOf(debs)], change);
       }
       await units.reload(signal);
-      if ((await areGone(packages, signal)) && (await has(debs, signal))) return;
+      if ((await areGone(packages, signal)) && (await areInstalled(debs, { signal }))) return;
       const what = `dpkg could not remove ${packages.join(', ')}`;
       throw run ? failed(what, run) : new TriggerDeployError('DPKG_FAILED', what);
     },

@@ -1,6 +1,6 @@
 import { placesOf } from '../releases/staging.ts';
 import { type AllowedPackages, dependenciesIn, inspectRelease, type Packages, unmetIn } from './contents.ts';
-import { compareVersions, type DebFile, installed, isSettled } from './dpkg.ts';
+import { areInstalled, compareVersions, type DebFile, installed, isSettled } from './dpkg.ts';
 import { readUndoSet } from './undo-set.ts';
 
 /** What dpkg has to do to make a version the current one. */
@@ -35,30 +35,29 @@ export async function installationOf(
   const packages = await inspectRelease(release, { ...allowed, version }, signal);
   const dependencies: DebFile[] = [];
   for (const deb of await dependenciesIn(release, signal)) {
-    if (!(await isInstalled(deb, 'ge', signal))) dependencies.push(deb);
+    if (!(await isEnough(deb, signal))) dependencies.push(deb);
   }
   const undo = await readUndoSet(dir, version, signal);
   const names = new Set(packages.map(({ name }) => name));
   const moved: DebFile[] = [];
   for (const deb of undo.debs) {
-    if (!names.has(deb.name) && !(await isInstalled(deb, 'eq', signal))) moved.push(deb);
+    if (!names.has(deb.name) && !(await areInstalled([deb], { signal }))) moved.push(deb);
   }
   const isCompanion = (deb: DebFile) => allowed.companions.includes(deb.name);
   const least = [...dependencies, ...moved.filter(isCompanion)];
-  const isEnough = direction === 'forward' && (await unmetIn(packages, least, { signal })).length === 0;
+  const canDoWithLeast = direction === 'forward' && (await unmetIn(packages, least, { signal })).length === 0;
   const all = [...dependencies.filter((one) => !moved.some(({ name }) => name === one.name)), ...moved];
   const remove: string[] = [];
   for (const name of undo.absent.filter((one) => allowed.companions.includes(one) && !names.has(one))) {
     if (await installed(name, { signal })) remove.push(name);
   }
-  return { packages, beside: isEnough ? least : all, remove };
+  return { packages, beside: canDoWithLeast ? least : all, remove };
 }
 
-async function isInstalled(deb: DebFile, relation: 'ge' | 'eq', signal: AbortSignal): Promise<boolean> {
+/** Whether the machine has the package in the same or a newer version. */
+async function isEnough(deb: DebFile, signal: AbortSignal): Promise<boolean> {
   const here = await installed(deb.name, { signal });
   return (
-    here !== undefined &&
-    isSettled(here) &&
-    (await compareVersions(here.version, relation, deb.version, signal))
+    here !== undefined && isSettled(here) && (await compareVersions(here.version, 'ge', deb.version, signal))
   );
 }

@@ -40,7 +40,7 @@ export async function readUndoSet(
   signal: AbortSignal,
 ): Promise<UndoSet> {
   const place = placeOf(dir, version);
-  const text = await readNoFollow(join(place, RECORD), RECORD_LIMIT).catch(ignoreCode('ENOENT', undefined));
+  const text = await readNoFollow(join(place, RECORD), RECORD_LIMIT);
   if (text === undefined) return NONE;
   const { absent } = parseRecord(text.toString('utf8'), place);
   const files = await debsIn(place);
@@ -85,9 +85,13 @@ export async function writeUndoSet(
   await fsyncDirectory(join(dir, 'undo'));
 }
 
-/** Removes the undo sets of versions that are not in `kept`. */
-export async function pruneUndoSets(dir: string, kept: ReadonlySet<string>): Promise<void> {
+/** Removes the undo sets of versions that have no release any more. */
+export async function pruneUndoSets(
+  dir: string,
+  hasRelease: (version: string) => Promise<boolean>,
+): Promise<void> {
   const names = await readdir(join(dir, 'undo')).catch(ignoreCode('ENOENT', [] as string[]));
-  for (const name of names)
-    if (name !== '.none' && !kept.has(name)) await removeLeftover(join(dir, 'undo', name));
+  for (const name of names) {
+    if (name !== '.none' && !(await hasRelease(name))) await removeLeftover(join(dir, 'undo', name));
+  }
 }

@@ -88,14 +88,18 @@ async function ensureUndoSet(
 ): Promise<void> {
   const { dir, companions } = source;
   const version = here === undefined ? null : bareVersion(here.version);
-  const before = version === null ? [] : await packagesOf(source, version, signal);
+  const release = version === null ? undefined : placesOf(dir).release(version);
+  const before =
+    version === null || release === undefined
+      ? []
+      : await inspectRelease(release, { ...source, version }, signal);
   const { moved, absent } = await changesOf(source, next, before, signal);
   const own = moved.filter((one) => companions.includes(one.name));
   const others = moved.filter((one) => !own.includes(one));
   await inStaging(
     placesOf(dir),
     async (scratch) => {
-      const local = version === null ? [] : await dependenciesIn(placesOf(dir).release(version), signal);
+      const local = release === undefined ? [] : await dependenciesIn(release, signal);
       let kept = await keep(own, local, join(scratch, 'own'), note, signal);
       if (before.length > 0) {
         const after = await databaseAfter(
@@ -106,10 +110,11 @@ async function ensureUndoSet(
           { signal },
           join(scratch, 'database'),
         );
-        let problem = await problemOf([...before, ...kept], before, after);
+        const unmetNow = await unmetIn(before, [], { signal });
+        let problem = await problemOf([...before, ...kept], unmetNow, after);
         if (problem !== undefined && others.length > 0) {
           kept = [...kept, ...(await keep(others, local, join(scratch, 'others'), note, signal))];
-          problem = await problemOf([...before, ...kept], before, after);
+          problem = await problemOf([...before, ...kept], unmetNow, after);
         }
         if (problem !== undefined) {
           throw impossible(`the way back to ${source.name} ${here?.version} would fail: ${problem}`);
@@ -119,12 +124,6 @@ async function ensureUndoSet(
     },
     signal,
   );
-}
-
-/** The packages in the release of `version` and its dependencies. */
-async function packagesOf(source: UndoSource, version: string, signal: AbortSignal): Promise<DebFile[]> {
-  const release = placesOf(source.dir).release(version);
-  return await inspectRelease(release, { ...source, version }, signal);
 }
 
 /** The installed packages that `next` replaces or removes, and the companions that it adds. */
@@ -177,16 +176,14 @@ async function keep(
   return await Promise.all(files.map((file) => inspectDeb(file, 'the .deb from apt', signal)));
 }
 
-/** Why `debs` could not be installed over the database `after`; undefined if they could. */
+/** Why `debs` could not be installed over the database `after`; undefined if they could. `unmetNow` is unmet already. */
 async function problemOf(
   debs: readonly DebFile[],
-  before: readonly DebFile[],
+  unmetNow: readonly string[],
   after: Database,
 ): Promise<string | undefined> {
-  const now = await unmetIn(before, [], { signal: after.signal });
-  const unmet = (await unmetIn(debs, [], after)).filter(
-    (text) => !now.map(bareRelation).includes(bareRelation(text)),
-  );
+  const known = unmetNow.map(bareRelation);
+  const unmet = (await unmetIn(debs, [], after)).filter((text) => !known.includes(bareRelation(text)));
   if (unmet.length > 0) return `it needs ${unmet.join('; ')}`;
   try {
     await assertInstallable(debs, after);

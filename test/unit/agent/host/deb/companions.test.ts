@@ -20,6 +20,26 @@ async function split(options: Parameters<typeof debian>[0] = {}) {
   return { ...world, tools, needsTools, both, prepareBoth };
 }
 
+/**
+ * The service as one package, whose version 1.0 is deployed and needs edge-tools 1.0. apt would bring 2.0 for 2.0;
+ * `downloads` are the cases of a shell script for its downloads, given the directory of all built packages.
+ */
+async function withApt(downloads: (built: string) => string) {
+  const world = await split({ companions: [], fetchDependencies: true });
+  const { deb, build, install, prepare, change, root, bin, needsTools, tools } = world;
+  await install(await build('1.0', tools('1.0')));
+  await prepare('1.0', needsTools('1.0'));
+  await deb.switchTo('1.0', change());
+  await build('2.0', tools('2.0'));
+  const script = `#!/bin/sh
+case "$*" in
+  *install*) echo 'Inst edge-tools [1.0] (2.0 test [all])' ;;
+${downloads(join(root, 'built'))}
+esac`;
+  await writeFile(join(bin, 'apt-get'), script, { mode: 0o755 });
+  return world;
+}
+
 test('the packages of a version are installed by one run of dpkg, and undone together', async () => {
   const { deb, prepareBoth, change, state, runs } = await split();
   await prepareBoth('1.0');
@@ -86,20 +106,9 @@ test('a rollback removes the package that the new version brought, although the 
 });
 
 test('a dependency that the old version pins goes back with it, in a rollback and in a later `rollback`', async () => {
-  const world = await split({ companions: [], fetchDependencies: true });
-  const { deb, build, install, prepare, change, state, root, bin, needsTools, tools } = world;
-  await install(await build('1.0', tools('1.0')));
-  await prepare('1.0', needsTools('1.0'));
-  await deb.switchTo('1.0', change());
-  await build('2.0', tools('2.0'));
-  await writeFile(
-    join(bin, 'apt-get'),
-    `#!/bin/sh
-case "$*" in
-  *install*) echo 'Inst edge-tools [1.0] (2.0 test [all])'; exit 0 ;;
-  *download*) cp "${join(root, 'built')}/edge-tools_$(echo "$*" | sed 's/.*edge-tools=//')_all.deb" . ;;
-esac`,
-    { mode: 0o755 },
+  const { deb, prepare, change, state, needsTools } = await withApt(
+    (built) => `  *download*) cp "${built}/edge-tools_$(echo "$*" | sed 's/.*edge-tools=//')_all.deb" . ;;
+`,
   );
   await prepare('2.0', needsTools('2.0'));
   await deb.switchTo('2.0', change());
@@ -115,21 +124,10 @@ esac`,
 });
 
 test('a dependency that the old version pins, and that apt no longer has, prevents the deployment', async () => {
-  const world = await split({ companions: [], fetchDependencies: true });
-  const { deb, build, install, prepare, change, state, root, bin, needsTools, tools, runs } = world;
-  await install(await build('1.0', tools('1.0')));
-  await prepare('1.0', needsTools('1.0'));
-  await deb.switchTo('1.0', change());
-  await build('2.0', tools('2.0'));
-  await writeFile(
-    join(bin, 'apt-get'),
-    `#!/bin/sh
-case "$*" in
-  *install*) echo 'Inst edge-tools [1.0] (2.0 test [all])' ;;
-  *edge-tools=2.0*) cp "${join(root, 'built')}/edge-tools_2.0_all.deb" . ;;
+  const { prepare, state, needsTools, runs } = await withApt(
+    (built) => `  *edge-tools=2.0*) cp "${built}/edge-tools_2.0_all.deb" . ;;
   *) echo 'E: Version 1.0 not found' >&2; exit 100 ;;
-esac`,
-    { mode: 0o755 },
+`,
   );
   const before = await runs();
   await expect(prepare('2.0', needsTools('2.0'))).rejects.toMatchObject({
