@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import * as z from 'zod';
+import { type ProcStat, parseProcStat } from '../../shared/proc-stat.ts';
 
 /**
  * Which process wrote a lock or a queue entry, so that another publisher on the same machine knows at once when that
@@ -27,7 +28,7 @@ export interface ProcessIdentity {
 /** This process. */
 export function ownIdentity(host: string): ProcessIdentity {
   const { pid } = process;
-  return { host, pid, place: ownPlace(), started: statOf(pid)?.started };
+  return { host, pid, place: ownPlace(), started: statOf(pid)?.startTime };
 }
 
 function ownPlace(): string | undefined {
@@ -53,7 +54,7 @@ export function isGone(other: ProcessIdentity, here: ProcessIdentity): boolean {
   const now = statOf(other.pid);
   if (now === undefined) return false;
   if (now.state === 'Z' || now.state === 'X') return true;
-  return other.started !== undefined && other.started !== now.started;
+  return other.started !== undefined && other.started !== now.startTime;
 }
 
 function exists(pid: number): boolean {
@@ -64,13 +65,9 @@ function exists(pid: number): boolean {
   }
 }
 
-/** proc_pid_stat(5): field 3 is the state, field 22 the start time. The name in field 2 may contain anything. */
-function statOf(pid: number): { state: string; started: string } | undefined {
+function statOf(pid: number): ProcStat | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    const [state, started] = [fields[0], fields[19]];
-    return state === undefined || started === undefined ? undefined : { state, started };
+    return parseProcStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Look, ServiceProcess, Shown } from '../../deploy/look-port.ts';
-import { argumentsOf, viewProcess } from '../process/process-view.ts';
+import { argumentsOf, BETWEEN_PATHS, DELETED, viewProcess } from '../process/process-view.ts';
 
 /**
  * Finds whether the processes of a service use the installed files of its package. dpkg replaces every file by a new
@@ -10,8 +10,6 @@ import { argumentsOf, viewProcess } from '../process/process-view.ts';
 
 const DATABASE = '/var/lib/dpkg/info';
 const MOST_FILES = 4096;
-const BETWEEN_PATHS = /[\s:;,=|"'()[\]]+/;
-const DELETED = ' (deleted)';
 
 /** `before` has the ids of the processes that started before the switch. Never throws. */
 export async function lookAtFiles(

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { parseProcStat } from '../../../shared/proc-stat.ts';
 
 /** Processes as the kernel shows them: proc_pid_stat(5). A zombie does not count as a process. */
 
@@ -15,30 +16,29 @@ export const idOf = ({ pid, startTime }: LiveProcess): string => `${pid}-${start
 
 export async function findProcess(pid: number): Promise<LiveProcess | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  return stat === undefined ? undefined : parseStat(pid, stat);
+  return stat === undefined ? undefined : liveProcess(pid, stat);
 }
 
 /** Synchronous `findProcess`: for an entry that must be written in the same turn of the event loop. */
 export function findProcessNow(pid: number): LiveProcess | undefined {
   try {
-    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    return liveProcess(pid, readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return undefined;
   }
 }
 
-function parseStat(pid: number, stat: string): LiveProcess | undefined {
-  const [state, , group, ...rest] = fieldsOf(stat);
-  const [threads, startTime] = [Number(rest[14]), rest[16]];
-  if (startTime === undefined || state === 'X') return undefined;
+function liveProcess(pid: number, text: string): LiveProcess | undefined {
+  const stat = parseProcStat(text);
+  if (!stat || stat.state === 'X') return undefined;
   // A zombie with other threads still has files and sockets open: it counts as alive.
-  if (state === 'Z' && threads <= 1) return undefined;
-  return { pid, group: Number(group), startTime };
+  if (stat.state === 'Z' && stat.threads <= 1) return undefined;
+  return { pid, group: stat.group, startTime: stat.startTime };
 }
 
-/** The fields from `state` on. The second field is the command's name in parentheses, which may contain `)` too. */
-function fieldsOf(stat: string): string[] {
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+/** The pids of all processes that this process can see. */
+export async function allPids(): Promise<number[]> {
+  return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 /** The real and the saved user id of a process: proc_pid_status(5). Undefined if there is no such process. */
@@ -53,11 +53,10 @@ export async function familyOf(pid: number): Promise<LiveProcess[]> {
   const first = await findProcess(pid);
   if (!first) return [];
   const children = new Map<number, LiveProcess[]>();
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    const found = parseStat(Number(name), stat);
-    const parent = Number(fieldsOf(stat)[1]);
+  for (const each of await allPids()) {
+    const stat = await readFile(`/proc/${each}/stat`, 'utf8').catch(() => '');
+    const found = liveProcess(each, stat);
+    const parent = parseProcStat(stat)?.parent ?? 0;
     if (found) children.set(parent, [...(children.get(parent) ?? []), found]);
   }
   const family = [first];
@@ -68,15 +67,14 @@ export async function familyOf(pid: number): Promise<LiveProcess[]> {
 /** The processes in the control group `path`, or in one below it: cgroups(7). */
 export async function controlGroupMembers(path: string): Promise<LiveProcess[]> {
   const members: LiveProcess[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const groups = await readFile(`/proc/${name}/cgroup`, 'utf8').catch(() => '');
+  for (const pid of await allPids()) {
+    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
     const isMember = groups.split('\n').some((line) => {
       const [, controllers = '', ...rest] = line.split(':');
       const of = controllers === '' || controllers === 'name=systemd' ? rest.join(':') : undefined;
       return of === path || of?.startsWith(`${path}/`);
     });
-    const found = isMember ? await findProcess(Number(name)) : undefined;
+    const found = isMember ? await findProcess(pid) : undefined;
     if (found) members.push(found);
   }
   return members;
@@ -85,9 +83,7 @@ export async function controlGroupMembers(path: string): Promise<LiveProcess[]> 
 /** The pids of the process group. */
 export async function groupMembers(group: number): Promise<number[]> {
   const members: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (/^\d+$/.test(name) && (await findProcess(Number(name)))?.group === group) members.push(Number(name));
-  }
+  for (const pid of await allPids()) if ((await findProcess(pid))?.group === group) members.push(pid);
   return members;
 }
 
@@ -95,9 +91,7 @@ export async function groupMembers(group: number): Promise<number[]> {
 export async function isGroupAlive(group: number): Promise<boolean> {
   // Signal 0 fails if the group has no process. It succeeds for zombies too, so /proc decides.
   if (!signalGroup(group, 0)) return false;
-  for (const name of await readdir('/proc')) {
-    if (/^\d+$/.test(name) && (await findProcess(Number(name)))?.group === group) return true;
-  }
+  for (const pid of await allPids()) if ((await findProcess(pid))?.group === group) return true;
   return false;
 }
 

@@ -38,6 +38,11 @@ export async function viewProcess(pid: number, mostFiles?: number): Promise<Proc
   return { exe, cwd, root, opened, hidden };
 }
 
+/** What the kernel adds to the path of a file that was removed. */
+export const DELETED = ' (deleted)';
+/** Paths within an argument, such as `-cp a.jar:b.jar` or `--config=app.yaml`, end at one of these. */
+export const BETWEEN_PATHS = /[\s:;,=|"'()[\]]+/;
+
 /** The arguments of a process; empty if it has none or has ended. */
 export async function argumentsOf(pid: number): Promise<string[]> {
   const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');

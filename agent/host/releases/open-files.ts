@@ -1,4 +1,5 @@
-import { readdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
+import { allPids } from '../process/proc.ts';
 import { viewProcess } from '../process/process-view.ts';
 
 /**
@@ -14,9 +15,8 @@ export async function namesWithOpenFiles(root: string): Promise<Set<string>> {
     const [name] = path.slice(prefix.length).split('/');
     if (name) used.add(name.replace(/ \(deleted\)$/, ''));
   };
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
-    const { exe, cwd, root: processRoot, opened } = await viewProcess(Number(pid));
+  for (const pid of await allPids()) {
+    const { exe, cwd, root: processRoot, opened } = await viewProcess(pid);
     for (const path of [exe, cwd, processRoot, ...opened]) add(path);
   }
   return used;

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Look, ServiceProcess, Shown } from '../../deploy/look-port.ts';
-import { argumentsOf, viewProcess } from '../process/process-view.ts';
+import { argumentsOf, BETWEEN_PATHS, DELETED, viewProcess } from '../process/process-view.ts';
 import type { Places } from './staging.ts';
 
 /**
@@ -12,9 +12,6 @@ import type { Places } from './staging.ts';
 /** So many files of a process, and so many of its arguments that lead through links, are looked at. */
 const MOST_FILES = 4096;
 const MOST_LINKS = 64;
-/** A path within an argument, such as `-cp a.jar:b.jar` or `--config=app.yaml`, ends at one of these. */
-const BETWEEN_PATHS = /[\s:;,=|"'()[\]]+/;
-const DELETED = ' (deleted)';
 
 interface Roots {
   /** The directory of the releases, as configured and as its real path. */
@@ -96,7 +93,8 @@ function namedIn(word: string, roots: Roots): Found | undefined {
   for (const root of roots.releases) {
     const at = word.indexOf(`${root}/`);
     if (at === -1) continue;
-    const [name = ''] = word.slice(at + root.length + 1).split(/[/\s:;,=|"'()[\]]/);
+    const [path = ''] = word.slice(at + root.length + 1).split(BETWEEN_PATHS);
+    const [name = ''] = path.split('/');
     if (name !== '') return { version: name };
   }
   return releaseOf(word, roots);
