@@ -3,7 +3,7 @@ import { chmod, type FileHandle, link, lstat, mkdir, open, symlink, unlink } fro
 import { dirname, join } from 'node:path';
 import { type Judged, unsafe } from '../../../shared/archive/archive-rules.ts';
 import type { TarBody, TarEntry } from '../../../shared/archive/read-tar.ts';
-import { ignoreCode, systemCode } from '../fs/durable-files.ts';
+import { ignoreCode, systemCode, writeRange } from '../fs/durable-files.ts';
 import { directoryMode, fileMode, IMPLIED_DIRECTORY_MODE, maskedBits } from './release-modes.ts';
 
 /** The contents of files up to this size, bytes, are read into memory, and written while the archive is read on. */
@@ -61,7 +61,7 @@ export async function createArchiveWriter(root: string) {
     try {
       let end = 0;
       for await (const { position, bytes } of body) {
-        await writeAll(handle, bytes, position);
+        await writeRange(handle, bytes, position);
         end = position + bytes.length;
       }
       // A sparse file may end in a hole.
@@ -130,12 +130,6 @@ async function contentsOf({ size }: Entry, body: TarBody): Promise<TarBody> {
   return (async function* () {
     if (size > 0) yield { position: 0, bytes: all };
   })();
-}
-
-async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
-  }
 }
 
 function closing(handle: FileHandle): (error: unknown) => Promise<never> {

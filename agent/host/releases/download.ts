@@ -6,7 +6,7 @@ import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts
 import type { Artifact } from '../../../shared/manifest.ts';
 import { type Backoff, retry } from '../../../shared/retry.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
-import { createNew } from '../fs/durable-files.ts';
+import { createNew, writeRange } from '../fs/durable-files.ts';
 import { handleDigest } from './tree-digest.ts';
 
 /**
@@ -212,10 +212,7 @@ class WriteError extends Error {}
 
 async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   try {
-    for (let written = 0; written < bytes.length; ) {
-      const left = bytes.length - written;
-      written += (await handle.write(bytes, written, left, position + written)).bytesWritten;
-    }
+    await writeRange(handle, bytes, position);
   } catch (cause) {
     throw new WriteError('write', { cause });
   }

@@ -202,7 +202,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
       signal.throwIfAborted();
       const named = pidFile === undefined ? undefined : (await readPidFile(pidFile)).process;
       if (!named) return [];
-      // A \`restart\` of its own may reload the service: the main process may then be the one from before.
+      // A `restart` of its own may reload the service: the main process may then be the one from before.
       const isReplaced = options.restart === undefined;
       return (await familyOf(named.pid)).map((one) => ({
         pid: one.pid,

@@ -39,10 +39,10 @@ export async function takeAgentLock(state: string): Promise<AgentLock> {
     await makeDirectories(state, 0o700);
     for (;;) {
       const candidate = await listen(state);
-      const others = await outlast(state, candidate, end);
-      if (others === undefined) return { release: () => void candidate.server.close() };
+      const other = await outlast(state, candidate, end);
+      if (other === undefined) return { release: () => void candidate.server.close() };
       candidate.server.close();
-      if (others.held || performance.now() >= end) throw inUse(state, others.pid);
+      if (other.held || performance.now() >= end) throw inUse(state, other.pid);
       await sleep(PAUSE + Math.random() * PAUSE);
     }
   } catch (error) {

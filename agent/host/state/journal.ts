@@ -12,6 +12,7 @@ import {
   readRange,
   systemCode,
   writeDurably,
+  writeRange,
 } from '../fs/durable-files.ts';
 import { removeLeftover, sweepTemporaries } from '../fs/leftovers.ts';
 import { formatLine, inPlaceWrites, lastState } from './journal-lines.ts';
@@ -135,9 +136,7 @@ export function createJournal({
       if (size > READ_LIMIT) return false;
       const overwrites = inPlaceWrites(await readRange(handle, 0, size), line);
       for (const { at, bytes } of overwrites ?? []) {
-        for (let done = 0; done < bytes.length; ) {
-          done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
-        }
+        await writeRange(handle, bytes, at);
         await handle.datasync();
       }
       return overwrites !== undefined;

@@ -17,6 +17,7 @@ import {
   makeNew,
   readNoFollow,
   writeDurably,
+  writeRange,
 } from '../fs/durable-files.ts';
 import { removeLeftover } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace } from '../fs/space.ts';
@@ -228,9 +229,7 @@ async function copyBytes(source: FileHandle, target: FileHandle): Promise<{ size
     if (bytesRead === 0) return { size, sha256: hash.digest('hex') };
     const bytes = buffer.subarray(0, bytesRead);
     hash.update(bytes);
-    for (let done = 0; done < bytesRead; ) {
-      done += (await target.write(bytes, done, bytesRead - done, size + done)).bytesWritten;
-    }
+    await writeRange(target, bytes, size);
     size += bytesRead;
   }
 }
