@@ -1,4 +1,4 @@
-import { orAborted } from './abort.ts';
+import { childController, orAborted } from './abort.ts';
 import { type AwsOrigin, noteOrigin } from './aws-errors.ts';
 import { TriggerDeployError } from './errors.ts';
 import { formatMs } from './retry.ts';
@@ -96,14 +96,13 @@ function openCall(
   command: Command,
   { allMs, caller, limits }: { allMs: number; caller: AbortSignal; limits: CallLimits },
 ): { signal: AbortSignal; close: () => void } {
-  const controller = new AbortController();
+  const { controller, release } = childController(caller);
   const timers: NodeJS.Timeout[] = [];
   const abortAfter = (ms: number, reason: () => unknown) => {
     timers.push(setTimeout(() => controller.abort(reason()), ms));
   };
   abortAfter(allMs, () => timeoutError(`${service} gave no answer within ${formatMs(allMs)}`));
   const { interruption } = limits;
-  const onCaller = () => controller.abort(caller.reason);
   const onInterrupt = () => {
     if (interruption === undefined) return;
     const isRead = READS.test(operationOf(command));
@@ -113,17 +112,13 @@ function openCall(
     if (ms === 0) controller.abort(reason());
     else abortAfter(ms, reason);
   };
-  const listen = (signal: AbortSignal | undefined, onAbort: () => void) => {
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
-  };
-  listen(caller, onCaller);
-  listen(interruption?.signal, onInterrupt);
+  if (interruption?.signal.aborted) onInterrupt();
+  else interruption?.signal.addEventListener('abort', onInterrupt, { once: true });
   return {
     signal: controller.signal,
     close() {
       for (const timer of timers) clearTimeout(timer);
-      caller.removeEventListener('abort', onCaller);
+      release();
       interruption?.signal.removeEventListener('abort', onInterrupt);
     },
   };

@@ -99,6 +99,12 @@ export function createAws(options: AwsOptions, program: AwsProgram = {}): Aws {
   };
 }
 
+/** The `Date` header of an answer, ms since the epoch; undefined when it has none. */
+export function dateOf(response: unknown): number | undefined {
+  const date = Date.parse((response as { headers?: Record<string, string> }).headers?.date ?? '');
+  return Number.isNaN(date) ? undefined : date;
+}
+
 /**
  * AWS's time, kept on the monotonic clock: nobody can set that one, so the time is right between two answers even when
  * the wall clock of this machine is set. Until the first answer it is the wall clock as it was at the start.
@@ -111,8 +117,8 @@ function createAwsClock() {
     async read<T extends { response: unknown }>(request: () => Promise<T>): Promise<T> {
       const sent = performance.now();
       const result = await request();
-      const date = Date.parse((result.response as { headers?: Record<string, string> }).headers?.date ?? '');
-      if (Number.isNaN(date)) return result;
+      const date = dateOf(result.response);
+      if (date === undefined) return result;
       // AWS dates the answer when it makes it: since then, at most the whole time of the request has passed.
       const latest = date + performance.now() - sent;
       if (date - now() > CLOCK_NOISE_MS) anchor = { time: date, at: performance.now() };

@@ -30,7 +30,7 @@ export const artifacts = z
   })
   .refine(
     (all) => {
-      const packages = all.filter((one) => one.role === 'package');
+      const packages = packagesOf(all);
       return packages.length === 1 || (packages.length > 1 && packages.every((one) => isDeb(one.name)));
     },
     { error: 'exactly one artifact must be the package, unless all packages are .deb files' },

@@ -203,6 +203,10 @@ async function readJwk(path: string): Promise<JWK> {
   }
 }
 
+const NOT_PERMITTED = {
+  what: 'permission denied',
+  hint: 'let this user read the file and its directories, or run as its owner',
+};
 /** Why a file cannot be read, by its system code, and what to do. Only a file that is not there needs a new key. */
 const UNREADABLE: Readonly<Record<string, { what: string; hint: string }>> = {
   ENOENT: {
@@ -211,14 +215,8 @@ const UNREADABLE: Readonly<Record<string, { what: string; hint: string }>> = {
   },
   ENOTDIR: { what: 'a part of the path is no directory', hint: 'correct the path' },
   EISDIR: { what: 'it is a directory', hint: 'name the key file in it' },
-  EACCES: {
-    what: 'permission denied',
-    hint: 'let this user read the file and its directories, or run as its owner',
-  },
-  EPERM: {
-    what: 'permission denied',
-    hint: 'let this user read the file and its directories, or run as its owner',
-  },
+  EACCES: NOT_PERMITTED,
+  EPERM: NOT_PERMITTED,
   ELOOP: { what: 'too many symbolic links', hint: 'correct the links' },
 };
 

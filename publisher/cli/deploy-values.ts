@@ -2,7 +2,7 @@ import { parseDuration } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Environment } from '../config/load.ts';
 import { strategyOf } from '../plan/strategy.ts';
-import { parseSize } from '../plan/waves.ts';
+import { OF_WAVES, parseSize } from '../plan/waves.ts';
 import { optionName } from './option-kinds.ts';
 import { DEFAULT_TIMEOUT_MS, type FollowValues, type RollingValues } from './option-sets.ts';
 
@@ -10,9 +10,6 @@ import { DEFAULT_TIMEOUT_MS, type FollowValues, type RollingValues } from './opt
  * The options of a deployment: from the command line, else the service's defaults in the config, else the program's
  * defaults.
  */
-
-/** The options that only a rolling deployment has. */
-const OF_WAVES = ['canary', 'batch', 'confirm', 'autoConfirm', 'pauseBetween'] as const;
 
 /** Why these options of one command line contradict each other; undefined when they do not. */
 export function contradiction(values: Readonly<Record<string, unknown>>): string | undefined {

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { AWS_NAMES, envName, serviceName } from '../../shared/names.ts';
+import { OF_WAVES } from '../plan/waves.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 
 /** The schema of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what was expected. */
@@ -34,9 +35,6 @@ const share = z.custom<number | string>(
 const duration = text('a duration such as 30s or 10m', /^\d{1,9}(ms|s|m|h)$/);
 const positiveDuration = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
 
-/** The defaults that only a rolling deployment has. */
-const OF_WAVES = ['canary', 'batch', 'autoConfirm', 'pauseBetween'] as const;
-
 const serviceDefaults = z
   .strictObject(
     {
@@ -55,7 +53,7 @@ const serviceDefaults = z
     { error: expectedMap('the defaults of a service') },
   )
   .superRefine((defaults, context) => {
-    const needless = OF_WAVES.find((key) => defaults[key] !== undefined);
+    const needless = OF_WAVES.find((key) => key !== 'confirm' && defaults[key] !== undefined);
     if (defaults.strategy !== 'all' || needless === undefined) return;
     context.addIssue({
       code: 'custom',

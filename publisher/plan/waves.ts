@@ -5,6 +5,9 @@ import type { Rolling } from '../record/deployment-schema.ts';
  * what `deploy` does.
  */
 
+/** The settings that only a rolling deployment has. The config has no `confirm`. */
+export const OF_WAVES = ['canary', 'batch', 'confirm', 'autoConfirm', 'pauseBetween'] as const;
+
 /** A number of instances, or a percentage of them. */
 export type Size = { count: number } | { percent: number };
 

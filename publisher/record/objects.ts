@@ -7,7 +7,7 @@ import {
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
 import type * as z from 'zod';
-import type { Aws } from '../../shared/aws.ts';
+import { type Aws, dateOf } from '../../shared/aws.ts';
 import { awsError, awsErrorName, awsStatus } from '../../shared/aws-errors.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { bodyChunks } from '../../shared/s3-body.ts';
@@ -178,12 +178,6 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
       return names.sort();
     },
   };
-}
-
-/** The `Date` header of an answer, ms since the epoch. */
-function dateOf(response: unknown): number | undefined {
-  const date = Date.parse((response as { headers?: Record<string, string> }).headers?.date ?? '');
-  return Number.isNaN(date) ? undefined : date;
 }
 
 interface Page {

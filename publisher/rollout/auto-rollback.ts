@@ -15,8 +15,8 @@ import { emitAfterRollback, isRollBackDue, UNSETTLED } from './record-outcome.ts
  */
 
 /**
- * Carries out the rollback that the outcome of `settled` requires, if any, then shows the outcome of `settled` again. A rollback never requires another rollback,
- * so the loop runs once at most. @throws as `driveAllAtOnce`.
+ * Carries out the rollback that the outcome of `settled` requires, if any, then shows the outcome of `settled` again. A
+ * rollback never requires another rollback, so the loop runs once at most. @throws as `driveAllAtOnce`.
  */
 export async function rollBackIfDue(
   session: Session,

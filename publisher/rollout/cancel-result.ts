@@ -2,6 +2,7 @@ import { isEnding, ORDER_OF_STATES, type Report, type State } from '../../shared
 import { rollCall } from '../messaging/roll-call.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { Session } from '../session.ts';
+import type { DecisionAnswer } from './decisions.ts';
 import { isFinal } from './record-outcome.ts';
 import { named } from './settle.ts';
 
@@ -14,8 +15,7 @@ const POLL_MS = 500;
 const ANSWER_MS = 1000;
 
 export interface CancelResult {
-  /** `cancelled`: nothing of it goes on. `too-late`: some instances complete it. `unknown`: some have not answered. */
-  result: 'cancelled' | 'too-late' | 'unknown';
+  result: NonNullable<DecisionAnswer['result']>;
   /** The state of each instance as it is known. */
   instances: Record<string, State>;
   text: string;
@@ -83,8 +83,8 @@ function resultOf(
 }
 
 /**
- * The result of a cancel of a rolling deployment that a publisher drives: that publisher reads the cancel and settles the
- * deployment. Undefined when it has not done so in time. @throws AWS_*.
+ * The result of a cancel of a rolling deployment that a publisher drives: that publisher reads the cancel and settles
+ * the deployment. Undefined when it has not done so in time. @throws AWS_*.
  */
 export async function resultOfWaves(
   session: Session,

@@ -24,7 +24,10 @@ export interface DecisionAnswer {
   deployment: DeploymentRecord;
   by: string;
   at: string;
-  /** What became of a cancel; left out while nobody carries it out. */
+  /**
+   * What became of a cancel; left out while nobody carries it out. `cancelled`: nothing of the deployment goes on.
+   * `too-late`: some instances complete it. `unknown`: some have not answered.
+   */
   result?: 'cancelled' | 'too-late' | 'unknown';
   /** What happens now, for a person. */
   text: string;
@@ -56,8 +59,8 @@ export async function cancelOf(
 }
 
 /**
- * Who cancelled a rolling deployment and why; undefined if nobody did. Always undefined for a deployment to all instances at
- * once, whose outcome depends on the reports only.
+ * Who cancelled a rolling deployment and why; undefined if nobody did. Always undefined for a deployment to all
+ * instances at once, whose outcome depends on the reports only.
  */
 export async function cancelledBy(session: Session, record: DeploymentRecord): Promise<string | undefined> {
   if (record.rolling === undefined) return undefined;

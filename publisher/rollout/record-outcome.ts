@@ -89,8 +89,8 @@ export const UNSETTLED = {
 } as const satisfies Partial<{ [K in keyof DeploymentRecord]: DeploymentRecord[K] | undefined }>;
 
 /**
- * Who cancelled a deployment to all instances at once: its outcome depends on the reports only, so the settlement does not
- * say it. For a rolling deployment the settlement says it.
+ * Who cancelled a deployment to all instances at once: its outcome depends on the reports only, so the settlement does
+ * not say it. For a rolling deployment the settlement says it.
  */
 async function cancelText(
   session: Session,

@@ -24,8 +24,6 @@ export interface ArchiveFile {
   name: string;
   allowsLink: Limits['allowsLink'];
   signal: AbortSignal;
-  /** Called with the number of bytes of the file read so far. */
-  progress?: ((done: number) => void) | undefined;
 }
 
 export type VisitJudged = (entry: TarEntry & Judged, body: TarBody) => Promise<void> | void;
@@ -70,12 +68,12 @@ export async function readArchive(file: ArchiveFile, visit: VisitJudged): Promis
 }
 
 /** Yields the bytes of the tar. For a plain tar it yields no more than the reader asks for. */
-async function* tarBytes({ handle, name, signal, progress }: ArchiveFile): AsyncGenerator<Buffer> {
+async function* tarBytes({ handle, name, signal }: ArchiveFile): AsyncGenerator<Buffer> {
   const head = Buffer.alloc(HEAD_BYTES);
   const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
   const format = formatOf(head.subarray(0, bytesRead));
   if (format.id !== 'tar' && format.id !== 'gzip') throw wrongFormat(name, format, 'a tar or tar.gz');
-  const bytes = format.id === 'gzip' ? unzipped(chunksOf(handle, progress)) : chunksOf(handle, progress);
+  const bytes = format.id === 'gzip' ? unzipped(chunksOf(handle)) : chunksOf(handle);
   let total = 0;
   try {
     for await (const chunk of bytes) {
@@ -90,12 +88,11 @@ async function* tarBytes({ handle, name, signal, progress }: ArchiveFile): Async
   }
 }
 
-async function* chunksOf(handle: FileHandle, progress: ArchiveFile['progress']): AsyncGenerator<Buffer> {
+async function* chunksOf(handle: FileHandle): AsyncGenerator<Buffer> {
   for (let position = 0; ; ) {
     const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafeSlow(CHUNK), 0, CHUNK, position);
     if (bytesRead === 0) return;
     position += bytesRead;
-    progress?.(position);
     yield buffer.subarray(0, bytesRead);
   }
 }
