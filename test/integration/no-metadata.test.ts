@@ -1,7 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeMinimalConfig } from '../support/agent/minimal-config.ts';
 import { AGENT, startProgram } from '../support/programs.ts';
 
 /** An instance whose metadata does not answer, and whose config does not say who it is. */
@@ -14,21 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 test('an agent that waits for the instance metadata says so, and a stop of it is no failure', async () => {
-  const config = join(dir, 'agent.yaml');
-  await writeFile(
-    config,
-    `env: dev
-region: eu-west-1
-topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev
-bucket: acme-deploys-dev
-trust: none
-state: ${join(dir, 'state')}
-services:
-  payments:
-    package: { type: jar, dir: ${join(dir, 'payments')} }
-    manager: { type: systemd, unit: payments.service }
-`,
-  );
+  const config = await writeMinimalConfig(dir);
   // No server answers there.
   const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://127.0.0.1:1' };
   const agent = startProgram([AGENT, 'run', '--config', config], { env, cwd: dir });

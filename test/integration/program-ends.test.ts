@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeMinimalConfig } from '../support/agent/minimal-config.ts';
 import { AGENT, PUBLISHER, startProgram } from '../support/programs.ts';
 
 /** How the two programs end when something in them never does, and what a second agent says. */
@@ -10,21 +11,7 @@ let dir: string;
 let config: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'trigger-deploy-ends-'));
-  config = join(dir, 'agent.yaml');
-  await writeFile(
-    config,
-    `env: dev
-region: eu-west-1
-topic: arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev
-bucket: acme-deploys-dev
-trust: none
-state: ${join(dir, 'state')}
-services:
-  payments:
-    package: { type: jar, dir: ${join(dir, 'payments')} }
-    manager: { type: systemd, unit: payments.service }
-`,
-  );
+  config = await writeMinimalConfig(dir);
   await writeFile(join(dir, 'trigger-deploy.yaml'), '');
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));

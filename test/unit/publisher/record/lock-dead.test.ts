@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { STALE_MS } from '../../../../publisher/record/lock-document.ts';
 import type { Session } from '../../../../publisher/session.ts';
-import { keys, newUlid } from '../../../../shared/names.ts';
-import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { KEY, leaveLock, storedLock, wanted } from '../../../support/publisher/lock-fixture.ts';
+import { HandClock, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 /** The lock of a publisher that died: who takes it over, and when. */
 
@@ -14,26 +14,8 @@ beforeEach(async () => {
 });
 afterEach(async () => await stage.close());
 
-const KEY = keys.lock('dev', 'payments');
-const wanted = (signal = never()) => ({
-  service: 'payments',
-  command: 'deploy',
-  deployment: newUlid(Date.now()),
-  signal,
-});
-const stored = () =>
-  stage.json(KEY) as { sequence: number; owner: { who: string; deployment: string } | null };
-
-/** A lock whose publisher was killed: its last heartbeat was `ageMs` ago. */
-async function leftBehind(ageMs: number): Promise<void> {
-  const owner = {
-    ...{ id: newUlid(0), who: 'mallory@ci', host: 'ci', pid: 1, command: 'deploy' },
-    ...{ deployment: newUlid(0), since: new Date(0).toISOString(), beat: new Date(0).toISOString() },
-  };
-  const body = JSON.stringify({ v: 1, nonce: 'old', sequence: 7, owner });
-  const cloudObject = stage.cloud.putObject(stage.bucket, KEY, body);
-  cloudObject.lastModified.setTime(Date.now() - ageMs);
-}
+const stored = () => storedLock(stage);
+const leftBehind = (ageMs: number) => leaveLock(stage, ageMs);
 
 /** Takes the dates away from S3's answers to `session`, as a proxy could. */
 function withoutDates({ aws }: Session): void {
