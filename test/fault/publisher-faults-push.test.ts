@@ -6,6 +6,7 @@ import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { type Manifest, manifest as manifestSchema } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { BUCKET, type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { tgz } from '../support/host/tarball.ts';
 import type { Finished } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
 import { type Killed, killedAt, startPublisher } from './support/publisher/publishers.ts';
@@ -22,14 +23,17 @@ const POINTS = Array.from({ length: WRITES }, (_, index) => index + 1);
 // On a machine that does much else, patience and no assertion.
 vi.setConfig({ testTimeout: 240_000 });
 
+/** An archive of about `bytes`: base64 of random bytes is compressed back to their number. */
+const archiveOf = (bytes: number) => tgz([{ path: 'app', body: randomBytes(bytes).toString('base64') }]);
+
 let fleet: Fleet;
 const killed = new Map<number, Killed>();
 
 beforeAll(async () => {
   fleet = await startFleet();
-  await writeFile(join(fleet.publisherDir, 'payments.tar.gz'), randomBytes(SIZE));
+  await writeFile(join(fleet.publisherDir, 'payments.tar.gz'), archiveOf(SIZE));
   await writeFile(join(fleet.publisherDir, 'application.yaml'), 'port: 8080\n');
-  await writeFile(join(fleet.publisherDir, 'other.tar.gz'), randomBytes(1000));
+  await writeFile(join(fleet.publisherDir, 'other.tar.gz'), archiveOf(1000));
   await mapLimit(POINTS, 3, async (n) => void killed.set(n, await killedAt(fleet, n, pushing(n))));
 }, 600_000);
 afterAll(() => fleet?.stop());
