@@ -16,21 +16,32 @@ export async function awsCall<T>(doing: string, signal: AbortSignal, work: () =>
 }
 
 /**
- * Makes a finding of a call: the text that `work` returns, or why it failed. `doing` as in `awsCall`.
+ * Returns the findings of a call, or why it failed as one. `doing` as in `awsCall`.
  * @throws only the reason of `signal`, if it aborts.
  */
+export async function findings(
+  doing: string,
+  signal: AbortSignal,
+  work: () => Promise<Finding[]>,
+): Promise<Finding[]> {
+  try {
+    return await work();
+  } catch (error) {
+    signal.throwIfAborted();
+    const { message, hint } = awsError(error, doing);
+    return [{ ok: false, what: message, ...(hint !== undefined && { hint }) }];
+  }
+}
+
+/** Makes one finding of a call: the text that `work` returns, or why it failed. As `findings`. */
 export async function finding(
   doing: string,
   signal: AbortSignal,
   work: () => Promise<string>,
 ): Promise<Finding> {
-  try {
-    return { ok: true, what: await work() };
-  } catch (error) {
-    signal.throwIfAborted();
-    const { message, hint } = awsError(error, doing);
-    return { ok: false, what: message, ...(hint !== undefined && { hint }) };
-  }
+  const [one] = await findings(doing, signal, async () => [{ ok: true, what: await work() }]);
+  if (one === undefined) throw new Error('a call has one finding');
+  return one;
 }
 
 /** Whether `error`, or one of its causes, has one of these AWS error names. */

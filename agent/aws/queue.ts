@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   CreateQueueCommand,
   DeleteMessageCommand,
@@ -14,8 +15,8 @@ import type { Log } from '../../shared/log.ts';
 import { agentQueueName } from '../../shared/names.ts';
 import { retry } from '../../shared/retry.ts';
 import type { Finding } from '../deploy/ports.ts';
-import { awsCall, finding, isNamed, isNoSuchQueue } from './aws-call.ts';
-import { createSubscription } from './subscription.ts';
+import { awsCall, finding, findings, isNamed, isNoSuchQueue } from './aws-call.ts';
+import { createSubscription, RESTART } from './subscription.ts';
 
 interface QueueMessage {
   body: string;
@@ -45,7 +46,10 @@ export interface AgentQueue {
   resubscribe(signal: AbortSignal): Promise<void>;
   /** Deletes the subscription, and the queue with its messages; either may be gone already. */
   leave(signal: AbortSignal): Promise<void>;
-  /** Checks that the topic and the queue can be read. A missing queue is not a problem. Changes nothing. */
+  /**
+   * Checks that the topic and the queue can be read, and that announcements reach the queue unchanged. A missing queue
+   * is not a problem. Changes nothing.
+   */
   probe(signal: AbortSignal): Promise<Finding[]>;
 }
 
@@ -103,6 +107,11 @@ function queueAttributes(queueArn: string, topic: string): Record<string, string
       ],
     }),
   };
+}
+
+/** SQS may return the text of a policy with other white space. */
+function isSameJson(one: string | undefined, other: string | undefined): boolean {
+  return isDeepStrictEqual(JSON.parse(one || 'null'), JSON.parse(other || 'null'));
 }
 
 export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
@@ -215,6 +224,21 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     }
   }
 
+  async function inspect(signal: AbortSignal): Promise<Finding[]> {
+    knownUrl = await findUrl(signal);
+    if (knownUrl === undefined) {
+      return [{ ok: true, what: `the queue ${name} does not exist; the agent creates it when it starts` }];
+    }
+    const exists = { ok: true, what: `the queue ${name} exists` };
+    const { QueueArn = '', Policy } = await readAttributes(signal);
+    if (!isSameJson(Policy, queueAttributes(QueueArn, topic).Policy)) {
+      const what = `the policy of the queue ${name} is not the agent's: announcements of ${topic} may not reach it`;
+      return [exists, { ok: false, what, hint: RESTART }];
+    }
+    const reading = `read the subscription of the queue ${name}`;
+    return [exists, ...(await findings(reading, signal, () => subscription.inspect(QueueArn, signal)))];
+  }
+
   async function leave(signal: AbortSignal): Promise<void> {
     await awsCall(`delete the queue ${name}`, signal, async () => {
       knownUrl = await findUrl(signal);
@@ -247,11 +271,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
           await subscription.assertTopic(signal);
           return `the topic ${topic} exists`;
         }),
-        await finding(`read the queue ${name}`, signal, async () =>
-          (await findUrl(signal)) === undefined
-            ? `the queue ${name} does not exist; the agent creates it when it starts`
-            : `the queue ${name} exists`,
-        ),
+        ...(await findings(`read the queue ${name}`, signal, () => inspect(signal))),
       ];
     },
   };

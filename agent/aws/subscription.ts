@@ -9,6 +9,7 @@ import {
 import type { Aws } from '../../shared/aws.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import type { Finding } from '../deploy/ports.ts';
 import { isNamed } from './aws-call.ts';
 
 /**
@@ -24,9 +25,14 @@ export interface Subscription {
   remove(queueArn: string, signal: AbortSignal): Promise<void>;
   /** @throws if the topic does not exist or cannot be read. */
   assertTopic(signal: AbortSignal): Promise<void>;
+  /** What keeps announcements from the queue, or changes them. Changes nothing. */
+  inspect(queueArn: string, signal: AbortSignal): Promise<Finding[]>;
 }
 
 const RAW = { name: 'RawMessageDelivery', value: 'true' } as const;
+const SAME_ACCOUNT = 'topic and queue must be in the same account';
+/** `ensure` runs at the start of the agent. */
+export const RESTART = 'restart the agent: it corrects this when it starts';
 
 export function createSubscription({ aws, topic, log }: { aws: Aws; topic: string; log: Log }): Subscription {
   async function setRaw(SubscriptionArn: string, abortSignal: AbortSignal): Promise<void> {
@@ -89,7 +95,7 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
       }
       if (Attributes.PendingConfirmation === 'true') {
         throw new TriggerDeployError('AWS_DENIED', `the subscription ${SubscriptionArn} is not confirmed`, {
-          hint: 'topic and queue must be in the same account',
+          hint: SAME_ACCOUNT,
         });
       }
     },
@@ -106,6 +112,33 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
 
     async assertTopic(abortSignal) {
       await aws.sns.send(new GetTopicAttributesCommand({ TopicArn: topic }), { abortSignal });
+    },
+
+    async inspect(queueArn, abortSignal) {
+      const found = await find(queueArn, abortSignal);
+      if (found === undefined) {
+        return [{ ok: false, what: `the queue is not subscribed to ${topic}`, hint: RESTART }];
+      }
+      // SNS gives no ARN to a subscription that is not confirmed.
+      const isPending = !found.startsWith('arn:');
+      const command = new GetSubscriptionAttributesCommand({ SubscriptionArn: found });
+      const { Attributes = {} } = isPending ? {} : await aws.sns.send(command, { abortSignal });
+      const findings: Finding[] = [];
+      if (isPending || Attributes.PendingConfirmation === 'true') {
+        findings.push({
+          ok: false,
+          what: `the subscription to ${topic} is not confirmed`,
+          hint: SAME_ACCOUNT,
+        });
+      } else if (Attributes[RAW.name] !== RAW.value) {
+        const what = `the subscription ${found} has no raw message delivery: the agent cannot read announcements`;
+        findings.push({ ok: false, what, hint: RESTART });
+      }
+      if (Attributes.FilterPolicy) {
+        const what = `the subscription ${found} has a filter policy, which may drop announcements`;
+        findings.push({ ok: true, what, hint: 'remove the filter policy of the subscription' });
+      }
+      return findings.length > 0 ? findings : [{ ok: true, what: `the queue is subscribed to ${topic}` }];
     },
   };
 }
