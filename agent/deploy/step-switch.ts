@@ -8,7 +8,8 @@ import { processIds } from './running-version.ts';
  */
 export async function switchRelease(run: DeploymentRun): Promise<void> {
   const { invocation } = await run.ports.manager.status(run.signal);
-  const processesBefore = await processIds(run);
+  // A switch that runs again may find what the first run started: an agent that deploys itself is that process.
+  const processesBefore = run.active().processesBefore ?? (await processIds(run));
   await run.move({ state: 'switching', invocationBefore: invocation, processesBefore });
   if (run.active().order.action === 'restart') return;
   await run.ports.package.switchTo(run.active().order.version, changeOf(run));

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import type { ServiceProcess, Shown } from '../../../../agent/deploy/look-port.ts';
 import type { Ports } from '../../../../agent/deploy/ports.ts';
@@ -89,6 +90,26 @@ test('a main process that started before the switch means that nothing was resta
   expect(ending.error?.message).toBe(
     'process 100 of the service started before the switch, and still runs: 1.1.0 was not started',
   );
+});
+
+test('an agent that deploys itself is a process that started after the switch began', async () => {
+  const model = modelRunning('1.0.0');
+  let pid = 100;
+  const host: Host = { processes: () => [started(pid)], shows: () => undefined };
+  const old = portsOf(model, host);
+  old.package.switchTo = async (_version, { signal }) => {
+    // The guard ends this agent, and starts the new one.
+    pid = 200;
+    await once(signal, 'abort');
+    throw signal.reason;
+  };
+  const before = await live(model, serviceConfig({ watch: 0 }), old);
+  const order = orderOf('1.1.0');
+  await before.worker.accept(order);
+  await before.reached(() => pid === 200);
+  await before.stop();
+  const after = await live(model, serviceConfig({ watch: 0 }), portsOf(model, host));
+  expect(await after.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
 });
 
 test('a helper that outlives the restart is no verdict where another process shows the new version', async () => {
