@@ -28,7 +28,14 @@ import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
 import { createStatusLine } from './loop/status-line.ts';
 import { identify, loadVerifier, placesOf, VERSION } from './wire-instance.ts';
 import { wireSelfUpdate } from './wire-self-update.ts';
-import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
+import {
+  createManager,
+  createManifests,
+  createPackage,
+  createServiceReadiness,
+  createTraffic,
+  journalOf,
+} from './wire-service.ts';
 
 /** Builds the agent for the command `run`: decides which adapter is behind which port. */
 
@@ -179,6 +186,7 @@ async function wireWorker(
       manager: selfUpdate?.manager(manager) ?? manager,
       probe: createHealthProbe(commands.repeatable),
       hooks: createHookRunner(commands.repeatable),
+      readiness: createServiceReadiness(name, service),
       traffic: createTraffic(service, aws, identity.instance),
       journal: createJournal(journalOf(config, name)),
       desired,

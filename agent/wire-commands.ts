@@ -18,7 +18,14 @@ import { readJournal } from './host/state/journal.ts';
 import { createOrderSpool } from './host/state/order-spool.ts';
 import { inspectServiceDirectory } from './host/system/ownership.ts';
 import { identify, loadVerifier, placesOf } from './wire-instance.ts';
-import { createManager, createManifests, createPackage, createTraffic, journalOf } from './wire-service.ts';
+import {
+  createManager,
+  createManifests,
+  createPackage,
+  createServiceReadiness,
+  createTraffic,
+  journalOf,
+} from './wire-service.ts';
 
 /** Runs all commands except `run`: decides which adapter is behind which dependency. */
 
@@ -128,6 +135,7 @@ function servicesOf(config: AgentConfig, aws: Aws) {
       manager: createManager(service, { env: config.env, service: name }, clock),
       statusSource: manager.type === 'systemd' ? `unit ${manager.unit}` : 'status command',
       state: () => readJournal(journalOf(config, name)),
+      readiness: createServiceReadiness(name, service),
       inspectDirectory: () => inspectServiceDirectory(pkg.dir, user),
       probeTraffic: traffic && probeTraffic,
     };

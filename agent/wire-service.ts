@@ -5,13 +5,16 @@ import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
 import { createManifestStore } from './aws/s3-stores.ts';
 import type { AgentConfig, AgentServiceConfig, PackageConfig } from './config.ts';
 import { commandEnvironment } from './deploy/command-environment.ts';
-import type { ArtifactStore, ManifestStore, PackageType, ServiceManager } from './deploy/ports.ts';
+import type { ArtifactStore, ManifestStore, PackageType, Readiness, ServiceManager } from './deploy/ports.ts';
 import { serviceState } from './deploy/state.ts';
+import { brings } from './host/deb/brings.ts';
 import { createDebPackage } from './host/deb/deb.ts';
 import type { CommandRegistry } from './host/process/command-registry.ts';
 import { createArchivePackage } from './host/releases/archive.ts';
 import { createJarPackage } from './host/releases/jar.ts';
+import { placesOf } from './host/releases/staging.ts';
 import { createCommandManager } from './host/services/command-manager.ts';
+import { createReadiness } from './host/services/readiness.ts';
 import { createSystemdManager } from './host/services/systemd.ts';
 import { loadVerifier } from './wire-instance.ts';
 
@@ -56,6 +59,31 @@ export function createManager(
         environment: { ...commandEnvironment(about), ...manager.environment },
       });
   }
+}
+
+/** The one test of what a deployment needs here: `check` and the deployment use it. */
+export function createServiceReadiness(service: string, config: AgentServiceConfig): Readiness {
+  const { package: pkg, manager, hooks, checks } = config;
+  const places = placesOf(pkg.dir);
+  const isDeb = pkg.type === 'deb';
+  return createReadiness({
+    ...{ service, hooks, checks, installsUnit: isDeb },
+    manager: manager.type === 'systemd' ? manager : { commands: commandsOf(manager) },
+    ...(!isDeb && { current: places.current }),
+    release: places.release,
+    ...(isDeb && {
+      brings: (version: string | null, path: string) =>
+        brings(pkg.name, version === null ? null : places.release(version), path),
+    }),
+  });
+}
+
+function commandsOf(manager: Extract<AgentServiceConfig['manager'], { type: 'command' }>) {
+  const { user } = manager;
+  return (['start', 'stop', 'restart', 'status'] as const).flatMap((name) => {
+    const [program] = manager[name] ?? [];
+    return program === undefined ? [] : [{ what: `${name} command`, program, user }];
+  });
 }
 
 /**

@@ -46,6 +46,7 @@ export type ErrorCode =
   | 'DEPENDENCY_UNMET'
   | 'PACKAGE_CONFLICT'
   | 'UNDO_IMPOSSIBLE'
+  | 'NOT_READY'
   // switch, start, check
   | 'HOOK_FAILED'
   | 'TRAFFIC_FAILED'

@@ -28,7 +28,7 @@ export async function check(deps: CheckDeps): Promise<Finding[]> {
     const { name, probeTraffic } = service;
     findings.push(...(await collect(`service ${name}`, () => inspect(service))));
     const hint = 'correct `manager:` of this service in the config';
-    findings.push(...(await collect(`service ${name}`, () => inspectStatus(service, limit()), hint)));
+    findings.push(...(await collect(`service ${name}`, () => inspectHost(service), hint)));
     if (!service.namesVersion) findings.push(unnamedVersion(name));
     if (!probeTraffic) continue;
     findings.push(
@@ -56,7 +56,18 @@ function unnamedVersion(name: string): Finding {
   };
 }
 
-/** Separate from `inspect`: if the status cannot be read, the findings of `inspect` are still shown. */
+/**
+ * Unit or commands, hooks, checks and users: the same test as before a deployment stops anything. Separate from
+ * `inspect`: if the status cannot be read, the findings of `inspect` are still shown.
+ */
+async function inspectHost(service: CheckedService): Promise<Finding[]> {
+  const found = await service.readiness.inspect(null, limit());
+  const findings = found.map((one) => ({ ...one, what: `service ${service.name}: ${one.what}` }));
+  // A status command that cannot be run has a finding already.
+  if (findings.some(({ ok }) => !ok)) return findings;
+  return [...findings, ...(await inspectStatus(service, limit()))];
+}
+
 async function inspectStatus(
   { name, manager, statusSource, package: pkg }: CheckedService,
   signal: AbortSignal,

@@ -1,7 +1,15 @@
 import type { Artifact } from '../../shared/manifest.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
 import type { LocalOrder } from '../deploy/local-order.ts';
-import type { Check, Finding, HealthProbe, Identity, PackageType, ServiceManager } from '../deploy/ports.ts';
+import type {
+  Check,
+  Finding,
+  HealthProbe,
+  Identity,
+  PackageType,
+  Readiness,
+  ServiceManager,
+} from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
 
 /** The dependencies of each command. wire-commands.ts supplies them; the commands import no adapter. */
@@ -25,6 +33,7 @@ export interface CheckedService {
   /** Whether a health check contains `{version}`, so that it fails for another version. */
   namesVersion: boolean;
   manager: Pick<ServiceManager, 'status'>;
+  readiness: Readiness;
   /** Where its status is read, for messages: `unit payments.service`. */
   statusSource: string;
   /** The problems of its directory; empty if there are none. */

@@ -45,6 +45,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
   DEPENDENCY_UNMET: 'install the missing packages, or set `fetchDependencies: true` in agent.yaml',
   PACKAGE_CONFLICT: 'remove or upgrade the other package first, or push both together (`companions`)',
   UNDO_IMPOSSIBLE: 'push the version that runs now, or set `acceptNoUndo: true` in agent.yaml',
+  NOT_READY: 'trigger-deploy-agent check on the instance names what is missing; then deploy again',
   HOOK_FAILED: 'the end of its output is in the report; correct the hook or the version, then deploy again',
   TRAFFIC_FAILED:
     'look at the targets of the group in AWS; `drainTimeout` and `healthyTimeout` in agent.yaml limit the wait',

@@ -57,6 +57,16 @@ export interface Finding {
   hint?: string | undefined;
 }
 
+/** What a deployment needs on the instance besides its package: unit, programs, users. `check` looks at the same. */
+export interface Readiness {
+  /**
+   * Looks at the unit or the commands of the manager, at hooks and at checks. `version` is a complete release: what lies
+   * in `current` is looked for in it. Null: in the release that is current. A finding that is not `ok` makes a deployment
+   * fail after the service was stopped, or makes a rollback impossible.
+   */
+  inspect(version: string | null, signal: AbortSignal): Promise<readonly Finding[]>;
+}
+
 /** A complete release on this instance. */
 export interface Release {
   version: string;
@@ -275,6 +285,8 @@ export interface Ports {
   manager: ServiceManager;
   probe: HealthProbe;
   hooks: HookRunner;
+  /** Undefined in tests that have no host. */
+  readiness?: Readiness | undefined;
   /** Undefined if the config names no target groups. */
   traffic?: Traffic | undefined;
   journal: Journal;

@@ -2,12 +2,15 @@ import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { joinTraffic, leaveTraffic } from './drain-traffic.ts';
 import type { Hook } from './ports.ts';
+import { assertReady } from './readiness.ts';
 
 /**
  * Step 2: stops traffic to the instance. The load balancer comes first, because after a `beforeStop` hook the service
  * may no longer be able to answer. Each hook runs once. On a first deploy, a service that does not run is not drained.
  */
 export async function drain(run: DeploymentRun): Promise<void> {
+  // Again: a deployment may have been held for an hour since it was prepared.
+  await assertReady(run);
   await run.move({ state: 'draining' });
   if (run.active().previous === null && !(await run.ports.manager.status(run.signal)).active) return;
   await leaveTraffic(run);

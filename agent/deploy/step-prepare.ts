@@ -1,6 +1,7 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { sameArtifacts } from '../../shared/manifest.ts';
 import type { DeploymentRun } from './deployment-run.ts';
+import { assertReady } from './readiness.ts';
 import { showsAnother } from './running-version.ts';
 import { failedOnce } from './step-check.ts';
 import { createVerdict, VERDICT_SPAN } from './verdict.ts';
@@ -18,6 +19,7 @@ export async function prepare(run: DeploymentRun): Promise<void> {
   const previous = await readPrevious(run);
   if (order.action === 'restart') {
     assertRunningVersion(previous, order.version);
+    await assertReady(run);
     await run.move({ state: 'prepared', previous });
     return;
   }
@@ -31,6 +33,7 @@ export async function prepare(run: DeploymentRun): Promise<void> {
     run.note,
     run.signal,
   );
+  await assertReady(run);
   run.note(downloaded > 0 ? `${downloaded} bytes downloaded` : 'nothing to download');
   await run.move({ state: 'prepared', previous });
 }

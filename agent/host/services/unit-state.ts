@@ -32,13 +32,22 @@ export interface UnitState {
   group: string;
 }
 
-/** Parses the output of `systemctl show UNIT --property=…`, a `Name=value` per line. A property may be missing. */
-export function parseShow(text: string): UnitState {
+/** The output of `systemctl show`, a `Name=value` per line. A property that comes twice has the values in one. */
+export function propertiesOf(text: string): Map<string, string> {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
     const equals = line.indexOf('=');
-    if (equals > 0) values.set(line.slice(0, equals), line.slice(equals + 1).trim());
+    if (equals <= 0) continue;
+    const name = line.slice(0, equals);
+    const value = line.slice(equals + 1).trim();
+    values.set(name, values.has(name) ? `${values.get(name)} ${value}` : value);
   }
+  return values;
+}
+
+/** Parses the output of `systemctl show UNIT --property=…`. A property may be missing. */
+export function parseShow(text: string): UnitState {
+  const values = propertiesOf(text);
   const count = (name: string) => Number.parseInt(values.get(name) ?? '', 10) || 0;
   return {
     load: values.get('LoadState') ?? 'unknown',

@@ -17,6 +17,7 @@ async function findings(
     problems = [] as string[],
     pkgProblems = [] as Finding[],
     namesVersion = true,
+    needs = [] as Finding[],
   } = {},
 ): Promise<Finding[]> {
   const found = await check({
@@ -31,6 +32,7 @@ async function findings(
         namesVersion,
         package: { installsUnit, inspect: async () => pkgProblems },
         manager: { status },
+        readiness: { inspect: async () => needs },
         statusSource,
         inspectDirectory: async () => problems.map((what) => ({ ok: false, what, hint: 'fix it' })),
         probeTraffic: undefined,
@@ -144,6 +146,12 @@ test('each probe has a deadline of its own: one that expires does not fail the n
             return await unit('loaded')();
           },
         },
+        readiness: {
+          async inspect(_release, signal) {
+            seen(signal);
+            return [];
+          },
+        },
         inspectDirectory: async () => [],
         async probeTraffic(_instance, signal) {
           seen(signal);
@@ -152,6 +160,18 @@ test('each probe has a deadline of its own: one that expires does not fail the n
       },
     ],
   });
-  expect(signals).toHaveLength(6);
-  expect(new Set(signals).size).toBe(6);
+  expect(signals).toHaveLength(7);
+  expect(new Set(signals).size).toBe(7);
+});
+
+test('what the readiness of a service lacks is a finding of it, the same as a deployment is refused for', async () => {
+  const missing = {
+    ok: false,
+    what: 'afterStart hook: /usr/local/bin/undrain does not exist',
+    hint: 'install it',
+  };
+  expect((await findings(unit('loaded'), { needs: [missing] })).at(-1)).toEqual({
+    ...missing,
+    what: `service pay: ${missing.what}`,
+  });
 });

@@ -17,6 +17,7 @@ const ENDING_CODES = [
     'PACKAGE_INVALID',
     'DEPENDENCY_UNMET',
     'UNDO_IMPOSSIBLE',
+    'NOT_READY',
     'HOOK_FAILED',
   ] as const),
   ...([
