@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { awsNames, regionOfArn, topicOfArn } from '../shared/aws-names.ts';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
-import { AWS_NAMES, envName, instanceId, serviceName, versionName } from '../shared/names.ts';
+import { envName, instanceId, serviceName, topicName, versionName } from '../shared/names.ts';
 import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 import {
   absolutePath,
@@ -107,12 +108,7 @@ const traffic = z.strictObject({
   targetGroups: z
     .array(
       z.strictObject({
-        arn: z
-          .string()
-          .regex(
-            /^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:targetgroup\/[A-Za-z0-9-]{1,32}\/[0-9a-f]{1,32}$/,
-            'expected the ARN of a target group',
-          ),
+        arn: awsNames.targetGroup,
         /** Needed only if the instance is registered with another port than the default port of the group. */
         port: port.optional(),
       }),
@@ -165,9 +161,9 @@ const tags = z
 const agentConfig = z
   .strictObject({
     env: envName,
-    region: z.string().regex(AWS_NAMES.region, 'expected a region such as eu-west-1'),
-    topic: z.string().regex(AWS_NAMES.topic, 'expected the ARN of an SNS topic'),
-    bucket: z.string().regex(AWS_NAMES.bucket, 'expected the name of an S3 bucket'),
+    region: awsNames.region,
+    topic: awsNames.topic,
+    bucket: awsNames.bucket,
     pathStyle: z.boolean().default(false),
     trust: z.union(
       [
@@ -198,14 +194,8 @@ const agentConfig = z
     ),
   }))
   .superRefine((config, context) => {
-    const topicRegion = config.topic.split(':')[3];
-    if (topicRegion !== config.region) {
-      context.addIssue({
-        code: 'custom',
-        path: ['topic'],
-        message: `the topic is in ${topicRegion}, but region is ${config.region}`,
-      });
-    }
+    const wrongTopic = topicMistake(config);
+    if (wrongTopic !== undefined) context.addIssue({ code: 'custom', path: ['topic'], message: wrongTopic });
     const owners = new Map<string, string>();
     const claim = (thing: string, name: string, path: string[]) => {
       const owner = owners.get(thing);
@@ -216,9 +206,9 @@ const agentConfig = z
     };
     for (const [name, { package: pkg, manager: run, traffic }] of Object.entries(config.services)) {
       for (const [i, { arn }] of (traffic?.targetGroups ?? []).entries()) {
-        if (arn.split(':')[3] === config.region) continue;
+        if (regionOfArn(arn) === config.region) continue;
         const path = ['services', name, 'traffic', 'targetGroups', i, 'arn'];
-        const message = `the target group is in ${arn.split(':')[3]}, but region is ${config.region}`;
+        const message = `the target group is in ${regionOfArn(arn)}, but region is ${config.region}`;
         context.addIssue({ code: 'custom', path, message });
       }
       claim(pkg.dir, name, ['package', 'dir']);
@@ -246,6 +236,14 @@ const agentConfig = z
       }
     }
   });
+
+/** Why the agent would hear nothing from a publisher: publishers announce to the topic of this name and region only. */
+function topicMistake({ env, region, topic }: { env: string; region: string; topic: string }) {
+  if (regionOfArn(topic) !== region) return `the topic is in ${regionOfArn(topic)}, but region is ${region}`;
+  const wanted = topicName(env);
+  const is = topicOfArn(topic);
+  return is === wanted ? undefined : `expected the topic ${wanted}, as env is ${env}, found ${is}`;
+}
 
 /** The package and the unit of the agent itself. */
 const OWN_PACKAGE = 'trigger-deploy-agent';

@@ -81,16 +81,6 @@ export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'a sha256 is 64 lowe
 /** https://github.com/ulid/spec: 48 bits of time and 80 random bits in Crockford's base 32. */
 export const ulid = z.string().regex(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/, 'a deployment id is a ULID');
 
-/** The patterns of AWS names in the config files of both programs. */
-export const AWS_NAMES = {
-  region: /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/,
-  /** The ARN of an SNS topic. */
-  topic: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$/,
-  /** S3 User Guide, "Bucket naming rules": no two dots in a row, no IP address, none of the reserved prefixes and suffixes. */
-  bucket:
-    /^(?!xn--|sthree-|amzn-s3-demo-|\d+\.\d+\.\d+\.\d+$)(?!.*(?:\.\.|-s3alias$|--ol-s3$|--x-s3$|\.mrap$))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
-} as const;
-
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** A new ULID for `now` (ms since the epoch); ids of later milliseconds sort after those of earlier ones. */

@@ -1,3 +1,4 @@
+import { regionOfArn, topicOfArn } from '../../shared/aws-names.ts';
 import { type ConfigFile, type Mistake, mistakesOf } from '../../shared/config-file.ts';
 import { envName, topicName } from '../../shared/names.ts';
 import { type ConfigSource, variable } from './config-source.ts';
@@ -97,7 +98,7 @@ export function checkAgreement(
   if (merged.requires === name) add('requires', 'expected another environment, found itself');
   if (!forms.topic.safeParse(merged.topic).success || !forms.region.safeParse(merged.region).success) return;
   const events = merged.notify?.events;
-  if (events !== undefined && events.split(':')[3] !== merged.region) {
+  if (events !== undefined && regionOfArn(events) !== merged.region) {
     add('notify.events', `expected a topic in ${merged.region}, the environment's region, found ${events}`);
   } else if (events !== undefined && events === merged.topic) {
     add(
@@ -105,7 +106,8 @@ export function checkAgreement(
       'expected a separate topic, found the topic of the announcements, which agents subscribe to',
     );
   }
-  const [, , , region, , topic] = merged.topic?.split(':') ?? [];
+  const region = regionOfArn(merged.topic ?? '');
+  const topic = topicOfArn(merged.topic ?? '');
   if (region !== merged.region) {
     add('topic', `expected a topic in ${merged.region}, the environment's region, found one in ${region}`);
   } else if (topic !== topicName(name)) {

@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { AWS_NAMES, envName, serviceName } from '../../shared/names.ts';
+import { awsNames } from '../../shared/aws-names.ts';
+import { envName, serviceName } from '../../shared/names.ts';
 import { OF_WAVES } from '../plan/waves.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 
@@ -65,11 +66,11 @@ export type ServiceDefaults = z.infer<typeof serviceDefaults>;
 
 /** The keys with one text value. A variable can override each of them: TRIGGER_DEPLOY_REGION overrides `region`. */
 export const forms = {
-  region: text('an AWS region such as eu-west-1', AWS_NAMES.region),
+  region: awsNames.region,
   profile: text('the name of an AWS profile'),
-  role: text('the ARN of a role', /^arn:aws[a-z-]*:iam::\d{12}:role\/\S+$/),
-  topic: text('the ARN of an SNS topic', AWS_NAMES.topic),
-  bucket: text('the name of a bucket', AWS_NAMES.bucket),
+  role: awsNames.role,
+  topic: awsNames.topic,
+  bucket: awsNames.bucket,
   signingKey: text('the path of a private key file'),
 } as const;
 export type FormName = keyof typeof forms;

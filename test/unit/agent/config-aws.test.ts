@@ -12,7 +12,6 @@ describe('AWS settings', () => {
     'trigger-deploy-dev',
     'arn:aws:sqs:eu-west-1:123456789012:trigger-deploy-dev',
     'arn:aws:sns:eu-west-1:12345:trigger-deploy-dev',
-    'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev.fifo',
     'arn:aws:sns:eu-west-1:123456789012:a:b',
     'arn:aws:sns:eu-west-1:123456789012:',
     '*',
@@ -21,6 +20,18 @@ describe('AWS settings', () => {
     expect(mistakes(changed(place, `"${topic}"`)).join('\n')).toContain(
       'agent.yaml:3: topic: expected the ARN of an SNS topic',
     );
+  });
+
+  test('a FIFO topic, and the topic of another environment, are refused by name', () => {
+    const name = ':trigger-deploy-dev';
+    expect(mistakes(changed(name, `${name}.fifo`))).toEqual([
+      expect.stringContaining(
+        'agent.yaml:3: topic: expected the ARN of a standard topic, found a FIFO topic',
+      ),
+    ]);
+    expect(mistakes(changed(name, ':trigger-deploy-prd'))).toEqual([
+      'agent.yaml:3: topic: expected the topic trigger-deploy-dev, as env is dev, found trigger-deploy-prd',
+    ]);
   });
 
   test.each(['eu-west-1', 'us-gov-east-1', 'cn-north-1', 'ap-southeast-5', 'eusc-de-east-1'])(
@@ -34,7 +45,7 @@ describe('AWS settings', () => {
     'the region "%s" is refused',
     (region) => {
       expect(mistakes(changed('region: eu-west-1', `region: "${region}"`)).join('\n')).toContain(
-        'agent.yaml:2: region: expected a region such as eu-west-1',
+        'agent.yaml:2: region: expected an AWS region such as eu-west-1',
       );
     },
   );

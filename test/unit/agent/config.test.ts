@@ -84,7 +84,7 @@ services:
         /^agent\.yaml:17: services\.payments\.hooks\.beforeStop\.0\.run: .*absolute path/,
       ),
       'agent.yaml:1: env: an environment name has 1 to 16 characters of a-z and 0-9',
-      'agent.yaml:4: bucket: expected the name of an S3 bucket',
+      'agent.yaml:4: bucket: expected the name of an S3 bucket, found "ACME"',
     ]);
   });
 

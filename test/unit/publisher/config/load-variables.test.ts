@@ -65,7 +65,7 @@ describe('variables', () => {
   it('that are wrong are reported together with the mistakes of the file', async () => {
     const variables = { TRIGGER_DEPLOY_BUCKET: 'No', TRIGGER_DEPLOY_PATH_STYLE: 'perhaps' };
     expect(details(await refused(`environments:\n${DEV}    colour: red\n`, { variables }))).toEqual([
-      'TRIGGER_DEPLOY_BUCKET: expected the name of a bucket, found "No"',
+      'TRIGGER_DEPLOY_BUCKET: expected the name of an S3 bucket, found "No"',
       'TRIGGER_DEPLOY_PATH_STYLE: expected true or false, found "perhaps"',
       'trigger-deploy.yaml:6: environments.dev.colour: unknown key',
     ]);

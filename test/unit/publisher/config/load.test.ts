@@ -62,7 +62,7 @@ ${DEV}    services:
     expect(details(await refused(example, { env: 'prd' }))).toEqual([
       'trigger-deploy.yaml:9: environments.prd.region: expected an AWS region such as eu-west-1, found nothing',
       'trigger-deploy.yaml:9: environments.prd.topic: expected the ARN of an SNS topic, found nothing',
-      'trigger-deploy.yaml:9: environments.prd.bucket: expected the name of a bucket, found nothing',
+      'trigger-deploy.yaml:9: environments.prd.bucket: expected the name of an S3 bucket, found nothing',
     ]);
   });
 
@@ -182,11 +182,11 @@ environments:
       'trigger-deploy.yaml:3: environments.dev.region: expected an AWS region such as eu-west-1, found nothing',
       'trigger-deploy.yaml:4: environments.dev.regio: unknown key, did you mean "region"?',
       'trigger-deploy.yaml:5: environments.dev.topic: expected the ARN of an SNS topic, found "trigger-deploy-dev"',
-      'trigger-deploy.yaml:6: environments.dev.bucket: expected the name of a bucket, found "Acme_Deploys"',
+      'trigger-deploy.yaml:6: environments.dev.bucket: expected the name of an S3 bucket, found "Acme_Deploys"',
       'trigger-deploy.yaml:7: environments.dev.pathStyle: expected true or false, found "sometimes"',
       'trigger-deploy.yaml:9: environments.dev.services.payments.strategy: expected all or rolling, found "canary"',
       'trigger-deploy.yaml:9: environments.dev.services.payments.maxFailures: expected a number of instances or a percentage such as 10%, found -1',
-      'trigger-deploy.yaml:11: environments.stg.bucket: expected the name of a bucket, found 7',
+      'trigger-deploy.yaml:11: environments.stg.bucket: expected the name of an S3 bucket, found 7',
     ]);
   });
 
