@@ -132,12 +132,9 @@ async function describeFiles(paths: readonly string[]) {
     if (!parsed.success) throw misused(`${path}: ${parsed.error.issues[0]?.message}`, 'rename the file');
     if (files.some((file) => file.name === name))
       throw misused(`two files have the name ${name}`, 'rename one of them');
-    const file = { path: resolve(path), name, size: found.size };
-    files.push(
-      i === 0 ? { ...file, role: 'package' } : { ...file, role: 'config', mode: found.mode & 0o777 },
-    );
     const role = i === 0 ? 'package' : roleBeside(paths[0] ?? '', path);
-    files.push({ path: resolve(path), name, size: found.size, role });
+    const mode = role === 'config' ? { mode: found.mode & 0o777 } : {};
+    files.push({ path: resolve(path), name, size: found.size, role, ...mode });
   }
   return files;
 }

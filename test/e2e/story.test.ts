@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SELENIUM_JARS, truncateJar } from '../support/fleet/selenium.ts';
+import { holeyJar, SELENIUM_JARS, truncateJar } from '../support/fleet/selenium.ts';
 import { selenium, versionOf } from './support/services.ts';
 import { type Host, openSite, type Site } from './support/site.ts';
 
@@ -37,9 +37,20 @@ test.each([
   expect(await versions()).toEqual(everywhere(version));
 });
 
-test('a jar cut in half is rolled back on every instance, with the words of the JVM', async () => {
+test('a jar cut in half is refused at the push, and there is no such version', async () => {
   const cut = await truncateJar(SELENIUM_JARS['3.141.59'], join(site.dir, 'cut.jar'));
-  await publisher('push', 'selenium', '3.142.0', cut);
+  const pushed = await publisher('push', 'selenium', '3.142.0', cut);
+  expect(pushed).toMatchObject({ code: 2 });
+  expect(pushed.stderr).toMatch(/cut\.jar is not a whole jar: the end of its zip is missing/);
+  const result = await publisher('selenium', '3.142.0', '--env', 'dev');
+  expect(result).toMatchObject({ code: 4 });
+  expect(result.stderr).toMatch(/there is no version 3\.142\.0 of selenium/);
+});
+
+test('a jar with a hole in it is rolled back on every instance, with the words of the JVM', async () => {
+  const holey = await holeyJar(SELENIUM_JARS['3.141.59'], join(site.dir, 'holey.jar'));
+  const pushed = await publisher('push', 'selenium', '3.142.0', holey);
+  expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
   const result = await publisher('selenium', '3.142.0', '--env', 'dev');
   expect(result, result.stderr).toMatchObject({ code: 1 });
   for (const { id } of hosts) {

@@ -4,14 +4,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 import {
   findJava,
+  holeyJar,
   SELENIUM_JARS,
   seleniumService,
   seleniumVersion,
-  truncateJar,
 } from '../support/fleet/selenium.ts';
 import { eventsOf, secondsUntil } from '../support/publisher/events.ts';
 
-/** A real application under a real JVM: deployed, upgraded, and saved from a jar that was cut in half. */
+/** A real application under a real JVM: deployed, upgraded, and saved from a jar with a hole in it. */
 
 let fleet: Fleet;
 let instance: Instance;
@@ -48,8 +48,8 @@ test.each([
   expect(await currentRelease()).toBe(`releases/${version}`);
 });
 
-test('a truncated jar is rolled back to the version before, with the words of the JVM and without a download', async () => {
-  await push('3.142.0', await truncateJar(SELENIUM_JARS['3.141.59'], join(fleet.dir, 'selenium-cut.jar')));
+test('a jar with a hole in it is rolled back to the version before, with the words of the JVM and without a download', async () => {
+  await push('3.142.0', await holeyJar(SELENIUM_JARS['3.141.59'], join(fleet.dir, 'selenium-holey.jar')));
   const downloaded = jarDownloads().length;
   const result = await fleet.publisher('selenium', '3.142.0', '--env', 'dev');
   expect(result, result.stderr).toMatchObject({ code: 1, stderr: '' });
@@ -59,7 +59,7 @@ test('a truncated jar is rolled back to the version before, with the words of th
   expect(result.stdout).toMatch(/^ {2}\| Error: Invalid or corrupt jarfile current\/selenium\.jar$/m);
   expect(result.stdout).toMatch(/settled failed: .*1 rolled back/);
   say(
-    '3.142.0 cut in half, announce to healthy again',
+    '3.142.0 with a hole in it, announce to healthy again',
     Number(/\(1 rolled-back, ([\d.]+)s\)/.exec(result.stdout)?.[1]),
   );
   expect(await seleniumVersion(instance)).toBe('3.141.59');

@@ -60,3 +60,15 @@ export async function truncateJar(from: string, path: string): Promise<string> {
   await writeFile(path, whole.subarray(0, Math.floor(whole.length / 2)));
   return path;
 }
+
+/**
+ * A jar whose copy lost a block: its directory is zeros, and the record that ends the zip is whole. A push does not see
+ * that, and the JVM refuses it. Returns `path`.
+ */
+export async function holeyJar(from: string, path: string): Promise<string> {
+  const bytes = await readFile(from);
+  const end = bytes.lastIndexOf('PK\x05\x06', undefined, 'latin1');
+  bytes.fill(0, bytes.readUInt32LE(end + 16), end);
+  await writeFile(path, bytes);
+  return path;
+}
