@@ -1,11 +1,16 @@
 import { hideBin } from 'yargs/helpers';
+import { createClock } from '../shared/clock.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { ensureHome, userName } from '../shared/home.ts';
+import type { Log } from '../shared/log.ts';
 import { openOutput } from '../shared/output.ts';
 import { cleanTail } from '../shared/report.ts';
 import { onUnsettled } from '../shared/unsettled.ts';
 import { type Options, parseCommandLine } from './cli.ts';
 import { DEFAULT_CONFIG_PATH } from './config.ts';
+import { isRestartOfUnit } from './host/system/own-unit.ts';
+import { createSystemdNotifier } from './host/system/systemd-notify.ts';
+import { awaitConfig } from './loop/await-config.ts';
 import { wireAgent } from './wire-agent.ts';
 import { runCommand } from './wire-commands.ts';
 import { VERSION } from './wire-instance.ts';
@@ -13,6 +18,8 @@ import { VERSION } from './wire-instance.ts';
 /** The entry point of trigger-deploy-agent: signals and exit codes. wire-*.ts join the adapters to the ports. */
 
 const USAGE_CODES: readonly string[] = ['CONFIG_INVALID', 'KEY_INVALID', 'USAGE'];
+/** sysexits.h: `systemctl status` shows it as CONFIG, but 2 as INVALIDARGUMENT. */
+const EX_CONFIG = 78;
 
 const output = openOutput(process.stdout);
 const errors = openOutput(process.stderr);
@@ -21,17 +28,35 @@ const errors = openOutput(process.stderr);
 const printable = (text: string) => text.split('\n').map(cleanTail).join('\n');
 
 async function run(options: Options): Promise<never> {
-  const agent = await wireAgent(options);
   const stopping = new AbortController();
+  let log: Log | undefined;
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(name, () => {
-      agent.log.info(
+      log?.info(
         { signal: name },
         'stopping: every deployment saves a checkpoint and resumes at the next start',
       );
       stopping.abort(new TriggerDeployError('INTERRUPTED', `the agent was stopped by ${name}`));
     });
   }
+  const notifier = createSystemdNotifier(process.env);
+  const waiting = {
+    notifier,
+    isRestart: () => isRestartOfUnit(process.env),
+    clock: createClock(Date.now),
+    tell(error: TriggerDeployError) {
+      fail(error, options.verbose);
+      errors.write('  The agent reads the files again every 2 s, and starts when this is corrected.\n');
+    },
+  };
+  const agent = await awaitConfig(() => wireAgent(options), waiting, stopping.signal).catch(
+    (error: unknown) => {
+      if (!stopping.signal.aborted) throw error;
+      process.exit(0);
+    },
+  );
+  process.exitCode = undefined;
+  log = agent.log;
   await agent.run(stopping.signal);
   // What a step that was left still waits for would keep the process.
   process.exit(0);
@@ -48,7 +73,8 @@ function fail(thrown: unknown, verbose: boolean): void {
     if (error.cause instanceof Error) lines.push(`caused by ${error.cause.stack}`);
   }
   errors.write(`${printable(lines.join('\n'))}\n`);
-  process.exitCode = USAGE_CODES.includes(error.code) ? 2 : 1;
+  const usage = process.env.NOTIFY_SOCKET ? EX_CONFIG : 2;
+  process.exitCode = USAGE_CODES.includes(error.code) ? usage : 1;
 }
 
 /** An answer that could not be written is no success. Its reader may have closed the pipe (`| head`): nothing to say. */

@@ -4,6 +4,7 @@ import { type Aws, createAws } from '../shared/aws.ts';
 import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type Log, type LogFormat } from '../shared/log.ts';
+import type { Verifier } from '../shared/signing.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
 import { createArtifactStore, createDesiredStore } from './aws/s3-stores.ts';
@@ -44,16 +45,17 @@ const FLUSH_WITHIN = 3000;
 
 export interface WiredAgent {
   log: Log;
-  /** Runs until `stopping` aborts. @throws CONFIG_INVALID, KEY_INVALID, LOCKED, before anything has started. */
+  /** Runs until `stopping` aborts. @throws LOCKED and others before anything has started. */
   run(stopping: AbortSignal): Promise<void>;
 }
 
-/** @throws CONFIG_INVALID. */
+/** @throws CONFIG_INVALID, KEY_INVALID. */
 export async function wireAgent(options: { config: string; verbose: boolean }): Promise<WiredAgent> {
   const config = await loadAgentConfig(options.config);
+  const verifier = await loadVerifier(config);
   const level = options.verbose ? 'debug' : config.logLevel;
   const log = createLog(level, { program: 'trigger-deploy-agent' }, logFormat(config));
-  return { log, run: (stopping) => run({ config, file: options.config }, log, stopping) };
+  return { log, run: (stopping) => run({ config, verifier, file: options.config }, log, stopping) };
 }
 
 /** `auto` means text if stdout goes to journald, otherwise JSON. Lines for journald have a priority (sd-daemon(3)). */
@@ -64,7 +66,7 @@ function logFormat({ logFormat }: AgentConfig): LogFormat {
 }
 
 async function run(
-  { config, file }: { config: AgentConfig; file: string },
+  { config, verifier, file }: { config: AgentConfig; verifier: Verifier; file: string },
   log: Log,
   stopping: AbortSignal,
 ): Promise<void> {
@@ -76,7 +78,7 @@ async function run(
   const aws = createAws({ ...config, places: placesOf(file) }, { onSlow });
   try {
     // A host that does not answer before the loops run (a file system that hangs) must not keep the agent either.
-    const agent = await orAborted(open(config, { aws, log, stopping }), stopping);
+    const agent = await orAborted(open(config, { aws, verifier, log, stopping }), stopping);
     if (agent) await agent.run();
   } catch (error) {
     if (!stopping.aborted) throw error;
@@ -91,7 +93,7 @@ async function run(
 /** Opens everything that the loops need. Undefined if the agent was stopped meanwhile. */
 async function open(
   config: AgentConfig,
-  { aws, log, stopping }: { aws: Aws; log: Log; stopping: AbortSignal },
+  { aws, verifier, log, stopping }: { aws: Aws; verifier: Verifier; log: Log; stopping: AbortSignal },
 ): Promise<{ run(): Promise<void> } | undefined> {
   const { env, bucket, topic, state } = config;
   const clock = createClock(() => aws.now());
@@ -99,7 +101,6 @@ async function open(
   const store = withSpooledArtifacts(spool, createArtifactStore({ aws, bucket }));
   const manifests = createManifests(config, aws);
   await assertHost(config, { store, manifests });
-  const verifier = await loadVerifier(config);
   const notifier = createSystemdNotifier(process.env);
   const waiting = { notifier, clock, log };
   const identity = await awaitIdentity((signal) => identify(config, signal), waiting, stopping);

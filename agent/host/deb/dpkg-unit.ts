@@ -43,6 +43,7 @@ export const unitArgv = {
     ...[`--property=TimeoutStopSec=${SHUTDOWN_WAITS_S}`],
     `--property=RuntimeMaxSec=${Math.ceil(timeout / 1000) + SPARE_S}`,
     ...['--setenv=DEBIAN_FRONTEND=noninteractive', '--setenv=LC_ALL=C.UTF-8'],
+    '--setenv=HOME=/root',
     '--setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     ...argv,
   ],

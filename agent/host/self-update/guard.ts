@@ -204,6 +204,7 @@ Description=update of the trigger-deploy agent
 StartLimitIntervalSec=0
 
 [Service]
+Environment=HOME=/root
 ExecStart=/bin/sh "${path}"
 Restart=on-failure
 RestartSec=5s
