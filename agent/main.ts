@@ -1,5 +1,4 @@
 import { hideBin } from 'yargs/helpers';
-import { createClock } from '../shared/clock.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { ensureHome, userName } from '../shared/home.ts';
 import type { Log } from '../shared/log.ts';
@@ -8,9 +7,6 @@ import { cleanTail } from '../shared/report.ts';
 import { onUnsettled } from '../shared/unsettled.ts';
 import { type Options, parseCommandLine } from './cli.ts';
 import { DEFAULT_CONFIG_PATH } from './config.ts';
-import { isRestartOfUnit } from './host/system/own-unit.ts';
-import { createSystemdNotifier } from './host/system/systemd-notify.ts';
-import { awaitConfig } from './loop/await-config.ts';
 import { wireAgent } from './wire-agent.ts';
 import { runCommand } from './wire-commands.ts';
 import { VERSION } from './wire-instance.ts';
@@ -39,22 +35,14 @@ async function run(options: Options): Promise<never> {
       stopping.abort(new TriggerDeployError('INTERRUPTED', `the agent was stopped by ${name}`));
     });
   }
-  const notifier = createSystemdNotifier(process.env);
-  const waiting = {
-    notifier,
-    isRestart: () => isRestartOfUnit(process.env),
-    clock: createClock(Date.now),
-    tell(error: TriggerDeployError) {
-      fail(error, options.verbose);
-      errors.write('  The agent reads the files again every 2 s, and starts when this is corrected.\n');
-    },
+  const tell = (error: TriggerDeployError) => {
+    fail(error, options.verbose);
+    errors.write('  The agent reads the files again every 2 s, and starts when this is corrected.\n');
   };
-  const agent = await awaitConfig(() => wireAgent(options), waiting, stopping.signal).catch(
-    (error: unknown) => {
-      if (!stopping.signal.aborted) throw error;
-      process.exit(0);
-    },
-  );
+  const agent = await wireAgent(options, tell, stopping.signal).catch((error: unknown) => {
+    if (!stopping.signal.aborted) throw error;
+    process.exit(0);
+  });
   process.exitCode = undefined;
   log = agent.log;
   await agent.run(stopping.signal);

@@ -16,6 +16,7 @@ import { onLeftover } from './host/fs/leftovers.ts';
 import { openCommandRegistry } from './host/process/command-registry.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { createHookRunner } from './host/services/hooks.ts';
+import { isRestartOfUnit } from './host/services/own-unit.ts';
 import { takeAgentLock } from './host/state/agent-lock.ts';
 import { removeAgentPid, writeAgentPid } from './host/state/agent-pid.ts';
 import { createJournal } from './host/state/journal.ts';
@@ -24,6 +25,7 @@ import { withSpooledArtifacts } from './host/state/spooled-artifacts.ts';
 import { createHost, isJournal } from './host/system/host.ts';
 import { createSystemdNotifier } from './host/system/systemd-notify.ts';
 import { type AgentParts, runAgent } from './loop/agent.ts';
+import { awaitConfig } from './loop/await-config.ts';
 import { awaitIdentity } from './loop/await-identity.ts';
 import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
 import { createStatusLine } from './loop/status-line.ts';
@@ -49,10 +51,24 @@ export interface WiredAgent {
   run(stopping: AbortSignal): Promise<void>;
 }
 
-/** @throws CONFIG_INVALID, KEY_INVALID. */
-export async function wireAgent(options: { config: string; verbose: boolean }): Promise<WiredAgent> {
-  const config = await loadAgentConfig(options.config);
-  const verifier = await loadVerifier(config);
+/**
+ * Reads the config and the keys. In a unit that systemd starts again after a mistake in them, `tell` gets the mistake,
+ * and the correction is waited for. @throws CONFIG_INVALID, KEY_INVALID.
+ */
+export async function wireAgent(
+  options: { config: string; verbose: boolean },
+  tell: (mistake: TriggerDeployError) => void,
+  stopping: AbortSignal,
+): Promise<WiredAgent> {
+  const load = async () => {
+    const config = await loadAgentConfig(options.config);
+    return { config, verifier: await loadVerifier(config) };
+  };
+  const waiting = {
+    ...{ tell, clock: createClock(Date.now), notifier: createSystemdNotifier(process.env) },
+    isRestart: () => isRestartOfUnit(process.env),
+  };
+  const { config, verifier } = await awaitConfig(load, waiting, stopping);
   const level = options.verbose ? 'debug' : config.logLevel;
   const log = createLog(level, { program: 'trigger-deploy-agent' }, logFormat(config));
   return { log, run: (stopping) => run({ config, verifier, file: options.config }, log, stopping) };

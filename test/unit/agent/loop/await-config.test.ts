@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { isRestartOfUnit } from '../../../../agent/host/system/own-unit.ts';
+import { isRestartOfUnit } from '../../../../agent/host/services/own-unit.ts';
 import { awaitConfig } from '../../../../agent/loop/await-config.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { programsOnPath, temporaryDirectory } from '../../../support/host/temporary.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { askSystemd } from '../process/systemctl.ts';
-import { propertiesOf } from '../services/unit-state.ts';
+import { propertiesOf } from './unit-state.ts';
 
 /** What systemd says about the unit of this process. */
 
