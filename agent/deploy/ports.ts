@@ -109,8 +109,8 @@ export interface PackageType {
   /** Whether the current version is completely installed. False only after an interrupted run of dpkg. */
   isWhole(): Promise<boolean>;
   /**
-   * If the config has `adopt` and there is no `current`: makes a release of the files that ran before trigger-deploy,
-   * and points `current` at it. Returns its version, or null if there was nothing to do.
+   * If the config has `adopt` and there is no `current`, or one that is no way back: makes a release of the files that
+   * ran before trigger-deploy, and points `current` at it. Returns its version, or null if there was nothing to do.
    */
   adopt(signal: AbortSignal): Promise<string | null>;
   /**

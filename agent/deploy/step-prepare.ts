@@ -58,7 +58,8 @@ async function assertReleaseWithoutFiles(run: DeploymentRun): Promise<void> {
 async function readPrevious(run: DeploymentRun): Promise<string | null> {
   const known = run.active().previous;
   if (known !== undefined) return known;
-  return (await run.ports.package.current()) ?? (await run.ports.package.adopt(run.signal));
+  // `adopt` comes first: it also takes over a `current` that cannot be read.
+  return (await run.ports.package.adopt(run.signal)) ?? (await run.ports.package.current());
 }
 
 async function runsHealthy(run: DeploymentRun): Promise<boolean> {

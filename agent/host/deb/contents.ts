@@ -141,6 +141,8 @@ export function createContents(source: ContentsSource): Contents {
 
     measure: async (path) => ({ bytes: (await stat(path)).size, inodes: 4 }),
 
+    ownPath: debIn,
+
     copy: (path, release) => copyFile(path, debIn(release)),
   };
 

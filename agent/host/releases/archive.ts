@@ -91,6 +91,8 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
       return space;
     },
 
+    ownPath: (release) => release,
+
     async copy(path, release) {
       const from = await realpath(path);
       if ((await realpath(release)).startsWith(`${from}/`)) {

@@ -1,6 +1,6 @@
-import { readlink, rm } from 'node:fs/promises';
+import { readlink, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { isCode, TriggerDeployError } from '../../../shared/errors.ts';
+import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { versionName } from '../../../shared/names.ts';
 import { fsyncDirectory, ignoreCode, lstatIfAny, pointAt } from '../fs/durable-files.ts';
 import { recordOf } from './release-record.ts';
@@ -12,7 +12,8 @@ import type { Places } from './staging.ts';
  * The version that `current` points at; null if there is no link.
  * @throws RELEASE_CONFLICT when `current` is anything but a link to a release in `releases`.
  */
-export async function readCurrentLink({ dir, current, releases }: Places): Promise<string | null> {
+export async function readCurrentLink(places: Places): Promise<string | null> {
+  const { dir, current, releases } = places;
   const link = await lstatIfAny(current);
   if (!link) return null;
   const target = link.isSymbolicLink() ? await readlink(current) : undefined;
@@ -21,8 +22,18 @@ export async function readCurrentLink({ dir, current, releases }: Places): Promi
   if (dirname(path) === releases && versionName.safeParse(version).success) return version;
   const what = target === undefined ? 'is not a symbolic link to' : `points at ${target}, not at`;
   throw new TriggerDeployError('RELEASE_CONFLICT', `${current} ${what} a release in ${releases}`, {
-    hint: `move ${current} to another place; with \`adopt\` in the config the running version becomes a release`,
+    hint: await hintFor(places, target),
   });
+}
+
+async function hintFor({ current }: Places, target: string | undefined): Promise<string> {
+  const exists = await stat(current).then(
+    () => true,
+    () => false,
+  );
+  if (!exists)
+    return `${target} does not exist: remove ${current}, or point it at what runs and name that under \`adopt\``;
+  return `name what runs in ${current} as the \`path\` of \`adopt\` in the config: the next deployment then makes a release of it; or move ${current} to another place`;
 }
 
 /**
@@ -35,7 +46,7 @@ export async function wayBackProblem(places: Places, next?: string): Promise<Tri
     if (version === null || version === next || (await recordOf(places, version))) return undefined;
     const message = `${places.current} points at ${places.release(version)}, which is missing, incomplete or not a release of trigger-deploy`;
     return new TriggerDeployError('UNDO_IMPOSSIBLE', `${message}: a deployment could not be rolled back`, {
-      hint: `deploy ${version} again, or move the link away and name what runs under \`adopt\`, or set \`acceptNoUndo: true\` in the config`,
+      hint: `deploy ${version} again, or name what runs there as the \`path\` of \`adopt\`, or set \`acceptNoUndo: true\` in the config`,
     });
   } catch (error) {
     if (isCode(error, 'RELEASE_CONFLICT')) return error;
@@ -64,4 +75,37 @@ export async function setCurrentLink(places: Places, version: string, signal?: A
   // A correct link is not written again: on a full disk, the write would fail a rollback that has nothing to switch.
   if (current === version) await fsyncDirectory(places.dir);
   else await pointAt(places.current, join('releases', version));
+}
+
+/**
+ * Points `current` at the release, whatever `current` is: a link is replaced in one step; a file or a directory is first
+ * renamed, and kept beside it. A kill in between leaves no `current`, which the next call makes.
+ * @throws RELEASE_CONFLICT when it cannot be renamed, such as a mount point.
+ */
+export async function takeOverCurrent(places: Places, version: string, signal: AbortSignal): Promise<void> {
+  const { current, releases, dir } = places;
+  const there = await lstatIfAny(current);
+  if (there && !there.isSymbolicLink()) {
+    await fsyncDirectory(releases);
+    signal.throwIfAborted();
+    await rename(current, await freeName(`${current}.before-adopt`)).catch((cause: unknown) => {
+      throw new TriggerDeployError('RELEASE_CONFLICT', `${current} cannot be renamed: ${messageOf(cause)}`, {
+        cause,
+        hint: `move ${current} to another place`,
+      });
+    });
+    await fsyncDirectory(dir);
+  } else if (there && (await readCurrentLink(places).catch(() => null)) === null) {
+    await fsyncDirectory(releases);
+    signal.throwIfAborted();
+    return await pointAt(current, join('releases', version));
+  }
+  await setCurrentLink(places, version, signal);
+}
+
+async function freeName(path: string): Promise<string> {
+  for (let count = 1; ; count += 1) {
+    const name = count === 1 ? path : `${path}-${count}`;
+    if (!(await lstatIfAny(name))) return name;
+  }
 }

@@ -69,6 +69,8 @@ function jarContents(service: string, store: ArtifactStore): Contents {
       return { bytes: file.size, inodes: 4 };
     },
 
+    ownPath: (release) => join(release, jarName),
+
     async copy(path, release) {
       await copyFile(path, join(release, jarName));
       await chmod(join(release, jarName), JAR_MODE);

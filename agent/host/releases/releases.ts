@@ -1,16 +1,24 @@
-import { readdir, rename, stat } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import { asTriggerDeployError, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, sameArtifacts } from '../../../shared/manifest.ts';
 import type { PackageType } from '../../deploy/ports.ts';
-import { fsyncDirectory, ignoreCode, lstatIfAny, makeNew, systemCode } from '../fs/durable-files.ts';
+import { fsyncDirectory, ignoreCode, lstatIfAny, makeNew } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
-import { readCurrentLink, removeCurrentLink, setCurrentLink, wayBackProblem } from './current-link.ts';
+import { type Adopted, adoptionOf } from './adoption.ts';
+import {
+  readCurrentLink,
+  removeCurrentLink,
+  setCurrentLink,
+  takeOverCurrent,
+  wayBackProblem,
+} from './current-link.ts';
 import { namesWithOpenFiles } from './open-files.ts';
+import { newRecord, publish } from './publish.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { lookAtReleases } from './shown-releases.ts';
-import { inStaging, type Places, placesOf } from './staging.ts';
+import { inStaging, placesOf } from './staging.ts';
 import { syncRelease } from './sync-release.ts';
 
 /**
@@ -48,6 +56,8 @@ export interface Contents {
   verify(place: string, into: WorkDirectories, job: PrepareJob): Promise<number>;
   /** The space that `copy` needs. @throws PACKAGE_INVALID if `path` cannot become a release. */
   measure(path: string): Promise<Space>;
+  /** Where the adopted file or directory is in its release. */
+  ownPath(release: string): string;
   /** Copies `path`, which trigger-deploy did not deploy, into a release. */
   copy(path: string, release: string): Promise<void>;
 }
@@ -57,7 +67,7 @@ export interface ReleaseOptions {
   dir: string;
   /** How many releases to keep; at least 3 are kept, whatever the value. */
   keep: number;
-  adopt?: { path: string; version: string } | undefined;
+  adopt?: Adopted | undefined;
   /** Deploy although what is current is no complete release, so that there is no way back to it. */
   acceptNoUndo?: boolean;
   /** The number of entries from which a release is synced with its file system: for tests. */
@@ -86,6 +96,11 @@ export function createReleases(
     const names = await readdir(places.releases).catch(ignoreCode('ENOENT', [] as string[]));
     const found = await Promise.all(names.map((name) => recordOf(places, name)));
     return found.filter((record) => record !== undefined);
+  }
+
+  async function blockingProblem(next?: string): Promise<TriggerDeployError | undefined> {
+    const problem = await wayBackProblem(places, next);
+    return acceptNoUndo && problem?.code === 'UNDO_IMPOSSIBLE' ? undefined : problem;
   }
 
   /** Whether the release is current, or a process uses its files. */
@@ -148,10 +163,14 @@ export function createReleases(
     checkHost: async () => [],
 
     async inspect() {
-      // The inspection of the directory reports what is not a link.
-      if (acceptNoUndo || !(await lstatIfAny(places.current))?.isSymbolicLink()) return [];
-      const problem = await wayBackProblem(places);
-      return problem ? [{ ok: false, what: problem.message, hint: problem.hint }] : [];
+      try {
+        const adoption = adopt && (await adoptionOf(places, adopt, contents.ownPath));
+        if (adopt && adoption?.work === 'copy') await contents.measure(adopt.path);
+        const problem = adoption ? undefined : await blockingProblem();
+        return problem ? [{ ok: false, what: problem.message, hint: problem.hint }] : [];
+      } catch (error) {
+        return [{ ok: false, what: messageOf(error), hint: asTriggerDeployError(error).hint }];
+      }
     },
 
     versionOf: async () => undefined,
@@ -167,27 +186,30 @@ export function createReleases(
     add: (version, fill, signal) => mapSpaceErrors(dir, () => add(version, fill, signal)),
 
     async adopt(signal) {
-      if (!adopt || (await lstatIfAny(places.current))) return null;
-      const complete = (await recordOf(places, adopt.version)) !== undefined;
-      if (!complete && !(await stat(adopt.path).catch(ignoreCode('ENOENT', undefined)))) return null;
+      const adoption = adopt && (await adoptionOf(places, adopt, contents.ownPath));
+      if (!adopt || !adoption) return null;
+      const { path, version } = adopt;
       return mapSpaceErrors(dir, async () => {
-        if (!complete) {
+        if (adoption.work === 'copy') {
           const copy = async ({ release }: WorkDirectories) => {
-            await assertSpace(dir, await contents.measure(adopt.path), `adopting ${adopt.path}`);
-            await contents.copy(adopt.path, release);
+            await assertSpace(dir, await contents.measure(path), `adopting ${path}`);
+            await contents.copy(path, release);
           };
-          await add(adopt.version, copy, signal);
+          await add(version, copy, signal);
+        } else if (adoption.work === 'record') {
+          await syncRelease(places.release(version), signal, { wholeFrom: syncFrom });
+          await writeRecord(places.release(version), newRecord(version, []));
         }
-        await setCurrentLink(places, adopt.version, signal);
-        return adopt.version;
+        await takeOverCurrent(places, version, signal);
+        return version;
       });
     },
 
     async prepare(order, note, signal) {
       signal.throwIfAborted();
       contents.accept(order.artifacts);
-      const problem = await wayBackProblem(places, order.version);
-      if (problem && !(acceptNoUndo && problem.code === 'UNDO_IMPOSSIBLE')) throw problem;
+      const problem = await blockingProblem(order.version);
+      if (problem) throw problem;
       return mapSpaceErrors(dir, () =>
         inStaging(
           places,
@@ -244,43 +266,6 @@ async function makeWorkDirectories(staging: string): Promise<WorkDirectories> {
   await makeNew(into.release, 0o755);
   await makeNew(into.scratch, 0o700);
   return into;
-}
-
-function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseRecord {
-  return { v: 1, version, artifacts: [...artifacts], preparedAt: new Date().toISOString() };
-}
-
-/**
- * Syncs the staged release, completes it with its record, and moves it into place. A work that was abandoned while its
- * files were synced publishes nothing: by then a newer one may have made and started this release.
- */
-async function publish(
-  places: Places,
-  staging: string,
-  record: ReleaseRecord,
-  { signal, syncFrom }: { signal: AbortSignal; syncFrom: number | undefined },
-): Promise<void> {
-  const staged = join(staging, 'release');
-  const place = places.release(record.version);
-  await syncRelease(staged, signal, { wholeFrom: syncFrom });
-  await writeRecord(staged, record);
-  const existing = await lstatIfAny(place);
-  signal.throwIfAborted();
-  if (existing) await putAside(place, join(staging, 'replaced'));
-  await rename(staged, place);
-  await fsyncDirectory(places.releases);
-}
-
-async function putAside(place: string, aside: string): Promise<void> {
-  try {
-    await rename(place, aside);
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOSPC' || systemCode(cause) === 'EROFS') throw cause;
-    throw new TriggerDeployError('RELEASE_CONFLICT', `${place} cannot be replaced: ${messageOf(cause)}`, {
-      cause,
-      hint: `see lsattr -d and mount for the reason, then remove ${place}`,
-    });
-  }
 }
 
 async function mapSpaceErrors<T>(dir: string, work: () => Promise<T>): Promise<T> {

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Look, ServiceProcess, Shown } from '../../deploy/look-port.ts';
 import { argumentsOf, BETWEEN_PATHS, DELETED, viewProcess } from '../process/process-view.ts';
+import { liesIn } from './adoption.ts';
 import type { Places } from './staging.ts';
 
 /**
@@ -33,7 +34,7 @@ export async function lookAtReleases(
   const roots: Roots = {
     releases: await spellings(places.releases),
     staging: await spellings(places.staging),
-    adopted: adopt === undefined ? [] : await spellings(adopt.path),
+    adopted: adopt === undefined ? [] : await adoptedRoots(places, adopt.path),
     adoptedVersion: adopt?.version,
   };
   const shown: Shown[] = [];
@@ -98,6 +99,13 @@ function namedIn(word: string, roots: Roots): Found | undefined {
     if (name !== '') return { version: name };
   }
   return releaseOf(word, roots);
+}
+
+/** What was adopted from `current` has its path no longer: that path leads to the release that is current now. */
+async function adoptedRoots({ current, releases }: Places, path: string): Promise<string[]> {
+  const roots = await spellings(path);
+  const own = [current, ...(await spellings(releases))];
+  return roots.some((root) => own.some((place) => liesIn(root, place))) ? [] : roots;
 }
 
 async function spellings(path: string): Promise<string[]> {

@@ -28,14 +28,6 @@ export async function inspectServiceDirectory(dir: string, serviceUser?: string)
   for (const name of ['releases', '.staging']) {
     findings.push(...(await inspectInside(join(dir, name), service)));
   }
-  const current = await lstatIfAny(join(dir, 'current')).catch(() => undefined);
-  if (current && !current.isSymbolicLink()) {
-    findings.push({
-      ok: false,
-      what: `${join(dir, 'current')} is not a symbolic link`,
-      hint: 'move it to another place; with `adopt` in the config the running version becomes a release',
-    });
-  }
   return findings;
 }
 

@@ -9,10 +9,12 @@ import { memoryStore } from './store.ts';
 import { temporaryDirectory } from './temporary.ts';
 
 /** The jar service `payments`, in a directory that does not exist yet. */
-export async function jarService(more: { keep?: number; adopt?: { path: string; version: string } } = {}) {
-  const dir = join(await temporaryDirectory(), 'opt', 'payments');
+export async function jarService(
+  more: { dir?: string; keep?: number; adopt?: { path: string; version: string } } = {},
+) {
+  const dir = more.dir ?? join(await temporaryDirectory(), 'opt', 'payments');
   const store = memoryStore();
-  const jar = createJarPackage({ service: 'payments', dir, keep: 3, store, ...more });
+  const jar = createJarPackage({ service: 'payments', keep: 3, store, ...more, dir });
   const versions = (version: string) => [store.put(`payments-${version}.jar`, `jar ${version}`)];
   const prepare = (version: string, artifacts: readonly Artifact[] = versions(version), fresh = false) =>
     jar.prepare({ service: 'payments', version, artifacts, fresh }, () => {}, calm);

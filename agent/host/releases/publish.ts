@@ -1,0 +1,45 @@
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import type { Artifact } from '../../../shared/manifest.ts';
+import { fsyncDirectory, lstatIfAny, systemCode } from '../fs/durable-files.ts';
+import { type ReleaseRecord, writeRecord } from './release-record.ts';
+import type { Places } from './staging.ts';
+import { syncRelease } from './sync-release.ts';
+
+export function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseRecord {
+  return { v: 1, version, artifacts: [...artifacts], preparedAt: new Date().toISOString() };
+}
+
+/**
+ * Syncs the staged release, completes it with its record, and moves it into place. A work that was abandoned while its
+ * files were synced publishes nothing: by then a newer one may have made and started this release.
+ */
+export async function publish(
+  places: Places,
+  staging: string,
+  record: ReleaseRecord,
+  { signal, syncFrom }: { signal: AbortSignal; syncFrom: number | undefined },
+): Promise<void> {
+  const staged = join(staging, 'release');
+  const place = places.release(record.version);
+  await syncRelease(staged, signal, { wholeFrom: syncFrom });
+  await writeRecord(staged, record);
+  const existing = await lstatIfAny(place);
+  signal.throwIfAborted();
+  if (existing) await putAside(place, join(staging, 'replaced'));
+  await rename(staged, place);
+  await fsyncDirectory(places.releases);
+}
+
+async function putAside(place: string, aside: string): Promise<void> {
+  try {
+    await rename(place, aside);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOSPC' || systemCode(cause) === 'EROFS') throw cause;
+    throw new TriggerDeployError('RELEASE_CONFLICT', `${place} cannot be replaced: ${messageOf(cause)}`, {
+      cause,
+      hint: `see lsattr -d and mount for the reason, then remove ${place}`,
+    });
+  }
+}
