@@ -15,8 +15,9 @@ import { proved } from '../support/reliability.ts';
 
 const IDS = ['i-0a1', 'i-0b2', 'i-0c3'];
 const CLIENTS = 8;
-/** A file in the directory of a service, without which some versions are not well. */
+/** Files in the directory of a service, without which some versions are not well. */
 const WELL = 'well';
+const WELL_AGAIN = 'well-again';
 
 let fleet: Fleet;
 let haproxy: Haproxy;
@@ -117,14 +118,18 @@ test('a version that fails after a good canary is rolled back everywhere and fai
 });
 
 test('an agent that is killed while its instance is drained brings it back, and no request fails', async () => {
-  await push('1.3.1');
-  const [first] = instances as [Instance];
+  // On the first instance it passes its checks after the kill at the earliest: the hook has not run before.
+  await push('1.3.1', { healthyWithFile: WELL_AGAIN });
+  const [first, ...others] = instances as [Instance, ...Instance[]];
+  const makeWell = ({ dir }: Instance) => writeFile(join(dir, 'payments', WELL_AGAIN), '');
+  for (const instance of others) await makeWell(instance);
   const counted = await underLoad('agent killed while drained', async () => {
     const deploying = deploy(0, '1.3.1', ...ROLLING);
     await expect.poll(() => haproxy.drained(), { interval: 20 }).toEqual([first.id]);
     await first.agent?.line((line) => /"state":"checking".*1\.3\.1|1\.3\.1.*"state":"checking"/.test(line));
     await fleet.stopAgent(first, 'SIGKILL');
     expect(await haproxy.drained()).toEqual([first.id]);
+    await makeWell(first);
     await fleet.startAgent(first);
     await deploying;
   });
