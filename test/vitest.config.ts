@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './support/longest-first.ts';
 
 /** How long a poll goes on: what is polled for arrives late on a loaded machine. */
 const poll = { poll: { timeout: 20_000 } };
@@ -43,6 +44,7 @@ const env = inMemory();
 export default defineConfig({
   test: {
     globalSetup: ['test/support/bundled-programs.ts', 'test/support/reliability-doc.ts'],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -93,7 +93,7 @@ test('a bad agent reaches the canary and no other instance: the agent is deploye
   const result = await publisher(SELF, '0.3.0');
   expect(result, said(result)).toMatchObject({ code: 1 });
   const states = () => hosts.map((host) => endingsOf(site.fleet, host, SELF).at(-1)?.state).sort();
-  await expect.poll(states).toEqual(['cancelled', 'rolled-back']);
+  await expect.poll(states, { message: said(result) }).toEqual(['cancelled', 'rolled-back']);
   await expectAgents('0.2.0', pids);
   proved(
     'self-update',

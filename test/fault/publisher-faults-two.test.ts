@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { ulidTime } from '../../shared/names.ts';
 import { type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup, type Setup } from '../support/fleet/setup.ts';
+import { withoutWaits } from '../support/publisher/events.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, close, open, reached, type Service } from './support/fleet/services.ts';
 import { expectSettled } from './support/fleet/settled.ts';
@@ -82,7 +83,7 @@ test('of four publishers of one service at once one deploys; the others exit wit
   const losers = all.filter((_, index) => winner.who !== `jenkins ${names[index]}#7`);
   expect(losers).toHaveLength(3);
   for (const { finished } of losers) {
-    const { code, stdout, stderr } = await finished;
+    const { code, stdout, stderr } = withoutWaits(await finished);
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
     const [what, hint] = stderr.split('\n');
     expect(what).toContain(`is locked by ${winner.who} (deploy ${winner.deployment}) since ${winner.since}`);
@@ -150,7 +151,7 @@ test.each(WRONG)(
     const living = start(['ledger', version]);
     await reached(ledger, 'drain');
     const owner = lockOf(fleet, 'ledger')?.owner;
-    const refused = await start(['ledger', '1.0.0'], { clockOffsetMs }).finished;
+    const refused = withoutWaits(await start(['ledger', '1.0.0'], { clockOffsetMs }).finished);
     expect(refused).toMatchObject({ code: 4, stdout: '' });
     expect(refused.stderr).toContain(`(deploy ${owner?.deployment}) since ${owner?.since}`);
     await open(ledger, 'drain');

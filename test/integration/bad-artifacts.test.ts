@@ -10,6 +10,7 @@ import { BUCKET, type Fleet, type Instance, startFleet } from '../support/fleet/
 import { snapshotOf } from '../support/fleet/snapshot.ts';
 import type { Finished } from '../support/programs.ts';
 import { type Fields, forge, payloadOf, storedText, trustedKey } from '../support/publisher/announcements.ts';
+import { withoutWaits } from '../support/publisher/events.ts';
 
 /** The bucket holds other bytes than were pushed: nothing of it runs, and the publisher prints why. */
 
@@ -36,7 +37,7 @@ function archiveOf(version: string): { key: string; bytes: Buffer } {
 
 async function deployWithoutChange(version: string, ...options: string[]): Promise<Finished> {
   const before = await snapshotOf(fleet, instance);
-  const result = await fleet.publisher('payments', version, '--env', 'dev', ...options);
+  const result = withoutWaits(await fleet.publisher('payments', version, '--env', 'dev', ...options));
   expect(await snapshotOf(fleet, instance)).toEqual(before);
   return result;
 }

@@ -6,6 +6,7 @@ import { deploy, push } from '../support/commands.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 import { snapshotOf } from '../support/fleet/snapshot.ts';
 import { PUBLISHER } from '../support/programs.ts';
+import { withoutWaits } from '../support/publisher/events.ts';
 
 /** What a person can get wrong on the command line and around it: one clear line each, and nothing is done. */
 
@@ -38,7 +39,8 @@ const WRITES = ['PutObject', 'CreateMultipartUpload', 'DeleteObject', 'CreateQue
 async function withoutEffect(args: string[], env: Record<string, string> = fleet.env) {
   const before = await snapshotOf(fleet, instance);
   const seen = fleet.cloud.requests.length;
-  const result = await fleet.start([PUBLISHER, ...args], { env, cwd: fleet.publisherDir }).finished;
+  const ended = await fleet.start([PUBLISHER, ...args], { env, cwd: fleet.publisherDir }).finished;
+  const result = withoutWaits(ended);
   const asked = fleet.cloud.requests.slice(seen).filter(({ accessKeyId }) => accessKeyId === 'publisher');
   const done = asked.filter(({ operation, status = 0 }) => WRITES.includes(operation) && status < 300);
   expect(done).toEqual([]);

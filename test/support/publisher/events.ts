@@ -21,6 +21,12 @@ export function eventsOf({ stdout }: Finished): EventLine[] {
   return stdout.split('\n').filter(Boolean).map(parseEvent);
 }
 
+/** The program's end without the notes that AWS is slow to answer: a loaded machine has such calls anywhere. */
+export function withoutWaits(finished: Finished): Finished {
+  const stdout = finished.stdout.replace(/^[\d:.]+ waiting for \S+ \([^\n]*\)\n/gm, '');
+  return { ...finished, stdout };
+}
+
 /** Seconds from the announcement to the first report of this state, by the publisher's own clock. */
 export function secondsUntil(events: readonly EventLine[], state: string): number {
   const announced = events.find(({ type }) => type === 'started');

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { withoutWaits } from '../../../support/publisher/events.ts';
 import type { Service } from '../fleet/services.ts';
 import { expectSettled } from '../fleet/settled.ts';
 import {
@@ -71,7 +72,7 @@ async function expectRefused(
   // Its heartbeat is new, and it ran on another machine: on its own machine a dead process is known to be dead.
   moveLockElsewhere(fleet, name);
   const before = recordOf(fleet, name);
-  const refused = await startPublisher(fleet, typed).finished;
+  const refused = withoutWaits(await startPublisher(fleet, typed).finished);
   expect(refused, refused.stdout + refused.stderr).toMatchObject({ code: 4, stdout: '' });
   const [what, hint] = refused.stderr.split('\n');
   const { deployment, since, who, command } = owner;
