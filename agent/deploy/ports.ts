@@ -106,7 +106,7 @@ export interface PackageType {
   releases(): Promise<Release[]>;
   /** The version that `current` points at (deb: the installed version); null if there is none. */
   current(): Promise<string | null>;
-  /** Whether the current version is completely installed. False only after an interrupted run of dpkg. */
+  /** Whether the current version is completely installed: false after an interrupted run of dpkg, or without its files. */
   isWhole(): Promise<boolean>;
   /**
    * If the config has `adopt` and there is no `current`, or one that is no way back: makes a release of the files that

@@ -38,7 +38,8 @@ export async function adoptionOf(
   const place = places.release(version);
   const real = await realPathOf(place);
   if (!liesIn(from, real)) return { work: 'copy' };
-  if (from === ownPath(real ?? place)) return { work: 'record' };
+  // A record says what was there: a new one would hide what is missing.
+  if (from === ownPath(real ?? place)) return record ? undefined : { work: 'record' };
   throw new TriggerDeployError(
     'PACKAGE_INVALID',
     `${path} cannot be adopted as ${version}: it lies in ${place}`,

@@ -5,6 +5,7 @@ import { versionName } from '../../../shared/names.ts';
 import { fsyncDirectory, ignoreCode, lstatIfAny, pointAt } from '../fs/durable-files.ts';
 import { recordOf } from './release-record.ts';
 import type { Places } from './staging.ts';
+import { damageOf } from './wholeness.ts';
 
 /** `DIR/current`, the link to the running release of a jar or archive. */
 
@@ -43,8 +44,14 @@ async function hintFor({ current }: Places, target: string | undefined): Promise
 export async function wayBackProblem(places: Places, next?: string): Promise<TriggerDeployError | undefined> {
   try {
     const version = await readCurrentLink(places);
-    if (version === null || version === next || (await recordOf(places, version))) return undefined;
-    const message = `${places.current} points at ${places.release(version)}, which is missing, incomplete or not a release of trigger-deploy`;
+    if (version === null || version === next) return undefined;
+    const place = places.release(version);
+    const record = await recordOf(places, version);
+    const damage = record
+      ? await damageOf(place, record)
+      : 'is missing, incomplete or not a release of trigger-deploy';
+    if (damage === undefined) return undefined;
+    const message = `${places.current} points at ${place}, which ${damage}`;
     return new TriggerDeployError('UNDO_IMPOSSIBLE', `${message}: a deployment could not be rolled back`, {
       hint: `deploy ${version} again, or name what runs there as the \`path\` of \`adopt\`, or set \`acceptNoUndo: true\` in the config`,
     });

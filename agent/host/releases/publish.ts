@@ -6,6 +6,7 @@ import { fsyncDirectory, lstatIfAny, systemCode } from '../fs/durable-files.ts';
 import { type ReleaseRecord, writeRecord } from './release-record.ts';
 import type { Places } from './staging.ts';
 import { syncRelease } from './sync-release.ts';
+import { shapeOf } from './wholeness.ts';
 
 export function newRecord(version: string, artifacts: readonly Artifact[]): ReleaseRecord {
   return { v: 1, version, artifacts: [...artifacts], preparedAt: new Date().toISOString() };
@@ -24,7 +25,7 @@ export async function publish(
   const staged = join(staging, 'release');
   const place = places.release(record.version);
   await syncRelease(staged, signal, { wholeFrom: syncFrom });
-  await writeRecord(staged, record);
+  await writeRecord(staged, { ...record, shape: await shapeOf(staged) });
   const existing = await lstatIfAny(place);
   signal.throwIfAborted();
   if (existing) await putAside(place, join(staging, 'replaced'));

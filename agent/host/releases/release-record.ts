@@ -15,6 +15,13 @@ const releaseRecord = z.looseObject({
   /** Empty for an adopted release. */
   artifacts: z.array(artifact),
   preparedAt: z.iso.datetime(),
+  /** Missing in the records of version 0.1. `files`: the largest. */
+  shape: z
+    .object({
+      entries: z.number().int().nonnegative(),
+      files: z.array(z.object({ path: z.string(), size: z.number().int().nonnegative() })),
+    })
+    .optional(),
 });
 export type ReleaseRecord = z.infer<typeof releaseRecord>;
 

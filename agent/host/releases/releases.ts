@@ -20,6 +20,7 @@ import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { lookAtReleases } from './shown-releases.ts';
 import { inStaging, placesOf } from './staging.ts';
 import { syncRelease } from './sync-release.ts';
+import { damageOf, shapeOf } from './wholeness.ts';
 
 /**
  * What all package types share. Complete releases are in `DIR/releases/VERSION`; each is made in `DIR/.staging` and
@@ -122,9 +123,18 @@ export function createReleases(
         hint: `a version must not change: push a new version, or remove ${place}`,
       });
     }
+    const damage = await damageOf(place, existing);
+    // A process that uses a damaged release keeps the files that it has open.
+    if (damage !== undefined && order.artifacts.length > 0) return 'make';
+    if (damage !== undefined) throw new TriggerDeployError('RELEASE_INCOMPLETE', `${place} ${damage}`);
     if (!order.fresh) return 'nothing';
     // Files that a process uses must not be replaced: they are verified instead.
     return (await isInUse(version)) ? 'verify' : 'make';
+  }
+
+  async function recordAnew(version: string, artifacts: readonly Artifact[]): Promise<void> {
+    const place = places.release(version);
+    await writeRecord(place, { ...newRecord(version, artifacts), shape: await shapeOf(place) });
   }
 
   async function doWork(duty: 'verify' | 'make', staging: string, job: PrepareJob): Promise<number> {
@@ -135,7 +145,7 @@ export function createReleases(
       const downloaded = await contents.verify(places.release(version), into, job);
       // The files are correct, as `verify` has shown, but the release's record may be damaged.
       if (!(await recordOf(places, version))) {
-        await writeRecord(places.release(version), newRecord(version, artifacts));
+        await recordAnew(version, artifacts);
       }
       return downloaded;
     }
@@ -181,7 +191,11 @@ export function createReleases(
 
     current: () => readCurrentLink(places),
 
-    isWhole: async () => true,
+    async isWhole() {
+      const version = await readCurrentLink(places);
+      const record = version === null ? undefined : await recordOf(places, version);
+      return !record || (await damageOf(places.release(record.version), record)) === undefined;
+    },
 
     add: (version, fill, signal) => mapSpaceErrors(dir, () => add(version, fill, signal)),
 
@@ -198,7 +212,7 @@ export function createReleases(
           await add(version, copy, signal);
         } else if (adoption.work === 'record') {
           await syncRelease(places.release(version), signal, { wholeFrom: syncFrom });
-          await writeRecord(places.release(version), newRecord(version, []));
+          await recordAnew(version, []);
         }
         await takeOverCurrent(places, version, signal);
         return version;

@@ -36,7 +36,7 @@ test('the current release is not replaced but verified', async () => {
   await prepare('1.4.2');
   await jar.switchTo('1.4.2');
   expect(await prepare('1.4.2', versions('1.4.2'), true)).toEqual({ downloaded: 0 });
-  await writeFile(join(dir, 'releases', '1.4.2', 'payments.jar'), 'damaged');
+  await writeFile(join(dir, 'releases', '1.4.2', 'payments.jar'), 'jar 1.4.X');
   await expect(prepare('1.4.2', versions('1.4.2'), true)).rejects.toMatchObject({
     code: 'ARTIFACT_DIGEST_MISMATCH',
   });

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { damageOf, shapeOf } from '../../../../../agent/host/releases/wholeness.ts';
 import { calm } from '../../../../support/host/clock.ts';
 import { jarService } from '../../../../support/host/jars.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
@@ -35,6 +36,56 @@ test('the version that is current and incomplete can be deployed again, and is t
   await prepare('1.4.1');
   expect(await jar.inspect()).toEqual([]);
   await prepare('1.4.2');
+});
+
+test.each([
+  ['is gone', (file: string) => rm(file)],
+  ['is cut short', (file: string) => writeFile(file, 'jar')],
+])(
+  'a current release whose jar %s is no way back until the same version is deployed again',
+  async (_what, damage) => {
+    const { dir, jar, prepare } = await jarService();
+    await prepare('1.4.1');
+    await jar.switchTo('1.4.1');
+    const file = join(dir, 'releases', '1.4.1', 'payments.jar');
+    await damage(file);
+    await expect(prepare('1.4.2')).rejects.toMatchObject({
+      code: 'UNDO_IMPOSSIBLE',
+      message: expect.stringContaining('payments.jar'),
+      hint: expect.stringMatching(/deploy 1\.4\.1 again.*`adopt`.*`acceptNoUndo: true`/),
+    });
+    expect(await jar.inspect()).toMatchObject([{ ok: false, what: expect.stringContaining('payments.jar') }]);
+    expect(await jar.isWhole()).toBe(false);
+    await prepare('1.4.1');
+    expect(await readFile(file, 'utf8')).toBe('jar 1.4.1');
+    expect(await jar.inspect()).toEqual([]);
+    await prepare('1.4.2');
+  },
+);
+
+test('files that a service adds to its release, and a config file made shorter, leave it whole', async () => {
+  const { dir, jar, prepare, store, versions } = await jarService();
+  await prepare('1.4.1', [...versions('1.4.1'), { ...store.put('app.yml', 'a: long'), role: 'config' }]);
+  await jar.switchTo('1.4.1');
+  await writeFile(join(dir, 'current', 'app.yml'), 'a: 1');
+  await writeFile(join(dir, 'current', 'app.log'), 'x');
+  expect(await jar.inspect()).toEqual([]);
+  await prepare('1.4.2');
+});
+
+test('an archive whose small files are gone is no way back; a record of 0.1 needs any file', async () => {
+  const release = join(await temporaryDirectory(), '1');
+  await mkdir(join(release, 'lib'), { recursive: true });
+  for (let i = 0; i < 30; i += 1) await writeFile(join(release, 'lib', `${i}`), 'x'.repeat(i));
+  const record = { v: 1 as const, version: '1', artifacts: [], preparedAt: new Date().toISOString() };
+  const shape = await shapeOf(release);
+  expect(shape).toMatchObject({ entries: 31, files: { length: 16 } });
+  expect(await damageOf(release, { ...record, shape })).toBeUndefined();
+  await rm(join(release, 'lib', '0'));
+  expect(await damageOf(release, { ...record, shape })).toBe('lacks 1 of its 31 files and directories');
+  expect(await damageOf(release, record)).toBeUndefined();
+  await rm(join(release, 'lib'), { recursive: true });
+  expect(await damageOf(release, record)).toBe('lacks 1 of its 1 files and directories');
 });
 
 /** What other deploy tools leave: `dir/current`, from where `old.jar` runs. */
