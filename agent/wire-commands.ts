@@ -12,6 +12,7 @@ import { deploy, rollback } from './commands/local-deploy.ts';
 import { status } from './commands/status.ts';
 import { formatStatus } from './commands/status-table.ts';
 import { type AgentConfig, agentItself, loadAgentConfig } from './config.ts';
+import { AGENT_UNIT, runAs, userOfAgent } from './host/process/agent-user.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { findRunningAgent } from './host/state/agent-pid.ts';
 import { readJournal } from './host/state/journal.ts';
@@ -27,6 +28,9 @@ import {
   journalOf,
 } from './wire-service.ts';
 
+/** How long systemd and the database of users may take to answer, ms. */
+const ASK_WITHIN = 40_000;
+
 /** Runs all commands except `run`: decides which adapter is behind which dependency. */
 
 /**
@@ -38,6 +42,10 @@ export async function runCommand(
   options: Exclude<Options, { command: 'run' }>,
   { by, say, tell }: { by: () => string; say: (line: string) => void; tell: (line: string) => void },
 ): Promise<boolean> {
+  if (options.command === 'check') {
+    const result = await checkAsAgent(tell);
+    if (result !== undefined) return result === 0;
+  }
   const config = await loadAgentConfig(options.config);
   const aws = createAws({ ...config, places: placesOf(options.config) }, { onSlow: tell });
   try {
@@ -63,6 +71,19 @@ export async function runCommand(
   } finally {
     aws.close();
   }
+}
+
+/**
+ * Runs this `check` again as the user of the agent's unit, because what root may read, write and execute says nothing
+ * about the agent. Returns the exit code; undefined if this process is to check, as it does unless it is root.
+ */
+async function checkAsAgent(tell: (line: string) => void): Promise<number | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const signal = AbortSignal.timeout(ASK_WITHIN);
+  const user = await userOfAgent(signal);
+  if (user === undefined) return undefined;
+  tell(`the agent runs as ${user} (User= of ${AGENT_UNIT}): this looks with the rights of that user`);
+  return await runAs(user, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], signal);
 }
 
 function checkDeps(config: AgentConfig, aws: Aws): CheckDeps {

@@ -1,5 +1,5 @@
-import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { copyFile, link, mkdir, readdir, rename } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import {
@@ -10,11 +10,11 @@ import {
   makeNew,
   pointAt,
   readNoFollow,
-  removeTree,
   syncTree,
   systemCode,
   writeDurably,
 } from '../fs/durable-files.ts';
+import { removeLeftover } from '../fs/leftovers.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 import { tellSystemd } from '../process/systemctl.ts';
 
@@ -128,7 +128,7 @@ export function createGuard(options: {
       } catch (error) {
         if (systemCode(error) !== 'EEXIST') throw error;
       }
-      await rm(path, { force: true });
+      await removeLeftover(path);
       await fsyncDirectory(directory);
       const effective = await verdict();
       if (!effective)
@@ -147,14 +147,14 @@ export function createGuard(options: {
         await sleep(POLL_MS, undefined, { signal });
       }
       const next = `${directory}.new`;
-      await removeTree(next);
+      await makeRoom(next);
       await makeDirectories(dirname(directory), 0o700);
       await makeNew(next, 0o700);
       await writeDurably(join(next, 'order'), formatOrder(order));
       await copyFile(script, join(next, 'guard'));
       for (const [name, deb] of Object.entries(debs)) await place(deb, join(next, `${name}.deb`));
       await syncTree(next);
-      await removeTree(directory);
+      await makeRoom(directory);
       await rename(next, directory);
       await fsyncDirectory(dirname(directory));
     },
@@ -168,8 +168,12 @@ export function createGuard(options: {
     },
 
     async cleanUp() {
-      await removeTree(restarting);
-      if (!(await isUnderWay())) await removeTree(directory);
+      const [above, name] = [dirname(directory), basename(directory)];
+      const names = await readdir(above).catch(() => [] as string[]);
+      for (const one of names.filter((one) => one.startsWith(`${name}.`))) {
+        await removeLeftover(join(above, one));
+      }
+      if (!(await isUnderWay())) await removeLeftover(directory);
     },
 
     async restart(unit, process, signal) {
@@ -183,6 +187,11 @@ export function createGuard(options: {
       return asked !== undefined && asked !== process;
     },
   };
+}
+
+/** Removes what is at `path`. What cannot be removed is moved aside, for `cleanUp`. */
+async function makeRoom(path: string): Promise<void> {
+  if (!(await removeLeftover(path))) await rename(path, `${path}.${process.hrtime.bigint()}`);
 }
 
 /** Links a .deb into the guard's directory, so that it is not stored twice; copies it to another file system. */

@@ -136,14 +136,16 @@ export function createSystemdManager(options: {
     const detail = await logTail(since, signal);
     if (inTime && isCrashLoop(state)) {
       const times = `systemd has restarted it ${state.restarts - fewest} times`;
-      throw startFailed(`${unit} is in a crash loop: ${times}, ${how}`, { detail });
+      throw startFailed(`${unit} is in a crash loop: ${times}, ${how}`, { detail, hint: state.outdated });
     }
-    if (inTime) throw startFailed(`${unit} did not start: ${how}`, { detail });
+    if (inTime) throw startFailed(`${unit} did not start: ${how}`, { detail, hint: state.outdated });
     throw startFailed(
       `${unit} is not active ${formatMs(stopTimeout + startTimeout)} after its restart: ${how}`,
       {
         detail,
-        hint: `\`stopTimeout\` and \`startTimeout\` of the manager in agent.yaml (${formatMs(stopTimeout)}, ${formatMs(startTimeout)}) limit the wait`,
+        hint:
+          state.outdated ??
+          `\`stopTimeout\` and \`startTimeout\` of the manager in agent.yaml (${formatMs(stopTimeout)}, ${formatMs(startTimeout)}) limit the wait`,
       },
     );
   }

@@ -12,6 +12,7 @@ export const PROPERTIES = [
   'Result',
   'Job',
   'ControlGroup',
+  'NeedDaemonReload',
 ] as const;
 
 export interface UnitState {
@@ -28,9 +29,15 @@ export interface UnitState {
   result: string;
   /** Whether a job of the unit, such as a start or a stop, is queued or running. */
   busy: boolean;
+  /** The hint if systemd still uses a unit file that was changed since. */
+  outdated: string | undefined;
   /** The path of its control group; empty if the unit does not run. */
   group: string;
 }
+
+/** What to do about `NeedDaemonReload`. */
+const RELOAD =
+  'the file of the unit was changed, and systemd still uses the old one: systemctl daemon-reload';
 
 /** The output of `systemctl show`, a `Name=value` per line. A property that comes twice has the values in one. */
 export function propertiesOf(text: string): Map<string, string> {
@@ -59,6 +66,7 @@ export function parseShow(text: string): UnitState {
     result: values.get('Result') || 'success',
     busy: count('Job') > 0,
     group: values.get('ControlGroup') ?? '',
+    outdated: values.get('NeedDaemonReload') === 'yes' ? RELOAD : undefined,
   };
 }
 

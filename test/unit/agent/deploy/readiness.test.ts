@@ -44,3 +44,11 @@ test('a warning refuses nothing', async () => {
   const { ending } = await deployWith(() => [{ ...MASKED, ok: true }]);
   expect(ending).toMatchObject({ state: 'succeeded' });
 });
+
+test('a warning that has a hint is a note of the report', async () => {
+  const { ending, model } = await deployWith(() => [
+    { ok: true, what: 'the file of pay.service was changed', hint: 'systemctl daemon-reload' },
+  ]);
+  expect(ending).toMatchObject({ state: 'succeeded' });
+  expect(JSON.stringify(model)).toContain('pay.service was changed: systemctl daemon-reload');
+});

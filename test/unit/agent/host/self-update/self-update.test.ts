@@ -246,3 +246,22 @@ test('the agent neither stops nor removes itself', async () => {
     code: 'PACKAGE_INVALID',
   });
 });
+
+test('a leftover of an earlier update that cannot be removed stops nothing', async () => {
+  const root = await temporaryDirectory();
+  await writeFile(join(root, 'state'), 'a file where the directory should be');
+  const guard = createGuard({
+    directory: join(root, 'state', 'self-update'),
+    script: join(root, 'guard'),
+    unitDirectory: root,
+  });
+  await expect(guard.cleanUp()).resolves.toBeUndefined();
+});
+
+test('what an earlier update moved aside is removed before the next one', async () => {
+  const on = await stage();
+  await mkdir(`${on.directory}.123`, { recursive: true });
+  await mkdir(`${on.directory}.new`);
+  await on.guard.cleanUp();
+  expect(await readdir(join(on.directory, '..'))).toEqual([]);
+});

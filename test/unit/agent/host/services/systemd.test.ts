@@ -143,6 +143,15 @@ test('a restart clears a start limit first, and ends when a new invocation is ac
   expect(await acts()).toEqual(['reset-failed pay.service', 'restart --no-block pay.service']);
 });
 
+test('a start that fails names a unit file that was changed without daemon-reload', async () => {
+  const outdated = { NeedDaemonReload: 'yes' };
+  const { unit } = await manager([shown(outdated), shown({ ...FAILED, ...outdated, InvocationID: 'new' })]);
+  await expect(unit.restart(calm)).rejects.toMatchObject({
+    code: 'START_FAILED',
+    hint: expect.stringMatching(/file of the unit was changed.*systemctl daemon-reload/),
+  });
+});
+
 test('a unit that fails is failed at once, with the end of its log', async () => {
   const { unit, clock } = await manager([shown({}), shown({ ...FAILED, InvocationID: 'new' })]);
   await expect(unit.restart(calm)).rejects.toMatchObject({
