@@ -119,7 +119,7 @@ export function reportText(report: Report): string {
   // During a rollback the agent starts and checks the previous version.
   if (!isEnding(state) && step === 'rollback') parts.push(`rolling back to ${previous ?? 'no version'}`);
   if (isEnding(state) && previous !== undefined) {
-    if (report.changed === false) parts.push('already running');
+    if (state === 'succeeded' && report.changed === false) parts.push('already running');
     else if (state === 'rolled-back')
       parts.push(previous === null ? 'back to no version' : `back to ${previous}`);
     else if (previous !== null) parts.push(`after ${previous}`);

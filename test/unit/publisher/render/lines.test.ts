@@ -45,11 +45,13 @@ describe('lines', () => {
         reported(0, 'i-1', { state: 'succeeded', timings }),
         reported(0, 'i-2', { state: 'succeeded', changed: false, previous: '1.4.2' }),
         reported(0, 'i-3', { state: 'rolled-back', previous: null }),
+        reported(0, 'i-4', { state: 'failed', changed: false, previous: '1.4.2' }),
       ]),
     ).toEqual([
       '08:14:00.000 payments i-1 succeeded 1.4.2 after 1.4.1 prepare=1.10s switch=0.01s check=2.59s',
       '08:14:00.000 payments i-2 succeeded 1.4.2 already running',
       '08:14:00.000 payments i-3 rolled-back 1.4.2 back to no version',
+      '08:14:00.000 payments i-4 failed 1.4.2 after 1.4.2',
     ]);
   });
 
