@@ -37,6 +37,8 @@ export const RESERVED_NAMES: readonly string[] = [
 ];
 
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
+/** May begin with a dot and have spaces inside, as `.env` does. It is no option, no `.` and no home directory. */
+const ARTIFACT_NAME = /^\.?[A-Za-z0-9_]([A-Za-z0-9._+~@ -]*[A-Za-z0-9._+~@-])?$/;
 const noDots = (value: string) => !value.includes('..');
 
 export const envName = z
@@ -66,9 +68,12 @@ export const instanceId = z
   .refine((id) => !id.startsWith('reply-'), { error: 'an instance id cannot begin with "reply-"' });
 export const artifactName = z
   .string()
-  .max(128, 'an artifact name has 128 characters at most')
-  .regex(FILE_NAME, 'an artifact name is letters, digits and . _ + ~ -')
-  .refine(noDots, { error: 'an artifact name has no ".."' });
+  .max(128, 'a file name has 128 characters at most')
+  .regex(
+    ARTIFACT_NAME,
+    'a file name has letters, digits, spaces and . _ + ~ @ - only, and begins with a letter, a digit, "_" or "."',
+  )
+  .refine(noDots, { error: 'a file name has no ".."' });
 /**
  * The name of the artifact that is made of the local file `path`. apt writes the epoch of a version into the name of a
  * .deb (`redis-server_5%3a7.0.15-1_amd64.deb`); the artifact's name leaves it out, like Debian's archive.

@@ -76,7 +76,12 @@ async function push(version: string, more = {}) {
   const [jar, config] = [join(dir, `payments-${version}.jar`), join(dir, 'behaviour.json')];
   await writeFile(jar, runs('$(dirname "$0")/server.mjs'));
   await writeFile(config, behaviour(version, more));
-  const pushed = await fleet.publisher('push', 'payments', version, jar, SERVER, '--config', config);
+  const env = join(dir, '.env');
+  const spaced = join(dir, 'my settings.yml');
+  await writeFile(env, `VERSION=${version}`);
+  await writeFile(spaced, `version: ${version}`);
+  const configs = [config, env, spaced].flatMap((path) => ['--config', path]);
+  const pushed = await fleet.publisher('push', 'payments', version, jar, SERVER, ...configs);
   expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
 }
 
@@ -94,11 +99,14 @@ test('a first deploy that fails rolls back to the adopted version, which was nev
   expect(await fleet.ask(instance)).toEqual({ status: 200, version: 'legacy' });
 });
 
-test('a version comes with its config file, and the hooks know both versions', async () => {
+test('a version comes with its config files, .env and one with a space too, and the hooks know both versions', async () => {
   await push('1.1.0');
   const result = await fleet.publisher('payments', '1.1.0', '--env', 'dev');
   expect(result, result.stdout).toMatchObject({ code: 0 });
   expect(await fleet.ask(instance)).toEqual({ status: 200, version: '1.1.0' });
+  const current = join(instance.dir, 'payments', 'current');
+  expect(await readFile(join(current, '.env'), 'utf8')).toBe('VERSION=1.1.0');
+  expect(await readFile(join(current, 'my settings.yml'), 'utf8')).toBe('version: 1.1.0');
   const notes = (await readFile(join(instance.dir, 'notes'), 'utf8')).trim().split('\n');
   expect(notes).toEqual([
     'before|legacy|1.0.0|deploy|blue',

@@ -2,7 +2,6 @@ import { chmod, cp, lstat, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linksTo } from '../../../shared/archive/archive-rules.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import type { Artifact } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { lstatIfAny, walkTree } from '../fs/durable-files.ts';
 import type { Space } from '../fs/space.ts';
@@ -33,19 +32,20 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
   const fill: Contents['fill'] = async ({ release, scratch }, { order, note, signal }) => {
     const { version, artifacts } = order;
     let downloaded = 0;
-    for (const artifact of artifacts) {
-      const path = join(scratch, nameOf(artifact));
+    // Numbers, because a config file may have any name that the archive's own copy could have.
+    const files = artifacts.map((artifact, i) => ({ artifact, path: join(scratch, String(i)) }));
+    for (const { artifact, path } of files) {
       downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
     }
     const allowsLink = linksTo(allowLinks, join(await realpath(dir), 'releases', version));
-    for (const artifact of artifacts.filter(({ role }) => role === 'package')) {
+    for (const { artifact, path } of files.filter((one) => one.artifact.role === 'package')) {
       const { name } = artifact;
       note(`unpacking ${name}`);
-      await unpack(join(scratch, nameOf(artifact)), release, { name, allowsLink, signal });
+      await unpack(path, release, { name, allowsLink, signal });
     }
-    for (const artifact of artifacts.filter(({ role }) => role === 'config')) {
-      await chmod(join(scratch, nameOf(artifact)), configMode(artifact));
-      await placeConfig(join(scratch, nameOf(artifact)), join(release, artifact.name));
+    for (const { artifact, path } of files.filter((one) => one.artifact.role === 'config')) {
+      await chmod(path, configMode(artifact));
+      await placeConfig(path, join(release, artifact.name));
     }
     return downloaded;
   };
@@ -102,11 +102,6 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
       await narrowCopy(from, release);
     },
   };
-}
-
-/** The file name in the scratch directory. No config file has it: artifact names begin with a letter or digit. */
-function nameOf({ role, name }: Artifact): string {
-  return role === 'package' ? '.package' : name;
 }
 
 async function placeConfig(from: string, to: string): Promise<void> {

@@ -35,7 +35,7 @@ const accepted = (schema: z.ZodType<string>, form: RegExp) =>
 const env = accepted(envName, /^[a-z0-9]{1,16}$/);
 const service = accepted(serviceName, /^[a-z][a-z0-9_-]{0,62}$/);
 const version = accepted(versionName, /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$/);
-const artifact = accepted(artifactName, /^[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}$/);
+const artifact = accepted(artifactName, /^\.?[A-Za-z0-9_][A-Za-z0-9._+~@ -]{0,126}$/);
 const instance = accepted(instanceId, /^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$/);
 const digest = accepted(sha256Hex, /^[0-9a-f]{64}$/);
 const id = fc.integer({ min: 0, max: LATEST_TIME }).map(newUlid);
@@ -53,7 +53,10 @@ describe('names that are accepted', () => {
     [
       'artifact',
       artifactName,
-      ['payments.jar', 'application-dev.yaml', 'a+b_1.2~3_amd64.deb', 'a'.repeat(128)],
+      [
+        ...['payments.jar', 'application-dev.yaml', 'a+b_1.2~3_amd64.deb', 'a'.repeat(128)],
+        ...['.env', '.env.prd', 'my settings.yml', '_defaults.yml', 'application@prd.yml', '.package'],
+      ],
     ],
     ['sha256', sha256Hex, ['0123456789abcdef'.repeat(4)]],
     ['ULID', ulid, ['01JDB2Z3Y4X5W6V7T8S9R0QPNM', `7${'Z'.repeat(25)}`]],
@@ -76,7 +79,14 @@ describe('names that are refused', () => {
       ['', '.1', '-1', '~1', '1/2', '1 2', '1\\2', '1%2f', '1\n', 'a'.repeat(65), '1\0', 1],
     ],
     ['instance', instanceId, ['', '-i', '_i', 'i.1', 'i/1', 'i'.repeat(49), 'i\n', 'i:1']],
-    ['artifact', artifactName, ['', '.hidden', '-rf', 'a/b', 'a\\b', 'a'.repeat(129), 'a b', 'a\0', '~']],
+    [
+      'artifact',
+      artifactName,
+      [
+        ...['', '.', '-rf', '.-rf', '. a', ' a', 'a ', 'a/b', 'a\\b', 'a'.repeat(129), 'a\0', 'a\n', 'a\tb'],
+        ...['~', '~/a', '@a', 'a%2fb', 'a\u00a0b', '/a', './a', '.env\n'],
+      ],
+    ],
     [
       'sha256',
       sha256Hex,
@@ -129,7 +139,7 @@ describe('keys in the bucket', () => {
           expect(key.split('/')).toHaveLength(segments);
           expect(key.split('/')).not.toContain('');
           expect(key.split('/')).not.toContain('.');
-          expect(key).toMatch(/^[A-Za-z0-9._+~/-]+$/);
+          expect(key).toMatch(/^[A-Za-z0-9._+~@ /-]+$/);
         }
       }),
     );

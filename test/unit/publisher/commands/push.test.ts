@@ -81,6 +81,20 @@ describe('push', () => {
     expect(progress.filter((one) => one.what === 'payments.jar').at(-1)?.done).toBe(bytes.length);
   });
 
+  it('takes config files named .env and with spaces, and a second push of them finds them again', async () => {
+    const jar = await file('payments.jar', 'jar');
+    const configs = [await file('.env', 'A=1'), await file('my settings@dev.yml', 'a: 1')];
+    await push(await stage.open(), options([jar], { configs }));
+    for (const [name, body] of [
+      ['.env', 'A=1'],
+      ['my settings@dev.yml', 'a: 1'],
+    ] as const) {
+      const key = keys.artifact('payments', '1.4.2', sha256(Buffer.from(body)), name);
+      expect(stage.cloud.object(stage.bucket, key)?.body.toString()).toBe(body);
+    }
+    expect(await push(await stage.open(), options([jar], { configs }))).toMatchObject({ changed: false });
+  });
+
   it('of the same bytes again does nothing, and says who pushed them and when', async () => {
     const jar = await file('payments.jar', 'jar');
     const { manifest } = await push(await stage.open(), options([jar]));
@@ -230,7 +244,7 @@ describe('a file', () => {
 
   it('that is missing, empty, a directory or badly named is refused before any request', async () => {
     const jar = await file('payments.jar', 'jar');
-    const badlyNamed = await file('my app.jar', 'jar');
+    const badlyNamed = await file('my%app.jar', 'jar');
     await mkdir(join(directory, 'dir.jar'));
     await mkdir(join(directory, 'b'));
     const same = await file('b/payments.jar', 'jar');
@@ -238,7 +252,7 @@ describe('a file', () => {
       [[join(directory, 'no.jar')], 'there is no such file'],
       [[await file('empty.jar', '')], 'it is empty'],
       [[join(directory, 'dir.jar')], 'it is a directory'],
-      [[badlyNamed], 'an artifact name is letters, digits'],
+      [[badlyNamed], 'a file name has letters, digits, spaces'],
       [[jar, same], 'have the same name: payments.jar'],
       [[jar, '/dev/null'], 'it is not a regular file'],
     ];

@@ -108,11 +108,15 @@ test('config files are placed at the top and replace files of the same name', as
     store.put('application.yaml', 'of dev', 'config'),
     store.put('linked.yaml', 'of dev, too', 'config'),
     store.put('extra.yaml', 'extra', 'config'),
+    ...['.env', '.package', '0', 'my settings.yml'].map((name) => store.put(name, `of ${name}`, 'config')),
   ]);
   const read = (name: string) => readFile(join(release, name), 'utf8');
   expect(await read('application.yaml')).toBe('of dev');
   expect(await read('linked.yaml')).toBe('of dev, too');
   expect(await read('extra.yaml')).toBe('extra');
+  for (const name of ['.env', '.package', '0', 'my settings.yml']) {
+    expect(await read(name)).toBe(`of ${name}`);
+  }
   expect((await stat(join(release, 'extra.yaml'))).mode & 0o777).toBe(0o644);
 });
 
