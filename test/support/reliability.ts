@@ -131,6 +131,12 @@ export const MATRIX = {
     promise:
       'the current, the last good and the previous good release stay, and every release that a live process has open.',
   },
+  'way-back': {
+    fault:
+      '`current` is a directory or a link elsewhere, or points at a release that is incomplete or has lost files',
+    promise:
+      'a deployment is refused before anything stops, and `check` says the same; `adopt` takes over what another tool left.',
+  },
   'state-files': {
     fault: 'The journal is truncated or corrupted at every byte',
     promise:

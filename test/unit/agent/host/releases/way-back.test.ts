@@ -5,6 +5,7 @@ import { damageOf, shapeOf } from '../../../../../agent/host/releases/wholeness.
 import { calm } from '../../../../support/host/clock.ts';
 import { jarService } from '../../../../support/host/jars.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
+import { proved } from '../../../../support/reliability.ts';
 
 test.each([
   ['a directory that is no release', true],
@@ -43,7 +44,7 @@ test.each([
   ['is cut short', (file: string) => writeFile(file, 'jar')],
 ])(
   'a current release whose jar %s is no way back until the same version is deployed again',
-  async (_what, damage) => {
+  async (what, damage) => {
     const { dir, jar, prepare } = await jarService();
     await prepare('1.4.1');
     await jar.switchTo('1.4.1');
@@ -60,6 +61,7 @@ test.each([
     expect(await readFile(file, 'utf8')).toBe('jar 1.4.1');
     expect(await jar.inspect()).toEqual([]);
     await prepare('1.4.2');
+    proved('way-back', `a jar that ${what}: refused, whole again when deployed again`);
   },
 );
 
@@ -120,6 +122,7 @@ test.each(['directory', 'link', 'release'] as const)(
     await jar.switchTo('1.4.2');
     expect(await jar.adopt(calm)).toBeNull();
     expect(await jar.current()).toBe('1.4.2');
+    proved('way-back', `a foreign ${kind}: taken over`);
   },
 );
 
