@@ -150,7 +150,7 @@ const HINTS: readonly (readonly [name: RegExp, hint: string])[] = [
   ],
   [
     /^(InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClient|InvalidToken|InvalidSecurity)/,
-    'AWS does not know these credentials: check the access key or the profile, and that the region is of the same partition',
+    'AWS does not know these credentials: check AWS_PROFILE, AWS_ACCESS_KEY_ID or the role of the instance, and that the region is of the same partition',
   ],
   [/^(OptInRequired|NotSignedUp|RegionDisabled)/, 'enable the service and the region in this AWS account'],
   [
@@ -206,7 +206,7 @@ export function awsError(error: unknown, doing: string): TriggerDeployError {
       if (name === 'CredentialsProviderError' || name === 'TokenProviderError') {
         return new TriggerDeployError('AWS_DENIED', `cannot ${doing}: no AWS credentials found (${why})`, {
           cause: error,
-          hint: 'set AWS_PROFILE or AWS_ACCESS_KEY_ID, name a profile in the config, or give the instance a role',
+          hint: 'set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the instance a role',
         });
       }
       return new TriggerDeployError('AWS_DENIED', `cannot ${doing}: AWS refuses (${named})`, {

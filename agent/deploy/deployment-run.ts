@@ -72,6 +72,9 @@ export function createDeploymentRun(context: {
   };
   const timings = { ...current().timings };
   let n = current().n;
+  // How long it runs is told by the monotonic clock: the wall clock and the first answer of AWS may move the time.
+  const startedBefore = Math.max(0, clock.now() - current().startedAt);
+  const tookFrom = clock.monotonic() - startedBefore;
   const nextN = () => {
     n += 1;
     return n;
@@ -137,8 +140,8 @@ export function createDeploymentRun(context: {
         });
         if (isReported) context.onOutgoing();
         if (active().state !== before) {
-          const { state, direction, previous, startedAt } = active();
-          const sinceMs = Math.max(0, Math.round(clock.now() - startedAt));
+          const { state, direction, previous } = active();
+          const sinceMs = Math.round(clock.monotonic() - tookFrom);
           log.info({ state, direction, previous, sinceMs, ...(lastNote && { note: lastNote }) }, state);
           lastNote = '';
         }

@@ -27,7 +27,7 @@ export interface HistoryOptions {
 export async function history(session: Session, options: HistoryOptions): Promise<HistoryAnswer> {
   const { service, limit, failed = false, since: from } = options;
   const { deployments } = session.record;
-  const since = from && ('at' in from ? from.at : session.clock.now() - from.ago);
+  const since = from && ('at' in from ? from.at : () => session.clock.now() - from.ago);
   const wanted = failed ? hasFailed : undefined;
   const found = await deployments.history(service, limit, { since, ...(wanted && { wanted }) });
   if (found.length === 0) await checkServiceExists(session, service);

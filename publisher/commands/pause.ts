@@ -86,7 +86,7 @@ async function checkKnown(session: Session, service: string): Promise<void> {
 
 /**
  * Copies the pause into the desired state and tells the agents. False when there is no desired state, when it has this
- * pause already, or (with a warning) when it cannot be verified.
+ * pause already, or (with a warning) when it cannot be verified or the agents cannot be told.
  */
 async function notifyAgents(session: Session, service: string, pause: Desired['pause']): Promise<boolean> {
   try {
@@ -97,8 +97,7 @@ async function notifyAgents(session: Session, service: string, pause: Desired['p
     note(session, text, 'warning');
     return false;
   }
-  await announceConverge(session, service);
-  return true;
+  return await announceConverge(session, service);
 }
 
 const scopeText = (session: Session, service: string | undefined) =>

@@ -1,5 +1,5 @@
 import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
-import { withTimeout } from '../../shared/retry.ts';
+import { formatMs, withTimeout } from '../../shared/retry.ts';
 import { fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Session } from '../session.ts';
 import { checkServiceKnown } from './guards.ts';
@@ -69,6 +69,15 @@ async function lookAt(env: string, options: StatusAllOptions): Promise<Environme
     if (isCode(error, 'INTERRUPTED')) throw error;
     // The environment answered: it has no such service.
     if (isCode(error, 'SERVICE_NOT_FOUND')) return { env, services: [] };
-    return { env, services: [], trouble: asTriggerDeployError(error) };
+    return { env, services: [], trouble: troubleOf(env, timeoutMs, error) };
   }
+}
+
+/** A time-out names the environment: the call to AWS that it ended has said nothing. */
+function troubleOf(env: string, timeoutMs: number, error: unknown): TriggerDeployError {
+  if (!isCode(error, 'TIMEOUT')) return asTriggerDeployError(error);
+  return new TriggerDeployError('TIMEOUT', `${env}: AWS gave no answer within ${formatMs(timeoutMs)}`, {
+    cause: error,
+    hint: 'check the network, the region, and AWS_ENDPOINT_URL if it is set',
+  });
 }

@@ -64,9 +64,9 @@ export async function announce(session: Session, body: AnnouncementBody, valid: 
 
 /**
  * Asks the agents of a service to read the desired state now. Agents read it every few minutes anyway: a failure is
- * only a warning.
+ * only a warning. Returns whether they were asked.
  */
-export async function announceConverge(session: Session, service: string): Promise<void> {
+export async function announceConverge(session: Session, service: string): Promise<boolean> {
   try {
     const deployment = newUlid(session.clock.now());
     await announce(
@@ -74,9 +74,11 @@ export async function announceConverge(session: Session, service: string): Promi
       { kind: 'converge', deployment, service },
       validity(session.clock, LONGEST_EXPIRY_MS),
     );
+    return true;
   } catch (error) {
     const { message } = awsError(error, 'announce the new desired state');
     const text = `${message}; agents read it by themselves within minutes`;
     note(session, text, 'warning');
+    return false;
   }
 }

@@ -27,12 +27,13 @@ export interface Deployments {
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
   /**
    * Like `list`, and includes local deployments. With `since` (ms since the epoch) without older deployments; with
-   * `wanted` only those for which it returns true.
+   * `wanted` only those for which it returns true. A `since` that is a function is called after the first answer of AWS,
+   * so it can use AWS's time.
    */
   history(
     service: string,
     limit: number,
-    which?: { since?: number | undefined; wanted?: (one: PastDeployment) => boolean },
+    which?: { since?: number | (() => number) | undefined; wanted?: (one: PastDeployment) => boolean },
   ): Promise<PastDeployment[]>;
   /** The one with the highest sequence; undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
@@ -164,7 +165,9 @@ export function openDeployments(
     read,
     list: async (service, limit) => (await records(service, limit)).map((one) => one.value),
     async history(service, limit, { since = 0, wanted = () => true } = {}) {
-      const recent = (await ids(service)).filter((id) => ulidTime(id) >= since);
+      const all = await ids(service);
+      const from = typeof since === 'function' ? since() : since;
+      const recent = all.filter((id) => ulidTime(id) >= from);
       return await firstOf(recent, limit, async (id) => {
         const past =
           (await readable(service, id))?.value ?? localDeployment(await reportReader(service, id)());

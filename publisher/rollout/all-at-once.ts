@@ -30,8 +30,12 @@ export async function driveAllAtOnce(
 ): Promise<Ended> {
   const { deployments } = session.record;
   const record = stored.value;
-  const replies = await recordingFailure(deployments, stored, async () =>
-    driving.wait ? await openReplyQueue(session, lock) : undefined,
+  const replies = await recordingFailure(
+    deployments,
+    stored,
+    async () => (driving.wait ? await openReplyQueue(session, lock) : undefined),
+    // The desired state that is written first is an announcement, too.
+    { announces: record.desiredFirst },
   );
   try {
     await recordingFailure(deployments, stored, async () => {

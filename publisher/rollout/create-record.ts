@@ -103,17 +103,19 @@ export function emitStarted(
 /**
  * Runs `work`, which makes the announcement or comes before it. If `work` fails, records that the deployment was not
  * announced, and throws the error again. After AWS_UNREACHABLE or INTERRUPTED the announcement may have been sent: then
- * the status stays `announced`, because only reports can show the outcome.
+ * the status stays `announced`, because only reports can show the outcome. Without `announces`, `work` sends nothing
+ * that an agent sees.
  */
 export async function recordingFailure<T>(
   deployments: Deployments,
   stored: StoredDeployment,
   work: () => Promise<T>,
+  { announces = true } = {},
 ): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const certain = !isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED');
+    const certain = !announces || !isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED');
     const outcome = `${certain ? 'not announced' : 'possibly not announced'}: ${messageOf(error)}`;
     const change = certain ? ({ status: 'failed', exitCode: 1, outcome } as const) : { outcome };
     await deployments.update(stored, change).catch(() => undefined);

@@ -226,10 +226,17 @@ export function emitAfterRollback(
   emit({ ...event, text: `${event.text}; ${how}`, afterRollback: true });
 }
 
-/** The hint of the first failed instance that has one. */
-function hintOf({ results = {} }: DeploymentRecord): string | undefined {
+/** The hint of the first failed instance that has one; else, if instances have not finished in time, their setting. */
+function hintOf({ results = {}, status, deployment, env }: DeploymentRecord): string | undefined {
   const instances = Object.keys(results).sort();
-  return instances.map((instance) => results[instance]?.error?.hint).find((hint) => hint !== undefined);
+  const given = instances
+    .map((instance) => results[instance]?.error?.hint)
+    .find((hint) => hint !== undefined);
+  if (given !== undefined || status !== 'timed-out') return given;
+  const isUnfinished = Object.values(results).some(({ state }) => !isEnding(state));
+  return isUnfinished
+    ? `a longer --timeout waits longer; trigger-deploy watch ${deployment} --env ${env} follows it further`
+    : undefined;
 }
 
 /** The `settled` event for a settlement that is not written to the record. `why` says why it is not. */

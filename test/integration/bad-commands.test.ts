@@ -188,8 +188,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
 
   test('no credentials', async () => {
     const result = await withoutEffect(deploying, { ...fleet.env, AWS_ACCESS_KEY_ID: '' });
-    const hint =
-      'set AWS_PROFILE or AWS_ACCESS_KEY_ID, name a profile in the config, or give the instance a role';
+    const hint = 'set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the instance a role';
     const stderr = twoLines(
       `${reading}: no AWS credentials found (Could not load credentials from any providers)`,
       hint,

@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import type { ServiceConfig } from '../../../agent/deploy/ports.ts';
 import { openWorker, type ServiceWorker } from '../../../agent/deploy/worker.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { silentLog } from '../../../shared/log.ts';
+import { type Log, silentLog } from '../../../shared/log.ts';
 import { isEnding, type Report } from '../../../shared/report.ts';
 import { createFakePorts, IDENTITY, type Model, serviceConfig } from './fake-ports.ts';
 
@@ -20,6 +20,7 @@ export async function live(
   model: Model,
   service: ServiceConfig = serviceConfig(),
   ports = createFakePorts(model),
+  log: Log = silentLog(),
 ): Promise<Life> {
   const looks = new Set<() => void>();
   const lookAgain = () => {
@@ -55,7 +56,7 @@ export async function live(
     looks.delete(look);
   };
 
-  const worker = await openWorker({ service, ports, identity: IDENTITY, log: silentLog() });
+  const worker = await openWorker({ service, ports, identity: IDENTITY, log });
   const stopping = new AbortController();
   const running = worker.run(stopping.signal);
   const stop = async () => {

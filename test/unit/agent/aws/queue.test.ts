@@ -91,6 +91,20 @@ describe('ensure', () => {
     expect(await waiting).toBe('stopping');
   });
 
+  test.each(['CreateQueue', 'SetQueueAttributes', 'Subscribe'])(
+    'an answer to %s that is lost, twice, changes nothing: one queue, one subscription, raw',
+    async (lost) => {
+      const { cloud, aws, queue, topic, publish } = await queueAndCloud();
+      cloud.fail('answer-lost', ({ operation }) => operation === lost, 2);
+      await queue.ensure(NEVER);
+      expect(cloud.requests.filter(({ operation }) => operation === lost)).toHaveLength(3);
+      expect(cloud.queues()).toEqual([QUEUE]);
+      expect(await subscriptionsOf(aws, topic)).toHaveLength(1);
+      await publish('bare');
+      expect(await queue.receive(NEVER)).toMatchObject([{ body: 'bare' }]);
+    },
+  );
+
   test('a queue being deleted that still has a URL is set up again', async () => {
     const { aws, queue } = await queueAndCloud();
     await queue.ensure(NEVER);

@@ -1,6 +1,13 @@
+import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { live } from '../../../support/fleet/agent-life.ts';
-import { type Model, modelRunning, orderOf } from '../../../support/fleet/fake-ports.ts';
+import {
+  createFakePorts,
+  type Model,
+  modelRunning,
+  orderOf,
+  serviceConfig,
+} from '../../../support/fleet/fake-ports.ts';
 
 const recorded = (model: Model) => model.delivered.map(({ state }) => state);
 
@@ -37,4 +44,24 @@ test('a deployment to all at once writes no more to the record than that it was 
   await life.worker.accept(order);
   await life.ending(order.deployment);
   expect(['accepted', 'succeeded']).toEqual(expect.arrayContaining(recorded(model)));
+});
+
+test('the log says how long a deployment runs although the clock is set by hours in the middle', async () => {
+  const entries: { state?: string; sinceMs?: number }[] = [];
+  const log = pino({}, { write: (line: string) => void entries.push(JSON.parse(line)) });
+  const model = modelRunning('1.0.0');
+  const ports = createFakePorts(model);
+  let stepped = 0;
+  ports.clock = { ...ports.clock, now: () => Date.now() + stepped };
+  const life = await live(model, serviceConfig(), ports, log);
+  const order = orderOf('1.1.0', { hold: true });
+  await life.worker.accept(order);
+  await life.reached((reports) => reports.some(({ state }) => state === 'prepared'));
+  stepped = 2 * 3_600_000;
+  await life.worker.proceed(order.deployment, undefined);
+  await life.ending(order.deployment);
+  const took = entries.flatMap(({ sinceMs }) => sinceMs ?? []);
+  expect(took.length).toBeGreaterThan(3);
+  expect(Math.max(...took)).toBeLessThan(3_600_000);
+  expect(took).toEqual(took.toSorted((a, b) => a - b));
 });

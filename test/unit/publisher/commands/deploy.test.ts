@@ -69,6 +69,16 @@ describe('a deployment that succeeds on all instances', () => {
   });
 });
 
+it('a deployment whose reply queue cannot be created is recorded as not announced', async () => {
+  await stage.agent('i-1');
+  stage.cloud.fail('unavailable', ({ operation }) => operation === 'CreateQueue', 1000);
+  const session = await stage.open();
+  await expect(deploy(session, options())).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
+  expect(await session.record.deployments.newest('payments')).toMatchObject({
+    value: { status: 'failed', exitCode: 1, outcome: expect.stringMatching(/^not announced: cannot create/) },
+  });
+});
+
 describe('a deployment that fails on an instance', () => {
   it('is rolled back by a deployment of its own where an instance has the new version, and exits with 1', async () => {
     const agents = await deployed(

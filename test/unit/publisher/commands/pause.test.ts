@@ -36,6 +36,15 @@ const record = () =>
   stage.cloud.objects(stage.bucket, 'state/').filter((key) => !key.includes('/instances/'));
 
 describe('a pause', () => {
+  it('does not say that the agents were notified when SNS does not take the announcement', async () => {
+    await deployed();
+    stage.cloud.fail('unavailable', ({ operation }) => operation === 'Publish', 1000);
+    const session = await stage.open();
+    const answer = await pause(session, { service: 'payments', reason: 'incident 4711' });
+    expect(pauseLines(answer)).toEqual(['payments in dev is paused: incident 4711']);
+    expect(notes(session.events).join()).toContain('agents read it by themselves within minutes');
+  });
+
   it('of a service refuses deployments and restarts, with who paused it, why, since when, and how to unpause', async () => {
     await deployed();
     const session = await stage.open();

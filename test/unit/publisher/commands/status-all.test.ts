@@ -117,7 +117,7 @@ describe('status --all', { timeout: 20_000 }, () => {
     const answer = await look(['slow', 'dev'], { timeoutMs: 3000 });
     expect(statusAllLines(answer)).toEqual([
       'payments dev none desired 1 known SILENT 1',
-      'slow unreachable TIMEOUT: no answer within 3.0 s',
+      'slow unreachable TIMEOUT: slow: AWS gave no answer within 3.0 s',
     ]);
   });
 

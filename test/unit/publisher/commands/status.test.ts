@@ -144,6 +144,12 @@ describe('history and show', () => {
     const nextDay = { ...later.clock, now: () => Date.now() + 86_400_000 };
     const none = await history({ ...later, clock: nextDay }, young);
     expect(historyTable(none, page)).toEqual(['no matching deployment of payments in dev']);
+    // A clock that is a day wrong until AWS answers.
+    const wrong = await stage.open();
+    const asked = stage.cloud.requests.length;
+    const now = () => Date.now() + (stage.cloud.requests.length > asked ? 0 : 86_400_000);
+    const corrected = await history({ ...wrong, clock: { ...wrong.clock, now } }, young);
+    expect(corrected.deployments).toHaveLength(2);
 
     const id = past.deployments[0]?.deployment ?? '';
     const one = await show(await stage.open(), { deployment: id });
