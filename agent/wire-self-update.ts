@@ -44,6 +44,7 @@ export function wireSelfUpdate(
     unit: manager.unit,
     own: VERSION,
     process: process.env.INVOCATION_ID ?? String(process.pid),
+    pid: process.pid,
     debOf: (version) => debIn(placesOf(pkg.dir).release(version)),
     missing: connectivity.missing,
     within: bounds.reduce((sum, ms) => sum + ms, SELF_UPDATE_SLACK),

@@ -90,7 +90,7 @@ test('on a damaged journal the agent starts, says so, and converges without a do
     expect(downloads(), name).toBe(before);
   }
   proved('state-files', `agent: started and converged on ${DAMAGED_JOURNALS.length} damaged journals`);
-}, 180_000);
+}, 480_000);
 
 test('a current release whose record is cut off is made whole by a deploy of its version', async () => {
   const version = (await ask(service))?.version ?? '';
@@ -128,7 +128,7 @@ test('where `current` is garbage, nothing changes, the reason is reported, and m
   await deploy(service, version);
   await expectRuns(version);
   proved('state-files', `agent: ${GARBAGE.length} kinds of garbage in the place of current`);
-}, 180_000);
+}, 480_000);
 
 test('where current names a release that is not there, the next deploy mends it', async () => {
   await restartAgent(async () => {

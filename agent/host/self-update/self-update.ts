@@ -16,6 +16,9 @@ export interface SelfUpdate {
   manager(inner: ServiceManager): ServiceManager;
 }
 
+type LookFunction = NonNullable<PackageType['look']>;
+type Look = Awaited<ReturnType<LookFunction>>;
+
 export interface SelfUpdateOptions {
   guard: Guard;
   name: string;
@@ -24,6 +27,7 @@ export interface SelfUpdateOptions {
   own: string;
   /** Identifies this process: it is different after each start of the unit. */
   process: string;
+  pid: number;
   /** The path of the .deb of a version. */
   debOf(version: string): string;
   /** What this agent has not reached in AWS since its start, each with the reason; empty if it has reached all. */
@@ -92,6 +96,13 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
     }
   }
 
+  function addOwn(look: Look, ...[version, processes]: Parameters<LookFunction>): Look {
+    const process = processes.find(({ pid }) => pid === options.pid);
+    if (!process) return look;
+    const mine = { process, wanted: own === version, version: own, by: 'this agent' };
+    return { ...look, shown: [mine, ...look.shown.filter((one) => one.process.pid !== process.pid)] };
+  }
+
   async function orderFor({ deployment }: Change) {
     const order = await guard.order();
     return order?.deployment === deployment ? order : undefined;
@@ -145,7 +156,7 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   }
 
   return {
-    package: (inner) => ({
+    package: ({ look, ...inner }) => ({
       ...inner,
 
       async prepare(order, note, signal) {
@@ -179,6 +190,15 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         if (change.direction === 'forward') await installNext(version, change);
         else await restorePrevious(version, change, inner);
       },
+
+      /**
+       * This process is one of the service, and its version is known. Its files do not tell: they have the same paths
+       * in all versions. And where the guard has restored this version, this process decided the rollback, so that it
+       * started before the rollback.
+       */
+      ...(look && {
+        look: async (...args: Parameters<LookFunction>) => addOwn(await look(...args), ...args),
+      }),
 
       /**
        * Gives the verdict `keep`. @throws the guard's error if the guard has decided first to restore the old version.

@@ -42,6 +42,7 @@ async function stage(version = '1.0.0') {
       unit: UNIT,
       own,
       process: `of ${own}`,
+      pid: 7,
       debOf,
       missing: () => [],
       within: 30_000,
@@ -56,7 +57,7 @@ async function stage(version = '1.0.0') {
   };
   /** As the guard does when it is done. */
   const guardEnds = () => rm(join(units, GUARD));
-  return { agent, called, directory, guardEnds, guard, model, units };
+  return { agent, called, directory, guardEnds, guard, model, ports, units };
 }
 
 const changeOf = (overrides: Partial<Change> = {}): Change => ({
@@ -264,4 +265,19 @@ test('what an earlier update moved aside is removed before the next one', async 
   await mkdir(`${on.directory}.new`);
   await on.guard.cleanUp();
   expect(await readdir(join(on.directory, '..'))).toEqual([]);
+});
+
+test('the agent itself shows which version runs, whenever its process started', async () => {
+  const { agent, ports } = await stage();
+  const process = { pid: 7, id: '7 at boot', main: true };
+  const older = { process, wanted: false, by: 'a file that was replaced' };
+  ports.package.look = async () => ({ shown: [older], hidden: 0, missing: 'a file', hint: 'look' });
+  const shownBy = async (own: string, version: string) =>
+    (await agent(own).package.look?.(version, [process], new Set([process.id])))?.shown;
+  expect(await shownBy('1.0.0', '1.0.0')).toEqual([
+    { process, wanted: true, version: '1.0.0', by: 'this agent' },
+  ]);
+  expect(await shownBy('1.0.0', '2.0.0')).toEqual([
+    { process, wanted: false, version: '1.0.0', by: 'this agent' },
+  ]);
 });
