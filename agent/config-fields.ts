@@ -38,12 +38,33 @@ export const argv = z
 
 export const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}\$?$/, 'expected a user name');
 
-export const unitName = z
+/** The types of units of systemd.unit(5). */
+const UNIT =
+  /^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}\.(service|socket|target|timer|path|mount|automount|swap|device|slice|scope)$/;
+/** Units that start a service; by default the one with their own name. */
+const STARTS_A_SERVICE = ['socket', 'timer', 'path'];
+
+/** A unit that systemd can look at and start: of any type, but no template without an instance. */
+export const anyUnit = z
   .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,250}\.(service|socket|target)$/,
-    'expected a unit such as payments.service',
-  );
+  .regex(UNIT, 'expected a unit such as payments.service')
+  .superRefine((unit, context) => {
+    const [, name, type] = /^([^@]*)@\.(.*)$/.exec(unit) ?? [];
+    if (name === undefined) return;
+    const message = `${unit} is a template; name an instance, such as ${name}@1.${type}`;
+    context.addIssue({ code: 'custom', message });
+  });
+
+/** A unit that runs a version: a service. */
+export const serviceUnit = anyUnit.superRefine((unit, context) => {
+  const dot = unit.lastIndexOf('.');
+  const type = unit.slice(dot + 1);
+  if (dot < 0 || type === 'service') return;
+  const start = STARTS_A_SERVICE.includes(type) ? `the service it starts, ${unit.slice(0, dot)}` : 'a ';
+  const a = /^[aeiou]/.test(type) ? 'an' : 'a';
+  const message = `${unit} is ${a} ${type}: it runs no version; name ${start}.service`;
+  context.addIssue({ code: 'custom', message });
+});
 
 export const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({});
 

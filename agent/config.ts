@@ -13,7 +13,7 @@ import {
   linkPlace,
   port,
   positive,
-  unitName,
+  serviceUnit,
   userName,
 } from './config-fields.ts';
 import type { Hook } from './deploy/ports.ts';
@@ -89,7 +89,7 @@ const packageConfig = z.discriminatedUnion('type', [
 
 const managerBounds = { stopTimeout: positive.default(30_000), startTimeout: positive.default(60_000) };
 const manager = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('systemd'), unit: unitName, ...managerBounds }),
+  z.strictObject({ type: z.literal('systemd'), unit: serviceUnit, ...managerBounds }),
   z.strictObject({
     type: z.literal('command'),
     start: argv,

@@ -58,10 +58,20 @@ describe('checks', () => {
     ['of port 65536', '      - tcp: { port: 65536 }'],
     ['of a unit given as a path', '      - systemd: { unit: /etc/a.service }'],
     ['of a unit that looks like an option', '      - systemd: { unit: --all.service }'],
+    ['of a template without an instance', '      - systemd: { unit: pay@.service }'],
     ['of a unit without a suffix', '      - systemd: { unit: payments }'],
   ])('one %s is refused', (_, yaml) => {
     expect(mistakes(checks(yaml)).join()).toMatch(/^agent\.yaml:14: services\.payments\.checks\.0\./);
   });
+
+  test.each(['pay.timer', 'pay.path', 'srv-data.mount', 'pay@1.service', 'pay.target'])(
+    'a systemd check takes the unit %s',
+    (unit) => {
+      expect(parse(checks(`      - systemd: { unit: ${unit} }`)).services.payments?.checks).toMatchObject([
+        { kind: 'systemd', unit },
+      ]);
+    },
+  );
 
   test('more than sixteen are refused', () => {
     const many = Array.from({ length: 17 }, (_, i) => `      - tcp: { port: ${i + 1} }`).join('\n');
@@ -83,6 +93,25 @@ describe('the rest of a service', () => {
 
   test('a manager of an unknown type is refused', () => {
     expect(mistakes(manager('{ type: docker }')).join()).toMatch(/manager\.type: .*'systemd' \| 'command'/);
+  });
+
+  test.each([
+    ['pay.socket', 'pay.socket is a socket: it runs no version; name the service it starts, pay.service'],
+    ['pay@1.timer', 'pay@1.timer is a timer: it runs no version; name the service it starts, pay@1.service'],
+    ['pay.path', 'pay.path is a path: it runs no version; name the service it starts, pay.service'],
+    ['srv.automount', 'srv.automount is an automount: it runs no version; name a .service'],
+    ['pay.target', 'pay.target is a target: it runs no version; name a .service'],
+    ['pay@.service', 'pay@.service is a template; name an instance, such as pay@1.service'],
+    ['pay', 'expected a unit such as payments.service'],
+  ])('the manager refuses the unit %s by name: only a service runs a version', (unit, why) => {
+    expect(
+      mistakes(manager(`{ type: systemd, unit: ${unit} }`)).map((one) => one.split('unit: ')[1]),
+    ).toEqual([why]);
+  });
+
+  test('the manager takes an instance of a template', () => {
+    const { services } = parse(manager('{ type: systemd, unit: pay@1.service }'));
+    expect(services.payments?.manager).toMatchObject({ unit: 'pay@1.service' });
   });
 
   test.each<[string, boolean]>([

@@ -1,4 +1,4 @@
-import { unitName } from '../../../config-fields.ts';
+import { anyUnit } from '../../../config-fields.ts';
 import { askSystemd } from '../../process/systemctl.ts';
 import { argvFor } from '../systemd.ts';
 import { parseShow } from '../unit-state.ts';
@@ -6,7 +6,7 @@ import { checkType, commandBounds } from './check-type.ts';
 
 /** Passes if systemd reports the unit active. The unit may be another one than the service's, such as its socket. */
 export const systemd = checkType({
-  fields: { unit: unitName },
+  fields: { unit: anyUnit },
 
   describe: ({ unit }) => `unit ${unit}`,
 
