@@ -1,5 +1,6 @@
+import { isCode, messageOf } from '../../shared/errors.ts';
 import { type ExitCode, note } from '../events.ts';
-import { announce } from '../messaging/announce.ts';
+import { announce, validity } from '../messaging/announce.ts';
 import { openReplyQueue, type ReplyQueue } from '../messaging/reply-queue.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
@@ -8,8 +9,10 @@ import type { Session } from '../session.ts';
 import { changeAnnouncement } from './announcements.ts';
 import { recordingFailure } from './create-record.ts';
 import { DETACHED, type Driving, type Ended, type Output, type WhenSettled } from './driving.ts';
-import { follow, openProgress } from './follow.ts';
+import { follow, openProgress, type Progress } from './follow.ts';
 import { recordOutcome, settledEvent } from './record-outcome.ts';
+import { openRetryOutage } from './retry-outage.ts';
+import { named, REPEAT_MS } from './settle.ts';
 
 /** Drives a deployment that goes to all its instances at once. */
 
@@ -28,22 +31,22 @@ export async function driveAllAtOnce(
   driving: Driving,
   whenSettled?: WhenSettled,
 ): Promise<Ended> {
-  const { deployments } = session.record;
   const record = stored.value;
-  const replies = await recordingFailure(
-    deployments,
-    stored,
-    async () => (driving.wait ? await openReplyQueue(session, lock) : undefined),
-    // The desired state that is written first is an announcement, too.
-    { announces: record.desiredFirst },
-  );
+  const stop = AbortSignal.any([session.signal, lock.lost, driving.detach]);
+  const retryOutage = openRetryOutage(session, record.policy.timeoutMs, stop);
+  const first = async <T>(work: () => Promise<T>, announces: boolean) =>
+    await recordingFailure(session.record.deployments, stored, () => retryOutage(work), { announces });
+  // The desired state that is written first is an announcement, too.
+  const replies = driving.wait
+    ? await first(() => openReplyQueue(session, lock), record.desiredFirst)
+    : undefined;
   try {
-    await recordingFailure(deployments, stored, async () => {
-      lock.lost.throwIfAborted();
-      const body = changeAnnouncement(record, {
-        ...{ kind: 'deploy', targets: record.targets, replyTo: replies?.name },
-      });
-      await announce(session, body, { issuedAt: record.announcedAt, expiresAt: record.expiresAt });
+    const to = { targets: record.targets, replyTo: replies?.name };
+    await first(() => announceDeploy(session, lock, record, to), true).catch((error: unknown) => {
+      if (isCode(error, 'AWS_UNREACHABLE')) {
+        leave(session, record, 'the announcement may have been sent', DETACHED);
+      }
+      throw error;
     });
     if (replies === undefined) return leave(session, record, 'announced; not waiting for the outcome', 0);
     const ended = await followToEnd(session, lock, stored, replies, driving.detach);
@@ -52,6 +55,38 @@ export async function driveAllAtOnce(
   } finally {
     await replies?.close();
   }
+}
+
+async function announceDeploy(
+  session: Session,
+  lock: Lock,
+  record: DeploymentRecord,
+  to: { targets: readonly string[] | undefined; replyTo: string | undefined },
+): Promise<void> {
+  lock.lost.throwIfAborted();
+  const body = changeAnnouncement(record, { kind: 'deploy', ...to });
+  await announce(session, body, validity(session.clock, record.policy.timeoutMs));
+}
+
+/**
+ * Announces the deployment again to the instances that do not answer: the first announcement may have been received by
+ * the connection of an agent that has ended since. A failure is a warning.
+ */
+function askAgain(
+  session: Session,
+  lock: Lock,
+  record: DeploymentRecord,
+  { replyTo, progress }: { replyTo: string; progress: Progress },
+): () => Promise<void> {
+  let last = session.clock.monotonic();
+  return async () => {
+    const targets = record.expected.filter((instance) => !progress.reports.has(instance));
+    if (targets.length === 0 || session.clock.monotonic() - last < REPEAT_MS) return;
+    last = session.clock.monotonic();
+    await announceDeploy(session, lock, record, { targets, replyTo }).catch((error: unknown) => {
+      note(session, `${named(targets)} cannot be asked again: ${messageOf(error)}`, 'warning');
+    });
+  };
 }
 
 async function followToEnd(
@@ -72,6 +107,7 @@ async function followToEnd(
     read: session.record.deployments.reportReader(record.service, record.deployment),
     pollMs: POLL_MS,
     elapsed,
+    afterPoll: askAgain(session, lock, record, { replyTo: replies.name, progress }),
     detach,
     abort: AbortSignal.any([session.signal, lock.lost]),
   });

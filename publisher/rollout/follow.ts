@@ -69,6 +69,8 @@ export interface Following {
   pollMs: number;
   /** The time since the announcement, ms. */
   elapsed: () => number;
+  /** Called after each poll of the record. Must not throw. */
+  afterPoll?: (() => Promise<void>) | undefined;
   /** Called after each poll of the record. When it returns true, `follow` ends without a settlement. Must not throw. */
   enough?: (() => Promise<boolean>) | undefined;
   /** When it aborts, `follow` returns undefined. */
@@ -124,6 +126,7 @@ function poll(
     while (!stop.aborted && !state.enough) {
       await clock.sleep(following.pollMs, stop);
       await readRecord();
+      await following.afterPoll?.();
       state.enough = (await following.enough?.()) ?? false;
     }
   };

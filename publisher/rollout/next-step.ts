@@ -2,7 +2,7 @@ import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { whenCancelled, whyNoRollback } from '../plan/rollback-policy.ts';
 import { gateBefore } from '../plan/waves.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
-import { named, type Settlement, SILENCE_MS, tallyOf } from './settle.ts';
+import { named, type Settlement, silenceMs, tallyOf } from './settle.ts';
 
 /**
  * Decides the next step of a rolling deployment from its record and the reports. Pure, so that a publisher on another
@@ -76,7 +76,7 @@ function prepare(record: RollingRecord, facts: Facts): Step {
   const unready = all.filter((instance) => !failed.includes(instance) && !isReady(reports.get(instance)));
   const heard = (instance: string) => reports.has(instance);
   if (unready.some(heard) && sinceAnnounced < policy.timeoutMs) return { do: 'wait' };
-  if (unready.length > 0 && sinceAnnounced < SILENCE_MS) return { do: 'wait' };
+  if (unready.length > 0 && sinceAnnounced < silenceMs(policy.timeoutMs)) return { do: 'wait' };
   const ready = all.length - failed.length - unready.length;
   if (failed.length > policy.maxFailures || (failed.length > 0 && ready === 0)) {
     return end(record, facts, 'failed', 'not all instances could prepare; nothing was switched');
@@ -130,7 +130,7 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   } else {
     const moving = open.filter((instance) => hasMoved(reports.get(instance)));
     if (moving.length > 0 && sinceAnnounced < policy.timeoutMs) return { do: 'wait' };
-    if (open.length > 0 && sinceAnnounced < SILENCE_MS) return { do: 'wait' };
+    if (open.length > 0 && sinceAnnounced < silenceMs(policy.timeoutMs)) return { do: 'wait' };
   }
   const failed = [...rolling.failed, ...instances.filter((instance) => hasFailed(reports.get(instance)))];
   const missing = [...rolling.missing, ...open];
@@ -206,10 +206,11 @@ function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
   return { do: 'record', rolling: { ...rolling, confirmed: { by: confirmedBy ?? 'time', at } } };
 }
 
-const hasEnded = (report: Report | undefined) => report !== undefined && isEnding(report.state);
+/** Whether the report is an ending. */
+export const hasEnded = (report: Report | undefined) => report !== undefined && isEnding(report.state);
 const hasFailed = (report: Report | undefined) => hasEnded(report) && report?.state !== 'succeeded';
 /** Whether the instance is prepared, or in a later state, and has not failed. */
-const isReady = (report: Report | undefined) =>
+export const isReady = (report: Report | undefined) =>
   report !== undefined &&
   (report.state === 'succeeded' ||
     (!isEnding(report.state) && ORDER_OF_STATES[report.state] >= ORDER_OF_STATES.prepared));

@@ -8,10 +8,15 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
  */
 
 /**
- * How long an instance without a report is waited for after the announcement, ms; longer only while other instances are
- * unfinished. A running agent reports `accepted` within two seconds, however long its service takes to start.
+ * How long an instance that does not answer is waited for, ms: a tenth of the timeout, 45 s at least, and never longer
+ * than the timeout. 45 s is more than the time for which an announcement stays invisible (30 s) after a connection of an
+ * agent that was just restarted has received it.
  */
-export const SILENCE_MS = 15_000;
+export const silenceMs = (timeoutMs: number): number => Math.min(timeoutMs, Math.max(45_000, timeoutMs / 10));
+/** How often instances that do not answer are asked again, ms. */
+export const REPEAT_MS = 7000;
+/** If no instance is known and none answers, how long to wait after the announcement, ms. */
+const NOBODY_MS = 15_000;
 /** If no instance was expected, how long to wait after the announcement for more instances to answer, ms. */
 const NEWCOMERS_MS = 2000;
 
@@ -151,7 +156,8 @@ function survey(expected: readonly string[], reports: ReadonlyMap<string, Report
 function isOpen({ policy }: SettleRecord, fleet: Fleet, elapsedMs: number): boolean {
   if (elapsedMs >= policy.timeoutMs) return false;
   if (fleet.unfinished.length > 0) return true;
-  if (fleet.silent.length > 0 || fleet.size === 0) return elapsedMs < SILENCE_MS;
+  if (fleet.size === 0) return elapsedMs < NOBODY_MS;
+  if (fleet.silent.length > 0) return elapsedMs < silenceMs(policy.timeoutMs);
   return fleet.known === 0 && elapsedMs < NEWCOMERS_MS;
 }
 

@@ -1,4 +1,5 @@
 import { LONGEST_EXPIRY_MS } from '../../shared/announcement.ts';
+import { note } from '../events.ts';
 import { announce, validity } from '../messaging/announce.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';
 import { rollCall } from '../messaging/roll-call.ts';
@@ -7,11 +8,11 @@ import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
 import { cancelAnnouncement, changeAnnouncement } from './announcements.ts';
 import type { Phase } from './next-step.ts';
-import type { Settlement } from './settle.ts';
+import { named, type Settlement, silenceMs } from './settle.ts';
 
 /** The announcements and roll calls of a rolling deployment. All of them are safe to repeat. */
 
-/** How long switched instances have to answer the roll call, ms. */
+/** How long switched instances have to answer one roll call, ms. */
 const ANSWER_MS = 5000;
 
 /** What `announcePhase` needs: the session, the lock of the service, and the queue for the replies. */
@@ -51,17 +52,28 @@ export async function announceCancelled(
   await announce(session, cancelAnnouncement(record), validity(session.clock, LONGEST_EXPIRY_MS));
 }
 
-/** Asks the instances `at` what they run. Returns those that do not answer, run another version, or are not active. */
+/**
+ * Asks the instances `at` what they run; those that do not answer are asked again, until they count as silent. Returns
+ * those that do not answer, run another version, or are not active. @throws AWS_*, TOPIC_NOT_FOUND.
+ */
 export async function findUnwell(
   session: Session,
-  { service, version }: DeploymentRecord,
+  { service, version, policy }: DeploymentRecord,
   at: readonly string[],
 ): Promise<string[]> {
-  const answers = await rollCall(session, { service, known: at, waitMs: ANSWER_MS });
-  return at.filter((instance) => {
-    const found = answers
-      .find((answer) => answer.instance === instance)
-      ?.services.find((one) => one.service === service);
-    return found?.version !== version || found.active === false;
-  });
+  const end = session.clock.monotonic() + silenceMs(policy.timeoutMs);
+  const wrong = new Set<string>();
+  let silent = at;
+  for (;;) {
+    const answers = await rollCall(session, { service, known: silent, waitMs: ANSWER_MS });
+    for (const answer of answers) {
+      const found = answer.services.find((one) => one.service === service);
+      if (found?.version !== version || found.active === false) wrong.add(answer.instance);
+    }
+    const before = silent.length;
+    silent = silent.filter((instance) => !answers.some((answer) => answer.instance === instance));
+    if (silent.length === 0 || session.clock.monotonic() >= end) break;
+    if (before === at.length) note(session, `${named(silent)} did not answer yet; asking again`);
+  }
+  return at.filter((instance) => wrong.has(instance) || silent.includes(instance));
 }

@@ -1,12 +1,21 @@
+import type { Report } from '../../shared/report.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
 import { nonce } from '../record/objects.ts';
 import type { Pause } from '../record/pauses.ts';
 import { type Decisions, deciderText } from './decisions.ts';
 import type { Progress } from './follow.ts';
-import { type Facts, nextStep, type Phase, type RollingRecord, type Step } from './next-step.ts';
+import {
+  type Facts,
+  hasEnded,
+  isReady,
+  nextStep,
+  type Phase,
+  type RollingRecord,
+  type Step,
+} from './next-step.ts';
 import type { RetryOutage } from './retry-outage.ts';
-import type { Settlement } from './settle.ts';
+import { REPEAT_MS, type Settlement } from './settle.ts';
 import { announcePhase, type Caller, findUnwell } from './wave-announcements.ts';
 import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 
@@ -15,10 +24,10 @@ import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 /** How often the next step is decided while no report comes, ms. */
 const TICK_MS = 250;
 /**
- * After this time the loop repeats an announcement to the instances that have not answered, ms: the announcement may be
- * lost, or the agent was not running.
+ * Each so many repetitions also ask the instances that have answered but not finished the phase: their later replies may
+ * be lost, and an older agent writes only the first and the last of its reports to the record.
  */
-const REPEAT_MS = 7000;
+const ASK_ALL_EVERY = 4;
 
 /** What the loop works with. */
 export interface WaveRun {
@@ -40,6 +49,8 @@ interface Announced {
   targets: readonly string[];
   first: number;
   last: number;
+  /** How often it was repeated. */
+  repeats: number;
 }
 
 /** The progress of the loop, in memory only: another publisher continues from the record. */
@@ -139,7 +150,7 @@ async function announceFirst(
 ): Promise<void> {
   const now = caller.session.clock.monotonic();
   await announcePhase(caller, position.stored.value, phase, targets);
-  position.announced = { phase, targets, first: now, last: now };
+  position.announced = { phase, targets, first: now, last: now, repeats: 0 };
 }
 
 /** Waits for the next report, for `TICK_MS` at most. Before that, asks at the terminal and repeats the announcement. */
@@ -164,9 +175,12 @@ async function repeatAnnouncement(
   const { clock } = caller.session;
   if (clock.monotonic() - announced.last < REPEAT_MS) return;
   const { phase, targets } = announced;
-  const unanswered = targets.filter((instance) => !hasAnswered(progress, instance, phase));
-  if (unanswered.length > 0) await announcePhase(caller, record, phase, unanswered);
+  announced.repeats += 1;
+  const isOpen = announced.repeats % ASK_ALL_EVERY === 0 ? hasNotFinished : hasNotAnswered;
+  const asked = targets.filter((instance) => isOpen(progress.reports.get(instance), phase));
+  // Before the announcement: a failed one must not be repeated at each tick.
   announced.last = clock.monotonic();
+  if (asked.length > 0) await announcePhase(caller, record, phase, asked);
 }
 
 function rollingRecord(record: DeploymentRecord): RollingRecord {
@@ -182,8 +196,10 @@ function startsWave({ rolling }: DeploymentRecord, step: Step): boolean {
   return started(step.rolling.waves) > started(rolling?.waves ?? []);
 }
 
-/** Whether the instance has answered the announcement of this phase. */
-function hasAnswered({ reports }: Progress, instance: string, phase: Phase): boolean {
-  const state = reports.get(instance)?.state;
-  return phase.name === 'prepare' ? state !== undefined : state !== 'prepared' && state !== undefined;
-}
+/** Whether the instance has not answered the announcement of this phase. */
+const hasNotAnswered = (report: Report | undefined, phase: Phase) =>
+  report === undefined || (phase.name === 'wave' && report.state === 'prepared');
+
+/** Whether the instance has not done what this phase announces: it prepares, or ends. */
+const hasNotFinished = (report: Report | undefined, phase: Phase) =>
+  phase.name === 'prepare' ? !isReady(report) && !hasEnded(report) : !hasEnded(report);

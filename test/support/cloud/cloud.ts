@@ -15,6 +15,11 @@ export interface CloudOptions {
   readonly region?: string;
   /** How long the name of a deleted queue stays taken. AWS: 60 s. */
   readonly queueRecreationMs?: number;
+  /**
+   * A long poll whose client has gone still receives the next message, which then is invisible for 30 s. AWS may do so:
+   * it does not promise to notice that a consumer was killed. The default is that such a poll receives nothing.
+   */
+  readonly deadPollsReceive?: boolean;
   /** How far the cloud's clock is ahead of this machine's: shifts the Date header and the check of signing times. */
   readonly clockOffsetMs?: number;
 }
@@ -69,6 +74,7 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     port: wantedPort = 0,
     region = 'eu-west-1',
     queueRecreationMs = 60_000,
+    deadPollsReceive = false,
     clockOffsetMs = 0,
   } = options;
   const now = (): number => Date.now() + clockOffsetMs;
@@ -77,7 +83,7 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
   const log = new RequestLog();
   const faults = new Faults();
   const credentials = new Credentials(now);
-  const sqs = new StrictSqsStore(calls, deliveries, queueRecreationMs);
+  const sqs = new StrictSqsStore(calls, deliveries, { queueRecreationMs, deadPollsReceive });
   const sns = new SnsStore();
   const s3 = new StrictS3Store(calls);
   const app = buildFront({ region, sqs, sns, s3, calls, log, faults, credentials, now });

@@ -27,14 +27,20 @@ export class StrictSqsStore extends SqsStore {
   readonly #calls: AsyncLocalStorage<Call>;
   readonly #deliveries: Deliveries;
   readonly #recreationMs: number;
+  readonly #deadPollsReceive: boolean;
   readonly #deletedAt = new Map<string, number>();
   readonly #senders = new WeakMap<Message, string>();
 
-  constructor(calls: AsyncLocalStorage<Call>, deliveries: Deliveries, recreationMs: number) {
+  constructor(
+    calls: AsyncLocalStorage<Call>,
+    deliveries: Deliveries,
+    { queueRecreationMs, deadPollsReceive }: { queueRecreationMs: number; deadPollsReceive: boolean },
+  ) {
     super();
     this.#calls = calls;
     this.#deliveries = deliveries;
-    this.#recreationMs = recreationMs;
+    this.#recreationMs = queueRecreationMs;
+    this.#deadPollsReceive = deadPollsReceive;
     // Without a host, fauxqs builds queue URLs from the Host header: the address that the client really used.
     this.host = '';
   }
@@ -101,6 +107,7 @@ export class StrictSqsStore extends SqsStore {
 
   /** Makes messages visible again at once, for an answer that reached no client. */
   giveBack(queueName: string, messages: readonly ReceivedMessage[]): void {
+    if (this.#deadPollsReceive) return;
     const queue = this.getQueueByName(queueName);
     for (const { ReceiptHandle } of messages) {
       if (queue?.inflightMessages.has(ReceiptHandle)) queue.changeVisibility(ReceiptHandle, 0);
@@ -123,7 +130,8 @@ export class StrictSqsStore extends SqsStore {
     };
 
     // A poll whose client has gone takes nothing: the message goes to the next poll instead of being invisible
-    // for the visibility timeout. AWS promises less (a SIGKILLed consumer may swallow a message that long).
+    // for the visibility timeout. AWS promises less: see `deadPollsReceive`.
+    if (this.#deadPollsReceive) return queue;
     const dequeue = queue.dequeue.bind(queue);
     queue.dequeue = (...args) => (this.#calls.getStore()?.gone.aborted ? [] : dequeue(...args));
 

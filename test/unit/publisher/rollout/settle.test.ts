@@ -1,11 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  type SettleRecord,
-  SILENCE_MS,
-  settle,
-  settleFinally,
-} from '../../../../publisher/rollout/settle.ts';
+import { type SettleRecord, settle, settleFinally, silenceMs } from '../../../../publisher/rollout/settle.ts';
 import { ENDINGS, isEnding, PROGRESS_STATES, type Report, type State } from '../../../../shared/report.ts';
 
 const record = (change: Partial<SettleRecord> = {}): SettleRecord => ({
@@ -38,10 +33,13 @@ describe('has no outcome yet', () => {
   it('while an instance is unfinished', () => {
     expect(settle(record(), said({ a: 'succeeded', b: 'checking' }), 599_999)).toBeUndefined();
   });
-  it('for 15 s while one instance is silent, although the others have ended', () => {
+  it('for a tenth of the timeout while one instance is silent, although the others have ended', () => {
     const one = record({ expected: ['a', 'b'] });
-    expect(settle(one, said({ a: 'succeeded' }), SILENCE_MS - 1)).toBeUndefined();
-    expect(settle(one, said({ a: 'succeeded' }), SILENCE_MS)).toMatchObject({ exitCode: 3, silent: ['b'] });
+    expect(settle(one, said({ a: 'succeeded' }), silenceMs(600_000) - 1)).toBeUndefined();
+    expect(settle(one, said({ a: 'succeeded' }), silenceMs(600_000))).toMatchObject({
+      exitCode: 3,
+      silent: ['b'],
+    });
   });
   it('for 2 s where no instance was known, so that others can answer', () => {
     expect(settle(record(), said({ a: 'succeeded' }), 1999)).toBeUndefined();
@@ -221,7 +219,7 @@ describe('for any record', () => {
 
   it('an outcome stays the same until another report comes', () => {
     each((given, states) => {
-      const early = settle(given, said(states), SILENCE_MS);
+      const early = settle(given, said(states), silenceMs(600_000));
       if (early) expect(early).toEqual(settleFinally(given, said(states)));
     });
   });

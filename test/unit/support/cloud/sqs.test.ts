@@ -221,7 +221,10 @@ describe('a long poll', () => {
 
   it('ends as soon as its client has gone, not when its time is up', async () => {
     const calls = new AsyncLocalStorage<Call>();
-    const store = new StrictSqsStore(calls, new Deliveries(), 0);
+    const store = new StrictSqsStore(calls, new Deliveries(), {
+      queueRecreationMs: 0,
+      deadPollsReceive: false,
+    });
     const queue = store.createQueue(QueueName, '/queue', 'arn:aws:sqs:eu-west-1:000000000000:queue');
     const client = new AbortController();
     const record = { at: 0, service: 'sqs', operation: 'ReceiveMessage' } as const;
