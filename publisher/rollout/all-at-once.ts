@@ -42,12 +42,14 @@ export async function driveAllAtOnce(
     : undefined;
   try {
     const to = { targets: record.targets, replyTo: replies?.name };
-    await first(() => announceDeploy(session, lock, record, to), true).catch((error: unknown) => {
-      if (isCode(error, 'AWS_UNREACHABLE')) {
-        leave(session, record, 'the announcement may have been sent', DETACHED);
-      }
+    try {
+      await first(() => announceDeploy(session, lock, record, to), true);
+    } catch (error) {
+      if (!isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED')) throw error;
+      const left = leave(session, record, 'the announcement may have been sent', DETACHED);
+      if (driving.detach.aborted) return left;
       throw error;
-    });
+    }
     if (replies === undefined) return leave(session, record, 'announced; not waiting for the outcome', 0);
     const ended = await followToEnd(session, lock, stored, replies, driving.detach);
     if (ended.settled) await whenSettled?.(ended.settled);

@@ -4,6 +4,7 @@ import { resume } from '../../../../publisher/commands/resume.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
 import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { STALE_MS } from '../../../../publisher/record/lock-document.ts';
+import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import type { State } from '../../../../shared/report.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
@@ -196,19 +197,28 @@ describe.each([
   },
 ] as const)('a rollback that was $how not announced', ({ go, recorded }) => {
   it(`is announced again by ${go.name}, and settled`, async () => {
-    const running = deploy(await stage.open(), options());
-    const { promise: refused, resolve } = Promise.withResolvers<unknown>();
-    running.catch(resolve);
+    const detach = new AbortController();
+    const left = await stage.open();
+    const running = deploy(left, options({ detach: detach.signal }));
     await reached();
-    stage.cloud.fail('unavailable', (asked) => asked.operation === 'Publish', 4);
+    let isOut = true;
+    stage.cloud.fail('unavailable', (asked) => isOut && asked.operation === 'Publish', 1000);
     finish.resolve('rolled-back');
-    expect(await refused).toMatchObject({ code: 'AWS_UNREACHABLE' });
+    await expect
+      .poll(() => notes(left.events).some((text) => text.includes('retrying for up to')))
+      .toBe(true);
+    detach.abort(new TriggerDeployError('INTERRUPTED', 'interrupted'));
+    expect(await running).toBe(1);
+    expect(notes(left.events).join('\n')).toMatch(
+      /the announcement may have been sent: trigger-deploy watch/,
+    );
+    isOut = false;
     const session = await stage.open();
-    const left = await session.record.deployments.newest('payments');
-    if (left?.value.rollbackOf === undefined) throw new Error('no rollback');
-    await session.record.deployments.update(left, recorded);
-    expect(await go(session, watching(left.value.rollbackOf))).toBe(1);
-    const { deployment, sequence } = left.value;
+    const rollback = await session.record.deployments.newest('payments');
+    if (rollback?.value.rollbackOf === undefined) throw new Error('no rollback');
+    await session.record.deployments.update(rollback, recorded);
+    expect(await go(session, watching(rollback.value.rollbackOf))).toBe(1);
+    const { deployment, sequence } = rollback.value;
     expect(await newest()).toMatchObject({
       deployment,
       sequence,
@@ -218,7 +228,7 @@ describe.each([
     expect(await desired()).toMatchObject({ version: '1.0.0', deployment });
     for (const agent of agents) expect(agent.heard.at(-1)).toMatchObject({ deployment, sequence });
     expect(lockOwner()).toBeNull();
-    await expect(resume(session, watching(left.value.rollbackOf))).rejects.toMatchObject({
+    await expect(resume(session, watching(rollback.value.rollbackOf))).rejects.toMatchObject({
       code: 'NOT_UNDER_WAY',
     });
   }, 60_000);
