@@ -164,16 +164,26 @@ export interface ServiceStatus {
   trouble?: { problem: string; hint: string } | undefined;
 }
 
+/** What a restart must start besides the service. */
+export interface StoppedTriggers {
+  /** Triggers that the deployment has stopped with the service. */
+  names: readonly string[];
+  /** Start those too that start at a boot: after a first deployment that failed, they were left stopped. */
+  enabled?: boolean;
+}
+
 export interface ServiceManager {
   status(signal: AbortSignal): Promise<ServiceStatus>;
   /**
    * Starts or restarts the service, and waits until the manager reports it active, within the configured timeouts. With
-   * systemd, `reset-failed` comes first, so that a start limit never blocks a rollback.
+   * systemd, `reset-failed` comes first, so that a start limit never blocks a rollback. Triggers that failed are started too.
    * @throws START_FAILED, with the manager's output as detail.
    */
-  restart(signal: AbortSignal): Promise<ServiceStatus>;
+  restart(signal: AbortSignal, stopped?: StoppedTriggers): Promise<ServiceStatus>;
+  /** The triggers that are up: units that start the service (systemd: sockets, timers, paths). */
+  triggers?(signal: AbortSignal): Promise<readonly string[]>;
   /**
-   * Stops the service and waits until it is down. Kills it after the stop timeout, if possible. @throws STOP_FAILED.
+   * Stops the triggers of the service and then the service, and waits until it is down. Kills it after the stop timeout, if possible. @throws STOP_FAILED.
    */
   stop(signal: AbortSignal): Promise<void>;
   /** The processes of the service, as far as the manager knows them. Empty if it knows none. */

@@ -73,6 +73,8 @@ const active = z.looseObject({
   givenBack: z.boolean().optional(),
   /** The invocation of the unit before the switch. If it is another one later, the unit was started in between. */
   invocationBefore: z.string().nullable().optional(),
+  /** The triggers that were up before the deployment stopped them with the service. Journalled before the stop. */
+  triggers: z.array(z.string()).optional(),
   /** The ids of the service's processes before the switch, and when the rollback was decided. */
   processesBefore: z.array(z.string()).optional(),
   processesBeforeRollback: z.array(z.string()).optional(),

@@ -7,6 +7,7 @@ import { passChecks } from './step-check.ts';
 import { drainForRollback, undrain } from './step-drain.ts';
 import { startedSinceSwitch } from './step-start.ts';
 import { changeOf } from './step-switch.ts';
+import { areTriggersUp, stoppedTriggers, stopService } from './stop-service.ts';
 
 /** Journals the decision to roll back, and the reason. An agent that restarts later continues the rollback. */
 export async function decideRollback(
@@ -40,7 +41,7 @@ export async function rollback(run: DeploymentRun): Promise<void> {
   const { previous } = run.active();
   await drainForRollback(run);
   if (previous === null || previous === undefined) {
-    await run.ports.manager.stop(run.signal);
+    await stopService(run);
     await run.ports.package.switchTo(null, changeOf(run));
     return;
   }
@@ -48,8 +49,8 @@ export async function rollback(run: DeploymentRun): Promise<void> {
   if (run.active().order.action !== 'restart') await run.ports.package.switchTo(previous, change);
   await run.move({ state: 'starting' });
   // If the switch stopped the unit, a start after it can only be a start of the old release: no restart is needed.
-  const isStarted = change.stopped() && (await startedSinceSwitch(run));
-  if (!isStarted) await run.ports.manager.restart(run.signal);
+  const isStarted = change.stopped() && (await startedSinceSwitch(run)) && (await areTriggersUp(run));
+  if (!isStarted) await run.ports.manager.restart(run.signal, stoppedTriggers(run));
   await run.move({ state: 'checking' });
   await passChecks(run, previous);
   await assertRuns(run, previous);

@@ -1,4 +1,5 @@
 import type { DeploymentRun } from './deployment-run.ts';
+import { areTriggersUp, stoppedTriggers } from './stop-service.ts';
 
 /**
  * Step 4: starts the unit with the release that `current` points at. A unit that was started after the switch began (by
@@ -6,8 +7,8 @@ import type { DeploymentRun } from './deployment-run.ts';
  */
 export async function start(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'starting' });
-  if (await startedSinceSwitch(run)) return;
-  const { mainPid, summary, trouble } = await run.ports.manager.restart(run.signal);
+  if ((await startedSinceSwitch(run)) && (await areTriggersUp(run))) return;
+  const { mainPid, summary, trouble } = await run.ports.manager.restart(run.signal, stoppedTriggers(run));
   run.log.info({ pid: mainPid, unit: summary }, 'started');
   if (trouble) run.log.warn({ hint: trouble.hint }, trouble.problem);
 }

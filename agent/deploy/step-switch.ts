@@ -1,6 +1,7 @@
 import type { DeploymentRun } from './deployment-run.ts';
 import type { Change } from './ports.ts';
 import { processIds } from './running-version.ts';
+import { areTriggersUp, stopService } from './stop-service.ts';
 
 /**
  * Step 3: points `current` at the new release. The unit's invocation is journalled first: a different one later shows
@@ -25,6 +26,7 @@ export async function isUntouched(run: DeploymentRun): Promise<boolean> {
   const { package: packageType, manager } = run.ports;
   try {
     if ((await packageType.current()) !== previous || !(await packageType.isWhole())) return false;
+    if (!(await areTriggersUp(run))) return false;
     const { active, invocation } = await manager.status(run.stopping);
     return active && invocation !== null && invocation === invocationBefore;
   } catch {
@@ -42,7 +44,7 @@ export function changeOf(run: DeploymentRun): Change & { stopped(): boolean } {
     attempt: recoveries + 1,
     again: direction === 'forward' && previous === order.version,
     async stop() {
-      await run.ports.manager.stop(run.signal);
+      await stopService(run);
       stopped = true;
     },
     stopped: () => stopped,

@@ -1,11 +1,12 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
-import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
-import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
+import type { ServiceManager, ServiceStatus, StoppedTriggers } from '../../deploy/ports.ts';
 import { controlGroupMembers, familyOf, idOf } from '../process/proc.ts';
-import { runCommand } from '../process/run-command.ts';
 import { askSystemd, tellSystemd } from '../process/systemctl.ts';
+import { pollUnit } from './poll-unit.ts';
+import { fallenTriggers, isUp, lookAtTriggers, startTrigger, stopTrigger } from './triggers.ts';
+import { readUnitLog } from './unit-log.ts';
 import {
   isChanging,
   isDown,
@@ -27,31 +28,15 @@ export const argvFor = {
   show: (unit: string) => ['systemctl', 'show', unit, `--property=${PROPERTIES.join(',')}`],
   resetFailed: (unit: string) => ['systemctl', 'reset-failed', unit],
   restart: (unit: string) => ['systemctl', 'restart', '--no-block', unit],
+  start: (unit: string) => ['systemctl', 'start', '--no-block', unit],
   stop: (unit: string) => ['systemctl', 'stop', '--no-block', unit],
   kill: (unit: string) => ['systemctl', 'kill', '-s', 'KILL', unit],
-  /** `since` in ms since the epoch. */
-  log: (unit: string, since: number) => [
-    'journalctl',
-    '-u',
-    unit,
-    '--since',
-    `@${Math.floor(since / 1000)}`,
-    '-n',
-    '200',
-    '-o',
-    'cat',
-    '--no-pager',
-    '-q',
-  ],
 };
 
-/** Timeout of one journalctl call; normally it answers in milliseconds. */
-const LOG_TIMEOUT_MS = 15_000;
-/** Pauses between polls: short at first, for services that start quickly, then longer. */
-const FIRST_POLL_MS = 25;
-const LONGEST_POLL_MS = 500;
 /** After so many polls in a row without a job, a restart that has not begun is ordered again. */
 const LOST_AFTER_POLLS = 3;
+/** How often the unit is stopped to start its triggers. */
+const TRIGGER_TRIES = 3;
 /** A unit that systemd has restarted so many times before it was started is in a crash loop. */
 const CRASH_LOOP = 3;
 /** How long a process may take to end after KILL, ms. */
@@ -80,32 +65,87 @@ export function createSystemdManager(options: {
     return parseShow(stdout);
   }
 
-  /** Polls until `done` returns true or `within` ms have passed; returns the last state. */
-  async function poll(
+  const poll = (
     done: (state: UnitState) => boolean | Promise<boolean>,
     within: number,
     signal: AbortSignal,
-  ): Promise<{ state: UnitState; inTime: boolean }> {
-    const end = clock.monotonic() + within;
-    for (let pause = FIRST_POLL_MS; ; pause = Math.min(LONGEST_POLL_MS, pause * 1.5)) {
-      const state = await show(signal);
-      if (await done(state)) return { state, inTime: true };
-      const left = end - clock.monotonic();
-      if (left <= 0) return { state, inTime: false };
-      await clock.sleep(Math.min(pause, left), signal);
-    }
-  }
+  ): Promise<{ state: UnitState; inTime: boolean }> =>
+    pollUnit(() => show(signal), done, { within, clock, signal });
 
-  async function tryRestart(since: number, signal: AbortSignal): Promise<ServiceStatus> {
-    const before = await show(signal);
+  /**
+   * Restarts the unit and awaits its start. Triggers that are up stay up: connections wait in a socket meanwhile. With
+   * one that has to run again, the unit is stopped and started instead.
+   */
+  async function tryRestart(
+    since: number,
+    stopped: StoppedTriggers,
+    signal: AbortSignal,
+    isAgain = false,
+  ): Promise<ServiceStatus> {
+    let before = await show(signal);
+    const { triggeredBy } = before;
     if (before.load !== 'loaded') {
       const { problem, hint } = loadTrouble(unit, before.load);
       throw startFailed(problem, { hint });
     }
     // A refusal is ignored: the call fails if systemd has unloaded the unit, and then there is nothing to reset.
     await tell(argvFor.resetFailed(unit), signal);
-    await orderRestart(before, signal);
+    const { fallen, needed } = await fallenTriggers(triggeredBy, stopped, { signal, clock });
+    const down = new Map<string, string>();
+    if (fallen.length === 0) await orderRestart(before, signal);
+    else {
+      before = await startTriggers(fallen, down, signal);
+      await orderRestart(before, signal, 'start');
+    }
+    // A crash loop of the version before may have failed a trigger after the look above.
+    const isFallenSince = async () =>
+      (await lookAtTriggers(triggeredBy, { signal, clock })).some(
+        ({ active, name }) => active === 'failed' && !fallen.includes(name),
+      );
+    let status: ServiceStatus | undefined;
+    try {
+      status = await awaitStart(before, since, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isAgain || !(await isFallenSince())) throw error;
+    }
+    if (!isAgain && (await isFallenSince())) status = undefined;
+    if (!status) return await tryRestart(since, stopped, signal, true);
+    for (const one of await lookAtTriggers(fallen, { signal, clock })) {
+      if (isUp(one)) continue;
+      const problem = `${one.name}, which starts ${unit}, could not be started: ${down.get(one.name) ?? one.active}`;
+      const hint = `see systemctl status ${one.name}`;
+      if (needed.has(one.name)) {
+        throw startFailed(problem, { detail: await readUnitLog(one.name, since, signal), hint });
+      }
+      status = { ...status, trouble: { problem, hint } };
+    }
+    return status;
+  }
 
+  /**
+   * Stops the unit and starts its triggers: systemd starts no socket whose service runs. Another trigger may start the
+   * unit meanwhile; then it is tried again. Writes into `down` why one is not up. Returns the unit as it was before.
+   */
+  async function startTriggers(
+    names: readonly string[],
+    down: Map<string, string>,
+    signal: AbortSignal,
+  ): Promise<UnitState> {
+    for (let tries = 1; ; tries += 1) {
+      if (!isDown((await show(signal)).active)) await end(signal);
+      await tell(argvFor.resetFailed(unit), signal);
+      const before = await show(signal);
+      down.clear();
+      for (const name of names) {
+        const why = await startTrigger(name, { within: startTimeout, clock, signal });
+        if (why !== undefined) down.set(name, why);
+      }
+      if (down.size === 0 || tries === TRIGGER_TRIES || isDown((await show(signal)).active)) return before;
+    }
+  }
+
+  async function awaitStart(before: UnitState, since: number, signal: AbortSignal): Promise<ServiceStatus> {
     const stopEnd = clock.monotonic() + stopTimeout;
     let killed = false;
     let lost = 0;
@@ -133,7 +173,7 @@ export function createSystemdManager(options: {
     );
     if (inTime && restartVerdict(before, state) === 'started') return statusOf(unit, state);
     const how = `${state.active} (${state.sub}), result ${state.result}`;
-    const detail = await logTail(since, signal);
+    const detail = await readUnitLog(unit, since, signal);
     if (inTime && isCrashLoop(state)) {
       const times = `systemd has restarted it ${state.restarts - fewest} times`;
       throw startFailed(`${unit} is in a crash loop: ${times}, ${how}`, { detail, hint: state.outdated });
@@ -164,22 +204,19 @@ export function createSystemdManager(options: {
   }
 
   /** @throws START_FAILED where systemd refuses. */
-  async function orderRestart(before: UnitState, signal: AbortSignal): Promise<void> {
+  async function orderRestart(
+    before: UnitState,
+    signal: AbortSignal,
+    verb: 'restart' | 'start' = 'restart',
+  ): Promise<void> {
     const isBegun = (now: UnitState) => now.busy || isNewStart(before, now) || isChanging(now.active);
-    const refusal = await tell(argvFor.restart(unit), signal, isBegun);
-    if (refusal) throw startFailed(`systemd refused to restart ${unit}`, { detail: refusal.output });
+    const refusal = await tell(argvFor[verb](unit), signal, isBegun);
+    if (refusal) throw startFailed(`systemd refused to ${verb} ${unit}`, { detail: refusal.output });
   }
 
-  async function logTail(since: number, signal: AbortSignal): Promise<string> {
-    try {
-      return (await runCommand(argvFor.log(unit, since), { signal, timeout: LOG_TIMEOUT_MS })).stdout.slice(
-        -DETAIL_LIMIT,
-      );
-    } catch (error) {
-      signal.throwIfAborted();
-      if (isCode(error, 'COMMAND_FAILED')) return '';
-      throw error;
-    }
+  async function triggers(signal: AbortSignal): Promise<string[]> {
+    const { triggeredBy } = await show(signal);
+    return (await lookAtTriggers(triggeredBy, { signal, clock })).filter(isUp).map(({ name }) => name);
   }
 
   return {
@@ -187,9 +224,9 @@ export function createSystemdManager(options: {
       return statusOf(unit, await show(signal));
     },
 
-    async restart(signal) {
+    async restart(signal, stopped = { names: [] }) {
       try {
-        return await tryRestart(clock.now(), signal);
+        return await tryRestart(clock.now(), stopped, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (isCode(error, 'START_FAILED')) throw error;
@@ -202,6 +239,9 @@ export function createSystemdManager(options: {
 
     async stop(signal) {
       try {
+        for (const name of await triggers(signal)) {
+          await stopTrigger(name, { within: stopTimeout, clock, signal });
+        }
         const { active } = await show(signal);
         const ended = isDown(active) ? active : await end(signal);
         // Nothing is left in `systemctl --failed`, not even a process that ends with an error when it is stopped.
@@ -213,6 +253,8 @@ export function createSystemdManager(options: {
       }
     },
 
+    triggers,
+
     async processes(signal) {
       const { mainPid, group } = await show(signal);
       const inGroup = group === '' || group === '/' ? [] : await controlGroupMembers(group);
@@ -220,7 +262,7 @@ export function createSystemdManager(options: {
       return found.map((one) => ({ pid: one.pid, id: idOf(one), main: one.pid === mainPid }));
     },
 
-    logTail,
+    logTail: (since, signal) => readUnitLog(unit, since, signal),
   };
 }
 

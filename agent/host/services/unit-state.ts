@@ -13,6 +13,7 @@ export const PROPERTIES = [
   'Job',
   'ControlGroup',
   'NeedDaemonReload',
+  'TriggeredBy',
 ] as const;
 
 export interface UnitState {
@@ -33,6 +34,8 @@ export interface UnitState {
   outdated: string | undefined;
   /** The path of its control group; empty if the unit does not run. */
   group: string;
+  /** Sockets, timers, paths and automounts that start it. */
+  triggeredBy: string[];
 }
 
 /** What to do about `NeedDaemonReload`. */
@@ -66,6 +69,7 @@ export function parseShow(text: string): UnitState {
     result: values.get('Result') || 'success',
     busy: count('Job') > 0,
     group: values.get('ControlGroup') ?? '',
+    triggeredBy: (values.get('TriggeredBy') ?? '').split(' ').filter(Boolean),
     outdated: values.get('NeedDaemonReload') === 'yes' ? RELOAD : undefined,
   };
 }

@@ -78,7 +78,7 @@ export async function openSite(): Promise<Site> {
 /** Ports cannot be asked for synchronously, and no instance here has more services than these. */
 async function somePorts(like: Host | undefined): Promise<(index: number, service: string) => number> {
   if (like) return (_, service) => like.port(service);
-  const ports = await Promise.all(Array.from({ length: 4 }, () => freePort()));
+  const ports = await Promise.all(Array.from({ length: 16 }, () => freePort()));
   return (index) => {
     const port = ports[index];
     if (port === undefined) throw new Error('no more ports: ask for more');

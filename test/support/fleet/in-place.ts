@@ -1,4 +1,4 @@
-import type { Change } from '../../../agent/deploy/ports.ts';
+import type { Change, ServiceManager } from '../../../agent/deploy/ports.ts';
 import type { TriggerDeployError } from '../../../shared/errors.ts';
 import { live } from './agent-life.ts';
 import { createFakePorts, type Model, orderOf, serviceConfig } from './fake-ports.ts';
@@ -11,17 +11,35 @@ interface InPlace {
   /** What a switch to a version throws after it stopped the service. */
   failing?: Record<string, TriggerDeployError>;
   whole?: boolean;
+  /** The triggers of the service that are up: a stop stops them, and a restart starts those it is told. */
+  triggers?: Set<string>;
 }
 
 /** Deploys `version` over such a type; its ending, and each change the type was asked for. */
 export async function deployInPlace(
   model: Model,
   version: string,
-  { startedByScripts = [], failing = {}, whole = true }: InPlace,
+  { startedByScripts = [], failing = {}, whole = true, triggers }: InPlace,
 ) {
   const changes: Pick<Change, 'direction' | 'attempt' | 'again'>[] = [];
   const ports = createFakePorts(model);
   const { switchTo } = ports.package;
+  const { restart, stop } = ports.manager;
+  if (triggers) {
+    Object.assign(ports.manager, {
+      triggers: async () => [...triggers],
+      async stop(signal) {
+        model.course.push(`journal ${model.journal.at(-1)?.active?.triggers}`);
+        triggers.clear();
+        await stop(signal);
+      },
+      async restart(signal, stopped) {
+        for (const name of stopped?.names ?? []) triggers.add(name);
+        if (stopped?.enabled) triggers.add('enabled');
+        return await restart(signal);
+      },
+    } satisfies Partial<ServiceManager>);
+  }
   ports.package.isWhole = async () => whole;
   ports.package.switchTo = async (to, change) => {
     changes.push({ direction: change.direction, attempt: change.attempt, again: change.again });

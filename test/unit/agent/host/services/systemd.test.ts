@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { argvFor, createSystemdManager } from '../../../../../agent/host/services/systemd.ts';
+import { logArgv } from '../../../../../agent/host/services/unit-log.ts';
 import { parseShow, restartVerdict, statusOf } from '../../../../../agent/host/services/unit-state.ts';
 import { calm, sleepingClock } from '../../../../support/host/clock.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
@@ -61,7 +62,7 @@ test('every command names the unit and does not block', () => {
   expect(argvFor.stop('pay.service')).toEqual(['systemctl', 'stop', '--no-block', 'pay.service']);
   expect(argvFor.resetFailed('pay.service')).toEqual(['systemctl', 'reset-failed', 'pay.service']);
   expect(argvFor.kill('pay.service')).toEqual(['systemctl', 'kill', '-s', 'KILL', 'pay.service']);
-  expect(argvFor.log('pay.service', 1_700_000_000_999).join(' ')).toBe(
+  expect(logArgv('pay.service', 1_700_000_000_999).join(' ')).toBe(
     'journalctl -u pay.service --since @1700000000 -n 200 -o cat --no-pager -q',
   );
 });

@@ -1,0 +1,26 @@
+import { isCode } from '../../../shared/errors.ts';
+import { DETAIL_LIMIT } from '../../../shared/report.ts';
+import { runCommand } from '../process/run-command.ts';
+
+/** The journal of a unit. */
+
+/** Timeout of one journalctl call; normally it answers in milliseconds. */
+const LOG_TIMEOUT_MS = 15_000;
+
+/** `since` in ms since the epoch. */
+export const logArgv = (unit: string, since: number) => [
+  ...['journalctl', '-u', unit, '--since', `@${Math.floor(since / 1000)}`],
+  ...['-n', '200', '-o', 'cat', '--no-pager', '-q'],
+];
+
+/** The end of what the unit logged since `since`, ms since the epoch. Empty where there is no journal. */
+export async function readUnitLog(unit: string, since: number, signal: AbortSignal): Promise<string> {
+  try {
+    const { stdout } = await runCommand(logArgv(unit, since), { signal, timeout: LOG_TIMEOUT_MS });
+    return stdout.slice(-DETAIL_LIMIT);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isCode(error, 'COMMAND_FAILED')) return '';
+    throw error;
+  }
+}
