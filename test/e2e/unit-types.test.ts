@@ -1,5 +1,6 @@
+import { copyFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildDeb } from '../support/fleet/debs.ts';
+import { buildDeb, serverDeb } from '../support/fleet/debs.ts';
 import type { ServiceYaml } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import { get } from './support/services.ts';
@@ -23,32 +24,42 @@ beforeAll(async () => {
   site = await openSite();
   host = await site.host('i-0a1');
   await host.boot();
+  await host.write('/run/bell', '');
+  await host.write('/etc/cache.conf', OPERATORS);
+  await host.ok(['ln', '-s', '/dev/null', '/etc/systemd/system/veil.service']);
+  const runs = (name: string, more = '') => `[Service]\n${execStart(name, host.port(name))}${more}`;
   await writeUnits(host, {
     'pay.service': `[Service]\n${execStart('pay')}`,
     'pay.socket': socketUnit('pay'),
+    'bell.service': runs('bell'),
+    'bell.path': '[Path]\nPathExists=/run/bell\n[Install]\nWantedBy=paths.target\n',
+    'tick.service': runs('tick'),
+    'tick.timer': '[Timer]\nOnCalendar=hourly\n[Install]\nWantedBy=timers.target\n',
+    'job.service': '[Service]\nType=oneshot\nExecStart=/bin/true\n',
+    'job.timer': '[Timer]\nOnCalendar=hourly\n[Install]\nWantedBy=timers.target\n',
+    'shop@.service': runs('shop'),
+    'guest.service': runs('guest', 'DynamicUser=yes\n'),
+    'loop.service': runs('loop', 'Restart=always\nRestartSec=100ms\n'),
   });
-  await host.ok(['systemctl', 'enable', '--now', 'pay.socket']);
-  const services: Record<string, ServiceYaml> = {
-    pay: jarService('pay', 'pay.service', host.port('pay')),
-    proxy: {
-      package: { type: 'deb', name: 'proxy' },
-      manager: { type: 'systemd', unit: 'proxy.service' },
-      checks: [
-        {
-          http: {
-            url: `http://127.0.0.1:${host.port('proxy')}/`,
-            body: '"version":"{version}"',
-            deadline: '15s',
-          },
-        },
-      ],
-      watch: '500ms',
+  await host.ok(['systemctl', 'enable', '--now', 'pay.socket', 'bell.path', 'tick.timer', 'job.timer']);
+  const jar = (name: string, unit = `${name}.service`) => ({
+    [name]: jarService(name, unit, host.port(name)),
+  });
+  const deb = (name: string, more = {}): Record<string, ServiceYaml> => ({
+    [name]: {
+      ...jarService(name, `${name}.service`, host.port(name)),
+      package: { type: 'deb', name, ...more },
     },
-  };
-  await host.configure(services);
+  });
+  await host.configure({
+    ...{ ...jar('pay'), ...jar('bell'), ...jar('tick'), ...jar('job'), ...jar('shop', 'shop@1.service') },
+    ...{ ...jar('guest'), ...jar('loop'), ...jar('veil') },
+    ...{ ...deb('proxy'), ...deb('cache', { companions: ['cache-common'] }) },
+  });
 });
 afterAll(() => site?.stop());
 
+const OPERATORS = '# changed by the operator\n';
 const publisher = (...args: string[]) => site.fleet.publisher(...args, '--env', 'dev');
 const answer = (service: string) => get(`http://127.0.0.1:${host.port(service)}/`);
 const stateOf = async (unit: string) => (await host.show(unit, 'ActiveState')).ActiveState;
@@ -64,10 +75,11 @@ const deployJar = async (service: string, version: string, behaviour: Behaviour 
   await deploy(service, version, [await writeProgram(`${site.dir}/${service}`, version, behaviour)]);
 
 const DONE = { code: 0, state: 'succeeded' };
+const REFUSED = { code: 1, state: 'failed' };
 const ROLLED_BACK = { code: 1, state: 'rolled-back' };
 
 describe('socket activation', () => {
-  test('a socket that a bad version took to its start limit listens after the rollback, and the next deployment succeeds', async () => {
+  test('a socket that a bad version took to its start limit listens again', async () => {
     expect(await deployJar('pay', '1')).toMatchObject(DONE);
     expect(await deployJar('pay', '2', 'dies-when-asked')).toMatchObject(ROLLED_BACK);
     expect((await host.journal('pay.socket')).join('\n')).toContain('start-limit-hit');
@@ -77,7 +89,7 @@ describe('socket activation', () => {
     expect([await stateOf('pay.socket'), await answer('pay')]).toEqual(['active', '{"version":"3"}']);
     proved('unit', 'a bad version took its socket to the start limit; the rollback lifted it');
   });
-  test('while dpkg replaces the files, the socket of the package is stopped; then it listens again, also after a rollback', async () => {
+  test('a socket of a package is stopped while dpkg replaces the files', async () => {
     const deployDeb = async (version: string, behaviour: Behaviour = 'good') =>
       await deploy('proxy', version, [await buildDeb(`${site.dir}/debs`, proxyDeb(version, behaviour))]);
     expect(await deployDeb('1')).toMatchObject(DONE);
@@ -86,6 +98,97 @@ describe('socket activation', () => {
     expect([await stateOf('proxy.socket'), await answer('proxy')]).toEqual(['active', '{"version":"2"}']);
     expect(await deployDeb('3', 'dies-when-asked')).toMatchObject(ROLLED_BACK);
     expect([await stateOf('proxy.socket'), await answer('proxy')]).toEqual(['active', '{"version":"2"}']);
+  });
+});
+
+test('a path that a bad version took to its start limit is up after the rollback', async () => {
+  // Its file was there before the first release: it failed then, and the first deployment starts it.
+  expect(await deployJar('bell', '1')).toMatchObject(DONE);
+  expect(await stateOf('bell.path')).toBe('active');
+  expect(await deployJar('bell', '2', 'dies-at-once')).toMatchObject(ROLLED_BACK);
+  expect([await stateOf('bell.path'), await answer('bell')]).toEqual(['active', '{"version":"1"}']);
+});
+
+test('a timer of a service that goes on running stays up', async () => {
+  expect(await deployJar('tick', '1')).toMatchObject(DONE);
+  expect([await stateOf('tick.timer'), await answer('tick')]).toEqual(['active', '{"version":"1"}']);
+});
+
+test('the oneshot of a timer is refused by name', async () => {
+  const refused = await deployJar('job', '1');
+  expect(refused).toMatchObject(REFUSED);
+  expect(refused.said).toContain('job.service is a oneshot unit');
+  expect(await stateOf('job.timer')).toBe('active');
+});
+
+test('an instance of a template runs the version; the template itself is refused by name', async () => {
+  expect(await deployJar('shop', '1')).toMatchObject(DONE);
+  expect(await answer('shop')).toBe('{"version":"1"}');
+  const yaml = (await host.read('/etc/trigger-deploy/agent.yaml')) ?? '';
+  await host.write('/run/other.yaml', yaml.replace('shop@1.service', 'shop@.service'));
+  const { exitCode, output } = await host.agent('check', '--config', '/run/other.yaml');
+  expect(exitCode).not.toBe(0);
+  expect(output).toContain('shop@.service is a template; name an instance, such as shop@1.service');
+});
+
+test('a service with DynamicUser= runs the version as a user of its own', async () => {
+  expect(await deployJar('guest', '1')).toMatchObject(DONE);
+  const { MainPID } = await host.show('guest.service', 'MainPID');
+  expect(Number(await host.ok(['stat', '-c', '%u', `/proc/${MainPID}`]))).toBeGreaterThan(1000);
+});
+
+test('a masked unit is refused by name', async () => {
+  const refused = await deployJar('veil', '1');
+  expect(refused).toMatchObject(REFUSED);
+  expect(refused.said).toContain('veil.service is masked');
+});
+
+test('a version in a crash loop is rolled back', async () => {
+  expect(await deployJar('loop', '1')).toMatchObject(DONE);
+  const bad = await deployJar('loop', '2', 'dies-at-once');
+  expect(bad).toMatchObject(ROLLED_BACK);
+  expect(bad.said).toContain('loop.service');
+  expect(await answer('loop')).toBe('{"version":"1"}');
+});
+
+describe('packages', () => {
+  const deployCache = async (version: string) => {
+    const common = {
+      name: 'cache-common',
+      version,
+      files: { '/usr/share/cache/note': version },
+    };
+    const main = serverDeb('cache', version, {
+      port: host.port('cache'),
+      conf: `# ${version}\n`,
+      control: { Depends: `cache-common (= ${version})` },
+    });
+    const debs = `${site.dir}/debs`;
+    return await deploy('cache', version, [await buildDeb(debs, main), await buildDeb(debs, common)]);
+  };
+
+  test('split packages with one version are replaced together', async () => {
+    expect(await deployCache('1')).toMatchObject(DONE);
+    expect(await deployCache('2')).toMatchObject(DONE);
+    for (const name of ['cache', 'cache-common']) {
+      expect(await host.ok(['dpkg', '-s', name])).toMatch(/^Status: install ok installed$[\s\S]*^Version: 2$/m);
+    }
+  });
+
+  test('a conffile that was changed, and a file that another package diverts, stay as they are', async () => {
+    const other = await buildDeb(`${site.dir}/debs`, {
+      name: 'override',
+      version: '1',
+      files: { '/usr/share/cache/note': 'of the other package' },
+      scripts: { preinst: 'dpkg-divert --package override --add --rename /usr/share/cache/note' },
+    });
+    await host.write('/run/override.deb', '');
+    await copyFile(other, host.seen('/run/override.deb'));
+    await host.ok(['dpkg', '--install', '/run/override.deb']);
+    expect(await deployCache('3')).toMatchObject(DONE);
+    expect(await host.read('/usr/share/cache/note')).toBe('of the other package');
+    expect(await host.read('/usr/share/cache/note.distrib')).toBe('3');
+    expect(await host.read('/etc/cache.conf')).toBe(OPERATORS);
   });
 });
 

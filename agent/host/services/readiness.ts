@@ -1,10 +1,11 @@
-import { messageOf } from '../../../shared/errors.ts';
+import { isCode, messageOf } from '../../../shared/errors.ts';
 import type { Finding, Hook, Readiness } from '../../deploy/ports.ts';
 import { type ConfiguredCommand, problemOf } from '../process/programs.ts';
 import { findUser } from '../process/run-as.ts';
 import { askSystemd } from '../process/systemctl.ts';
 import type { ConfiguredCheck } from './check-types.ts';
 import { substitute } from './checks/check-type.ts';
+import { lookAtTriggers, triggerProblems } from './triggers.ts';
 import { FACTS, parseFacts } from './unit-problems.ts';
 
 /** What a deployment of a service needs on this instance: the one test of `check` and of the deployment itself. */
@@ -53,11 +54,18 @@ export function createReadiness(options: ReadinessOptions): Readiness {
     // Without an answer nothing is known: then the deployment itself finds out.
     if (exitCode === 0) return parseFacts(unit, stdout, isOwn && installsUnit);
     const what = `systemd does not answer about ${unit}: ${output.trim().split('\n')[0] ?? ''}`;
-    return { findings: [{ ok: true, what }], user: undefined, programs: [] };
+    return { findings: [{ ok: true, what }], user: undefined, programs: [], triggeredBy: [] };
   }
 
   async function inspectUnit(unit: string, version: string | null, signal: AbortSignal): Promise<Finding[]> {
-    const { findings, user, programs } = await factsOf(unit, true, signal);
+    const { findings, user, programs, triggeredBy } = await factsOf(unit, true, signal);
+    const triggers = await lookAtTriggers(triggeredBy, { signal }).catch((error: unknown) => {
+      signal.throwIfAborted();
+      // As above: without an answer nothing is known.
+      if (isCode(error, 'COMMAND_FAILED')) return [];
+      throw error;
+    });
+    findings.push(...triggerProblems(unit, triggers, installsUnit));
     if (user !== undefined) {
       await findUser(user, signal).catch((error: unknown) => {
         signal.throwIfAborted();

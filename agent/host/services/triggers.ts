@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import type { StoppedTriggers } from '../../deploy/ports.ts';
+import type { Finding, StoppedTriggers } from '../../deploy/ports.ts';
 import { askSystemd, tellSystemd } from '../process/systemctl.ts';
 import { pollUnit } from './poll-unit.ts';
 import { isDown, propertiesOf } from './unit-state.ts';
@@ -17,13 +17,11 @@ export interface Trigger {
   busy: boolean;
   /** Whether it starts at a boot. */
   enabled: boolean;
-  /** A socket that starts one process for each connection. */
-  accepts: boolean;
   refusesStop: boolean;
 }
 
 const PROPERTIES = [
-  ...['LoadState', 'ActiveState', 'Result', 'Job', 'UnitFileState', 'Accept', 'RefuseManualStop'],
+  ...['LoadState', 'ActiveState', 'Result', 'Job', 'UnitFileState', 'RefuseManualStop'],
 ].join(',');
 
 const argvFor = {
@@ -63,7 +61,6 @@ function parseTrigger(name: string, text: string): Trigger {
     result: value('Result'),
     busy: Number.parseInt(value('Job'), 10) > 0,
     enabled: value('UnitFileState').startsWith('enabled'),
-    accepts: value('Accept') === 'yes',
     refusesStop: value('RefuseManualStop') === 'yes',
   };
 }
@@ -81,6 +78,20 @@ export async function fallenTriggers(
   const fallen = all.filter((one) => one.load === 'loaded' && !isUp(one) && isDue(one));
   const needed = fallen.filter((one) => isStopped(one) || fellWithService(one));
   return { fallen: fallen.map(({ name }) => name), needed: new Set(needed.map(({ name }) => name)) };
+}
+
+/** What of the triggers of `unit` prevents a deployment. `stops`: the deployment stops them with the service. */
+export function triggerProblems(unit: string, triggers: readonly Trigger[], stops: boolean): Finding[] {
+  return triggers.filter(isUp).flatMap((one) => {
+    const start = `${one.name}, which starts ${unit},`;
+    if (one.load === 'masked') {
+      const what = `${start} is masked and runs: once it is down, nothing can start it`;
+      return [{ ok: false, what, hint: `systemctl unmask ${one.name}, or stop it for good` }];
+    }
+    if (!stops || !one.refusesStop) return [];
+    const what = `${start} has RefuseManualStop=yes: it cannot be stopped while dpkg replaces files`;
+    return [{ ok: false, what, hint: 'remove it from the unit, then run systemctl daemon-reload' }];
+  });
 }
 
 /** Whether it fell because the service crashed or was started too often: the next version needs it. */

@@ -16,6 +16,7 @@ export const FACTS = [
   'ExecStart',
   'RootDirectory',
   'RootImage',
+  'TriggeredBy',
 ] as const;
 
 export interface UnitFacts {
@@ -24,6 +25,8 @@ export interface UnitFacts {
   user: string | undefined;
   /** The programs that it starts, as this machine sees them. */
   programs: string[];
+  /** The sockets, timers and paths that start it. */
+  triggeredBy: string[];
 }
 
 /** `text` is the output of `systemctl show`. `installsUnit`: the package has the unit, and may repair its file. */
@@ -38,7 +41,7 @@ export function parseFacts(unit: string, text: string, installsUnit: boolean): U
     const trouble = loadTrouble(unit, load);
     problem(trouble.problem, trouble.hint);
   }
-  if (load !== 'loaded') return { findings, user: undefined, programs: [] };
+  if (load !== 'loaded') return { findings, user: undefined, programs: [], triggeredBy: [] };
   for (const name of ['RefuseManualStop', 'RefuseManualStart'] as const) {
     if (!is(name)) continue;
     problem(
@@ -68,6 +71,7 @@ export function parseFacts(unit: string, text: string, installsUnit: boolean): U
     findings,
     // A number needs no entry in the database of users.
     user: user === '' || /^\d+$/.test(user) ? undefined : user,
+    triggeredBy: value('TriggeredBy').split(' ').filter(Boolean),
     programs: hasOwnRoot ? [] : programsOf(value('ExecStart')),
   };
 }

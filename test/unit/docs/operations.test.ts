@@ -38,4 +38,15 @@ describe('docs/OPERATIONS.md', () => {
     const section = sectionOf('What the states mean');
     expect(PROGRESS_STATES.filter((state) => !section.includes(`\`${state}\``))).toEqual([]);
   });
+
+  test('names a test on a booted instance for each row of what is supported', async () => {
+    const rows = sectionOf('What is supported')
+      .split('\n')
+      .filter((line) => line.startsWith('| '))
+      .map((line) => line.split(' | ').at(-1)?.replace(/ \|$/, '') ?? '');
+    expect(rows.slice(0, 2)).toEqual(['test', '---']);
+    const tests = await read('test/e2e/unit-types.test.ts');
+    expect(rows.length).toBeGreaterThan(10);
+    expect(rows.slice(2).filter((title) => !tests.includes(`test('${title}'`))).toEqual([]);
+  });
 });

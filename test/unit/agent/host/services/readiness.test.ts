@@ -156,3 +156,25 @@ esac`,
     expect(found).toContain('no: ExecStart= of pay.service: /opt/nowhere/java does not exist');
   }
 });
+
+test.each([
+  ['masked, for nothing could start it again', 'LoadState=masked', false, ['is masked and runs']],
+  [
+    'that cannot be stopped while dpkg replaces files',
+    'RefuseManualStop=yes',
+    true,
+    ['has RefuseManualStop=yes'],
+  ],
+  ['that cannot be stopped, where it stays up', 'RefuseManualStop=yes', false, []],
+])('a socket that is up and %s', async (_kind, line, installsUnit, problems) => {
+  await programsOnPath({
+    systemctl: `case "$*" in
+*pay.socket) printf '%s\\n' ActiveState=active ${line} ;;
+*) printf '%s\\n' LoadState=loaded Type=simple TriggeredBy=pay.socket ;;
+esac`,
+  });
+  const found = await inspect({ manager: { unit: 'pay.service' }, installsUnit });
+  expect(found).toEqual(
+    problems.map((one) => expect.stringContaining(`no: pay.socket, which starts pay.service, ${one}`)),
+  );
+});
