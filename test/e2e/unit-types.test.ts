@@ -171,7 +171,9 @@ describe('packages', () => {
     expect(await deployCache('1')).toMatchObject(DONE);
     expect(await deployCache('2')).toMatchObject(DONE);
     for (const name of ['cache', 'cache-common']) {
-      expect(await host.ok(['dpkg', '-s', name])).toMatch(/^Status: install ok installed$[\s\S]*^Version: 2$/m);
+      expect(await host.ok(['dpkg', '-s', name])).toMatch(
+        /^Status: install ok installed$[\s\S]*^Version: 2$/m,
+      );
     }
   });
 
