@@ -45,7 +45,8 @@ async function expectRuns(version: string): Promise<void> {
   const record = await readFile(join(service.dir, 'releases', version, '.release.json'), 'utf8');
   expect(JSON.parse(record)).toMatchObject({ version });
   expect((await ask(service))?.version).toBe(version);
-  expect(await readdir(join(service.dir, '.staging'))).toEqual([]);
+  // What an interrupted preparation left is removed after the ending.
+  await expect.poll(() => readdir(join(service.dir, '.staging'))).toEqual([]);
 }
 
 const half = (bytes: Buffer) => Math.floor(bytes.length / 2);
@@ -130,12 +131,17 @@ test('where `current` is garbage, nothing changes, the reason is reported, and m
   proved('state-files', `agent: ${GARBAGE.length} kinds of garbage in the place of current`);
 }, 480_000);
 
-test('where current names a release that is not there, the next deploy mends it', async () => {
+test('where current names a release that is not there, nothing is stopped, and without it the next deploy mends it', async () => {
+  const before = await ask(service);
+  const version = await other();
   await restartAgent(async () => {
     await rm(current());
     await symlink('releases/9.9.9', current());
   });
-  const version = await other();
+  const { report } = await attempt(service, version);
+  expect(report).toMatchObject({ state: 'failed', changed: false, error: { code: 'UNDO_IMPOSSIBLE' } });
+  expect(await ask(service)).toEqual(before);
+  await rm(current());
   await deploy(service, version);
   await expectRuns(version);
   proved('state-files', 'agent: current named a release that is not there');
