@@ -110,7 +110,8 @@ export async function parseCommandLine(
             type: 'string',
             array: true,
             demandOption: true,
-            describe: 'The package file (.deb, .jar or archive) first, then its config files',
+            describe:
+              'The package file (.deb, .jar or archive) first, then its config files (FILE or FILE=PATH/IN/RELEASE)',
           }),
       (args) => {
         found = {

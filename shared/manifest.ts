@@ -1,23 +1,46 @@
 import * as z from 'zod';
-import { artifactName, serviceName, sha256Hex, versionName } from './names.ts';
+import { artifactName, artifactNameAt, releasePath, serviceName, sha256Hex, versionName } from './names.ts';
 
 /**
  * One file of a version. `package` is the jar, archive or deb itself; `config` is a configuration file of the
  * environment, stored beside the package.
  */
-export const artifact = z.looseObject({
-  name: artifactName,
-  size: z.int().min(0), // bytes
-  sha256: sha256Hex,
-  role: z.enum(['package', 'config']),
-  /** The mode of a config file where it was pushed: a file that others cannot read stays so. Older publishers omit it. */
-  mode: z.int().min(0).max(0o777).optional(),
-});
+export const artifact = z
+  .looseObject({
+    name: artifactName,
+    size: z.int().min(0), // bytes
+    sha256: sha256Hex,
+    role: z.enum(['package', 'config']),
+    /** The mode of a config file where it was pushed: a file that others cannot read stays so. Older publishers omit it. */
+    mode: z.int().min(0).max(0o777).optional(),
+    /** Where a config file is put in the release. Without it, at the top. `name` is then made of it, see `artifactNameAt`. */
+    path: releasePath.optional(),
+  })
+  .refine(({ path, role }) => path === undefined || role === 'config', {
+    error: 'only a config file has a path',
+  })
+  .refine(({ path, name }) => path === undefined || name === artifactNameAt(path), {
+    error: 'the name of an artifact does not match its path',
+  });
 export type Artifact = z.infer<typeof artifact>;
 
+/** A local file that becomes an artifact: `file` is its path; the other keys are those of the artifact. */
+export type GivenFile = Pick<Artifact, 'name' | 'size' | 'role' | 'mode' | 'path'> & { file: string };
+
 /** The artifact with only the keys of this schema. The journal does not store keys that later versions add. */
-export function bareArtifact({ name, size, sha256, role, mode }: Artifact): Artifact {
-  return { name, size, sha256, role, ...(mode !== undefined && { mode }) };
+export function bareArtifact({ name, size, sha256, role, mode, path }: Artifact): Artifact {
+  const optional = { ...(mode !== undefined && { mode }), ...(path !== undefined && { path }) };
+  return { name, size, sha256, role, ...optional };
+}
+
+/** Where a config file is in the release, relative to its top. */
+export function releasePlace({ name, path }: Pick<Artifact, 'name' | 'path'>): string {
+  return path ?? name;
+}
+
+/** Whether no place is another one, or below it. */
+export function areApart(places: readonly string[]): boolean {
+  return !places.some((one, i) => places.some((other, j) => i !== j && `${one}/`.startsWith(`${other}/`)));
 }
 
 /** The files of one version: one package, or several .deb files, and no two files with the same name. */
@@ -27,6 +50,9 @@ export const artifacts = z
   .max(32)
   .refine((all) => new Set(all.map((one) => one.name)).size === all.length, {
     error: 'two artifacts have the same name',
+  })
+  .refine((all) => areApart(all.filter(({ role }) => role === 'config').map(releasePlace)), {
+    error: 'a config file is in place of the directory of another one',
   })
   .refine(
     (all) => {
@@ -85,7 +111,7 @@ export type VersionIndex = z.infer<typeof versionIndex>;
 
 /** Whether two sets of artifacts are the same bytes under the same names, in any order. */
 export function sameArtifacts(a: readonly Artifact[], b: readonly Artifact[]): boolean {
-  const line = (one: Artifact) => `${one.role}:${one.name}:${one.sha256}:${one.size}`;
+  const line = (one: Artifact) => `${one.role}:${releasePlace(one)}:${one.sha256}:${one.size}`;
   const mine = a.map(line).sort();
   const theirs = b.map(line).sort();
   return mine.length === theirs.length && mine.every((value, i) => value === theirs[i]);

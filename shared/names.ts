@@ -39,6 +39,12 @@ export const RESERVED_NAMES: readonly string[] = [
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
 /** May begin with a dot and have spaces inside, as `.env` does. It is no option, no `.` and no home directory. */
 const ARTIFACT_NAME = /^\.?[A-Za-z0-9_]([A-Za-z0-9._+~@ -]*[A-Za-z0-9._+~@-])?$/;
+/**
+ * The name of the file in a release's directory that lists the release's artifacts. It is the last file written before
+ * the rename that publishes the release: a release is complete if and only if this file exists and is valid. No entry
+ * of an archive and no config file may have it.
+ */
+export const RECORD_NAME = '.release.json';
 const noDots = (value: string) => !value.includes('..');
 
 export const envName = z
@@ -73,7 +79,28 @@ export const artifactName = z
     ARTIFACT_NAME,
     'a file name has letters, digits, spaces and . _ + ~ @ - only, and begins with a letter, a digit, "_" or "."',
   )
-  .refine(noDots, { error: 'a file name has no ".."' });
+  .refine(noDots, { error: 'a file name has no ".."' })
+  .refine((name) => name !== RECORD_NAME, {
+    error: `${RECORD_NAME} is the agent's own file in every release`,
+  });
+/** A path in a release: at least one directory and a file name, all of them artifact names. So it cannot leave the release. */
+export const releasePath = z
+  .string()
+  .max(128, 'a path in a release has 128 characters at most')
+  .refine((path) => path.includes('/'), { error: 'a path in a release has a directory' })
+  .refine((path) => path.split('/').length <= 8, { error: 'a path in a release has 7 directories at most' })
+  .superRefine((path, context) => {
+    for (const segment of path.split('/')) {
+      const wrong = artifactName.safeParse(segment).error?.issues[0];
+      if (wrong) context.addIssue(`between the "/" of a path in a release: ${wrong.message}`);
+      if (wrong) return;
+    }
+  });
+/**
+ * The name of the artifact that is put to `path` in the release: `config/app.yml` is stored as `config@app.yml`. Agents
+ * that do not know paths refuse a name with an `@`: they cannot put the file into the wrong directory.
+ */
+export const artifactNameAt = (path: string): string => path.replaceAll('/', '@');
 /**
  * The name of the artifact that is made of the local file `path`. apt writes the epoch of a version into the name of a
  * .deb (`redis-server_5%3a7.0.15-1_amd64.deb`); the artifact's name leaves it out, like Debian's archive.

@@ -1,4 +1,4 @@
-import type { Artifact } from '../../shared/manifest.ts';
+import type { Artifact, GivenFile } from '../../shared/manifest.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
 import type { LocalOrder } from '../deploy/local-order.ts';
 import type {
@@ -84,9 +84,7 @@ export interface OrderSpool {
   /** Writes an order and copies of its files. Resolves when they are on disk. @throws NO_SPACE, USAGE. */
   give(
     order: Omit<LocalOrder, 'artifacts'>,
-    what:
-      | { files: readonly { path: string; name: string; size: number; role: Artifact['role'] }[] }
-      | { artifacts: readonly Artifact[] },
+    what: { files: readonly GivenFile[] } | { artifacts: readonly Artifact[] },
   ): Promise<LocalOrder>;
   /** The directory of the order. */
   pathOf(deployment: string): string;

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { type PlacedFile, placedFile } from '../../shared/config-place.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { type Artifact, roleBeside } from '../../shared/manifest.ts';
+import { type Artifact, areApart, type GivenFile, releasePlace, roleBeside } from '../../shared/manifest.ts';
 import { artifactName, artifactNameOf, newUlid, versionName } from '../../shared/names.ts';
 import { LOCAL_EXPIRY_MS, type LocalOrder } from '../deploy/local-order.ts';
 import type { Release } from '../deploy/ports.ts';
@@ -116,25 +117,48 @@ function validVersion(version: string): string {
   });
 }
 
-/** The first is the package, the others are config files, as with `trigger-deploy push`. @throws USAGE. */
+function plainFile(file: string): PlacedFile {
+  const name = artifactNameOf(file);
+  const wrong = artifactName.safeParse(name).error?.issues[0]?.message;
+  return { file, name, ...(wrong !== undefined && { wrong }) };
+}
+
+/** The first is the package, the others are config files, as with `trigger-deploy push`; these may be `FILE=PATH/IN/RELEASE`. @throws USAGE. */
 async function describeFiles(paths: readonly string[]) {
   const misused = (what: string, hint: string) => new TriggerDeployError('USAGE', what, { hint });
   if (paths.length > MOST_FILES) {
     throw misused(`${paths.length} files; a version has at most ${MOST_FILES}`, 'put them into one archive');
   }
-  const files: (Pick<Artifact, 'name' | 'size' | 'role' | 'mode'> & { path: string })[] = [];
-  for (const [i, path] of paths.entries()) {
-    const name = artifactNameOf(path);
+  const files: GivenFile[] = [];
+  for (const [i, text] of paths.entries()) {
+    const role = i === 0 ? 'package' : roleBeside(paths[0] ?? '', text);
+    const {
+      file: path,
+      name,
+      path: place,
+      wrong,
+    } = role === 'config' ? await placedFile(text) : plainFile(text);
     const found = await stat(path).catch(() => undefined);
     if (!found?.isFile()) throw misused(`${path} is not a readable file`, 'check the path');
     if (found.size === 0) throw misused(`${path} is empty`, 'check that it was copied completely');
-    const parsed = artifactName.safeParse(name);
-    if (!parsed.success) throw misused(`${path}: ${parsed.error.issues[0]?.message}`, 'rename the file');
+    if (wrong !== undefined) throw misused(`${text}: ${wrong}`, 'rename the file');
     if (files.some((file) => file.name === name))
       throw misused(`two files have the name ${name}`, 'rename one of them');
-    const role = i === 0 ? 'package' : roleBeside(paths[0] ?? '', path);
     const mode = role === 'config' ? { mode: found.mode & 0o777 } : {};
-    files.push({ path: resolve(path), name, size: found.size, role, ...mode });
+    files.push({
+      file: resolve(path),
+      name,
+      size: found.size,
+      role,
+      ...mode,
+      ...(place !== undefined && { path: place }),
+    });
+  }
+  if (!areApart(files.filter(({ role }) => role === 'config').map(releasePlace))) {
+    throw misused(
+      'a config file is in place of the directory of another one',
+      'choose another path for one of them',
+    );
   }
   return files;
 }

@@ -63,7 +63,9 @@ export const deployVerbs = {
       service: aService,
       version: argument(version, 'The name of the new version; its files can never be changed'),
       file: argument(text.array().min(1), 'The package, then its config files', { completes: 'file' }),
-      config: list(configs, 'A config file, put beside the package (repeatable)', { completes: 'file' }),
+      config: list(configs, 'A config file, put beside the package, or FILE=PATH/IN/RELEASE (repeatable)', {
+        completes: 'file',
+      }),
       deploy: value(
         environment.optional(),
         'Also deploy the version to this environment (default: only push); required with any deployment option',
@@ -77,6 +79,10 @@ export const deployVerbs = {
       [
         '$0 push payments 1.4.2 payments.jar --config application-dev.yaml',
         "to the config's home environment",
+      ],
+      [
+        '$0 push payments 1.4.2 payments.jar --config prd.yaml=config/application.yaml',
+        'with a config file in a directory of the release',
       ],
       ['$0 push payments 1.4.3 payments.jar --deploy dev', 'push and deploy, as in a build job'],
     ],
@@ -128,9 +134,13 @@ export const deployVerbs = {
         version.optional(),
         'A version that has succeeded in --from (default: its desired version)',
       ),
-      config: list(configs, 'A config file of --to, put beside the package (repeatable)', {
-        completes: 'file',
-      }),
+      config: list(
+        configs,
+        'A config file of --to, put beside the package, or FILE=PATH/IN/RELEASE (repeatable)',
+        {
+          completes: 'file',
+        },
+      ),
       ...following,
       ...rolling,
     },

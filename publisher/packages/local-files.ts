@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { placedFile } from '../../shared/config-place.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
-import { type Artifact, roleBeside } from '../../shared/manifest.ts';
+import { type Artifact, areApart, releasePlace, roleBeside } from '../../shared/manifest.ts';
 import { artifactName, artifactNameOf } from '../../shared/names.ts';
 import type { Part } from './upload.ts';
 import { verifiedBytes } from './verify-stream.ts';
@@ -15,7 +16,7 @@ export interface LocalFile {
 
 /**
  * Checks and hashes the files. The first of `files` is the package; the others and `configs` are config files. If the
- * first is a .deb, the other .deb files are packages of the same version.
+ * first is a .deb, the other .deb files are packages of the same version. A config file may be `FILE=PATH/IN/RELEASE`.
  * @throws USAGE naming the file.
  */
 export async function describeFiles(
@@ -47,27 +48,29 @@ export async function describeConfigs(
 }
 
 async function described(
-  named: readonly { path: string; role: Artifact['role'] }[],
+  given: readonly { path: string; role: Artifact['role'] }[],
   /** The names in use, each with the file that has it. */
   taken: Map<string, string>,
   signal: AbortSignal,
   warn: (text: string) => void,
 ): Promise<LocalFile[]> {
-  for (const { path } of named) {
-    const name = artifactNameOf(path);
-    const parsed = artifactName.safeParse(name);
-    if (!parsed.success) {
-      throw new TriggerDeployError('USAGE', `${path}: ${parsed.error.issues[0]?.message}`, {
-        hint: 'rename the file: it has the same name on the instances',
-      });
-    }
-    const other = taken.get(name);
+  const named: Named[] = [];
+  for (const { path: text, role } of given) {
+    const one = role === 'config' ? await configOf(text) : packageOf(text);
+    const place = releasePlace(one.as);
+    const other = taken.get(one.as.name);
     if (other !== undefined) {
-      throw new TriggerDeployError('USAGE', `${other} and ${path} have the same name: ${name}`, {
-        hint: 'rename one of them: they are stored side by side on the instances',
+      throw new TriggerDeployError('USAGE', `${other} and ${text} have the same name: ${place}`, {
+        hint: 'rename one of them, or give another path in the release: --config FILE=PATH/IN/RELEASE',
       });
     }
-    taken.set(name, path);
+    taken.set(one.as.name, text);
+    named.push(one);
+  }
+  const places = named.filter(({ role }) => role === 'config').map(({ as }) => releasePlace(as));
+  if (!areApart(places)) {
+    const text = `a config file is in place of the directory of another one: ${places.join(', ')}`;
+    throw new TriggerDeployError('USAGE', text, { hint: 'choose another path for one of them' });
   }
   if (taken.size > 32) {
     throw new TriggerDeployError('USAGE', `${taken.size} files; a version has at most 32`, {
@@ -83,16 +86,40 @@ async function described(
     await checkPackage(path, signal, warn);
   }
   const files: LocalFile[] = [];
-  for (const { path, role } of named) {
+  for (const { path, role, as } of named) {
     const { size, sha256 } = await digest(path, signal);
-    const artifact: Artifact = { name: artifactNameOf(path), size, sha256, role };
+    const artifact: Artifact = { ...as, size, sha256, role };
     if (role === 'config') {
       artifact.mode = modes.get(path) ?? 0o600;
-      if ((artifact.mode & 0o004) === 0) warn(closedConfig(artifact.name, artifact.mode));
+      if ((artifact.mode & 0o004) === 0) warn(closedConfig(releasePlace(artifact), artifact.mode));
     }
     files.push({ path, artifact });
   }
   return files;
+}
+
+interface Named {
+  path: string;
+  role: Artifact['role'];
+  as: Pick<Artifact, 'name' | 'path'>;
+}
+
+function packageOf(path: string): Named {
+  const parsed = artifactName.safeParse(artifactNameOf(path));
+  if (parsed.success) return { path, role: 'package', as: { name: parsed.data } };
+  throw new TriggerDeployError('USAGE', `${path}: ${parsed.error.issues[0]?.message}`, {
+    hint: 'rename the file: it has the same name on the instances',
+  });
+}
+
+async function configOf(text: string): Promise<Named> {
+  const { file, name, path, wrong } = await placedFile(text);
+  if (wrong === undefined) {
+    return { path: file, role: 'config', as: { name, ...(path !== undefined && { path }) } };
+  }
+  throw new TriggerDeployError('USAGE', `${text}: ${wrong}`, {
+    hint: 'rename the file, or give it another name or path in the release: FILE=PATH/IN/RELEASE',
+  });
 }
 
 function closedConfig(name: string, mode: number): string {

@@ -84,8 +84,9 @@ function refuseOther(there: Manifest, { isSame }: Publication): void {
 
 /** The part with the name that the same file has in the existing version. */
 function named(part: Part, there: Manifest | undefined): Part {
-  const { role, sha256 } = part.artifact;
-  const same = there?.artifacts.find((one) => one.role === role && one.sha256 === sha256);
+  const { role, sha256, name } = part.artifact;
+  const alike = there?.artifacts.filter((one) => one.role === role && one.sha256 === sha256) ?? [];
+  const same = alike.find((one) => one.name === name) ?? alike[0];
   return same ? { ...part, artifact: same } : part;
 }
 

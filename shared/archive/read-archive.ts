@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { messageOf, TriggerDeployError } from '../errors.ts';
+import { RECORD_NAME } from '../names.ts';
 import {
   createArchiveJudge,
   type Judged,
@@ -28,12 +29,6 @@ export interface ArchiveFile {
 
 export type VisitJudged = (entry: TarEntry & Judged, body: TarBody) => Promise<void> | void;
 
-/**
- * The name of the file in a release's directory that lists the release's artifacts. It is the last file written before
- * the rename that publishes the release: a release is complete if and only if this file exists and is valid. No entry
- * of an archive may have it.
- */
-export const RECORD_NAME = '.release.json';
 /** The largest possible tar within the limits, with names, headers and padding; bytes. */
 const MAX_RAW_BYTES = MAX_BYTES + MAX_ENTRIES * 8192;
 const CHUNK = 256 * 1024;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { RECORD_NAME } from '../../shared/archive/read-archive.ts';
+import { RECORD_NAME } from '../../shared/names.ts';
 import { chance } from '../fault/support/cloud/hostile.ts';
 import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
 import type { Finished } from '../support/programs.ts';

@@ -80,7 +80,7 @@ async function push(version: string, more = {}) {
   const spaced = join(dir, 'my settings.yml');
   await writeFile(env, `VERSION=${version}`);
   await writeFile(spaced, `version: ${version}`);
-  const configs = [config, env, spaced].flatMap((path) => ['--config', path]);
+  const configs = [config, env, spaced, `${env}=config/app.env`].flatMap((path) => ['--config', path]);
   const pushed = await fleet.publisher('push', 'payments', version, jar, SERVER, ...configs);
   expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
 }
@@ -107,6 +107,7 @@ test('a version comes with its config files, .env and one with a space too, and 
   const current = join(instance.dir, 'payments', 'current');
   expect(await readFile(join(current, '.env'), 'utf8')).toBe('VERSION=1.1.0');
   expect(await readFile(join(current, 'my settings.yml'), 'utf8')).toBe('version: 1.1.0');
+  expect(await readFile(join(current, 'config', 'app.env'), 'utf8')).toBe('VERSION=1.1.0');
   const notes = (await readFile(join(instance.dir, 'notes'), 'utf8')).trim().split('\n');
   expect(notes).toEqual([
     'before|legacy|1.0.0|deploy|blue',

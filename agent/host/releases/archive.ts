@@ -2,9 +2,11 @@ import { chmod, cp, lstat, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linksTo } from '../../../shared/archive/archive-rules.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
+import { releasePlace } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { lstatIfAny, walkTree } from '../fs/durable-files.ts';
 import type { Space } from '../fs/space.ts';
+import { directoriesOf, makePlace } from './config-place.ts';
 import { downloadArtifact } from './download.ts';
 import { configMode, narrowCopy } from './release-modes.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
@@ -13,7 +15,7 @@ import { unpack } from './unpack.ts';
 
 /**
  * Package type `archive`: a tar, plain or gzipped, that is unpacked to `releases/VERSION`. Config files are placed in
- * this directory, and replace files of the same name.
+ * it, and replace files of the same path.
  */
 export function createArchivePackage(options: ArchiveOptions): Releases {
   return createReleases(options, archiveContents(options));
@@ -45,7 +47,7 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
     }
     for (const { artifact, path } of files.filter((one) => one.artifact.role === 'config')) {
       await chmod(path, configMode(artifact));
-      await placeConfig(path, join(release, artifact.name));
+      await placeConfig(path, await makePlace(release, releasePlace(artifact)));
     }
     return downloaded;
   };
@@ -62,7 +64,7 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
     /** The archive, and the same size again for its contents. `unpack` checks the exact space after the download. */
     needs: (artifacts) => ({
       bytes: 2 * artifacts.reduce((sum, { size }) => sum + size, 0),
-      inodes: 2 * artifacts.length + 6,
+      inodes: 2 * artifacts.length + directoriesOf(artifacts) + 6,
     }),
 
     fill,

@@ -1,8 +1,9 @@
 import { chmod, copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import type { Artifact } from '../../../shared/manifest.ts';
+import { type Artifact, releasePlace } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
+import { directoriesOf, makePlace } from './config-place.ts';
 import { downloadArtifact } from './download.ts';
 import { configMode, JAR_MODE } from './release-modes.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
@@ -20,29 +21,34 @@ export function createJarPackage(
 
 function jarContents(service: string, store: ArtifactStore): Contents {
   const jarName = `${service}.jar`;
-  const placeOf = (artifact: Artifact) => (artifact.role === 'package' ? jarName : artifact.name);
+  const placeOf = (artifact: Artifact) => (artifact.role === 'package' ? jarName : releasePlace(artifact));
 
   return {
     type: 'jar',
 
     /** Does not look into the jar. A jar that was truncated before the push fails at the start, and is rolled back. */
     accept(artifacts) {
-      for (const { role, name, size } of artifacts) {
+      for (const artifact of artifacts) {
+        const { role, name, size } = artifact;
         if (role === 'package' && size === 0) throw invalid(`${name} is empty`);
-        if (role === 'config' && name === jarName) throw invalid(`a config file cannot be named ${name}`);
+        // The jar is there, so no directory can have its name either.
+        const [first] = placeOf(artifact).split('/');
+        if (role === 'config' && first === jarName) {
+          throw invalid(`a config file cannot be named ${jarName}, nor be below it: ${placeOf(artifact)}`);
+        }
       }
     },
 
     needs: (artifacts) => ({
       bytes: artifacts.reduce((sum, { size }) => sum + size, 0),
-      inodes: artifacts.length + 4,
+      inodes: artifacts.length + directoriesOf(artifacts) + 4,
     }),
 
     async fill({ release }, { order, note, signal }) {
       let downloaded = 0;
       for (const artifact of order.artifacts) {
         const { version } = order;
-        const path = join(release, placeOf(artifact));
+        const path = await makePlace(release, placeOf(artifact));
         downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
         await chmod(path, artifact.role === 'package' ? JAR_MODE : configMode(artifact));
       }

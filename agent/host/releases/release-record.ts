@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { RECORD_NAME } from '../../../shared/archive/read-archive.ts';
 import { artifact } from '../../../shared/manifest.ts';
-import { versionName } from '../../../shared/names.ts';
+import { RECORD_NAME, versionName } from '../../../shared/names.ts';
 import { lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';
 import type { Places } from './staging.ts';
 

@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import { lstat, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { RECORD_NAME } from '../../../shared/archive/read-archive.ts';
+import { RECORD_NAME } from '../../../shared/names.ts';
 import { openNoFollow, walkTree } from '../fs/durable-files.ts';
 
 const CHUNK = 1024 * 1024; // bytes

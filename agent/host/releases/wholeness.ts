@@ -1,7 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { RECORD_NAME } from '../../../shared/archive/read-archive.ts';
 import { messageOf } from '../../../shared/errors.ts';
+import { releasePlace } from '../../../shared/manifest.ts';
+import { RECORD_NAME } from '../../../shared/names.ts';
 import { lstatIfAny, walkTree } from '../fs/durable-files.ts';
 import type { ReleaseRecord } from './release-record.ts';
 
@@ -33,7 +34,7 @@ export async function shapeOf(release: string): Promise<Shape> {
 /** What is missing in a release with this record, as the end of a sentence; undefined if it is whole. */
 export async function damageOf(release: string, record: ReleaseRecord): Promise<string | undefined> {
   const { artifacts, shape = { entries: 1, files: [] } } = record;
-  const configs = new Set(artifacts.filter(({ role }) => role === 'config').map(({ name }) => name));
+  const configs = new Set(artifacts.filter(({ role }) => role === 'config').map(releasePlace));
   try {
     for (const { path, size } of shape.files) {
       const file = await lstatIfAny(join(release, path));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { createClock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { type Artifact, artifact } from '../../../shared/manifest.ts';
+import { type Artifact, artifact, type GivenFile } from '../../../shared/manifest.ts';
 import { instanceId, serviceName, ulid, ulidTime, versionName } from '../../../shared/names.ts';
 import { createWakeUp } from '../../../shared/wake-up.ts';
 import {
@@ -58,8 +58,6 @@ export interface OrderSpool {
   /** The directory of the order. */
   pathOf(deployment: string): string;
 }
-
-type GivenFile = Pick<Artifact, 'name' | 'size' | 'role' | 'mode'> & { path: string };
 
 /** What belongs to an order: files to copy, or the artifacts of a release on this instance. */
 export type Given = { files: readonly GivenFile[] } | { artifacts: readonly Artifact[] };
@@ -130,9 +128,13 @@ export function createOrderSpool(state: string): OrderSpool {
         await makeNew(staged, 0o700);
         await makeNew(filesDirectory, 0o700);
         const artifacts: Artifact[] = 'artifacts' in what ? [...what.artifacts] : [];
-        for (const { path, name, role, mode } of files) {
-          const copied = await copyDurably(path, join(filesDirectory, name));
-          artifacts.push({ name, role, ...copied, ...(mode !== undefined && { mode }) });
+        for (const { file, name, role, mode, path } of files) {
+          const copied = await copyDurably(file, join(filesDirectory, name));
+          artifacts.push({
+            ...{ name, role, ...copied },
+            ...(mode !== undefined && { mode }),
+            ...(path !== undefined && { path }),
+          });
         }
         await fsyncDirectory(filesDirectory);
         const whole: LocalOrder = localOrder.parse({ v: 1, ...order, artifacts });

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { expect } from 'vitest';
-import { RECORD_NAME } from '../../../shared/archive/read-archive.ts';
+import { RECORD_NAME } from '../../../shared/names.ts';
 import { isEnding, type Report } from '../../../shared/report.ts';
 import type { RecordWatch } from '../../fault/support/publisher/record-watch.ts';
 import { BUCKET, ENV, type Fleet } from '../../support/fleet/fleet.ts';

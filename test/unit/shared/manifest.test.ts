@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Artifact, artifacts, manifest, sameArtifacts, versionIndex } from '../../../shared/manifest.ts';
+import {
+  type Artifact,
+  artifacts,
+  bareArtifact,
+  manifest,
+  sameArtifacts,
+  versionIndex,
+} from '../../../shared/manifest.ts';
 
 const JAR: Artifact = { name: 'payments.jar', size: 10, sha256: 'a'.repeat(64), role: 'package' };
 const YAML: Artifact = { name: 'application-dev.yaml', size: 3, sha256: 'b'.repeat(64), role: 'config' };
@@ -44,6 +51,60 @@ describe('the artifacts of a version', () => {
 
   test('32 files are accepted', () => {
     expect(accepts([JAR, ...Array.from({ length: 31 }, (_, i) => ({ ...YAML, name: `f${i}` }))])).toBe(true);
+  });
+});
+
+describe('the path of a config file', () => {
+  const at = (path: string, more = {}) => ({ ...YAML, name: path.replaceAll('/', '@'), path, ...more });
+
+  test('is part of what a version is, and is kept in the journal', () => {
+    const [one, other] = [at('config/app.yml'), at('conf/app.yml')];
+    expect(accepts([JAR, one, other])).toBe(true);
+    expect(bareArtifact(one)).toEqual(one);
+    expect(sameArtifacts([JAR, one], [JAR, other])).toBe(false);
+  });
+
+  test('is stored under a name that an agent of version 0.1, which would put it at the top, refuses', () => {
+    const oldName = /^[A-Za-z0-9][A-Za-z0-9._+~-]*$/;
+    const segment = fc.stringMatching(/^[A-Za-z0-9][a-z0-9.]{0,5}[a-z]$/);
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 2, maxLength: 4 }), (segments) => {
+        const path = segments.join('/');
+        fc.pre(!path.includes('..'));
+        expect(accepts([JAR, at(path)]), path).toBe(true);
+        expect(at(path).name).not.toMatch(oldName);
+        expect(accepts([JAR, at(path, { name: segments.at(-1) })])).toBe(false);
+      }),
+    );
+  });
+
+  test.each<[string, unknown[]]>([
+    ...[
+      '../a',
+      'a/../b',
+      '/etc/a',
+      'a//b',
+      'a/',
+      './a',
+      'a/.',
+      'a/..',
+      'a\\b/c',
+      'a/-b',
+      'a/b\n',
+      'a/\0',
+      '~/a',
+      'a',
+    ].map((path): [string, unknown[]] => [`the path ${JSON.stringify(path)}`, [at(path)]]),
+    ['one that is too deep', [at('a/b/c/d/e/f/g/h/i')]],
+    ['one that is too long', [at(`${'a'.repeat(100)}/${'b'.repeat(30)}`)]],
+    ['the record of the release', [at('a/.release.json')]],
+    ['two files at one path', [at('a/b'), at('a/b', { sha256: 'c'.repeat(64) })]],
+    ['one below another file', [{ ...YAML, name: 'a' }, at('a/b')]],
+    ['one below the file of another path', [at('a/b/c'), at('a/b')]],
+    ['a package with a path', [{ ...at('a/b'), role: 'package' }]],
+  ])('%s is refused', (_, files) => {
+    const wanted = files.some((file) => (file as Artifact).role === 'package') ? files : [JAR, ...files];
+    expect(accepts(wanted)).toBe(false);
   });
 });
 

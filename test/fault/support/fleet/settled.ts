@@ -1,8 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { RECORD_NAME } from '../../../../shared/archive/read-archive.ts';
-import { keys } from '../../../../shared/names.ts';
+import { keys, RECORD_NAME } from '../../../../shared/names.ts';
 import { instanceRecord, isEnding } from '../../../../shared/report.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
 import type { RecordWatch } from '../publisher/record-watch.ts';

@@ -95,6 +95,26 @@ describe('push', () => {
     expect(await push(await stage.open(), options([jar], { configs }))).toMatchObject({ changed: false });
   });
 
+  it('puts two config files of one name to two paths, and refuses one below another', async () => {
+    const jar = await file('payments.jar', 'jar');
+    const config = await file('app.yml', 'a: 1');
+    const configs = [`${config}=config/app.yml`, `${config}=other/app.yml`, config];
+    const { manifest } = await push(await stage.open(), options([jar], { configs }));
+    expect(manifest.artifacts.slice(1)).toMatchObject([
+      { name: 'config@app.yml', path: 'config/app.yml' },
+      { name: 'other@app.yml', path: 'other/app.yml' },
+      { name: 'app.yml' },
+    ]);
+    expect(await push(await stage.open(), options([jar], { configs }))).toMatchObject({ changed: false });
+    const below = push(await stage.open(), options([jar], { configs: [config, `${config}=app.yml/b`] }));
+    await expect(below).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('in place of'),
+    });
+    const elsewhere = push(await stage.open(), options([jar], { configs: [`${config}=conf/app.yml`] }));
+    await expect(elsewhere).rejects.toMatchObject({ code: 'VERSION_EXISTS' });
+  });
+
   it('of the same bytes again does nothing, and says who pushed them and when', async () => {
     const jar = await file('payments.jar', 'jar');
     const { manifest } = await push(await stage.open(), options([jar]));

@@ -21,9 +21,9 @@ const orderOf = (version: string, now = Date.now()) => ({
 });
 
 async function file(name: string, content: string) {
-  const path = join(state, name);
-  await writeFile(path, content);
-  return { path, name, size: content.length, role: 'package' as const };
+  const file = join(state, name);
+  await writeFile(file, content);
+  return { file, name, size: content.length, role: 'package' as const };
 }
 
 async function given(version: string, content = 'hello') {
@@ -75,7 +75,7 @@ describe('an order', () => {
   });
 
   test('whose file cannot be read leaves no files', async () => {
-    const missing = { path: join(state, 'none'), name: 'none', size: 1, role: 'package' as const };
+    const missing = { file: join(state, 'none'), name: 'none', size: 1, role: 'package' as const };
     await expect(spool.give(orderOf('1.0'), { files: [missing] })).rejects.toThrow(/ENOENT/);
     expect(await readdir(join(state, 'local'))).toEqual([]);
   });
