@@ -52,6 +52,15 @@ export function withLimits(ports: Ports): Ports {
       current: () => ask('the current version', () => pkg.current()),
       isWhole: () => ask('the state of the package', () => pkg.isWhole()),
       releases: () => ask('the releases', () => pkg.releases()),
+      // A later deployment may need what a pruning that was left would remove.
+      prune: async (keep) => {
+        const left = new AbortController();
+        try {
+          return await ask('the old releases', () => pkg.prune(keep, left.signal), RECORD_WITHIN);
+        } finally {
+          left.abort();
+        }
+      },
     }),
     reporter: over(reporter, {
       putInstance: (record, signal) => ask('S3', () => reporter.putInstance(record, signal), RECORD_WITHIN),

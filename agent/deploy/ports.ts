@@ -136,10 +136,10 @@ export interface PackageType {
   commit?(): Promise<void>;
   /**
    * Removes the oldest releases beyond the configured number. Never removes one of `keep`, the current one, or one
-   * whose files a process has open. Empties the staging directory, where a killed agent may have left files. Returns
-   * the removed versions.
+   * whose files a process has open. Nor one after `signal` aborted. What is removed, and what a killed agent left in
+   * the staging directory, is deleted in the background. Returns the removed versions.
    */
-  prune(keep: ReadonlySet<string>): Promise<string[]>;
+  prune(keep: ReadonlySet<string>, signal?: AbortSignal): Promise<string[]>;
   /**
    * What the processes show of the versions: `version` is the one that should run. `before` has the ids of processes
    * that started before the switch. Undefined for a type whose processes tell nothing. Never throws.

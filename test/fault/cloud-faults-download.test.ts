@@ -48,7 +48,7 @@ test('a publisher whose deployment met cut bytes says what failed, and its next 
   const bad = await world.fleet.publisher('payments', '0.2.0', '--env', 'dev');
   expect(bad.code, bad.stdout + bad.stderr).toBe(1);
   expect(bad.stdout).toContain('ARTIFACT_DIGEST_MISMATCH');
-  expect(await tracesOf(instance, '0.2.0')).toEqual([]);
+  await expect.poll(() => tracesOf(instance, '0.2.0'), { timeout: 30_000 }).toEqual([]);
   expect(await currentOf(instance)).toBe('0.1.0');
   world.proxy.clear();
   expect(await world.fleet.publisher('payments', '0.2.0', '--env', 'dev')).toMatchObject({ code: 0 });
@@ -139,7 +139,7 @@ test.each(Object.entries(GIVEN_UP))(
     world.proxy.meet(fault, isDownloadOf(version));
     const report = await world.deployByHand(instance, version, artifacts);
     expect(report).toMatchObject({ state: 'failed', changed: false, error: { code } });
-    expect(await tracesOf(instance, version)).toEqual([]);
+    await expect.poll(() => tracesOf(instance, version), { timeout: 30_000 }).toEqual([]);
     expect(await currentOf(instance)).toBe(before);
     world.proxy.clear();
     const again = await world.deployByHand(instance, version, artifacts);

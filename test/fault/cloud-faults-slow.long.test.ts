@@ -30,7 +30,7 @@ async function failsThenSucceeds(version: string, why: RegExp): Promise<void> {
   const report = await world.deployByHand(instance, version, artifacts);
   expect(report).toMatchObject({ state: 'failed', changed: false, error: { code: 'DOWNLOAD_FAILED' } });
   expect(report.error?.message).toMatch(why);
-  expect(await tracesOf(instance, version)).toEqual([]);
+  await expect.poll(() => tracesOf(instance, version), { timeout: 30_000 }).toEqual([]);
   expect(await currentOf(instance)).toBe(before);
   world.proxy.clear();
   expect(await world.deployByHand(instance, version, artifacts)).toMatchObject({ state: 'succeeded' });

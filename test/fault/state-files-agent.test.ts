@@ -45,8 +45,8 @@ async function expectRuns(version: string): Promise<void> {
   const record = await readFile(join(service.dir, 'releases', version, '.release.json'), 'utf8');
   expect(JSON.parse(record)).toMatchObject({ version });
   expect((await ask(service))?.version).toBe(version);
-  // What an interrupted preparation left is removed after the ending.
-  await expect.poll(() => readdir(join(service.dir, '.staging'))).toEqual([]);
+  // What an interrupted preparation left is removed in the background.
+  await expect.poll(() => readdir(join(service.dir, '.staging')), { timeout: 30_000 }).toEqual([]);
 }
 
 const half = (bytes: Buffer) => Math.floor(bytes.length / 2);

@@ -62,7 +62,7 @@ export function createDebPackage(options: DebOptions): PackageType {
   async function planForward(version: string, signal: AbortSignal) {
     const plan = await planOf(version, 'forward', signal);
     const bytes = plan.packages.reduce((sum, deb) => sum + deb.installedSize, 0);
-    await assertSpace(UNPACKED_IN, { bytes, inodes: 0 }, `${name} ${version}`);
+    await assertSpace(UNPACKED_IN, { bytes, inodes: 0 }, `${name} ${version}`, signal);
     return { plan, unmet: await unmetIn(plan.packages, plan.beside, { signal }) };
   }
 
@@ -167,9 +167,9 @@ export function createDebPackage(options: DebOptions): PackageType {
 
     look: (_version, processes, before) => lookAtFiles(name, processes, before),
 
-    async prune(keepThese) {
+    async prune(keepThese, signal) {
       const here = await current();
-      const pruned = await releases.prune(new Set([...keepThese, ...(here === null ? [] : [here])]));
+      const pruned = await releases.prune(new Set([...keepThese, ...(here === null ? [] : [here])]), signal);
       await pruneUndoSets(dir, async (version) => (await releases.record(version)) !== undefined);
       return pruned;
     },

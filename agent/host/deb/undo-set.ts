@@ -12,7 +12,8 @@ import {
   syncTree,
   writeDurably,
 } from '../fs/durable-files.ts';
-import { removeLeftover } from '../fs/leftovers.ts';
+import { stepOver } from '../fs/leftovers.ts';
+import { inStaging, placesOf } from '../releases/staging.ts';
 import { debsIn } from './contents.ts';
 import { type DebFile, inspectDeb } from './dpkg.ts';
 
@@ -85,13 +86,20 @@ export async function writeUndoSet(
   await fsyncDirectory(join(dir, 'undo'));
 }
 
-/** Removes the undo sets of versions that have no release any more. */
+/** Puts away the undo sets of versions that have no release any more; they are deleted in the background. */
 export async function pruneUndoSets(
   dir: string,
   hasRelease: (version: string) => Promise<boolean>,
 ): Promise<void> {
   const names = await readdir(join(dir, 'undo')).catch(ignoreCode('ENOENT', [] as string[]));
-  for (const name of names) {
-    if (name !== '.none' && !(await hasRelease(name))) await removeLeftover(join(dir, 'undo', name));
-  }
+  const old: string[] = [];
+  for (const name of names) if (name !== '.none' && !(await hasRelease(name))) old.push(name);
+  if (old.length === 0) return;
+  await inStaging(placesOf(dir), async (staging) => {
+    for (const name of old) {
+      const place = join(dir, 'undo', name);
+      await stepOver(place, () => rename(place, join(staging, name)));
+    }
+    await fsyncDirectory(join(dir, 'undo'));
+  });
 }

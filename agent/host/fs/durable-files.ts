@@ -170,23 +170,25 @@ export async function* walkTree(root: string): AsyncGenerator<Dirent> {
 
 /**
  * Removes a file, a link, or a directory with its contents, if it exists. Follows no link. It removes one entry after
- * the other, because Node's `rm` reads the whole tree into memory.
+ * the other, because Node's `rm` reads the whole tree into memory. Waits for `pace` before each entry.
  */
-export async function removeTree(path: string): Promise<void> {
+export async function removeTree(path: string, pace?: () => Promise<void>): Promise<void> {
+  await pace?.();
   if (!(await lstatIfAny(path))?.isDirectory()) return await rm(path, { force: true });
   // Another process may create files during an attempt: the next attempt removes them.
   for (let tries = 3; tries > 1; tries -= 1) {
-    if (await removeDirectory(path).then(() => true, ignoreCode('ENOTEMPTY', false))) return;
+    if (await removeDirectory(path, pace).then(() => true, ignoreCode('ENOTEMPTY', false))) return;
   }
-  await removeDirectory(path);
+  await removeDirectory(path, pace);
 }
 
 /** An entry that cannot be removed does not keep the others. @throws the first error, after all others are removed. */
-async function removeDirectory(path: string): Promise<void> {
+async function removeDirectory(path: string, pace?: () => Promise<void>): Promise<void> {
   let failure: unknown;
   for await (const entry of await opendir(path)) {
     const place = join(path, entry.name);
-    await (entry.isDirectory() ? removeDirectory(place) : unlink(place)).catch((error: unknown) => {
+    await pace?.();
+    await (entry.isDirectory() ? removeDirectory(place, pace) : unlink(place)).catch((error: unknown) => {
       if (systemCode(error) !== 'ENOENT') failure ??= error;
     });
   }

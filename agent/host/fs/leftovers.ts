@@ -21,9 +21,9 @@ export function onLeftover(listener: Tell): void {
   tell = listener;
 }
 
-/** Removes a file, a link or a tree, if it exists. Returns whether it is gone. Never throws. */
-export async function removeLeftover(path: string): Promise<boolean> {
-  return await stepOver(path, () => removeTree(path).catch(ignoreCode('ENOENT', undefined)));
+/** Removes a file, a link or a tree, if it exists; see `removeTree`. Returns whether it is gone. Never throws. */
+export async function removeLeftover(path: string, pace?: () => Promise<void>): Promise<boolean> {
+  return await stepOver(path, () => removeTree(path, pace).catch(ignoreCode('ENOENT', undefined)));
 }
 
 /** Runs `work`, which is to clean up `path`. Returns whether it succeeded; a failure is told. Never throws. */

@@ -1,5 +1,6 @@
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { freeSpace, systemCode } from './durable-files.ts';
+import { freeSpace, ignoreCode, systemCode } from './durable-files.ts';
+import { untilSwept } from './sweeper.ts';
 
 /** Space for records, directories and links, bytes: required in addition to the requested space. */
 const SPACE_MARGIN = 1024 * 1024;
@@ -9,16 +10,53 @@ export interface Space {
   inodes: number;
 }
 
-/** Checks that `directory` has the space for `what`. @throws NO_SPACE, which tells the required and the free space. */
-export async function assertSpace(directory: string, needed: Space, what: string): Promise<void> {
-  const free = await freeSpace(directory);
+/**
+ * Checks that `directory` has the space for `what`. Where it lacks, waits for what is being deleted.
+ * @throws NO_SPACE, which tells the required and the free space; the reason of `signal`.
+ */
+export async function assertSpace(
+  directory: string,
+  needed: Space,
+  what: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  let free = await freeSpace(directory);
+  const isEnough = async () => {
+    free = await freeSpace(directory);
+    return free.bytes >= needed.bytes + SPACE_MARGIN && free.inodes >= needed.inodes;
+  };
+  if (await untilSwept(isEnough, signal)) return;
   if (free.bytes < needed.bytes + SPACE_MARGIN) {
     throw noSpace(
       `${what} needs ${formatBytes(needed.bytes + SPACE_MARGIN)} in ${directory}, ${formatBytes(free.bytes)} are free`,
     );
   }
-  if (free.inodes < needed.inodes) {
-    throw noSpace(`${what} needs ${needed.inodes} inodes in ${directory}, ${free.inodes} are free`);
+  throw noSpace(`${what} needs ${needed.inodes} inodes in ${directory}, ${free.inodes} are free`);
+}
+
+/**
+ * Runs `work`, which writes below `directory`. Where the file system runs full although something was being deleted,
+ * runs it once more when that is gone. @throws what `work` throws, as NO_SPACE where it is that.
+ */
+export async function withSpace<T>(
+  directory: string,
+  work: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const free = () => freeSpace(directory).catch(ignoreCode('ENOENT', undefined));
+  const before = await free();
+  try {
+    return await work().catch(async (error: unknown) => {
+      if (systemCode(error) !== 'ENOSPC' && systemCode(error) !== 'EDQUOT') throw error;
+      await untilSwept(async () => false, signal);
+      const after = await free();
+      const isMore =
+        before && after && (after.bytes > before.bytes + SPACE_MARGIN || after.inodes > before.inodes);
+      if (!isMore) throw error;
+      return await work();
+    });
+  } catch (error) {
+    throw asNoSpace(error, directory);
   }
 }
 

@@ -4,8 +4,8 @@ import { asTriggerDeployError, messageOf, TriggerDeployError } from '../../../sh
 import { type Artifact, sameArtifacts } from '../../../shared/manifest.ts';
 import type { PackageType } from '../../deploy/ports.ts';
 import { fsyncDirectory, ignoreCode, lstatIfAny, makeNew } from '../fs/durable-files.ts';
-import { removeLeftover, stepOver } from '../fs/leftovers.ts';
-import { asNoSpace, assertSpace, type Space } from '../fs/space.ts';
+import { stepOver } from '../fs/leftovers.ts';
+import { asNoSpace, assertSpace, type Space, withSpace } from '../fs/space.ts';
 import { type Adopted, adoptionOf } from './adoption.ts';
 import {
   readCurrentLink,
@@ -139,7 +139,7 @@ export function createReleases(
 
   async function doWork(duty: 'verify' | 'make', staging: string, job: PrepareJob): Promise<number> {
     const { version, service, artifacts } = job.order;
-    await assertSpace(dir, contents.needs(artifacts), `${service} ${version}`);
+    await assertSpace(dir, contents.needs(artifacts), `${service} ${version}`, job.signal);
     const into = await makeWorkDirectories(staging);
     if (duty === 'verify') {
       const downloaded = await contents.verify(places.release(version), into, job);
@@ -197,16 +197,16 @@ export function createReleases(
       return !record || (await damageOf(places.release(record.version), record)) === undefined;
     },
 
-    add: (version, fill, signal) => mapSpaceErrors(dir, () => add(version, fill, signal)),
+    add: (version, fill, signal) => withSpace(dir, () => add(version, fill, signal), signal),
 
     async adopt(signal) {
       const adoption = adopt && (await adoptionOf(places, adopt, contents.ownPath));
       if (!adopt || !adoption) return null;
       const { path, version } = adopt;
-      return mapSpaceErrors(dir, async () => {
+      const work = async () => {
         if (adoption.work === 'copy') {
           const copy = async ({ release }: WorkDirectories) => {
-            await assertSpace(dir, await contents.measure(path), `adopting ${path}`);
+            await assertSpace(dir, await contents.measure(path), `adopting ${path}`, signal);
             await contents.copy(path, release);
           };
           await add(version, copy, signal);
@@ -216,7 +216,8 @@ export function createReleases(
         }
         await takeOverCurrent(places, version, signal);
         return version;
-      });
+      };
+      return withSpace(dir, work, signal);
     },
 
     async prepare(order, note, signal) {
@@ -224,30 +225,27 @@ export function createReleases(
       contents.accept(order.artifacts);
       const problem = await blockingProblem(order.version);
       if (problem) throw problem;
-      return mapSpaceErrors(dir, () =>
-        inStaging(
-          places,
-          async (staging) => {
-            const job = { order, note, signal };
-            const duty = await requiredWork(job);
-            // An agent that was killed may have published the release without a sync.
-            if (duty !== 'make') await fsyncDirectory(places.releases);
-            return { downloaded: duty === 'nothing' ? 0 : await doWork(duty, staging, job) };
-          },
-          signal,
-        ),
-      );
+      const work = async (staging: string) => {
+        const job = { order, note, signal };
+        const duty = await requiredWork(job);
+        // An agent that was killed may have published the release without a sync.
+        if (duty !== 'make') await fsyncDirectory(places.releases);
+        return { downloaded: duty === 'nothing' ? 0 : await doWork(duty, staging, job) };
+      };
+      return withSpace(dir, () => inStaging(places, work, signal), signal);
     },
 
     async switchTo(version) {
-      await mapSpaceErrors(dir, () =>
-        version === null ? removeCurrentLink(places) : setCurrentLink(places, version),
-      );
+      try {
+        await (version === null ? removeCurrentLink(places) : setCurrentLink(places, version));
+      } catch (error) {
+        throw asNoSpace(error, dir);
+      }
     },
 
     look: (version, processes, before) => lookAtReleases(places, adopt, version, processes, before),
 
-    async prune(protectedVersions) {
+    async prune(protectedVersions, signal) {
       const newestFirst = (await records()).sort((a, b) => (a.preparedAt < b.preparedAt ? 1 : -1));
       const old = newestFirst
         .slice(Math.max(keep, KEPT_AT_LEAST))
@@ -263,11 +261,12 @@ export function createReleases(
         for (const version of removable) {
           // A rename removes the release in one step: a partly removed release is never visible.
           const aside = join(staging, version);
+          // Whoever waited has left: by now a newer deployment may need this release.
+          signal?.throwIfAborted();
           const release = places.release(version);
           if (!(await stepOver(release, () => rename(release, aside)))) continue;
           removed.push(version);
           await fsyncDirectory(places.releases);
-          await removeLeftover(aside);
         }
       });
       return removed;
@@ -280,12 +279,4 @@ async function makeWorkDirectories(staging: string): Promise<WorkDirectories> {
   await makeNew(into.release, 0o755);
   await makeNew(into.scratch, 0o700);
   return into;
-}
-
-async function mapSpaceErrors<T>(dir: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw asNoSpace(error, dir);
-  }
 }

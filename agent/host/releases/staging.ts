@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { lstatIfAny, makeDirectories, makeNew } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver, sweepTemporaries, tellLeftover } from '../fs/leftovers.ts';
 import { asNoSpace } from '../fs/space.ts';
+import { isSpaceAwaited, sweepLater } from '../fs/sweeper.ts';
 
 /**
  * The paths of a service's releases. The staging directory is on the same file system as the releases, so that a rename
@@ -24,13 +26,16 @@ export type Places = ReturnType<typeof placesOf>;
 /** If the first cannot be used (a mount point, an immutable directory, another user's), the next one is. */
 const STAGING_NAMES = ['.staging', '.staging-2', '.staging-3'];
 
+const PAUSE_MS = 50;
+
 /** The directories in which a work of this process is under way, with the signal that ends it. */
 const inUse = new Map<string, AbortSignal | undefined>();
 
 /**
- * Runs `work` with an empty, private directory of its own below the staging directory, and removes it afterwards, even
+ * Runs `work` with an empty, private directory of its own below the staging directory, which is removed afterwards, even
  * after a failure. Other works may run at the same time: one that was abandoned may still write to its own directory.
- * Removes what killed and abandoned works left. What cannot be removed is told and stepped over.
+ * What killed and abandoned works left is removed too. All of it is removed in the background: it may be large, and
+ * nothing waits for it. What cannot be removed is told and stepped over.
  * @throws RELEASE_CONFLICT when no staging directory can be used, or when `releases` is not a directory of the agent.
  */
 export async function inStaging<T>(
@@ -43,26 +48,35 @@ export async function inStaging<T>(
   await assertOwnDirectory(places.releases);
   const own = await makeOwnDirectory(places, signal);
   try {
-    await removeRemains(places);
+    // Only a work that lacks space waits for it.
+    removeRemainsLater(places);
     await sweepTemporaries(places.current);
     return await work(own);
   } finally {
     inUse.delete(own);
-    // What stays is removed by the next call.
-    await removeLeftover(own);
+    removeRemainsLater(places);
   }
 }
 
-/** Removes what killed works left in the staging directories. Keeps the directories of works that are under way. */
+function removeRemainsLater(places: Places): void {
+  sweepLater(places.dir, () => removeRemains(places));
+}
+
+/** Removes what works left in the staging directories. Keeps the directories of works that are under way. */
 async function removeRemains(places: Places): Promise<void> {
   for (const name of STAGING_NAMES) {
     const directory = join(places.dir, name);
-    if (!(await lstatIfAny(directory))?.isDirectory()) continue;
     await stepOver(directory, async () => {
+      if (!(await lstatIfAny(directory))?.isDirectory()) return;
       const left = (await readdir(directory)).map((entry) => join(directory, entry));
-      for (const path of left.filter((entry) => !isInUse(entry))) await removeLeftover(path);
+      for (const path of left.filter((entry) => !isInUse(entry))) await removeLeftover(path, pause);
     });
   }
+}
+
+/** Waits while a work is under way, of whatever service: a deletion slows the disk down. */
+async function pause(): Promise<void> {
+  while (!isSpaceAwaited() && [...inUse.keys()].some(isInUse)) await sleep(PAUSE_MS);
 }
 
 /** An aborted work has ended or was abandoned: its directory is removed, although it may still write there. */

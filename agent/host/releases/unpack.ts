@@ -24,7 +24,7 @@ export async function unpack(
       space.bytes += Math.ceil(size / BLOCK) * BLOCK;
       space.inodes += 1;
     });
-    await assertSpace(into, space, 'the unpacked archive');
+    await assertSpace(into, space, 'the unpacked archive', options.signal);
     await writeEntries(into, read);
   } finally {
     await handle.close();

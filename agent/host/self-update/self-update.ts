@@ -210,9 +210,9 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
         if (verdict.kind === 'back') throw revertedError(verdict);
       },
 
-      async prune(keep) {
+      async prune(keep, signal) {
         await guard.cleanUp();
-        return await inner.prune(keep);
+        return await inner.prune(keep, signal);
       },
     }),
 

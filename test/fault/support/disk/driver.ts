@@ -1,4 +1,5 @@
 import { readFileSync, writeSync } from 'node:fs';
+import { swept } from '../../../../agent/host/fs/sweeper.ts';
 import { MARK } from './trace.ts';
 import {
   layOutAdopted,
@@ -62,6 +63,7 @@ for (const [job, one] of jobs.entries()) {
   for (const [call, what] of one.calls.entries()) {
     mark({ job, call, phase: 'begin' });
     const result = (await perform(what)) ?? null;
+    await swept();
     mark({ job, call, phase: 'end', result });
   }
 }

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { swept } from '../../../../agent/host/fs/sweeper.ts';
 import type { Job, Mark, PackageCall } from './driver.ts';
 import {
   ADOPTED,
@@ -105,6 +106,7 @@ async function goOn(kind: PackageName, dir: string, underWay: PackageCall | unde
   await pkg.switchTo(next);
   expect(await pkg.current()).toBe(next);
   await assertWhole(kind, dir, { version: next, artifacts: artifactsOf(kind, next) });
+  await swept();
   expect(await readdir(join(dir, '.staging'))).toEqual([]);
   expect((await readdir(dir)).sort()).toEqual(['.staging', 'current', 'releases']);
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { swept } from '../../../../agent/host/fs/sweeper.ts';
 import { createJarPackage } from '../../../../agent/host/releases/jar.ts';
 import { memoryStore } from '../../../support/host/store.ts';
 import { numberOf, openJournal, SERVICE, stateOf } from './world.ts';
@@ -47,6 +48,7 @@ async function prepareLarge(dir: string): Promise<Omit<LimitedOutcome, 'appends'
     () => 'none',
     (error: unknown) => String(error),
   );
+  await swept();
   return {
     refusal,
     current: await pkg.current(),

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'vitest';
+import { swept } from '../../../../agent/host/fs/sweeper.ts';
 import { createArchivePackage } from '../../../../agent/host/releases/archive.ts';
 import { createJarPackage } from '../../../../agent/host/releases/jar.ts';
 import type { Releases } from '../../../../agent/host/releases/releases.ts';
@@ -55,6 +56,7 @@ export async function smallService(type: PackageName, disk: Tmpfs): Promise<Smal
     store,
     prepare,
     async expectUntouched(free) {
+      await swept();
       expect(await pkg.current()).toBe('1');
       expect(await listed()).toEqual(['1']);
       expect((await readdir(dir)).sort()).toEqual(['.staging', 'current', 'releases']);

@@ -26,7 +26,8 @@ export async function expectSettled(
   }
   const answer = await ask(service);
   expect(answer?.version).toBe(version === null || down ? undefined : version);
-  expect(await readdir(join(dir, '.staging'))).toEqual([]);
+  // It is emptied in the background.
+  await expect.poll(() => readdir(join(dir, '.staging')), { timeout: 30_000 }).toEqual([]);
   const prefix = `state/${ENV}/${name}/deployments/`;
   const reported = service.fleet.cloud.objects(BUCKET, prefix).filter((key) => key.includes('/reports/'));
   expect(reported.length).toBeGreaterThan(0);

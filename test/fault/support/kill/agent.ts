@@ -14,6 +14,7 @@ import { createDesiredReader } from '../../../../agent/deploy/converge.ts';
 import type { Ports, ServiceConfig } from '../../../../agent/deploy/ports.ts';
 import { endingOf, serviceState } from '../../../../agent/deploy/state.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
+import { swept } from '../../../../agent/host/fs/sweeper.ts';
 import { openCommandRegistry } from '../../../../agent/host/process/command-registry.ts';
 import { createArchivePackage } from '../../../../agent/host/releases/archive.ts';
 import { createJarPackage } from '../../../../agent/host/releases/jar.ts';
@@ -223,6 +224,7 @@ await runAgent(
   },
   stopping.signal,
 );
+await swept();
 events.close();
 
 /** Done: nothing runs or waits, everything ended and is delivered, and the desired state was read twice. */

@@ -2,6 +2,7 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { onLeftover, removeLeftover } from '../../../../../agent/host/fs/leftovers.ts';
+import { swept } from '../../../../../agent/host/fs/sweeper.ts';
 import { createJournal } from '../../../../../agent/host/state/journal.ts';
 import { createOrderSpool } from '../../../../../agent/host/state/order-spool.ts';
 import { newUlid } from '../../../../../shared/names.ts';
@@ -47,6 +48,7 @@ test('a deployment is prepared although a killed one left files that cannot be r
   await prepare('1.4.2');
   await jar.switchTo('1.4.2');
   expect(await jar.current()).toBe('1.4.2');
+  await swept();
   expect(await readdir(join(dir, '.staging'))).toEqual(['killed']);
   expect(told).toEqual([join(dir, '.staging', 'killed')]);
   proved('leftovers', 'staging: a file that cannot be removed');
@@ -58,6 +60,7 @@ test('an old release that cannot be removed stays, and the others are removed', 
   await jar.switchTo('6');
   expect((await jar.prune(new Set())).sort()).toEqual(['1', '3']);
   expect((await readdir(join(dir, 'releases'))).sort()).toEqual(['2-immutable', '4', '5', '6']);
+  await swept();
   expect(told).toEqual([join(dir, 'releases', '2-immutable')]);
   proved('leftovers', 'an old release that cannot be removed');
 });
@@ -70,6 +73,7 @@ test.each([
   await mkdir(dir, { recursive: true });
   await occupy(join(dir, '.staging'));
   await prepare('1.4.2');
+  await swept();
   expect((await readdir(dir)).sort()).toEqual(['.staging', '.staging-2', 'releases']);
   expect(await readdir(join(dir, '.staging-2'))).toEqual([]);
   expect(told).toEqual([join(dir, '.staging')]);
@@ -138,6 +142,7 @@ test('a work that was abandoned publishes nothing, and its files are removed by 
   controller.abort(new Error('superseded'));
   store.read = read;
   await prepare('1.4.3');
+  await swept();
   expect(await readdir(join(dir, '.staging'))).toEqual([]);
   released.resolve();
   expect(await abandoned).toBe('ended');
