@@ -16,7 +16,7 @@ async function ordered(...names: string[]) {
   const given: unknown[] = [];
   const orders: OrderSpool = {
     async give(order, what) {
-      given.push('files' in what ? what.files.map(({ path: _, ...file }) => file) : what);
+      given.push('files' in what ? what.files.map(({ file: _, ...given }) => given) : what);
       return { ...order, v: 1, artifacts: [] };
     },
     pathOf: (deployment) => deployment,
