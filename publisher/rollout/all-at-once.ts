@@ -8,6 +8,7 @@ import type { Lock } from '../record/held-lock.ts';
 import type { Session } from '../session.ts';
 import { changeAnnouncement } from './announcements.ts';
 import { recordingFailure } from './create-record.ts';
+import { cancelOf } from './decisions.ts';
 import { DETACHED, type Driving, type Ended, type Output, type WhenSettled } from './driving.ts';
 import { follow, openProgress, type Progress } from './follow.ts';
 import { recordOutcome, settledEvent } from './record-outcome.ts';
@@ -34,8 +35,12 @@ export async function driveAllAtOnce(
   const record = stored.value;
   const stop = AbortSignal.any([session.signal, lock.lost, driving.detach]);
   const retryOutage = openRetryOutage(session, record.policy.timeoutMs, stop);
+  let mayBeSent = false;
   const first = async <T>(work: () => Promise<T>, announces: boolean) =>
-    await recordingFailure(session.record.deployments, stored, () => retryOutage(work), { announces });
+    await recordingFailure(session.record.deployments, stored, () => retryOutage(work), {
+      announces,
+      mayBeSent: () => mayBeSent,
+    });
   // The desired state that is written first is an announcement, too.
   const replies = driving.wait
     ? await first(() => openReplyQueue(session, lock), record.desiredFirst)
@@ -43,9 +48,16 @@ export async function driveAllAtOnce(
   try {
     const to = { targets: record.targets, replyTo: replies?.name };
     try {
-      await first(() => announceDeploy(session, lock, record, to), true);
+      await first(async () => {
+        try {
+          await announceDeploy(session, lock, record, to);
+        } catch (error) {
+          mayBeSent ||= isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED');
+          throw error;
+        }
+      }, true);
     } catch (error) {
-      if (!isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED')) throw error;
+      if (!mayBeSent) throw error;
       const left = leave(session, record, 'the announcement may have been sent', DETACHED);
       if (driving.detach.aborted) return left;
       throw error;
@@ -85,9 +97,13 @@ function askAgain(
     const targets = record.expected.filter((instance) => !progress.reports.has(instance));
     if (targets.length === 0 || session.clock.monotonic() - last < REPEAT_MS) return;
     last = session.clock.monotonic();
-    await announceDeploy(session, lock, record, { targets, replyTo }).catch((error: unknown) => {
+    try {
+      // An agent that missed the cancellation must not get the deployment instead.
+      if ((await cancelOf(session, record)) !== undefined) return;
+      await announceDeploy(session, lock, record, { targets, replyTo });
+    } catch (error) {
       note(session, `${named(targets)} cannot be asked again: ${messageOf(error)}`, 'warning');
-    });
+    }
   };
 }
 

@@ -110,12 +110,12 @@ export async function recordingFailure<T>(
   deployments: Deployments,
   stored: StoredDeployment,
   work: () => Promise<T>,
-  { announces = true } = {},
+  { announces = true, mayBeSent = () => false }: { announces?: boolean; mayBeSent?: () => boolean } = {},
 ): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const certain = !announces || !isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED');
+    const certain = !announces || !(mayBeSent() || isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED'));
     const outcome = `${certain ? 'not announced' : 'possibly not announced'}: ${messageOf(error)}`;
     const change = certain ? ({ status: 'failed', exitCode: 1, outcome } as const) : { outcome };
     await deployments.update(stored, change).catch(() => undefined);

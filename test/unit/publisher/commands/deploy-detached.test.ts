@@ -40,6 +40,26 @@ describe('a publisher that does not wait', () => {
     expect(replyQueues()).toEqual([]);
   });
 
+  it('that was refused after a try without an answer says that the announcement may have been sent', async () => {
+    await stage.agent('i-1', () => []);
+    const session = await stage.open();
+    const errors = [
+      Object.assign(new Error('no answer'), { name: 'TimeoutError' }),
+      Object.assign(new Error('denied'), {
+        name: 'AuthorizationErrorException',
+        $metadata: { httpStatusCode: 403 },
+      }),
+    ];
+    session.aws.sns.send = async () => {
+      throw errors.shift();
+    };
+    await expect(deploy(session, options())).rejects.toMatchObject({ code: 'AWS_DENIED' });
+    expect(await records()).toMatchObject([
+      { status: 'announced', outcome: expect.stringMatching(/^possibly not announced/) },
+    ]);
+    expect(notes(session.events).at(-1)).toMatch(/may have been sent: trigger-deploy watch/);
+  });
+
   it('is settled by the next deploy, so that a rollback returns to its version', async () => {
     await stage.publish('payments', '1.2.0');
     const agent = await stage.agent('i-1');

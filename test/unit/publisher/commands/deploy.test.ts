@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
+import { decide } from '../../../../publisher/rollout/decisions.ts';
 import { keys } from '../../../../shared/names.ts';
 import {
   deployed,
@@ -151,6 +152,16 @@ describe('silent instances', () => {
     const targets = deaf.heard.flatMap((said) => (said.kind === 'deploy' ? [said.targets] : []));
     expect(targets).toEqual([undefined, ['i-deaf']]);
     expect(settled(session.events)).toMatchObject([{ outcome: 'succeeded', silent: [] }]);
+  });
+
+  it('are not asked again once somebody has cancelled the deployment', async () => {
+    const clock = new HandClock();
+    const deaf = await stage.agent('i-deaf', async ({ deployment }) => {
+      await decide(await stage.open(), 'payments', deployment, 'cancel');
+      return [];
+    });
+    expect(await clock.during(deploy(await stage.open(clock), options()))).toBe(3);
+    expect(deploysHeard(deaf)).toHaveLength(1);
   });
 
   it('are waited for 45 s, then the exit code is 3; the desired state is what the others run', async () => {
