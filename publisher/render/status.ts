@@ -1,3 +1,4 @@
+import { isEnding } from '../../shared/report.ts';
 import type { StatusAnswer } from '../commands/status.ts';
 import type { InstanceStatus, ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Page } from './page.ts';
@@ -17,8 +18,22 @@ export function statusTable(answer: StatusAnswer, page: Page): string[] {
     );
     const failures = service.instances.flatMap((one) => failureBlock(one, page));
     const below = failures.length > 0 ? ['', ...failures] : [];
-    return [...(i > 0 ? [''] : []), heading, '', ...lines, ...below, '', `  ${statusCounts(service)}`];
+    const counts = ['', `  ${statusCounts(service)}`, ...driftHint(answer.env, service)];
+    return [...(i > 0 ? [''] : []), heading, '', ...lines, ...below, ...counts];
   });
+}
+
+/**
+ * What to do about an instance that runs another version and stays there: it has a newer sequence than the desired state,
+ * because it got its deployment after the publisher had given up. Nothing while a deployment goes on.
+ */
+function driftHint(env: string, { service, desired, pause, instances }: ServiceStatus): string[] {
+  const isUnderWay = (one: InstanceStatus) => one.state !== undefined && !isEnding(one.state);
+  const stays = instances.some((one) => one.drift && !one.pinned);
+  if (!desired || pause || !stays || instances.some(isUnderWay)) return [];
+  return [
+    `  → trigger-deploy ${service} ${desired.version} --env ${env} brings every instance to ${desired.version}`,
+  ];
 }
 
 /** Why the last deployment failed on the instance, and what to do. */

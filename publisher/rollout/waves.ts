@@ -1,6 +1,6 @@
 import { messageOf } from '../../shared/errors.ts';
 import { note } from '../events.ts';
-import { openReplyQueue } from '../messaging/reply-queue.ts';
+import { openReplyQueue, type ReplyQueue } from '../messaging/reply-queue.ts';
 import { whenCancelled } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/deployments.ts';
@@ -34,7 +34,8 @@ export async function driveWaves(
   driving: Driving,
   whenSettled: WhenSettled,
 ): Promise<Ended> {
-  const replies = await openReplyQueue(session, lock);
+  const replies = await openReplies(session, lock, stored.value, driving.detach);
+  if (replies === undefined) return leave(session, stored.value);
   try {
     const settled = await driveToSettlement({ session, lock, replies }, stored, driving);
     if (settled === undefined) return leave(session, stored.value);
@@ -43,6 +44,24 @@ export async function driveWaves(
     return { exitCode: settled.value.exitCode ?? 1, settled };
   } finally {
     await replies.close();
+  }
+}
+
+/** Opens the reply queue, through an outage too. Returns undefined when detached. */
+async function openReplies(
+  session: Session,
+  lock: Lock,
+  record: DeploymentRecord,
+  detach: AbortSignal,
+): Promise<ReplyQueue | undefined> {
+  const stop = AbortSignal.any([session.signal, lock.lost, detach]);
+  try {
+    const retryOutage = openRetryOutage(session, record.policy.timeoutMs, stop);
+    return await retryOutage(() => openReplyQueue(session, lock));
+  } catch (error) {
+    if (detach.aborted) return undefined;
+    noteStopped(session, record);
+    throw error;
   }
 }
 
@@ -82,8 +101,7 @@ async function driveToSettlement(
   } catch (error) {
     if (abort.aborted) throw abort.reason;
     if (detach.aborted) return undefined;
-    const text = `this publisher has stopped; to continue: ${resumeCommand(first.value)}`;
-    note(session, text, 'warning');
+    noteStopped(session, first.value);
     throw error;
   } finally {
     over.abort();
@@ -171,6 +189,10 @@ function leave(session: Session, record: DeploymentRecord): Ended {
   const text = `detached: the current wave continues, no further wave starts; to continue: ${resumeCommand(record)}`;
   note(session, text);
   return { exitCode: DETACHED };
+}
+
+function noteStopped(session: Session, record: DeploymentRecord): void {
+  note(session, `this publisher has stopped; to continue: ${resumeCommand(record)}`, 'warning');
 }
 
 const resumeCommand = ({ deployment, env }: DeploymentRecord) =>

@@ -34,3 +34,19 @@ test.each([
   expect(announced).toBeGreaterThan(1);
   proved('late', 'announced to the poll of an agent that was killed: asked again');
 });
+
+test('an instance that installs after the publisher gave up is DRIFT, and what status says brings it back', async () => {
+  const { process } = instance.agent as Program;
+  process.kill('SIGKILL');
+  await once(process, 'exit');
+  const given = await fleet.publisher('payments', '1.1.0', '--env', 'dev', '--strategy', 'all');
+  expect(given, given.stdout + given.stderr).toMatchObject({ code: 3 });
+  await fleet.startAgent(instance);
+  await expect.poll(() => currentOf(instance), { timeout: 60_000 }).toBe('1.1.0');
+  const status = async () => (await fleet.publisher('status', 'payments', '--env', 'dev')).stdout;
+  await expect.poll(status, { timeout: 60_000 }).toContain('succeeded active DRIFT');
+  const back = await fleet.publisher('payments', '1.2.0', '--env', 'dev', '--strategy', 'all');
+  expect(back, back.stdout + back.stderr).toMatchObject({ code: 0 });
+  expect(await currentOf(instance)).toBe('1.2.0');
+  expect(await status()).not.toContain('DRIFT');
+});

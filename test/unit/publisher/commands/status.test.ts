@@ -76,6 +76,18 @@ describe('status', () => {
     expect(stage.cloud.queues().filter((name) => name.includes('-reply-'))).toEqual([]);
   });
 
+  it('says how an instance that got its deployment too late comes to the desired version', async () => {
+    const late = await stage.agent('i-1', undefined, '1.0.0');
+    await deployed('1.0.0');
+    putInstance('i-1', '1.1.0', { state: 'succeeded', sequence: 2 });
+    await late.leave();
+    const asked = async () => statusTable(await status(await stage.open(), { service: 'payments' }), page);
+    const hint = '  → trigger-deploy payments 1.0.0 --env dev brings every instance to 1.0.0';
+    expect((await asked()).at(-1)).toBe(hint);
+    putInstance('i-1', '1.1.0', { state: 'checking', sequence: 2 });
+    expect(await asked()).not.toContain(hint);
+  });
+
   it('without a service shows every service of the environment', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
     const answer = await status(await stage.open(), {});
