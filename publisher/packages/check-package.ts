@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Format, formatOf, HEAD_BYTES, wrongFormat } from '../../shared/archive/formats.ts';
+import { assertJar } from '../../shared/archive/jar.ts';
 import { readArchive } from '../../shared/archive/read-archive.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 
@@ -8,8 +9,6 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 
 const DEPLOYABLE = /\.(?:(jar)|(deb)|(tar|tar\.gz|tgz))$/;
 const NEEDED = 'a .jar, a .deb, or an archive: .tar, .tar.gz or .tgz';
-/** The end of a zip is within this distance of the end of the file, bytes. */
-const ZIP_END = 22 + 65_535;
 const NAMED_AT_MOST = 3;
 
 /** What to do about a name that cannot be deployed. */
@@ -56,7 +55,7 @@ async function check(file: Checked): Promise<void> {
   const format = formatOf(head.subarray(0, bytesRead));
   const [, jar, deb] = DEPLOYABLE.exec(name) ?? [];
   if (!DEPLOYABLE.test(name)) throw notDeployable(name, format);
-  if (jar) await checkJar(file, format);
+  if (jar) await assertJar(handle, name);
   else if (deb) {
     if (format.id !== 'deb') throw wrongFormat(name, format, 'a Debian package');
   } else await checkArchive(file, format);
@@ -71,27 +70,6 @@ function notDeployable(name: string, format: Format): TriggerDeployError {
   };
   const hint = known ?? byContents[format.id] ?? format.hint;
   return new TriggerDeployError('PACKAGE_INVALID', `a package must be ${NEEDED}, not ${name}`, { hint });
-}
-
-/** A jar is a zip, possibly after a script that starts it. A zip that was cut short has no end record. */
-async function checkJar({ handle, name }: Checked, format: Format): Promise<void> {
-  // Not a refusal for bytes that nobody knows: the instance sees whether they start.
-  const mayBeJar = ['zip', 'script', 'elf', 'unknown'].includes(format.id);
-  const { size } = await handle.stat();
-  const isZeros =
-    format.id === 'tar' && size > 0 && (await handle.read(Buffer.alloc(1), 0, 1, 0)).buffer[0] === 0;
-  if (!mayBeJar && !isZeros) throw wrongFormat(name, format, 'a jar');
-  if (format.id !== 'zip') return;
-  const tail = Buffer.alloc(Math.min(size, ZIP_END));
-  await handle.read(tail, 0, tail.length, size - tail.length);
-  if (tail.includes('PK\x05\x06', 0, 'latin1')) return;
-  throw new TriggerDeployError(
-    'PACKAGE_INVALID',
-    `${name} is not a whole jar: the end of its zip is missing`,
-    {
-      hint: 'check that the build finished writing it: unzip -t FILE',
-    },
-  );
 }
 
 async function checkArchive({ handle, name, signal, warn }: Checked, format: Format): Promise<void> {

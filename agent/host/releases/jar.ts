@@ -1,5 +1,6 @@
-import { chmod, copyFile, stat } from 'node:fs/promises';
+import { chmod, copyFile, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { assertJar } from '../../../shared/archive/jar.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, releasePlace } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
@@ -26,7 +27,6 @@ function jarContents(service: string, store: ArtifactStore): Contents {
   return {
     type: 'jar',
 
-    /** Does not look into the jar. A jar that was truncated before the push fails at the start, and is rolled back. */
     accept(artifacts) {
       for (const artifact of artifacts) {
         const { role, name, size } = artifact;
@@ -50,6 +50,7 @@ function jarContents(service: string, store: ArtifactStore): Contents {
         const { version } = order;
         const path = await makePlace(release, placeOf(artifact));
         downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
+        if (artifact.role === 'package') await assertJarAt(path, artifact.name);
         await chmod(path, artifact.role === 'package' ? JAR_MODE : configMode(artifact));
       }
       return downloaded;
@@ -82,6 +83,15 @@ function jarContents(service: string, store: ArtifactStore): Contents {
       await chmod(join(release, jarName), JAR_MODE);
     },
   };
+}
+
+async function assertJarAt(path: string, name: string): Promise<void> {
+  const handle = await open(path);
+  try {
+    await assertJar(handle, name);
+  } finally {
+    await handle.close();
+  }
 }
 
 function invalid(message: string): TriggerDeployError {

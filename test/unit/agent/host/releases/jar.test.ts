@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import type { PackageType } from '../../../../../agent/deploy/ports.ts';
 import { calm } from '../../../../support/host/clock.ts';
@@ -43,11 +44,29 @@ test('the current release is not replaced but verified', async () => {
   expect(store.reads).toHaveLength(1);
 });
 
-test('an empty jar is rejected; one that is not a zip is not checked', async () => {
+test.each<[what: string, bytes: string | Buffer, message: RegExp]>([
+  ['an empty file', '', /is empty/],
+  ['a zip that was cut short', 'PK\x03\x04 and no end', /not a whole jar: the end of its zip is missing/],
+  ['a file compressed with gzip', gzipSync('a jar'), /compressed with gzip/],
+  ['a Debian package', '!<arch>\ndebian-binary   1', /Debian package/],
+  ['a Java class', Buffer.from([0xca, 0xfe, 0xba, 0xbe, 0, 0]), /Java class/],
+  ['the page of a proxy', '<!DOCTYPE html><title>502</title>', /HTML|page/i],
+])('%s is no jar, and is refused before anything stops', async (_what, bytes, message) => {
   const { store, jar, prepare } = await jarService();
-  await expect(prepare('1', [store.put('a.jar', '')])).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
-  await prepare('2', [store.put('a.jar', 'cut')]);
-  expect(await names(jar)).toEqual(['2']);
+  await expect(prepare('1', [store.put('a.jar', bytes)])).rejects.toMatchObject({
+    code: 'PACKAGE_INVALID',
+    message: expect.stringMatching(message),
+  });
+  expect(await names(jar)).toEqual([]);
+});
+
+test.each([
+  ['a script with a zip behind it', '#!/bin/sh\nexec java -jar "$0"\nPK\x05\x06'],
+  ['bytes that nobody knows', 'not a zip'],
+])('%s may be a jar: the instance sees whether it starts', async (_what, bytes) => {
+  const { store, jar, prepare } = await jarService();
+  await prepare('1', [store.put('a.jar', bytes)]);
+  expect(await names(jar)).toEqual(['1']);
 });
 
 test('a config file cannot have the name of the jar', async () => {
