@@ -2,7 +2,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { deadline, formatMs } from '../../shared/retry.ts';
 import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
-import type { Check, Expected } from './ports.ts';
+import type { Check, Expected, ServiceStatus } from './ports.ts';
 import { assertRuns } from './running-version.ts';
 import { CRASH_LOOP, createVerdict, DOWN_SPAN } from './verdict.ts';
 
@@ -17,23 +17,33 @@ const LONGEST_PAUSE = 1000;
 export async function check(run: DeploymentRun): Promise<void> {
   await run.move({ state: 'checking' });
   const { version } = run.active().order;
-  await passChecks(run, version);
+  const passed = await passChecks(run, version);
   await assertRuns(run, version);
+  // To look at the processes takes seconds on a slow machine, and the watch period compares from its own start on.
+  const { mainPid } = await run.ports.manager.status(run.signal);
+  if (passed.mainPid === null || mainPid === passed.mainPid) return;
+  throw new TriggerDeployError(
+    'CHECK_FAILED',
+    `the checks passed, then the main process changed from ${passed.mainPid} to ${mainPid ?? 'none'}`,
+  );
 }
 
 /**
  * Runs the checks of the config against `version` in parallel; the first failure ends the others. Then the unit must
- * also be active: a leftover process of a dead service may still answer with the right version. @throws CHECK_FAILED.
+ * also be active: a leftover process of a dead service may still answer with the right version. Returns its status.
+ * @throws CHECK_FAILED.
  */
-export async function passChecks(run: DeploymentRun, version: string): Promise<void> {
+export async function passChecks(run: DeploymentRun, version: string): Promise<ServiceStatus> {
   await passAllChecks(run, version);
-  const { active, summary } = await run.ports.manager.status(run.signal);
+  const status = await run.ports.manager.status(run.signal);
+  const { active, summary } = status;
   if (!active)
     throw new TriggerDeployError(
       'CHECK_FAILED',
       `the checks pass, but the service is not active: ${summary}`,
       { hint: 'another process answers the checks: end it, or check another port' },
     );
+  return status;
 }
 
 async function passAllChecks(run: DeploymentRun, version: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { keys, RECORD_NAME } from '../../../../shared/names.ts';
 import { instanceRecord, isEnding } from '../../../../shared/report.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
@@ -26,8 +26,9 @@ export async function expectSettled(
   }
   const answer = await ask(service);
   expect(answer?.version).toBe(version === null || down ? undefined : version);
-  // It is emptied in the background.
-  await expect.poll(() => readdir(join(dir, '.staging')), { timeout: 30_000 }).toEqual([]);
+  // It is emptied in the background. Not `expect.poll`: this runs in hooks too.
+  const isEmpty = async () => expect(await readdir(join(dir, '.staging'))).toEqual([]);
+  await vi.waitFor(isEmpty, { timeout: 30_000, interval: 50 });
   const prefix = `state/${ENV}/${name}/deployments/`;
   const reported = service.fleet.cloud.objects(BUCKET, prefix).filter((key) => key.includes('/reports/'));
   expect(reported.length).toBeGreaterThan(0);
