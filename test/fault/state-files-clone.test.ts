@@ -25,7 +25,15 @@ test('an instance made of an image of another keeps the releases, forgets the re
   await reached(service, 'drain');
   // In the middle of a deployment, with reports not delivered.
   const image = join(fleet.dir, 'image');
-  const perMachine = ['service.pid', 'service.log', 'hooks.log', 'hooks.lock', 'gate-drain', 'reached-drain'];
+  const perMachine = [
+    'agent.json',
+    'service.pid',
+    'service.log',
+    'hooks.log',
+    'hooks.lock',
+    'gate-drain',
+    'reached-drain',
+  ];
   const copy = (from: string, to: string) =>
     cpSync(from, to, {
       recursive: true,
