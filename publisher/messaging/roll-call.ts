@@ -13,6 +13,10 @@ export interface RollCall {
   /** The instances that should answer. */
   known: readonly string[];
   waitMs: number;
+  /** Those of `known` that have not answered are asked again after each so many ms; never when left out. */
+  askAgainMs?: number | undefined;
+  /** Called before they are asked again. */
+  onSilence?: ((missing: readonly string[]) => void) | undefined;
 }
 
 /**
@@ -30,25 +34,33 @@ export async function rollCall(session: Session, asked: RollCall): Promise<RollC
 }
 
 async function collect(session: Session, queue: ReplyQueue, asked: RollCall): Promise<RollCallAnswer[]> {
-  const { service, known, waitMs } = asked;
-  const id = newUlid(session.clock.now());
+  const { service, known, waitMs, askAgainMs, onSilence } = asked;
+  const { clock } = session;
+  const id = newUlid(clock.now());
   const answers = new Map<string, RollCallAnswer>();
   const missing = new Set(known);
   const complete = new AbortController();
   const signal = AbortSignal.any([complete.signal, session.signal]);
   const listening = queue.listen((reply) => {
     if (reply.kind !== 'roll-call' || reply.rollCall !== id || reply.env !== session.env.name) return;
-    answers.set(reply.instance, reply);
+    // Whoever is asked again may answer twice: the first answer counts.
+    if (!answers.has(reply.instance)) answers.set(reply.instance, reply);
     missing.delete(reply.instance);
     if (missing.size === 0 && known.length > 0) complete.abort();
   }, signal);
   try {
-    await announce(
-      session,
-      { kind: 'roll-call', deployment: id, replyTo: queue.name, ...(service !== undefined && { service }) },
-      validity(session.clock, Math.max(waitMs, SHORTEST_LIFE_MS)),
-    );
-    await session.clock.sleep(waitMs, signal).catch(() => undefined);
+    const end = clock.monotonic() + waitMs;
+    for (let left = waitMs; ; ) {
+      await announce(
+        session,
+        { kind: 'roll-call', deployment: id, replyTo: queue.name, ...(service !== undefined && { service }) },
+        validity(clock, Math.max(left, SHORTEST_LIFE_MS)),
+      );
+      await clock.sleep(Math.min(left, askAgainMs ?? left), signal).catch(() => undefined);
+      left = end - clock.monotonic();
+      if (signal.aborted || askAgainMs === undefined || left <= 0) break;
+      onSilence?.([...missing]);
+    }
   } finally {
     complete.abort();
     await listening;

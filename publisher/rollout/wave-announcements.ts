@@ -12,7 +12,7 @@ import { named, type Settlement, silenceMs } from './settle.ts';
 
 /** The announcements and roll calls of a rolling deployment. All of them are safe to repeat. */
 
-/** How long switched instances have to answer one roll call, ms. */
+/** How long switched instances have to answer the roll call before they are asked again, ms. */
 const ANSWER_MS = 5000;
 
 /** What `announcePhase` needs: the session, the lock of the service, and the queue for the replies. */
@@ -61,19 +61,18 @@ export async function findUnwell(
   { service, version, policy }: DeploymentRecord,
   at: readonly string[],
 ): Promise<string[]> {
-  const end = session.clock.monotonic() + silenceMs(policy.timeoutMs);
-  const wrong = new Set<string>();
-  let silent = at;
-  for (;;) {
-    const answers = await rollCall(session, { service, known: silent, waitMs: ANSWER_MS });
-    for (const answer of answers) {
-      const found = answer.services.find((one) => one.service === service);
-      if (found?.version !== version || found.active === false) wrong.add(answer.instance);
-    }
-    const before = silent.length;
-    silent = silent.filter((instance) => !answers.some((answer) => answer.instance === instance));
-    if (silent.length === 0 || session.clock.monotonic() >= end) break;
-    if (before === at.length) note(session, `${named(silent)} did not answer yet; asking again`);
-  }
-  return at.filter((instance) => wrong.has(instance) || silent.includes(instance));
+  let isTold = false;
+  const answers = await rollCall(session, {
+    ...{ service, known: at, waitMs: silenceMs(policy.timeoutMs), askAgainMs: ANSWER_MS },
+    onSilence(missing) {
+      if (!isTold) note(session, `${named(missing)} did not answer yet; asking again`);
+      isTold = true;
+    },
+  });
+  return at.filter((instance) => {
+    const found = answers
+      .find((answer) => answer.instance === instance)
+      ?.services.find((one) => one.service === service);
+    return found?.version !== version || found.active === false;
+  });
 }
