@@ -35,27 +35,24 @@ export async function driveAllAtOnce(
   const record = stored.value;
   const stop = AbortSignal.any([session.signal, lock.lost, driving.detach]);
   const retryOutage = openRetryOutage(session, record.policy.timeoutMs, stop);
-  let mayBeSent = false;
-  const first = async <T>(work: () => Promise<T>, announces: boolean) =>
-    await recordingFailure(session.record.deployments, stored, () => retryOutage(work), {
-      announces,
-      mayBeSent: () => mayBeSent,
-    });
+  const { deployments } = session.record;
+  const open = async () =>
+    driving.wait ? await retryOutage(() => openReplyQueue(session, lock)) : undefined;
   // The desired state that is written first is an announcement, too.
-  const replies = driving.wait
-    ? await first(() => openReplyQueue(session, lock), record.desiredFirst)
-    : undefined;
-  try {
-    const to = { targets: record.targets, replyTo: replies?.name };
+  const replies = await recordingFailure(deployments, stored, open, { announces: record.desiredFirst });
+  // What the last try says is not enough: an earlier one may have been sent.
+  let mayBeSent = false;
+  const send = async () => {
     try {
-      await first(async () => {
-        try {
-          await announceDeploy(session, lock, record, to);
-        } catch (error) {
-          mayBeSent ||= isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED');
-          throw error;
-        }
-      }, true);
+      await announceDeploy(session, lock, record, { targets: record.targets, replyTo: replies?.name });
+    } catch (error) {
+      mayBeSent ||= isCode(error, 'AWS_UNREACHABLE', 'INTERRUPTED');
+      throw error;
+    }
+  };
+  try {
+    try {
+      await recordingFailure(deployments, stored, () => retryOutage(send), { mayBeSent: () => mayBeSent });
     } catch (error) {
       if (!mayBeSent) throw error;
       const left = leave(session, record, 'the announcement may have been sent', DETACHED);
@@ -91,19 +88,21 @@ function askAgain(
   lock: Lock,
   record: DeploymentRecord,
   { replyTo, progress }: { replyTo: string; progress: Progress },
-): () => Promise<void> {
+): () => Promise<false> {
   let last = session.clock.monotonic();
   return async () => {
     const targets = record.expected.filter((instance) => !progress.reports.has(instance));
-    if (targets.length === 0 || session.clock.monotonic() - last < REPEAT_MS) return;
+    if (targets.length === 0 || session.clock.monotonic() - last < REPEAT_MS) return false;
     last = session.clock.monotonic();
     try {
       // An agent that missed the cancellation must not get the deployment instead.
-      if ((await cancelOf(session, record)) !== undefined) return;
-      await announceDeploy(session, lock, record, { targets, replyTo });
+      if ((await cancelOf(session, record)) === undefined) {
+        await announceDeploy(session, lock, record, { targets, replyTo });
+      }
     } catch (error) {
       note(session, `${named(targets)} cannot be asked again: ${messageOf(error)}`, 'warning');
     }
+    return false;
   };
 }
 

@@ -69,10 +69,8 @@ export interface Following {
   pollMs: number;
   /** The time since the announcement, ms. */
   elapsed: () => number;
-  /** Called after each poll of the record. Must not throw. */
-  afterPoll?: (() => Promise<void>) | undefined;
   /** Called after each poll of the record. When it returns true, `follow` ends without a settlement. Must not throw. */
-  enough?: (() => Promise<boolean>) | undefined;
+  afterPoll?: (() => Promise<boolean>) | undefined;
   /** When it aborts, `follow` returns undefined. */
   detach: AbortSignal;
   /** When it aborts, `follow` throws its reason. */
@@ -81,7 +79,7 @@ export interface Following {
 
 /**
  * Follows a deployment until it can be settled (`settle`). Takes replies as they arrive, and reads the record every
- * `pollMs` and once more before the settlement. Returns undefined when detached, or when `enough` returned true.
+ * `pollMs` and once more before the settlement. Returns undefined when detached, or when `afterPoll` returned true.
  * @throws the reason of `abort` after it aborts.
  */
 export async function follow(output: Output, following: Following): Promise<Settlement | undefined> {
@@ -126,8 +124,7 @@ function poll(
     while (!stop.aborted && !state.enough) {
       await clock.sleep(following.pollMs, stop);
       await readRecord();
-      await following.afterPoll?.();
-      state.enough = (await following.enough?.()) ?? false;
+      state.enough = (await following.afterPoll?.()) ?? false;
     }
   };
   state.done = loop().catch((error: unknown) => {

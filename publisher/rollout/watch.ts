@@ -68,7 +68,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
     read: watch.readReports,
     pollMs: POLL_MS,
     elapsed,
-    async enough() {
+    async afterPoll() {
       // Each read of the lock counts as watching it: this shortens the wait for the lock of a dead publisher later.
       const lock = await session.record.locks.look(record.service).catch(() => undefined);
       latest = await reread(watch, latest);
