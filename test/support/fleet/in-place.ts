@@ -1,4 +1,5 @@
-import type { Change, ServiceManager } from '../../../agent/deploy/ports.ts';
+import type { Change } from '../../../agent/deploy/ports.ts';
+import type { ServiceManager } from '../../../agent/deploy/service-port.ts';
 import type { TriggerDeployError } from '../../../shared/errors.ts';
 import { live } from './agent-life.ts';
 import { createFakePorts, type Model, orderOf, serviceConfig } from './fake-ports.ts';

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import type { ServiceProcess, Shown } from '../../../../agent/deploy/look-port.ts';
+import type { Look, ServiceProcess, Shown } from '../../../../agent/deploy/look-port.ts';
 import type { Ports } from '../../../../agent/deploy/ports.ts';
 import { live } from '../../../support/fleet/agent-life.ts';
 import {
@@ -110,6 +110,29 @@ test('an agent that deploys itself is a process that started after the switch be
   await before.stop();
   const after = await live(model, serviceConfig({ watch: 0 }), portsOf(model, host));
   expect(await after.ending(order.deployment)).toMatchObject({ state: 'succeeded' });
+});
+
+test('a main process that is replaced after the checks passed, while the processes are looked at, fails the check', async () => {
+  const model = modelRunning('1.0.0');
+  const ports = portsOf(model, { shows: () => model.current ?? undefined });
+  const { look } = ports.package;
+  let isReplaced = false;
+  ports.package.look = async (...args) => {
+    isReplaced ||= model.current === '1.1.0';
+    return (await look?.(...args)) as Look;
+  };
+  const { status } = ports.manager;
+  ports.manager.status = async (signal) => ({ ...(await status(signal)), mainPid: isReplaced ? 200 : 100 });
+  const life = await live(model, serviceConfig({ watch: 0 }), ports);
+  const order = orderOf('1.1.0');
+  await life.worker.accept(order);
+  expect(await life.ending(order.deployment)).toMatchObject({
+    ...{ state: 'rolled-back', step: 'check' },
+    error: {
+      code: 'CHECK_FAILED',
+      message: 'the checks passed, then the main process changed from 100 to 200',
+    },
+  });
 });
 
 test('a helper that outlives the restart is no verdict where another process shows the new version', async () => {
