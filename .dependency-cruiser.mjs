@@ -129,11 +129,17 @@ const ROOMS = {
     'agent/host/process',
     'agent/deploy/ports.ts',
     'agent/deploy/look-port.ts',
+    'agent/deploy/service-port.ts',
     'agent/config-fields.ts',
   ],
   'agent/host/state': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
   'agent/host/system': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
-  'agent/host/self-update': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
+  'agent/host/self-update': [
+    'agent/host/fs',
+    'agent/host/process',
+    'agent/deploy/ports.ts',
+    'agent/deploy/service-port.ts',
+  ],
 };
 
 /**

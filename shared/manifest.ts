@@ -38,8 +38,9 @@ export function releasePlace({ name, path }: Pick<Artifact, 'name' | 'path'>): s
   return path ?? name;
 }
 
-/** Whether no place is another one, or below it. */
-export function areApart(places: readonly string[]): boolean {
+/** Whether no config file is in place of another one, or of its directory. */
+export function areConfigsApart(files: readonly Pick<Artifact, 'role' | 'name' | 'path'>[]): boolean {
+  const places = files.filter(({ role }) => role === 'config').map(releasePlace);
   return !places.some((one, i) => places.some((other, j) => i !== j && `${one}/`.startsWith(`${other}/`)));
 }
 
@@ -51,7 +52,7 @@ export const artifacts = z
   .refine((all) => new Set(all.map((one) => one.name)).size === all.length, {
     error: 'two artifacts have the same name',
   })
-  .refine((all) => areApart(all.filter(({ role }) => role === 'config').map(releasePlace)), {
+  .refine((all) => areConfigsApart(all), {
     error: 'a config file is in place of the directory of another one',
   })
   .refine(

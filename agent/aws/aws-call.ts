@@ -27,9 +27,7 @@ export async function findings(
   try {
     return await work();
   } catch (error) {
-    signal.throwIfAborted();
-    const { message, hint } = awsError(error, doing);
-    return [{ ok: false, what: message, ...(hint !== undefined && { hint }) }];
+    return [failureOf(error, doing, signal)];
   }
 }
 
@@ -39,9 +37,17 @@ export async function finding(
   signal: AbortSignal,
   work: () => Promise<string>,
 ): Promise<Finding> {
-  const [one] = await findings(doing, signal, async () => [{ ok: true, what: await work() }]);
-  if (one === undefined) throw new Error('a call has one finding');
-  return one;
+  try {
+    return { ok: true, what: await work() };
+  } catch (error) {
+    return failureOf(error, doing, signal);
+  }
+}
+
+function failureOf(error: unknown, doing: string, signal: AbortSignal): Finding {
+  signal.throwIfAborted();
+  const { message, hint } = awsError(error, doing);
+  return { ok: false, what: message, ...(hint !== undefined && { hint }) };
 }
 
 /** Whether `error`, or one of its causes, has one of these AWS error names. */

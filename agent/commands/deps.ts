@@ -1,15 +1,8 @@
 import type { Artifact, GivenFile } from '../../shared/manifest.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
 import type { LocalOrder } from '../deploy/local-order.ts';
-import type {
-  Check,
-  Finding,
-  HealthProbe,
-  Identity,
-  PackageType,
-  Readiness,
-  ServiceManager,
-} from '../deploy/ports.ts';
+import type { Check, Finding, HealthProbe, Identity, PackageType, Readiness } from '../deploy/ports.ts';
+import type { ServiceManager } from '../deploy/service-port.ts';
 import type { ServiceState } from '../deploy/state.ts';
 
 /** The dependencies of each command. wire-commands.ts supplies them; the commands import no adapter. */

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type PlacedFile, placedFile } from '../../shared/config-place.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { type Artifact, areApart, type GivenFile, releasePlace, roleBeside } from '../../shared/manifest.ts';
-import { artifactName, artifactNameOf, newUlid, versionName } from '../../shared/names.ts';
+import { type Artifact, areConfigsApart, type GivenFile, roleBeside } from '../../shared/manifest.ts';
+import { newUlid, versionName } from '../../shared/names.ts';
+import { placedFile, plainFile } from '../../shared/placed-file.ts';
 import { LOCAL_EXPIRY_MS, type LocalOrder } from '../deploy/local-order.ts';
 import type { Release } from '../deploy/ports.ts';
 import type { ServiceState } from '../deploy/state.ts';
@@ -117,13 +117,10 @@ function validVersion(version: string): string {
   });
 }
 
-function plainFile(file: string): PlacedFile {
-  const name = artifactNameOf(file);
-  const wrong = artifactName.safeParse(name).error?.issues[0]?.message;
-  return { file, name, ...(wrong !== undefined && { wrong }) };
-}
-
-/** The first is the package, the others are config files, as with `trigger-deploy push`; these may be `FILE=PATH/IN/RELEASE`. @throws USAGE. */
+/**
+ * The first is the package, the others are config files, as with `trigger-deploy push`; these may be
+ * `FILE=PATH/IN/RELEASE`. @throws USAGE.
+ */
 async function describeFiles(paths: readonly string[]) {
   const misused = (what: string, hint: string) => new TriggerDeployError('USAGE', what, { hint });
   if (paths.length > MOST_FILES) {
@@ -132,29 +129,20 @@ async function describeFiles(paths: readonly string[]) {
   const files: GivenFile[] = [];
   for (const [i, text] of paths.entries()) {
     const role = i === 0 ? 'package' : roleBeside(paths[0] ?? '', text);
-    const {
-      file: path,
-      name,
-      path: place,
-      wrong,
-    } = role === 'config' ? await placedFile(text) : plainFile(text);
-    const found = await stat(path).catch(() => undefined);
-    if (!found?.isFile()) throw misused(`${path} is not a readable file`, 'check the path');
-    if (found.size === 0) throw misused(`${path} is empty`, 'check that it was copied completely');
+    const { file, name, path, wrong } = role === 'config' ? await placedFile(text) : plainFile(text);
+    const found = await stat(file).catch(() => undefined);
+    if (!found?.isFile()) throw misused(`${file} is not a readable file`, 'check the path');
+    if (found.size === 0) throw misused(`${file} is empty`, 'check that it was copied completely');
     if (wrong !== undefined) throw misused(`${text}: ${wrong}`, 'rename the file');
-    if (files.some((file) => file.name === name))
+    if (files.some((one) => one.name === name))
       throw misused(`two files have the name ${name}`, 'rename one of them');
-    const mode = role === 'config' ? { mode: found.mode & 0o777 } : {};
     files.push({
-      file: resolve(path),
-      name,
-      size: found.size,
-      role,
-      ...mode,
-      ...(place !== undefined && { path: place }),
+      ...{ file: resolve(file), name, size: found.size, role },
+      ...(role === 'config' && { mode: found.mode & 0o777 }),
+      ...(path !== undefined && { path }),
     });
   }
-  if (!areApart(files.filter(({ role }) => role === 'config').map(releasePlace))) {
+  if (!areConfigsApart(files)) {
     throw misused(
       'a config file is in place of the directory of another one',
       'choose another path for one of them',

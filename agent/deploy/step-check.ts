@@ -2,8 +2,9 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { deadline, formatMs } from '../../shared/retry.ts';
 import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
-import type { Check, Expected, ServiceStatus } from './ports.ts';
+import type { Check, Expected } from './ports.ts';
 import { assertRuns } from './running-version.ts';
+import type { ServiceStatus } from './service-port.ts';
 import { CRASH_LOOP, createVerdict, DOWN_SPAN } from './verdict.ts';
 
 /** The first and the longest pause between two probes, ms. The first is short, because most services start quickly. */

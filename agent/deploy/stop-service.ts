@@ -1,5 +1,5 @@
 import type { DeploymentRun } from './deployment-run.ts';
-import type { StoppedTriggers } from './ports.ts';
+import type { StoppedTriggers } from './service-port.ts';
 
 /** The triggers of a service (systemd: its sockets, timers and paths) stop with it and start with it again. */
 

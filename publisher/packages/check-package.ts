@@ -50,13 +50,13 @@ interface Checked {
 
 async function check(file: Checked): Promise<void> {
   const { handle, name } = file;
+  const [, jar, deb] = DEPLOYABLE.exec(name) ?? [];
+  if (jar) return await assertJar(handle, name);
   const head = Buffer.alloc(HEAD_BYTES);
   const { bytesRead } = await handle.read(head, 0, HEAD_BYTES, 0);
   const format = formatOf(head.subarray(0, bytesRead));
-  const [, jar, deb] = DEPLOYABLE.exec(name) ?? [];
   if (!DEPLOYABLE.test(name)) throw notDeployable(name, format);
-  if (jar) await assertJar(handle, name);
-  else if (deb) {
+  if (deb) {
     if (format.id !== 'deb') throw wrongFormat(name, format, 'a Debian package');
   } else await checkArchive(file, format);
 }

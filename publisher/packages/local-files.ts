@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { placedFile } from '../../shared/config-place.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
-import { type Artifact, areApart, releasePlace, roleBeside } from '../../shared/manifest.ts';
-import { artifactName, artifactNameOf } from '../../shared/names.ts';
+import { type Artifact, areConfigsApart, releasePlace, roleBeside } from '../../shared/manifest.ts';
+import { placedFile, plainFile } from '../../shared/placed-file.ts';
 import type { Part } from './upload.ts';
 import { verifiedBytes } from './verify-stream.ts';
 
@@ -56,7 +55,7 @@ async function described(
 ): Promise<LocalFile[]> {
   const named: Named[] = [];
   for (const { path: text, role } of given) {
-    const one = role === 'config' ? await configOf(text) : packageOf(text);
+    const one = await namedFile(text, role);
     const place = releasePlace(one.as);
     const other = taken.get(one.as.name);
     if (other !== undefined) {
@@ -67,8 +66,8 @@ async function described(
     taken.set(one.as.name, text);
     named.push(one);
   }
-  const places = named.filter(({ role }) => role === 'config').map(({ as }) => releasePlace(as));
-  if (!areApart(places)) {
+  if (!areConfigsApart(named.map(({ role, as }) => ({ role, ...as })))) {
+    const places = named.filter(({ role }) => role === 'config').map(({ as }) => releasePlace(as));
     const text = `a config file is in place of the directory of another one: ${places.join(', ')}`;
     throw new TriggerDeployError('USAGE', text, { hint: 'choose another path for one of them' });
   }
@@ -104,21 +103,14 @@ interface Named {
   as: Pick<Artifact, 'name' | 'path'>;
 }
 
-function packageOf(path: string): Named {
-  const parsed = artifactName.safeParse(artifactNameOf(path));
-  if (parsed.success) return { path, role: 'package', as: { name: parsed.data } };
-  throw new TriggerDeployError('USAGE', `${path}: ${parsed.error.issues[0]?.message}`, {
-    hint: 'rename the file: it has the same name on the instances',
-  });
-}
-
-async function configOf(text: string): Promise<Named> {
-  const { file, name, path, wrong } = await placedFile(text);
-  if (wrong === undefined) {
-    return { path: file, role: 'config', as: { name, ...(path !== undefined && { path }) } };
-  }
+async function namedFile(text: string, role: Artifact['role']): Promise<Named> {
+  const { file, name, path, wrong } = role === 'config' ? await placedFile(text) : plainFile(text);
+  if (wrong === undefined) return { path: file, role, as: { name, ...(path !== undefined && { path }) } };
   throw new TriggerDeployError('USAGE', `${text}: ${wrong}`, {
-    hint: 'rename the file, or give it another name or path in the release: FILE=PATH/IN/RELEASE',
+    hint:
+      role === 'config'
+        ? 'rename the file, or give it another name or path in the release: FILE=PATH/IN/RELEASE'
+        : 'rename the file: it has the same name on the instances',
   });
 }
 

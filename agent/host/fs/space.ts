@@ -20,7 +20,7 @@ export async function assertSpace(
   what: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  let free = await freeSpace(directory);
+  let free: Space = { bytes: 0, inodes: 0 };
   const isEnough = async () => {
     free = await freeSpace(directory);
     return free.bytes >= needed.bytes + SPACE_MARGIN && free.inodes >= needed.inodes;

@@ -1,5 +1,5 @@
 import { access, constants, open, stat } from 'node:fs/promises';
-import { messageOf } from '../../../shared/errors.ts';
+import { asTriggerDeployError, messageOf } from '../../../shared/errors.ts';
 import type { Finding } from '../../deploy/ports.ts';
 import { systemCode } from '../fs/durable-files.ts';
 import { runningAs } from './run-as.ts';
@@ -30,7 +30,7 @@ export async function problemOf(
     await runningAs(user, signal);
   } catch (error) {
     signal.throwIfAborted();
-    const hint = (error as { hint?: string }).hint ?? `useradd --system ${user}, or correct \`user\``;
+    const hint = asTriggerDeployError(error).hint ?? `useradd --system ${user}, or correct \`user\``;
     return { ok: false, what: `${what}: ${messageOf(error)}`, hint };
   }
   const problem = await whyNotRunnable(path, user, signal);

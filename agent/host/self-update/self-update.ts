@@ -1,7 +1,8 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { type ErrorCode, TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
-import type { Change, PackageType, ServiceManager } from '../../deploy/ports.ts';
+import type { Change, PackageType } from '../../deploy/ports.ts';
+import type { ServiceManager } from '../../deploy/service-port.ts';
 import type { Guard, Verdict } from './guard.ts';
 
 /**

@@ -3,7 +3,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
-import type { ServiceManager, ServiceStatus } from '../../deploy/ports.ts';
+import type { ServiceManager, ServiceStatus } from '../../deploy/service-port.ts';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
 import { familyOf, idOf } from '../process/proc.ts';

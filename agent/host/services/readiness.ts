@@ -54,7 +54,7 @@ export function createReadiness(options: ReadinessOptions): Readiness {
     // Without an answer nothing is known: then the deployment itself finds out.
     if (exitCode === 0) return parseFacts(unit, stdout, isOwn && installsUnit);
     const what = `systemd does not answer about ${unit}: ${output.trim().split('\n')[0] ?? ''}`;
-    return { findings: [{ ok: true, what }], user: undefined, programs: [], triggeredBy: [] };
+    return { findings: [{ ok: true, what }], unloadable: [], user: undefined, programs: [], triggeredBy: [] };
   }
 
   async function inspectUnit(unit: string, version: string | null, signal: AbortSignal): Promise<Finding[]> {
@@ -86,10 +86,9 @@ export function createReadiness(options: ReadinessOptions): Readiness {
     if (check.kind === 'systemd') {
       const isOwn = 'unit' in manager && check.unit === manager.unit;
       if (isOwn) return [];
-      // A unit that is only looked at may be a oneshot or a transient one.
-      const { findings } = await factsOf(check.unit, false, signal);
       if (installsUnit) return [];
-      return findings.filter(({ what }) => /does not exist|is masked|cannot be loaded/.test(what));
+      // A unit that is only looked at may be a oneshot or a transient one.
+      return (await factsOf(check.unit, false, signal)).unloadable;
     }
     if (check.kind !== 'command') return [];
     const [word = ''] = check.run;

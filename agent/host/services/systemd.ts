@@ -1,7 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
-import type { ServiceManager, ServiceStatus, StoppedTriggers } from '../../deploy/ports.ts';
+import type { ServiceManager, ServiceStatus, StoppedTriggers } from '../../deploy/service-port.ts';
 import { controlGroupMembers, familyOf, idOf } from '../process/proc.ts';
 import { askSystemd, tellSystemd } from '../process/systemctl.ts';
 import { pollUnit } from './poll-unit.ts';

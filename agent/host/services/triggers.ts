@@ -1,6 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import type { Finding, StoppedTriggers } from '../../deploy/ports.ts';
+import type { Finding } from '../../deploy/ports.ts';
+import type { StoppedTriggers } from '../../deploy/service-port.ts';
 import { askSystemd, tellSystemd } from '../process/systemctl.ts';
 import { pollUnit } from './poll-unit.ts';
 import { isDown, propertiesOf } from './unit-state.ts';
@@ -20,9 +21,7 @@ export interface Trigger {
   refusesStop: boolean;
 }
 
-const PROPERTIES = [
-  ...['LoadState', 'ActiveState', 'Result', 'Job', 'UnitFileState', 'RefuseManualStop'],
-].join(',');
+const PROPERTIES = 'LoadState,ActiveState,Result,Job,UnitFileState,RefuseManualStop';
 
 const argvFor = {
   show: (names: readonly string[]) => ['systemctl', 'show', `--property=${PROPERTIES}`, '--', ...names],
@@ -40,7 +39,8 @@ export async function lookAtTriggers(
 ): Promise<Trigger[]> {
   if (names.length === 0) return [];
   const { exitCode, stdout, output } = await askSystemd(argvFor.show(names), {
-    ...{ signal, ...(clock && { clock }) },
+    signal,
+    ...(clock && { clock }),
   });
   if (exitCode !== 0) {
     const message = `systemctl show ${names.join(' ')} did not succeed`;

@@ -1,5 +1,5 @@
 import type { Finding } from '../../deploy/ports.ts';
-import { loadTrouble, propertiesOf } from './unit-state.ts';
+import { loadTrouble, propertiesOf, wordsIn } from './unit-state.ts';
 
 /** What of a unit prevents its restart, and can be known before its stop. Pure. */
 
@@ -21,6 +21,8 @@ export const FACTS = [
 
 export interface UnitFacts {
   findings: Finding[];
+  /** Those of the findings that say why systemd cannot load it. */
+  unloadable: Finding[];
   /** The user that it runs as, if it must exist. */
   user: string | undefined;
   /** The programs that it starts, as this machine sees them. */
@@ -37,11 +39,12 @@ export function parseFacts(unit: string, text: string, installsUnit: boolean): U
   const load = value('LoadState');
   const findings: Finding[] = [];
   const problem = (what: string, hint: string) => void findings.push({ ok: false, what, hint });
-  if (load !== '' && load !== 'loaded' && load !== 'merged' && (load === 'masked' || !installsUnit)) {
+  if (!['', 'loaded', 'merged'].includes(load) && (load === 'masked' || !installsUnit)) {
     const trouble = loadTrouble(unit, load);
     problem(trouble.problem, trouble.hint);
   }
-  if (load !== 'loaded') return { findings, user: undefined, programs: [], triggeredBy: [] };
+  const unloadable = [...findings];
+  if (load !== 'loaded') return { findings, unloadable, user: undefined, programs: [], triggeredBy: [] };
   for (const name of ['RefuseManualStop', 'RefuseManualStart'] as const) {
     if (!is(name)) continue;
     problem(
@@ -69,9 +72,10 @@ export function parseFacts(unit: string, text: string, installsUnit: boolean): U
   const user = is('DynamicUser') || hasOwnRoot || installsUnit ? '' : value('User');
   return {
     findings,
+    unloadable,
     // A number needs no entry in the database of users.
     user: user === '' || /^\d+$/.test(user) ? undefined : user,
-    triggeredBy: value('TriggeredBy').split(' ').filter(Boolean),
+    triggeredBy: wordsIn(value('TriggeredBy')),
     programs: hasOwnRoot ? [] : programsOf(value('ExecStart')),
   };
 }

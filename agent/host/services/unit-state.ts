@@ -1,4 +1,4 @@
-import type { ServiceStatus } from '../../deploy/ports.ts';
+import type { ServiceStatus } from '../../deploy/service-port.ts';
 
 /** A unit as `systemctl show` prints it (systemctl(1)), and what that means. Pure. */
 
@@ -55,6 +55,9 @@ export function propertiesOf(text: string): Map<string, string> {
   return values;
 }
 
+/** The names in a property that holds a list. */
+export const wordsIn = (value: string): string[] => value.split(' ').filter(Boolean);
+
 /** Parses the output of `systemctl show UNIT --property=…`. A property may be missing. */
 export function parseShow(text: string): UnitState {
   const values = propertiesOf(text);
@@ -69,7 +72,7 @@ export function parseShow(text: string): UnitState {
     result: values.get('Result') || 'success',
     busy: count('Job') > 0,
     group: values.get('ControlGroup') ?? '',
-    triggeredBy: (values.get('TriggeredBy') ?? '').split(' ').filter(Boolean),
+    triggeredBy: wordsIn(values.get('TriggeredBy') ?? ''),
     outdated: values.get('NeedDaemonReload') === 'yes' ? RELOAD : undefined,
   };
 }

@@ -9,8 +9,8 @@ import type {
   Ports,
   Reporter,
   ServiceConfig,
-  ServiceManager,
 } from '../../../agent/deploy/ports.ts';
+import type { ServiceManager } from '../../../agent/deploy/service-port.ts';
 import type { Order, ServiceState } from '../../../agent/deploy/state.ts';
 import type { Traffic } from '../../../agent/deploy/traffic-port.ts';
 import type { ConfiguredCheck } from '../../../agent/host/services/check-types.ts';

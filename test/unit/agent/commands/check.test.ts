@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { check, formatFindings } from '../../../../agent/commands/check.ts';
-import type { Finding, ServiceStatus } from '../../../../agent/deploy/ports.ts';
+import type { Finding } from '../../../../agent/deploy/ports.ts';
+import type { ServiceStatus } from '../../../../agent/deploy/service-port.ts';
 import { parseShow, statusOf } from '../../../../agent/host/services/unit-state.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 

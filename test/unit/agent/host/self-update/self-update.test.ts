@@ -1,7 +1,8 @@
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Change, PackageType, ServiceManager } from '../../../../../agent/deploy/ports.ts';
+import type { Change, PackageType } from '../../../../../agent/deploy/ports.ts';
+import type { ServiceManager } from '../../../../../agent/deploy/service-port.ts';
 import type { RunCommand } from '../../../../../agent/host/process/run-command.ts';
 import { createGuard } from '../../../../../agent/host/self-update/guard.ts';
 import {

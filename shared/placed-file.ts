@@ -10,8 +10,14 @@ export interface PlacedFile {
   wrong?: string;
 }
 
+/** A file that keeps its name: a package. */
+export function plainFile(file: string): PlacedFile {
+  const name = artifactNameOf(file);
+  return { file, name, ...wrongIn(artifactName.safeParse(name)) };
+}
+
 /**
- * Reads `FILE` or `FILE=PATH/IN/RELEASE`. If a file has the whole text as its path, it is that file: so the `=` in the
+ * A config file. Reads `FILE` or `FILE=PATH/IN/RELEASE`. If a file has the whole text as its path, it is that file: so the `=` in the
  * path of a file is no separator. Otherwise, the last `=` separates: `a=b.yml=b.yml` puts the file `a=b.yml` to `b.yml`.
  */
 export async function placedFile(text: string): Promise<PlacedFile> {
@@ -22,14 +28,10 @@ export async function placedFile(text: string): Promise<PlacedFile> {
       () => true,
       () => false,
     ));
-  if (isFile) {
-    const name = artifactNameOf(text);
-    return { file: text, name, ...wrongIn(artifactName.safeParse(name)) };
-  }
+  if (isFile) return plainFile(text);
   const [file, path] = [text.slice(0, at), text.slice(at + 1)];
   if (!path.includes('/')) return { file, name: path, ...wrongIn(artifactName.safeParse(path)) };
-  const checked = { ...wrongIn(releasePath.safeParse(path)) };
-  return { file, path, name: artifactNameAt(path), ...checked };
+  return { file, path, name: artifactNameAt(path), ...wrongIn(releasePath.safeParse(path)) };
 }
 
 const wrongIn = ({ error }: { error?: { issues: { message: string }[] } | undefined }) =>

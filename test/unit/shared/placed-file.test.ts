@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { placedFile } from '../../../shared/config-place.ts';
+import { placedFile } from '../../../shared/placed-file.ts';
 import { temporaryDirectory } from '../../support/host/temporary.ts';
 
 test('FILE=PATH/IN/RELEASE names the file, its path and the name under which it is stored', async () => {
