@@ -70,7 +70,7 @@ test.each(POINTS)(
 test('a publisher that takes over the lock of a dead one names its owner, its deployment and its start time', () => {
   for (const [point] of POINTS.slice(0, 7)) {
     const { owner, said } = resultOf(point);
-    if (owner) expect(said).toContain(takingOver(owner));
+    if (owner) expect(said).toContain(takingOver(owner, 'no heartbeat for 2 min'));
   }
   expect(resultOf('the announcement').owner).not.toBeNull();
 });

@@ -83,8 +83,8 @@ async function expectRefused(
 }
 
 /** What the next one says when it takes the dead one's lock over. */
-export const takingOver = ({ who, command, deployment }: Owner) =>
-  `from ${who} (${command} ${deployment}): no heartbeat for 2 min`;
+export const takingOver = ({ who, command, deployment }: Owner, why: string) =>
+  `from ${who} (${command} ${deployment}): ${why}`;
 
 /** After all of it: no publisher holds the lock, all that was announced has ended once. The sequences that were used. */
 export function sequencesOf(services: readonly Service[], watch: RecordWatch): number {

@@ -170,6 +170,7 @@ export interface Owner {
   command: string;
   deployment: string;
   who: string;
+  pid: number;
   since: string;
 }
 
