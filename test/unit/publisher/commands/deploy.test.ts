@@ -74,7 +74,9 @@ it('a deployment whose reply queue cannot be created is recorded as not announce
   await stage.agent('i-1');
   stage.cloud.fail('unavailable', ({ operation }) => operation === 'CreateQueue', 1000);
   const session = await stage.open();
-  await expect(deploy(session, options())).rejects.toMatchObject({ code: 'AWS_UNREACHABLE' });
+  await expect(deploy(session, options({ timeoutMs: 2000 }))).rejects.toMatchObject({
+    code: 'AWS_UNREACHABLE',
+  });
   expect(await session.record.deployments.newest('payments')).toMatchObject({
     value: { status: 'failed', exitCode: 1, outcome: expect.stringMatching(/^not announced: cannot create/) },
   });

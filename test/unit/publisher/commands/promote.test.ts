@@ -140,11 +140,12 @@ describe('promote', { timeout: PATIENCE }, () => {
       });
       expect(inStg()).toEqual([]);
     }
-    const signed = dev.cloud.object(dev.bucket, keys.manifest('payments', '1.0.0'))?.body ?? '';
+    const signed = dev.cloud.object(dev.bucket, keys.manifest('payments', '1.0.0'))?.body.toString() ?? '';
+    const other = signed.at(-2) === 'A' ? 'B' : 'A';
     dev.cloud.putObject(
       dev.bucket,
       keys.manifest('payments', '1.0.0'),
-      `${signed.toString().slice(0, -2)}AA`,
+      `${signed.slice(0, -2)}${other}${signed.at(-1)}`,
     );
     await expect(promote(await stg.open(), promotion)).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
   });
