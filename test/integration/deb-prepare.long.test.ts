@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { calm } from '../../../../support/host/clock.ts';
-import { debian } from '../../../../support/host/debian.ts';
+import { calm } from '../support/host/clock.ts';
+import { debian } from '../support/host/debian.ts';
 
 const run = promisify(execFile);
 

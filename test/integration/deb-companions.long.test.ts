@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { calm } from '../../../../support/host/clock.ts';
-import { debian } from '../../../../support/host/debian.ts';
+import { calm } from '../support/host/clock.ts';
+import { debian } from '../support/host/debian.ts';
 
 /** Several packages of one version, and the packages that a version moves: they come and go together. */
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { debian } from '../../../../support/host/debian.ts';
+import { debian } from '../support/host/debian.ts';
 
 const VERSION = 'usr/share/edge-proxy/version';
 /** A maintainer script that reports that it runs and waits until it is released, the first time it runs. */
