@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { controlManager, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { scriptJar } from '../support/shared/zip.ts';
 
 /** What the operator's config can ask for, on one instance with two services side by side. */
 
@@ -17,7 +18,7 @@ beforeAll(async () => {
     const url = `http://127.0.0.1:${one.port}/health`;
     const note = join(one.dir, 'note.sh');
     return {
-      // To the agent a `jar` is any one file: here a script that runs the server beside it.
+      // A jar may begin with a script: here one that runs the server beside it.
       payments: {
         package: {
           type: 'jar',
@@ -74,7 +75,7 @@ async function push(version: string, more = {}) {
   const dir = join(fleet.dir, 'jars', version);
   await mkdir(dir, { recursive: true });
   const [jar, config] = [join(dir, `payments-${version}.jar`), join(dir, 'behaviour.json')];
-  await writeFile(jar, runs('$(dirname "$0")/server.mjs'));
+  await writeFile(jar, scriptJar(runs('$(dirname "$0")/server.mjs')));
   await writeFile(config, behaviour(version, more));
   const env = join(dir, '.env');
   const spaced = join(dir, 'my settings.yml');

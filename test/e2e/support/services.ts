@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ServiceYaml } from '../../support/fleet/fleet.ts';
+import { scriptJar } from '../../support/shared/zip.ts';
 import type { Host } from './site.ts';
 
 /** What runs on the instances: a unit of systemd, and the service as agent.yaml has it. */
@@ -72,7 +73,7 @@ while (1) {
 }
 `;
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, program);
+  await writeFile(file, scriptJar(program));
   return file;
 }
 

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServiceYaml } from '../../support/fleet/fleet.ts';
+import { scriptJar } from '../../support/shared/zip.ts';
 import type { Host } from './site.ts';
 
 /** Services by every type of unit: a program in one file, placed as a jar and run by the perl that every Debian has. */
@@ -39,7 +40,7 @@ while (1) {
 export async function writeProgram(dir: string, version: string, behaviour: Behaviour = 'good') {
   await mkdir(dir, { recursive: true });
   const file = join(dir, `program-${version}.jar`);
-  await writeFile(file, programOf(version, behaviour));
+  await writeFile(file, scriptJar(programOf(version, behaviour)));
   return file;
 }
 

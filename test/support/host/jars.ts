@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { createJarPackage } from '../../../agent/host/releases/jar.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
+import { jarText } from '../shared/zip.ts';
 import { calm } from './clock.ts';
 import { memoryStore } from './store.ts';
 import { temporaryDirectory } from './temporary.ts';
@@ -15,7 +16,7 @@ export async function jarService(
   const dir = more.dir ?? join(await temporaryDirectory(), 'opt', 'payments');
   const store = memoryStore();
   const jar = createJarPackage({ service: 'payments', keep: 3, store, ...more, dir });
-  const versions = (version: string) => [store.put(`payments-${version}.jar`, `jar ${version}`)];
+  const versions = (version: string) => [store.put(`payments-${version}.jar`, jarText(`jar ${version}`))];
   const prepare = (version: string, artifacts: readonly Artifact[] = versions(version), fresh = false) =>
     jar.prepare({ service: 'payments', version, artifacts, fresh }, () => {}, calm);
   return { dir, store, jar, prepare, versions };

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cloud, startCloud } from '../../support/cloud/cloud.ts';
 import { type Files, type Program, PUBLISHER, startProgram } from '../../support/programs.ts';
+import { jarOf, jarText, ZIP } from '../../support/shared/zip.ts';
 
 const PATIENCE = 30_000;
 
@@ -24,7 +25,7 @@ beforeAll(async () => {
     TRIGGER_DEPLOY_PATH_STYLE: 'true',
   };
   expect(await run('keygen')).toMatchObject({ code: 0 });
-  await writeFile(join(cwd, 'app.jar'), 'jar');
+  await writeFile(join(cwd, 'app.jar'), jarText('jar'));
 }, PATIENCE);
 afterAll(async () => {
   await cloud.stop();
@@ -85,6 +86,7 @@ it('exits with 3 when AWS does not answer', { timeout: PATIENCE }, async () => {
 it('an interrupted push removes its uploaded parts before it exits', { timeout: PATIENCE }, async () => {
   await writeFile(join(cwd, 'big.jar'), '');
   await truncate(join(cwd, 'big.jar'), 200_000_000);
+  await appendFile(join(cwd, 'big.jar'), ZIP);
   const pushing = start('push payments 2.0.0 big.jar -e dev');
   await cloud.until((request) => request.operation === 'UploadPart' && request.status === 200);
   pushing.process.kill('SIGINT');
@@ -99,7 +101,7 @@ it('an interrupted push removes its uploaded parts before it exits', { timeout: 
 });
 
 it('a closed stdout changes neither the work nor the exit code', { timeout: PATIENCE }, async () => {
-  await writeFile(join(cwd, 'wide.jar'), randomBytes(30_000_000));
+  await writeFile(join(cwd, 'wide.jar'), jarOf(randomBytes(30_000_000)));
   const pushing = start('push payments 3.0.0 wide.jar -e dev');
   pushing.process.stdout?.destroy();
   expect(await pushing.finished).toMatchObject({ code: 0 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { swept } from '../../../../agent/host/fs/sweeper.ts';
 import { createJarPackage } from '../../../../agent/host/releases/jar.ts';
 import { memoryStore } from '../../../support/host/store.ts';
+import { jarOf } from '../../../support/shared/zip.ts';
 import { numberOf, openJournal, SERVICE, stateOf } from './world.ts';
 
 /**
@@ -38,7 +39,7 @@ async function prepareLarge(dir: string): Promise<Omit<LimitedOutcome, 'appends'
   const store = memoryStore();
   const pkg = createJarPackage({ service: SERVICE, dir, keep: 3, store });
   const prepare = (version: string, size: number) => {
-    const artifacts = [store.put(`${SERVICE}.jar`, randomBytes(size))];
+    const artifacts = [store.put(`${SERVICE}.jar`, jarOf(randomBytes(size)))];
     const order = { service: SERVICE, version, artifacts, fresh: false };
     return pkg.prepare(order, () => {}, new AbortController().signal);
   };

@@ -10,6 +10,7 @@ import type { Releases } from '../../../../agent/host/releases/releases.ts';
 import type { Artifact } from '../../../../shared/manifest.ts';
 import { type MemoryStore, memoryStore } from '../../../support/host/store.ts';
 import { tarball } from '../../../support/host/tarball.ts';
+import { jarText } from '../../../support/shared/zip.ts';
 import type { Tmpfs } from './tmpfs.ts';
 import { type PackageName, SERVICE } from './world.ts';
 
@@ -34,7 +35,7 @@ export interface SmallService {
 /** A package of this type: random bytes, which no compression makes smaller. */
 export function packageOf(type: PackageName, store: MemoryStore, bytes: number): Artifact {
   const body = randomBytes(bytes / 2).toString('hex');
-  if (type === 'jar') return store.put(`${SERVICE}.jar`, body);
+  if (type === 'jar') return store.put(`${SERVICE}.jar`, jarText(body));
   return store.put(`${SERVICE}.tar`, tarball([{ path: 'lib/blob', body }]));
 }
 

@@ -10,6 +10,7 @@ import { createJournal } from '../../../../agent/host/state/journal.ts';
 import type { Artifact } from '../../../../shared/manifest.ts';
 import { memoryStore } from '../../../support/host/store.ts';
 import { tarball } from '../../../support/host/tarball.ts';
+import { jarText } from '../../../support/shared/zip.ts';
 
 /** What the disk tests deploy: small versions whose every byte is known, and a journal of known states. */
 
@@ -28,7 +29,7 @@ export const ADOPTED = '0.9';
 export function contentsOf(type: PackageName, version: string): Contents {
   // An adopted service has no configuration file of its own.
   const config = version === ADOPTED ? {} : { 'application-dev.yaml': text(version, 'config') };
-  if (type === 'jar') return { ...config, [`${SERVICE}.jar`]: text(version, 'jar') };
+  if (type === 'jar') return { ...config, [`${SERVICE}.jar`]: jarText(text(version, 'jar')) };
   return {
     ...config,
     'bin/run': text(version, 'run'),
@@ -57,7 +58,7 @@ export function artifactsOf(type: PackageName, version: string): Artifact[] {
   const config = store.put('application-dev.yaml', text(version, 'config'), 'config');
   const main =
     type === 'jar'
-      ? store.put(`${SERVICE}-${version}.jar`, text(version, 'jar'))
+      ? store.put(`${SERVICE}-${version}.jar`, jarText(text(version, 'jar')))
       : store.put(`${SERVICE}-${version}.tar`, archiveOf(version));
   return [main, config];
 }

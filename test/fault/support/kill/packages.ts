@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from 'tar';
 import type { Artifact } from '../../../../shared/manifest.ts';
+import { scriptJar } from '../../../support/shared/zip.ts';
 import { type PackageKind, SERVICE } from './plan.ts';
 import { BAD } from './scenarios.ts';
 
@@ -14,7 +15,8 @@ const PADDING = '/'.repeat(16 * 1024);
 /** The same Node program, as a file that is called a jar, or in an archive with files beside it. */
 export async function makePackage(dir: string, type: PackageKind, version: string): Promise<Artifact> {
   const program = serverSource(version, version !== BAD);
-  if (type === 'jar') return await keep(dir, `${SERVICE}-${version}.jar`, 'package', Buffer.from(program));
+  if (type === 'jar')
+    return await keep(dir, `${SERVICE}-${version}.jar`, 'package', Buffer.from(scriptJar(program, '//')));
   const content = await mkdtemp(join(dir, 'content-'));
   await mkdir(join(content, 'public'));
   await writeFile(join(content, 'server.cjs'), program);

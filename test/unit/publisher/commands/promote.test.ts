@@ -15,6 +15,7 @@ import { keys } from '../../../../shared/names.ts';
 import type { Script } from '../../../support/publisher/fake-agent.ts';
 import { ALL_AT_ONCE } from '../../../support/publisher/rollout-options.ts';
 import { notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { jarOf, jarText } from '../../../support/shared/zip.ts';
 
 const PATIENCE = 30_000;
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -63,7 +64,7 @@ const refusal = async (work: Promise<unknown>) =>
 
 describe('promote', { timeout: PATIENCE }, () => {
   it('copies the package to the next environment, signs it there, and deploys it there', async () => {
-    const bytes = randomBytes(9_000_000);
+    const bytes = jarOf(randomBytes(9_000_000));
     await runsInDev('1.0.0', bytes);
     const agent = await stg.agent('i-stg');
     const session = await stg.open();
@@ -91,7 +92,7 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('repeated copies nothing, writes no manifest, and deploys', async () => {
-    await runsInDev('1.0.0', randomBytes(1000));
+    await runsInDev('1.0.0', jarOf(randomBytes(1000)));
     await stg.agent('i-stg');
     expect(await promote(await stg.open(), promotion)).toBe(0);
     const puts = () =>
@@ -106,8 +107,8 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('takes the version of the desired state in dev, or an older one that succeeded there', async () => {
-    await runsInDev('1.0.0', randomBytes(1000));
-    const files = [await file('payments.jar', randomBytes(1000))];
+    await runsInDev('1.0.0', jarOf(randomBytes(1000)));
+    const files = [await file('payments.jar', jarOf(randomBytes(1000)))];
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
     await deploy(await dev.open(), { ...ALL_AT_ONCE, service: 'payments', version: '1.1.0' });
     const agent = await stg.agent('i-stg');
@@ -119,8 +120,8 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('of a version that exists with other bytes is refused, and changes nothing', async () => {
-    await runsInDev('1.0.0', randomBytes(1000));
-    const files = [await file('payments.jar', randomBytes(1000))];
+    await runsInDev('1.0.0', jarOf(randomBytes(1000)));
+    const files = [await file('payments.jar', jarOf(randomBytes(1000)))];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     const before = inStg();
     await expect(promote(await stg.open(), promotion)).rejects.toMatchObject({ code: 'VERSION_EXISTS' });
@@ -129,9 +130,13 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('does not trust the source’s bucket: bytes that differ from the signed ones do not become a version', async () => {
-    const bytes = randomBytes(9_000_000);
+    const bytes = jarOf(randomBytes(9_000_000));
     await runsInDev('1.0.0', bytes);
-    const others = [randomBytes(9_000_000), bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.from('x')])];
+    const others = [
+      jarOf(randomBytes(9_000_000)),
+      bytes.subarray(0, -1),
+      Buffer.concat([bytes, Buffer.from('x')]),
+    ];
     for (const body of others) {
       dev.cloud.putObject(dev.bucket, jarKey('1.0.0', bytes), body);
       await expect(promote(await stg.open(), promotion)).rejects.toMatchObject({
@@ -151,7 +156,7 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('interrupted leaves no version, and the same command continues', async () => {
-    await runsInDev('1.0.0', randomBytes(20_000_000));
+    await runsInDev('1.0.0', jarOf(randomBytes(20_000_000)));
     await stg.agent('i-stg');
     const interrupt = new AbortController();
     const session = await stg.open();
@@ -167,7 +172,7 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('continues an interrupted download', async () => {
-    const bytes = randomBytes(2_000_000);
+    const bytes = jarOf(randomBytes(2_000_000));
     await runsInDev('1.0.0', bytes);
     await stg.agent('i-stg');
     const isJar = (request: { operation: string; key?: string | undefined }) =>
@@ -178,7 +183,7 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('waits for a person where the environment requires one, whatever the command line says', async () => {
-    await runsInDev('1.0.0', randomBytes(100));
+    await runsInDev('1.0.0', jarOf(randomBytes(100)));
     const agent = await stg.agent('i-stg');
     const session = await stg.open();
     const env = { ...session.env, confirm: 'person' } as const;
@@ -198,7 +203,7 @@ describe('promote', { timeout: PATIENCE }, () => {
   });
 
   it('from an environment to itself, or of config files in one bucket, is wrong use', async () => {
-    await runsInDev('1.0.0', randomBytes(100));
+    await runsInDev('1.0.0', jarOf(randomBytes(100)));
     await expect(promote(await dev.open(), promotion)).rejects.toMatchObject({ code: 'USAGE' });
     const session = await stg.open();
     const env = { ...session.env, bucket: dev.bucket };
@@ -222,7 +227,7 @@ describe('a version that has not succeeded in --from is not promoted', { timeout
       code: 'NOT_PROVEN',
       message: 'payments 9.9.9 is not in dev',
     });
-    const files = [await file('payments.jar', 'jar')];
+    const files = [await file('payments.jar', jarText('jar'))];
     await push(await dev.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     expect(await refused('1.0.0')).toMatchObject({
       code: 'NOT_PROVEN',
@@ -232,12 +237,12 @@ describe('a version that has not succeeded in --from is not promoted', { timeout
   });
 
   it('if it failed there, or was deployed to some instances only', async () => {
-    await runsInDev('1.0.0', randomBytes(100), () => [
+    await runsInDev('1.0.0', jarOf(randomBytes(100)), () => [
       'accepted',
       { state: 'rolled-back', code: 'CHECK_FAILED' },
     ]);
     expect(await refused('1.0.0')).toMatchObject({ code: 'NOT_PROVEN' });
-    const files = [await file('payments.jar', randomBytes(100))];
+    const files = [await file('payments.jar', jarOf(randomBytes(100)))];
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
     await dev.agent('i-other');
     const only = { ...ALL_AT_ONCE, service: 'payments', version: '1.1.0', only: ['i-other'] };
@@ -248,7 +253,7 @@ describe('a version that has not succeeded in --from is not promoted', { timeout
 
 describe('an environment that requires another', { timeout: PATIENCE }, () => {
   it('refuses a version that has not succeeded there, and says what to do; a rollback to a version that ran here is allowed', async () => {
-    const files = [await file('payments.jar', 'jar')];
+    const files = [await file('payments.jar', jarText('jar'))];
     await push(await stg.open(), { service: 'payments', version: '1.0.0', files, configs: [] });
     await stg.agent('i-stg');
     const wish = { ...ALL_AT_ONCE, service: 'payments', version: '1.0.0' };
@@ -268,7 +273,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
   });
 
   it('accepts a version that has, but not another package of it', async () => {
-    const bytes = randomBytes(100);
+    const bytes = jarOf(randomBytes(100));
     await runsInDev('1.0.0', bytes);
     await stg.agent('i-stg');
     const wish = { ...ALL_AT_ONCE, service: 'payments', version: '1.0.0' };
@@ -279,7 +284,7 @@ describe('an environment that requires another', { timeout: PATIENCE }, () => {
 
     await push(await dev.open(), { service: 'payments', version: '1.1.0', files, configs: [] });
     await deploy(await dev.open(), { ...wish, version: '1.1.0' });
-    const other = [await file('other.jar', 'other')];
+    const other = [await file('other.jar', jarText('other'))];
     await push(await stg.open(), { service: 'payments', version: '1.1.0', files: other, configs: [] });
     expect(await refusal(deploy(await requiring(), { ...wish, version: '1.1.0' }))).toMatchObject({
       code: 'NOT_PROVEN',

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pushAndDeploy } from '../../../../publisher/commands/push.ts';
 import { ALL_AT_ONCE } from '../../../support/publisher/rollout-options.ts';
 import { openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { jarText } from '../../../support/shared/zip.ts';
 
 const PATIENCE = 30_000;
 
@@ -28,7 +29,7 @@ async function file(name: string, bytes: Uint8Array | string): Promise<string> {
 describe('push --deploy', { timeout: PATIENCE }, () => {
   it('pushes and deploys; an unchanged push deploys again', async () => {
     await dev.agent('i-dev');
-    const files = [await file('payments.jar', 'jar')];
+    const files = [await file('payments.jar', jarText('jar'))];
     const options = { ...ALL_AT_ONCE, service: 'payments', version: '1.4.3', files, configs: [] };
     const pushed: boolean[] = [];
     const go = async () =>
@@ -41,7 +42,7 @@ describe('push --deploy', { timeout: PATIENCE }, () => {
 
   it('has the exit code of the deployment', async () => {
     await dev.agent('i-dev', () => ['accepted', { state: 'rolled-back', code: 'CHECK_FAILED' }]);
-    const files = [await file('payments.jar', 'jar')];
+    const files = [await file('payments.jar', jarText('jar'))];
     const options = { ...ALL_AT_ONCE, service: 'payments', version: '1.4.3', files, configs: [] };
     expect(await pushAndDeploy(await dev.open(), options, () => undefined)).toBe(1);
   });

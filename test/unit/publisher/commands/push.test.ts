@@ -11,6 +11,7 @@ import type { Session } from '../../../../publisher/session.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
 import { openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { jarOf, jarText } from '../../../support/shared/zip.ts';
 
 const MB = 1024 * 1024;
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -38,7 +39,7 @@ const options = (files: string[], change: { version?: string; configs?: string[]
   configs: [],
   ...change,
 });
-const stored = (prefix = 'artifacts/') => stage.cloud.objects(stage.bucket, prefix);
+const stored = () => stage.cloud.objects(stage.bucket, 'artifacts/');
 const manifestKey = (version = '1.4.2') => keys.manifest('payments', version);
 const pushes = () => stage.json(keys.index('payments'))?.pushes;
 const operations = (operation: string) =>
@@ -55,7 +56,7 @@ async function interruptible(onEvent: (event: PublisherEvent, abort: () => void)
 
 describe('push', () => {
   it('writes the files under their digests, then the signed manifest, then the index', async () => {
-    const bytes = randomBytes(20 * MB);
+    const bytes = jarOf(randomBytes(20 * MB));
     const jar = await file('payments.jar', bytes);
     const config = await file('application-dev.yaml', 'a: 1\n');
     const session = await stage.open();
@@ -82,7 +83,7 @@ describe('push', () => {
   });
 
   it('takes config files named .env and with spaces, and a second push of them finds them again', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     const configs = [await file('.env', 'A=1'), await file('my settings@dev.yml', 'a: 1')];
     await push(await stage.open(), options([jar], { configs }));
     for (const [name, body] of [
@@ -96,7 +97,7 @@ describe('push', () => {
   });
 
   it('puts two config files of one name to two paths, and refuses one below another', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     const config = await file('app.yml', 'a: 1');
     const configs = [`${config}=config/app.yml`, `${config}=other/app.yml`, config];
     const { manifest } = await push(await stage.open(), options([jar], { configs }));
@@ -116,7 +117,7 @@ describe('push', () => {
   });
 
   it('of the same bytes again does nothing, and says who pushed them and when', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     const { manifest } = await push(await stage.open(), options([jar]));
     const before = stage.cloud.object(stage.bucket, manifestKey())?.etag;
     const puts = operations('PutObject');
@@ -129,10 +130,11 @@ describe('push', () => {
   });
 
   it('of different files under an existing version is refused, with who pushed it and when', async () => {
-    const { manifest } = await push(await stage.open(), options([await file('payments.jar', 'jar')]));
+    const jar = await file('payments.jar', jarText('jar'));
+    const { manifest } = await push(await stage.open(), options([jar]));
     const all = stored();
     await expect(
-      push(await stage.open(), options([await file('payments.jar', 'raj')])),
+      push(await stage.open(), options([await file('payments.jar', jarText('raj'))])),
     ).rejects.toMatchObject({
       code: 'VERSION_EXISTS',
       message: `payments 1.4.2 exists with different files: ${manifest.pushedBy} pushed it at ${manifest.pushedAt}`,
@@ -141,14 +143,14 @@ describe('push', () => {
     expect(stored()).toEqual(all);
     const config = await file('application-dev.yaml', 'a: 1');
     await expect(
-      push(await stage.open(), options([await file('payments.jar', 'jar')], { configs: [config] })),
+      push(await stage.open(), options([await file('payments.jar', jarText('jar'))], { configs: [config] })),
     ).rejects.toMatchObject({ code: 'VERSION_EXISTS' });
   });
 
   it('two at once of one version with different bytes: one is the version, the other is refused', async () => {
-    const mine = await file('payments.jar', 'mine');
+    const mine = await file('payments.jar', jarText('mine'));
     await mkdir(join(directory, 'b'));
-    const theirs = await file('b/payments.jar', 'theirs');
+    const theirs = await file('b/payments.jar', jarText('theirs'));
     const [first, second] = [await stage.open(), await stage.open()];
     const results = await Promise.allSettled([push(first, options([mine])), push(second, options([theirs]))]);
     const winners = results.filter((result) => result.status === 'fulfilled');
@@ -161,7 +163,7 @@ describe('push', () => {
   });
 
   it('two at once of one version with the same bytes both succeed', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     const sessions = [await stage.open(), await stage.open()];
     const answers = await Promise.all(sessions.map((session) => push(session, options([jar]))));
     expect(answers.map((answer) => answer.changed).sort()).toEqual([false, true]);
@@ -169,7 +171,7 @@ describe('push', () => {
   });
 
   it('ten versions at once are all in the index, and `latest` is one of them', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     const versions = Array.from({ length: 10 }, (_, i) => `2.0.${i}`);
     await Promise.all(
       versions.map(async (version) => await push(await stage.open(), options([jar], { version }))),
@@ -180,7 +182,7 @@ describe('push', () => {
   });
 
   it('finds its own writes when their answers were lost', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     for (const key of [manifestKey(), keys.index('payments')]) {
       stage.cloud.fail('answer-lost', (request) => request.operation === 'PutObject' && request.key === key);
     }
@@ -189,7 +191,7 @@ describe('push', () => {
   });
 
   it('completes a push that stopped between the manifest and the index, and replaces an unreadable index', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     await push(await stage.open(), options([jar]));
     stage.cloud.putObject(stage.bucket, keys.index('payments'), '{"v":1,"nonce"');
     expect(await push(await stage.open(), options([jar]))).toMatchObject({ changed: false });
@@ -197,17 +199,17 @@ describe('push', () => {
   });
 
   it('of a version whose file was deleted from the bucket uploads the file again', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     const session = await stage.open();
     await push(session, options([jar]));
-    const key = jarKey(Buffer.from('jar'));
+    const key = jarKey(Buffer.from(jarText('jar')));
     await session.aws.s3.send(new DeleteObjectCommand({ Bucket: stage.bucket, Key: key }));
     expect(await push(session, options([jar]))).toMatchObject({ changed: false });
-    expect(stage.cloud.object(stage.bucket, key)?.body.toString()).toBe('jar');
+    expect(stage.cloud.object(stage.bucket, key)?.body.toString()).toBe(jarText('jar'));
   });
 
   it('does not upload a file that the bucket already has', async () => {
-    const bytes = randomBytes(9 * MB);
+    const bytes = jarOf(randomBytes(9 * MB));
     const jar = await file('payments.jar', bytes);
     stage.cloud.putObject(stage.bucket, jarKey(bytes), bytes);
     await push(await stage.open(), options([jar]));
@@ -218,7 +220,7 @@ describe('push', () => {
 
 describe('an interrupted push', () => {
   it('leaves no version, no object and no parts, and the next one succeeds', async () => {
-    const jar = await file('payments.jar', randomBytes(40 * MB));
+    const jar = await file('payments.jar', jarOf(randomBytes(40 * MB)));
     const session = await interruptible((event, abort) => {
       if (event.type === 'progress' && event.done > 0) abort();
     });
@@ -231,7 +233,7 @@ describe('an interrupted push', () => {
   });
 
   it('before any upload has sent no request', async () => {
-    const jar = await file('payments.jar', randomBytes(MB));
+    const jar = await file('payments.jar', jarOf(randomBytes(MB)));
     const session = await interruptible((_event, abort) => abort());
     await expect(push(session, options([jar]))).rejects.toMatchObject({ code: 'INTERRUPTED' });
     expect(stored()).toEqual([]);
@@ -246,7 +248,7 @@ describe('a file', () => {
       (path) => writeFileSync(path, 'less'),
     ];
     for (const change of changes) {
-      const jar = await file('payments.jar', randomBytes(20 * MB));
+      const jar = await file('payments.jar', jarOf(randomBytes(20 * MB)));
       const session = await stage.open();
       let changed = false;
       // The first progress is emitted after the digest and before the first byte is sent.
@@ -263,11 +265,11 @@ describe('a file', () => {
   });
 
   it('that is missing, empty, a directory or badly named is refused before any request', async () => {
-    const jar = await file('payments.jar', 'jar');
-    const badlyNamed = await file('my%app.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
+    const badlyNamed = await file('my%app.jar', jarText('jar'));
     await mkdir(join(directory, 'dir.jar'));
     await mkdir(join(directory, 'b'));
-    const same = await file('b/payments.jar', 'jar');
+    const same = await file('b/payments.jar', jarText('jar'));
     const cases: [string[], string][] = [
       [[join(directory, 'no.jar')], 'there is no such file'],
       [[await file('empty.jar', '')], 'it is empty'],
@@ -287,7 +289,7 @@ describe('a file', () => {
   });
 
   it('for a bucket that does not exist gives one clear error', async () => {
-    const jar = await file('payments.jar', 'jar');
+    const jar = await file('payments.jar', jarText('jar'));
     const session = await stage.open();
     const env = { ...session.env, bucket: 'nowhere' };
     await expect(push({ ...session, env }, options([jar]))).rejects.toMatchObject({

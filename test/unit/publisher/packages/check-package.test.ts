@@ -7,6 +7,7 @@ import { describeFiles } from '../../../../publisher/packages/local-files.ts';
 import { calm } from '../../../support/host/clock.ts';
 import { tarball, tgz } from '../../../support/host/tarball.ts';
 import { temporaryDirectory } from '../../../support/host/temporary.ts';
+import { ZIP } from '../../../support/shared/zip.ts';
 
 /** What cannot be deployed is refused at the push. */
 
@@ -47,6 +48,16 @@ test.each<[string, string, Uint8Array | string, string, string]>([
   ['a gzipped tar named tar', 'a.tar', gzipSync(TAR), 'compressed with gzip, not a plain tar', 'must agree'],
   ['a tar named jar', 'a.jar', TAR, 'is a tar, not a jar', 'must agree'],
   ['a jar that was cut short', 'a.jar', 'PK\x03\x04 and no end', 'not a whole jar', 'unzip -t'],
+  ['a script that is no jar', 'a.jar', '#!/bin/sh\n', 'is no jar: it is not a zip', 'unzip -t'],
+  ['text named jar', 'a.jar', 'no jar', 'is no jar: it is not a zip', 'into an archive: tar -czf'],
+  ['zeros named jar', 'a.jar', Buffer.alloc(1000), 'is no jar: it is not a zip', 'unzip -t'],
+  [
+    'a jar that was cut short behind a jar within it',
+    'a.jar',
+    `PK\x03\x04 the first file ${ZIP}PK\x03\x04 cut`,
+    'not a whole jar',
+    'unzip -t',
+  ],
   ['a deb that is none', 'a.deb', '!<arch>\nother/', 'ar archive', 'tar -czf'],
   ['a tar that was cut short', 'a.tar', TAR.subarray(0, 1024), 'end mark is missing', 'tar -tf'],
   ['a gzip that was cut short', 'a.tgz', gzipSync(TAR).subarray(0, -4), 'damaged or cut short', 'tar -tf'],
@@ -59,11 +70,28 @@ test.each<[string, string, Uint8Array | string, string, string]>([
   expect(String((error as { hint?: string }).hint ?? '')).toContain(hint);
 });
 
-test('a jar, an archive and a jar that begins with a script are accepted without a warning', async () => {
-  expect(await checked('a.jar', EMPTY_ZIP)).toEqual([]);
-  expect(await checked('a.jar', Buffer.concat([Buffer.from('#!/bin/sh\n'), EMPTY_ZIP]))).toEqual([]);
-  expect(await checked('a.tar', TAR)).toEqual([]);
-  expect(await checked('a.tar.gz', gzipSync(TAR))).toEqual([]);
+const LONGEST_COMMENT = Buffer.alloc(65_535, 'c');
+const COMMENTED = Buffer.concat([Buffer.from(ZIP.slice(0, -2)), Buffer.from([0xff, 0xff]), LONGEST_COMMENT]);
+const ZIP64 = Buffer.concat([
+  Buffer.from(`PK\x03\x04${'.'.repeat(99)}PK\x06\x07`),
+  Buffer.alloc(16, 1),
+  EMPTY_ZIP,
+]);
+
+test.each<[string, string, Uint8Array | string]>([
+  ['a jar', 'a.jar', ZIP],
+  ['a jar without a file', 'a.jar', EMPTY_ZIP],
+  ['a jar that begins with a script', 'a.jar', `#!/bin/sh\nexec java -jar "$0"\n${ZIP}`],
+  ['a jar that begins with a program', 'a.jar', `\x7fELF program ${ZIP}`],
+  ['a jar that begins with other bytes', 'a.jar', `MZ program ${ZIP}`],
+  ['a jar with the longest comment', 'a.jar', COMMENTED],
+  ['a jar to which something was appended', 'a.jar', `${ZIP}a signature`],
+  ['a jar of more than 65,535 files', 'a.jar', ZIP64],
+  ['a jar within a jar', 'a.jar', ZIP.replace('PK\x01', `${ZIP}PK\x01`)],
+  ['a tar', 'a.tar', TAR],
+  ['a gzipped tar', 'a.tar.gz', gzipSync(TAR)],
+])('%s is accepted without a warning', async (_what, name, bytes) => {
+  expect(await checked(name, bytes)).toEqual([]);
 });
 
 test('links to the outside and files that only root could read are warnings', async () => {

@@ -8,6 +8,7 @@ import { sweepLater, swept } from '../../../../../agent/host/fs/sweeper.ts';
 import { calm } from '../../../../support/host/clock.ts';
 import { jarService } from '../../../../support/host/jars.ts';
 import { proved } from '../../../../support/reliability.ts';
+import { ZIP } from '../../../../support/shared/zip.ts';
 
 /** Until the end of the test, `unlink` and `statfs` are these. */
 function replace(calls: Partial<Record<'unlink' | 'statfs', unknown>>): void {
@@ -42,11 +43,11 @@ test('a deletion that hangs delays neither the pruning nor the next deployment',
   expect((await jar.prune(new Set())).sort()).toEqual(['1', '2']);
   await reached;
   expect((await readdir(join(dir, 'releases'))).sort()).toEqual(['3', '4', '5']);
-  expect(await prepare('6')).toEqual({ downloaded: 5 });
+  expect(await prepare('6')).toEqual({ downloaded: 5 + ZIP.length });
   await jar.switchTo('6');
   expect(await jar.prune(new Set())).toEqual(['3']);
   // A version that is being deleted comes back whole.
-  expect(await prepare('1')).toEqual({ downloaded: 5 });
+  expect(await prepare('1')).toEqual({ downloaded: 5 + ZIP.length });
   release();
   await swept();
   expect(await readdir(join(dir, '.staging'))).toEqual([]);
@@ -79,7 +80,7 @@ test('a release for which the space lacks is prepared once what a killed agent l
   await writeFile(join(left, 'file'), '');
   const bavail = () => (existsSync(left) ? 0 : 1_000_000);
   replace({ statfs: async () => ({ bavail: bavail(), bsize: 4096, files: 0, ffree: 0 }) });
-  expect(await prepare('2')).toEqual({ downloaded: 5 });
+  expect(await prepare('2')).toEqual({ downloaded: 5 + ZIP.length });
 });
 
 test('a disk that runs full is tried again once more space is there', async () => {

@@ -6,6 +6,7 @@ import type { PackageType } from '../../../../../agent/deploy/ports.ts';
 import { calm } from '../../../../support/host/clock.ts';
 import { jarService } from '../../../../support/host/jars.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
+import { jarText, ZIP } from '../../../../support/shared/zip.ts';
 
 const names = async (jar: PackageType) => (await jar.releases()).map(({ version }) => version).sort();
 const read = (...path: string[]) => readFile(join(...path), 'utf8');
@@ -15,13 +16,13 @@ test('a release has the jar under the name of the service, with its config files
   onTestFinished(() => void process.umask(before));
   const { dir, store, jar, prepare } = await jarService();
   const artifacts = [
-    store.put('payments-1.4.2.jar', 'jar 1.4.2'),
+    store.put('payments-1.4.2.jar', jarText('jar 1.4.2')),
     store.put('application-dev.yaml', 'a: 1', 'config'),
   ];
-  expect(await prepare('1.4.2', artifacts)).toEqual({ downloaded: 13 });
+  expect(await prepare('1.4.2', artifacts)).toEqual({ downloaded: 13 + ZIP.length });
   const release = join(dir, 'releases', '1.4.2');
   expect(await namesBelow(release)).toEqual(['.release.json', 'application-dev.yaml', 'payments.jar']);
-  expect(await read(release, 'payments.jar')).toBe('jar 1.4.2');
+  expect(await read(release, 'payments.jar')).toBe(jarText('jar 1.4.2'));
   for (const name of await namesBelow(release)) {
     expect((await stat(join(release, name))).mode & 0o777).toBe(0o644);
   }
@@ -37,7 +38,7 @@ test('the current release is not replaced but verified', async () => {
   await prepare('1.4.2');
   await jar.switchTo('1.4.2');
   expect(await prepare('1.4.2', versions('1.4.2'), true)).toEqual({ downloaded: 0 });
-  await writeFile(join(dir, 'releases', '1.4.2', 'payments.jar'), 'jar 1.4.X');
+  await writeFile(join(dir, 'releases', '1.4.2', 'payments.jar'), jarText('jar 1.4.X'));
   await expect(prepare('1.4.2', versions('1.4.2'), true)).rejects.toMatchObject({
     code: 'ARTIFACT_DIGEST_MISMATCH',
   });
@@ -50,6 +51,8 @@ test.each<[what: string, bytes: string | Buffer, message: RegExp]>([
   ['a file compressed with gzip', gzipSync('a jar'), /compressed with gzip/],
   ['a Debian package', '!<arch>\ndebian-binary   1', /Debian package/],
   ['a Java class', Buffer.from([0xca, 0xfe, 0xba, 0xbe, 0, 0]), /Java class/],
+  ['a script without a zip behind it', '#!/bin/sh\nexec java\n', /is no jar: it is not a zip, nor a script/],
+  ['bytes that nobody knows', 'not a zip', /is no jar: it is not a zip/],
   ['the page of a proxy', '<!DOCTYPE html><title>502</title>', /HTML|page/i],
 ])('%s is no jar, and is refused before anything stops', async (_what, bytes, message) => {
   const { store, jar, prepare } = await jarService();
@@ -60,18 +63,9 @@ test.each<[what: string, bytes: string | Buffer, message: RegExp]>([
   expect(await names(jar)).toEqual([]);
 });
 
-test.each([
-  ['a script with a zip behind it', '#!/bin/sh\nexec java -jar "$0"\nPK\x05\x06'],
-  ['bytes that nobody knows', 'not a zip'],
-])('%s may be a jar: the instance sees whether it starts', async (_what, bytes) => {
-  const { store, jar, prepare } = await jarService();
-  await prepare('1', [store.put('a.jar', bytes)]);
-  expect(await names(jar)).toEqual(['1']);
-});
-
 test('a config file cannot have the name of the jar', async () => {
   const { store, prepare } = await jarService();
-  const artifacts = [store.put('a.jar', 'jar'), store.put('payments.jar', 'config', 'config')];
+  const artifacts = [store.put('a.jar', ZIP), store.put('payments.jar', 'config', 'config')];
   await expect(prepare('1', artifacts)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
 });
 

@@ -18,6 +18,7 @@ import { calm } from '../../../../support/host/clock.ts';
 import { holdOpen, jarService } from '../../../../support/host/jars.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
 import { proved } from '../../../../support/reliability.ts';
+import { jarText, ZIP } from '../../../../support/shared/zip.ts';
 
 const names = async (jar: PackageType) => (await jar.releases()).map(({ version }) => version).sort();
 const read = (...path: string[]) => readFile(join(...path), 'utf8');
@@ -32,18 +33,18 @@ test('a release that is complete is not downloaded again', async () => {
 test('another artifact under an existing version is a conflict, and the existing release stays', async () => {
   const { dir, store, prepare } = await jarService();
   await prepare('1.4.2');
-  await expect(prepare('1.4.2', [store.put('payments.jar', 'other')])).rejects.toMatchObject({
+  await expect(prepare('1.4.2', [store.put('payments.jar', jarText('other'))])).rejects.toMatchObject({
     code: 'RELEASE_CONFLICT',
   });
-  expect(await read(dir, 'releases', '1.4.2', 'payments.jar')).toBe('jar 1.4.2');
+  expect(await read(dir, 'releases', '1.4.2', 'payments.jar')).toBe(jarText('jar 1.4.2'));
 });
 
 test('after a failure a release is made again', async () => {
   const { dir, store, prepare, versions } = await jarService();
   await prepare('1.4.2');
   await writeFile(join(dir, 'releases', '1.4.2', 'payments.jar'), 'damaged');
-  expect(await prepare('1.4.2', versions('1.4.2'), true)).toEqual({ downloaded: 9 });
-  expect(await read(dir, 'releases', '1.4.2', 'payments.jar')).toBe('jar 1.4.2');
+  expect(await prepare('1.4.2', versions('1.4.2'), true)).toEqual({ downloaded: 9 + ZIP.length });
+  expect(await read(dir, 'releases', '1.4.2', 'payments.jar')).toBe(jarText('jar 1.4.2'));
   expect(store.reads).toHaveLength(2);
   expect(await namesBelow(join(dir, '.staging'))).toEqual([]);
 });
@@ -99,7 +100,7 @@ test('current is a relative link that can be switched repeatedly, and removed', 
     await jar.switchTo(version);
     expect(await jar.current()).toBe(version);
     expect(await readlink(join(dir, 'current'))).toBe(`releases/${version}`);
-    expect(await read(dir, 'current', 'payments.jar')).toBe(`jar ${version}`);
+    expect(await read(dir, 'current', 'payments.jar')).toBe(jarText(`jar ${version}`));
   }
   await jar.switchTo(null);
   await jar.switchTo(null);
@@ -258,5 +259,5 @@ test('the announced release replaces an adopted one of the same version, unless 
   await prepare('1.1');
   await jar.switchTo('1.1');
   await prepare('1.0');
-  expect(await read(dir, 'releases', '1.0', 'payments.jar')).toBe('jar 1.0');
+  expect(await read(dir, 'releases', '1.0', 'payments.jar')).toBe(jarText('jar 1.0'));
 });
