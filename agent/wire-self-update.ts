@@ -10,6 +10,8 @@ import { VERSION } from './wire-instance.ts';
 
 /** How much longer than all configured timeouts together a new agent may take from its start to its commit, ms. */
 const SELF_UPDATE_SLACK = 15_000;
+/** How long an agent may take to be ready, ms. It is ready before it waits for AWS or for another unit. */
+const STARTS_WITHIN = 30_000;
 /** How long an agent may take to stop, without the hook that it waits for, ms: TimeoutStopSec and a margin. */
 const STOPS_WITHIN = 90_000;
 
@@ -48,6 +50,7 @@ export function wireSelfUpdate(
     debOf: (version) => debIn(placesOf(pkg.dir).release(version)),
     missing: connectivity.missing,
     within: bounds.reduce((sum, ms) => sum + ms, SELF_UPDATE_SLACK),
+    startsWithin: STARTS_WITHIN,
     stopsWithin: STOPS_WITHIN + Math.max(0, ...allHooks.map((hook) => hook.timeout)),
     reachWithin: manager.startTimeout,
     lockWithin: pkg.lockTimeout,

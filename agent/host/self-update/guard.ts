@@ -33,6 +33,8 @@ export interface GuardOrder {
   unit: string;
   /** How long the new version may take from its start to its verdict `keep`, ms. */
   within: number;
+  /** How long the new version may take from its start until it is ready, ms. */
+  startsWithin: number;
   /** How long an agent may take to stop, ms. An agent that stops waits for a running hook. */
   stopsWithin: number;
   /** How long to wait for the dpkg lock of another process, ms. */
@@ -237,6 +239,7 @@ function formatOrder(order: GuardOrder): string {
     UNIT: order.unit,
     OWN_UNIT: GUARD_UNIT,
     WITHIN: seconds(order.within),
+    START_WITHIN: seconds(order.startsWithin),
     STOPS_WITHIN: seconds(order.stopsWithin),
     LOCK_WITHIN: seconds(order.lockWithin),
   };
@@ -258,6 +261,7 @@ function parseOrder(text: string): GuardOrder {
     to: value('TO'),
     unit: value('UNIT'),
     within: Number(value('WITHIN')) * 1000,
+    startsWithin: Number(value('START_WITHIN')) * 1000,
     stopsWithin: Number(value('STOPS_WITHIN')) * 1000,
     lockWithin: Number(value('LOCK_WITHIN')) * 1000,
   };

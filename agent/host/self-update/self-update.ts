@@ -35,6 +35,8 @@ export interface SelfUpdateOptions {
   missing(): string[];
   /** How long a new version may take from its start to its commit, ms. */
   within: number;
+  /** How long a new version may take from its start until it is ready, ms. */
+  startsWithin: number;
   /** How long an agent may take to stop, ms. */
   stopsWithin: number;
   /** How long the new version may take to reach AWS, ms. */
@@ -62,9 +64,9 @@ export function createSelfUpdate(options: SelfUpdateOptions): SelfUpdate {
   }
 
   async function prepareGuard(order: { deployment: string; from: string; to: string }, signal: AbortSignal) {
-    const { unit, within, stopsWithin, lockWithin } = options;
+    const { unit, within, startsWithin, stopsWithin, lockWithin } = options;
     await guard.prepare(
-      { ...order, package: name, unit, within, stopsWithin, lockWithin },
+      { ...order, package: name, unit, within, startsWithin, stopsWithin, lockWithin },
       { old: options.debOf(order.from), new: options.debOf(order.to) },
       signal,
     );

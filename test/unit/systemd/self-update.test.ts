@@ -33,7 +33,9 @@ sed 's/^/installed /' "$file" >"$WORLD/installed"`,
   // Only sleeps advance the clock, 10 s each; on-sleep runs in each, with its number in n.
   sleep: `
 echo sleep >>"$WORLD/calls"
-n=$(grep -c '^sleep' "$WORLD/calls")
+read -r n <"$WORLD/sleeps"
+n=$((n + 1))
+echo $n >"$WORLD/sleeps"
 echo "$((n * 10)).00 0.00" >"$WORLD/uptime"
 . "$WORLD/on-sleep"`,
 };
@@ -49,8 +51,11 @@ interface World {
   pid?: number | undefined;
 }
 
+/** A guard that takes longer hangs, ms. */
+const HANGS_MS = 100_000;
 /** s */
 const WITHIN = 100;
+const START_WITHIN = 30;
 const STOPS_WITHIN = 300;
 
 /** Runs the guard until it ends, in a directory of its own. */
@@ -68,6 +73,7 @@ async function guard(world: World) {
     active: 'inactive\n',
     installed: 'installed 1.0.0\n',
     calls: '',
+    sleeps: '0\n',
     uptime: '0.00 0.00\n',
     pid: `${world.pid ?? 0}\n`,
     'on-restart': world.onRestart ?? '',
@@ -76,7 +82,7 @@ async function guard(world: World) {
   };
   for (const [name, text] of Object.entries(files)) await writeFile(join(root, name), text);
   const order = `PACKAGE=agent\nFROM=1.0.0\nTO=2.0.0\nUNIT=agent.service\nOWN_UNIT=td-test-guard.service
-WITHIN=${WITHIN}\nSTOPS_WITHIN=${STOPS_WITHIN}\nLOCK_WITHIN=60\n`;
+WITHIN=${WITHIN}\nSTART_WITHIN=${START_WITHIN}\nSTOPS_WITHIN=${STOPS_WITHIN}\nLOCK_WITHIN=60\n`;
   await writeFile(join(state, 'order'), order);
   await writeFile(join(state, 'new.deb'), '2.0.0\n');
   await writeFile(join(state, 'old.deb'), '1.0.0\n');
@@ -87,7 +93,7 @@ WITHIN=${WITHIN}\nSTOPS_WITHIN=${STOPS_WITHIN}\nLOCK_WITHIN=60\n`;
   const env = { PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`, WORLD: root, STATE: state };
   await promisify(execFile)('/bin/sh', [join(state, 'guard')], {
     env,
-    timeout: 25_000,
+    timeout: HANGS_MS,
     killSignal: 'SIGKILL',
   });
   const read = (path: string) => readFile(path, 'utf8');
@@ -126,6 +132,28 @@ test('the old agent is restored if the new one crashes once', async () => {
   });
   expect(verdict[2]).toBe('agent 2.0.0 crashed before it had reached AWS');
   expect(installed).toBe('installed 1.0.0\n');
+});
+
+test('the old agent is restored if the new one hangs before it is ready, well before systemd would end it', async () => {
+  const { verdict, installed, calls } = await guard({
+    onRestart: `${BEGINS}; echo activating >"$WORLD/active"`,
+    // The time for the stop.
+    onSleep: `if grep -q "systemctl stop" "$WORLD/calls"; then echo inactive >"$WORLD/active"; fi`,
+  });
+  expect(verdict.slice(0, 3)).toEqual(['back', 'START_FAILED', 'agent 2.0.0 was not ready within 30 s']);
+  expect(installed).toBe('installed 1.0.0\n');
+  const stopped = calls.indexOf('systemctl stop --no-block agent.service');
+  expect(calls.slice(0, stopped).filter((call) => call === 'sleep')).toHaveLength(4);
+});
+
+test('a new agent that was ready, and is slow to reach AWS, has the whole time limit', async () => {
+  const { verdict } = await guard({
+    onRestart: `${BEGINS}; echo active >"$WORLD/active"`,
+    // A manager that executes itself anew does not answer: that is no verdict.
+    onSleep: `if [ $n = 5 ]; then rm "$WORLD/active"; fi
+      if [ $n = 9 ]; then echo keep >"$STATE/verdict"; fi`,
+  });
+  expect(verdict[0]).toBe('keep');
 });
 
 test('the old agent is restored if the new one is not started after the old one must have stopped', async () => {

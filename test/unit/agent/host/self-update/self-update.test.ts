@@ -47,6 +47,7 @@ async function stage(version = '1.0.0') {
       debOf,
       missing: () => [],
       within: 30_000,
+      startsWithin: 30_000,
       stopsWithin: 120_000,
       reachWithin: 100,
       lockWithin: 60_000,
