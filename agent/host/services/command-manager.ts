@@ -4,11 +4,12 @@ import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts
 import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/service-port.ts';
+import { createVerdict, VERDICT_SPAN } from '../../deploy/verdict.ts';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
 import { familyOf, idOf } from '../process/proc.ts';
 import type { RunCommand, RunResult } from '../process/run-command.ts';
-import { isSameProcess, killProcess, readPidFile } from './pid-file.ts';
+import { isSameProcess, killProcess, readPidFile, stampOf } from './pid-file.ts';
 
 /**
  * The config of a service that commands control, for hosts without systemd. The command `status` decides whether the
@@ -105,6 +106,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     const end = clock.monotonic() + within;
     const since = clock.now();
     await markLog();
+    const stamp = pidFile && (await stampOf(pidFile));
     const { exitCode, timedOut, output } = await run(argv, within, signal);
     const limit = argv === options.start ? startLimit : restartLimit;
     if (timedOut) {
@@ -112,15 +114,36 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     }
     if (exitCode !== 0) throw failed('START', `${argv[0]} ended with ${exitOf(exitCode)}`, output);
     const left = Math.max(0, end - clock.monotonic());
-    const { now, inTime } = await poll(({ active }) => active, left, signal);
-    if (inTime) return now;
+    const hasDied = deathOf(stamp);
+    const { now, inTime } = await poll(async (state) => state.active || (await hasDied(state)), left, signal);
+    if (now.active) return now;
     const detail = (await logTail(since)) || output;
+    if (inTime)
+      throw failed('START', `the service ended as soon as ${argv[0]} had started it: ${now.summary}`, detail);
     throw failed(
       'START',
       `the service is ${now.summary} ${formatMs(within)} after ${argv[0]}`,
       detail,
       limit,
     );
+  }
+
+  /**
+   * Returns a function that tells whether the started process is dead, so that nothing is left to wait for: the pid
+   * file was written since `stamp`, and names no process for VERDICT_SPAN. A program that puts itself into the background
+   * writes it again. Without a pid file, a service may take all of `startTimeout` until its status is well.
+   */
+  function deathOf(stamp: string | undefined): (now: ServiceStatus) => Promise<boolean> {
+    let last = stamp;
+    let verdict = createVerdict(VERDICT_SPAN);
+    return async ({ down = false }) => {
+      if (pidFile === undefined) return false;
+      const now = await stampOf(pidFile);
+      if (now !== last) verdict = createVerdict(VERDICT_SPAN);
+      last = now;
+      const isDead = down && now !== undefined && now !== stamp && !(await readPidFile(pidFile)).process;
+      return verdict.observe(!isDead, clock.monotonic()) !== undefined;
+    };
   }
 
   async function end(signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openNoFollow, readRange } from '../fs/durable-files.ts';
+import { lstatIfAny, openNoFollow, readRange } from '../fs/durable-files.ts';
 import { findProcess, groupMembers, type LiveProcess, usersOf } from '../process/proc.ts';
 
 /**
@@ -53,6 +53,12 @@ export async function readPidFile(path: string): Promise<PidFile> {
     return { process: named, refusal: { problem, hint }, writer };
   }
   return { process: named, refusal: undefined, writer };
+}
+
+/** Differs after each write of the file; undefined while there is none. */
+export async function stampOf(path: string): Promise<string | undefined> {
+  const file = await lstatIfAny(path);
+  return file && `${file.ino}/${file.mtimeMs}/${file.size}`;
 }
 
 /** Whether the process is still alive: a new process with the same pid does not count. */

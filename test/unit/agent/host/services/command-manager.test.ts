@@ -94,9 +94,39 @@ test('a start command that hangs is ended at the start timeout', async () => {
   });
 });
 
-test('a service that dies at once never becomes active: the end of its log is the detail', async () => {
+test('a service that dies before its first status is given up after 3 s, not at the start timeout', async () => {
+  const clock = sleepingClock();
+  const begun = clock.monotonic();
   // The start command sees its end, so that no status can come before it.
-  const { service } = await daemon('echo port 8080 is taken; exit 1', {}, '; wait $!; exit 0');
+  const more = { startTimeout: 60_000, clock };
+  const { service } = await daemon('echo port 8080 is taken; exit 1', more, '; wait $!; exit 0');
+  await expect(service.restart(calm)).rejects.toMatchObject({
+    code: 'START_FAILED',
+    message: 'the service ended as soon as /bin/sh had started it: inactive (status exit 1)',
+    detail: 'port 8080 is taken\n',
+  });
+  expect(clock.monotonic() - begun).toBeLessThan(5000);
+});
+
+test('a program that goes into the background by itself, and is slow to write its pid, has the start timeout', async () => {
+  const { service, pid } = await daemon('');
+  // The pid that is there first is that of a process which has ended.
+  const start = (then: string) => sh(`sh -c 'exit 0' & echo $! > ${pid}; wait $!; ${then}`);
+  const late = `setsid sh -c 'sleep 1; echo $$ > ${pid}; exec sleep 300' >/dev/null 2>&1 &`;
+  const background = await daemon('', {
+    start: start(late),
+    pidFile: pid,
+    status: sh(alive(pid)),
+    startTimeout: 60_000,
+  });
+  expect(await background.service.restart(calm)).toMatchObject({ active: true });
+  await service.stop(calm);
+});
+
+test('a service without a pid file that dies at once never becomes active: the end of its log is the detail', async () => {
+  // The start command sees its end, so that no status can come before it.
+  const more = { pidFile: undefined };
+  const { service } = await daemon('echo port 8080 is taken; exit 1', more, '; wait $!; exit 0');
   await expect(service.restart(calm)).rejects.toMatchObject({
     code: 'START_FAILED',
     message: 'the service is inactive (status exit 1) 2.0 s after /bin/sh',
