@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { lstatIfAny, makeDirectories, makeNew } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver, sweepTemporaries, tellLeftover } from '../fs/leftovers.ts';
@@ -30,6 +29,8 @@ const PAUSE_MS = 50;
 
 /** The directories in which a work of this process is under way, with the signal that ends it. */
 const inUse = new Map<string, AbortSignal | undefined>();
+/** The pauses of deletions, which the end of a work ends. */
+const looks = new Set<() => void>();
 
 /**
  * Runs `work` with an empty, private directory of its own below the staging directory, which is removed afterwards, even
@@ -54,6 +55,7 @@ export async function inStaging<T>(
     return await work(own);
   } finally {
     inUse.delete(own);
+    for (const look of looks) look();
     removeRemainsLater(places);
   }
 }
@@ -76,7 +78,17 @@ async function removeRemains(places: Places): Promise<void> {
 
 /** Waits while a work is under way, of whatever service: a deletion slows the disk down. */
 async function pause(): Promise<void> {
-  while (!isSpaceAwaited() && [...inUse.keys()].some(isInUse)) await sleep(PAUSE_MS);
+  while (!isSpaceAwaited() && [...inUse.keys()].some(isInUse)) await nextLook();
+}
+
+/** Resolves when a work ends, or after `PAUSE_MS`: an abort, or a work that lacks space, is not announced. */
+async function nextLook(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, PAUSE_MS);
+  looks.add(resolve);
+  await promise;
+  looks.delete(resolve);
+  clearTimeout(timer);
 }
 
 /** An aborted work has ended or was abandoned: its directory is removed, although it may still write there. */
