@@ -4,7 +4,6 @@ import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts
 import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/service-port.ts';
-import { createVerdict, VERDICT_SPAN } from '../../deploy/verdict.ts';
 import { openNoFollow, readRange } from '../fs/durable-files.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
 import { familyOf, idOf } from '../process/proc.ts';
@@ -39,6 +38,8 @@ const POLL_MS = 100;
 const AFTER_KILL_MS = 10_000;
 /** How long a running start or stop may continue when the agent is stopped, ms. */
 const FINISH_MS = 3000;
+/** A started process that is dead for this long is not replaced by another one, ms. */
+const DEAD_MS = 3000;
 const MARKS_KEPT = 8;
 
 export function createCommandManager(options: CommandManagerOptions): ServiceManager {
@@ -130,19 +131,20 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
 
   /**
    * Returns a function that tells whether the started process is dead, so that nothing is left to wait for: the pid
-   * file was written since `stamp`, and names no process for VERDICT_SPAN. A program that puts itself into the background
+   * file was written since `stamp`, and names no process for DEAD_MS. A program that puts itself into the background
    * writes it again. Without a pid file, a service may take all of `startTimeout` until its status is well.
    */
   function deathOf(stamp: string | undefined): (now: ServiceStatus) => Promise<boolean> {
     let last = stamp;
-    let verdict = createVerdict(VERDICT_SPAN);
+    let since: number | undefined;
     return async ({ down = false }) => {
       if (pidFile === undefined) return false;
       const now = await stampOf(pidFile);
-      if (now !== last) verdict = createVerdict(VERDICT_SPAN);
+      if (now !== last) since = undefined;
       last = now;
       const isDead = down && now !== undefined && now !== stamp && !(await readPidFile(pidFile)).process;
-      return verdict.observe(!isDead, clock.monotonic()) !== undefined;
+      since = isDead ? (since ?? clock.monotonic()) : undefined;
+      return since !== undefined && clock.monotonic() - since >= DEAD_MS;
     };
   }
 
