@@ -39,7 +39,10 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     log.warn('trust: none: signatures are not checked; anyone who can publish to the topic can deploy here');
   const receiver = createReceiver(parts);
   const stopped = new AbortController();
-  stopping.addEventListener('abort', () => void extendStopTimeout(parts, stopped.signal), { once: true });
+  aborted(stopping, stopped.signal).then(
+    () => extendStopTimeout(parts, stopped.signal),
+    () => {},
+  );
   const converge = repeat(parts, stopping, 'converging', async (signal, round) => {
     // The first read may miss a deployment that was announced before the queue existed; a second one follows soon.
     await convergeAll(parts, signal);

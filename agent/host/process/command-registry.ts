@@ -59,14 +59,15 @@ export async function openCommandRegistry(
     (whenLeft: CommandEntry['whenLeft']): RunCommand =>
     async (argv, options) => {
       await orAborted(settled, options.signal);
-      let entry: string | undefined;
+      let entry: Entry | undefined;
       const begun = (group: number) => {
         entry = writeEntry(directory, { boot, group, whenLeft, until: Date.now() + options.timeout });
       };
       try {
         return await runCommand(argv, { ...options, begun });
       } finally {
-        if (entry !== undefined) removeEntry(entry);
+        // A command that does not end after KILL is a leftover for the next agent.
+        if (entry && findProcessNow(entry.group)?.startTime !== entry.startTime) removeEntry(entry.path);
       }
     };
   return { repeatable: runner('end'), indivisible: runner('await') };
@@ -75,18 +76,24 @@ export async function openCommandRegistry(
 /** A registry that writes no files: for the agent's commands that deploy nothing, and for tests. */
 export const UNREGISTERED: CommandRegistry = { repeatable: runCommand, indivisible: runCommand };
 
+interface Entry {
+  path: string;
+  group: number;
+  startTime: string;
+}
+
 /**
- * Returns the path of the file. Undefined if the process has already ended, or if the file cannot be written (the disk
+ * Returns the file, and the process that it is about. Undefined if the process has already ended, or if the file cannot be written (the disk
  * is full): then the next agent does not find a leftover.
  */
-function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>): string | undefined {
+function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>): Entry | undefined {
   const startTime = findProcessNow(command.group)?.startTime;
   if (startTime === undefined) return undefined;
   const path = join(directory, `${command.group}.json`);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     writeFileSync(path, JSON.stringify({ ...command, startTime } satisfies CommandEntry), { mode: 0o600 });
-    return path;
+    return { path, group: command.group, startTime };
   } catch {
     // A partial file is of no use, and many of them would fill the disk.
     removeEntry(path);

@@ -48,10 +48,13 @@ const PIPE_GRACE_MS = 200;
 const FIRST_POLL_MS = 10;
 const LONGEST_POLL_MS = 200;
 const KILL_AFTER_MS = 5000;
+/** How long a process may take to end after KILL. It cannot while a file system hangs, or where KILL is not allowed. */
+const ENDS_WITHIN_MS = 4000;
 
 /**
  * Runs `argv` until it exits, with whatever exit code. At the timeout the whole process group is ended. If the command
- * exits in time, a process that it leaves behind (a daemon) is neither ended nor waited for.
+ * exits in time, a process that it leaves behind (a daemon) is neither ended nor waited for. A command that does not
+ * end after KILL is left running after 4 s more, and `output` says so.
  * @throws COMMAND_FAILED when the command cannot be started; the signal's reason, after the group is ended.
  */
 export async function runCommand(argv: readonly string[], options: RunOptions): Promise<RunResult> {
@@ -83,14 +86,18 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
   const exited = exitOf(subprocess.nodeChildProcess);
   const outcome = await firstOf(exited, options);
   if (outcome !== 'exited') await endGroup(pid, options.killAfter);
-  const exitCode = await exited;
+  const end = outcome === 'exited' ? await exited : await endOf(exited);
   await Promise.race([captured.closed, sleep(PIPE_GRACE_MS, undefined, { ref: false })]);
   captured.release();
+  if (end === 'runs') subprocess.nodeChildProcess.unref();
   if (outcome === 'aborted') throw options.signal.reason;
+  const output = captured.both.text();
   return {
-    exitCode,
+    exitCode: end === 'runs' ? null : end,
     timedOut: outcome === 'timed out',
-    output: cleanTail(captured.both.text()),
+    output: cleanTail(
+      end === 'runs' ? `${output}\nprocess ${pid} did not end after SIGKILL: it still runs\n` : output,
+    ),
     stdout: captured.stdout.text(),
   };
 }
@@ -99,6 +106,18 @@ function exitOf(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => {
     child.once('exit', (code) => resolve(code));
   });
+}
+
+/** The exit code, or `runs` if the process does not end after KILL. */
+async function endOf(exited: Promise<number | null>): Promise<number | null | 'runs'> {
+  const waiting = new AbortController();
+  const late = sleep(ENDS_WITHIN_MS, 'runs' as const, { signal: waiting.signal });
+  try {
+    return await Promise.race([exited, late]);
+  } finally {
+    waiting.abort();
+    late.catch(() => {});
+  }
 }
 
 async function firstOf(

@@ -9,8 +9,11 @@ export class TailBuffer {
   }
 
   push(chunk: Buffer): void {
+    // A chunk that fills the buffer alone replaces what is there: it need not be copied along.
+    const before = chunk.length < this.#limit ? this.#size : 0;
+    if (before === 0) this.#chunks = [];
     this.#chunks.push(chunk);
-    this.#size += chunk.length;
+    this.#size = before + chunk.length;
     if (this.#size > 2 * this.#limit) this.#trim();
   }
 

@@ -251,6 +251,7 @@ function abortAfter(parent: AbortSignal, ms: number): { signal: AbortSignal } & 
     timer = setTimeout(() => controller.abort(parent.reason), ms);
   };
   parent.addEventListener('abort', onParent, { once: true });
+  if (parent.aborted) onParent();
   return {
     signal: controller.signal,
     [Symbol.dispose]() {

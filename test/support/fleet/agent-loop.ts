@@ -10,23 +10,24 @@ import { createFakePorts, createModel, IDENTITY } from './fake-ports.ts';
 
 /**
  * The agent's loop without a service, whose verifier accepts no announcement, on a clock that the test puts forward.
- * The test supplies the inbox.
+ * The test supplies the inbox. `stopped`: it is to stop before it begins.
  */
 export function agentLoop(
   inboxOf: (clock: Clock) => Pick<Inbox, 'receive'> & Partial<Inbox>,
-  watchdogMs?: number,
+  { watchdogMs, stopped = false }: { watchdogMs?: number; stopped?: boolean } = {},
 ) {
   const { clock, putForward } = heldClock();
   /** When the watchdog was pinged, ms. */
   const pings: number[] = [];
   const fatal: string[] = [];
+  const notified: string[] = [];
   const log = pino({ level: 'fatal' }, { write: (line) => void fatal.push(JSON.parse(line).msg) });
   const notifier: Notifier = {
     ready: async () => {},
     status: () => {},
     watchdog: () => void pings.push(clock.monotonic()),
     extend: () => {},
-    stopping: () => {},
+    stopping: () => void notified.push('stopping'),
     watchdogMs,
   };
   const inbox: Inbox = {
@@ -42,6 +43,7 @@ export function agentLoop(
     },
   };
   const stopping = new AbortController();
+  if (stopped) stopping.abort(new Error('stopped'));
   const running = runAgent(
     {
       ...{ identity: IDENTITY, workers: new Map(), inbox, notifier, clock, log, verifier },
@@ -56,7 +58,7 @@ export function agentLoop(
     await running;
   };
   onTestFinished(stop);
-  return { pings, fatal, putForward, stop };
+  return { pings, fatal, notified, putForward, stop };
 }
 
 /** Never resolves; rejects when the signal aborts. */

@@ -62,3 +62,22 @@ test('a batch under way at a stop is handled completely where AWS answers', asyn
   await stopped;
   expect(deleted).toHaveLength(BATCH.length);
 });
+
+test('a loop that never ends delays a stop by 30 s at most', async () => {
+  const { stop, putForward } = agentLoop(() => ({ receive: () => new Promise(() => {}) }));
+  await putForward(0);
+  let ended = false;
+  const stopped = stop().then(() => {
+    ended = true;
+  });
+  await putForward(29_999);
+  expect(ended).toBe(false);
+  await putForward(1);
+  await stopped;
+});
+
+test('an agent that is to stop before it has begun tells systemd so, and ends', async () => {
+  const { stop, notified } = agentLoop(() => ({ receive: untilAborted }), { stopped: true });
+  await stop();
+  expect(notified).toContain('stopping');
+});

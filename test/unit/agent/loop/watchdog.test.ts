@@ -13,14 +13,16 @@ const polling = (clock: Clock): Pick<Inbox, 'receive'> => ({
 });
 
 test('the watchdog is pinged three times per watchdog interval while the loop makes progress', async () => {
-  const { pings, fatal, putForward } = agentLoop(polling, 2 * MINUTE);
+  const { pings, fatal, putForward } = agentLoop(polling, { watchdogMs: 2 * MINUTE });
   await putForward(30 * MINUTE - 1);
   expect(pings).toEqual(Array.from({ length: 45 }, (_, i) => i * 40_000));
   expect(fatal).toEqual([]);
 });
 
 test('pings stop within five minutes of a stalled loop, with a fatal log line', async () => {
-  const { pings, fatal, putForward } = agentLoop(() => ({ receive: untilAborted }), 2 * MINUTE);
+  const { pings, fatal, putForward } = agentLoop(() => ({ receive: untilAborted }), {
+    watchdogMs: 2 * MINUTE,
+  });
   await putForward(30 * MINUTE);
   expect(pings.length).toBeGreaterThan(0);
   expect(pings.at(-1)).toBeLessThan(5 * MINUTE);

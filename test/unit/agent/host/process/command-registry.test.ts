@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { openCommandRegistry } from '../../../../../agent/host/process/command-registry.ts';
 import { findProcess } from '../../../../../agent/host/process/proc.ts';
 import { calm } from '../../../../support/host/clock.ts';
@@ -85,4 +85,20 @@ test('an agent that is stopped does not wait, and the files of leftovers stay', 
   stopping.abort(new Error('stopped'));
   await expect(waiting).rejects.toThrow();
   expect(await namesBelow(directory)).toEqual([`${group}.json`]);
+});
+
+test('a command that did not end after KILL keeps its file: the next agent ends it', async () => {
+  const directory = join(await temporaryDirectory(), 'commands');
+  const { repeatable } = await openCommandRegistry(directory, calm);
+  // As for a process that waits for a file system that hangs: no signal ends it.
+  const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+  onTestFinished(() => kill.mockRestore());
+  const { timedOut } = await repeatable(['/bin/sleep', '300'], { ...quick, timeout: 200, killAfter: 100 });
+  kill.mockRestore();
+  expect(timedOut).toBe(true);
+  const [file = ''] = await namesBelow(directory);
+  const next = await openCommandRegistry(directory, calm);
+  await next.repeatable(['/bin/true'], quick);
+  await ended(Number.parseInt(file, 10));
+  expect(await namesBelow(directory)).toEqual([]);
 });

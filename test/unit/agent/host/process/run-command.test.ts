@@ -58,6 +58,42 @@ test('a child that ignores TERM gets KILL, although the leader ended long before
   await ended(await pidIn(child));
 });
 
+test('a command that does not end after KILL is left after seconds, and the output says so', async () => {
+  const child = join(await temporaryDirectory(), 'child');
+  // As for a process that waits for a file system that hangs: no signal ends it.
+  const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+  onTestFinished(() => kill.mockRestore());
+  const started = performance.now();
+  const result = await runCommand(sh(`echo $$ > ${child}; exec sleep 300`), {
+    ...{ signal: calm, timeout: 500, killAfter: 100 },
+  });
+  expect(performance.now() - started).toBeLessThan(30_000);
+  kill.mockRestore();
+  const pid = await pidIn(child);
+  expect(await runs(pid)).toBe(true);
+  process.kill(pid, 'SIGKILL');
+  expect(result).toMatchObject({ exitCode: null, timedOut: true });
+  expect(result.output).toContain(`process ${pid} did not end after SIGKILL`);
+});
+
+test('an abort of a command that does not end after KILL throws the reason after seconds', async () => {
+  const child = join(await temporaryDirectory(), 'child');
+  const controller = new AbortController();
+  const running = runCommand(sh(`echo $$ > ${child}; exec sleep 300`), {
+    ...{ signal: controller.signal, timeout: 60_000, killAfter: 100 },
+  });
+  const pid = await pidIn(child);
+  // As for an agent that is not root, and a command that is.
+  const kill = vi.spyOn(process, 'kill').mockImplementation(() => {
+    throw new Error('EPERM');
+  });
+  onTestFinished(() => kill.mockRestore());
+  controller.abort(new Error('stop it'));
+  await expect(running).rejects.toThrow('stop it');
+  kill.mockRestore();
+  process.kill(pid, 'SIGKILL');
+});
+
 test('a daemon that a command leaves running is not waited for, although it holds the pipes, and is not ended', async () => {
   const child = join(await temporaryDirectory(), 'child');
   const started = performance.now();
@@ -105,6 +141,15 @@ test('endless output is bounded: only its end is kept', async () => {
   expect(stdout.length).toBeLessThanOrEqual(1024 * 1024);
   expect(Buffer.byteLength(output)).toBeLessThanOrEqual(16 * 1024);
   expect(output).toContain('forever\n');
+});
+
+test('a command that prints 100 MB is not held up by the reading of its output', async () => {
+  // It takes a second. The bound is for a loaded machine.
+  const script = sh('yes 0123456789 | head -c 100000000; echo end');
+  const { exitCode, stdout, output } = await runCommand(script, { signal: calm, timeout: 60_000 });
+  expect(exitCode).toBe(0);
+  expect(stdout.length).toBe(1024 * 1024);
+  expect(output).toMatch(/end\n$/);
 });
 
 test("the agent's credentials and its systemd variables are not inherited, the others are", async () => {
