@@ -11,6 +11,7 @@ import {
   isChanging,
   isDown,
   isNewStart,
+  isRunning,
   loadTrouble,
   PROPERTIES,
   parseShow,
@@ -160,7 +161,7 @@ export function createSystemdManager(options: {
           await tell(argvFor.kill(unit), signal, (later) => !isOld(later));
         }
         // The restart has not begun, and no job is left: the job was lost or cancelled.
-        lost = now.active === 'active' && !now.busy && !isNewStart(before, now) ? lost + 1 : 0;
+        lost = isRunning(now.active) && !now.busy && !isNewStart(before, now) ? lost + 1 : 0;
         if (lost > LOST_AFTER_POLLS) {
           lost = 0;
           await orderRestart(before, signal);

@@ -7,7 +7,7 @@ import { pollUnit } from './poll-unit.ts';
 import { isDown, propertiesOf } from './unit-state.ts';
 
 /**
- * The triggers of a service: the units that start it (`TriggeredBy=`), which are sockets, timers, paths and automounts. A
+ * The triggers of a service: the units that start it (`TriggeredBy=`), which are sockets, timers and paths. A
  * service that crashes takes its socket or path along into `failed`, and without them it has nothing to serve.
  */
 export interface Trigger {

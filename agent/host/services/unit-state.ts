@@ -34,7 +34,7 @@ export interface UnitState {
   outdated: string | undefined;
   /** The path of its control group; empty if the unit does not run. */
   group: string;
-  /** Sockets, timers, paths and automounts that start it. */
+  /** Sockets, timers and paths that start it. */
   triggeredBy: string[];
 }
 
@@ -79,8 +79,7 @@ export function parseShow(text: string): UnitState {
 
 export function statusOf(unit: string, state: UnitState): ServiceStatus {
   return {
-    // A unit that reloads its configuration runs all the while.
-    active: state.active === 'active' || state.active === 'reloading' || state.active === 'refreshing',
+    active: isRunning(state.active),
     failed: state.active === 'failed',
     ...(state.active === 'inactive' && !state.busy && { down: true }),
     mainPid: state.mainPid,
@@ -115,12 +114,15 @@ export function isNewStart(before: UnitState, now: UnitState): boolean {
  */
 export function restartVerdict(before: UnitState, now: UnitState): 'started' | 'failed' | 'wait' {
   const anew = isNewStart(before, now);
-  if (now.active === 'active' && anew) return 'started';
+  if (isRunning(now.active) && anew) return 'started';
   if (now.active === 'failed' && (anew || !now.busy)) return 'failed';
   // The job has ended and the unit is inactive: a condition or dependency failed, or the service ended at once.
   if (now.active === 'inactive' && !now.busy) return 'failed';
   return 'wait';
 }
+
+/** A unit that reloads its configuration runs all the while. */
+export const isRunning = (active: string) => ['active', 'reloading', 'refreshing'].includes(active);
 
 export const isDown = (active: string) => active === 'inactive' || active === 'failed';
 

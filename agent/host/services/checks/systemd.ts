@@ -1,7 +1,7 @@
 import { anyUnit } from '../../../config-fields.ts';
 import { askSystemd } from '../../process/systemctl.ts';
 import { argvFor } from '../systemd.ts';
-import { parseShow } from '../unit-state.ts';
+import { isRunning, parseShow } from '../unit-state.ts';
 import { checkType, commandBounds } from './check-type.ts';
 
 /** Passes if systemd reports the unit active. The unit may be another one than the service's, such as its socket. */
@@ -16,6 +16,6 @@ export const systemd = checkType({
     const { exitCode, stdout } = await askSystemd(argvFor.show(check.unit), { signal, timeout });
     if (exitCode !== 0) return { ok: false, note: 'systemd does not answer' };
     const { active, sub } = parseShow(stdout);
-    return { ok: active === 'active', note: `systemd ${active} (${sub})` };
+    return { ok: isRunning(active), note: `systemd ${active} (${sub})` };
   },
 });

@@ -22,6 +22,22 @@ test('a failed check rolls back: the old release runs again and is healthy, with
   expect(model).toMatchObject({ current: '1.0.0', running: { version: '1.0.0' }, downloads: ['1.1.0'] });
 });
 
+test('a service in a crash loop is given up at its third restart, not at the deadline of the check', async () => {
+  const model = modelRunning('1.0.0');
+  model.unhealthy.add('1.1.0');
+  model.before = (call) => {
+    if (call === 'status' && model.running?.version === '1.1.0' && model.restarts < 100) model.restarts += 1;
+  };
+  const life = await live(model);
+  const order = orderOf('1.1.0');
+  await life.worker.accept(order);
+  const ending = await life.ending(order.deployment);
+  expect(ending).toMatchObject({ state: 'rolled-back', step: 'check', error: { code: 'CHECK_FAILED' } });
+  expect(ending.error?.message).toMatch(
+    /^the service is in a crash loop: its manager has restarted it \d times/,
+  );
+});
+
 test('a check that times out names its deadline, where it is set, and the last answer', async () => {
   const model = modelRunning('1.0.0');
   model.unhealthy.add('1.1.0');

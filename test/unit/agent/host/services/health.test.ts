@@ -178,11 +178,16 @@ test('a command that hangs or does not exist fails without an exception', async 
   expect(note).toContain('/nowhere/check');
 });
 
-test('a unit passes when systemd calls it active', async () => {
+test('a unit passes when systemd calls it active, or when it reloads its configuration', async () => {
   await programsOnPath({ systemctl: 'printf "ActiveState=active\\nSubState=running\\n"' });
   expect(await tried({ kind: 'systemd', unit: 'x.socket' })).toEqual({
     ok: true,
     note: 'systemd active (running)',
+  });
+  await programsOnPath({ systemctl: 'printf "ActiveState=reloading\\nSubState=reload\\n"' });
+  expect(await tried({ kind: 'systemd', unit: 'x.service' })).toEqual({
+    ok: true,
+    note: 'systemd reloading (reload)',
   });
   await programsOnPath({ systemctl: 'printf "ActiveState=failed\\nSubState=failed\\n"' });
   expect(await tried({ kind: 'systemd', unit: 'x.socket' })).toEqual({

@@ -109,6 +109,8 @@ test('only a unit that is not loaded has trouble', () => {
 test.each([
   ['active as before is not started yet', {}, 'wait'],
   ['active anew is started', { InvocationID: 'new' }, 'started'],
+  ['reloading anew is started', { ActiveState: 'reloading', InvocationID: 'new' }, 'started'],
+  ['reloading as before is not started yet', { ActiveState: 'reloading' }, 'wait'],
   ['activating is awaited', { ActiveState: 'activating', InvocationID: 'new' }, 'wait'],
   ['failed by the stop, with the start queued, is awaited', { ...FAILED, Job: 7 }, 'wait'],
   ['failed with nothing queued is failed', FAILED, 'failed'],
@@ -184,6 +186,29 @@ test('a start that does not end times out after the stop and start timeouts', as
     code: 'START_FAILED',
     message: 'pay.service is not active 500 ms after its restart: activating (start), result success',
   });
+});
+
+test('a start that crashes again and again is given up at the third restart, not at the timeouts', async () => {
+  const crashing = (restarts: number) =>
+    shown({
+      ...{ ActiveState: 'activating', SubState: 'auto-restart', Result: 'exit-code', MainPID: 0 },
+      ...{ InvocationID: `new ${restarts}`, NRestarts: restarts },
+    });
+  const { unit, clock } = await manager([shown({ NRestarts: 7 }), ...[0, 1, 2, 3].map(crashing)], {
+    stopTimeout: 600_000,
+  });
+  await expect(unit.restart(calm)).rejects.toMatchObject({
+    code: 'START_FAILED',
+    message: expect.stringMatching(/^pay\.service is in a crash loop: systemd has restarted it 3 times/),
+    detail: RAW_LOG,
+  });
+  expect(clock.monotonic()).toBeLessThan(2000);
+});
+
+test.each(['reloading', 'refreshing'])('a unit that is %s runs', (active) => {
+  const status = statusOf('pay.service', parseShow(shown({ ActiveState: active, SubState: 'reload' })));
+  expect(status).toMatchObject({ active: true, failed: false });
+  expect(status.down).toBeUndefined();
 });
 
 test('a restart whose stop hangs kills the old process once, at the stop timeout', async () => {
