@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './support/longest-first.ts';
+import { partOfToday } from './support/part-of-today.ts';
 
 /** How long a poll goes on: what is polled for arrives late on a loaded machine. */
 const poll = { poll: { timeout: 20_000 } };
@@ -34,6 +35,10 @@ function inMemory(): Record<string, string> {
   }
 }
 const env = inMemory();
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** The parts of the fault matrix that take minutes. `.ci/run` plays every other one, and the rest the next day. */
+const LONG_FAULTS = partOfToday(globSync('test/fault/**/*.long.test.ts', { cwd: ROOT }).sort(), 2);
 
 /**
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
@@ -97,7 +102,7 @@ export default defineConfig({
       {
         test: {
           name: 'long',
-          include: ['test/fault/**/*.long.test.ts'],
+          include: LONG_FAULTS,
           expect: poll,
           testTimeout: 600_000,
           hookTimeout: HANGS_MS,
