@@ -1,7 +1,7 @@
-import { readlink } from 'node:fs/promises';
+import { copyFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { controlManager, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 import {
   findJava,
   holeyJar,
@@ -9,6 +9,7 @@ import {
   seleniumService,
   seleniumVersion,
 } from '../support/fleet/selenium.ts';
+import { freePort } from '../support/ports.ts';
 import { eventsOf, secondsUntil } from '../support/publisher/events.ts';
 
 /** A real application under a real JVM: deployed, upgraded, and saved from a jar with a hole in it. */
@@ -19,12 +20,25 @@ let instance: Instance;
 beforeAll(async () => {
   const java = await findJava();
   fleet = await startFleet();
-  instance = await fleet.addInstance('i-0a1', (one) => ({ selenium: seleniumService(one, java) }));
+  const port = await freePort();
+  instance = await fleet.addInstance('i-0a1', (one) => {
+    const old = join(one.dir, 'old.jar');
+    const dir = join(one.dir, 'fixed');
+    const fixed = {
+      package: { type: 'jar', dir, adopt: { path: old, version: '3.14.0' } },
+      // Not `current/fixed.jar`: it starts the same file whatever is deployed.
+      manager: { ...controlManager(dir, [java, '-jar', old, '-port', String(port)]), startTimeout: '20s' },
+      checks: [{ tcp: { port, deadline: '60s' } }],
+      watch: '5s',
+    };
+    return { selenium: seleniumService(one, java), fixed };
+  });
+  await copyFile(SELENIUM_JARS['3.14.0'], join(instance.dir, 'old.jar'));
 });
 afterAll(() => fleet?.stop());
 
-async function push(version: string, file: string): Promise<void> {
-  const pushed = await fleet.publisher('push', 'selenium', version, file);
+async function push(version: string, file: string, service = 'selenium'): Promise<void> {
+  const pushed = await fleet.publisher('push', service, version, file);
   expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
 }
 
@@ -74,4 +88,12 @@ test('after the rollback the desired state is the version that runs, and `status
     desired: { version: '3.141.59' },
     instances: [{ version: '3.141.59', active: true, drift: false, state: 'rolled-back' }],
   });
+});
+
+test('a JVM that is started from a fixed old path does not pass for the new version, though its check passes', async () => {
+  await push('3.141.59', SELENIUM_JARS['3.141.59'], 'fixed');
+  const result = await fleet.publisher('fixed', '3.141.59', '--env', 'dev');
+  expect(result, result.stderr).toMatchObject({ code: 1 });
+  expect(result.stdout).toMatch(/fixed i-0a1 rolled-back 3\.141\.59 back to 3\.14\.0 RELEASE_NOT_RUN: /);
+  expect(result.stdout).toContain(join(instance.dir, 'old.jar'));
 });
