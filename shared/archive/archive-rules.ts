@@ -204,7 +204,8 @@ export function linksTo(allowed: readonly string[], release: string): Limits['al
 }
 
 function printable(name: string): string {
-  return JSON.stringify(name.slice(0, 200));
+  const quoted = JSON.stringify(name.slice(0, 200));
+  return quoted.replaceAll(/[\u007f-\u009f]/g, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`);
 }
 
 export function unsafe(path: string, why: string, hint?: string): TriggerDeployError {

@@ -109,7 +109,11 @@ function tooMany(): DamagedTar {
   return new DamagedTar(`it has a sparse file of more than ${MAX_SEGMENTS} pieces`);
 }
 
-/** @throws DamagedTar unless the map is in order, within the file, and as long as the stored contents. */
+/**
+ * A map ends where the file does: the writers add an empty piece behind a last hole. GNU tar ends a file where its map
+ * ends, other programs where the file should end. @throws DamagedTar unless the map is in order, ends with the file, and
+ * is as long as the stored contents.
+ */
 export function assertSound({ size, segments }: SparseMap, stored: number): void {
   let end = 0;
   let sum = 0;
@@ -118,5 +122,6 @@ export function assertSound({ size, segments }: SparseMap, stored: number): void
     end = offset + length;
     sum += length;
   }
+  if (end !== size) throw new DamagedTar('it has a sparse map that ends before its file');
   if (sum !== stored) throw new DamagedTar('it has a sparse map that does not fit the contents');
 }

@@ -100,6 +100,11 @@ export const MATRIX = {
       'An archive with `../`, absolute names, links that leave it, devices, setuid files, a bomb, duplicates',
     promise: 'the whole archive is refused before anything is switched.',
   },
+  'archive-bytes': {
+    fault: 'An archive of any bytes: damaged, cut short, of another format, with entries that come twice',
+    promise:
+      'the release is what `tar -x` makes of it, or the archive is refused by name; preparing ends, and its memory is bounded.',
+  },
   hang: {
     fault:
       'A step hangs: it does not answer an abort (a preparation, a command, a check, AWS, the file system)',
@@ -199,6 +204,10 @@ export const MATRIX = {
     fault: 'Two publishers at the same time',
     promise:
       'one holds the lock; no sequence number is used twice; deployments of different services do not affect each other.',
+  },
+  memory: {
+    fault: 'A large artifact, and many deployments, in little memory',
+    promise: 'what is downloaded is not kept: the memory of the agent stays flat, and no limit ends it.',
   },
   many: {
     fault: 'Fifty announcements in a second, thousands of hostile messages',

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { removeTree } from '../../../agent/host/fs/durable-files.ts';
 import { unpack } from '../../../agent/host/releases/unpack.ts';
@@ -25,21 +25,37 @@ async function treeOf(root: string, narrowed: boolean): Promise<Tree> {
     if (stat.isDirectory()) tree[name] = name === '.' ? 'directory' : `directory ${mode(0o700)}`;
     else if (first !== undefined) tree[name] = `same as ${relative('/', join('/', first))}`;
     else if (stat.isSymbolicLink()) tree[name] = `-> ${await readlink(path)}`;
-    else if (stat.isFile()) tree[name] = `${mode(0o400)} ${hash('sha256', await readFile(path))}`;
+    else if (stat.isFile()) tree[name] = `${mode(0o400)} ${await digestOf(path, stat.size)}`;
     else tree[name] = 'other';
   }
   return tree;
 }
 
-/** The tree that GNU tar makes; undefined if it fails. Warnings are no failure. */
-async function byTar(archive: string, into: string): Promise<Tree | undefined> {
+/** A file may be gigabytes of holes: of a large one, only both ends are read. */
+async function digestOf(path: string, size: number): Promise<string> {
+  if (size <= LARGE) return hash('sha256', await readFile(path));
+  await using handle = await open(path);
+  const piece = Buffer.alloc(2 ** 20);
+  await handle.read(piece, 0, piece.length, 0);
+  const first = hash('sha256', piece);
+  await handle.read(piece, 0, piece.length, size - piece.length);
+  return `${size} bytes, ${first} to ${hash('sha256', piece)}`;
+}
+const LARGE = 2 ** 26;
+
+/** The tree that GNU tar makes, and whether it fails. Warnings are no failure. */
+export async function byTar(archive: string, into: string): Promise<{ tree: Tree; failed: boolean }> {
   await removeTree(into);
   await mkdir(into);
   const { status } = spawnSync('tar', ['-xpf', archive, '-C', into, '--no-same-owner'], {
     env: { ...process.env, LC_ALL: 'C.UTF-8' },
+    timeout: 60_000,
   });
-  return status === 0 ? await treeOf(into, true) : undefined;
+  return { tree: await treeOf(into, true), failed: status !== 0 };
 }
+
+/** NO_SPACE: a few bytes can tell of a sparse file that is larger than the disk. */
+const REFUSALS = new Set<string>(['ARCHIVE_UNSAFE', 'PACKAGE_INVALID', 'NO_SPACE']);
 
 /** The tree that the agent makes, or the code of its refusal. @throws what is no refusal. */
 export async function byAgent(archive: string, into: string): Promise<Tree | string> {
@@ -50,7 +66,7 @@ export async function byAgent(archive: string, into: string): Promise<Tree | str
     await unpack(archive, into, { name: 'a.tar', allowsLink: () => false, signal });
   } catch (error) {
     if (!(error instanceof TriggerDeployError)) throw error;
-    if (error.code !== 'ARCHIVE_UNSAFE' && error.code !== 'PACKAGE_INVALID') throw error;
+    if (!REFUSALS.has(error.code)) throw error;
     return `${error.code} ${error.message}`;
   }
   return await treeOf(into, false);
@@ -65,6 +81,6 @@ interface Compared {
 export async function compared(directory: string, bytes: Buffer): Promise<Compared> {
   const archive = join(directory, 'archive');
   await writeFile(archive, bytes);
-  const tar = await byTar(archive, join(directory, 'tar'));
-  return { tar, agent: await byAgent(archive, join(directory, 'agent')) };
+  const { tree, failed } = await byTar(archive, join(directory, 'tar'));
+  return { tar: failed ? undefined : tree, agent: await byAgent(archive, join(directory, 'agent')) };
 }

@@ -9,7 +9,7 @@ import { temporaryDirectory } from './temporary.ts';
 const root = new URL('../../../', import.meta.url);
 
 /** The node options of the unit, which include the heap size. */
-async function flagsOfTheUnit(): Promise<string[]> {
+export async function flagsOfTheUnit(): Promise<string[]> {
   const unit = await readFile(new URL('systemd/agent/trigger-deploy-agent.service', root), 'utf8');
   const [, line = ''] = /^ExecStart=(.*)$/m.exec(unit) ?? [];
   const flags = line.split(' ').filter((word) => word.startsWith('--'));

@@ -95,6 +95,7 @@ test('names that differ in case are two names', () => {
 
 test('the error names the entry, safe to print', () => {
   expect(() => judgeAll([file('/x\u001b[31m')])).toThrow(/"\/x\\u001b\[31m"/);
+  expect(() => judgeAll([file('/x\u009b31m\u007f')])).toThrow(/"\/x\\u009b31m\\u007f"/);
 });
 
 test('no accepted link leads outside, whatever other links it passes through', () => {

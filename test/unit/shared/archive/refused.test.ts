@@ -81,8 +81,18 @@ const REFUSED: [string, RawEntry[]][] = [
     'does not fit',
     [
       pax([
-        ['GNU.sparse.size', '99'],
+        ['GNU.sparse.size', '4'],
         ['GNU.sparse.map', '0,4'],
+      ]),
+      { body },
+    ],
+  ],
+  [
+    'a sparse map that ends before its file',
+    [
+      pax([
+        ['GNU.sparse.size', '99'],
+        ['GNU.sparse.map', '0,8'],
       ]),
       { body },
     ],
