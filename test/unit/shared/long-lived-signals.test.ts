@@ -54,7 +54,7 @@ const sources = ['agent', 'publisher', 'shared'].flatMap((room) =>
 /** How often each file has `form`, comments left out. */
 function uses(form: string): Record<string, number> {
   const found = sources.map((path) => {
-    const code = readFileSync(path, 'utf8').replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, '');
+    const code = readFileSync(path, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
     return [path, code.split(form).length - 1] as const;
   });
   return Object.fromEntries(found.filter(([, times]) => times > 0));
