@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
-import { copyFile, readFile } from 'node:fs/promises';
+import { copyFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { proved } from '../support/reliability.ts';
+import { offerByApt } from './support/apt.ts';
 import { DEBIANS, dpkgState, lighttpd, lighttpdVersion, repack } from './support/lighttpd.ts';
 import { endingsOf } from './support/settled.ts';
-import { commandLine } from './support/shell.ts';
 import { type Host, openSite, type Site } from './support/site.ts';
 
 /** A server that was installed by other means: its first deploy can be undone, or is refused. */
@@ -33,17 +32,6 @@ beforeAll(async () => {
   )) as [Host, Host];
 });
 afterAll(() => site?.stop());
-
-async function offerByApt(host: Host, deb: string): Promise<void> {
-  const bytes = await readFile(deb);
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  const control = (await commandLine(['dpkg-deb', '--field', deb])).trimEnd();
-  const about = `Filename: ./lighttpd.deb\nSize: ${bytes.length}\nSHA256: ${sha256}\n`;
-  await host.write('/srv/apt/Packages', `${control}\n${about}`);
-  await copyFile(deb, host.seen('/srv/apt/lighttpd.deb'));
-  await host.write('/etc/apt/sources.list', 'deb [trusted=yes] file:/srv/apt ./\n');
-  await host.ok(['apt-get', 'update', '-q']);
-}
 
 async function push(version: string, file: string): Promise<void> {
   const pushed = await site.fleet.publisher('push', 'lighttpd', version, file);

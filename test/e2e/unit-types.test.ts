@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildDeb, serverDeb } from '../support/fleet/debs.ts';
 import type { ServiceYaml } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
+import { offerByApt } from './support/apt.ts';
 import { get } from './support/services.ts';
 import { endingsOf } from './support/settled.ts';
 import { type Host, openSite, type Site } from './support/site.ts';
@@ -39,11 +40,22 @@ beforeAll(async () => {
     'job.timer': '[Timer]\nOnCalendar=hourly\n[Install]\nWantedBy=timers.target\n',
     'shop@.service': runs('shop'),
     'guest.service': runs('guest', 'DynamicUser=yes\n'),
+    'call@.service': '[Service]\nExecStart=/bin/cat\nStandardInput=socket\n',
+    'call.socket': socketUnit('call').replace('[Install]', 'Accept=yes\n[Install]'),
     'loop.service': runs('loop', 'Restart=always\nRestartSec=100ms\n'),
   });
-  await host.ok(['systemctl', 'enable', '--now', 'pay.socket', 'bell.path', 'tick.timer', 'job.timer']);
-  const jar = (name: string, unit = `${name}.service`) => ({
-    [name]: jarService(name, unit, host.port(name)),
+  await host.ok([
+    'systemctl',
+    'enable',
+    '--now',
+    'pay.socket',
+    'bell.path',
+    'tick.timer',
+    'job.timer',
+    'call.socket',
+  ]);
+  const jar = (name: string, unit = `${name}.service`, deadline?: string) => ({
+    [name]: jarService(name, unit, host.port(name), deadline),
   });
   const deb = (name: string, more = {}): Record<string, ServiceYaml> => ({
     [name]: {
@@ -53,12 +65,14 @@ beforeAll(async () => {
   });
   await host.configure({
     ...{ ...jar('pay'), ...jar('bell'), ...jar('tick'), ...jar('job'), ...jar('shop', 'shop@1.service') },
-    ...{ ...jar('guest'), ...jar('loop'), ...jar('veil') },
-    ...{ ...deb('proxy'), ...deb('cache', { companions: ['cache-common'] }) },
+    ...{ ...jar('guest'), ...jar('loop', 'loop.service', '10m'), ...jar('veil'), ...jar('call') },
+    ...{ ...deb('proxy'), ...deb('cache', { companions: ['cache-common'], fetchDependencies: true }) },
   });
 });
 afterAll(() => site?.stop());
 
+/** Of the check of `loop`, ms. */
+const HALF_OF_DEADLINE = 300_000;
 const OPERATORS = '# changed by the operator\n';
 const publisher = (...args: string[]) => site.fleet.publisher(...args, '--env', 'dev');
 const answer = (service: string) => get(`http://127.0.0.1:${host.port(service)}/`);
@@ -143,38 +157,51 @@ test('a masked unit is refused by name', async () => {
   expect(refused.said).toContain('veil.service is masked');
 });
 
-test('a version in a crash loop is rolled back', async () => {
+test('the service of a socket with Accept=yes is refused by name', async () => {
+  const refused = await deployJar('call', '1');
+  expect(refused).toMatchObject(REFUSED);
+  expect(refused.said).toContain('call.service does not exist');
+  expect(await stateOf('call.socket')).toBe('active');
+});
+
+test('a version in a crash loop is rolled back, long before the deadline of its check', async () => {
   expect(await deployJar('loop', '1')).toMatchObject(DONE);
+  const begun = performance.now();
   const bad = await deployJar('loop', '2', 'dies-at-once');
   expect(bad).toMatchObject(ROLLED_BACK);
-  expect(bad.said).toContain('loop.service');
+  expect(bad.said).toMatch(/crash loop|loop\.service did not start/);
+  expect(performance.now() - begun).toBeLessThan(HALF_OF_DEADLINE);
   expect(await answer('loop')).toBe('{"version":"1"}');
 });
 
 describe('packages', () => {
-  const deployCache = async (version: string) => {
+  const deployCache = async (version: string, depends?: string, postinst?: string) => {
     const common = {
       name: 'cache-common',
       version,
       files: { '/usr/share/cache/note': version },
+      ...(depends !== undefined && { control: { Depends: depends } }),
     };
     const main = serverDeb('cache', version, {
       port: host.port('cache'),
       conf: `# ${version}\n`,
       control: { Depends: `cache-common (= ${version})` },
+      ...(postinst !== undefined && { scripts: { postinst } }),
     });
     const debs = `${site.dir}/debs`;
     return await deploy('cache', version, [await buildDeb(debs, main), await buildDeb(debs, common)]);
   };
 
+  /** Of what is installed without a fault. */
+  const versionsOfCache = async (names = ['cache', 'cache-common', 'cache-lib']) => {
+    const fields = await Promise.all(names.map((name) => host.ok(['dpkg', '-s', name])));
+    return fields.map((text) => /^Status: install ok installed$[\s\S]*^Version: (.+)$/m.exec(text)?.[1]);
+  };
+
   test('split packages with one version are replaced together', async () => {
     expect(await deployCache('1')).toMatchObject(DONE);
     expect(await deployCache('2')).toMatchObject(DONE);
-    for (const name of ['cache', 'cache-common']) {
-      expect(await host.ok(['dpkg', '-s', name])).toMatch(
-        /^Status: install ok installed$[\s\S]*^Version: 2$/m,
-      );
-    }
+    expect(await versionsOfCache(['cache', 'cache-common'])).toEqual(['2', '2']);
   });
 
   test('a conffile that was changed, and a file that another package diverts, stay as they are', async () => {
@@ -191,6 +218,20 @@ describe('packages', () => {
     expect(await host.read('/usr/share/cache/note')).toBe('of the other package');
     expect(await host.read('/usr/share/cache/note.distrib')).toBe('3');
     expect(await host.read('/etc/cache.conf')).toBe(OPERATORS);
+  });
+
+  test('what only a companion needs is fetched with it, and comes back with the version before', async () => {
+    const lib = (version: string) => buildDeb(`${site.dir}/debs`, { name: 'cache-lib', version });
+    await offerByApt(host, await lib('4'));
+    const good = await deployCache('4', 'cache-lib (= 4)');
+    expect(good, good.said).toMatchObject(DONE);
+    expect(await versionsOfCache()).toEqual(['4', '4', '4']);
+    // The old one is not on offer any more. The postinst fails: everything was unpacked by then.
+    await offerByApt(host, await lib('5'));
+    const bad = await deployCache('5', 'cache-lib (= 5)', 'exit 3');
+    expect(bad, bad.said).toMatchObject(ROLLED_BACK);
+    expect(await versionsOfCache()).toEqual(['4', '4', '4']);
+    expect(await answer('cache')).toContain('"4"');
   });
 });
 

@@ -51,14 +51,13 @@ export async function writeUnits(host: Host, units: Readonly<Record<string, stri
 }
 
 /** The service of `name` in agent.yaml: a jar that the unit runs, checked at `port`. */
-export function jarService(name: string, unit: string, port: number, more: ServiceYaml = {}): ServiceYaml {
+export function jarService(name: string, unit: string, port: number, deadline = '15s'): ServiceYaml {
   const url = `http://127.0.0.1:${port}/`;
   return {
     package: { type: 'jar', dir: `/opt/${name}` },
     manager: { type: 'systemd', unit },
-    checks: [{ http: { url, body: '"version":"{version}"', deadline: '15s' } }],
+    checks: [{ http: { url, body: '"version":"{version}"', deadline } }],
     watch: '500ms',
-    ...more,
   };
 }
 
