@@ -62,6 +62,19 @@ test('the agent runs as a user of its own', async () => {
   }
 });
 
+test('`check` by root judges with the rights of the user of the agent', async () => {
+  const [host] = hosts as [Host];
+  const good = await host.agent('check');
+  expect(good, good.output).toMatchObject({ exitCode: 0 });
+  expect(good.output).toContain(`the agent runs as ${USER} (User= of ${AGENT_UNIT})`);
+  // Root can write there; the agent cannot.
+  await host.ok(['chown', 'root:root', '/opt/payments']);
+  const bad = await host.agent('check');
+  expect(bad.exitCode).not.toBe(0);
+  expect(bad.output).toContain('/opt/payments');
+  await host.ok(['chown', `${USER}:${USER}`, '/opt/payments']);
+});
+
 test.each(['1.0.0', '1.1.0'])('%s is pushed and deployed', async (version) => {
   await push(version);
   const result = await publisher('payments', version);

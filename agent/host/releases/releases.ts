@@ -18,7 +18,7 @@ import { namesWithOpenFiles } from './open-files.ts';
 import { newRecord, publish } from './publish.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { lookAtReleases } from './shown-releases.ts';
-import { inStaging, placesOf } from './staging.ts';
+import { assertWritable, inStaging, placesOf } from './staging.ts';
 import { syncRelease } from './sync-release.ts';
 import { damageOf, shapeOf } from './wholeness.ts';
 
@@ -174,6 +174,7 @@ export function createReleases(
 
     async inspect() {
       try {
+        await assertWritable(places);
         const adoption = adopt && (await adoptionOf(places, adopt, contents.ownPath));
         if (adopt && adoption?.work === 'copy') await contents.measure(adopt.path);
         const problem = adoption ? undefined : await blockingProblem();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { TriggerDeployError } from '../../../shared/errors.ts';
+import { access, chmod, constants, lstat, readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { lstatIfAny, makeDirectories, makeNew } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver, sweepTemporaries, tellLeftover } from '../fs/leftovers.ts';
 import { asNoSpace } from '../fs/space.ts';
@@ -37,13 +37,14 @@ const looks = new Set<() => void>();
  * after a failure. Other works may run at the same time: one that was abandoned may still write to its own directory.
  * What killed and abandoned works left is removed too. All of it is removed in the background: it may be large, and
  * nothing waits for it. What cannot be removed is told and stepped over.
- * @throws RELEASE_CONFLICT when no staging directory can be used, or when `releases` is not a directory of the agent.
+ * @throws RELEASE_CONFLICT when no staging directory can be used, or when this process may not write to the directory.
  */
 export async function inStaging<T>(
   places: Places,
   work: (staging: string) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
+  await assertWritable(places);
   await makeDirectories(places.dir, 0o755);
   await makeDirectories(places.releases, 0o755);
   await assertOwnDirectory(places.releases);
@@ -119,6 +120,21 @@ async function makeOwnDirectory(places: Places, signal: AbortSignal | undefined)
     }
   }
   throw first;
+}
+
+/** @throws RELEASE_CONFLICT unless this process may write to the directory of the service, or may make it. */
+export async function assertWritable({ dir, releases }: Places): Promise<void> {
+  const exists = (await lstatIfAny(dir)) !== undefined;
+  let path = dir;
+  while (path !== dirname(path) && (await lstatIfAny(path)) === undefined) path = dirname(path);
+  await access(path, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+    const message = `the agent, as user ${process.getuid?.()}, may not write to ${path}: ${messageOf(cause)}`;
+    const hint = exists
+      ? `give ${dir} to the user of the agent`
+      : `make ${dir}, and give it to the user of the agent`;
+    throw new TriggerDeployError('RELEASE_CONFLICT', message, { hint, cause });
+  });
+  if (await lstatIfAny(releases)) await assertOwnDirectory(releases);
 }
 
 async function assertOwnDirectory(path: string): Promise<void> {

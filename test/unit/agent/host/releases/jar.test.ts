@@ -1,4 +1,6 @@
+import { promises } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
@@ -90,4 +92,19 @@ test('a directory is not adopted as a jar', async () => {
   const { dir, jar } = await jarService({ adopt: { path: await temporaryDirectory(), version: '0.9' } });
   await expect(jar.adopt(calm)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   expect(await namesBelow(dir)).toEqual(['.staging', 'releases']);
+});
+
+test('a directory that the agent may not write to is told by `check`, and refuses a deployment before anything stops', async () => {
+  const { access } = promises;
+  onTestFinished(() => {
+    Object.assign(promises, { access });
+    syncBuiltinESMExports();
+  });
+  const { dir, jar, prepare } = await jarService();
+  Object.assign(promises, { access: async () => Promise.reject(new Error('EACCES: permission denied')) });
+  syncBuiltinESMExports();
+  const what = expect.stringMatching(/^the agent, as user \d+, may not write to \/.+: EACCES/);
+  const hint = `make ${dir}, and give it to the user of the agent`;
+  expect(await jar.inspect()).toEqual([{ ok: false, what, hint }]);
+  await expect(prepare('1')).rejects.toMatchObject({ code: 'RELEASE_CONFLICT', message: what, hint });
 });
