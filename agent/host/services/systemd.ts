@@ -117,7 +117,7 @@ export function createSystemdManager(options: {
       const problem = `${one.name}, which starts ${unit}, could not be started: ${down.get(one.name) ?? one.active}`;
       const hint = `see systemctl status ${one.name}`;
       if (needed.has(one.name)) {
-        throw startFailed(problem, { detail: await readUnitLog(one.name, since, signal), hint });
+        throw startFailed(problem, { detail: await readUnitLog(one.name, since, { clock, signal }), hint });
       }
       status = { ...status, trouble: { problem, hint } };
     }
@@ -174,7 +174,7 @@ export function createSystemdManager(options: {
     );
     if (inTime && restartVerdict(before, state) === 'started') return statusOf(unit, state);
     const how = `${state.active} (${state.sub}), result ${state.result}`;
-    const detail = await readUnitLog(unit, since, signal);
+    const detail = await readUnitLog(unit, since, { clock, signal });
     if (inTime && isCrashLoop(state)) {
       const times = `systemd has restarted it ${state.restarts - fewest} times`;
       throw startFailed(`${unit} is in a crash loop: ${times}, ${how}`, { detail, hint: state.outdated });
@@ -263,7 +263,7 @@ export function createSystemdManager(options: {
       return found.map((one) => ({ pid: one.pid, id: idOf(one), main: one.pid === mainPid }));
     },
 
-    logTail: (since, signal) => readUnitLog(unit, since, signal),
+    logTail: (since, signal) => readUnitLog(unit, since, { clock, signal }),
   };
 }
 

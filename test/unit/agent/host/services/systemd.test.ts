@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { argvFor, createSystemdManager } from '../../../../../agent/host/services/systemd.ts';
-import { logArgv } from '../../../../../agent/host/services/unit-log.ts';
+import { logArgv, readUnitLog } from '../../../../../agent/host/services/unit-log.ts';
 import { parseShow, restartVerdict, statusOf } from '../../../../../agent/host/services/unit-state.ts';
 import { calm, sleepingClock } from '../../../../support/host/clock.ts';
 import { programsOnPath } from '../../../../support/host/temporary.ts';
@@ -23,6 +23,7 @@ const shown = (fields: Record<string, string | number>) =>
     .map(([name, value]) => `${name}=${value}`)
     .join('\n')}\n`;
 
+const HOUR = 3_600_000;
 const DEAD = { ActiveState: 'inactive', SubState: 'dead', MainPID: 0 };
 const FAILED = { ActiveState: 'failed', SubState: 'failed', MainPID: 0, Result: 'exit-code' };
 
@@ -65,6 +66,16 @@ test('every command names the unit and does not block', () => {
   expect(logArgv('pay.service', 1_700_000_000_999).join(' ')).toBe(
     'journalctl -u pay.service --since @1700000000 -n 200 -o cat --no-pager -q',
   );
+});
+
+test('the journal is asked by the clock of this machine, which differs from AWS’s', async () => {
+  for (const offset of [2 * HOUR, -2 * HOUR]) {
+    const directory = await programsOnPath({ journalctl: 'echo "$*" > "$(dirname "$0")/asked"' });
+    const clock = { ...sleepingClock(), now: () => Date.now() + offset };
+    await readUnitLog('pay.service', clock.now() - 60_000, { clock, signal: calm });
+    const asked = /--since @(\d+)/.exec(await readFile(join(directory, 'asked'), 'utf8'))?.[1];
+    expect(Math.abs(Number(asked) - (Date.now() / 1000 - 60))).toBeLessThan(HOUR / 2000);
+  }
 });
 
 test('the output of systemctl show is parsed, in any order and with unknown properties', () => {
