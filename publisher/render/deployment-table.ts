@@ -1,7 +1,7 @@
 import { STEPS } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { isFailing, isOver, isRollingBack, type Row, spentMs, type View } from './deployment-view.ts';
-import { failureBlocks } from './failure-text.ts';
+import { failureBlocks, lateLines } from './failure-text.ts';
 import { failureKey } from './group-failures.ts';
 import { styleOf } from './state-style.ts';
 import {
@@ -68,7 +68,12 @@ export function outcomeLines(view: View, { columns, paint }: Surface): string[] 
   if (!settled) return lines;
   const tone: Tone = settled.outcome === 'succeeded' ? 'good' : 'bad';
   const took = settled.tookMs > 0 ? ` (${formatMs(settled.tookMs)})` : '';
-  return [...lines, '', `${paint(tone, settled.outcome)}: ${oneLine(settled.text)}${took}`];
+  return [
+    ...lines,
+    ...lateLines(settled),
+    '',
+    `${paint(tone, settled.outcome)}: ${oneLine(settled.text)}${took}`,
+  ];
 }
 
 /** The header, on several lines if it is too long. The id is not split: a person copies it for `watch` and `show`. */

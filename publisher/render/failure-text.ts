@@ -1,4 +1,5 @@
 import type { Report } from '../../shared/report.ts';
+import type { PublisherEvent } from '../events.ts';
 import { type FailedReport, type FailureGroup, groupFailures } from './group-failures.ts';
 import type { Page } from './page.ts';
 import { styleOf } from './state-style.ts';
@@ -117,4 +118,12 @@ export function failureLines(reports: Iterable<Report>, prefix: string): string[
       ...(another === undefined ? [] : [`  ${another}`]),
     ];
   });
+}
+
+/** What to do about instances that have not finished in time: above the outcome, which stays the last line. */
+export function lateLines({
+  outcome,
+  hint,
+}: Pick<Extract<PublisherEvent, { type: 'settled' }>, 'outcome' | 'hint'>): string[] {
+  return outcome === 'timed-out' && hint !== undefined ? [`  → ${oneLine(hint)}`] : [];
 }

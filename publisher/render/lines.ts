@@ -1,6 +1,6 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
-import { failureLines, instancesText } from './failure-text.ts';
+import { failureLines, instancesText, lateLines } from './failure-text.ts';
 import { bytesText, oneLine, timeOfDay } from './text.ts';
 import { waveText } from './wave-text.ts';
 
@@ -92,6 +92,7 @@ function linesOf(event: PublisherEvent, memory: Memory): string[] {
       const facts = [counts.join(', '), took].filter(Boolean).join(', ');
       return [
         ...(event.afterRollback ? [] : silentLines),
+        ...lateLines(event),
         `${time} ${memory.service || event.deployment} settled ${event.outcome}: ${oneLine(event.text)} (${facts})${silent}`,
       ];
     }

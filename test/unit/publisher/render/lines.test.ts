@@ -84,6 +84,14 @@ describe('lines', () => {
     ]);
   });
 
+  it('say above a time-out which setting waits longer', () => {
+    const late = settled({ outcome: 'timed-out', text: 'i-1 has not finished', hint: 'a longer --timeout' });
+    expect(lines([started([]), late]).slice(-2)).toEqual([
+      '  → a longer --timeout',
+      expect.stringContaining('settled timed-out: i-1 has not finished'),
+    ]);
+  });
+
   it('have the log of instances that failed alike once, and a line for each of them', () => {
     const ids = Array.from({ length: 40 }, (_, i) => `i-${String(i).padStart(2, '0')}`);
     const failures = ids.map((id) => {
