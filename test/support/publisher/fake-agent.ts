@@ -158,7 +158,7 @@ export class FakeAgent {
     }
   }
 
-  /** Sends one report: to the record (`accepted` and the ending only) and to the reply queue. */
+  /** Sends one report: to the record (`accepted`, `prepared` in waves, the ending) and to the reply queue. */
   say(order: ChangeAnnouncement, state: State, n: number, code?: string): void {
     const { cloud, bucket, instance } = this.#options;
     const { deployment, service, version, sequence } = order;
@@ -169,7 +169,7 @@ export class FakeAgent {
       ...(code === undefined ? {} : { error: { code, message: `${code} happened` } }),
     };
     const text = JSON.stringify(report);
-    if (state === 'accepted' || isEnding(state)) {
+    if (state === 'accepted' || state === 'prepared' || isEnding(state)) {
       cloud.putObject(bucket, keys.report(this.#env, service, deployment, instance), text);
     }
     this.#reply(order, text);

@@ -1,6 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { DeleteQueueCommand, GetQueueUrlCommand } from '@aws-sdk/client-sqs';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
 import type { Strategy } from '../../../../publisher/plan/strategy.ts';
+import { clientsOf } from '../../../support/cloud/clients.ts';
 import {
   deployed,
   deploysHeard,
@@ -9,6 +11,7 @@ import {
   replyQueues,
   stage,
 } from '../../../support/publisher/deploy-fixture.ts';
+import { HandClock, notes } from '../../../support/publisher/stage.ts';
 
 openStageForEach();
 
@@ -33,5 +36,32 @@ describe('the rollback of a failed deployment', () => {
     const rollback = asked.lastIndexOf('Publish');
     expect(asked.slice(rollback).filter((one) => one === 'DeleteQueue')).toHaveLength(2);
     expect(replyQueues()).toEqual([]);
+  });
+});
+
+describe('a deployment whose reply queue is deleted in the middle', () => {
+  it.each(STRATEGIES)('goes on by the record, and says so: $name', async (strategy) => {
+    const { sqs, close } = clientsOf(stage.cloud);
+    onTestFinished(close);
+    const clock = new HandClock();
+    const deleted = Promise.withResolvers<void>();
+    await deployed(
+      async () => {
+        await deleted.promise;
+        return ['switching', 'succeeded'];
+      },
+      () => ['switching', 'succeeded'],
+    );
+    const session = await stage.open(clock);
+    const deploying = deploy(session, options({ strategy, allowMissing: 0 }));
+    const ended = clock.during(deploying, 100);
+    await expect.poll(() => session.events.some(({ type }) => type === 'report')).toBe(true);
+    for (const name of replyQueues()) {
+      const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: name }));
+      await sqs.send(new DeleteQueueCommand({ QueueUrl }));
+    }
+    deleted.resolve();
+    expect(await ended).toBe(0);
+    expect(notes(session.events)).toContainEqual(expect.stringContaining('reading reports from the record'));
   });
 });
