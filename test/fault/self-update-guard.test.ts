@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { temporaryDirectory } from '../../support/host/temporary.ts';
+import { temporaryDirectory } from '../support/host/temporary.ts';
 
 /** Runs the guard script with fakes of systemctl, dpkg, sleep and the clock. */
 
-const GUARD = fileURLToPath(new URL('../../../systemd/agent/self-update', import.meta.url));
+const GUARD = fileURLToPath(new URL('../../systemd/agent/self-update', import.meta.url));
 const OLD = 'a0a0';
 const NEW = 'b1b1';
 
