@@ -77,10 +77,10 @@ export async function readTar(source: ByteSource, visit: Visit): Promise<void> {
         global = merged(global, parsePax(await meta(source, header)));
         break;
       case 'L':
-        extension.path = textIn(await meta(source, header));
+        extension.path = await longName(source, header);
         break;
       case 'K':
-        extension.linkpath = textIn(await meta(source, header));
+        extension.linkpath = await longName(source, header);
         break;
       case 'V':
         // The label of the archive, which names no file.
@@ -108,11 +108,22 @@ async function assertEnd(source: ByteSource, extension: Extension): Promise<void
   if (Object.keys(extension).length > 0) throw new DamagedTar('it ends after an extended header');
 }
 
-async function meta(source: ByteSource, { size }: TarHeader): Promise<Buffer> {
+async function meta(source: ByteSource, header: TarHeader): Promise<Buffer> {
+  return (await wholeBlocks(source, header)).subarray(0, header.size);
+}
+
+/** GNU tar reads a long name up to its NUL, other programs up to its size: both must be one. */
+async function longName(source: ByteSource, header: TarHeader): Promise<Buffer> {
+  const name = textIn(await wholeBlocks(source, header));
+  if (name.length > header.size)
+    throw new DamagedTar('it has a long name that is longer than its header says');
+  return name;
+}
+
+async function wholeBlocks(source: ByteSource, { size }: TarHeader): Promise<Buffer> {
   if (size > MAX_META) throw new DamagedTar(`it has an extended header of ${size} bytes`);
-  const bytes = size === 0 ? Buffer.alloc(0) : await source.exactly(size);
+  const bytes = size === 0 ? Buffer.alloc(0) : await source.exactly(padded(size));
   if (!bytes) throw new DamagedTar('it ends in an extended header');
-  await source.skip(padded(size) - size);
   return bytes;
 }
 

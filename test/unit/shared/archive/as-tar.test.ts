@@ -203,6 +203,13 @@ const SAME: [string, RawEntry[]][] = [
     'a long name and a long link',
     [long('L', `d/${'n'.repeat(200)}`), long('K', 't'.repeat(200)), { type: '2', magic: GNU }],
   ],
+  [
+    'a long name without a NUL',
+    [
+      { ...long('L', 'n'.repeat(150)), body: 'n'.repeat(150) },
+      { body, magic: GNU },
+    ],
+  ],
   ['a BOM in a name', [{ name: '\ufeffa', body }]],
   [
     'names that differ in their normal form',

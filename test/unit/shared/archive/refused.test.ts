@@ -56,6 +56,14 @@ const REFUSED: [string, RawEntry[]][] = [
   ['not readable', [{ name: 'x', type: 'x', body: '99 path=a\n' }, { body }]],
   ['ends after an extended header', [{ name: 'a', body }, pax([['path', 'b']])]],
   ['ends after an extended header', [{ name: 'a', body }, long('L', 'b')]],
+  ['a long name that is longer', [{ ...long('L', 'dir/file'), size: 4 }, { body }]],
+  [
+    'a long name that is longer',
+    [
+      { ...long('K', 'dir/file'), size: 4 },
+      { name: 'a', type: '2' },
+    ],
+  ],
   ['an extended header of', [{ name: 'x', type: 'x', size: 0o7777777 }]],
   [
     'unknown version',
