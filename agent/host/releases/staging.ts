@@ -128,6 +128,8 @@ export async function assertWritable({ dir, releases }: Places): Promise<void> {
   let path = dir;
   while (path !== dirname(path) && (await lstatIfAny(path)) === undefined) path = dirname(path);
   await access(path, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+    const readOnly = asNoSpace(cause, path);
+    if (readOnly !== cause) throw readOnly;
     const message = `the agent, as user ${process.getuid?.()}, may not write to ${path}: ${messageOf(cause)}`;
     const hint = exists
       ? `give ${dir} to the user of the agent`
