@@ -10,7 +10,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { packSampleService } from '../support/fleet/sample-service/package.ts';
 import { options } from '../support/publisher/deploy-fixture.ts';
 import { runVerb } from '../support/publisher/run-verb.ts';
-import { openStage, type Stage } from '../support/publisher/stage.ts';
+import { isAsked, openStage, type Stage } from '../support/publisher/stage.ts';
 
 /**
  * An AWS service that accepts each connection and never answers, for each verb of the publisher. All verbs run side by
@@ -62,8 +62,6 @@ const GATED = {
 };
 /** How often time moves on, and by how much at once; real and virtual ms. */
 const [TICK_MS, STEP_MS] = [5, 100];
-/** A request that is older has lost its client. Real ms. */
-const OWED_MS = 1000;
 /** A call has a deadline of 20 s, a verb makes a few calls after each other, and `--timeout` is 30 s; virtual ms. */
 const ENDS_MS = 120_000;
 const INTERRUPTED_MS = 15_000;
@@ -140,15 +138,10 @@ afterAll(async () => {
 function hurry(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   let over = false;
-  const owes = () =>
-    stage.cloud.requests.some(
-      ({ status, operation, at }) =>
-        status === undefined && operation !== 'ReceiveMessage' && Date.now() - at < OWED_MS,
-    );
   const ticking = (async () => {
     while (!over) {
       await wait(TICK_MS);
-      if (!owes()) vi.advanceTimersByTime(STEP_MS);
+      if (!isAsked()) vi.advanceTimersByTime(STEP_MS);
     }
   })();
   onTestFinished(async () => {

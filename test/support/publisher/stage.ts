@@ -11,6 +11,7 @@ import type { Artifact, Manifest } from '../../../shared/manifest.ts';
 import { keys } from '../../../shared/names.ts';
 import { generateKeys } from '../../../shared/signing.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
+import type { RequestRecord } from '../cloud/requests.ts';
 import { FakeAgent, type Script } from './fake-agent.ts';
 
 /** A cloud, an environment in it (`dev` when left out), and what a publisher needs there. */
@@ -55,13 +56,18 @@ const isSlow = (event: PublisherEvent) =>
   event.type === 'note' && /^waiting for (S3|SNS|SQS) \(/.test(event.text);
 
 /** Whether one of them is being asked for something that it answers at once. */
-const isAsked = () =>
-  [...clouds].some(({ requests }) =>
-    requests.some(
-      ({ operation, status, at }) =>
-        status === undefined && operation !== 'ReceiveMessage' && Date.now() - at < HELD_MS,
-    ),
-  );
+export const isAsked = () => {
+  const since = Date.now() - HELD_MS;
+  return [...clouds].some(({ requests }) => {
+    // From the newest on: this is asked all the time, and a log has tens of thousands of requests.
+    const held = requests.findLastIndex(({ at }) => at <= since);
+    for (let index = requests.length - 1; index > held; index -= 1) {
+      const { operation, status } = requests[index] as RequestRecord;
+      if (status === undefined && operation !== 'ReceiveMessage') return true;
+    }
+    return false;
+  });
+};
 
 export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const { name = 'dev', within } = options;
