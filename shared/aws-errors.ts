@@ -23,6 +23,8 @@ export interface AwsPlaces {
 export interface AwsOrigin {
   region: string;
   places?: AwsPlaces | undefined;
+  /** `S3`, `SNS`, …; S3 when left out. */
+  service?: string | undefined;
 }
 
 const origins = new WeakMap<object, AwsOrigin>();
@@ -118,6 +120,8 @@ function isWrongHere(error: unknown, name: string): boolean {
  * region, by a 400 or 307 that names the right one.
  */
 function isElsewhere(error: unknown, name: string, status: number | undefined): boolean {
+  const { service = 'S3' } = origins.get(error as object) ?? {};
+  if (service !== 'S3') return false;
   if (REDIRECT.test(name) || status === 301) return true;
   if (!/^(AuthorizationHeaderMalformed|TemporaryRedirect|HTTP 400|HTTP 307)$/.test(name)) return false;
   const region = regionNamed(error);

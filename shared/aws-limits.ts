@@ -80,7 +80,7 @@ export function limitCalls<C extends object>(client: C, service: string, limits:
       );
     } catch (thrown) {
       const error: unknown = call.signal.aborted ? call.signal.reason : thrown;
-      noteOrigin(error, limits);
+      noteOrigin(error, { ...limits, service });
       throw error;
     } finally {
       clearTimeout(slow);
