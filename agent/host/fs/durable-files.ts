@@ -149,15 +149,21 @@ export async function syncTree(root: string, signal?: AbortSignal): Promise<void
   await Promise.all(Array.from({ length: FSYNC_LANES }, lane));
 }
 
-/** Yields all entries below `root`, a directory before its entries. Follows no link; keeps no list in memory. */
-export async function* walkTree(root: string): AsyncGenerator<Dirent> {
+/**
+ * Yields all entries below `root`, a directory before its entries. Follows no link; keeps no list in memory. With
+ * `isLive` a service may write to the tree: a directory that is gone, or whose name is not UTF-8, is not entered.
+ */
+export async function* walkTree(root: string, { isLive = false } = {}): AsyncGenerator<Dirent> {
   const open = [await opendir(root)];
   try {
     for (let directory = open.at(-1); directory; directory = open.at(-1)) {
       const entry = await directory.read();
       if (entry) {
         yield entry;
-        if (entry.isDirectory()) open.push(await opendir(join(entry.parentPath, entry.name)));
+        if (!entry.isDirectory()) continue;
+        const below = opendir(join(entry.parentPath, entry.name));
+        const entered = isLive ? await below.catch(ignoreCode('ENOENT', undefined)) : await below;
+        if (entered) open.push(entered);
       } else {
         open.pop();
         await directory.close();
@@ -168,6 +174,9 @@ export async function* walkTree(root: string): AsyncGenerator<Dirent> {
   }
 }
 
+/** Node's types do not know that `opendir` can return names as bytes, as `readdir` does. */
+const AS_BYTES = { encoding: 'buffer' as BufferEncoding };
+
 /**
  * Removes a file, a link, or a directory with its contents, if it exists. Follows no link. It removes one entry after
  * the other, because Node's `rm` reads the whole tree into memory. Waits for `pace` before each entry.
@@ -177,16 +186,20 @@ export async function removeTree(path: string, pace?: () => Promise<void>): Prom
   if (!(await lstatIfAny(path))?.isDirectory()) return await rm(path, { force: true });
   // Another process may create files during an attempt: the next attempt removes them.
   for (let tries = 3; tries > 1; tries -= 1) {
-    if (await removeDirectory(path, pace).then(() => true, ignoreCode('ENOTEMPTY', false))) return;
+    if (await removeDirectory(Buffer.from(path), pace).then(() => true, ignoreCode('ENOTEMPTY', false)))
+      return;
   }
-  await removeDirectory(path, pace);
+  await removeDirectory(Buffer.from(path), pace);
 }
 
-/** An entry that cannot be removed does not keep the others. @throws the first error, after all others are removed. */
-async function removeDirectory(path: string, pace?: () => Promise<void>): Promise<void> {
+/**
+ * An entry that cannot be removed does not keep the others. A name is bytes: a service may have written one that is not
+ * UTF-8. @throws the first error, after all others are removed.
+ */
+async function removeDirectory(path: Buffer, pace?: () => Promise<void>): Promise<void> {
   let failure: unknown;
-  for await (const entry of await opendir(path)) {
-    const place = join(path, entry.name);
+  for await (const entry of await opendir(path, AS_BYTES)) {
+    const place = Buffer.concat([path, Buffer.from('/'), entry.name as unknown as Buffer]);
     await pace?.();
     await (entry.isDirectory() ? removeDirectory(place, pace) : unlink(place)).catch((error: unknown) => {
       if (systemCode(error) !== 'ENOENT') failure ??= error;

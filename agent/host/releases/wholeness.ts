@@ -42,7 +42,7 @@ export async function damageOf(release: string, record: ReleaseRecord): Promise<
       if (file.isFile() && file.size < size && !configs.has(path)) return `has ${path} cut short`;
     }
     let left = shape.entries;
-    for await (const entry of walkTree(release)) {
+    for await (const entry of walkTree(release, { isLive: true })) {
       if (entry.name === RECORD_NAME && entry.parentPath === release) continue;
       left -= 1;
       if (left <= 0) return undefined;

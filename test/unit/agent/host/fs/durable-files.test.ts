@@ -9,6 +9,7 @@ import {
   pointAt,
   readNoFollow,
   removeTree,
+  walkTree,
   writeDurably,
 } from '../../../../../agent/host/fs/durable-files.ts';
 import { sweepTemporaries } from '../../../../../agent/host/fs/leftovers.ts';
@@ -91,6 +92,18 @@ test('removing a tree removes a link in it, and not its target', async () => {
   await removeTree(join(directory, 'tree'));
   expect(await namesBelow(directory)).toEqual([]);
   expect(await namesBelow(outside)).toEqual(['kept']);
+});
+
+test('what a service wrote under a name that is not UTF-8 is removed with its tree', async () => {
+  const tree = join(await temporaryDirectory(), 'tree');
+  const odd = Buffer.concat([Buffer.from(`${tree}/`), Buffer.from([0xff, 0xfe])]);
+  await mkdir(odd, { recursive: true });
+  await writeFile(Buffer.concat([odd, Buffer.from('/'), Buffer.from([0xe4])]), 'x');
+  const seen: string[] = [];
+  for await (const { parentPath } of walkTree(tree, { isLive: true })) seen.push(parentPath);
+  expect(seen).toEqual([tree]);
+  await removeTree(tree);
+  await expect(lstat(tree)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
 test('free space is returned in bytes and inodes', async () => {
