@@ -72,6 +72,9 @@ const CONFLICT_ATTEMPTS = 4;
 /** A document from which no byte comes for this long is given up, ms. */
 const STALL_MS = 8000;
 
+/** The SDK takes any page with the status 200 for success, such as one of a proxy. */
+const notOfS3 = () => new Error('the answer is not an answer of S3');
+
 /** @param signal ends the read of a document; the limits of the client end everything else. */
 export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
   const where = (key: string) => `s3://${bucket}/${key}`;
@@ -110,8 +113,9 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     const command = { Bucket: bucket, Key: key, Body: body, ContentType: type, ...condition };
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const answer = await aws.s3.send(new PutObjectCommand(command));
-        return answer.ETag ?? '';
+        const { ETag } = await aws.s3.send(new PutObjectCommand(command));
+        if (ETag === undefined) throw notOfS3();
+        return ETag;
       } catch (error) {
         if (!isRefusedCondition(error)) throw awsError(error, `write ${where(key)}`);
         const stored = await read(key);
@@ -135,6 +139,10 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
       const more = next === undefined ? {} : { ContinuationToken: next };
       const page: Page = await aws.s3
         .send(new ListObjectsV2Command({ Bucket: bucket, ...input, ...more }))
+        .then((answer) => {
+          if (answer.IsTruncated === undefined) throw notOfS3();
+          return answer;
+        })
         .catch((error: unknown) => {
           throw awsError(error, `list ${where(input.Prefix)}`);
         });
@@ -154,7 +162,8 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     },
     async exists(key) {
       try {
-        await aws.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+        const { ETag } = await aws.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+        if (ETag === undefined) throw notOfS3();
         return true;
       } catch (error) {
         if (isMissing(error)) return false;

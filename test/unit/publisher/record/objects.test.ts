@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
-import type { Objects } from '../../../../publisher/record/objects.ts';
+import { type Objects, openObjects } from '../../../../publisher/record/objects.ts';
+import { fakeAws } from '../../../support/aws/fixture.ts';
 import { openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 let stage: Stage;
@@ -74,4 +75,21 @@ it('a missing bucket is BUCKET_NOT_FOUND', async () => {
   const elsewhere = openObjects(session.aws, 'no-such-bucket');
   await expect(elsewhere.read('a')).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' });
   await expect(elsewhere.list('a')).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' });
+});
+
+it('a page of a proxy with the status 200 is neither an empty list, nor a write, nor an object', async () => {
+  const aws = await fakeAws((request, response) => {
+    request.resume().on('end', () => response.end('<html>sign in</html>'));
+  });
+  const objects = openObjects(aws, 'acme');
+  for (const ask of [
+    () => objects.folders('state/'),
+    () => objects.putNew('k', '{}'),
+    () => objects.exists('k'),
+  ]) {
+    await expect(ask()).rejects.toMatchObject({
+      code: 'AWS_UNREACHABLE',
+      message: expect.stringContaining('not an answer of S3'),
+    });
+  }
 });
