@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { proved } from '../support/reliability.ts';
 import { payments } from './support/services.ts';
 import { AGENT_UNIT, type Host, openSite, type Site } from './support/site.ts';
 
@@ -43,4 +44,5 @@ test('it fails `systemctl start` at once, is told in few lines, and its correcti
   expect((await host.run(['systemctl', 'show', AGENT_UNIT, '-p', 'Environment'])).stdout).toContain(
     'HOME=/root',
   );
+  proved('wrong-config', 'booted: the start fails at once, few lines, the correction is enough');
 });

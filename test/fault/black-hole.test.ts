@@ -11,6 +11,7 @@ import { packSampleService } from '../support/fleet/sample-service/package.ts';
 import { options } from '../support/publisher/deploy-fixture.ts';
 import { runVerb } from '../support/publisher/run-verb.ts';
 import { isAsked, openStage, type Stage } from '../support/publisher/stage.ts';
+import { proved } from '../support/reliability.ts';
 
 /**
  * An AWS service that accepts each connection and never answers, for each verb of the publisher. All verbs run side by
@@ -190,5 +191,6 @@ test.each(['S3', 'SNS', 'SQS'] as const)(
     const both = async (verb: string) => [await play(service, verb, true), await play(service, verb, false)];
     const wrong = (await Promise.all(ASKING[service].map(both))).flat();
     expect(wrong.filter((one) => one !== undefined)).toEqual([]);
+    proved('black-hole', 'each verb against S3, SNS and SQS that never answer');
   },
 );

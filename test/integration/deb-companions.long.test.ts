@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { calm } from '../support/host/clock.ts';
 import { debian } from '../support/host/debian.ts';
+import { proved } from '../support/reliability.ts';
 
 /** Several packages of one version, and the packages that a version moves: they come and go together. */
 
@@ -54,6 +55,7 @@ test('the packages of a version are installed by one run of dpkg, and undone tog
   await deb.switchTo('1.0', change({ direction: 'back' }));
   expect([await state(), await state('edge-tools')]).toEqual(['1.0 installed', '1.0 installed']);
   expect(await deb.isWhole()).toBe(true);
+  proved('companions', 'two packages: one run of dpkg, undone together');
 });
 
 test('a version is not whole while one of its packages has another version', async () => {
@@ -121,6 +123,7 @@ test('a dependency that the old version pins goes back with it, in a rollback an
   await prepare('1.0', needsTools('1.0'));
   await deb.switchTo('1.0', change());
   expect([await state(), await state('edge-tools')]).toEqual(['1.0 installed', '1.0 installed']);
+  proved('companions', 'a pinned dependency goes back with its version');
 });
 
 test('a dependency that the old version pins, and that apt no longer has, prevents the deployment', async () => {
@@ -136,4 +139,5 @@ test('a dependency that the old version pins, and that apt no longer has, preven
   });
   expect(await runs()).toEqual(before);
   expect([await state(), await state('edge-tools')]).toEqual(['1.0 installed', '1.0 installed']);
+  proved('companions', 'a pinned dependency that apt no longer has: refused before anything stops');
 });

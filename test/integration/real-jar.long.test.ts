@@ -11,6 +11,7 @@ import {
 } from '../support/fleet/selenium.ts';
 import { freePort } from '../support/ports.ts';
 import { eventsOf, secondsUntil } from '../support/publisher/events.ts';
+import { proved } from '../support/reliability.ts';
 
 /** A real application under a real JVM: deployed, upgraded, and saved from a jar with a hole in it. */
 
@@ -96,4 +97,5 @@ test('a JVM that is started from a fixed old path does not pass for the new vers
   expect(result, result.stderr).toMatchObject({ code: 1 });
   expect(result.stdout).toMatch(/fixed i-0a1 rolled-back 3\.141\.59 back to 3\.14\.0 RELEASE_NOT_RUN: /);
   expect(result.stdout).toContain(join(instance.dir, 'old.jar'));
+  proved('not-running', 'a real JVM from a fixed old path: rolled back');
 });

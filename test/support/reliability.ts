@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { INPUT } from './reliability-input.ts';
 
 /**
  * The rows of the fault matrix, and how a test records that it proved one. docs/RELIABILITY.md is written from
@@ -213,6 +214,7 @@ export const MATRIX = {
     fault: 'Fifty announcements in a second, thousands of hostile messages',
     promise: 'nothing is lost, memory is bounded, the newest announcement wins.',
   },
+  ...INPUT,
 } as const satisfies Record<string, { fault: string; promise: string }>;
 
 export type Row = keyof typeof MATRIX;

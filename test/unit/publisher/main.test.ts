@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cloud, startCloud } from '../../support/cloud/cloud.ts';
 import { type Files, type Program, PUBLISHER, startProgram } from '../../support/programs.ts';
+import { proved } from '../../support/reliability.ts';
 import { jarOf, jarText, ZIP } from '../../support/shared/zip.ts';
 
 const PATIENCE = 30_000;
@@ -122,6 +123,7 @@ it('a command whose answer cannot be written does not exit with 0, and shows no 
   }
   const closed = await run('completion bash', { TRIGGER_DEPLOY_CLOSED: '1' });
   expect(closed).toMatchObject({ code: 1, stderr: expect.stringContaining('it is closed') });
+  proved('output', 'an answer that cannot be written: no exit code 0');
 });
 
 it('output that cannot be written changes neither a deployment nor its exit code, and the lock is released', {
@@ -131,6 +133,7 @@ it('output that cannot be written changes neither a deployment nor its exit code
   expect(await start('payments 1.0.0 -e dev --no-wait', {}, full).finished).toMatchObject({ code: 0 });
   const lock = cloud.object('deploys-dev', 'state/dev/payments/lock.json');
   expect(JSON.parse(lock?.body.toString() ?? '')).toMatchObject({ owner: null });
+  proved('output', 'a deployment whose output cannot be written ends as others');
 });
 
 it.each(['SIGTERM', 'SIGHUP'] as const)(

@@ -8,6 +8,7 @@ import { type Aws, createAws } from '../../../shared/aws.ts';
 import { awsError, isPassing } from '../../../shared/aws-errors.ts';
 import { fakeAws, rejection } from '../../support/aws/fixture.ts';
 import { freePort } from '../../support/ports.ts';
+import { proved } from '../../support/reliability.ts';
 
 /** Answers that are no answers of AWS, and connections that do not carry one, as the real clients see them. */
 
@@ -62,6 +63,7 @@ test.each<[string, (response: ServerResponse) => void, readonly string[], string
 ])('%s is judged as what it is', async (_, answer, calls, wanted) => {
   const aws = await fakeAws((request, response) => void request.resume().on('end', () => answer(response)));
   expect(await outcomes(aws, calls)).toBe(wanted);
+  proved('aws-errors', 'half a body, 503, 403 and redirects without a body, pages');
 });
 
 test('a refused connection and an unknown host pass; a server without TLS does not', async () => {
@@ -83,4 +85,5 @@ test('a refused connection and an unknown host pass; a server without TLS does n
   expect(await at(`http://127.0.0.1:${await freePort()}`)).toBe('AWS_UNREACHABLE, passes');
   expect(await at('http://no-such-host.invalid')).toBe('AWS_UNREACHABLE, passes');
   expect(await at(`https://127.0.0.1:${(plain.address() as AddressInfo).port}`)).toBe('AWS_REFUSED');
+  proved('aws-errors', 'refused connections, unknown hosts, no TLS');
 });

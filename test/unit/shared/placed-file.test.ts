@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { placedFile } from '../../../shared/placed-file.ts';
 import { temporaryDirectory } from '../../support/host/temporary.ts';
+import { proved } from '../../support/reliability.ts';
 
 test('FILE=PATH/IN/RELEASE names the file, its path and the name under which it is stored', async () => {
   expect(await placedFile('/x/prd.yml=config/app.yml')).toEqual({
@@ -21,6 +22,7 @@ test('a file or directory with = in its name can be used: an existing file is ta
   expect(await placedFile(`${odd}=b.yml`)).toEqual({ file: odd, name: 'b.yml' });
   expect(await placedFile(`${deep}=conf/app.yml`)).toMatchObject({ file: deep, path: 'conf/app.yml' });
   expect((await placedFile(odd)).wrong).toMatch('a file name has letters');
+  proved('names', 'names with an equals sign');
 });
 
 test.each(['a=', 'a=/etc/x', 'a=../x', 'a=x/../y', 'a=x//y', 'a=x/', 'a=.release.json', 'a=x/.release.json'])(

@@ -10,6 +10,7 @@ import {
   orderOf,
   serviceConfig,
 } from '../../../support/fleet/fake-ports.ts';
+import { proved } from '../../../support/reliability.ts';
 
 /** `succeeded` means that the new version runs: the processes of the service are looked at. */
 
@@ -58,6 +59,7 @@ test('a service whose process shows another release is rolled back although its 
     /^process \d+ of the service runs 1\.0\.0 \(its program\), not 1\.1\.0$/,
   );
   expect(ending.warning).toBeUndefined();
+  proved('not-running', 'the process shows another release: rolled back');
 });
 
 test('a process of the version before that is still ending is waited for', async () => {
@@ -149,6 +151,7 @@ test('a restart that replaces nothing did not restart', async () => {
   const order = orderOf('1.0.0', { action: 'restart' });
   const ending = await deployed(model, { processes: () => [started(100)], shows: () => '1.0.0' }, order);
   expect(ending).toMatchObject({ state: 'rolled-back', error: { code: 'RELEASE_NOT_RUN' } });
+  proved('not-running', 'a restart that replaced no process: rolled back');
 });
 
 test.each<[string, Host, RegExp]>([

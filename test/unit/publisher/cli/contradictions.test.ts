@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseCommandLine } from '../../../../publisher/cli/parse.ts';
+import { proved } from '../../../support/reliability.ts';
 
 /** A misspelt, repeated or conflicting option never widens or moves the target: it is refused in one sentence. */
 
@@ -48,6 +49,7 @@ describe('is refused in one sentence:', () => {
     const parsing = parse(['payments', '1', ...typed(options)]);
     await expect(parsing).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining(text) });
     await expect(parsing).rejects.not.toMatchObject({ message: expect.stringContaining('\n') });
+    proved('options', 'options that are misspelt, repeated, conflicting, or without a sound value');
   });
 
   it.each([

@@ -12,6 +12,7 @@ import { keys } from '../../../../shared/names.ts';
 import type { State } from '../../../../shared/report.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { proved } from '../../../support/reliability.ts';
 
 const ROLLING: Strategy = {
   ...{ name: 'rolling', canary: { count: 1 }, batch: { count: 1 } },
@@ -232,11 +233,13 @@ describe('a cancel of a deployment to all instances at once', { timeout: 60_000 
     expect(decisionLines(answer)[0]).toContain(' cancel requested by ');
     const settled = session.events.findLast((event) => event.type === 'settled');
     expect(settled).toMatchObject({ text: expect.stringMatching(/too late for the cancel by \S+: slow/) });
+    proved('cancelled', 'the answer says which instance goes on');
   });
 
   it('promises nothing while an instance may still go on', async () => {
     const { answer } = await cancelled('preparing', new HandClock());
     expect(answer).toMatchObject({ result: 'unknown', text: 'no answer yet from i-3' });
+    proved('cancelled', 'no promise while an instance may go on');
   });
 });
 

@@ -7,6 +7,7 @@ import { describeFiles } from '../../../../publisher/packages/local-files.ts';
 import { calm } from '../../../support/host/clock.ts';
 import { tarball, tgz } from '../../../support/host/tarball.ts';
 import { temporaryDirectory } from '../../../support/host/temporary.ts';
+import { proved } from '../../../support/reliability.ts';
 import { ZIP } from '../../../support/shared/zip.ts';
 
 /** What cannot be deployed is refused at the push. */
@@ -68,6 +69,7 @@ test.each<[string, string, Uint8Array | string, string, string]>([
   const error = await checked(name, bytes).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'USAGE', message: expect.stringContaining(why) });
   expect(String((error as { hint?: string }).hint ?? '')).toContain(hint);
+  proved('push', 'files of other formats, cut short, and with unsafe names');
 });
 
 const LONGEST_COMMENT = Buffer.alloc(65_535, 'c');
@@ -92,6 +94,7 @@ test.each<[string, string, Uint8Array | string]>([
   ['a gzipped tar', 'a.tar.gz', gzipSync(TAR)],
 ])('%s is accepted without a warning', async (_what, name, bytes) => {
   expect(await checked(name, bytes)).toEqual([]);
+  proved('push', 'jars with a script, a program, a comment or a signature around them are accepted');
 });
 
 test('links to the outside and files that only root could read are warnings', async () => {

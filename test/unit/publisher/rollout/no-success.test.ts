@@ -7,6 +7,7 @@ import {
   settleUndriven,
 } from '../../../../publisher/rollout/next-step.ts';
 import type { Report, State } from '../../../../shared/report.ts';
+import { proved } from '../../../support/reliability.ts';
 
 /** A rollout never goes further than its successes: whatever it may lose, it needs one in each wave. */
 
@@ -97,6 +98,7 @@ describe('the canary', () => {
       const ended = step({ rolling: canary, policy: { maxFailures: 3 } }, { 'i-1': state });
       expect(ended).toMatchObject({ settlement: { outcome: 'failed', exitCode: 1, moveDesired: false } });
       expect(JSON.stringify(ended)).toContain('no instance succeeded in wave 1 of 2');
+      proved('no-success', 'a canary that failed ends the rollout');
     },
   );
 
@@ -106,6 +108,7 @@ describe('the canary', () => {
   ])('that %s ends the rollout, whatever --allow-missing says', (_title, states) => {
     const ended = step({ rolling: canary, policy: { allowMissing: 3 } }, states);
     expect(ended).toMatchObject({ settlement: { outcome: 'timed-out', moveDesired: false } });
+    proved('no-success', 'a canary that never answered ends the rollout');
   });
 
   it.each(['time', 'person'] as const)(

@@ -118,6 +118,7 @@ test('config files are placed at the top and replace files of the same name', as
     expect(await read(name)).toBe(`of ${name}`);
   }
   expect((await stat(join(release, 'extra.yaml'))).mode & 0o777).toBe(0o644);
+  proved('names', 'config files named .env, .package, 0 and "my settings.yml"');
 });
 
 test('a config file does not replace a directory of the archive', async () => {

@@ -8,6 +8,7 @@ import { jarService } from '../../../../support/host/jars.ts';
 import { memoryStore } from '../../../../support/host/store.ts';
 import { type Entry, tgz } from '../../../../support/host/tarball.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
+import { proved } from '../../../../support/reliability.ts';
 
 const read = (...path: string[]) => readFile(join(...path), 'utf8');
 
@@ -84,6 +85,7 @@ test('config files of an archive are put to their paths, and replace its own fil
   await archive.switchTo('1');
   await prepare('1', artifacts, true);
   expect(await read(dir, 'current', 'new/deep/app.yml')).toBe('of new/deep/app.yml');
+  proved('names', 'config files in directories of an archive');
 });
 
 test.each<[string, Entry[], string]>([

@@ -6,6 +6,7 @@ import { createReadiness, type ReadinessOptions } from '../../../../../agent/hos
 import { parseFacts } from '../../../../../agent/host/services/unit-problems.ts';
 import { calm } from '../../../../support/host/clock.ts';
 import { programsOnPath, temporaryDirectory } from '../../../../support/host/temporary.ts';
+import { proved } from '../../../../support/reliability.ts';
 
 /** What a deployment needs on an instance besides its package, looked at before anything stops. */
 
@@ -25,6 +26,7 @@ test.each([
   expect(of(text)).toEqual([
     { ok: false, what: expect.stringContaining(problem), hint: expect.stringMatching(/./) },
   ]);
+  proved('not-ready', 'units that are masked, missing, badly written, or may not be restarted');
 });
 
 test('a loaded unit has no problem, nor has a oneshot that remains active', () => {
@@ -85,6 +87,7 @@ test('a hook that is missing, a directory, not executable or without its interpr
     `no: afterStart hook: ${plain} cannot be executed by the user of the agent`,
     `no: afterStart hook: ${crlf} needs "/bin/sh\\r", which does not exist`,
   ]);
+  proved('not-ready', 'hooks that are missing, not executable or without their interpreter');
 });
 
 test('a hook in the release is looked for in the release: after the start in the new one, before the stop in current', async () => {
@@ -123,6 +126,7 @@ test('the user and the program of a check and of a manager’s command must exis
   ]);
   // `check` does not know a version.
   expect(await inspect({ checks: checks.slice(0, 1) }, null)).toEqual([]);
+  proved('not-ready', 'users and programs of checks and managers that do not exist');
 });
 
 test('a program that the package brings may be missing', async () => {
