@@ -16,6 +16,8 @@ export interface SparseMap {
 export type Segment = readonly [offset: number, length: number];
 
 const MAX_SEGMENTS = 16_384;
+/** No number of a stored map has more digits. */
+const LONGEST_LINE = 20;
 
 /** The map of an entry of type S. Its extension blocks, if any, come before the contents. @throws DamagedTar. */
 export async function oldSparseMap(header: Buffer, source: ByteSource): Promise<SparseMap> {
@@ -76,18 +78,19 @@ export async function paxSparseMap(
 
 /** Version 1.0: lines of numbers, the count of pairs first, filled up to whole blocks. */
 async function storedMap(source: ByteSource): Promise<{ segments: Segment[]; stored: number }> {
-  let text = '';
-  let stored = 0;
-  for (;;) {
-    const lines = text.split('\n');
-    const wanted = lines.length > 1 ? 2 * countIn(Buffer.from(lines[0] ?? '')) + 1 : Number.POSITIVE_INFINITY;
-    if (Number.isFinite(wanted) && wanted > 2 * MAX_SEGMENTS) throw tooMany();
-    if (lines.length > wanted) return { segments: pairs(lines.slice(1, wanted)), stored };
-    if (stored > 64 * MAX_SEGMENTS) throw tooMany();
+  // Each byte is split once: a small archive can hold very many maps.
+  const lines: string[] = [];
+  let begun = '';
+  for (let stored = BLOCK; ; stored += BLOCK) {
     const block = await source.exactly(BLOCK);
     if (!block) throw new DamagedTar('it ends in a sparse map');
-    text += block.toString('latin1');
-    stored += BLOCK;
+    const parts = (begun + block.toString('latin1')).split('\n');
+    begun = parts.pop() ?? '';
+    lines.push(...parts);
+    const wanted = lines[0] === undefined ? Number.POSITIVE_INFINITY : 2 * countIn(Buffer.from(lines[0])) + 1;
+    if (Number.isFinite(wanted) && wanted > 2 * MAX_SEGMENTS) throw tooMany();
+    if (lines.length >= wanted) return { segments: pairs(lines.slice(1, wanted)), stored };
+    if (begun.length > LONGEST_LINE) throw new DamagedTar('it has a sparse map that is not readable');
   }
 }
 
