@@ -67,7 +67,9 @@ export async function createArchiveWriter(root: string) {
       // A sparse file may end in a hole.
       if (end < size) await handle.truncate(size);
       const time = Math.min(Math.max(mtime, TIMES.first), TIMES.last);
-      await handle.utimes(time, time);
+      // Node takes a negative number for "now", but not a Date before 1970.
+      const stamp = time < 0 ? new Date(time * 1000) : time;
+      await handle.utimes(stamp, stamp);
     } finally {
       await handle.close();
     }
