@@ -100,7 +100,12 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
       if ((await realpath(release)).startsWith(`${from}/`)) {
         throw invalid(`${path} contains the service's own directory: cannot copy it into itself`);
       }
-      await cp(from, release, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+      // Sockets and the like belong to the process that made them. `cp` would fail for them; tar leaves them out too.
+      const filter = async (source: string) => {
+        const entry = await lstatIfAny(source);
+        return entry !== undefined && (entry.isFile() || entry.isDirectory() || entry.isSymbolicLink());
+      };
+      await cp(from, release, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true, filter });
       await narrowCopy(from, release);
     },
   };

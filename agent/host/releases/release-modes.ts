@@ -1,5 +1,5 @@
-import { chmod, lchown, lstat, mkdir, rmdir } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { chmod, lchown, lstat, mkdir, readlink, rmdir, symlink, unlink } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { walkTree } from '../fs/durable-files.ts';
 
@@ -30,12 +30,23 @@ export function configMode({ mode }: Artifact): number {
 /**
  * Gives everything below `root`, a copy of `from`, the modes of a release. A file keeps its owner, if the agent may
  * give files away: the version that ran before must still be able to read its keys. Directories do not, because their
- * owner could plant links in them. Follows no link.
+ * owner could plant links in them. Follows no link. A relative link to the outside becomes absolute: from the place of
+ * the copy it would lead elsewhere.
  */
 export async function narrowCopy(from: string, root: string): Promise<void> {
   for await (const entry of walkTree(root)) {
     const path = join(entry.parentPath, entry.name);
-    const { mode, uid, gid } = await lstat(join(from, relative(root, path)));
+    const original = join(from, relative(root, path));
+    if (entry.isSymbolicLink()) {
+      const target = await readlink(path);
+      const leads = resolve(dirname(original), target);
+      if (isAbsolute(target) || leads === from || leads.startsWith(`${from}/`)) continue;
+      await unlink(path);
+      // Not shortened: `..` after a link within the target leads to the parent of where that link leads.
+      await symlink(`${dirname(original)}/${target}`, path);
+      continue;
+    }
+    const { mode, uid, gid } = await lstat(original);
     if (entry.isDirectory()) await chmod(path, directoryMode(mode));
     if (!entry.isFile()) continue;
     if (process.getuid?.() === 0) await lchown(path, uid, gid);

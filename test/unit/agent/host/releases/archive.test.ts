@@ -1,22 +1,23 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { createArchivePackage } from '../../../../../agent/host/releases/archive.ts';
 import type { Artifact } from '../../../../../shared/manifest.ts';
 import { calm } from '../../../../support/host/clock.ts';
+import { base256, rawTar } from '../../../../support/host/raw-tar.ts';
 import { memoryStore } from '../../../../support/host/store.ts';
 import { type Entry, tarball, tgz } from '../../../../support/host/tarball.ts';
 import { namesBelow, temporaryDirectory } from '../../../../support/host/temporary.ts';
 import { proved } from '../../../../support/reliability.ts';
 
-async function service(more: { adopt?: { path: string; version: string } } = {}) {
+async function service() {
   const root = await temporaryDirectory();
   const dir = join(root, 'opt', 'web');
   const store = memoryStore();
-  const archive = createArchivePackage({ service: 'web', dir, keep: 3, store, ...more });
+  const archive = createArchivePackage({ service: 'web', dir, keep: 3, store });
   const prepare = (version: string, artifacts: readonly Artifact[], fresh = false, signal = calm) =>
     archive.prepare({ service: 'web', version, artifacts, fresh }, () => {}, signal);
   const prepareTar = (bytes: Buffer, name = 'web.tar.gz') => prepare('1', [store.put(name, bytes)]);
@@ -246,32 +247,10 @@ test('the current release is verified by unpacking the archive again beside it',
   expect(await namesBelow(join(dir, '.staging'))).toEqual([]);
 });
 
-test('a directory that ran before is adopted, with its links', async () => {
-  const path = join(await temporaryDirectory(), 'web');
-  await mkdir(join(path, 'bin'), { recursive: true });
-  await writeFile(join(path, 'bin', 'run'), '#!/bin/sh\n', { mode: 0o700 });
-  await symlink('bin/run', join(path, 'run'));
-  const { dir, archive } = await service({ adopt: { path, version: '0.9' } });
-  expect(await archive.adopt(calm)).toBe('0.9');
-  expect(await namesBelow(join(dir, 'current', '.'))).toEqual(['.release.json', 'bin', 'bin/run', 'run']);
-  expect(await readlink(join(dir, 'current', 'run'))).toBe('bin/run');
-  expect((await stat(join(dir, 'current', 'bin', 'run'))).mode & 0o777).toBe(0o700);
-});
-
-test('neither a file nor the directory of the service itself can be adopted', async () => {
-  const path = join(await temporaryDirectory(), 'file');
-  await writeFile(path, '');
-  const { archive } = await service({ adopt: { path, version: '0.9' } });
-  await expect(archive.adopt(calm)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
-  const root = await temporaryDirectory();
-  const around = createArchivePackage({
-    service: 'web',
-    dir: join(root, 'web'),
-    keep: 3,
-    store: memoryStore(),
-    adopt: { path: root, version: '0.9' },
-  });
-  await expect(around.adopt(calm)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+test('a file from before 1970 keeps its time stamp', async () => {
+  const { release, prepareTar } = await service();
+  await prepareTar(rawTar([{ name: 'old', mtime: base256(-5n), body: 'x' }]), 'web.tar');
+  expect((await stat(join(release, 'old'))).mtimeMs).toBe(-5000);
 });
 
 test('a config file has the mode of the pushed file, not wider; older publishers do not tell it', async () => {
