@@ -1,6 +1,6 @@
 import { hideBin } from 'yargs/helpers';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
-import { ensureHome, userName } from '../shared/home.ts';
+import { ensureDirectories, userName } from '../shared/home.ts';
 import type { Log } from '../shared/log.ts';
 import { openOutput } from '../shared/output.ts';
 import { cleanTail } from '../shared/report.ts';
@@ -97,7 +97,7 @@ async function main(argv: string[]): Promise<void> {
   }
 }
 
-ensureHome();
+ensureDirectories();
 const settled = onUnsettled(() => {
   const why = 'internal error: the agent waits for something that never ends';
   fail(new TriggerDeployError('INTERNAL', why, { hint: 'please report this with the log' }), false);

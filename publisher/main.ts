@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { TriggerDeployError } from '../shared/errors.ts';
-import { ensureHome } from '../shared/home.ts';
+import { ensureDirectories } from '../shared/home.ts';
 import { onUnsettled } from '../shared/unsettled.ts';
 import { errorJson, errorLines, exitCodeOf } from './cli/error-output.ts';
 import { parseCommandLine } from './cli/parse.ts';
@@ -12,7 +12,7 @@ import type { ExitCode } from './events.ts';
 
 /** The entry of trigger-deploy: parses the command line, carries it out, and turns errors into exit codes. */
 
-ensureHome();
+ensureDirectories();
 onUnsettled(() => {
   const why = 'internal error: the command waits for something that never ends';
   const hint = 'run it again; `trigger-deploy status` shows what it has done. Please report this';

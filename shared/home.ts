@@ -1,14 +1,20 @@
 import { homedir, userInfo } from 'node:os';
 
 /**
- * Sets HOME where a process has no home directory: in a container a user id may have no name and no HOME. It becomes `/`,
- * as container runtimes set it, so that neither this program nor the AWS SDK fails at the question.
+ * Gives the process a home directory and a working directory where it has none, so that neither this program nor the AWS
+ * SDK fails at the question. In a container a user id may have no name and no HOME: it becomes `/`, as container runtimes
+ * set it. A person may stand in a release that was pruned: the working directory becomes `/`.
  */
-export function ensureHome(): void {
+export function ensureDirectories(): void {
   try {
     homedir();
   } catch {
     process.env.HOME = '/';
+  }
+  try {
+    process.cwd();
+  } catch {
+    process.chdir('/');
   }
 }
 

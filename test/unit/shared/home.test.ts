@@ -7,11 +7,23 @@ it.runIf(process.getuid?.() === 0)(
   'a uid without a name and without HOME has the home / and a name (left out without root)',
   () => {
     const script = `import { homedir } from 'node:os';
-    import { ensureHome, userName } from '${HOME}';
-    ensureHome();
+    import { ensureDirectories, userName } from '${HOME}';
+    ensureDirectories();
     console.log(homedir(), userName({}), userName({ USER: 'ann' }));`;
     const typed = ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script];
     const said = execFileSync(process.execPath, typed, { uid: 54_321, env: {}, encoding: 'utf8', cwd: '/' });
     expect(said).toBe('/ uid 54321 ann\n');
   },
 );
+
+it('a working directory that was removed becomes /', () => {
+  const script = `import { mkdtempSync, rmdirSync } from 'node:fs';
+    import { ensureDirectories } from '${HOME}';
+    const removed = mkdtempSync('/tmp/td-removed-');
+    process.chdir(removed);
+    rmdirSync(removed);
+    ensureDirectories();
+    console.log(process.cwd());`;
+  const typed = ['--input-type=module', '--disable-warning=ExperimentalWarning', '-e', script];
+  expect(execFileSync(process.execPath, typed, { encoding: 'utf8' })).toBe('/\n');
+});
