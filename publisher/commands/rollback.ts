@@ -125,6 +125,6 @@ function nothingToRollBackTo(
       ? `was never deployed in ${session.env.name}`
       : `has no version before ${current} in its history`;
   return new TriggerDeployError('NOTHING_TO_ROLL_BACK_TO', `${service} ${why}`, {
-    hint: `name a version: trigger-deploy rollback ${service} --to VERSION`,
+    hint: `name a version: trigger-deploy rollback ${service} --to VERSION --env ${session.env.name}`,
   });
 }

@@ -140,6 +140,6 @@ function fenced(change: DesiredChange, stored: Desired): TriggerDeployError {
   return new TriggerDeployError(
     'FENCED',
     `the newer deployment ${stored.deployment} set the desired state of ${change.service} to ${stored.version} (sequence ${stored.sequence}; this deployment has ${change.sequence})`,
-    { hint: `trigger-deploy show ${stored.deployment}` },
+    { hint: `trigger-deploy show ${stored.deployment} --env ${stored.env}` },
   );
 }

@@ -109,7 +109,7 @@ export function openLocks(context: LockContext): Locks {
         warn(takenText(service, owner, why));
         return stored;
       }
-      if (!isSilent(stored)) throw locked(service, owner, clock.now(), STALE_MS - ageMs(stored));
+      if (!isSilent(stored)) throw locked({ env, service, owner }, clock.now(), STALE_MS - ageMs(stored));
       if (watched !== owner.id) warn(watchText(service, owner));
       watched = owner.id;
       await clock.sleep(WATCH_MS, signal);
@@ -177,14 +177,18 @@ function takenText(service: string, { who, command, deployment }: LockOwner, why
 }
 
 /** `leftMs`: when the lock expires if no heartbeat comes. */
-function locked(service: string, owner: LockOwner, now: number, leftMs: number): TriggerDeployError {
+function locked(
+  { env, service, owner }: { env: string; service: string; owner: LockOwner },
+  now: number,
+  leftMs: number,
+): TriggerDeployError {
   const ago = (time: string) => `${formatMs(Math.max(0, now - Date.parse(time)))} ago`;
   const { who, command, deployment, since, pid, host, beat } = owner;
   return new TriggerDeployError(
     'LOCKED',
     `${service} is locked by ${who} (${command} ${deployment}) since ${since}, ${ago(since)}`,
     {
-      hint: `trigger-deploy watch ${deployment} follows it; pid ${pid} on ${host}, last heartbeat ${ago(beat)}; if that publisher died, the lock expires in ${formatMs(Math.max(1000, leftMs))}: retry then`,
+      hint: `trigger-deploy watch ${deployment} --env ${env} follows it; pid ${pid} on ${host}, last heartbeat ${ago(beat)}; if that publisher died, the lock expires in ${formatMs(Math.max(1000, leftMs))}: retry then`,
     },
   );
 }

@@ -56,7 +56,7 @@ function selected(
     throw new TriggerDeployError(
       'INSTANCE_NOT_FOUND',
       `unknown instance of ${service}: ${missing.join(', ')}`,
-      { hint: `trigger-deploy status ${service} lists the instances` },
+      { hint: `trigger-deploy status ${service}${all[0] ? ` --env ${all[0].env}` : ''} lists the instances` },
     );
   }
   const wanted = Object.entries(where ?? {});

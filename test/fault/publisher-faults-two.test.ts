@@ -87,7 +87,7 @@ test('of four publishers of one service at once one deploys; the others exit wit
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
     const [what, hint] = stderr.split('\n');
     expect(what).toContain(`is locked by ${winner.who} (deploy ${winner.deployment}) since ${winner.since}`);
-    expect(hint).toContain(`trigger-deploy watch ${winner.deployment} follows it`);
+    expect(hint).toContain(`trigger-deploy watch ${winner.deployment} --env dev follows it`);
   }
 
   const before = recordOf(fleet, 'payments');

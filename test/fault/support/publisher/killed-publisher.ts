@@ -77,7 +77,7 @@ async function expectRefused(
   const [what, hint] = refused.stderr.split('\n');
   const { deployment, since, who, command } = owner;
   expect(what).toContain(`${name} is locked by ${who} (${command} ${deployment}) since ${since}, `);
-  expect(hint).toContain(`trigger-deploy watch ${deployment} follows it`);
+  expect(hint).toContain(`trigger-deploy watch ${deployment} --env dev follows it`);
   expect(hint).toMatch(/if that publisher died, the lock expires in (\d+ s|1 min): retry then/);
   expect(recordOf(fleet, name)).toEqual(before);
 }
