@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { link, mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { compared } from '../../../support/host/as-tar.ts';
-import { base256, GNU, long, pax, type RawEntry, rawTar, V7 } from '../../../support/host/raw-tar.ts';
-import { temporaryDirectory } from '../../../support/host/temporary.ts';
-import { proved } from '../../../support/reliability.ts';
+import { compared } from '../support/host/as-tar.ts';
+import { base256, GNU, long, pax, type RawEntry, rawTar, V7 } from '../support/host/raw-tar.ts';
+import { temporaryDirectory } from '../support/host/temporary.ts';
+import { proved } from '../support/reliability.ts';
 
 /** A release is what `tar -x` of GNU tar makes of the archive, or the archive is refused. */
 
