@@ -2,6 +2,9 @@ import { type Clock, createClock } from './clock.ts';
 
 /** Waits that end early when a signal aborts. They throw the signal's reason and leave no listener on the signal. */
 
+/** The signal of a wait that nothing ends early. */
+export const NEVER = new AbortController().signal;
+
 /** Waits `ms`. @throws the reason of `signal` when it aborts before or during the wait. */
 export async function sleepUnlessAborted(
   ms: number,

@@ -1,4 +1,4 @@
-import { childController, orAborted } from './abort.ts';
+import { childController, NEVER, orAborted } from './abort.ts';
 import { type AwsOrigin, noteOrigin } from './aws-errors.ts';
 import { TriggerDeployError } from './errors.ts';
 import { formatMs } from './retry.ts';
@@ -49,7 +49,6 @@ interface SendOptions {
 }
 type Send = (command: Command, options?: SendOptions) => Promise<unknown>;
 
-const NEVER = new AbortController().signal;
 const READS = /^(Get|Head|List|Describe|Receive)/;
 
 /**

@@ -1,3 +1,4 @@
+import { NEVER } from '../../shared/abort.ts';
 import { type Announcement, announcement as announcementSchema } from '../../shared/announcement.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
@@ -39,7 +40,6 @@ const RESUBSCRIBE_AGAIN_AFTER = 60 * 1000;
 const DELETE_WITHIN = 10 * 1000;
 const CONVERGE_WITHIN = 30 * 1000;
 const RECORD_WITHIN = 5 * 1000;
-const NEVER = new AbortController().signal;
 
 export function createReceiver(parts: ReceiverParts): Receiver {
   const { identity, workers, inbox, isQueueGone, verifier, desired, reporter, clock, log } = parts;

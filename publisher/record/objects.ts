@@ -7,6 +7,7 @@ import {
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
 import type * as z from 'zod';
+import { NEVER } from '../../shared/abort.ts';
 import { type Aws, dateOf } from '../../shared/aws.ts';
 import { awsError, awsErrorName, awsStatus } from '../../shared/aws-errors.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
@@ -63,8 +64,6 @@ export interface Objects {
 
 /** A random value that makes the body of a conditional write unique. */
 export const nonce = () => randomBytes(16).toString('hex');
-
-const NEVER = new AbortController().signal;
 
 /** How often a write is tried. S3 answers 409 while another write is in progress, and asks to retry. */
 const CONFLICT_ATTEMPTS = 4;

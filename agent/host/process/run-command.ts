@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { NEVER } from '../../../shared/abort.ts';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { cleanTail, DETAIL_LIMIT } from '../../../shared/report.ts';
 import { isGroupAlive, signalGroup } from './proc.ts';
@@ -86,17 +87,19 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
   const exited = exitOf(subprocess.nodeChildProcess);
   const outcome = await firstOf(exited, options);
   if (outcome !== 'exited') await endGroup(pid, options.killAfter);
-  const end = outcome === 'exited' ? await exited : await endOf(exited);
+  const runsStill =
+    outcome !== 'exited' && (await firstOf(exited, { signal: NEVER, timeout: ENDS_WITHIN_MS })) !== 'exited';
+  const exitCode = runsStill ? null : await exited;
   await Promise.race([captured.closed, sleep(PIPE_GRACE_MS, undefined, { ref: false })]);
   captured.release();
-  if (end === 'runs') subprocess.nodeChildProcess.unref();
+  if (runsStill) subprocess.nodeChildProcess.unref();
   if (outcome === 'aborted') throw options.signal.reason;
   const output = captured.both.text();
   return {
-    exitCode: end === 'runs' ? null : end,
+    exitCode,
     timedOut: outcome === 'timed out',
     output: cleanTail(
-      end === 'runs' ? `${output}\nprocess ${pid} did not end after SIGKILL: it still runs\n` : output,
+      runsStill ? `${output}\nprocess ${pid} did not end after SIGKILL: it still runs\n` : output,
     ),
     stdout: captured.stdout.text(),
   };
@@ -108,21 +111,9 @@ function exitOf(child: ChildProcess): Promise<number | null> {
   });
 }
 
-/** The exit code, or `runs` if the process does not end after KILL. */
-async function endOf(exited: Promise<number | null>): Promise<number | null | 'runs'> {
-  const waiting = new AbortController();
-  const late = sleep(ENDS_WITHIN_MS, 'runs' as const, { signal: waiting.signal });
-  try {
-    return await Promise.race([exited, late]);
-  } finally {
-    waiting.abort();
-    late.catch(() => {});
-  }
-}
-
 async function firstOf(
   exited: Promise<unknown>,
-  { signal, timeout }: RunOptions,
+  { signal, timeout }: Pick<RunOptions, 'signal' | 'timeout'>,
 ): Promise<'exited' | 'timed out' | 'aborted'> {
   const { promise, resolve } = Promise.withResolvers<'timed out' | 'aborted'>();
   const timer = setTimeout(() => resolve('timed out'), timeout);

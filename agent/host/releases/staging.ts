@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { access, chmod, constants, lstat, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { NEVER } from '../../../shared/abort.ts';
+import { createClock } from '../../../shared/clock.ts';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import { createWakeUp } from '../../../shared/wake-up.ts';
 import { lstatIfAny, makeDirectories, makeNew } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver, sweepTemporaries, tellLeftover } from '../fs/leftovers.ts';
 import { asNoSpace } from '../fs/space.ts';
@@ -29,8 +32,9 @@ const PAUSE_MS = 50;
 
 /** The directories in which a work of this process is under way, with the signal that ends it. */
 const inUse = new Map<string, AbortSignal | undefined>();
-/** The pauses of deletions, which the end of a work ends. */
-const looks = new Set<() => void>();
+/** The end of a work ends the pauses of deletions. An abort, or a work that lacks space, is seen after `PAUSE_MS`. */
+const workEnded = createWakeUp();
+const clock = createClock(Date.now);
 
 /**
  * Runs `work` with an empty, private directory of its own below the staging directory, which is removed afterwards, even
@@ -56,7 +60,7 @@ export async function inStaging<T>(
     return await work(own);
   } finally {
     inUse.delete(own);
-    for (const look of looks) look();
+    workEnded.wake();
     removeRemainsLater(places);
   }
 }
@@ -79,17 +83,9 @@ async function removeRemains(places: Places): Promise<void> {
 
 /** Waits while a work is under way, of whatever service: a deletion slows the disk down. */
 async function pause(): Promise<void> {
-  while (!isSpaceAwaited() && [...inUse.keys()].some(isInUse)) await nextLook();
-}
-
-/** Resolves when a work ends, or after `PAUSE_MS`: an abort, or a work that lacks space, is not announced. */
-async function nextLook(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, PAUSE_MS);
-  looks.add(resolve);
-  await promise;
-  looks.delete(resolve);
-  clearTimeout(timer);
+  while (!isSpaceAwaited() && [...inUse.keys()].some(isInUse)) {
+    await workEnded.wait(NEVER, { clock, ms: PAUSE_MS });
+  }
 }
 
 /** An aborted work has ended or was abandoned: its directory is removed, although it may still write there. */
@@ -124,16 +120,16 @@ async function makeOwnDirectory(places: Places, signal: AbortSignal | undefined)
 
 /** @throws RELEASE_CONFLICT unless this process may write to the directory of the service, or may make it. */
 export async function assertWritable({ dir, releases }: Places): Promise<void> {
-  const exists = (await lstatIfAny(dir)) !== undefined;
   let path = dir;
   while (path !== dirname(path) && (await lstatIfAny(path)) === undefined) path = dirname(path);
   await access(path, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
     const readOnly = asNoSpace(cause, path);
     if (readOnly !== cause) throw readOnly;
     const message = `the agent, as user ${process.getuid?.()}, may not write to ${path}: ${messageOf(cause)}`;
-    const hint = exists
-      ? `give ${dir} to the user of the agent`
-      : `make ${dir}, and give it to the user of the agent`;
+    const hint =
+      path === dir
+        ? `give ${dir} to the user of the agent`
+        : `make ${dir}, and give it to the user of the agent`;
     throw new TriggerDeployError('RELEASE_CONFLICT', message, { hint, cause });
   });
   if (await lstatIfAny(releases)) await assertOwnDirectory(releases);
