@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { RECORD_NAME } from '../../shared/names.ts';
-import { chance } from '../fault/support/cloud/hostile.ts';
 import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
+import { IS_PART } from '../support/part-of-today.ts';
 import type { Finished } from '../support/programs.ts';
 import { eventsOf } from '../support/publisher/events.ts';
 import { proved } from '../support/reliability.ts';
+import { randomOf } from '../support/shared/random.ts';
 import { DEBIANS, dpkgState, keepsItsConf, lighttpd, lighttpdVersion, repack } from './support/lighttpd.ts';
 import { ledger, payments, versionOf, writeLedger } from './support/services.ts';
 import { endingsOf, statusOf } from './support/settled.ts';
@@ -13,11 +14,12 @@ import { type Host, openSite, type Site } from './support/site.ts';
 
 /**
  * Fifty times (in `.ci/run` twenty times) the plug is pulled, at random points of deployments of an archive, a jar and
- * a Debian package, good and bad. A run is repeated by E2E_SEED; where exactly a power-off hits depends on the machine as well.
+ * a Debian package, good and bad. A run is repeated by E2E_SEED; where exactly a power-off hits depends on the machine
+ * as well.
  */
 
 const SEED = Number(process.env.E2E_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const POWER_OFFS = process.env.TEST_PART === 'today' ? 20 : 50;
+const POWER_OFFS = IS_PART ? 20 : 50;
 /** How long a deployment takes here, about; ms. The second power-off of an instance hits its recovery. */
 const SPAN_MS = 5000;
 /** In a round one instance in three loses its power twice. */
@@ -31,7 +33,7 @@ const SERVICES = Object.keys(GOOD) as Service[];
 let site: Site;
 let watch: RecordWatch;
 let hosts: Host[];
-const below = chance(SEED);
+const { below } = randomOf(SEED);
 let powerOffs = 0;
 /** What was deployed well so far: one runs, the other is where a rollback would go. */
 const wereGood: Record<Service, Set<string>> = {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DAY } from '../support/part-of-today.ts';
 import { proved } from '../support/reliability.ts';
 import { allCases, callOf, EVERYTHING, indifferent, playAll, titleOf } from './support/kill/matrix.ts';
 import { openStage, type Stage } from './support/kill/stage.ts';
@@ -10,7 +11,6 @@ import { openStage, type Stage } from './support/kill/stage.ts';
 
 const LANES = 5;
 const ONE_IN = 42;
-const DAY = Math.floor(Date.now() / (24 * 60 * 60_000));
 /** It takes a minute or two on two idle cores. */
 const PATIENCE_MS = 30 * 60_000;
 

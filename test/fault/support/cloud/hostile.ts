@@ -1,20 +1,10 @@
 import { createHmac, createPublicKey, generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import { type Fields, forge } from '../../../support/publisher/announcements.ts';
+import { randomOf } from '../../../support/shared/random.ts';
 
 /** What an intruder, a bug, or a colleague of another environment may put into an agent's queue. */
 
 export type Key = JsonWebKey & { kid: string };
-
-/** Chance that repeats itself: mulberry32. */
-export function chance(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
 
 export interface Hostile {
   text: string;
@@ -31,7 +21,7 @@ export function hostileWaves(...of: Parameters<typeof hostileMessages>): (count:
 }
 
 function* hostileMessages(key: Key, valid: Fields, seed: number): Generator<Hostile, never> {
-  const below = chance(seed);
+  const { below } = randomOf(seed);
   const stranger = strangerKey(key.kid);
   const bytes = (length: number) =>
     Buffer.from(Uint8Array.from({ length }, () => below(256))).toString('latin1');
@@ -117,7 +107,7 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 /** The text with each of its characters replaced by another, one at a time. */
 export function alteredOnce(text: string, seed: number): string[] {
-  const below = chance(seed);
+  const { below } = randomOf(seed);
   return [...text].map((character, at) => {
     const others = ALPHABET.replace(character, '');
     return `${text.slice(0, at)}${others[below(others.length)]}${text.slice(at + 1)}`;
