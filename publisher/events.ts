@@ -84,6 +84,9 @@ export type PublisherEvent =
       shown?: true | undefined;
     };
 
+export type Started = Extract<PublisherEvent, { type: 'started' }>;
+export type Settled = Extract<PublisherEvent, { type: 'settled' }>;
+
 /** 0 succeeded; 1 failed or rolled back; 2 usage or config; 3 timed out or silent; 4 refused. README.md lists them. */
 export type ExitCode = 0 | 1 | 2 | 3 | 4;
 

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { envName, instanceId, newUlid, serviceName, ulid, versionName } from '../../shared/names.ts';
-import type { PublisherEvent } from '../events.ts';
+import type { PublisherEvent, Settled, Started } from '../events.ts';
 import type { Session } from '../session.ts';
 
 /**
@@ -87,9 +87,6 @@ export interface Notices {
 
 const LONGEST_TEXT = 3000;
 const MOST_NAMED = 1000;
-
-type Started = Extract<PublisherEvent, { type: 'started' }>;
-type Settled = Extract<PublisherEvent, { type: 'settled' }>;
 
 export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'clock'>): Notices {
   const { who, origin, clock } = session;

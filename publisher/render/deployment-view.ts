@@ -1,8 +1,6 @@
 import { isEnding, type Report, type State } from '../../shared/report.ts';
-import type { PublisherEvent } from '../events.ts';
+import type { PublisherEvent, Settled, Started } from '../events.ts';
 
-type Started = Extract<PublisherEvent, { type: 'started' }>;
-type Settled = Extract<PublisherEvent, { type: 'settled' }>;
 type Progress = Extract<PublisherEvent, { type: 'progress' }>;
 
 /** The last known state of an instance. `waiting`: no report yet; `silent`: settled without a report from it. */

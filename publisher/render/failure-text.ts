@@ -1,5 +1,5 @@
 import type { Report } from '../../shared/report.ts';
-import type { PublisherEvent } from '../events.ts';
+import type { Settled } from '../events.ts';
 import { type FailedReport, type FailureGroup, groupFailures } from './group-failures.ts';
 import type { Page } from './page.ts';
 import { styleOf } from './state-style.ts';
@@ -121,9 +121,6 @@ export function failureLines(reports: Iterable<Report>, prefix: string): string[
 }
 
 /** What to do about instances that have not finished in time: above the outcome, which stays the last line. */
-export function lateLines({
-  outcome,
-  hint,
-}: Pick<Extract<PublisherEvent, { type: 'settled' }>, 'outcome' | 'hint'>): string[] {
+export function lateLines({ outcome, hint }: Pick<Settled, 'outcome' | 'hint'>): string[] {
   return outcome === 'timed-out' && hint !== undefined ? [`  → ${oneLine(hint)}`] : [];
 }

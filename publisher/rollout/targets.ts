@@ -36,7 +36,7 @@ export async function targetsOf(
   const there = answers.flatMap((answer) => answer.services.filter((one) => one.service === service));
   // An answer is newer than the record of the instance.
   const all = new Map([...known, ...there].map((one) => [one.instance, one]));
-  return selected([...all.values()], service, selection);
+  return selected([...all.values()], { env: session.env.name, service }, selection);
 }
 
 /** The version that all `instances` run; null when they run different versions or none. */
@@ -48,7 +48,7 @@ export function commonVersion(instances: readonly Pick<InstanceRecord, 'version'
 /** The instances of `all` that match the selection. Pure. @throws INSTANCE_NOT_FOUND. */
 function selected(
   all: readonly InstanceRecord[],
-  service: string,
+  { env, service }: { env: string; service: string },
   { only, where }: Selection,
 ): InstanceRecord[] {
   const missing = (only ?? []).filter((id) => all.every((one) => one.instance !== id));
@@ -56,7 +56,7 @@ function selected(
     throw new TriggerDeployError(
       'INSTANCE_NOT_FOUND',
       `unknown instance of ${service}: ${missing.join(', ')}`,
-      { hint: `trigger-deploy status ${service}${all[0] ? ` --env ${all[0].env}` : ''} lists the instances` },
+      { hint: `trigger-deploy status ${service} --env ${env} lists the instances` },
     );
   }
   const wanted = Object.entries(where ?? {});

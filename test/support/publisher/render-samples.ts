@@ -1,4 +1,4 @@
-import type { PublisherEvent } from '../../../publisher/events.ts';
+import type { PublisherEvent, Settled } from '../../../publisher/events.ts';
 import type { InstanceRecord, Report } from '../../../shared/report.ts';
 
 /** The events of a deployment of payments 1.4.2 in dev. */
@@ -45,7 +45,7 @@ export function reported(after: number, id: string, change: Partial<Report>): Pu
   return { type: 'report', at: START + after, report };
 }
 
-export function settled(change: Partial<Extract<PublisherEvent, { type: 'settled' }>> = {}): PublisherEvent {
+export function settled(change: Partial<Settled> = {}): PublisherEvent {
   return {
     type: 'settled',
     at: START + 5000,
