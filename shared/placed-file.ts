@@ -17,8 +17,9 @@ export function plainFile(file: string): PlacedFile {
 }
 
 /**
- * A config file. Reads `FILE` or `FILE=PATH/IN/RELEASE`. If a file has the whole text as its path, it is that file: so the `=` in the
- * path of a file is no separator. Otherwise, the last `=` separates: `a=b.yml=b.yml` puts the file `a=b.yml` to `b.yml`.
+ * A config file. Reads `FILE` or `FILE=PATH/IN/RELEASE`. If a file has the whole text as its path, it is that file: so
+ * the `=` in the path of a file is no separator. Otherwise, the last `=` separates: `a=b.yml=b.yml` puts the file
+ * `a=b.yml` to `b.yml`.
  */
 export async function placedFile(text: string): Promise<PlacedFile> {
   const at = text.lastIndexOf('=');

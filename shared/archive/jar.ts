@@ -23,8 +23,7 @@ export async function assertJar(handle: FileHandle, name: string): Promise<void>
   const { size } = await handle.stat();
   const head = await bytesAt(handle, 0, Math.min(size, HEAD_BYTES));
   const format = formatOf(head);
-  const isZeros = isZeroBlock(head);
-  if (!MAY_BE_JAR.includes(format.id) && !isZeros) throw wrongFormat(name, format, 'a jar');
+  if (!MAY_BE_JAR.includes(format.id) && !isZeroBlock(head)) throw wrongFormat(name, format, 'a jar');
   const tailBytes = Math.min(size, END_BYTES + COMMENT_BYTES);
   if (hasEnd(await bytesAt(handle, size - tailBytes, tailBytes), size)) return;
   const isCut = format.id === 'zip';

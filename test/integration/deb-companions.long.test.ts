@@ -123,7 +123,7 @@ test('a dependency that the old version pins goes back with it, in a rollback an
   await prepare('1.0', needsTools('1.0'));
   await deb.switchTo('1.0', change());
   expect([await state(), await state('edge-tools')]).toEqual(['1.0 installed', '1.0 installed']);
-  proved('companions', 'a pinned dependency goes back with its version');
+  proved('companions', 'a pinned dependency is downgraded together with its package');
 });
 
 test('a dependency that the old version pins, and that apt no longer has, prevents the deployment', async () => {

@@ -83,8 +83,8 @@ interface Entry {
 }
 
 /**
- * Returns the file, and the process that it is about. Undefined if the process has already ended, or if the file cannot be written (the disk
- * is full): then the next agent does not find a leftover.
+ * Returns the file, and the process that it is about. Undefined if the process has already ended, or if the file cannot
+ * be written (the disk is full): then the next agent does not find a leftover.
  */
 function writeEntry(directory: string, command: Omit<CommandEntry, 'startTime'>): Entry | undefined {
   const startTime = findProcessNow(command.group)?.startTime;
