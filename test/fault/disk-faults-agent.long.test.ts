@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from 'tar';
 import { expect, onTestFinished, test } from 'vitest';
@@ -77,6 +77,9 @@ test('a version too large for the disk fails before anything stops, and is deplo
     options: 'size=8m',
   });
   await pushLarge(fleet, '2.0.0', 6 * MB);
+  // The agent removes what is staged in the background: until then less is free.
+  const staged = () => readdir(join(disk.dir, '.staging'));
+  await expect.poll(staged).toEqual([]);
   const free = disk.free();
   const { finished, report } = await attempt(service, '2.0.0');
   expect(finished.code).toBe(1);
@@ -86,6 +89,7 @@ test('a version too large for the disk fails before anything stops, and is deplo
   });
   await expectUnnoticed();
   await expectSettled(service, { version: '1.0.0', watch });
+  await expect.poll(staged).toEqual([]);
   expect(disk.free()).toEqual(free);
 
   disk.remount('size=64m');

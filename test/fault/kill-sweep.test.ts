@@ -81,6 +81,9 @@ test('an agent that is killed while it deletes an old release loses nothing else
   expect(await fourth).toMatchObject({ state: 'succeeded' });
   expect((await found(instance)).whole, repeated).toEqual(killed.whole);
   expect(await deploy(instance, '5')).toMatchObject({ state: 'succeeded' });
+  // Nothing is opened before release 2 is gone: a release with an open file is kept.
+  const releases = () => readdir(join(instance.dir, SERVICE, 'releases'));
+  await expect.poll(releases).not.toContain('2');
   await expect.poll(() => found(instance)).toEqual({ whole: { 3: FILES, 4: FILES, 5: FILES }, left: 0 });
   expect(await currentOf(instance)).toBe('5');
   proved(
