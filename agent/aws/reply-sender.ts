@@ -1,5 +1,5 @@
 import { GetQueueUrlCommand, SendMessageBatchCommand } from '@aws-sdk/client-sqs';
-import { orAborted } from '../../shared/abort.ts';
+import { NEVER, orAborted } from '../../shared/abort.ts';
 import type { Aws } from '../../shared/aws.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
@@ -133,7 +133,7 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
 
     async close(timeoutMs) {
       closed = true;
-      using limit = deadline(timeoutMs, new AbortController().signal, 'sending the last replies');
+      using limit = deadline(timeoutMs, NEVER, 'sending the last replies');
       await orAborted(working ?? Promise.resolve(), limit.signal).catch(() => undefined);
       closing.abort();
     },

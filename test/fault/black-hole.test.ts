@@ -8,6 +8,7 @@ import { exitCodeOf } from '../../publisher/cli/error-output.ts';
 import { deploy } from '../../publisher/commands/deploy.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { packSampleService } from '../support/fleet/sample-service/package.ts';
+import { systemClock } from '../support/host/clock.ts';
 import { options } from '../support/publisher/deploy-fixture.ts';
 import { runVerb } from '../support/publisher/run-verb.ts';
 import { isAsked, openStage, type Stage } from '../support/publisher/stage.ts';
@@ -79,8 +80,7 @@ const hole = createServer((socket: Socket) => void socket.on('error', () => unde
 
 /** As the system's clock, but it looks up the timers at each call, which a test may have replaced. */
 const clock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
+  ...systemClock,
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);

@@ -1,5 +1,6 @@
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Random } from '../shared/random.ts';
+import { writeChecksum } from './raw-tar.ts';
 
 /** What happens to a tar on its way: damage, and compression of many kinds. `notes` say what was done. */
 
@@ -18,16 +19,10 @@ export function damagedTar(random: Random, tar: Buffer, notes: string[]): { byte
     const header = 512 * random.below(Math.min(40, bytes.length / 512));
     const at = random.pick([0, 100, 124, 136, 156, 157, 257, 345, 386, 482, 483]) + random.below(12);
     bytes[header + at] = random.pick([0, 0x20, 0x30, 0x31, 0x35, 0x37, 0x80, 0xff, 0x2f, random.below(256)]);
-    withChecksum(bytes.subarray(header, header + 512));
+    writeChecksum(bytes.subarray(header, header + 512));
     notes.push(`byte ${header + at} changed, checksum right`);
   }
   return { bytes, whole: false };
-}
-
-function withChecksum(header: Buffer): void {
-  header.fill(' ', 148, 156);
-  const sum = header.reduce((all, byte) => all + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
 }
 
 export function damaged(random: Random, before: Buffer, notes: string[]): Buffer {

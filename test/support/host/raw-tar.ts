@@ -35,11 +35,16 @@ function rawHeader(entry: RawEntry): Buffer {
   block.write(magic, 257, 'latin1');
   block.write(prefix, 345, 'latin1');
   for (const [at, bytes] of Object.entries(entry.patch ?? {})) Buffer.from(bytes).copy(block, Number(at));
-  block.fill(' ', 148, 156);
-  let sum = entry.checksum === 'wrong' ? 1 : 0;
-  for (const byte of block) sum += entry.checksum === 'signed' && byte > 127 ? byte - 256 : byte;
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  writeChecksum(block, entry.checksum);
   return block;
+}
+
+/** Writes the checksum into a header, after every other change of it. */
+export function writeChecksum(block: Buffer, kind: RawEntry['checksum'] = 'right'): void {
+  block.fill(' ', 148, 156);
+  let sum = kind === 'wrong' ? 1 : 0;
+  for (const byte of block) sum += kind === 'signed' && byte > 127 ? byte - 256 : byte;
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
 }
 
 const END = Buffer.alloc(1024);

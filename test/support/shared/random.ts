@@ -12,7 +12,7 @@ export interface Random {
 }
 
 /** mulberry32: small, and the same everywhere. */
-export function numbersOf(seed: number): () => number {
+function numbersOf(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

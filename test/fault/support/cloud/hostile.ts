@@ -21,10 +21,10 @@ export function hostileWaves(...of: Parameters<typeof hostileMessages>): (count:
 }
 
 function* hostileMessages(key: Key, valid: Fields, seed: number): Generator<Hostile, never> {
-  const { below } = randomOf(seed);
+  const random = randomOf(seed);
+  const { below } = random;
   const stranger = strangerKey(key.kid);
-  const bytes = (length: number) =>
-    Buffer.from(Uint8Array.from({ length }, () => below(256))).toString('latin1');
+  const bytes = (length: number) => random.bytes(length).toString('latin1');
   const sign = (payload: string | Fields, header: Fields = {}) => forge({ key, payload, header });
   const good = sign(valid);
   const deep = (levels: number, open: string, close: string) => open.repeat(levels) + close.repeat(levels);

@@ -18,6 +18,7 @@ import { createHost } from '../../../../agent/host/system/host.ts';
 import { createSystemdNotifier } from '../../../../agent/host/system/systemd-notify.ts';
 import { runAgent } from '../../../../agent/loop/agent.ts';
 import type { Inbox } from '../../../../agent/loop/ports.ts';
+import { NEVER } from '../../../../shared/abort.ts';
 import { createAws } from '../../../../shared/aws.ts';
 import type { Clock } from '../../../../shared/clock.ts';
 import { silentLog } from '../../../../shared/log.ts';
@@ -58,8 +59,6 @@ export interface LiveAgentOptions {
   dir: string;
   verifier: Verifier;
 }
-
-const NEVER = new AbortController().signal;
 
 export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgent> {
   const { cloud, topic, instance, dir, verifier } = options;

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { renewDoc } from '../../../support/reliability-doc.ts';
-import { numbersOf } from '../../../support/shared/random.ts';
+import { randomOf } from '../../../support/shared/random.ts';
 import { problemsIn } from './invariants.ts';
 import { allCases, EVERYTHING, indifferent, logOf, playAll, titleOf } from './matrix.ts';
 import type { PackageKind } from './plan.ts';
@@ -112,13 +112,12 @@ async function tryAll(): Promise<number> {
 
 /** The plan with this number: the same for the same seed, however many were played before. */
 function planOf(from: number, number: number): Plan {
-  const random = numbersOf(from + number * 0x9e3779b1);
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const { below, chance, pick } = randomOf(from + number * 0x9e3779b1);
   const scenario = pick(Object.keys(SCENARIOS) as ScenarioName[]);
   const type = pick(['jar', 'archive'] as const);
-  const kills = 1 + Math.floor(random() * MOST_KILLS);
-  const killsAfter = Array.from({ length: kills }, () => Math.floor(random() * LATEST_KILL_MS));
-  return { number, scenario, type, killsAfter, slow: random() < 0.3 };
+  const kills = 1 + below(MOST_KILLS);
+  const killsAfter = Array.from({ length: kills }, () => below(LATEST_KILL_MS));
+  return { number, scenario, type, killsAfter, slow: chance(0.3) };
 }
 
 async function playPlan(on: Stage, plan: Plan): Promise<{ problems: string[]; kills: number }> {

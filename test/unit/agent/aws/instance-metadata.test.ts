@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { readInstanceMetadata } from '../../../../agent/aws/instance-metadata.ts';
-import { NEVER, rejection, serve } from '../../../support/aws/fixture.ts';
+import { NEVER } from '../../../../shared/abort.ts';
+import { rejection, serve } from '../../../support/aws/fixture.ts';
 
 const FACTS: Record<string, string> = {
   '/latest/meta-data/instance-id': 'i-0abc1234567890def',

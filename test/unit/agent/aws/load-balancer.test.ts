@@ -1,7 +1,8 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createLoadBalancer, type LoadBalancerOptions } from '../../../../agent/aws/load-balancer.ts';
+import { NEVER } from '../../../../shared/abort.ts';
 import { createAws } from '../../../../shared/aws.ts';
-import { NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { rejection } from '../../../support/aws/fixture.ts';
 import { type FakeElb, startFakeElb } from '../../../support/cloud/fake-elb.ts';
 
 const WEB = 'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/73e2d6bc24d8a067';

@@ -6,9 +6,10 @@ import {
 } from '@aws-sdk/client-sqs';
 import { describe, expect, test, vi } from 'vitest';
 import { createAgentQueue, isQueueGone } from '../../../../agent/aws/queue.ts';
+import { NEVER } from '../../../../shared/abort.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { silentLog } from '../../../../shared/log.ts';
-import { fakeAws, NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { fakeAws, rejection } from '../../../support/aws/fixture.ts';
 import {
   attributesOf,
   insteadOnce,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { NEVER } from '../../../../shared/abort.ts';
 import { newUlid, replyQueueName } from '../../../../shared/names.ts';
-import { NEVER } from '../../../support/aws/fixture.ts';
 import {
   DEPLOYMENT,
   holdBack,

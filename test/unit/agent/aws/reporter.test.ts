@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { NEVER } from '../../../../shared/abort.ts';
 import type { Aws } from '../../../../shared/aws.ts';
 import { keys } from '../../../../shared/names.ts';
 import type { InstanceRecord } from '../../../../shared/report.ts';
-import { BUCKET, NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { BUCKET, rejection } from '../../../support/aws/fixture.ts';
 import {
   DEPLOYMENT,
   holdBack,

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createDesiredStore, createManifestStore } from '../../../../agent/aws/s3-stores.ts';
+import { NEVER } from '../../../../shared/abort.ts';
 import { keys } from '../../../../shared/names.ts';
 import { generateKeys, loadPublicKey, loadSigner, verifierOf } from '../../../../shared/signing.ts';
-import { BUCKET, cloudAndAws, fakeAws, NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { BUCKET, cloudAndAws, fakeAws, rejection } from '../../../support/aws/fixture.ts';
 
 const ARTIFACT = { name: 'payments.jar', size: 10, sha256: 'a'.repeat(64), role: 'package' } as const;
 const DESIRED = keys.desired('dev', 'payments');

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { probeBucket } from '../../../../agent/aws/s3-stores.ts';
-import { BUCKET, cloudAndAws, fakeAws, NEVER } from '../../../support/aws/fixture.ts';
+import { NEVER } from '../../../../shared/abort.ts';
+import { BUCKET, cloudAndAws, fakeAws } from '../../../support/aws/fixture.ts';
 
 describe('probeBucket', () => {
   test('reports the permissions, and writes nothing', async () => {

@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { createArtifactStore } from '../../../../agent/aws/s3-stores.ts';
 import type { ArtifactStore } from '../../../../agent/deploy/ports.ts';
+import { NEVER } from '../../../../shared/abort.ts';
 import { keys } from '../../../../shared/names.ts';
-import { BUCKET, cloudAndAws, fakeAws, NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { BUCKET, cloudAndAws, fakeAws, rejection } from '../../../support/aws/fixture.ts';
 
 const ARTIFACT = { name: 'payments.jar', size: 10, sha256: 'a'.repeat(64), role: 'package' } as const;
 const KEY = keys.artifact('payments', '1.4.2', ARTIFACT.sha256, ARTIFACT.name);

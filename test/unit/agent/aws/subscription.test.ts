@@ -7,9 +7,10 @@ import {
 import { SetQueueAttributesCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from 'vitest';
 import { type AgentQueue, createAgentQueue } from '../../../../agent/aws/queue.ts';
+import { NEVER } from '../../../../shared/abort.ts';
 import type { Aws } from '../../../../shared/aws.ts';
 import { silentLog } from '../../../../shared/log.ts';
-import { NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { rejection } from '../../../support/aws/fixture.ts';
 import {
   attributesOf,
   insteadOnce,

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { DesiredReader } from '../../../../agent/deploy/converge.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
+import { NEVER } from '../../../../shared/abort.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 import { silentLog } from '../../../../shared/log.ts';
 import { newUlid } from '../../../../shared/names.ts';
@@ -17,8 +18,6 @@ import {
 } from '../../../support/fleet/fake-ports.ts';
 
 /** A worker that converges on the desired state, alone and beside announcements. */
-
-const NEVER = new AbortController().signal;
 
 function wants(version: string, sequence: number, deployment = newUlid(1_800_000_000_000 + sequence)) {
   const { artifacts } = orderOf(version);

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { uploadPart } from '../../../../publisher/packages/upload.ts';
-import { fakeAws, NEVER, rejection } from '../../../support/aws/fixture.ts';
+import { NEVER } from '../../../../shared/abort.ts';
+import { fakeAws, rejection } from '../../../support/aws/fixture.ts';
 import { CloudError, errorAnswer } from '../../../support/cloud/errors.ts';
 
 const MIB = 1024 * 1024;
