@@ -129,8 +129,9 @@ export function parseControl(text: string): Map<string, string> {
 /** The packages with these names in dpkg's database; all its packages if there are no names. */
 export async function known({ signal, admin }: Database, ...names: string[]): Promise<Known[]> {
   const { exitCode, stdout, output } = await ask(dpkgArgv.show(admin, ...names), signal);
-  // Exit code 1 means that at least one name is unknown.
-  if (exitCode !== 0 && exitCode !== 1) throw notAnswered('dpkg-query', output);
+  // Exit code 1 means that at least one name is unknown. Silence is no answer: it must not count as "not installed".
+  const isAnswered = exitCode === 0 ? stdout !== '' || names.length === 0 : exitCode === 1 && output !== '';
+  if (!isAnswered) throw notAnswered('dpkg-query', output);
   return parseShow(stdout);
 }
 
@@ -153,8 +154,9 @@ export async function areInstalled(debs: readonly Control[], from: Database): Pr
 export async function architecture(signal: AbortSignal): Promise<string> {
   if (native !== undefined) return native;
   const { exitCode, stdout, output } = await ask(dpkgArgv.architecture, signal);
-  if (exitCode !== 0) throw notAnswered('dpkg --print-architecture', output);
-  native = stdout.trim();
+  const name = stdout.trim();
+  if (exitCode !== 0 || name === '') throw notAnswered('dpkg --print-architecture', output);
+  native = name;
   return native;
 }
 let native: string | undefined;

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { NEVER } from '../../../shared/abort.ts';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
@@ -91,6 +91,9 @@ export async function runCommand(argv: readonly string[], options: RunOptions): 
     outcome !== 'exited' && (await firstOf(exited, { signal: NEVER, timeout: ENDS_WITHIN_MS })) !== 'exited';
   const exitCode = runsStill ? null : await exited;
   await Promise.race([captured.closed, sleep(PIPE_GRACE_MS, undefined, { ref: false })]);
+  // Node may see the end of a process before its output, and the time may have passed while the agent was held up.
+  // Before an immediate, Node reads all that is in the pipes.
+  await setImmediate();
   captured.release();
   if (runsStill) subprocess.nodeChildProcess.unref();
   if (outcome === 'aborted') throw options.signal.reason;
@@ -116,7 +119,8 @@ async function firstOf(
   { signal, timeout }: Pick<RunOptions, 'signal' | 'timeout'>,
 ): Promise<'exited' | 'timed out' | 'aborted'> {
   const { promise, resolve } = Promise.withResolvers<'timed out' | 'aborted'>();
-  const timer = setTimeout(() => resolve('timed out'), timeout);
+  // After the agent was held up (a machine was suspended), the end of the process counts, if Node can see it by now.
+  const timer = setTimeout(() => setImmediate().then(() => resolve('timed out')), timeout);
   const onAbort = () => resolve('aborted');
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();

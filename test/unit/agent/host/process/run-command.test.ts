@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +17,31 @@ test('the result has the exit code, all output, and stdout alone', async () => {
   expect(result).toMatchObject({ exitCode: 3, timedOut: false, stdout: 'out\n' });
   expect(result.output.split('\n').sort()).toEqual(['', 'err', 'out']);
 });
+
+test('no output is lost when the agent is held up between the end of the command and its output', async () => {
+  const go = join(await temporaryDirectory(), 'go');
+  const begun = Promise.withResolvers<number>();
+  const result = runCommand(sh(`until [ -e ${go} ]; do sleep 0.01; done; echo out`), {
+    ...quick,
+    begun: begun.resolve,
+  });
+  const pid = await begun.promise;
+  // Node reaps all children at once: the end of another child makes it see the end of this one before its output.
+  const other = spawn('echo', ['other'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  other.stdout.once('data', () => {
+    writeFileSync(go, '');
+    blockUntil(() => isZombie(pid));
+  });
+  other.once('exit', () => setImmediate(() => blockFor(1000)));
+  blockUntil(() => isZombie(other.pid ?? 0));
+  expect(await result).toMatchObject({ exitCode: 0, stdout: 'out\n' });
+});
+
+const isZombie = (pid: number) => /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+const blockFor = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+function blockUntil(condition: () => boolean): void {
+  while (!condition()) blockFor(2);
+}
 
 test('the arguments are not interpreted by a shell', async () => {
   const { stdout } = await runCommand(['/bin/echo', '$HOME; rm -rf /', '`id`'], quick);
