@@ -118,6 +118,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           expect: poll,
           globalSetup: ['test/e2e/support/global.ts'],
+          setupFiles: ['test/e2e/support/journals.ts'],
           // What it drives is what ships.
           env: { TRIGGER_DEPLOY_PROGRAMS: fileURLToPath(new URL('../dist', import.meta.url)) },
           // Instances end with the main thread of the process that booted them.

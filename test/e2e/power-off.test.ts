@@ -4,7 +4,7 @@ import { RECORD_NAME } from '../../shared/names.ts';
 import { type RecordWatch, watchRecord } from '../fault/support/publisher/record-watch.ts';
 import { IS_PART } from '../support/part-of-today.ts';
 import type { Finished } from '../support/programs.ts';
-import { eventsOf } from '../support/publisher/events.ts';
+import { eventsOf, storyOf } from '../support/publisher/events.ts';
 import { proved } from '../support/reliability.ts';
 import { randomOf } from '../support/shared/random.ts';
 import { DEBIANS, dpkgState, keepsItsConf, lighttpd, lighttpdVersion, repack } from './support/lighttpd.ts';
@@ -136,20 +136,18 @@ test(`${POWER_OFFS} power-offs leave a whole version running each time, and one 
     const isBad = below(3) === 0;
     const other = GOOD[service].find((version) => version !== runs[service]) ?? '';
     const result = await stormyDeploy(service, isBad ? BAD[service] : other);
-    const { code, stdout } = result;
+    const story = `${service} ${isBad ? 'bad' : 'good'}, E2E_SEED=${SEED}\n${storyOf(result)}`;
     if (!isBad) {
       runs[service] = other;
       wereGood[service].add(other);
     }
     // 3: one that was off for too long has not answered; it comes to its end all the same.
-    expect([isBad ? 1 : 0, 3], `${service} ${isBad ? 'bad' : 'good'}, E2E_SEED=${SEED}\n${stdout}`).toContain(
-      code,
-    );
+    expect([isBad ? 1 : 0, 3], story).toContain(result.code);
     const deployment = eventsOf(result).find(({ type }) => type === 'started')?.deployment;
     for (const host of hosts) {
       const ending = () => endingsOf(site.fleet, host, service).find((one) => one.deployment === deployment);
       await expect
-        .poll(ending, { timeout: 120_000, message: `${host.id}, E2E_SEED=${SEED}\n${stdout}` })
+        .poll(ending, { timeout: 120_000, message: `${host.id}, ${story}` })
         .toMatchObject({ state: isBad ? 'rolled-back' : 'succeeded' });
       await expectInvariants(host, service, runs[service]);
     }

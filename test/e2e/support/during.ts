@@ -1,5 +1,5 @@
 import type { Finished } from '../../support/programs.ts';
-import { parseEvent } from '../../support/publisher/events.ts';
+import { parseEvent, storyOf } from '../../support/publisher/events.ts';
 import type { Host, Site } from './site.ts';
 
 /** What happens to an instance when it first reports a state: `starting`, or, on its way back, `back starting`. */
@@ -25,9 +25,12 @@ export async function during(
     happenings.map(async ([host, state, what]) => {
       const least = STATES.indexOf(state);
       if (least < 0) throw new Error(`${state} is no state to wait for`);
-      await program.line((line) => {
+      const reached = program.line((line) => {
         const { report } = parseEvent(line);
         return report?.instance === host.id && STATES.indexOf(stateOf(report)) >= least;
+      });
+      await reached.catch(async () => {
+        throw new Error(`${host.id} never reported ${state}\n${storyOf(await program.finished)}`);
       });
       await what();
     }),

@@ -49,6 +49,9 @@ export interface Site {
   stop(): Promise<void>;
 }
 
+/** All instances that this file of tests made and has not removed. */
+export const openHosts = new Set<Host>();
+
 export async function openSite(): Promise<Site> {
   const { root, agentLayer } = inject('e2e');
   const fleet = await startFleet();
@@ -65,10 +68,12 @@ export async function openSite(): Promise<Site> {
       });
       const host = hostOf(machine, fleet, { ...options, portAt: await somePorts(options.like) });
       hosts.push(host);
+      openHosts.add(host);
       return host;
     },
     async stop() {
       const off = await Promise.allSettled(hosts.map((host) => host.remove()));
+      for (const host of hosts) openHosts.delete(host);
       await fleet.stop();
       for (const one of off) if (one.status === 'rejected') throw one.reason;
     },

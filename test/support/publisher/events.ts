@@ -27,6 +27,20 @@ export function withoutWaits(finished: Finished): Finished {
   return { ...finished, stdout };
 }
 
+/** A publisher's end in few lines, for the message of a failed assertion: its states per instance, then its last words. */
+export function storyOf(finished: Finished): string {
+  const { code, stdout, stderr } = finished;
+  const lines = new Map<string, string[]>();
+  for (const { report } of eventsOf(finished)) {
+    if (!report) continue;
+    const { instance, step, state, error } = report;
+    const said = `${step === undefined ? '' : `${step} `}${state}${error ? ` (${error.code}: ${error.message} ${error.detail ?? ''})` : ''}`;
+    lines.set(instance, [...(lines.get(instance) ?? []), said]);
+  }
+  const states = [...lines].map(([instance, said]) => `${instance}: ${said.join(', ')}`);
+  return [`exit code ${code}`, ...states, stderr.trimEnd(), stdout.slice(-600)].join('\n');
+}
+
 /** Seconds from the announcement to the first report of this state, by the publisher's own clock. */
 export function secondsUntil(events: readonly EventLine[], state: string): number {
   const announced = events.find(({ type }) => type === 'started');
