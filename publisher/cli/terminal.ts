@@ -51,10 +51,13 @@ export function printAnswer({ things, table, lines }: Answer, format: OutputForm
 export const askFor = (format: OutputFormat) =>
   stdin.isTTY && stdout.isTTY && format !== 'json' ? keypress(stdin) : undefined;
 
-/** With `looks`, only notes and warnings are shown while the verb works, on stderr. JSON has all events, on stdout. */
+/**
+ * With `looks`, only notes and warnings are shown while the verb works, on stderr: stdout has nothing but the answer, in
+ * JSON too. JSON of another verb has all events, on stdout.
+ */
 export function rendererFor(looks: boolean, format: OutputFormat): Renderer {
-  if (format === 'json') return createJson(print);
   if (looks) return warningsOnly();
+  if (format === 'json') return createJson(print);
   // A table that cannot be redrawn would show nothing until its end.
   if (format === 'lines' || isDumb()) return createLines(print);
   const live = stdout.isTTY;

@@ -65,13 +65,27 @@ it('exits with 2 and one clear line for wrong usage, and sends no request', {
   expect(cloud.requests.length).toBe(before);
 });
 
+it('a verb that only looks prints one answer on stdout in JSON too; what it warns of is on stderr', {
+  timeout: PATIENCE,
+}, async () => {
+  cloud.putObject('deploys-dev', 'state/dev/ledger/instances/i-1.json', '{"half":');
+  const { code, stdout, stderr } = await run('status -e dev --output json');
+  expect(code, stderr).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ type: 'status' });
+  expect(stderr).toMatch(/^warning: .*i-1\.json is not JSON; ignored$/m);
+});
+
 it('exits with 4 when it is refused; with --output json the error is a JSON line', {
   timeout: PATIENCE,
 }, async () => {
   expect(await run('push payments 1.0.0 app.jar -e dev')).toMatchObject({ code: 0, stderr: '' });
   const refused = await run('payments 9.9.9 -e dev --output json');
   expect(refused.code).toBe(4);
-  expect(JSON.parse(refused.stdout)).toMatchObject({ type: 'error', code: 'VERSION_NOT_FOUND', exitCode: 4 });
+  expect(JSON.parse(refused.stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
+    type: 'error',
+    code: 'VERSION_NOT_FOUND',
+    exitCode: 4,
+  });
   expect(refused.stderr).toBe(
     'trigger-deploy: there is no version 9.9.9 of payments\n  → the newest are 1.0.0; trigger-deploy push creates a version\n',
   );

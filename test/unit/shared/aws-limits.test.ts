@@ -34,7 +34,8 @@ test('Ctrl-C ends a read that has no answer, and a read that begins after it mak
   for (const failure of [reading, polling, rejection(aws.s3.send(read))]) {
     expect(await failure).toMatchObject({ code: 'INTERRUPTED', message: 'interrupted' });
   }
-  expect(performance.now() - began).toBeLessThan(1000);
+  // The long poll would last 20 s.
+  expect(performance.now() - began).toBeLessThan(10_000);
 });
 
 test('after Ctrl-C a write has a moment to end, and then says that it may have been made', async () => {

@@ -175,7 +175,8 @@ describe('what is no YAML', () => {
     expect(mistakes(text)).toEqual([
       'agent.yaml:1: (YAML): Excessive alias count indicates a resource exhaustion attack',
     ]);
-    expect(performance.now() - began).toBeLessThan(2000);
+    // What is not linear takes minutes; a loaded machine takes seconds.
+    expect(performance.now() - began).toBeLessThan(15_000);
   });
 
   test('brackets nested ten thousand deep are refused', () => {

