@@ -37,8 +37,15 @@ function inMemory(): Record<string, string> {
 const env = inMemory();
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** The parts of the fault matrix that take minutes. `.ci/run` plays every other one, and the rest the next day. */
-const LONG_FAULTS = partOfToday(globSync('test/fault/**/*.long.test.ts', { cwd: ROOT }).sort(), 2);
+/** What takes minutes. `.ci/run` plays every other one of these files, and the rest the next day. */
+const long = (pattern: string) => partOfToday(globSync(pattern, { cwd: ROOT }).sort(), 2);
+const LONG_INTEGRATION = long('test/integration/**/*.long.test.ts');
+const LONG_FAULTS = long('test/fault/**/*.long.test.ts');
+/** In this order both days take about the same time. */
+const LONG_E2E = ['self-update', 'unit-types', 'reexec', 'reexec-deb', 'unprivileged', 'zero-downtime'].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
+const LEFT_OUT_E2E = LONG_E2E.filter((file) => !partOfToday(LONG_E2E, 2).includes(file));
 
 /**
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
@@ -91,7 +98,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration-long',
-          include: ['test/integration/**/*.long.test.ts'],
+          include: LONG_INTEGRATION,
           env,
           expect: poll,
           testTimeout: 600_000,
@@ -116,6 +123,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          exclude: LEFT_OUT_E2E,
           expect: poll,
           globalSetup: ['test/e2e/support/global.ts'],
           setupFiles: ['test/e2e/support/journals.ts'],

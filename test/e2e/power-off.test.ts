@@ -13,13 +13,13 @@ import { endingsOf, statusOf } from './support/settled.ts';
 import { type Host, openSite, type Site } from './support/site.ts';
 
 /**
- * Fifty times (in `.ci/run` twenty times) the plug is pulled, at random points of deployments of an archive, a jar and
+ * Fifty times (in `.ci/run` ten times) the plug is pulled, at random points of deployments of an archive, a jar and
  * a Debian package, good and bad. A run is repeated by E2E_SEED; where exactly a power-off hits depends on the machine
  * as well.
  */
 
 const SEED = Number(process.env.E2E_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const POWER_OFFS = IS_PART ? 20 : 50;
+const POWER_OFFS = IS_PART ? 10 : 50;
 /** How long a deployment takes here, about; ms. The second power-off of an instance hits its recovery. */
 const SPAN_MS = 5000;
 /** In a round one instance in three loses its power twice. */
