@@ -4,6 +4,7 @@ import { buildReportError } from './build-report.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { rejoinTraffic } from './drain-traffic.ts';
 import { isExhausted, MAX_RECOVERIES } from './recover.ts';
+import type { ServiceStatus } from './service-port.ts';
 import { beforeSwitch } from './state.ts';
 import { check } from './step-check.ts';
 import { commit } from './step-commit.ts';
@@ -24,15 +25,24 @@ export type RunResult =
 
 type ForwardStep = Exclude<Step, 'rollback'>;
 
-const STEP_WORK = {
-  prepare,
-  drain,
-  switch: switchRelease,
-  start,
-  check,
-  watch,
-  commit,
-} satisfies Record<ForwardStep, (run: DeploymentRun) => Promise<void>>;
+/** The work of each step, for one run. The watch period compares with what the checks have seen. */
+function workOfSteps(): Record<ForwardStep, (run: DeploymentRun) => Promise<void>> {
+  let checked: ServiceStatus | undefined;
+  return {
+    prepare,
+    drain,
+    switch: switchRelease,
+    start,
+    async check(run) {
+      checked = await check(run);
+    },
+    async watch(run) {
+      if (checked === undefined) throw new Error('no watch without checks');
+      await watch(run, checked);
+    },
+    commit,
+  };
+}
 
 /** The step to start with, by the journalled state. Every step is idempotent, so it may run again. */
 const FIRST_STEP = {
@@ -80,12 +90,13 @@ export async function runDeployment(run: DeploymentRun): Promise<RunResult> {
 type Failure = { error: TriggerDeployError; during: Step };
 
 async function runForward(run: DeploymentRun): Promise<Failure | 'held' | undefined> {
+  const work = workOfSteps();
   for (const step of FORWARD_STEPS.slice(FORWARD_STEPS.indexOf(await firstStep(run)))) {
     if (!run.active().changed && (step === 'drain' || step === 'switch' || step === 'start')) continue;
     try {
       run.signal.throwIfAborted();
       if (step !== 'prepare' && run.active().order.hold) return 'held';
-      await run.timed(step, STEP_WORK[step]);
+      await run.timed(step, work[step]);
     } catch (error) {
       // An aborted call may throw any error: the signal has the reason.
       const reason: unknown = run.signal.aborted ? run.signal.reason : error;

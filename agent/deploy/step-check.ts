@@ -13,29 +13,35 @@ const LONGEST_PAUSE = 1000;
 
 /**
  * Step 5: every check passes as often in a row as configured, within its deadline, and no process of the service shows
- * another version. @throws CHECK_FAILED, RELEASE_NOT_RUN.
+ * another version. Returns the status that the watch period compares with: from before the checks began to pass, no
+ * crash goes unseen, however slow the machine is. @throws CHECK_FAILED, RELEASE_NOT_RUN.
  */
-export async function check(run: DeploymentRun): Promise<void> {
+export async function check(run: DeploymentRun): Promise<ServiceStatus> {
   await run.move({ state: 'checking' });
   const { version } = run.active().order;
-  const passed = await passChecks(run, version);
+  const { since } = await passChecks(run, version);
   await assertRuns(run, version);
-  // To look at the processes takes seconds on a slow machine, and the watch period compares from its own start on.
-  const { mainPid } = await run.ports.manager.status(run.signal);
-  if (passed.mainPid === null || mainPid === passed.mainPid) return;
-  throw new TriggerDeployError(
-    'CHECK_FAILED',
-    `the checks passed, then the main process changed from ${passed.mainPid} to ${mainPid ?? 'none'}`,
-  );
+  const now = await run.ports.manager.status(run.signal);
+  for (const { mainPid } of since) {
+    if (mainPid === null || now.mainPid === mainPid) continue;
+    throw new TriggerDeployError(
+      'CHECK_FAILED',
+      `the checks passed, then the main process changed from ${mainPid} to ${now.mainPid ?? 'none'}`,
+    );
+  }
+  return now;
 }
 
 /**
  * Runs the checks of the config against `version` in parallel; the first failure ends the others. Then the unit must
- * also be active: a leftover process of a dead service may still answer with the right version. Returns its status.
- * @throws CHECK_FAILED.
+ * also be active: a leftover process of a dead service may still answer with the right version. `since` is the status
+ * before each check began to pass, and the one after all have passed. @throws CHECK_FAILED.
  */
-export async function passChecks(run: DeploymentRun, version: string): Promise<ServiceStatus> {
-  await passAllChecks(run, version);
+export async function passChecks(
+  run: DeploymentRun,
+  version: string,
+): Promise<{ since: readonly ServiceStatus[] }> {
+  const before = await passAllChecks(run, version);
   const status = await run.ports.manager.status(run.signal);
   const { active, summary } = status;
   if (!active)
@@ -44,16 +50,16 @@ export async function passChecks(run: DeploymentRun, version: string): Promise<S
       `the checks pass, but the service is not active: ${summary}`,
       { hint: 'another process answers the checks: end it, or check another port' },
     );
-  return status;
+  return { since: [...before, status] };
 }
 
-async function passAllChecks(run: DeploymentRun, version: string): Promise<void> {
+async function passAllChecks(run: DeploymentRun, version: string): Promise<ServiceStatus[]> {
   const siblings = new AbortController();
   const signal = AbortSignal.any([run.signal, siblings.signal]);
   const assertAlive = await createAliveCheck(run);
   const pending = run.service.checks.map((one) => passCheck(run, one, version, { signal, assertAlive }));
   try {
-    await Promise.all(pending);
+    return await Promise.all(pending);
   } finally {
     siblings.abort();
     await Promise.allSettled(pending);
@@ -76,19 +82,22 @@ async function passCheck(
   one: Check,
   version: string,
   { signal: parent, assertAlive }: { signal: AbortSignal; assertAlive: AliveCheck },
-): Promise<void> {
+): Promise<ServiceStatus> {
   const expected = expectationOf(run, version);
+  const { manager } = run.ports;
   let last = 'no attempt yet';
   let passed = 0;
+  let before: ServiceStatus | undefined;
   const what = run.ports.probe.describe(one);
   using bound = deadline(one.deadline, parent, what);
   try {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 1.5)) {
+      if (passed === 0) before = await manager.status(bound.signal);
       const { ok, note } = await run.ports.probe.probe(one, expected, bound.signal);
       passed = ok ? passed + 1 : 0;
       last = note;
       run.note(`${note}, ${passed} of ${one.successes}`);
-      if (passed >= one.successes) return;
+      if (before && passed >= one.successes) return before;
       if (!ok) await assertAlive(bound.signal);
       await run.ports.clock.sleep(pause, bound.signal);
     }

@@ -2,6 +2,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { assertRuns } from './running-version.ts';
+import type { ServiceStatus } from './service-port.ts';
 import { failedOnce } from './step-check.ts';
 import { createVerdict, DOWN_SPAN, RECOVERY_SPAN, VERDICT_SPAN } from './verdict.ts';
 
@@ -14,13 +15,14 @@ const LOOK_EVERY = 5000;
 /**
  * The watch period: the main process must stay the same, the manager must not restart it, the checks must keep passing,
  * and no process may show another version. Catches a version that fails a few seconds after its checks passed. A
- * failure that begins late in the period prolongs it until there is a verdict. @throws WATCH_FAILED, RELEASE_NOT_RUN.
+ * failure that begins late in the period prolongs it until there is a verdict. `checked` is what the checks returned:
+ * between them and the first look, too, no crash goes unseen. @throws WATCH_FAILED, RELEASE_NOT_RUN.
  */
-export async function watch(run: DeploymentRun): Promise<void> {
+export async function watch(run: DeploymentRun, checked: ServiceStatus): Promise<void> {
   if (run.service.watch === 0 || !run.active().changed) return;
   const { clock, manager } = run.ports;
   const { version } = run.active().order;
-  let { mainPid: pidBefore, restarts: restartsBefore } = await manager.status(run.signal);
+  let { mainPid: pidBefore, restarts: restartsBefore } = checked;
   await run.move({ state: 'watching' });
   const until = clock.monotonic() + run.service.watch;
   const checks = createVerdict(VERDICT_SPAN, RECOVERY_SPAN);

@@ -101,3 +101,34 @@ test('a verdict counts the time from the first failure, and only a lasting recov
   expect(verdict.isOpen()).toBe(false);
   expect(verdict.observe(false, 5100)).toBeUndefined();
 });
+
+test.each([
+  ['between the last answer and the look after it', 1],
+  ['between that look and the end of the checks', 2],
+  ['between the checks and the first look of the watch', 3],
+])('a crash %s is seen, although each process passes the checks', async (_when, look) => {
+  const model = modelRunning('1.0.0');
+  const ports = createFakePorts(model);
+  let looks: number | undefined;
+  const { status } = ports.manager;
+  ports.manager.status = async (signal) => {
+    const found = await status(signal);
+    if (looks !== undefined) looks += 1;
+    return looks !== undefined && looks >= look && model.current === '1.1.0'
+      ? { ...found, mainPid: 4711 }
+      : found;
+  };
+  const { probe } = ports.probe;
+  ports.probe.probe = async (...args) => {
+    const answer = await probe(...args);
+    if (answer.ok && model.current === '1.1.0') looks ??= 0;
+    return answer;
+  };
+  const life = await live(model, serviceConfig({ watch: 10_000 }), ports);
+  const order = orderOf('1.1.0');
+  await life.worker.accept(order);
+  expect(await life.ending(order.deployment)).toMatchObject({
+    state: 'rolled-back',
+    error: { message: expect.stringContaining('the main process changed from') },
+  });
+});
