@@ -19,7 +19,7 @@ const LONGEST_PAUSE = 1000;
 export async function check(run: DeploymentRun): Promise<ServiceStatus> {
   await run.move({ state: 'checking' });
   const { version } = run.active().order;
-  const { since } = await passChecks(run, version);
+  const since = await passChecks(run, version);
   await assertRuns(run, version);
   const now = await run.ports.manager.status(run.signal);
   for (const { mainPid } of since) {
@@ -34,13 +34,10 @@ export async function check(run: DeploymentRun): Promise<ServiceStatus> {
 
 /**
  * Runs the checks of the config against `version` in parallel; the first failure ends the others. Then the unit must
- * also be active: a leftover process of a dead service may still answer with the right version. `since` is the status
+ * also be active: a leftover process of a dead service may still answer with the right version. Returns the status
  * before each check began to pass, and the one after all have passed. @throws CHECK_FAILED.
  */
-export async function passChecks(
-  run: DeploymentRun,
-  version: string,
-): Promise<{ since: readonly ServiceStatus[] }> {
+export async function passChecks(run: DeploymentRun, version: string): Promise<ServiceStatus[]> {
   const before = await passAllChecks(run, version);
   const status = await run.ports.manager.status(run.signal);
   const { active, summary } = status;
@@ -50,14 +47,17 @@ export async function passChecks(
       `the checks pass, but the service is not active: ${summary}`,
       { hint: 'another process answers the checks: end it, or check another port' },
     );
-  return { since: [...before, status] };
+  return [...before, status];
 }
 
 async function passAllChecks(run: DeploymentRun, version: string): Promise<ServiceStatus[]> {
   const siblings = new AbortController();
   const signal = AbortSignal.any([run.signal, siblings.signal]);
-  const assertAlive = await createAliveCheck(run);
-  const pending = run.service.checks.map((one) => passCheck(run, one, version, { signal, assertAlive }));
+  const first = await run.ports.manager.status(run.signal);
+  const assertAlive = createAliveCheck(run, first);
+  const pending = run.service.checks.map((one) =>
+    passCheck(run, one, version, { signal, first, assertAlive }),
+  );
   try {
     return await Promise.all(pending);
   } finally {
@@ -81,25 +81,28 @@ async function passCheck(
   run: DeploymentRun,
   one: Check,
   version: string,
-  { signal: parent, assertAlive }: { signal: AbortSignal; assertAlive: AliveCheck },
+  {
+    signal: parent,
+    first,
+    assertAlive,
+  }: { signal: AbortSignal; first: ServiceStatus; assertAlive: AliveCheck },
 ): Promise<ServiceStatus> {
   const expected = expectationOf(run, version);
-  const { manager } = run.ports;
   let last = 'no attempt yet';
   let passed = 0;
-  let before: ServiceStatus | undefined;
+  let before = first;
   const what = run.ports.probe.describe(one);
   using bound = deadline(one.deadline, parent, what);
   try {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 1.5)) {
-      if (passed === 0) before = await manager.status(bound.signal);
       const { ok, note } = await run.ports.probe.probe(one, expected, bound.signal);
       passed = ok ? passed + 1 : 0;
       last = note;
       run.note(`${note}, ${passed} of ${one.successes}`);
-      if (before && passed >= one.successes) return before;
+      if (passed >= one.successes) return before;
       if (!ok) await assertAlive(bound.signal);
       await run.ports.clock.sleep(pause, bound.signal);
+      if (!ok) before = await run.ports.manager.status(bound.signal);
     }
   } catch (cause) {
     if (!bound.expired() || parent.aborted) throw cause;
@@ -117,9 +120,8 @@ type AliveCheck = (signal: AbortSignal) => Promise<void>;
  * Returns a function that fails at once, not at the deadline of a check, when no check can pass any more: the manager
  * reports that the service failed, is down, or is in a crash loop. @throws CHECK_FAILED.
  */
-async function createAliveCheck({ ports, signal: runSignal }: DeploymentRun): Promise<AliveCheck> {
+function createAliveCheck({ ports }: DeploymentRun, { restarts: before }: ServiceStatus): AliveCheck {
   const { clock, manager } = ports;
-  const { restarts: before } = await manager.status(runSignal);
   // A pid file that is being written anew makes a service look down for a moment.
   const down = createVerdict(DOWN_SPAN);
   return async (signal) => {

@@ -49,7 +49,7 @@ export interface Site {
   stop(): Promise<void>;
 }
 
-/** All instances that this file of tests made and has not removed. */
+/** All instances that this file of tests made. One that is removed is off. */
 export const openHosts = new Set<Host>();
 
 export async function openSite(): Promise<Site> {
@@ -73,7 +73,6 @@ export async function openSite(): Promise<Site> {
     },
     async stop() {
       const off = await Promise.allSettled(hosts.map((host) => host.remove()));
-      for (const host of hosts) openHosts.delete(host);
       await fleet.stop();
       for (const one of off) if (one.status === 'rejected') throw one.reason;
     },

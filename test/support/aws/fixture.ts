@@ -5,6 +5,7 @@ import { type Aws, type AwsProgram, createAws } from '../../../shared/aws.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
 
 export const BUCKET = 'acme-deploys-dev';
+
 /** The AWS clients, pointed at `endpoint` by the environment, as in a real agent. */
 function awsAt(environment: Record<string, string>, program: AwsProgram = {}): Aws {
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cloud, startCloud } from '../../support/cloud/cloud.ts';
 import { type Files, type Program, PUBLISHER, startProgram } from '../../support/programs.ts';
+import { eventsOf } from '../../support/publisher/events.ts';
 import { proved } from '../../support/reliability.ts';
 import { jarOf, jarText, ZIP } from '../../support/shared/zip.ts';
 
@@ -81,11 +82,7 @@ it('exits with 4 when it is refused; with --output json the error is a JSON line
   expect(await run('push payments 1.0.0 app.jar -e dev')).toMatchObject({ code: 0, stderr: '' });
   const refused = await run('payments 9.9.9 -e dev --output json');
   expect(refused.code).toBe(4);
-  expect(JSON.parse(refused.stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
-    type: 'error',
-    code: 'VERSION_NOT_FOUND',
-    exitCode: 4,
-  });
+  expect(eventsOf(refused).at(-1)).toMatchObject({ type: 'error', code: 'VERSION_NOT_FOUND', exitCode: 4 });
   expect(refused.stderr).toBe(
     'trigger-deploy: there is no version 9.9.9 of payments\n  → the newest are 1.0.0; trigger-deploy push creates a version\n',
   );

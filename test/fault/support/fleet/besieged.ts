@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { agentQueueName, keys } from '../../../../shared/names.ts';
+import { agentQueueName } from '../../../../shared/names.ts';
 import { instanceKey } from '../../../support/cloud/sqs.ts';
 import { push } from '../../../support/commands.ts';
-import { BUCKET, ENV, type Instance } from '../../../support/fleet/fleet.ts';
+import { ENV, type Instance } from '../../../support/fleet/fleet.ts';
 import { trustedKey } from '../../../support/publisher/announcements.ts';
 import type { Key } from '../cloud/hostile.ts';
 import { type FaultWorld, startFaultWorld } from '../cloud/world.ts';
 import { changeOf, cheapServices, drained } from './by-hand.ts';
+import { tidiedUp } from './settled.ts';
 
 /** An agent program whose queue gets hostile messages. */
 export interface Besieged {
@@ -33,15 +34,6 @@ const SMALL_HEAP = '--max-old-space-size=64 --max-semi-space-size=2'; // MiB
 /** Growth that is none, once the agent is warm; ten thousand hostile messages are 60 MiB. Bytes. */
 export const FLAT = 32 * 1024 * 1024;
 
-/** The agent writes its record after the ending: what it writes from then on has another reason. */
-async function settledIn({ fleet }: FaultWorld, { id }: Instance): Promise<void> {
-  await fleet.cloud.until((request) => {
-    if (request !== fleet.cloud.requests[0]) return false;
-    const stored = fleet.cloud.object(BUCKET, keys.instance(ENV, 'payments', id));
-    return stored !== undefined && JSON.parse(stored.body.toString('utf8')).state === 'succeeded';
-  });
-}
-
 /** `1.0.0` runs, `1.1.0` is pushed. */
 export async function startBesieged(): Promise<Besieged> {
   const world = await startFaultWorld({}, { NODE_OPTIONS: SMALL_HEAP });
@@ -50,7 +42,7 @@ export async function startBesieged(): Promise<Besieged> {
   await push(fleet, '1.0.0');
   const deployed = await fleet.publisher('payments', '1.0.0', '--env', 'dev');
   if (deployed.code !== 0) throw new Error(deployed.stdout + deployed.stderr);
-  await settledIn(world, instance);
+  await tidiedUp({ fleet, instance, name: 'payments' });
   const artifacts = await world.place('1.1.0');
   const key = await trustedKey(fleet);
   const deletions = proxy.meet({ kind: 'pass' }, ({ operation }) => operation === 'DeleteMessage');

@@ -57,7 +57,11 @@ export async function ask({ port }: Service): Promise<{ version: string; pid: nu
 }
 
 /** The instance record is the last thing an agent writes about a deployment, once it has tidied up after it. */
-async function tidiedUp({ fleet, instance, name }: Service): Promise<void> {
+export async function tidiedUp({
+  fleet,
+  instance,
+  name,
+}: Pick<Service, 'fleet' | 'instance' | 'name'>): Promise<void> {
   const { cloud } = fleet;
   const lastEnding = () => {
     const reports = cloud
