@@ -38,6 +38,7 @@ import {
   createServiceReadiness,
   createTraffic,
   journalOf,
+  serviceUserOf,
 } from './wire-service.ts';
 
 /** Builds the agent for the command `run`: decides which adapter is behind which port. */
@@ -188,7 +189,8 @@ async function wireWorker(
   const { checks, watch, hooks, reportLog } = service;
   const { aws, clock, store, manifests, desired, host, identity, reporter, connectivity, log } = parts;
   const commands = await openCommandRegistry(join(config.state, 'commands', name), parts.stopping);
-  const pkg = createPackage(service.package, { service: name, store, manifests, commands });
+  const serviceUser = serviceUserOf(service);
+  const pkg = createPackage(service.package, { service: name, store, manifests, commands, serviceUser });
   const manager = createManager(service, { env: config.env, service: name }, clock, commands);
   const selfUpdate = wireSelfUpdate(config, service, connectivity, clock);
   return await openWorker({

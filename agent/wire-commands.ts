@@ -13,11 +13,11 @@ import { status } from './commands/status.ts';
 import { formatStatus } from './commands/status-table.ts';
 import { type AgentConfig, agentItself, loadAgentConfig } from './config.ts';
 import { AGENT_UNIT, runAs, userOfAgent } from './host/process/agent-user.ts';
+import { inspectServiceDirectory } from './host/releases/ownership.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { findRunningAgent } from './host/state/agent-pid.ts';
 import { readJournal } from './host/state/journal.ts';
 import { createOrderSpool } from './host/state/order-spool.ts';
-import { inspectServiceDirectory } from './host/system/ownership.ts';
 import { identify, loadVerifier, placesOf } from './wire-instance.ts';
 import {
   createManager,
@@ -26,6 +26,7 @@ import {
   createServiceReadiness,
   createTraffic,
   journalOf,
+  serviceUserOf,
 } from './wire-service.ts';
 
 /** How long systemd and the database of users may take to answer, ms. */
@@ -143,7 +144,7 @@ function servicesOf(config: AgentConfig, aws: Aws) {
   const manifests = createManifests(config, aws);
   return Object.entries(config.services).map(([name, service]) => {
     const { package: pkg, manager, checks, traffic } = service;
-    const user = manager.type === 'command' ? manager.user : undefined;
+    const serviceUser = serviceUserOf(service);
     const probeTraffic: CheckedService['probeTraffic'] = async (instance, signal) =>
       (await createTraffic(service, aws, instance)?.probe(signal)) ?? [];
     return {
@@ -152,12 +153,12 @@ function servicesOf(config: AgentConfig, aws: Aws) {
       dir: pkg.dir,
       // The agent itself compares its version when it deploys itself.
       namesVersion: agentItself(service) !== undefined || JSON.stringify(checks).includes('{version}'),
-      package: createPackage(pkg, { service: name, store, manifests }),
+      package: createPackage(pkg, { service: name, store, manifests, serviceUser }),
       manager: createManager(service, { env: config.env, service: name }, clock),
       statusSource: manager.type === 'systemd' ? `unit ${manager.unit}` : 'status command',
       state: () => readJournal(journalOf(config, name)),
       readiness: createServiceReadiness(name, service),
-      inspectDirectory: () => inspectServiceDirectory(pkg.dir, user),
+      inspectDirectory: () => inspectServiceDirectory(pkg.dir, serviceUser),
       probeTraffic: traffic && probeTraffic,
     };
   });

@@ -25,6 +25,8 @@ export interface PackageSources {
   service: string;
   store: ArtifactStore;
   manifests: ManifestStore;
+  /** See `serviceUserOf`. */
+  serviceUser?: string | undefined;
   /** Undefined for a command that only reads. */
   commands?: CommandRegistry;
 }
@@ -42,6 +44,11 @@ export function createPackage(config: PackageConfig, sources: PackageSources): P
   // The cast is safe: `satisfies` above checks each function against the config of its own type.
   const create = CREATE_PACKAGE[config.type] as (options: PackageConfig & PackageSources) => PackageType;
   return create({ ...config, ...sources });
+}
+
+/** The user who runs the service, as far as the config names it: a unit names its own. */
+export function serviceUserOf({ manager }: Pick<AgentServiceConfig, 'manager'>): string | undefined {
+  return manager.type === 'command' ? manager.user : undefined;
 }
 
 /** `commands` is left out for a command that only reads. */

@@ -4,6 +4,7 @@ import { versionName } from '../../../shared/names.ts';
 import type { ManifestStore, PackageType } from '../../deploy/ports.ts';
 import { assertSpace } from '../fs/space.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
+import { assertOwned } from '../releases/ownership.ts';
 import { createReleases } from '../releases/releases.ts';
 import { inStaging, placesOf } from '../releases/staging.ts';
 import { assertInstallable } from './conflicts.ts';
@@ -27,6 +28,7 @@ import { pruneUndoSets, readUndoSet } from './undo-set.ts';
 export interface DebOptions extends ContentsSource {
   dir: string;
   keep: number;
+  serviceUser?: string | undefined;
   acceptNoUndo: boolean;
   /** ms */
   installTimeout: number;
@@ -42,9 +44,19 @@ const UNPACKED_IN = '/usr';
 const WITHIN = 30_000;
 
 export function createDebPackage(options: DebOptions): PackageType {
-  const { service, dir, keep, name, companions, fetchDependencies, installTimeout, lockTimeout } = options;
+  const {
+    service,
+    dir,
+    keep,
+    serviceUser,
+    name,
+    companions,
+    fetchDependencies,
+    installTimeout,
+    lockTimeout,
+  } = options;
   const contents = createContents(options);
-  const releases = createReleases({ dir, keep }, contents);
+  const releases = createReleases({ dir, keep, serviceUser }, contents);
   const units = createDpkgUnits({
     service,
     dir,
@@ -148,6 +160,7 @@ export function createDebPackage(options: DebOptions): PackageType {
     },
 
     async switchTo(version, change) {
+      await assertOwned(dir, serviceUser);
       await units.settle(change.signal);
       if (version === null) {
         const { debs, absent } = await readUndoSet(dir, null, change.signal);

@@ -15,6 +15,7 @@ import {
   wayBackProblem,
 } from './current-link.ts';
 import { namesWithOpenFiles } from './open-files.ts';
+import { assertOwned } from './ownership.ts';
 import { newRecord, publish } from './publish.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { lookAtReleases } from './shown-releases.ts';
@@ -68,6 +69,8 @@ export interface ReleaseOptions {
   dir: string;
   /** How many releases to keep; at least 3 are kept, whatever the value. */
   keep: number;
+  /** The user who runs the service, as far as the config names it: must own none of the directories. */
+  serviceUser?: string | undefined;
   adopt?: Adopted | undefined;
   /** Deploy although what is current is no complete release, so that there is no way back to it. */
   acceptNoUndo?: boolean;
@@ -88,10 +91,12 @@ export interface Releases extends PackageType {
 const KEPT_AT_LEAST = 3;
 
 export function createReleases(
-  { dir, keep, adopt, acceptNoUndo = false, syncFrom }: ReleaseOptions,
+  { dir, keep, serviceUser, adopt, acceptNoUndo = false, syncFrom }: ReleaseOptions,
   contents: Contents,
 ): Releases {
   const places = placesOf(dir);
+
+  const assertOwn = () => assertOwned(dir, serviceUser);
 
   async function records(): Promise<ReleaseRecord[]> {
     const names = await readdir(places.releases).catch(ignoreCode('ENOENT', [] as string[]));
@@ -201,6 +206,7 @@ export function createReleases(
     add: (version, fill, signal) => withSpace(dir, () => add(version, fill, signal), signal),
 
     async adopt(signal) {
+      if (adopt) await assertOwn();
       const adoption = adopt && (await adoptionOf(places, adopt, contents.ownPath));
       if (!adopt || !adoption) return null;
       const { path, version } = adopt;
@@ -224,6 +230,7 @@ export function createReleases(
     async prepare(order, note, signal) {
       signal.throwIfAborted();
       contents.accept(order.artifacts);
+      await assertOwn();
       const problem = await blockingProblem(order.version);
       if (problem) throw problem;
       const work = async (staging: string) => {
@@ -237,6 +244,7 @@ export function createReleases(
     },
 
     async switchTo(version) {
+      await assertOwn();
       try {
         await (version === null ? removeCurrentLink(places) : setCurrentLink(places, version));
       } catch (error) {
@@ -247,6 +255,7 @@ export function createReleases(
     look: (version, processes, before) => lookAtReleases(places, adopt, version, processes, before),
 
     async prune(protectedVersions, signal) {
+      await assertOwn();
       const newestFirst = (await records()).sort((a, b) => (a.preparedAt < b.preparedAt ? 1 : -1));
       const old = newestFirst
         .slice(Math.max(keep, KEPT_AT_LEAST))

@@ -9,6 +9,7 @@ import { lstatIfAny, makeDirectories, makeNew } from '../fs/durable-files.ts';
 import { removeLeftover, stepOver, sweepTemporaries, tellLeftover } from '../fs/leftovers.ts';
 import { asNoSpace } from '../fs/space.ts';
 import { isSpaceAwaited, sweepLater } from '../fs/sweeper.ts';
+import { assertOwned } from './ownership.ts';
 
 /**
  * The paths of a service's releases. The staging directory is on the same file system as the releases, so that a rename
@@ -41,13 +42,15 @@ const clock = createClock(Date.now);
  * after a failure. Other works may run at the same time: one that was abandoned may still write to its own directory.
  * What killed and abandoned works left is removed too. All of it is removed in the background: it may be large, and
  * nothing waits for it. What cannot be removed is told and stepped over.
- * @throws RELEASE_CONFLICT when no staging directory can be used, or when this process may not write to the directory.
+ * @throws NOT_READY when others could change what is there: then nothing is touched; RELEASE_CONFLICT when no staging
+ * directory can be used, or when this process may not write to the directory.
  */
 export async function inStaging<T>(
   places: Places,
   work: (staging: string) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
+  await assertOwned(places.dir);
   await assertWritable(places);
   await makeDirectories(places.dir, 0o755);
   await makeDirectories(places.releases, 0o755);

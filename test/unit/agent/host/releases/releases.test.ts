@@ -161,7 +161,7 @@ test('a link in place of releases is rejected, and not followed', async () => {
   await writeFile(join(elsewhere, 'precious'), '');
   await mkdir(dir, { recursive: true });
   await symlink(elsewhere, join(dir, 'releases'));
-  await expect(prepare('1.4.2')).rejects.toMatchObject({ code: 'RELEASE_CONFLICT' });
+  await expect(prepare('1.4.2')).rejects.toMatchObject({ code: 'NOT_READY' });
   expect(await namesBelow(elsewhere)).toEqual(['precious']);
   expect((await lstat(join(dir, 'releases'))).isSymbolicLink()).toBe(true);
   proved('symlink', 'a link in place of releases');
@@ -170,7 +170,7 @@ test('a link in place of releases is rejected, and not followed', async () => {
 test('a staging directory that others could read is made private', async () => {
   const { dir, prepare } = await jarService();
   await prepare('1.4.1');
-  await chmod(join(dir, '.staging'), 0o777);
+  await chmod(join(dir, '.staging'), 0o755);
   await prepare('1.4.2');
   expect((await stat(join(dir, '.staging'))).mode & 0o777).toBe(0o700);
 });

@@ -1,8 +1,8 @@
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lchown, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { inspectServiceDirectory } from '../../../../../agent/host/system/ownership.ts';
+import { assertOwned, inspectServiceDirectory } from '../../../../../agent/host/releases/ownership.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
 
 async function serviceDirectory() {
@@ -86,4 +86,35 @@ test("a directory owned by the service's user is rejected, unless that is root",
   const found = await problems(dir, username);
   if (uid === 0) expect(found).toEqual([]);
   else expect(found).toContain(`${dir} belongs to the service's user, who could change deployed files`);
+});
+
+test('every directory on the way of links is inspected, and the owner of a link in a sticky directory', async () => {
+  const { dir } = await serviceDirectory();
+  const [first, second] = [await temporaryDirectory(), await temporaryDirectory()];
+  await symlink(join(second, 'b'), join(first, 'a'));
+  await symlink(dir, join(second, 'b'));
+  expect(await problems(join(first, 'a'))).toEqual([]);
+  await chmod(second, 0o777);
+  expect(await problems(join(first, 'a'))).toEqual([`${second} can be written by everyone`]);
+  await chmod(second, 0o1777);
+  expect(await problems(join(first, 'a'))).toEqual([]);
+  if (userInfo().uid !== 0) return;
+  await lchown(join(second, 'b'), 65534, 65534);
+  expect(await problems(join(first, 'a'))).toEqual([
+    `${join(second, 'b')} belongs to the user 65534, not to the agent's user`,
+  ]);
+});
+
+test('a deployment is refused for the same reasons, but not for a user that does not exist', async () => {
+  const { dir } = await serviceDirectory();
+  await assertOwned(dir, 'nobody-at-all');
+  await writeFile(join(dir, '.staging'), '');
+  await assertOwned(dir);
+  await mkdir(join(dir, 'releases'), { mode: 0o700 });
+  await chmod(join(dir, 'releases'), 0o775);
+  await expect(assertOwned(dir)).rejects.toMatchObject({
+    code: 'NOT_READY',
+    message: `${join(dir, 'releases')} can be written by its group; the agent changes nothing in ${dir}`,
+    hint: `chmod go-w ${join(dir, 'releases')}`,
+  });
 });
