@@ -136,8 +136,8 @@ export interface PackageType {
   /** Called as the last work of a deployment. @throws if another program (the self-update guard) undid the switch. */
   commit?(): Promise<void>;
   /**
-   * Removes the oldest releases beyond the configured number. Never removes one of `keep`, the current one, or one
-   * whose files a process has open. Nor one after `signal` aborted. What is removed, and what a killed agent left in
+   * Removes the oldest releases beyond the configured number. Never removes one of `keep`, the current one, or the three
+   * newest others whose files a process has open. Nor one after `signal` aborted. What is removed, and what a killed agent left in
    * the staging directory, is deleted in the background. Returns the removed versions.
    */
   prune(keep: ReadonlySet<string>, signal?: AbortSignal): Promise<string[]>;

@@ -9,10 +9,8 @@ import {
   opendir,
   rename,
   rm,
-  rmdir,
   statfs,
   symlink,
-  unlink,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -174,41 +172,6 @@ export async function* walkTree(root: string, { isLive = false } = {}): AsyncGen
   }
 }
 
-/** Node's types do not know that `opendir` can return names as bytes, as `readdir` does. */
-const AS_BYTES = { encoding: 'buffer' as BufferEncoding };
-
-/**
- * Removes a file, a link, or a directory with its contents, if it exists. Follows no link. It removes one entry after
- * the other, because Node's `rm` reads the whole tree into memory. Waits for `pace` before each entry.
- */
-export async function removeTree(path: string, pace?: () => Promise<void>): Promise<void> {
-  await pace?.();
-  if (!(await lstatIfAny(path))?.isDirectory()) return await rm(path, { force: true });
-  // Another process may create files during an attempt: the next attempt removes them.
-  for (let tries = 3; tries > 1; tries -= 1) {
-    if (await removeDirectory(Buffer.from(path), pace).then(() => true, ignoreCode('ENOTEMPTY', false)))
-      return;
-  }
-  await removeDirectory(Buffer.from(path), pace);
-}
-
-/**
- * An entry that cannot be removed does not keep the others. A name is bytes: a service may have written one that is not
- * UTF-8. @throws the first error, after all others are removed.
- */
-async function removeDirectory(path: Buffer, pace?: () => Promise<void>): Promise<void> {
-  let failure: unknown;
-  for await (const entry of await opendir(path, AS_BYTES)) {
-    const place = Buffer.concat([path, Buffer.from('/'), entry.name as unknown as Buffer]);
-    await pace?.();
-    await (entry.isDirectory() ? removeDirectory(place, pace) : unlink(place)).catch((error: unknown) => {
-      if (systemCode(error) !== 'ENOENT') failure ??= error;
-    });
-  }
-  if (failure !== undefined) throw failure;
-  await rmdir(path);
-}
-
 /** Free space at `path` for an unprivileged user: bytes and inodes (Infinity if the file system has no limit). */
 export async function freeSpace(path: string): Promise<{ bytes: number; inodes: number }> {
   const { bavail, bsize, files, ffree } = await statfs(path);
@@ -261,7 +224,9 @@ async function removeTemporary(path: string): Promise<void> {
 }
 
 async function syncEntry(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  // A service may put a FIFO in its place: O_NONBLOCK does not wait for a writer.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(path, flags);
   try {
     await handle.sync();
   } finally {

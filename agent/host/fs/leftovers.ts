@@ -1,7 +1,8 @@
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../../shared/errors.ts';
-import { ignoreCode, isTemporaryOf, removeTree } from './durable-files.ts';
+import { ignoreCode, isTemporaryOf } from './durable-files.ts';
+import { removeTree } from './remove-tree.ts';
 
 /**
  * Removes what an earlier work left behind. A leftover that cannot be removed (an immutable file, a mount point, another
@@ -23,7 +24,7 @@ export function onLeftover(listener: Tell): void {
 
 /** Removes a file, a link or a tree, if it exists; see `removeTree`. Returns whether it is gone. Never throws. */
 export async function removeLeftover(path: string, pace?: () => Promise<void>): Promise<boolean> {
-  return await stepOver(path, () => removeTree(path, pace).catch(ignoreCode('ENOENT', undefined)));
+  return await stepOver(path, () => removeTree(path, { pace }).catch(ignoreCode('ENOENT', undefined)));
 }
 
 /** Runs `work`, which is to clean up `path`. Returns whether it succeeded; a failure is told. Never throws. */

@@ -89,6 +89,8 @@ export interface Releases extends PackageType {
 
 /** So many of the newest releases always stay. A JVM whose jar is removed fails later, when it loads another class. */
 const KEPT_AT_LEAST = 3;
+/** Beyond `keep`, so many releases stay because processes use their files. More would let any local user fill the disk. */
+const HELD_AT_MOST = 3;
 
 export function createReleases(
   { dir, keep, serviceUser, adopt, acceptNoUndo = false, syncFrom }: ReleaseOptions,
@@ -265,7 +267,9 @@ export function createReleases(
       if (old.length === 0 && !(await lstatIfAny(places.staging))) return [];
       const current = await readCurrentLink(places);
       const used = old.length === 0 ? new Set<string>() : await namesWithOpenFiles(places.releases);
-      const removable = old.filter((version) => version !== current && !used.has(version));
+      const held = old.filter((version) => version !== current && used.has(version));
+      const spared = new Set([current, ...held.slice(0, HELD_AT_MOST)]);
+      const removable = old.filter((version) => !spared.has(version));
       const removed: string[] = [];
       await inStaging(places, async (staging) => {
         for (const version of removable) {

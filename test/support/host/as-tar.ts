@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { removeTree } from '../../../agent/host/fs/durable-files.ts';
+import { removeTree } from '../../../agent/host/fs/remove-tree.ts';
 import { unpack } from '../../../agent/host/releases/unpack.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 

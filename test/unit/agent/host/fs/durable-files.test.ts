@@ -8,8 +8,6 @@ import {
   openNoFollow,
   pointAt,
   readNoFollow,
-  removeTree,
-  walkTree,
   writeDurably,
 } from '../../../../../agent/host/fs/durable-files.ts';
 import { sweepTemporaries } from '../../../../../agent/host/fs/leftovers.ts';
@@ -80,30 +78,6 @@ test('reading stops at the limit, and a missing file reads as undefined', async 
   await writeFile(join(directory, 'file'), '0123456789');
   expect((await readNoFollow(join(directory, 'file'), 4))?.toString()).toBe('0123');
   expect(await readNoFollow(join(directory, 'none'), 4)).toBeUndefined();
-});
-
-test('removing a tree removes a link in it, and not its target', async () => {
-  const directory = await temporaryDirectory();
-  const outside = await temporaryDirectory();
-  await writeFile(join(outside, 'kept'), '');
-  await mkdir(join(directory, 'tree'));
-  await symlink(outside, join(directory, 'tree', 'link'));
-  await removeTree(join(directory, 'tree'));
-  await removeTree(join(directory, 'tree'));
-  expect(await namesBelow(directory)).toEqual([]);
-  expect(await namesBelow(outside)).toEqual(['kept']);
-});
-
-test('what a service wrote under a name that is not UTF-8 is removed with its tree', async () => {
-  const tree = join(await temporaryDirectory(), 'tree');
-  const odd = Buffer.concat([Buffer.from(`${tree}/`), Buffer.from([0xff, 0xfe])]);
-  await mkdir(odd, { recursive: true });
-  await writeFile(Buffer.concat([odd, Buffer.from('/'), Buffer.from([0xe4])]), 'x');
-  const seen: string[] = [];
-  for await (const { parentPath } of walkTree(tree, { isLive: true })) seen.push(parentPath);
-  expect(seen).toEqual([tree]);
-  await removeTree(tree);
-  await expect(lstat(tree)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
 test('free space is returned in bytes and inodes', async () => {

@@ -219,6 +219,15 @@ test('pruning never removes the current release, a protected one, or one that a 
   proved('prune', 'of 7 releases 1 removed: current, a precious one, one that is open and the newest 3 kept');
 });
 
+test('processes that hold old releases open keep the three newest of them, and no more', async () => {
+  const { dir, jar, prepare } = await jarService();
+  for (let n = 1; n <= 9; n += 1) await prepare(`${n}`);
+  await jar.switchTo('9');
+  for (let n = 1; n <= 5; n += 1) await holdOpen(join(dir, 'releases', `${n}`, 'payments.jar'));
+  expect((await jar.prune(new Set())).sort()).toEqual(['1', '2', '6']);
+  expect(await names(jar)).toEqual(['3', '4', '5', '7', '8', '9']);
+});
+
 test('at least three are kept, whatever the config says', async () => {
   const { jar, prepare } = await jarService({ keep: 1 });
   for (let n = 1; n <= 4; n += 1) await prepare(`${n}`);
