@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { envName, serviceName, ulid } from './names.ts';
+import { envName, serviceName, sha256Hex, ulid } from './names.ts';
 
 /** The signed document with which a person confirms or cancels a deployment. */
 export const decision = z.looseObject({
@@ -8,6 +8,8 @@ export const decision = z.looseObject({
   env: envName,
   service: serviceName,
   deployment: ulid,
+  /** The SHA-256 of the head of the deployment's record: what was ordered when the person decided. */
+  head: sha256Hex,
   by: z.string().max(256),
   at: z.iso.datetime(),
   reason: z.string().max(1024).optional(),

@@ -20,7 +20,13 @@ export const desired = z.looseObject({
   /** The version that a later `rollback` returns to. After a deployment it is the desired version before this one. */
   previous: versionName.optional(),
   pause: z
-    .looseObject({ by: z.string().max(256), since: z.iso.datetime(), reason: z.string().max(1024) })
+    .looseObject({
+      by: z.string().max(256),
+      since: z.iso.datetime(),
+      reason: z.string().max(1024),
+      /** Older publishers omit it. */
+      scope: z.enum(['environment', 'service']).optional(),
+    })
     .optional(),
   nonce: z.string().max(64),
 });

@@ -21,6 +21,7 @@ export type ErrorCode =
   // trust
   | 'SIGNATURE_INVALID'
   | 'DOCUMENT_INVALID'
+  | 'RECORD_DAMAGED'
   // announcements that an agent rejects
   | 'EXPIRED'
   | 'CONFLICT'

@@ -156,6 +156,9 @@ export const keys = {
   desired: (env: string, service: string) => `state/${env}/${service}/desired.jws`,
   deployments: (env: string, service: string) => `state/${env}/${service}/deployments/`,
   deployment: (env: string, service: string, id: string) =>
+    `state/${env}/${service}/deployments/${id}/deployment.jws`,
+  /** The record that publishers before signed records wrote. It is only shown. */
+  unsignedDeployment: (env: string, service: string, id: string) =>
     `state/${env}/${service}/deployments/${id}/deployment.json`,
   reports: (env: string, service: string, id: string) => `state/${env}/${service}/deployments/${id}/reports/`,
   report: (env: string, service: string, id: string, instance: string) =>

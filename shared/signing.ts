@@ -19,12 +19,23 @@ import { messageOf, TriggerDeployError } from './errors.ts';
 export type DocumentType =
   | 'td-announcement+jws'
   | 'td-manifest+jws'
+  | 'td-deployment+jws'
   | 'td-desired+jws'
   | 'td-decision+jws'
   | 'td-pause+jws';
 
-/** The largest signed document, bytes. 5,000 targets and 32 artifacts need far less. */
-const LONGEST_DOCUMENT = 1024 * 1024;
+/**
+ * The largest signed document of each type, bytes: SNS and SQS take 256 KiB. A deployment record has a line for each of
+ * 5,000 instances.
+ */
+export const LONGEST_DOCUMENT: Readonly<Record<DocumentType, number>> = {
+  'td-announcement+jws': 256 * 1024,
+  'td-manifest+jws': 256 * 1024,
+  'td-deployment+jws': 4 * 1024 * 1024,
+  'td-desired+jws': 256 * 1024,
+  'td-decision+jws': 256 * 1024,
+  'td-pause+jws': 256 * 1024,
+};
 
 export type Algorithm = 'EdDSA' | 'ES256';
 
@@ -144,7 +155,8 @@ export function trustNone(): Verifier {
 function openHeader(typ: DocumentType, text: string): { kid: string; payload: Uint8Array } {
   const refuse = (why: string, cause?: unknown) =>
     new TriggerDeployError('SIGNATURE_INVALID', `not a signed document: ${why}`, { cause });
-  if (text.length > LONGEST_DOCUMENT) throw refuse(`longer than ${LONGEST_DOCUMENT} bytes`);
+  const longest = LONGEST_DOCUMENT[typ];
+  if (text.length > longest) throw refuse(`longer than ${longest} bytes`);
   const segments = text.split('.');
   if (segments.length !== 3) throw refuse('not three segments');
   const [head = '', body = '', signature = ''] = segments;

@@ -21,6 +21,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
   SIGNATURE_INVALID:
     'after a rotation of keys, add the new key to `trust` in agent.yaml; otherwise find out who publishes',
   DOCUMENT_INVALID: 'find out who wrote the document; a newer publisher may need newer agents',
+  RECORD_DAMAGED: undefined,
   EXPIRED:
     'deploy again; if it happens again, compare the clocks, and see whether the agent gets its messages late',
   CONFLICT: 'trigger-deploy status shows what runs where; deploy again',

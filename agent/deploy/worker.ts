@@ -3,6 +3,7 @@ import { type ErrorCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
 import { retry } from '../../shared/retry.ts';
+import { beyondReach, isBeyondReach } from '../../shared/sequence.ts';
 import { createWakeUp } from '../../shared/wake-up.ts';
 import { withLimits } from './bounded-ports.ts';
 import { buildReport, notStartedReport, progressReport } from './build-report.ts';
@@ -188,6 +189,9 @@ export async function openWorker(context: {
       if (!want) return;
       const current = await ports.package.current();
       const desired = { desired: want.version, sequence: want.sequence };
+      if (isBeyondReach(want.sequence, clock.now())) {
+        return log.warn(desired, `no convergence: ${beyondReach(want.sequence)}`);
+      }
       let order = 'not read' as Order | string;
       let isHere = false;
       // Decide inside `update`, by the current state: an announcement or another convergence may just have changed it.

@@ -2,6 +2,7 @@ import { type Announcement, type ChangeAnnouncement, LONGEST_EXPIRY_MS } from '.
 import type { ErrorCode } from '../../shared/errors.ts';
 import { bareArtifact } from '../../shared/manifest.ts';
 import { isReplyQueueName } from '../../shared/names.ts';
+import { beyondReach, isBeyondReach } from '../../shared/sequence.ts';
 import { findOrder, hasEnded, type Order, type ServiceState } from '../deploy/state.ts';
 
 /** How far the clock of a publisher may be ahead of AWS, ms. A later `issuedAt` counts as this time from now. */
@@ -74,6 +75,9 @@ export function admit(announcement: Announcement, known: Knowledge): Decision {
 }
 
 function admitChange(announcement: ChangeAnnouncement, known: Knowledge, state: ServiceState): Decision {
+  if (isBeyondReach(announcement.sequence, known.now)) {
+    return { do: 'refuse', code: 'DOCUMENT_INVALID', why: beyondReach(announcement.sequence) };
+  }
   const targeted = isTargeted(announcement, known);
   if (targeted) {
     // A deployment that began or ended here is answered with its state, even after the announcement has expired.

@@ -24,12 +24,13 @@ export async function cancel(
 ): Promise<DecisionAnswer> {
   const { deployments, locks } = session.record;
   const service = await deployments.find(options.deployment);
-  const { value: record } = await deployments.read(service, options.deployment);
+  const stored = await deployments.read(service, options.deployment);
+  const record = stored.value;
   refuseIfOver(record);
   const { deployment, rolling } = record;
   if (rolling === undefined) await refuseIfSwitched(session, record);
   else await refuseIfOvertaken(session, record);
-  const { by, at } = await decide(session, service, deployment, 'cancel', options.reason);
+  const { by, at } = await decide(session, stored, 'cancel', options.reason);
   // A rolling deployment may end before its publisher reads the decision, so the publisher that settles it as cancelled
   // announces the cancel.
   if (rolling === undefined) {

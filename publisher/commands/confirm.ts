@@ -15,7 +15,8 @@ export async function confirm(
 ): Promise<DecisionAnswer> {
   const { deployments, locks } = session.record;
   const service = await deployments.find(options.deployment);
-  const { value: record } = await deployments.read(service, options.deployment);
+  const stored = await deployments.read(service, options.deployment);
+  const record = stored.value;
   refuseIfOver(record);
   const { rolling } = record;
   if (rolling === undefined || gateBefore(rolling) === undefined || rolling.confirmed !== undefined) {
@@ -23,13 +24,13 @@ export async function confirm(
       hint: `trigger-deploy show ${record.deployment} --env ${record.env}`,
     });
   }
-  const { cancel } = await readDecisions(session, service, record.deployment);
+  const { cancel } = await readDecisions(session, stored);
   if (cancel) {
     throw new TriggerDeployError('NOT_UNDER_WAY', `${record.deployment} was cancelled by ${cancel.by}`, {
       hint: `trigger-deploy watch ${record.deployment} --env ${record.env}`,
     });
   }
-  const decision = await decide(session, service, record.deployment, 'confirm', options.reason);
+  const decision = await decide(session, stored, 'confirm', options.reason);
   const { state, owner } = await locks.look(service);
   const driven = state === 'held' && owner?.deployment === record.deployment;
   const text = driven

@@ -2,6 +2,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { ServiceStatus } from '../rollout/fleet-status.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
+import { assertFiles, isCurrent } from '../rollout/trusted-order.ts';
 import type { Session } from '../session.ts';
 
 /** The checks that several verbs make before they start. */
@@ -37,6 +38,24 @@ export function refuseIfOver(record: DeploymentRecord): void {
     'NOT_UNDER_WAY',
     `${record.deployment} has ended: ${record.outcome ?? record.status}`,
     { hint: `trigger-deploy show ${record.deployment} --env ${record.env}` },
+  );
+}
+
+/**
+ * For a command that continues a deployment under a lock, taken with `lockSequence`.
+ * @throws NOT_UNDER_WAY when the desired state is newer; RECORD_DAMAGED; ARTIFACT_DIGEST_MISMATCH.
+ */
+export async function refuseIfOutdated(
+  session: Session,
+  record: DeploymentRecord,
+  lockSequence: number,
+): Promise<void> {
+  await assertFiles(session, record);
+  if (await isCurrent(session, record, lockSequence)) return;
+  throw new TriggerDeployError(
+    'NOT_UNDER_WAY',
+    `the desired state of ${record.service} is newer than ${record.deployment}`,
+    { hint: `deploy ${record.version} again if it is still wanted` },
   );
 }
 

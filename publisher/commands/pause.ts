@@ -58,9 +58,12 @@ async function change(
   if (service !== undefined && paused && before === undefined) await checkKnown(session, service);
   const at = new Date(session.clock.now()).toISOString();
   const by = session.who;
-  const changed = await pauses.write(service, { paused, by, at, ...(reason && { reason }) });
-  if (changed) session.emit({ type: 'pause', at: Date.parse(at), service, paused, reason });
   const services = service === undefined ? await deployments.services() : [service];
+  // A copy may stand although its document is missing.
+  const isLeft =
+    !paused && (await mapLimit(services, WRITES, (name) => pauses.of(name))).some((one) => one?.left);
+  const changed = await pauses.write(service, { paused, by, at, ...(reason && { reason }) }, isLeft);
+  if (changed) session.emit({ type: 'pause', at: Date.parse(at), service, paused, reason });
   const now = await mapLimit(services, WRITES, async (name) => {
     const pause = await pauses.of(name);
     return { name, pause, told: await notifyAgents(session, name, forAgents(pause)) };

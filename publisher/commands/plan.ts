@@ -2,7 +2,7 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { mostFailures, type PolicyOptions } from '../plan/policy.ts';
 import type { Strategy } from '../plan/strategy.ts';
 import { planWaves, withItsGate } from '../plan/waves.ts';
-import { previousVersion } from '../rollout/baseline.ts';
+import { baselineAsRead, previousVersion } from '../rollout/baseline.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import { commonVersion, isSelective, type Selection, targetsOf } from '../rollout/targets.ts';
 import type { Session } from '../session.ts';
@@ -43,10 +43,10 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
   const manifest = await session.record.versions.resolve(service, options.version);
   await checkRequired(session, manifest);
   const { version } = manifest;
-  const [instances, desired, last] = await Promise.all([
+  const [instances, desired, recent] = await Promise.all([
     targetsOf(session, service, options),
     session.record.desired.read(service),
-    session.record.deployments.newest(service),
+    session.record.deployments.recent(service),
   ]);
   const there = new Map(instances.map((one) => [one.instance, one]));
   const { strategy, waves } = inOrder(instances, options.strategy);
@@ -54,7 +54,7 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
     ...{ type: 'plan', env: session.env.name, service, version, strategy, onFailure },
     previous: isSelective(options)
       ? commonVersion(instances)
-      : previousVersion({ desired: desired?.value, last: last?.value }),
+      : previousVersion(baselineAsRead(desired?.value, recent)),
     maxFailures: mostFailures(maxFailures, instances.length),
     waves: waves.map((wave) => ({
       kind: wave.kind,

@@ -5,6 +5,7 @@ import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
 import { readBaseline } from '../rollout/baseline.ts';
 import { drive } from '../rollout/drive.ts';
+import { refuseIfLost } from '../rollout/lost-desired.ts';
 import { type RolloutOptions, start } from '../rollout/start.ts';
 import type { Session } from '../session.ts';
 
@@ -18,14 +19,16 @@ export interface RestartOptions extends RolloutOptions {
 /**
  * `trigger-deploy restart SERVICE`: restarts the desired version, with drain, checks and waves as in
  * a deployment. The version and the desired state do not change.
- * @throws SERVICE_NOT_FOUND when the service has no desired state, and as `deploy`.
+ * @throws SERVICE_NOT_FOUND when the service has no desired state; RECORD_DAMAGED when an old desired state was put back;
+ * and as `deploy`.
  */
 export async function restart(session: Session, options: RestartOptions): Promise<ExitCode> {
   const { service, detach, reason, queueMode } = options;
   await session.signer();
   const ticket = await acquire(session, { service, command: 'restart', reason, queueMode, detach });
   try {
-    const { desired } = await readBaseline(session, service);
+    const { desired, records } = await readBaseline(session, service, ticket.lock.sequence);
+    await refuseIfLost(session, desired, records, service);
     if (desired === undefined) {
       throw new TriggerDeployError(
         'SERVICE_NOT_FOUND',

@@ -6,7 +6,7 @@ import type { Driving } from '../rollout/driving.ts';
 import { isRollBackLeft, UNSETTLED } from '../rollout/record-outcome.ts';
 import { watchDeployment } from '../rollout/watch.ts';
 import type { Session } from '../session.ts';
-import { refuseIfOver, refuseIfOvertaken } from './guards.ts';
+import { refuseIfOutdated, refuseIfOver, refuseIfOvertaken } from './guards.ts';
 
 export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
   deployment: string;
@@ -21,7 +21,7 @@ export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
  * A deployment to all instances at once is only watched, and settled. If the deployment failed and its rollback has not
  * ended, the rollback is continued.
  * @throws LOCKED while a publisher drives the deployment; NOT_UNDER_WAY when the deployment has ended, or when a newer
- * deployment has started.
+ * deployment has started; RECORD_DAMAGED, ARTIFACT_DIGEST_MISMATCH.
  */
 export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {
   const { deployments } = session.record;
@@ -46,6 +46,7 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     ]);
     refuseIfOver(stored.value);
     await refuseIfOvertaken(session, stored.value);
+    await refuseIfOutdated(session, stored.value, lock.sequence);
     const before = stored.value.policy;
     const policy = { ...before, timeoutMs, allowMissing: allowMissing ?? before.allowMissing };
     const resumed = await deployments.update(stored, { ...UNSETTLED, policy });

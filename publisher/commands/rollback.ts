@@ -11,8 +11,10 @@ import { readBaseline } from '../rollout/baseline.ts';
 import { begin, createRecord } from '../rollout/create-record.ts';
 import { drive } from '../rollout/drive.ts';
 import type { Driving } from '../rollout/driving.ts';
+import { refuseIfLost, warnIfLost } from '../rollout/lost-desired.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
 import { checkRollbackTo } from '../rollout/requires.ts';
+import { assertFiles } from '../rollout/trusted-order.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 
 export interface RollbackOptions
@@ -34,7 +36,8 @@ const HISTORY = 50;
 /**
  * `trigger-deploy rollback`: deploys the previous version, or the version `to`, to all instances at once. The desired
  * state is written before the announcement, so that an instance that misses the announcement converges to that version.
- * @throws NOTHING_TO_ROLL_BACK_TO; NOT_PROVEN when the version `to` never succeeded here, and a deployment of it would
+ * Without `to`, a desired state that another writer put back is refused, because it says what to roll back to.
+ * @throws NOTHING_TO_ROLL_BACK_TO; RECORD_DAMAGED; NOT_PROVEN when the version `to` never succeeded here, and a deployment of it would
  * be refused or would need a confirmation; and as `deploy`.
  */
 export async function rollback(session: Session, options: RollbackOptions): Promise<ExitCode> {
@@ -48,7 +51,7 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
     throw (await lockedByRollout(session, service, error)) ?? error;
   });
   try {
-    const { change, before } = await planned(session, options);
+    const { change, before } = await planned(session, options, ticket.lock.sequence);
     refuseIfDetached(detach);
     const policy = policyOf({ ...options, maxFailures: 0, onFailure: 'stop' }, 0);
     const created = await createRecord(session, ticket, change, { policy, desiredFirst: true });
@@ -83,20 +86,30 @@ interface Planned {
   before: string | undefined;
 }
 
-async function planned(session: Session, { service, to, reason }: RollbackOptions): Promise<Planned> {
+async function planned(
+  session: Session,
+  { service, to, reason }: RollbackOptions,
+  lockSequence: number,
+): Promise<Planned> {
   const { deployments, versions } = session.record;
-  const { desired, last, leftover } = await readBaseline(session, service);
+  const baseline = await readBaseline(session, service, lockSequence);
+  const { last, leftover, records, lost } = baseline;
   const history = await deployments.list(service, HISTORY);
   if (to === undefined && leftover && last?.action === 'rollback') {
+    await assertFiles(session, last);
     return { change: repeated(session, last, reason), before: versionBefore(last.version, history) };
   }
+  if (to === undefined) await refuseIfLost(session, baseline.desired, records, service);
+  warnIfLost(session, baseline.desired, lost);
+  // One that was put back says nothing about what runs now, nor about what is proven.
+  const desired = lost === undefined ? baseline.desired : undefined;
   const version = to ?? rollbackTarget(desired, history);
   if (version === undefined) throw nothingToRollBackTo(session, service, desired?.version);
   const manifest = await versions.readManifest(service, version);
   if (to !== undefined) await checkRollbackTo(session, manifest, desired);
   const { artifacts } = manifest;
   const stray = strayVersion(desired, last);
-  const previous = stray ?? desired?.version ?? null;
+  const previous = stray ?? lost?.version ?? desired?.version ?? null;
   const rollbackOf = stray === undefined ? desired?.deployment : last?.deployment;
   return {
     change: { service, version, artifacts, action: 'rollback', previous, reason, rollbackOf },

@@ -1,7 +1,6 @@
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Report } from '../../shared/report.ts';
-import { note } from '../events.ts';
-import { localDeployment, type PastDeployment } from '../record/local-deployment.ts';
+import type { PastDeployment } from '../record/local-deployment.ts';
 import { type Decisions, readDecisions } from '../rollout/decisions.ts';
 import type { Session } from '../session.ts';
 
@@ -30,16 +29,15 @@ export async function show(session: Session, options: ShowOptions): Promise<Show
   const { instance } = options;
   const { deployments } = session.record;
   const service = await deployments.find(options.deployment);
-  const [stored, reports, decisions] = await Promise.all([
+  const [stored, reports] = await Promise.all([
     deployments.read(service, options.deployment).catch((error: unknown) => {
-      if (isCode(error, 'DEPLOYMENT_NOT_FOUND')) return error;
+      if (isCode(error, 'DEPLOYMENT_NOT_FOUND')) return undefined;
       throw error;
     }),
     deployments.reports(service, options.deployment),
-    decisionsOn(session, service, options.deployment),
   ]);
-  const deployment = stored instanceof Error ? localDeployment(reports) : stored.value;
-  if (deployment === undefined) throw stored;
+  const deployment = stored?.value ?? (await deployments.past(service, options.deployment));
+  const decisions = stored ? await readDecisions(session, stored) : {};
   if (instance !== undefined) checkInstance(deployment, reports, instance);
   return {
     type: 'deployment',
@@ -62,16 +60,4 @@ function checkInstance(
   throw new TriggerDeployError('INSTANCE_NOT_FOUND', `${deployment} has no instance ${instance}`, {
     hint: `trigger-deploy show ${deployment} --env ${env} lists its instances`,
   });
-}
-
-/** Without a key to verify with, the decisions are left out with a warning; the rest is shown. */
-async function decisionsOn(session: Session, service: string, id: string): Promise<Decisions> {
-  try {
-    return await readDecisions(session, service, id);
-  } catch (error) {
-    if (!isCode(error, 'CONFIG_INVALID', 'KEY_INVALID')) throw error;
-    const text = `decisions cannot be verified and are not shown: ${error.message}`;
-    note(session, text, 'warning');
-    return {};
-  }
 }

@@ -36,6 +36,8 @@ export function strayVersion(
   last: DeploymentRecord | undefined,
 ): string | undefined {
   if (last === undefined || last.action !== 'deploy' || last.version === desired?.version) return undefined;
+  // A record that is older than the desired state was put back, or newer ones were deleted.
+  if (desired !== undefined && last.sequence < desired.sequence) return undefined;
   if (last.status === 'succeeded' || last.rolledBackBy !== undefined) return undefined;
   const endedOnIt = (last.counts?.succeeded ?? 0) + (last.counts?.broken ?? 0);
   const mayEndOnIt = last.status !== 'failed';

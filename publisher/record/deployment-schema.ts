@@ -3,6 +3,11 @@ import { artifacts } from '../../shared/manifest.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
 import { report, reportError } from '../../shared/report.ts';
 
+/**
+ * The record of a deployment. Its head says what was ordered, and never changes. Everything else moves on with the
+ * deployment. Both are signed at each write.
+ */
+
 /** How many instances may fail or be missing, for how long to wait, and what follows a failure. */
 const policy = z.looseObject({
   /** How many instances may be missing: without a report, or not ended at the timeout. */
@@ -14,8 +19,16 @@ const policy = z.looseObject({
 });
 export type Policy = z.infer<typeof policy>;
 
-/** A rolling deployment: its plan and its progress. Each step is written here before it is taken. */
-const rolling = z.looseObject({
+/** How a rolling deployment is carried out. */
+const terms = z.looseObject({
+  /** What opens the gate: only a person, or else a timer too (`time`), if the switched instances are still healthy. */
+  gate: z.enum(['none', 'person', 'time']),
+  autoConfirmMs: z.int().min(0).optional(),
+  pauseBetweenMs: z.int().min(0),
+});
+
+/** How far a rolling deployment is. Each step is written here before it is taken. */
+const progress = z.looseObject({
   waves: z.array(
     z.looseObject({
       kind: z.enum(['canary', 'batch']),
@@ -30,19 +43,13 @@ const rolling = z.looseObject({
   failed: z.array(instanceId),
   /** Instances that did not finish a phase in time, although the phase passed: the policy allowed so many. */
   missing: z.array(instanceId),
-  /** What opens the gate: only a person, or else a timer too (`time`), if the switched instances are still healthy. */
-  gate: z.enum(['none', 'person', 'time']),
-  autoConfirmMs: z.int().min(0).optional(),
   awaitingSince: z.iso.datetime().optional(),
   confirmed: z.looseObject({ by: z.string(), at: z.iso.datetime() }).optional(),
-  pauseBetweenMs: z.int().min(0),
 });
-export type Rolling = z.infer<typeof rolling>;
+export type Rolling = z.infer<typeof terms> & z.infer<typeof progress>;
 
-/** `deployments/ID/deployment.json`: what was announced, to whom, by whom, and the outcome. */
-export const deploymentRecord = z.looseObject({
-  v: z.literal(1),
-  nonce: z.string(),
+/** What was ordered, to whom, by whom and why, apart from `rolling`. */
+const ordered = {
   deployment: ulid,
   env: envName,
   service: serviceName,
@@ -71,10 +78,7 @@ export const deploymentRecord = z.looseObject({
   artifacts,
   /** The instances that must report: those in the waves or in `targets`, else those with an instance record. */
   expected: z.array(instanceId),
-  announcedAt: z.iso.datetime(),
-  expiresAt: z.iso.datetime(),
   strategy: z.enum(['all', 'rolling']),
-  rolling: rolling.optional(),
   /** The environment that `promote` took the version from. */
   promotedFrom: envName.optional(),
   /** The deployment is for these instances only (`--only`, `--where`). The desired state does not change. */
@@ -82,6 +86,14 @@ export const deploymentRecord = z.looseObject({
   policy,
   /** Whether the desired state is written before the announcement, and not after the success. */
   desiredFirst: z.boolean(),
+  /** The deployment that this one rolls back. */
+  rollbackOf: ulid.optional(),
+};
+
+/** What changes while a deployment goes on, apart from `rolling` and the policy of a `resume`. */
+const moving = {
+  announcedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
   /** `timed-out` is not final: `watch`, `resume` or the next deployment can settle the deployment again. */
   status: z.enum(['announced', 'succeeded', 'failed', 'timed-out', 'cancelled']),
   settledAt: z.iso.datetime().optional(),
@@ -105,10 +117,37 @@ export const deploymentRecord = z.looseObject({
       }),
     )
     .optional(),
+  /** Whether this deployment set the desired state. An older desired state was then put back by another writer. */
+  setDesired: z.boolean().optional(),
   /** The version to roll back to; set when a rollback must follow. Once it has started, `rolledBackBy` is set. */
   rollBackTo: versionName.optional(),
-  /** The deployment that this one rolls back, and the one that rolled back this one. */
-  rollbackOf: ulid.optional(),
+  /** The deployment that rolled back this one. */
   rolledBackBy: ulid.optional(),
+};
+
+export const deploymentHead = z.looseObject({ ...ordered, rolling: terms.optional() });
+export type DeploymentHead = z.infer<typeof deploymentHead>;
+
+/** `deployments/ID/deployment.jws`: the signed document. */
+export const deploymentDocument = z.looseObject({
+  v: z.literal(1),
+  nonce: z.string(),
+  head: deploymentHead,
+  ...moving,
+  rolling: progress.optional(),
+  /** What `resume` changed of the policy. */
+  resumed: z.looseObject({ timeoutMs: z.int().min(1), allowMissing: z.int().min(0) }).optional(),
 });
-export type DeploymentRecord = z.infer<typeof deploymentRecord>;
+export type DeploymentDocument = z.infer<typeof deploymentDocument>;
+
+/** The record as this program works with it: the head and what moves, in one. */
+const record = z.object({ ...ordered, ...moving });
+export type DeploymentRecord = z.infer<typeof record> & { rolling?: Rolling | undefined };
+
+/** `deployments/ID/deployment.json` of publishers before signed records. It is shown, and nothing else. */
+export const unsignedDeployment = z.looseObject({
+  ...ordered,
+  ...moving,
+  v: z.literal(1),
+  rolling: z.looseObject({ ...terms.shape, ...progress.shape }).optional(),
+});

@@ -2,31 +2,52 @@ import type * as z from 'zod';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { keys, serviceName, ulid, ulidTime } from '../../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report } from '../../shared/report.ts';
-import { type DeploymentRecord, deploymentRecord } from './deployment-schema.ts';
+import { LONGEST_DOCUMENT, type Signer, type Verifier } from '../../shared/signing.ts';
+import { digestOf, documentOf, recordOf } from './deployment-document.ts';
+import {
+  type DeploymentDocument,
+  type DeploymentRecord,
+  deploymentDocument,
+  unsignedDeployment,
+} from './deployment-schema.ts';
 import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
+import { verifyStored } from './signed-document.ts';
 
 /** A record as it was read, with its ETag: a write replaces only this version of the record. */
-export type StoredDeployment = StoredValue<DeploymentRecord>;
+export interface StoredDeployment extends StoredValue<DeploymentRecord> {
+  /** The signed document that holds it. */
+  document: DeploymentDocument;
+}
 
 /** A function that reads the reports which are new or changed since its last call. */
 export type ReportReader = () => Promise<Report[]>;
 
 export interface Deployments {
-  /** @throws CONDITION_FAILED when the id is taken. */
-  create(record: Omit<DeploymentRecord, 'nonce'>): Promise<StoredDeployment>;
+  /** Signs and writes a new record. @throws CONDITION_FAILED when the id is taken. */
+  create(record: DeploymentRecord): Promise<StoredDeployment>;
   /**
-   * Writes `stored` with `change`. The write can be repeated: the same change with the same `nonce` succeeds again.
-   * @throws CONDITION_FAILED when another publisher has written the record since it was read.
+   * Signs and writes `stored` with `change`. The write can be repeated: the same change with the same `nonce` succeeds
+   * again. What was ordered cannot change, except for the two limits of the policy that `resume` sets.
+   * @throws CONDITION_FAILED when another publisher has written the record since it was read; RECORD_DAMAGED when
+   * `change` changes what was ordered.
    */
-  update(stored: StoredDeployment, change: Partial<DeploymentRecord>): Promise<StoredDeployment>;
-  /** @throws DEPLOYMENT_NOT_FOUND. */
+  update(
+    stored: StoredDeployment,
+    change: Partial<{ [K in keyof DeploymentRecord]: DeploymentRecord[K] | undefined }> & { nonce?: string },
+  ): Promise<StoredDeployment>;
+  /**
+   * Reads and verifies the record. @throws DEPLOYMENT_NOT_FOUND; RECORD_DAMAGED when what was ordered is not what this
+   * process read or wrote before; SIGNATURE_INVALID, DOCUMENT_INVALID.
+   */
   read(service: string, id: string): Promise<StoredDeployment>;
-  /** The newest first, `limit` at most. An unreadable one is skipped with a warning. */
+  /** A deployment of the past: signed, of an older publisher (`unsigned`), or local. @throws DEPLOYMENT_NOT_FOUND. */
+  past(service: string, id: string): Promise<PastDeployment>;
+  /** The newest first, `limit` at most. One that cannot be verified counts for nothing, and is named in a warning. */
   list(service: string, limit: number): Promise<DeploymentRecord[]>;
   /**
-   * Like `list`, and includes local deployments. With `since` (ms since the epoch) without older deployments; with
+   * Like `list`, and includes local deployments and unsigned ones. With `since` (ms since the epoch) without older deployments; with
    * `wanted` only those for which it returns true. A `since` that is a function is called after the first answer of AWS,
    * so it can use AWS's time.
    */
@@ -35,6 +56,8 @@ export interface Deployments {
     limit: number,
     which?: { since?: number | (() => number) | undefined; wanted?: (one: PastDeployment) => boolean },
   ): Promise<PastDeployment[]>;
+  /** The newest deployments, the highest sequence first: 32 at most. */
+  recent(service: string): Promise<StoredDeployment[]>;
   /** The one with the highest sequence; undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
   /** The service of a deployment. @throws DEPLOYMENT_NOT_FOUND. */
@@ -51,16 +74,80 @@ export interface Deployments {
 /** How many objects are read at a time. */
 const READS = 32;
 
-export function openDeployments(
-  env: string,
-  objects: Objects,
+export interface DeploymentsContext {
+  env: string;
+  objects: Objects;
+  signer: () => Promise<Signer>;
+  verifier: () => Promise<Verifier>;
   /** Called for each object that is invalid, or that names another instance or deployment than its key. */
-  warn: (text: string) => void,
-): Deployments {
+  warn: (text: string) => void;
+}
+
+export function openDeployments({ env, objects, signer, verifier, warn }: DeploymentsContext): Deployments {
+  /** By id: the digest of the head that this process has read or written. */
+  const heads = new Map<string, string>();
+  /** The last text that was signed. A repeated write must be the same bytes, and not all algorithms repeat them. */
+  let lastSigned: { nonce: string; text: string } | undefined;
+
+  async function sign(document: DeploymentDocument): Promise<string> {
+    if (lastSigned?.nonce === document.nonce) return lastSigned.text;
+    const text = await (await signer()).sign('td-deployment+jws', document);
+    if (text.length > LONGEST_DOCUMENT['td-deployment+jws']) throw tooLarge(document.head.deployment);
+    lastSigned = { nonce: document.nonce, text };
+    return text;
+  }
+
   async function read(service: string, id: string): Promise<StoredDeployment> {
-    const stored = await objects.readJson(keys.deployment(env, service, id), deploymentRecord);
+    const key = keys.deployment(env, service, id);
+    const longest = LONGEST_DOCUMENT['td-deployment+jws'];
+    const stored = await objects.read(key, longest);
     if (stored === undefined) throw notFound(env, id);
+    const { text, ...rest } = stored;
+    const document = await verifyStored(await verifier(), 'td-deployment+jws', key, text, deploymentDocument);
+    const { head } = document;
+    if (head.env !== env || head.service !== service || head.deployment !== id) {
+      throw new TriggerDeployError(
+        'DOCUMENT_INVALID',
+        `${key} is the record of ${head.deployment} of ${head.service} in ${head.env}`,
+        { hint: 'this object was copied from another key: delete it' },
+      );
+    }
+    return { value: recordOf(document), document, ...rest };
+  }
+
+  async function readSame(service: string, id: string): Promise<StoredDeployment> {
+    const stored = await read(service, id);
+    remember(stored.document);
     return stored;
+  }
+
+  /** @throws RECORD_DAMAGED when this process knows the deployment with another head. */
+  function remember({ head }: DeploymentDocument): void {
+    const digest = digestOf(head);
+    if ((heads.get(head.deployment) ?? digest) !== digest) {
+      throw new TriggerDeployError(
+        'RECORD_DAMAGED',
+        `another writer replaced the order of ${head.deployment}`,
+      );
+    }
+    heads.set(head.deployment, digest);
+  }
+
+  /** The record of a publisher before signed records. */
+  async function readUnsigned(service: string, id: string): Promise<PastDeployment | undefined> {
+    const key = keys.unsignedDeployment(env, service, id);
+    const found = await readOwn(key, unsignedDeployment, (said) => {
+      return said.env === env && said.service === service && said.deployment === id;
+    });
+    return found && { ...found, unsigned: true };
+  }
+
+  /** Undefined if there is none, or if it is signed and cannot be verified. */
+  async function readPast(service: string, id: string): Promise<PastDeployment | undefined> {
+    if (await objects.exists(keys.deployment(env, service, id))) {
+      return (await readable(service, id))?.value;
+    }
+    return (await readUnsigned(service, id)) ?? localDeployment(await reportReader(service, id)());
   }
 
   /** Undefined if the record is missing or invalid, so that a list can skip it. */
@@ -68,8 +155,8 @@ export function openDeployments(
     try {
       return await read(service, id);
     } catch (error) {
-      if (!isCode(error, 'DOCUMENT_INVALID', 'DEPLOYMENT_NOT_FOUND')) throw error;
-      if (error.code === 'DOCUMENT_INVALID') warn(`${error.message}; skipped`);
+      if (!isCode(error, 'DOCUMENT_INVALID', 'SIGNATURE_INVALID', 'DEPLOYMENT_NOT_FOUND')) throw error;
+      if (error.code !== 'DEPLOYMENT_NOT_FOUND') warn(`${error.message}; it counts for nothing`);
       return undefined;
     }
   }
@@ -96,9 +183,13 @@ export function openDeployments(
     return found.slice(0, limit);
   }
 
-  /** The newest `limit` deployments that have a `deployment.json`. Local deployments have none. */
+  /** The newest `limit` deployments that have a signed record. Local deployments have none. */
   const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
     await firstOf(await ids(service), limit, (id) => readable(service, id));
+
+  /** The order of the ids depends on the clocks of the publishers, which may differ. Sequences only increase. */
+  const recent = async (service: string): Promise<StoredDeployment[]> =>
+    (await records(service, READS)).sort((a, b) => b.value.sequence - a.value.sequence);
 
   const services = async () =>
     (await objects.folders(keys.services(env))).filter((name) => serviceName.safeParse(name).success);
@@ -151,38 +242,42 @@ export function openDeployments(
 
   return {
     async create(record) {
-      const value: DeploymentRecord = deploymentRecord.parse({ ...record, nonce: nonce() });
-      const key = keys.deployment(env, value.service, value.deployment);
-      const etag = await objects.putNew(key, JSON.stringify(value, null, 2));
-      return { value, etag, lastModified: Date.parse(value.announcedAt) };
+      const document = documentOf(record);
+      const key = keys.deployment(env, record.service, record.deployment);
+      const etag = await objects.putNew(key, await sign(document));
+      remember(document);
+      return { value: recordOf(document), document, etag, lastModified: Date.parse(document.announcedAt) };
     },
-    async update(stored, change) {
-      const value = deploymentRecord.parse({ ...stored.value, nonce: nonce(), ...change });
-      const key = keys.deployment(env, value.service, value.deployment);
-      const etag = await objects.putIf(key, JSON.stringify(value, null, 2), stored.etag);
-      return { value, etag, lastModified: stored.lastModified };
+    async update(stored, { nonce: id = nonce(), ...change }) {
+      const next = { ...stored.value, ...change } as DeploymentRecord;
+      const document = documentOf(next, stored.document, id);
+      const key = keys.deployment(env, next.service, next.deployment);
+      const etag = await objects.putIf(key, await sign(document), stored.etag);
+      return { value: recordOf(document), document, etag, lastModified: stored.lastModified };
     },
-    read,
+    read: readSame,
+    async past(service, id) {
+      const found = await readPast(service, id);
+      if (found === undefined) throw notFound(env, id);
+      return found;
+    },
     list: async (service, limit) => (await records(service, limit)).map((one) => one.value),
     async history(service, limit, { since = 0, wanted = () => true } = {}) {
       const all = await ids(service);
       const from = typeof since === 'function' ? since() : since;
       const recent = all.filter((id) => ulidTime(id) >= from);
       return await firstOf(recent, limit, async (id) => {
-        const past =
-          (await readable(service, id))?.value ?? localDeployment(await reportReader(service, id)());
+        const past = await readPast(service, id);
         return past && wanted(past) ? past : undefined;
       });
     },
-    async newest(service) {
-      // The order of the ids depends on the clocks of the publishers, which may differ. Sequences only increase.
-      const candidates = await records(service, READS);
-      return candidates.sort((a, b) => b.value.sequence - a.value.sequence)[0];
-    },
+    recent,
+    newest: async (service) => (await recent(service))[0],
     async find(id) {
       const names = await services();
       const here = await mapLimit(names, READS, async (name) => {
         if (await objects.exists(keys.deployment(env, name, id))) return true;
+        if (await objects.exists(keys.unsignedDeployment(env, name, id))) return true;
         return (await objects.list(keys.reports(env, name, id))).length > 0;
       });
       const service = names[here.indexOf(true)];
@@ -201,6 +296,12 @@ export function openDeployments(
     },
     services,
   };
+}
+
+function tooLarge(id: string): TriggerDeployError {
+  return new TriggerDeployError('USAGE', `the record of ${id} is too large`, {
+    hint: 'select fewer instances with --only or --where',
+  });
 }
 
 function notFound(env: string, id: string): TriggerDeployError {

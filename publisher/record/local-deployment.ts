@@ -17,11 +17,15 @@ export type PastDeployment = Pick<
       | ('line' | 'despitePause' | 'results')
     >
   > &
-  Pick<DeploymentRecord, 'promotedFrom'> & { local?: { by: string; instance: string } };
+  Pick<DeploymentRecord, 'promotedFrom'> & {
+    local?: { by: string; instance: string };
+    /** A publisher before signed records wrote it: anyone who may write to the bucket could have changed it. */
+    unsigned?: true;
+  };
 
 /**
  * A local deployment (`trigger-deploy-agent deploy` or `rollback`), from its only report: it was not announced, so it
- * has no `deployment.json`. Undefined if the first report is not of a local deployment.
+ * has no record of its own. Undefined if the first report is not of a local deployment.
  */
 export function localDeployment([report]: readonly Report[]): PastDeployment | undefined {
   if (!report?.local) return undefined;

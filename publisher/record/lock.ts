@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { keys, newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
+import { beyondReach, isBeyondReach } from '../../shared/sequence.ts';
 import { compareAndSwap } from './compare-and-swap.ts';
 import { holdLock, type Lock } from './held-lock.ts';
 import {
@@ -47,7 +48,8 @@ interface LockRequest {
 export interface Locks {
   /**
    * Takes the lock, also from an owner that is certainly dead.
-   * @throws LOCKED when its owner wrote a heartbeat within the last `STALE_MS`, and may live.
+   * @throws LOCKED when its owner wrote a heartbeat within the last `STALE_MS`, and may live; RECORD_DAMAGED when the
+   * sequence has reached AWS's time in ms, which no number of deployments does.
    */
   take(request: LockRequest): Promise<Lock>;
   /** Reads the lock. Repeated reads count as watching it. */
@@ -127,6 +129,7 @@ export function openLocks(context: LockContext): Locks {
         async next(stored) {
           before = stored?.value.owner ?? null;
           const reached = stored?.value.sequence ?? (await context.floor(request.service));
+          if (isBeyondReach(reached + 1, clock.now())) throw lockTooHigh(env, request.service, reached);
           const value = heldDocument(context, request, reached + 1);
           return { body: JSON.stringify(value), value };
         },
@@ -165,6 +168,15 @@ function heldDocument(context: LockContext, request: LockRequest, sequence: numb
       beat: now,
     },
   };
+}
+
+/** Deployments could never get a higher sequence than one near the largest number, so agents would ignore them. */
+function lockTooHigh(env: string, service: string, sequence: number): TriggerDeployError {
+  return new TriggerDeployError(
+    'RECORD_DAMAGED',
+    `another writer changed the lock of ${service}: ${beyondReach(sequence)}`,
+    { hint: `trigger-deploy doctor ${service} --repair --env ${env} sets the lock right` },
+  );
 }
 
 function watchText(service: string, { who, command, deployment, since }: LockOwner): string {

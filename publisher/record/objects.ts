@@ -44,9 +44,15 @@ interface ListedObject {
  * writer can have written it, and the write counts as success.
  */
 export interface Objects {
-  /** Undefined when there is no such object. */
-  read(key: string): Promise<StoredText | undefined>;
-  /** Undefined when there is no object with this key. @throws DOCUMENT_INVALID when it does not match `schema`. */
+  /**
+   * Undefined when there is no such object.
+   * @throws DOCUMENT_INVALID when it is larger than `longest` bytes (`LONGEST` when left out); no more is read.
+   */
+  read(key: string, longest?: number): Promise<StoredText | undefined>;
+  /**
+   * Undefined when there is no object with this key. @throws DOCUMENT_INVALID when it does not match `schema`, or is
+   * larger than `LONGEST_JSON`.
+   */
   readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
   exists(key: string): Promise<boolean>;
   /** Creates an object; returns its ETag. @throws CONDITION_FAILED when it exists. */
@@ -56,9 +62,9 @@ export interface Objects {
    * or deleted.
    */
   putIf(key: string, body: string, etag: string): Promise<string>;
-  /** All objects below `prefix`, sorted by key. */
+  /** All objects below `prefix`, sorted by key. @throws RECORD_DAMAGED when there are more than `MOST_KEYS`. */
   list(prefix: string): Promise<ListedObject[]>;
-  /** The names of the folders right below `prefix`, sorted. */
+  /** The names of the folders right below `prefix`, sorted. @throws as `list`. */
   folders(prefix: string): Promise<string[]>;
 }
 
@@ -67,6 +73,13 @@ export const nonce = () => randomBytes(16).toString('hex');
 
 /** How often a write is tried. S3 answers 409 while another write is in progress, and asks to retry. */
 const CONFLICT_ATTEMPTS = 4;
+
+/** The largest object that is read, bytes, unless the caller names another size. */
+const LONGEST = 1024 * 1024;
+/** The largest report or other unsigned document, bytes. */
+const LONGEST_JSON = 128 * 1024;
+/** The most keys that one list may have: ten deployments a day need 27 years for so many. */
+const MOST_KEYS = 100_000;
 
 /** A document from which no byte comes for this long is given up, ms. */
 const STALL_MS = 8000;
@@ -78,7 +91,7 @@ const notOfS3 = () => new Error('the answer is not an answer of S3');
 export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
   const where = (key: string) => `s3://${bucket}/${key}`;
 
-  async function read(key: string): Promise<StoredText | undefined> {
+  async function read(key: string, longest = LONGEST): Promise<StoredText | undefined> {
     try {
       const command = new GetObjectCommand({ Bucket: bucket, Key: key });
       let readAt: number | undefined;
@@ -92,7 +105,12 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
       );
       const answer = await aws.s3.send(command);
       const parts: Buffer[] = [];
-      for await (const part of bodyChunks(answer, { signal, stallMs: STALL_MS })) parts.push(part);
+      let size = 0;
+      for await (const part of bodyChunks(answer, { signal, stallMs: STALL_MS })) {
+        size += part.length;
+        if (size > longest) throw tooLarge(where(key), longest);
+        parts.push(part);
+      }
       const text = Buffer.concat(parts).toString('utf8');
       return { text, etag: answer.ETag ?? '', lastModified: answer.LastModified?.getTime() ?? 0, readAt };
     } catch (error) {
@@ -146,6 +164,7 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
           throw awsError(error, `list ${where(input.Prefix)}`);
         });
       found.push(...take(page));
+      if (found.length > MOST_KEYS) throw tooMany(where(input.Prefix));
       next = page.NextContinuationToken;
     } while (next !== undefined);
     return found;
@@ -154,7 +173,7 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
   return {
     read,
     async readJson(key, schema) {
-      const stored = await read(key);
+      const stored = await read(key, LONGEST_JSON);
       if (stored === undefined) return undefined;
       const { text, ...rest } = stored;
       return { value: parseJson(text, schema, where(key)), ...rest };
@@ -194,6 +213,18 @@ interface Page {
     | undefined;
   CommonPrefixes?: { Prefix?: string | undefined }[] | undefined;
   NextContinuationToken?: string | undefined;
+}
+
+function tooLarge(where: string, longest: number): TriggerDeployError {
+  return new TriggerDeployError('DOCUMENT_INVALID', `${where} is larger than ${longest} bytes`, {
+    hint: 'no publisher and no agent writes such an object: find out who did, then delete it',
+  });
+}
+
+function tooMany(where: string): TriggerDeployError {
+  return new TriggerDeployError('RECORD_DAMAGED', `there are more than ${MOST_KEYS} objects below ${where}`, {
+    hint: 'find out who wrote them, then delete those that do not belong there',
+  });
 }
 
 function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {

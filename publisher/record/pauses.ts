@@ -44,12 +44,15 @@ export interface Pause {
   reason: string;
   /** The document cannot be verified, which counts as a pause. */
   unverified?: true;
+  /** The document of the pause is missing, or an older one was put back: this is the copy in the desired state. */
+  left?: true;
 }
 
 export interface Pauses {
   /**
-   * The pause that blocks the service: that of the environment, else that of the service. A document that cannot be
-   * verified counts as a pause: a person who damages the document must not thereby unpause.
+   * The pause that blocks the service: that of the environment, else that of the service, else the copy of a pause in
+   * the desired state that no unpause ended. A document that cannot be verified counts as a pause: a person who damages
+   * or deletes the document, or puts an older one back, must not thereby unpause.
    */
   of(service: string): Promise<Pause | undefined>;
   /** The pause of one scope only: of `service`, or of the environment when `service` is undefined. */
@@ -57,10 +60,11 @@ export interface Pauses {
   /** The newest `KEPT` pauses and unpauses, the newest last; empty when the document cannot be verified. */
   changes(service: string | undefined): Promise<PauseChange[]>;
   /**
-   * Signs and writes the change. Returns false when the scope is paused, or not paused, already.
+   * Signs and writes the change. Returns false when the scope is paused, or not paused, already. With `force` it is
+   * written all the same: an unpause ends the copies of a pause whose document is missing.
    * @throws CONDITION_FAILED, AWS_*.
    */
-  write(service: string | undefined, change: PauseChange): Promise<boolean>;
+  write(service: string | undefined, change: PauseChange, force?: boolean): Promise<boolean>;
 }
 
 interface PausesContext {
@@ -68,6 +72,8 @@ interface PausesContext {
   objects: Objects;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
+  /** The copy of a pause in the desired state of the service. */
+  copyOf: (service: string) => Promise<Desired['pause']>;
 }
 
 /** How often a write is tried. Few people pause at the same moment. */
@@ -81,7 +87,7 @@ interface Found {
   lastModified: number;
 }
 
-export function openPauses({ env, objects, signer, verifier }: PausesContext): Pauses {
+export function openPauses({ env, objects, signer, verifier, copyOf }: PausesContext): Pauses {
   const keyOf = (service: string | undefined) =>
     service === undefined ? keys.pause(env) : keys.servicePause(env, service);
 
@@ -104,10 +110,8 @@ export function openPauses({ env, objects, signer, verifier }: PausesContext): P
     }
   }
 
-  async function at(service: string | undefined): Promise<Pause | undefined> {
-    const found = await read(service);
+  function pauseIn(found: Found | undefined, scope: Pause['scope']): Pause | undefined {
     if (found === undefined) return undefined;
-    const scope = service === undefined ? 'environment' : 'service';
     if (found.trouble !== undefined) {
       const since = new Date(found.lastModified).toISOString();
       const reason = `the pause document cannot be verified, which counts as a pause: ${found.trouble.message}`;
@@ -119,13 +123,20 @@ export function openPauses({ env, objects, signer, verifier }: PausesContext): P
   }
 
   return {
-    at,
+    at: async (service) => pauseIn(await read(service), service === undefined ? 'environment' : 'service'),
     async of(service) {
-      const [environment, own] = await Promise.all([at(undefined), at(service)]);
-      return environment ?? own;
+      const [environment, own, copy] = await Promise.all([read(undefined), read(service), copyOf(service)]);
+      const pause = pauseIn(environment, 'environment') ?? pauseIn(own, 'service');
+      if (pause !== undefined || copy === undefined) return pause;
+      const { by, since, reason, scope } = copy;
+      const documents =
+        scope === 'environment' ? [environment] : scope === 'service' ? [own] : [environment, own];
+      const unpaused = documents.flatMap((found) => found?.document?.changes.at(-1)?.at ?? []);
+      if (unpaused.some((at) => Date.parse(at) >= Date.parse(since))) return undefined;
+      return { scope: scope ?? 'service', by, since, reason, left: true };
     },
     changes: async (service) => (await read(service))?.document?.changes ?? [],
-    async write(service, change) {
+    async write(service, change, force = false) {
       const { value } = await compareAndSwap(objects, {
         key: keyOf(service),
         attempts: ATTEMPTS,
@@ -133,7 +144,7 @@ export function openPauses({ env, objects, signer, verifier }: PausesContext): P
         async next(found) {
           const before = found?.document?.changes ?? [];
           const isPaused = before.at(-1)?.paused ?? found !== undefined;
-          if (isPaused === change.paused && found?.trouble === undefined) return { value: false };
+          if (isPaused === change.paused && found?.trouble === undefined && !force) return { value: false };
           const changes = [...before, change].slice(-KEPT);
           const after = pauseDocument.parse({ v: 1, env, service, changes, nonce: nonce() });
           return { body: await (await signer()).sign('td-pause+jws', after), value: true };
@@ -149,13 +160,19 @@ export function pauseText(
   env: string,
   now: number, // ms since the epoch
   service: string,
-  { scope, by, since, reason }: Pause,
+  { scope, by, since, reason, left }: Pause,
 ): string {
   const what = scope === 'environment' ? `all of ${env} is paused` : `${service} is paused in ${env}`;
   const ago = formatMs(Math.max(0, now - Date.parse(since)));
-  return `${what} by ${by} since ${since}, ${ago} ago: ${reason}`;
+  const lost = left ? ' (the document of this pause was deleted, or an older one was put back)' : '';
+  return `${what} by ${by} since ${since}, ${ago} ago: ${reason}${lost}`;
 }
 
 /** The pause in the form of the desired state, which allows 1024 characters for the reason. */
 export const forAgents = (pause: Pause | undefined): Desired['pause'] =>
-  pause && { by: pause.by, since: pause.since, reason: pause.reason.slice(0, 1024) };
+  pause && {
+    by: pause.by.slice(0, 256),
+    since: pause.since,
+    reason: pause.reason.slice(0, 1024),
+    scope: pause.scope,
+  };

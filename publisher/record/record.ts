@@ -1,5 +1,6 @@
 import type { Aws } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
+import { isCode } from '../../shared/errors.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
 import { type Deployments, openDeployments } from './deployments.ts';
 import { type DesiredStates, openDesiredStates } from './desired-state.ts';
@@ -36,15 +37,22 @@ export interface RecordOptions {
   reading?: AbortSignal | undefined;
 }
 
+function ignoreUnverified(error: unknown): undefined {
+  if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
+}
+
 export function openRecord(options: RecordOptions): EnvironmentRecord {
   const { clock, who, origin, signer, verifier, warn } = options;
   const env = options.env.name;
   const now = () => clock.now();
   const objects = openObjects(options.aws, options.env.bucket, options.reading);
-  const pauses = openPauses({ env, objects, signer, verifier });
+  // A desired state that cannot be verified has no copy of a pause: whatever needs it is refused anyway.
+  const copyOf = async (service: string) =>
+    (await desired.read(service).catch(ignoreUnverified))?.value.pause;
+  const pauses = openPauses({ env, objects, signer, verifier, copyOf });
   const pauseOf = async (service: string) => forAgents(await pauses.of(service));
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
-  const deployments = openDeployments(env, objects, warn);
+  const deployments = openDeployments({ env, objects, signer, verifier, warn });
   const versions = openVersions(objects, verifier);
   /** The sequence must not decrease when the lock was deleted. */
   const floor = async (service: string) => {

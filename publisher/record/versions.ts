@@ -1,4 +1,4 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { type Manifest, manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
 import { keys, versionName } from '../../shared/names.ts';
 import type { Verifier } from '../../shared/signing.ts';
@@ -11,14 +11,19 @@ export interface Versions {
    * SERVICE_NOT_FOUND; SIGNATURE_INVALID; DOCUMENT_INVALID.
    */
   readManifest(service: string, version: string): Promise<Manifest>;
-  /** The manifest of `version`, where `latest` is the newest push. @throws as `readManifest`. */
+  /**
+   * The manifest of `version`, where `latest` is the newest push by the signed times in the manifests.
+   * @throws as `readManifest`.
+   */
   resolve(service: string, version: string): Promise<Manifest>;
-  /** The pushed versions, the newest push first, `limit` at most. */
+  /** The pushed versions, the newest push first, `limit` at most. From the index, which is not signed. */
   newest(service: string, limit: number): Promise<string[]>;
 }
 
 /** How many versions the hint of VERSION_NOT_FOUND names. */
 const NAMED = 5;
+/** How far the clocks of a publisher and of S3 may differ, ms. */
+const CLOCKS_MS = 3_600_000;
 
 export function openVersions(objects: Objects, verifier: () => Promise<Verifier>): Versions {
   /** The index is a cache: a missing or unreadable one counts as empty. */
@@ -33,12 +38,12 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
 
   async function newest(service: string, limit: number): Promise<string[]> {
     const indexed = (await index(service)).map((push) => push.version);
-    const names = indexed.length > 0 ? indexed : await listed(service);
+    const names = indexed.length > 0 ? indexed : (await listed(service)).map(({ version }) => version);
     return [...new Set(names)].slice(0, limit);
   }
 
   /** The versions that have a manifest in the bucket, sorted by the time of its last write, the newest first. */
-  async function listed(service: string): Promise<string[]> {
+  async function listed(service: string): Promise<{ version: string; lastModified: number }[]> {
     const prefix = keys.artifacts(service);
     const objectsThere = await objects.list(prefix);
     return objectsThere
@@ -51,8 +56,30 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
         ({ version, key }) =>
           versionName.safeParse(version).success && key === keys.manifest(service, version),
       )
-      .sort((a, b) => b.lastModified - a.lastModified)
-      .map(({ version }) => version);
+      .sort((a, b) => b.lastModified - a.lastModified);
+  }
+
+  /**
+   * The newest push. S3's time of a write is never before the push, so manifests that were written last before the newest
+   * push so far cannot be newer. Another writer can only make a version look newer, and its signed time then decides.
+   */
+  async function latest(service: string): Promise<Manifest> {
+    let best: Manifest | undefined;
+    let problem: unknown;
+    for (const { version, lastModified } of await listed(service)) {
+      if (best && lastModified < Date.parse(best.pushedAt) - CLOCKS_MS) break;
+      try {
+        const found = await readManifest(service, version);
+        if (best === undefined || Date.parse(found.pushedAt) > Date.parse(best.pushedAt)) best = found;
+      } catch (error) {
+        if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID', 'VERSION_NOT_FOUND')) throw error;
+        problem ??= error;
+      }
+    }
+    // A version that cannot be verified may be the newest one: a person has to look.
+    if (problem !== undefined) throw problem;
+    if (best === undefined) throw notFound(service, 'latest', []);
+    return best;
   }
 
   async function readManifest(service: string, version: string): Promise<Manifest> {
@@ -75,9 +102,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
     newest,
     async resolve(service, version) {
       if (version !== 'latest') return await readManifest(service, version);
-      const [latest] = await newest(service, 1);
-      if (latest === undefined) throw notFound(service, version, []);
-      return await readManifest(service, latest);
+      return await latest(service);
     },
   };
 }

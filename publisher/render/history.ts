@@ -80,13 +80,14 @@ export function changeText({ previous, version, action }: PastDeployment): strin
   return action === 'deploy' ? change : `${change} (${action})`;
 }
 
-/** What is special about the deployment: it was promoted, it has waves, it is for named instances only. */
-function specialsText({ rolling, targets, promotedFrom }: PastDeployment): string {
+/** What is special about the deployment: it was promoted, it has waves, it is for named instances only, its record is not signed. */
+function specialsText({ rolling, targets, promotedFrom, unsigned }: PastDeployment): string {
   const waves = rolling?.waves.length;
   return [
     promotedFrom === undefined ? '' : `from ${promotedFrom}`,
     waves === undefined ? '' : `${waves} ${waves === 1 ? 'wave' : 'waves'}`,
     targets === undefined ? '' : `${targets.length} named`,
+    unsigned ? 'unsigned' : '',
   ]
     .filter(Boolean)
     .join(', ');

@@ -66,6 +66,10 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['rollback of', deployment.rollbackOf],
     ['rolled back by', deployment.rolledBackBy],
     ['artifacts', artifactsText(deployment)],
+    [
+      'unsigned',
+      deployment.unsigned && 'written before records were signed: it is shown only, and proves nothing',
+    ],
   ];
 }
 

@@ -86,9 +86,10 @@ async function announceDeploy(
 function askAgain(
   session: Session,
   lock: Lock,
-  record: DeploymentRecord,
+  stored: StoredDeployment,
   { replyTo, progress }: { replyTo: string; progress: Progress },
 ): () => Promise<false> {
+  const record = stored.value;
   let last = session.clock.monotonic();
   return async () => {
     const targets = record.expected.filter((instance) => !progress.reports.has(instance));
@@ -96,7 +97,7 @@ function askAgain(
     last = session.clock.monotonic();
     try {
       // An agent that missed the cancellation must not get the deployment instead.
-      if ((await cancelOf(session, record)) === undefined) {
+      if ((await cancelOf(session, stored)) === undefined) {
         await announceDeploy(session, lock, record, { targets, replyTo });
       }
     } catch (error) {
@@ -124,7 +125,7 @@ async function followToEnd(
     read: session.record.deployments.reportReader(record.service, record.deployment),
     pollMs: POLL_MS,
     elapsed,
-    afterPoll: askAgain(session, lock, record, { replyTo: replies.name, progress }),
+    afterPoll: askAgain(session, lock, stored, { replyTo: replies.name, progress }),
     detach,
     abort: AbortSignal.any([session.signal, lock.lost]),
   });

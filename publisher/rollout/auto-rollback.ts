@@ -7,6 +7,7 @@ import type { Session } from '../session.ts';
 import { driveAllAtOnce } from './all-at-once.ts';
 import { begin, type Created, createRecord } from './create-record.ts';
 import { emitAfterRollback, isRollBackDue, UNSETTLED } from './record-outcome.ts';
+import { assertFiles } from './trusted-order.ts';
 
 /**
  * The automatic rollback after a deployment failed or was cancelled. It is a new deployment of the older version, with
@@ -38,7 +39,7 @@ export async function rollBackIfDue(
 /**
  * Repeats the rollback of `undone`, when an earlier publisher did not announce it or did not follow it to its end. The
  * rollback keeps its id, so agents that know it treat the announcement as a duplicate. The caller holds the lock.
- * @throws as `driveAllAtOnce`.
+ * @throws ARTIFACT_DIGEST_MISMATCH; as `driveAllAtOnce`.
  */
 export async function repeatRollback(
   session: Session,
@@ -49,6 +50,7 @@ export async function repeatRollback(
 ): Promise<void> {
   const { deployments } = session.record;
   const { deployment, service, policy } = rollback.value;
+  await assertFiles(session, rollback.value);
   // The lock names the rollback from now on; the sequence of the rollback stays.
   await lock.next(deployment);
   if (undone.value.rolledBackBy === undefined) {

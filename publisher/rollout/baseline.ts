@@ -5,20 +5,31 @@ import type { StoredDeployment } from '../record/deployments.ts';
 import type { Session } from '../session.ts';
 import { cancelledBy } from './decisions.ts';
 import { openProgress } from './follow.ts';
+import { lostDesired } from './lost-desired.ts';
 import { isFinal, lastEndingMs, recordOutcome, settleNow } from './record-outcome.ts';
+import { assertFiles, isCurrent } from './trusted-order.ts';
 
 /**
- * Reads the state before a change. If the newest deployment has no final outcome (its publisher died, detached, did not
+ * Reads the state before a change, and notices what another writer changed in the bucket. If the newest deployment has no final outcome (its publisher died, detached, did not
  * wait or timed out), it is settled first, and this can set the desired state. Otherwise a later rollback would not
- * return to a version that a detached deployment brought to all instances. The caller holds the lock.
- * @throws AWS_*, SIGNATURE_INVALID, DOCUMENT_INVALID.
+ * return to a version that a detached deployment brought to all instances. The caller holds the lock, which it took
+ * with `lockSequence`.
+ * @throws RECORD_DAMAGED when the newest deployment has this sequence, or a higher one; ARTIFACT_DIGEST_MISMATCH; AWS_*,
+ * SIGNATURE_INVALID, DOCUMENT_INVALID.
  */
-export async function readBaseline(session: Session, service: string): Promise<Baseline> {
-  const newest = await session.record.deployments.newest(service);
-  const leftover = newest !== undefined && !isFinal(newest.value);
+export async function readBaseline(
+  session: Session,
+  service: string,
+  lockSequence: number,
+): Promise<Baseline> {
+  const [newest, ...older] = await session.record.deployments.recent(service);
+  const current = newest === undefined || (await isCurrent(session, newest.value, lockSequence));
+  const leftover = newest !== undefined && !isFinal(newest.value) && current;
   const last = leftover ? await settleLeftover(session, newest) : newest?.value;
   const stored = await session.record.desired.read(service);
-  return { desired: stored?.value, last, leftover };
+  const desired = stored?.value;
+  const records = [...(last ? [last] : []), ...older.map(({ value }) => value)];
+  return { desired, last, leftover, records, lost: lostDesired(desired, records) };
 }
 
 /** The state of a service before a change. */
@@ -28,13 +39,32 @@ export interface Baseline {
   last: DeploymentRecord | undefined;
   /** Whether `last` had no final outcome before this read: the person who started it may not know the outcome. */
   leftover: boolean;
+  /** The newest deployments, `last` first. */
+  records: DeploymentRecord[];
+  /** A deployment that set a newer desired state than `desired`, which was put back or deleted since. */
+  lost: DeploymentRecord | undefined;
+}
+
+/** The newest deployments and the desired state, as they are: nothing is settled. Pure. */
+export function baselineAsRead(
+  desired: Desired | undefined,
+  recent: readonly StoredDeployment[],
+): Pick<Baseline, 'desired' | 'last' | 'lost'> {
+  const records = recent.map(({ value }) => value);
+  return { desired, last: records[0], lost: lostDesired(desired, records) };
 }
 
 /**
  * The version to roll back to if the next change fails: usually the desired version. If the newest deployment wrote the
- * desired state before its announcement and then failed, it is the version that this deployment replaced.
+ * desired state before its announcement and then failed, it is the version that this deployment replaced. If the
+ * desired state was put back, it is the version that was desired last.
  */
-export function previousVersion({ desired, last }: Pick<Baseline, 'desired' | 'last'>): string | null {
+export function previousVersion({
+  desired,
+  last,
+  lost,
+}: Pick<Baseline, 'desired' | 'last' | 'lost'>): string | null {
+  if (lost !== undefined) return lost.version;
   if (desired === undefined) return null;
   const ahead =
     last?.action === 'deploy' && last.status === 'failed' && last.deployment === desired.deployment;
@@ -50,8 +80,9 @@ async function settleLeftover(session: Session, stored: StoredDeployment): Promi
   const reports = await session.record.deployments.reports(record.service, record.deployment);
   const progress = openProgress({ clock: session.clock, emit: () => undefined }, record, () => 0);
   for (const report of reports) progress.add(report);
-  const settlement = settleNow(record, progress.reports, await cancelledBy(session, record));
+  const settlement = settleNow(record, progress.reports, await cancelledBy(session, stored));
   if (settlement.outcome === record.status) return record;
+  if (settlement.moveDesired) await assertFiles(session, record);
   const outcome = { ...settlement, rollBack: false };
   const tookMs = () => lastEndingMs(record, reports);
   const settled = await recordOutcome(session, stored, outcome, { reports: progress.reports, tookMs });

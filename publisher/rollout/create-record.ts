@@ -46,12 +46,11 @@ export async function createRecord(
   const stored = await deployments.create({
     ...change,
     ...ticket.about,
-    v: 1,
     deployment: ticket.deployment,
     sequence: ticket.sequence,
     env: session.env.name,
     issuedBy: session.who,
-    from: session.origin,
+    from: { ...session.origin },
     expected: inWaves ?? targets ?? instances.map((one) => one.instance),
     announcedAt: issuedAt,
     expiresAt,

@@ -2,7 +2,10 @@ import { type Decision, type DecisionKind, decision } from '../../shared/decisio
 import { isCode } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import { note } from '../events.ts';
+import { compareAndSwap } from '../record/compare-and-swap.ts';
+import { digestOf } from '../record/deployment-document.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import type { StoredDeployment } from '../record/deployments.ts';
 import { nonce } from '../record/objects.ts';
 import { verifyStored } from '../record/signed-document.ts';
 import type { Session } from '../session.ts';
@@ -33,14 +36,21 @@ export interface DecisionAnswer {
   text: string;
 }
 
+/** How often a write is tried. Few people decide at the same moment. */
+const ATTEMPTS = 5;
+
+/** The deployment that a decision is about. */
+type Decided = Pick<StoredDeployment, 'value' | 'document'>;
+
 /**
- * Reads the decisions about a deployment. A decision that cannot be verified is ignored, with a warning.
+ * Reads the decisions about a deployment. A decision that cannot be verified, or that was made about another order, is
+ * ignored, with a warning.
  * @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
  */
-export async function readDecisions(session: Session, service: string, id: string): Promise<Decisions> {
+export async function readDecisions(session: Session, about: Decided): Promise<Decisions> {
   const [confirm, cancel] = await Promise.all([
-    readDecision(session, service, id, 'confirm'),
-    readDecision(session, service, id, 'cancel'),
+    readDecision(session, about, 'confirm'),
+    readDecision(session, about, 'cancel'),
   ]);
   return { confirm, cancel };
 }
@@ -50,11 +60,8 @@ export const deciderText = ({ by, reason }: Pick<Decision, 'by' | 'reason'>) =>
   reason ? `${by}: ${reason}` : by;
 
 /** Who cancelled the deployment and why, whatever its strategy; undefined if nobody did. @throws AWS_*. */
-export async function cancelOf(
-  session: Session,
-  { service, deployment }: Pick<DeploymentRecord, 'service' | 'deployment'>,
-): Promise<string | undefined> {
-  const found = await readDecision(session, service, deployment, 'cancel');
+export async function cancelOf(session: Session, about: Decided): Promise<string | undefined> {
+  const found = await readDecision(session, about, 'cancel');
   return found && deciderText(found);
 }
 
@@ -62,54 +69,73 @@ export async function cancelOf(
  * Who cancelled a rolling deployment and why; undefined if nobody did. Always undefined for a deployment to all
  * instances at once, whose outcome depends on the reports only.
  */
-export async function cancelledBy(session: Session, record: DeploymentRecord): Promise<string | undefined> {
-  if (record.rolling === undefined) return undefined;
-  return await cancelOf(session, record);
+export async function cancelledBy(session: Session, about: Decided): Promise<string | undefined> {
+  if (about.value.rolling === undefined) return undefined;
+  return await cancelOf(session, about);
 }
 
 /**
- * Writes the decision, unless a decision of this kind is stored already.
- * @returns the stored decision; the new one if the stored one cannot be verified.
+ * Writes the decision, unless a decision of this kind is stored already. One that cannot be verified is replaced.
+ * @returns the stored decision.
  * @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
  */
 export async function decide(
   session: Session,
-  service: string,
-  id: string,
+  about: Decided,
   kind: DecisionKind,
   reason?: string,
 ): Promise<Decision> {
+  const { service, deployment: id } = about.value;
   const signer = await session.signer();
   const value = decision.parse({
     ...{ v: 1, env: session.env.name, service, deployment: id, kind, by: session.who, reason },
+    head: digestOf(about.document.head),
     at: new Date(session.clock.now()).toISOString(),
     nonce: nonce(),
   });
-  const text = await signer.sign('td-decision+jws', value);
-  try {
-    await session.record.objects.putNew(keys.decision(session.env.name, service, id, kind), text);
-    return value;
-  } catch (error) {
-    if (!isCode(error, 'CONDITION_FAILED')) throw error;
-    return (await readDecision(session, service, id, kind)) ?? value;
-  }
+  const body = await signer.sign('td-decision+jws', value);
+  const { objects } = session.record;
+  const key = keys.decision(session.env.name, service, id, kind);
+  const written = await compareAndSwap(objects, {
+    key,
+    attempts: ATTEMPTS,
+    read: () => objects.read(key),
+    async next(stored) {
+      const before = stored && (await verified(session, about, kind, stored.text));
+      return before === undefined ? { body, value } : { value: before };
+    },
+  });
+  return written.value;
 }
 
 async function readDecision(
   session: Session,
-  service: string,
-  id: string,
+  about: Decided,
   kind: DecisionKind,
 ): Promise<Decision | undefined> {
-  const key = keys.decision(session.env.name, service, id, kind);
+  const { service, deployment } = about.value;
+  const key = keys.decision(session.env.name, service, deployment, kind);
   const stored = await session.record.objects.read(key);
-  if (stored === undefined) return undefined;
+  return stored && (await verified(session, about, kind, stored.text));
+}
+
+/** The decision that `text` holds; undefined, with a warning, when it is none about this deployment. */
+async function verified(
+  session: Session,
+  { value: { service, deployment: id }, document }: Decided,
+  kind: DecisionKind,
+  text: string,
+): Promise<Decision | undefined> {
+  const key = keys.decision(session.env.name, service, id, kind);
   try {
     const verifier = await session.verifier();
-    const found = await verifyStored(verifier, 'td-decision+jws', key, stored.text, decision);
+    const found = await verifyStored(verifier, 'td-decision+jws', key, text, decision);
     const about = [found.env, found.service, found.deployment, found.kind].join(' ');
-    if (about === [session.env.name, service, id, kind].join(' ')) return found;
-    warn(session, `${key} holds the decision ${about}; ignored`);
+    if (about !== [session.env.name, service, id, kind].join(' ')) {
+      warn(session, `${key} holds the decision ${about}; ignored`);
+    } else if (found.head !== digestOf(document.head)) {
+      warn(session, `${key} decides about another order than that of ${id}; ignored`);
+    } else return found;
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
     warn(session, `${error.message}; ignored`);

@@ -5,6 +5,7 @@ import type { Ticket } from '../queue/ticket.ts';
 import type { Session } from '../session.ts';
 import { previousVersion, readBaseline } from './baseline.ts';
 import { drive } from './drive.ts';
+import { warnIfLost } from './lost-desired.ts';
 import { type RolloutOptions, start } from './start.ts';
 
 export interface DeployVersionOptions extends RolloutOptions {
@@ -25,7 +26,9 @@ export async function deployVersion(
   options: DeployVersionOptions,
 ): Promise<ExitCode> {
   const { reason, promotedFrom } = options;
-  const previous = previousVersion(await readBaseline(session, service));
+  const baseline = await readBaseline(session, service, ticket.lock.sequence);
+  warnIfLost(session, baseline.desired, baseline.lost);
+  const previous = previousVersion(baseline);
   const change: Change = {
     ...{ service, version, artifacts, action: 'deploy', previous, reason, promotedFrom },
   };

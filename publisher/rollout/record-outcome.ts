@@ -52,17 +52,18 @@ export async function recordOutcome(
   const record = stored.value;
   const moves = settlement.moveDesired && !overtaken && movesDesired(record);
   const moved = moves && (await moveDesired(session, record));
+  const { text: state, isOwn } = await stateAfter(session.record.desired, record, moved);
   const rollBackTo = settlement.rollBack && !overtaken ? record.previous : null;
   const consequence = overtaken
     ? 'a newer deployment has started'
     : rollBackTo !== null
       ? `rolling back to ${rollBackTo}`
-      : await desiredText(session.record.desired, record, moved);
+      : state;
   return await session.record.deployments.update(stored, {
     status: settlement.outcome,
     exitCode: settlement.exitCode,
     settledAt: new Date(session.clock.now()).toISOString(),
-    outcome: [settlement.text, await cancelText(session, record, settlement), consequence]
+    outcome: [settlement.text, await cancelText(session, stored, settlement), consequence]
       .filter(Boolean)
       .join('; '),
     counts: settlement.counts,
@@ -70,6 +71,7 @@ export async function recordOutcome(
     tookMs: progress.tookMs(),
     results: resultsOf(record, progress.reports),
     ...(rollBackTo === null ? {} : { rollBackTo }),
+    ...(movesDesired(record) && isOwn && { setDesired: true }),
   });
 }
 
@@ -94,12 +96,12 @@ export const UNSETTLED = {
  */
 async function cancelText(
   session: Session,
-  record: DeploymentRecord,
+  stored: StoredDeployment,
   { outcome, counts }: Settlement,
 ): Promise<string | undefined> {
-  if (record.rolling !== undefined) return undefined;
+  if (stored.value.rolling !== undefined) return undefined;
   // A missing decision, or one that cannot be read, must not prevent the outcome.
-  const by = await cancelOf(session, record).catch(() => undefined);
+  const by = await cancelOf(session, stored).catch(() => undefined);
   if (by === undefined) return undefined;
   const isLate = outcome === 'succeeded' || !counts.cancelled;
   return isLate ? `too late for the cancel by ${by}` : `cancelled by ${by}`;
@@ -125,42 +127,48 @@ async function moveDesired(session: Session, record: DeploymentRecord): Promise<
 }
 
 /**
- * The text that says what the desired state is now. It is read from S3 and not taken from the record, because a
+ * What the desired state is now: a text, and whether this deployment set it. It is read from S3 and not taken from the
+ * record, because a
  * publisher may have died before it wrote the desired state.
  */
-async function desiredText(
+async function stateAfter(
   desired: DesiredStates,
   record: DeploymentRecord,
   moved: boolean,
-): Promise<string> {
-  if (moved) return `the desired state is ${record.version}`;
+): Promise<{ text: string; isOwn: boolean }> {
+  if (moved) return { text: `the desired state is ${record.version}`, isOwn: true };
   try {
     const current = (await desired.read(record.service))?.value;
-    if (current === undefined) return 'no desired state is set';
-    const verb = current.deployment === record.deployment ? 'is' : 'stays';
-    return `the desired state ${verb} ${current.version}`;
+    if (current === undefined) return { text: 'no desired state is set', isOwn: false };
+    const isOwn = current.deployment === record.deployment;
+    return { text: `the desired state ${isOwn ? 'is' : 'stays'} ${current.version}`, isOwn };
   } catch (error) {
-    return `the desired state cannot be read: ${messageOf(error)}`;
+    return { text: `the desired state cannot be read: ${messageOf(error)}`, isOwn: false };
   }
 }
 
+/** How many instances have their error and their warning in the record. The reports have them all. */
+const TEXTS = 100;
+
+/** The record is signed and read as one document, so its texts are bounded: no `detail`, and the first `TEXTS` only. */
 function resultsOf(
   record: DeploymentRecord,
   reports: ReadonlyMap<string, Report>,
 ): NonNullable<DeploymentRecord['results']> {
   const announcedAt = Date.parse(record.announcedAt);
-  return Object.fromEntries(
-    [...reports.values()].map((report) => [
-      report.instance,
-      {
-        state: report.state,
-        version: report.version,
-        tookMs: Math.max(0, Date.parse(report.at) - announcedAt),
-        ...(report.error === undefined ? {} : { error: report.error }),
-        ...(report.warning === undefined ? {} : { warning: report.warning }),
-      },
-    ]),
-  );
+  let texts = 0;
+  const results = [...reports.values()].map((report) => {
+    const { error, warning, state, version } = report;
+    const { detail: _detail, ...short } = error ?? { code: '', message: '' };
+    if (error ?? warning) texts += 1;
+    const said = texts <= TEXTS && {
+      ...(error && { error: short }),
+      ...(warning !== undefined && { warning }),
+    };
+    const tookMs = Math.max(0, Date.parse(report.at) - announcedAt);
+    return [report.instance, { state, version, tookMs, ...said }] as const;
+  });
+  return Object.fromEntries(results);
 }
 
 /**

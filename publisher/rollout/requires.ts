@@ -5,21 +5,24 @@ import { hasProved } from '../plan/proved.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Session } from '../session.ts';
+import { refuseIfLost } from './lost-desired.ts';
 
 /** Checks whether a version has succeeded in an environment: `promote` and `requires:` need this. */
 
 /** The most that the clocks of two publishers may differ, ms. */
 const CLOCKS_MS = 3_600_000;
 
-type Past = Pick<PastDeployment, 'version' | 'action' | 'status' | 'artifacts'> &
+type Past = Pick<PastDeployment, 'version' | 'action' | 'status' | 'artifacts' | 'unsigned'> &
   Pick<DeploymentRecord, 'targets' | 'counts'>;
 
 /**
  * Whether `past` deployed this package to all instances, and succeeded, on at least one instance. A deployment to some
- * instances, or one that was started on an instance, proves nothing about the others; a restart deploys nothing. Pure.
+ * instances, or one that was started on an instance, proves nothing about the others; a restart deploys nothing; a record
+ * that is not signed proves nothing. Pure.
  */
 export function isProof(past: Past, version: string, artifacts: readonly Artifact[]): boolean {
   return (
+    past.unsigned === undefined &&
     past.version === version &&
     past.action !== 'restart' &&
     hasProved(past) &&
@@ -31,11 +34,21 @@ export function isProof(past: Past, version: string, artifacts: readonly Artifac
 /**
  * The manifest of `version`, or of the desired version when `version` is left out. The version must have succeeded in
  * the environment of `session`.
- * @throws NOT_PROVEN when no deployment of the version succeeded there; SIGNATURE_INVALID; AWS_*.
+ * @throws NOT_PROVEN when no deployment of the version succeeded there; RECORD_DAMAGED when `version` is left out and an old
+ * desired state was put back; SIGNATURE_INVALID; AWS_*.
  */
 export async function provenIn(session: Session, service: string, version?: string): Promise<Manifest> {
   const env = session.env.name;
   const desired = (await session.record.desired.read(service))?.value;
+  if (version === undefined) {
+    const recent = await session.record.deployments.recent(service);
+    await refuseIfLost(
+      session,
+      desired,
+      recent.map(({ value }) => value),
+      service,
+    );
+  }
   const wanted = version ?? desired?.version;
   if (wanted === undefined) {
     throw new TriggerDeployError('NOT_PROVEN', `${service} was never deployed in ${env}`, {
@@ -119,7 +132,7 @@ async function hasSucceeded(
   const wanted = (past: Past) => isProof(past, version, artifacts);
   if (deployment !== undefined) {
     const record = await deployments.read(service, deployment).catch((error: unknown) => {
-      if (isCode(error, 'DEPLOYMENT_NOT_FOUND', 'DOCUMENT_INVALID')) return undefined;
+      if (isCode(error, 'DEPLOYMENT_NOT_FOUND', 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) return undefined;
       throw error;
     });
     if (record && wanted(record.value)) return true;

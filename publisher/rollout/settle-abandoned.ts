@@ -16,6 +16,7 @@ import {
   settledEvent,
   settleNow,
 } from './record-outcome.ts';
+import { assertFiles, isCurrent } from './trusted-order.ts';
 import { announceCancelled } from './wave-announcements.ts';
 
 /** Settles a deployment whose publisher has stopped, and carries out its rollback. */
@@ -37,7 +38,7 @@ export interface Watch {
 /**
  * Takes the lock, settles the deployment and carries out its rollback.
  * @returns the exit code of the deployment; `locked` when another publisher holds the lock; `detached` after Ctrl-C.
- * @throws FENCED, AWS_*.
+ * @throws FENCED, RECORD_DAMAGED, ARTIFACT_DIGEST_MISMATCH, AWS_*.
  */
 export async function settleUnderLock(
   watch: Watch,
@@ -69,12 +70,14 @@ async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCo
     watch.readReports(),
   ]);
   for (const report of reports) progress.add(report);
-  const overtaken = newest !== undefined && newest.value.deployment !== deployment;
+  const newer = newest !== undefined && newest.value.deployment !== deployment;
+  if (newer) await isCurrent(session, newest.value, lock.sequence);
+  const overtaken = !(await isCurrent(session, stored.value, lock.sequence)) || newer;
   const ended = isFinal(stored.value);
   const settled = ended ? stored : await recordAbandoned(watch, stored, overtaken);
   session.emit(settledEvent(session.clock, settled.value, ended || undefined));
   if (!overtaken) await rollBackIfDue(session, lock, settled, detach);
-  else if (isRollBackLeft(settled.value, newest.value)) {
+  else if (newer && isRollBackLeft(settled.value, newest.value)) {
     await repeatRollback(session, lock, settled, newest, detach);
   }
   return settled.value.exitCode ?? 3;
@@ -85,8 +88,9 @@ async function recordAbandoned(
   stored: StoredDeployment,
   overtaken: boolean,
 ): Promise<StoredDeployment> {
-  const by = await cancelledBy(session, stored.value);
+  const by = await cancelledBy(session, stored);
   const settlement = settleNow(stored.value, progress.reports, by);
+  if (settlement.moveDesired && !overtaken) await assertFiles(session, stored.value);
   if (by !== undefined) await announceCancelled(session, stored.value, settlement);
   const tookMs = () => lastEndingMs(stored.value, progress.reports.values());
   return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);

@@ -185,7 +185,7 @@ function showUnsettled(
 async function showUndriven(watch: Watch, stored: StoredDeployment): Promise<ExitCode> {
   const { session, progress } = watch;
   const record = stored.value;
-  const by = await cancelledBy(session, record);
+  const by = await cancelledBy(session, stored);
   const settlement = settleNow(record, progress.reports, by);
   if (by !== undefined) return await settleHere(watch, stored, settlement);
   const why = `not settled; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;

@@ -40,7 +40,7 @@ export interface WaveRun {
   stop: AbortSignal;
   retryOutage: RetryOutage;
   /** Asks the person at the terminal whether to continue. The caller aborts the result to end the question. */
-  confirm: (record: DeploymentRecord) => AbortController;
+  confirm: (stored: StoredDeployment) => AbortController;
 }
 
 /** This publisher's announcement of the current phase: when it was first and last made (ms, monotonic clock). */
@@ -157,7 +157,7 @@ async function announceFirst(
 async function wait(run: WaveRun, position: Position): Promise<void> {
   const { progress, stop, seen, caller } = run;
   const { clock } = caller.session;
-  if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored.value);
+  if (isAwaiting(position.stored.value)) position.asking ??= run.confirm(position.stored);
   // While the service is paused nothing is announced again, so no instance is late: the timeout starts again.
   if (position.announced && seen.pause) {
     const now = clock.monotonic();

@@ -81,7 +81,7 @@ async function driveToSettlement(
   const seen: { decisions: Decisions; pause: Pause | undefined } = { decisions: {}, pause: undefined };
   const readRecord = async () => {
     for (const report of await readReports()) progress.add(report);
-    seen.decisions = await readDecisions(session, service, deployment);
+    seen.decisions = await readDecisions(session, first);
     const pause = await session.record.pauses.of(service);
     emitPauseChange(session, service, seen.pause, pause);
     seen.pause = pause;
@@ -89,7 +89,7 @@ async function driveToSettlement(
   const run: WaveRun = {
     ...{ caller, progress, seen, readRecord, stop },
     retryOutage: openRetryOutage(session, policy.timeoutMs, stop),
-    confirm: (record) => confirmAtTerminal(session, record, { ask, readRecord, stop }),
+    confirm: (stored) => confirmAtTerminal(session, stored, { ask, readRecord, stop }),
   };
   const listening = replies.listen((reply) => {
     if (reply.kind === 'report') progress.add(reply);
@@ -156,13 +156,13 @@ interface Terminal {
  */
 function confirmAtTerminal(
   session: Session,
-  record: DeploymentRecord,
+  stored: StoredDeployment,
   { ask, readRecord, stop }: Terminal,
 ): AbortController {
   const ended = new AbortController();
   if (ask === undefined) return ended;
   const answered = ask(ended.signal);
-  note(session, `y: continue   n: cancel (${whenCancelled(record)})   Ctrl-C: leave it waiting`);
+  note(session, `y: continue   n: cancel (${whenCancelled(stored.value)})   Ctrl-C: leave it waiting`);
   const warn = (error: unknown) => {
     // Not a failure: this publisher stops.
     if (stop.aborted) return;
@@ -171,7 +171,7 @@ function confirmAtTerminal(
   answered.then(
     async (yes) => {
       try {
-        await decide(session, record.service, record.deployment, yes ? 'confirm' : 'cancel');
+        await decide(session, stored, yes ? 'confirm' : 'cancel');
         await readRecord();
       } catch (error) {
         warn(error);

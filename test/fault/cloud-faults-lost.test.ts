@@ -7,7 +7,7 @@ import { deploy, push } from '../support/commands.ts';
 import { logOf } from '../support/fleet/agent-log.ts';
 import { BUCKET, ENV, type Instance } from '../support/fleet/fleet.ts';
 import type { Finished } from '../support/programs.ts';
-import { payloadOf, storedText } from '../support/publisher/announcements.ts';
+import { deploymentIn, payloadOf, storedText } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
 import { deleteQueue } from './support/cloud/topic.ts';
 import { type FaultWorld, startFaultWorld } from './support/cloud/world.ts';
@@ -59,7 +59,7 @@ function fromSecond(which: Which): Which {
 const LOCK = keys.lock(ENV, 'payments');
 const isLock = put((key) => key === LOCK);
 const isDesired = put((key) => key === keys.desired(ENV, 'payments'));
-const isDeployment = put((key) => key.endsWith('/deployment.json'));
+const isDeployment = put((key) => key.endsWith('/deployment.jws'));
 const isReport = put((key) => key.includes('/reports/'));
 
 async function through(...args: string[]): Promise<Finished> {
@@ -80,8 +80,8 @@ const lockNow = () => JSON.parse(storedText(world.fleet, LOCK)) as { sequence: n
 const records = () =>
   world.fleet.cloud
     .objects(BUCKET, keys.deployments(ENV, 'payments'))
-    .filter((key) => key.endsWith('/deployment.json'))
-    .map((key) => JSON.parse(storedText(world.fleet, key)) as Record<string, unknown>);
+    .filter((key) => key.endsWith('/deployment.jws'))
+    .map((key) => deploymentIn(storedText(world.fleet, key)));
 
 test.each<[string, Which]>([
   ['a file', put((key) => key.endsWith('.tar.gz'))],

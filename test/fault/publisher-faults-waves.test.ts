@@ -8,6 +8,7 @@ import { instanceKey } from '../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup, type Setup } from '../support/fleet/setup.ts';
 import type { Finished } from '../support/programs.ts';
+import { deploymentIn, storedText } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
 import { ask, expectSettled } from './support/fleet/settled.ts';
@@ -100,9 +101,9 @@ function recordOf(service: string): RecordNow | undefined {
   const { cloud } = fleet;
   const written = cloud
     .objects(BUCKET, keys.deployments(ENV, service))
-    .filter((key) => key.endsWith('/deployment.json'));
+    .filter((key) => key.endsWith('/deployment.jws'));
   return written
-    .map((key): RecordNow => JSON.parse(cloud.object(BUCKET, key)?.body.toString() ?? '{}'))
+    .map((key) => deploymentIn<RecordNow>(storedText(fleet, key)))
     .findLast(({ rolling }) => rolling !== undefined);
 }
 

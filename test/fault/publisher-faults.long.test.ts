@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mapLimit } from '../../publisher/record/map-limit.ts';
 import { keys } from '../../shared/names.ts';
-import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 import { openSetup } from '../support/fleet/setup.ts';
 import type { Finished } from '../support/programs.ts';
+import { deploymentIn, storedText } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
 import { addServices, type Service } from './support/fleet/services.ts';
 import { expectSettled } from './support/fleet/settled.ts';
@@ -105,8 +106,7 @@ async function story({ name, kind, n }: (typeof POINTS)[number]): Promise<{ take
 }
 
 function statusOf(service: string, id: string): string {
-  const stored = fleet.cloud.object(BUCKET, keys.deployment(ENV, service, id));
-  return JSON.parse(stored?.body.toString('utf8') ?? '{}').status;
+  return String(deploymentIn(storedText(fleet, keys.deployment(ENV, service, id))).status);
 }
 
 describe('killed in the middle of it', () => {

@@ -9,6 +9,7 @@ import { type Program, PUBLISHER } from '../support/programs.ts';
 import {
   announceByHand,
   announcementOf,
+  deploymentIn,
   type Fields,
   forge,
   payloadOf,
@@ -143,8 +144,7 @@ test('a pause during a rollout stops it, and unpause continues it', async () => 
   await deploying.line((line) => line.includes('incident 4711; no further instance switches'));
   deliveries.release();
   const passedAt = () => {
-    const stored = fleet.cloud.object(BUCKET, `state/dev/payments/deployments/${id}/deployment.json`);
-    const { rolling: now } = JSON.parse(stored?.body.toString() ?? '{}') as {
+    const { rolling: now } = deploymentIn(storedText(fleet, keys.deployment('dev', 'payments', id))) as {
       rolling: { waves: { passedAt?: string }[] };
     };
     return Date.parse(now.waves[0]?.passedAt ?? '');

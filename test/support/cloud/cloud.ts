@@ -50,6 +50,7 @@ export interface Cloud {
   createTopic(name: string): string;
   createBucket(name: string): void;
   putObject(bucket: string, key: string, body: string | Uint8Array): StoredObject;
+  deleteObject(bucket: string, key: string): void;
   object(bucket: string, key: string): StoredObject | undefined;
   /** Keys, in S3's order. */
   objects(bucket: string, prefix?: string): string[];
@@ -119,6 +120,7 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     createTopic: (name) => sns.createTopic(name, undefined, undefined, region).arn,
     createBucket: (name) => s3.createBucket(name),
     putObject: (bucket, key, body) => stored(s3.putObject(bucket, key, Buffer.from(body))),
+    deleteObject: (bucket, key) => s3.deleteObject(bucket, key),
     object(bucket, key) {
       const found = s3.find(bucket, key);
       return found && stored(found);

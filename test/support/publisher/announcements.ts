@@ -35,7 +35,7 @@ export function announcementOf(fleet: Fleet, version: string, change: Fields = {
   };
 }
 
-export function storedText(fleet: Fleet, key: string): string {
+export function storedText(fleet: Pick<Fleet, 'cloud'>, key: string): string {
   const stored = fleet.cloud.object(BUCKET, key);
   if (!stored) throw new Error(`no ${key}; there are: ${fleet.cloud.objects(BUCKET).join(', ')}`);
   return stored.body.toString('utf8');
@@ -44,6 +44,13 @@ export function storedText(fleet: Fleet, key: string): string {
 /** The payload of a compact JWS, nothing verified. */
 export function payloadOf(jws: string): Fields {
   return JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString('utf8'));
+}
+
+/** The record of a deployment as its document `jws` holds it, nothing verified: the head and what moves, in one. */
+export function deploymentIn<T = Fields>(jws: string): T {
+  const { head, rolling, ...moving } = payloadOf(jws) as Record<string, Fields>;
+  const terms = head?.rolling as Fields | undefined;
+  return { ...moving, ...head, ...(terms && { rolling: { ...rolling, ...terms } }) } as T;
 }
 
 /** A compact JWS of any header and any bytes, however wrong. Without `signature`: EdDSA with `key`. */

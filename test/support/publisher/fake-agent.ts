@@ -59,8 +59,8 @@ export class FakeAgent {
     return this.#options.instance;
   }
 
-  /** What its answers to a roll call say of the deployment that is under way. */
-  underWay: { deployment?: string; state?: State } = {};
+  /** What its answers to a roll call say instead of its record. */
+  underWay: Partial<InstanceRecord> = {};
 
   async join(): Promise<void> {
     const { topic, instance } = this.#options;

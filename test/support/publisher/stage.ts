@@ -12,6 +12,7 @@ import { keys } from '../../../shared/names.ts';
 import { generateKeys } from '../../../shared/signing.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
 import type { RequestRecord } from '../cloud/requests.ts';
+import { deploymentIn } from './announcements.ts';
 import { FakeAgent, type Script } from './fake-agent.ts';
 
 /** A cloud, an environment in it (`dev` when left out), and what a publisher needs there. */
@@ -31,6 +32,8 @@ export interface Stage {
     more?: { unprepared?: boolean; zone?: string; tags?: Record<string, string> },
   ): Promise<FakeAgent>;
   json(key: string): Record<string, unknown> | undefined;
+  /** The deployment record at `key`, nothing verified. */
+  deployment(key: string): Record<string, unknown> | undefined;
   close(): Promise<void>;
 }
 
@@ -135,6 +138,10 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     json(key) {
       const found = cloud.object(bucket, key);
       return found && JSON.parse(found.body.toString());
+    },
+    deployment(key) {
+      const found = cloud.object(bucket, key);
+      return found && deploymentIn(found.body.toString());
     },
     async close() {
       for (const agent of agents) await agent.leave();

@@ -3,6 +3,7 @@ import { isEnding } from '../../../../shared/report.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
 import type { RequestRecord } from '../../../support/cloud/requests.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
+import { deploymentIn } from '../../../support/publisher/announcements.ts';
 
 /** Everything that was ever written into the record, as it was written: an object's last state forgets. */
 export interface RecordWatch {
@@ -35,8 +36,8 @@ export function watchRecord(cloud: Cloud): RecordWatch {
     } else if (key === keys.desired(ENV, service)) {
       const { sequence, version, deployment } = payload(text);
       append(desired, service, { sequence, version, deployment });
-    } else if (key.endsWith('/deployment.json')) {
-      const { deployment, sequence } = JSON.parse(text);
+    } else if (key.endsWith('/deployment.jws')) {
+      const { deployment, sequence } = deploymentIn(text) as { deployment: string; sequence: number };
       const known = records.get(service) ?? new Map<string, number>();
       records.set(service, known.set(deployment, sequence));
     } else if (key.includes('/reports/')) {

@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { keys } from '../../../../shared/names.ts';
 import { isEnding } from '../../../../shared/report.ts';
 import { BUCKET, ENV, type Fleet } from '../../../support/fleet/fleet.ts';
+import { deploymentIn, storedText } from '../../../support/publisher/announcements.ts';
 import type { Service } from '../fleet/services.ts';
 import { announcements, lockOf } from './publishers.ts';
 import type { RecordWatch } from './record-watch.ts';
@@ -64,7 +65,9 @@ export function expectTrueRecord(fleet: Fleet, watch: RecordWatch, service: stri
 
 function expectTrueDeployment({ cloud }: Fleet, service: string, deployment: string): void {
   const read = (key: string) => JSON.parse(cloud.object(BUCKET, key)?.body.toString('utf8') ?? 'null');
-  const { status, expected, version } = read(keys.deployment(ENV, service, deployment));
+  const { status, expected, version } = deploymentIn(
+    storedText({ cloud }, keys.deployment(ENV, service, deployment)),
+  ) as { status: string; expected: string[]; version: string };
   const reports = cloud.objects(BUCKET, keys.reports(ENV, service, deployment)).map(read);
   for (const report of reports) expect(report).toMatchObject({ deployment, service, version });
   if (status !== 'succeeded') return;

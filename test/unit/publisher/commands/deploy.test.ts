@@ -159,7 +159,8 @@ describe('silent instances', () => {
   it('are not asked again once somebody has cancelled the deployment', async () => {
     const clock = new HandClock();
     const deaf = await stage.agent('i-deaf', async ({ deployment }) => {
-      await decide(await stage.open(), 'payments', deployment, 'cancel');
+      const session = await stage.open();
+      await decide(session, await session.record.deployments.read('payments', deployment), 'cancel');
       return [];
     });
     expect(await clock.during(deploy(await stage.open(clock), options()))).toBe(3);

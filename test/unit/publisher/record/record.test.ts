@@ -113,7 +113,7 @@ describe('deployments', () => {
   const create = async (id: string, sequence: number, by: Session = session) => {
     const now = new Date().toISOString();
     return await by.record.deployments.create({
-      ...{ v: 1, deployment: id, env: 'dev', service: 'payments', version: '1.0.0', previous: null },
+      ...{ deployment: id, env: 'dev', service: 'payments', version: '1.0.0', previous: null },
       ...{ action: 'deploy', sequence, issuedBy: 'ci', from: { user: 'u', host: 'h' }, artifacts },
       ...{ expected: [], announcedAt: now, expiresAt: now, strategy: 'all', desiredFirst: false },
       policy: { allowMissing: 0, maxFailures: 0, onFailure: 'rollback', timeoutMs: 1000 },
@@ -196,7 +196,9 @@ describe('deployments', () => {
       if (key.includes('i-2') && failures-- > 0) throw new Error('no answer');
       return read;
     };
-    const deployments = openDeployments('dev', { ...objects, readJson }, () => undefined);
+    const { signer, verifier } = session;
+    const context = { env: 'dev', signer, verifier, warn: () => undefined };
+    const deployments = openDeployments({ ...context, objects: { ...objects, readJson } });
     const reader = deployments.reportReader('payments', id);
     await expect(reader()).rejects.toThrow('no answer');
     expect((await reader()).map((one) => one.instance)).toEqual(['i-1', 'i-2']);

@@ -48,7 +48,14 @@ const deployment: PastDeployment = {
   rolledBackBy: '01JDB2Q0V7M3N8T5R9XKZC4W6J',
 };
 const reports = HALFWAY.flatMap((event): Report[] => (event.type === 'report' ? [event.report] : []));
-const decided = { v: 1, env: 'prd', service: 'payments', deployment: ID, nonce: 'n' } as const;
+const decided = {
+  v: 1,
+  env: 'prd',
+  service: 'payments',
+  deployment: ID,
+  head: 'a'.repeat(64),
+  nonce: 'n',
+} as const;
 const answer: ShowAnswer = {
   type: 'deployment',
   deployment,

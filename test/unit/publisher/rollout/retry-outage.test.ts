@@ -83,10 +83,10 @@ it('the announcement is repeated to an instance that has not switched, but not d
 type Which = (request: RequestRecord) => boolean;
 const isRead: Which = ({ service, operation }) => service === 's3' && /^(Get|List)/.test(operation);
 const isRecord: Which = ({ operation, key }) =>
-  operation === 'PutObject' && (key ?? '').endsWith('/deployment.json');
+  operation === 'PutObject' && (key ?? '').endsWith('/deployment.jws');
 /** The write of the outcome: all waves have passed before it. */
 const isOutcome: Which = (request) => {
-  const stored = isRecord(request) ? stage.json(request.key ?? '') : undefined;
+  const stored = isRecord(request) ? stage.deployment(request.key ?? '') : undefined;
   const { waves } = (stored?.rolling ?? { waves: [{}] }) as { waves: { passedAt?: string }[] };
   return waves.every(({ passedAt }) => passedAt !== undefined);
 };
