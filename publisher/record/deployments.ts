@@ -1,47 +1,25 @@
 import type * as z from 'zod';
-import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { isCode } from '../../shared/errors.ts';
 import { keys, serviceName, ulid, ulidTime } from '../../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report } from '../../shared/report.ts';
-import { LONGEST_DOCUMENT, type Signer, type Verifier } from '../../shared/signing.ts';
-import { digestOf, documentOf, recordOf } from './deployment-document.ts';
-import {
-  type DeploymentDocument,
-  type DeploymentRecord,
-  deploymentDocument,
-  unsignedDeployment,
-} from './deployment-schema.ts';
+import { type DeploymentRecord, unsignedDeployment } from './deployment-schema.ts';
 import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
-import { nonce, type Objects, type StoredValue } from './objects.ts';
-import { verifyStored } from './signed-document.ts';
 
-/** A record as it was read, with its ETag: a write replaces only this version of the record. */
-export interface StoredDeployment extends StoredValue<DeploymentRecord> {
-  /** The signed document that holds it. */
-  document: DeploymentDocument;
-}
+import {
+  notFound,
+  openSignedDeployments,
+  type SignedDeployments,
+  type SigningContext,
+  type StoredDeployment,
+} from './signed-deployments.ts';
 
 /** A function that reads the reports which are new or changed since its last call. */
 export type ReportReader = () => Promise<Report[]>;
 
-export interface Deployments {
-  /** Signs and writes a new record. @throws CONDITION_FAILED when the id is taken. */
-  create(record: DeploymentRecord): Promise<StoredDeployment>;
-  /**
-   * Signs and writes `stored` with `change`. The write can be repeated: the same change with the same `nonce` succeeds
-   * again. What was ordered cannot change, except for the two limits of the policy that `resume` sets.
-   * @throws CONDITION_FAILED when another publisher has written the record since it was read; RECORD_DAMAGED when
-   * `change` changes what was ordered.
-   */
-  update(
-    stored: StoredDeployment,
-    change: Partial<{ [K in keyof DeploymentRecord]: DeploymentRecord[K] | undefined }> & { nonce?: string },
-  ): Promise<StoredDeployment>;
-  /**
-   * Reads and verifies the record. @throws DEPLOYMENT_NOT_FOUND; RECORD_DAMAGED when what was ordered is not what this
-   * process read or wrote before; SIGNATURE_INVALID, DOCUMENT_INVALID.
-   */
-  read(service: string, id: string): Promise<StoredDeployment>;
+export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'> {
+  /** `readAgain` of the signed record. */
+  read: SignedDeployments['readAgain'];
   /** A deployment of the past: signed, of an older publisher (`unsigned`), or local. @throws DEPLOYMENT_NOT_FOUND. */
   past(service: string, id: string): Promise<PastDeployment>;
   /** The newest first, `limit` at most. One that cannot be verified counts for nothing, and is named in a warning. */
@@ -74,64 +52,13 @@ export interface Deployments {
 /** How many objects are read at a time. */
 const READS = 32;
 
-export interface DeploymentsContext {
-  env: string;
-  objects: Objects;
-  signer: () => Promise<Signer>;
-  verifier: () => Promise<Verifier>;
+export interface DeploymentsContext extends SigningContext {
   /** Called for each object that is invalid, or that names another instance or deployment than its key. */
   warn: (text: string) => void;
 }
 
 export function openDeployments({ env, objects, signer, verifier, warn }: DeploymentsContext): Deployments {
-  /** By id: the digest of the head that this process has read or written. */
-  const heads = new Map<string, string>();
-  /** The last text that was signed. A repeated write must be the same bytes, and not all algorithms repeat them. */
-  let lastSigned: { nonce: string; text: string } | undefined;
-
-  async function sign(document: DeploymentDocument): Promise<string> {
-    if (lastSigned?.nonce === document.nonce) return lastSigned.text;
-    const text = await (await signer()).sign('td-deployment+jws', document);
-    if (text.length > LONGEST_DOCUMENT['td-deployment+jws']) throw tooLarge(document.head.deployment);
-    lastSigned = { nonce: document.nonce, text };
-    return text;
-  }
-
-  async function read(service: string, id: string): Promise<StoredDeployment> {
-    const key = keys.deployment(env, service, id);
-    const longest = LONGEST_DOCUMENT['td-deployment+jws'];
-    const stored = await objects.read(key, longest);
-    if (stored === undefined) throw notFound(env, id);
-    const { text, ...rest } = stored;
-    const document = await verifyStored(await verifier(), 'td-deployment+jws', key, text, deploymentDocument);
-    const { head } = document;
-    if (head.env !== env || head.service !== service || head.deployment !== id) {
-      throw new TriggerDeployError(
-        'DOCUMENT_INVALID',
-        `${key} is the record of ${head.deployment} of ${head.service} in ${head.env}`,
-        { hint: 'this object was copied from another key: delete it' },
-      );
-    }
-    return { value: recordOf(document), document, ...rest };
-  }
-
-  async function readSame(service: string, id: string): Promise<StoredDeployment> {
-    const stored = await read(service, id);
-    remember(stored.document);
-    return stored;
-  }
-
-  /** @throws RECORD_DAMAGED when this process knows the deployment with another head. */
-  function remember({ head }: DeploymentDocument): void {
-    const digest = digestOf(head);
-    if ((heads.get(head.deployment) ?? digest) !== digest) {
-      throw new TriggerDeployError(
-        'RECORD_DAMAGED',
-        `another writer replaced the order of ${head.deployment}`,
-      );
-    }
-    heads.set(head.deployment, digest);
-  }
+  const signed = openSignedDeployments({ env, objects, signer, verifier });
 
   /** The record of a publisher before signed records. */
   async function readUnsigned(service: string, id: string): Promise<PastDeployment | undefined> {
@@ -153,7 +80,7 @@ export function openDeployments({ env, objects, signer, verifier, warn }: Deploy
   /** Undefined if the record is missing or invalid, so that a list can skip it. */
   async function readable(service: string, id: string): Promise<StoredDeployment | undefined> {
     try {
-      return await read(service, id);
+      return await signed.read(service, id);
     } catch (error) {
       if (!isCode(error, 'DOCUMENT_INVALID', 'SIGNATURE_INVALID', 'DEPLOYMENT_NOT_FOUND')) throw error;
       if (error.code !== 'DEPLOYMENT_NOT_FOUND') warn(`${error.message}; it counts for nothing`);
@@ -241,21 +168,9 @@ export function openDeployments({ env, objects, signer, verifier, warn }: Deploy
   }
 
   return {
-    async create(record) {
-      const document = documentOf(record);
-      const key = keys.deployment(env, record.service, record.deployment);
-      const etag = await objects.putNew(key, await sign(document));
-      remember(document);
-      return { value: recordOf(document), document, etag, lastModified: Date.parse(document.announcedAt) };
-    },
-    async update(stored, { nonce: id = nonce(), ...change }) {
-      const next = { ...stored.value, ...change } as DeploymentRecord;
-      const document = documentOf(next, stored.document, id);
-      const key = keys.deployment(env, next.service, next.deployment);
-      const etag = await objects.putIf(key, await sign(document), stored.etag);
-      return { value: recordOf(document), document, etag, lastModified: stored.lastModified };
-    },
-    read: readSame,
+    create: signed.create,
+    update: signed.update,
+    read: signed.readAgain,
     async past(service, id) {
       const found = await readPast(service, id);
       if (found === undefined) throw notFound(env, id);
@@ -296,16 +211,4 @@ export function openDeployments({ env, objects, signer, verifier, warn }: Deploy
     },
     services,
   };
-}
-
-function tooLarge(id: string): TriggerDeployError {
-  return new TriggerDeployError('USAGE', `the record of ${id} is too large`, {
-    hint: 'select fewer instances with --only or --where',
-  });
-}
-
-function notFound(env: string, id: string): TriggerDeployError {
-  return new TriggerDeployError('DEPLOYMENT_NOT_FOUND', `there is no deployment ${id} in ${env}`, {
-    hint: 'trigger-deploy history SERVICE lists deployments; --env selects the environment',
-  });
 }

@@ -1,8 +1,8 @@
 import type { Artifact } from '../../shared/manifest.ts';
 import { newUlid } from '../../shared/names.ts';
 import { validity } from '../messaging/announce.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
 import type { Lock } from '../record/held-lock.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { driveAllAtOnce } from './all-at-once.ts';
 import { begin, type Created, createRecord } from './create-record.ts';

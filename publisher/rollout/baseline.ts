@@ -1,7 +1,7 @@
 import type { Desired } from '../../shared/desired.ts';
 import { note } from '../events.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { cancelledBy } from './decisions.ts';
 import { openProgress } from './follow.ts';

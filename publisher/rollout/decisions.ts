@@ -5,8 +5,8 @@ import { note } from '../events.ts';
 import { compareAndSwap } from '../record/compare-and-swap.ts';
 import { digestOf } from '../record/deployment-document.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
 import { nonce } from '../record/objects.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { verifyStored } from '../record/signed-document.ts';
 import type { Session } from '../session.ts';
 

@@ -1,6 +1,6 @@
 import type { ExitCode } from '../events.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
 import type { Lock } from '../record/held-lock.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { driveAllAtOnce } from './all-at-once.ts';
 import { rollBackIfDue } from './auto-rollback.ts';

@@ -1,5 +1,5 @@
 import type { ExitCode } from '../events.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 
 /** The options and the result of driving a deployment. To drive is to announce it, to follow it and to settle it. */

@@ -6,7 +6,7 @@ import { type PolicyOptions, policyOf } from '../plan/policy.ts';
 import type { Strategy } from '../plan/strategy.ts';
 import { rollingFor } from '../plan/waves.ts';
 import type { Ticket } from '../queue/ticket.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 import { begin, createRecord } from './create-record.ts';
 import type { Driving, Output } from './driving.ts';

@@ -1,6 +1,6 @@
 import { type ExitCode, note } from '../events.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { emitStarted } from './create-record.ts';
 import { cancelledBy } from './decisions.ts';

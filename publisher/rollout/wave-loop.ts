@@ -1,8 +1,8 @@
 import type { Report } from '../../shared/report.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
-import type { StoredDeployment } from '../record/deployments.ts';
 import { nonce } from '../record/objects.ts';
 import type { Pause } from '../record/pauses.ts';
+import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { type Decisions, deciderText } from './decisions.ts';
 import type { Progress } from './follow.ts';
 import {
