@@ -17,7 +17,7 @@ export function inside(directory: FileHandle, name: Buffer): Buffer {
 }
 
 /** The path of the open file itself. */
-function itself(handle: FileHandle): string {
+export function itself(handle: FileHandle): string {
   return `/proc/self/fd/${handle.fd}`;
 }
 

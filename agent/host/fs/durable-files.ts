@@ -69,7 +69,10 @@ export async function createNew(path: string, mode: number): Promise<FileHandle>
 }
 
 /** Opens a regular file. Fails for a link (ELOOP). Fails for a FIFO or a device, and does not block on it. */
-export async function openNoFollow(path: string, flags: number = constants.O_RDONLY): Promise<FileHandle> {
+export async function openNoFollow(
+  path: string | Buffer,
+  flags: number = constants.O_RDONLY,
+): Promise<FileHandle> {
   const handle = await open(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     if (!(await handle.stat()).isFile()) throw systemError('EINVAL', `${path} is not a regular file`);

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { lstat, readlink } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
+import { TriggerDeployError } from '../../../shared/errors.ts';
 import { systemError } from './durable-files.ts';
 
 /**
@@ -67,4 +68,36 @@ export async function* stepsTo(path: string): AsyncGenerator<Step> {
 
 function namesOf(path: string): string[] {
   return path.split('/').filter((name) => name !== '' && name !== '.');
+}
+
+/**
+ * The real path of `path`. A link is followed only where nobody but root and the agent's user could have put it.
+ * @throws PACKAGE_INVALID for any other link; the system error of what cannot be looked up.
+ */
+export async function trustedRealPath(path: string): Promise<string> {
+  const directories = new Map<string, Stats>();
+  const open: string[] = [];
+  let real = '/';
+  for await (const { path: at, stat } of stepsTo(path)) {
+    if (!stat.isSymbolicLink()) {
+      real = at;
+      if (!stat.isDirectory()) continue;
+      directories.set(at, stat);
+      if (isReplaceableByOthers(stat)) open.push(at);
+      continue;
+    }
+    const above = directories.get(dirname(at));
+    const isPlanted = !isTrustedUser(stat.uid) && (!above || isOpenToOthers(above));
+    const where = open.find((directory) => liesIn(at, directory)) ?? (isPlanted ? dirname(at) : undefined);
+    if (where === undefined) continue;
+    throw new TriggerDeployError('PACKAGE_INVALID', `${at} is a link in ${where}, where others can write`, {
+      hint: `name the path that the link leads to instead of ${path}, or let only root write to ${where}`,
+    });
+  }
+  return real;
+}
+
+/** Whether `path` is `root` or lies in it. */
+export function liesIn(path: string, root: string | undefined): boolean {
+  return root !== undefined && (path === root || path.startsWith(root === '/' ? '/' : `${root}/`));
 }

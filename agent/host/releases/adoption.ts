@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { ignoreCode, lstatIfAny } from '../fs/durable-files.ts';
+import { liesIn, trustedRealPath } from '../fs/trusted-path.ts';
 import { wayBackProblem } from './current-link.ts';
 import { recordOf } from './release-record.ts';
 import type { Places } from './staging.ts';
@@ -21,7 +22,8 @@ export interface Adoption {
  * What `adopt` of the config has to do; undefined if it does not apply. It applies where there is no `current`. It also
  * replaces a `current` that is no way back (a directory, a link elsewhere, an incomplete release), but only by a copy of
  * itself: `path` must lie in it. `check` and each deployment use this one test. `ownPath` is where `path` is in a release.
- * @throws PACKAGE_INVALID when `path` is another part of the release's own place, which a copy would replace.
+ * @throws PACKAGE_INVALID when others could have made a link in `path`, or when `path` is another part of the release's
+ * own place, which a copy would replace.
  */
 export async function adoptionOf(
   places: Places,
@@ -32,11 +34,11 @@ export async function adoptionOf(
   if (there && !(await wayBackProblem(places))) return undefined;
   const record = await recordOf(places, version);
   if (!there && record) return { work: 'nothing' };
-  const from = await realPathOf(path);
+  const from = await ifAny(trustedRealPath(path));
   if (from === undefined || (record && record.artifacts.length > 0)) return undefined;
-  if (there && !liesIn(from, await realPathOf(places.current))) return undefined;
+  if (there && !liesIn(from, await ifAny(realpath(places.current)))) return undefined;
   const place = places.release(version);
-  const real = await realPathOf(place);
+  const real = await ifAny(realpath(place));
   if (!liesIn(from, real)) return { work: 'copy' };
   // A record says what was there: a new one would hide what is missing.
   if (from === ownPath(real ?? place)) return record ? undefined : { work: 'record' };
@@ -49,14 +51,9 @@ export async function adoptionOf(
   );
 }
 
-/** Whether `path` is `root` or lies in it. */
-export function liesIn(path: string, root: string | undefined): boolean {
-  return root !== undefined && (path === root || path.startsWith(`${root}/`));
-}
-
 /** Undefined where nothing exists: a link that leads nowhere, or to itself, included. */
-async function realPathOf(path: string): Promise<string | undefined> {
-  return await realpath(path)
+async function ifAny(path: Promise<string>): Promise<string | undefined> {
+  return await path
     .catch(ignoreCode('ENOENT', undefined))
     .catch(ignoreCode('ENOTDIR', undefined))
     .catch(ignoreCode('ELOOP', undefined));

@@ -1,14 +1,15 @@
-import { chmod, cp, lstat, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chmod, realpath, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linksTo } from '../../../shared/archive/archive-rules.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { releasePlace } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
-import { lstatIfAny, walkTree } from '../fs/durable-files.ts';
-import type { Space } from '../fs/space.ts';
+import { lstatIfAny } from '../fs/durable-files.ts';
+import { liesIn } from '../fs/trusted-path.ts';
+import { copyTree, measureTree, type Source, withSource } from './adopted-files.ts';
 import { directoriesOf, makePlace } from './config-place.ts';
 import { downloadArtifact } from './download.ts';
-import { configMode, narrowCopy } from './release-modes.ts';
+import { configMode } from './release-modes.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import { treeDigest } from './tree-digest.ts';
 import { unpack } from './unpack.ts';
@@ -82,33 +83,27 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
       });
     },
 
-    async measure(path) {
-      if (!(await stat(path)).isDirectory()) throw invalid(`${path} is not a directory: cannot adopt it`);
-      const space: Space = { bytes: 0, inodes: 4 };
-      for await (const entry of walkTree(path)) {
-        const { size, blksize } = await lstat(join(entry.parentPath, entry.name));
-        space.bytes += Math.ceil(size / blksize) * blksize;
-        space.inodes += 1;
-      }
-      return space;
-    },
+    measure: (path) =>
+      withSource(path, async (source) => {
+        assertDirectory(source);
+        return await measureTree(source);
+      }),
 
     ownPath: (release) => release,
 
-    async copy(path, release) {
-      const from = await realpath(path);
-      if ((await realpath(release)).startsWith(`${from}/`)) {
-        throw invalid(`${path} contains the service's own directory: cannot copy it into itself`);
-      }
-      // Sockets and the like belong to the process that made them. `cp` would fail for them; tar leaves them out too.
-      const filter = async (source: string) => {
-        const entry = await lstatIfAny(source);
-        return entry !== undefined && (entry.isFile() || entry.isDirectory() || entry.isSymbolicLink());
-      };
-      await cp(from, release, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true, filter });
-      await narrowCopy(from, release);
-    },
+    copy: (path, release) =>
+      withSource(path, async (source) => {
+        assertDirectory(source);
+        if (liesIn(await realpath(release), source.path)) {
+          throw invalid(`${path} contains the service's own directory: cannot copy it into itself`);
+        }
+        await copyTree(source, release);
+      }),
   };
+}
+
+function assertDirectory({ stat, path }: Source): void {
+  if (!stat.isDirectory()) throw invalid(`${path} is not a directory: cannot adopt it`);
 }
 
 async function placeConfig(from: string, to: string): Promise<void> {

@@ -1,9 +1,10 @@
-import { chmod, copyFile, open, stat } from 'node:fs/promises';
+import { chmod, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assertJar } from '../../../shared/archive/jar.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, releasePlace } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
+import { copyOpenFile, withSource } from './adopted-files.ts';
 import { directoriesOf, makePlace } from './config-place.ts';
 import { downloadArtifact } from './download.ts';
 import { configMode, JAR_MODE } from './release-modes.ts';
@@ -71,16 +72,19 @@ function jarContents(service: string, store: ArtifactStore): Contents {
     },
 
     async measure(path) {
-      const file = await stat(path);
-      if (!file.isFile()) throw invalid(`${path} is not a file: cannot adopt it`);
-      return { bytes: file.size, inodes: 4 };
+      return await withSource(path, async ({ stat }) => {
+        if (!stat.isFile()) throw invalid(`${path} is not a file: cannot adopt it`);
+        return { bytes: stat.size, inodes: 4 };
+      });
     },
 
     ownPath: (release) => join(release, jarName),
 
     async copy(path, release) {
-      await copyFile(path, join(release, jarName));
-      await chmod(join(release, jarName), JAR_MODE);
+      await withSource(path, async (source) => {
+        if (!source.stat.isFile()) throw invalid(`${path} is not a file: cannot adopt it`);
+        await copyOpenFile(source, join(release, jarName), { keepOwner: false });
+      });
     },
   };
 }

@@ -1,7 +1,6 @@
-import { chmod, lchown, lstat, mkdir, readlink, rmdir, symlink, unlink } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { lstat, mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Artifact } from '../../../shared/manifest.ts';
-import { walkTree } from '../fs/durable-files.ts';
 
 /**
  * The modes of what a release contains. They are never wider than packed: group and others get no more than the archive
@@ -25,34 +24,6 @@ export const JAR_MODE = 0o644;
 /** The mode of a config file: that of the pushed file. Older publishers do not tell it. */
 export function configMode({ mode }: Artifact): number {
   return mode === undefined ? 0o644 : fileMode(mode);
-}
-
-/**
- * Gives everything below `root`, a copy of `from`, the modes of a release. A file keeps its owner, if the agent may
- * give files away: the version that ran before must still be able to read its keys. Directories do not, because their
- * owner could plant links in them. Follows no link. A relative link to the outside becomes absolute: from the place of
- * the copy it would lead elsewhere.
- */
-export async function narrowCopy(from: string, root: string): Promise<void> {
-  for await (const entry of walkTree(root)) {
-    const path = join(entry.parentPath, entry.name);
-    const original = join(from, relative(root, path));
-    if (entry.isSymbolicLink()) {
-      const target = await readlink(path);
-      const leads = resolve(dirname(original), target);
-      if (isAbsolute(target) || leads === from || leads.startsWith(`${from}/`)) continue;
-      await unlink(path);
-      // Not shortened: `..` after a link within the target leads to the parent of where that link leads.
-      await symlink(`${dirname(original)}/${target}`, path);
-      continue;
-    }
-    const { mode, uid, gid } = await lstat(original);
-    if (entry.isDirectory()) await chmod(path, directoryMode(mode));
-    if (!entry.isFile()) continue;
-    if (process.getuid?.() === 0) await lchown(path, uid, gid);
-    await chmod(path, fileMode(mode));
-  }
-  await chmod(root, directoryMode((await lstat(from)).mode));
 }
 
 /**

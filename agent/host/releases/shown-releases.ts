@@ -1,8 +1,8 @@
 import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Look, ServiceProcess, Shown } from '../../deploy/look-port.ts';
+import { liesIn } from '../fs/trusted-path.ts';
 import { argumentsOf, BETWEEN_PATHS, DELETED, viewProcess } from '../process/process-view.ts';
-import { liesIn } from './adoption.ts';
 import type { Places } from './staging.ts';
 
 /**

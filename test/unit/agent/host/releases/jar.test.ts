@@ -78,7 +78,7 @@ test('the version that ran before is adopted as a release that can be rolled bac
   expect(await jar.adopt(calm)).toBe('0.9');
   expect(await jar.current()).toBe('0.9');
   expect(await read(dir, 'current', 'payments.jar')).toBe('the old jar');
-  expect((await stat(join(dir, 'current', 'payments.jar'))).mode & 0o777).toBe(0o644);
+  expect((await stat(join(dir, 'current', 'payments.jar'))).mode & 0o777).toBe(0o600);
   expect(await jar.releases()).toMatchObject([{ version: '0.9', artifacts: [] }]);
   expect(await read(path)).toBe('the old jar');
   expect(await jar.adopt(calm)).toBeNull();
