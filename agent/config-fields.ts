@@ -36,7 +36,9 @@ export const argv = z
       'expected an argv array whose first word is an absolute path, such as [/usr/local/bin/drain, payments]',
   });
 
-export const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}\$?$/, 'expected a user name');
+const ACCOUNT = /^[a-z_][a-z0-9_-]{0,31}\$?$/;
+export const userName = z.string().regex(ACCOUNT, 'expected a user name');
+export const groupName = z.string().regex(ACCOUNT, 'expected a group name');
 
 /** The types of units of systemd.unit(5). */
 const UNIT =

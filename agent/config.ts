@@ -10,6 +10,7 @@ import {
   absolutePath,
   argv,
   environment,
+  groupName,
   linkPlace,
   port,
   positive,
@@ -55,6 +56,8 @@ const directoryPackage = {
   /** At least 3: a JVM whose jar is deleted fails only later, when it loads a class. */
   keep: z.int().min(3).max(100).default(3),
   adopt: adopt.optional(),
+  /** The group that may read the config files of releases. */
+  group: groupName.optional(),
   acceptNoUndo: z.boolean().default(false),
 };
 /** A deployment of the service may install no other packages. Debian Policy 5.6.1 defines the pattern. */

@@ -54,7 +54,20 @@ function parsePasswd(line: string): User | undefined {
 
 /** The user, read by getent(1), which also knows users of a directory service. @throws COMMAND_FAILED. */
 export async function findUser(user: string, signal: AbortSignal): Promise<User> {
-  const result = await execa('getent', ['passwd', '--', user], {
+  const found = parsePasswd(await entryOf('passwd', user, signal));
+  if (!found) throw new TriggerDeployError('COMMAND_FAILED', `there is no user ${user}`);
+  return found;
+}
+
+/** The id of the group, read by getent(1); undefined if there is none. */
+export async function findGroupId(group: string, signal: AbortSignal): Promise<number | undefined> {
+  // group(5): `name:password:gid:members`.
+  const [name, , gid] = (await entryOf('group', group, signal)).split(':');
+  return name && gid && /^\d+$/.test(gid) ? Number(gid) : undefined;
+}
+
+async function entryOf(database: 'passwd' | 'group', key: string, signal: AbortSignal): Promise<string> {
+  const result = await execa('getent', [database, '--', key], {
     cancelSignal: signal,
     timeout: 10_000,
     reject: false,
@@ -63,9 +76,7 @@ export async function findUser(user: string, signal: AbortSignal): Promise<User>
     env: childEnvironment(process.env),
   });
   signal.throwIfAborted();
-  const found = parsePasswd(result.stdout.split('\n')[0] ?? '');
-  if (!found) throw new TriggerDeployError('COMMAND_FAILED', `there is no user ${user}`);
-  return found;
+  return result.stdout.split('\n')[0] ?? '';
 }
 
 /**

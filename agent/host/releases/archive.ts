@@ -1,4 +1,4 @@
-import { chmod, realpath, rename, rm } from 'node:fs/promises';
+import { realpath, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linksTo } from '../../../shared/archive/archive-rules.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
@@ -7,9 +7,9 @@ import type { ArtifactStore } from '../../deploy/ports.ts';
 import { lstatIfAny } from '../fs/durable-files.ts';
 import { liesIn } from '../fs/trusted-path.ts';
 import { copyTree, measureTree, type Source, withSource } from './adopted-files.ts';
+import { giveConfig } from './config-access.ts';
 import { directoriesOf, makePlace } from './config-place.ts';
 import { downloadArtifact } from './download.ts';
-import { configMode } from './release-modes.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import { treeDigest } from './tree-digest.ts';
 import { unpack } from './unpack.ts';
@@ -32,7 +32,7 @@ interface ArchiveOptions extends ReleaseOptions {
 const NAMES = /\.(tar|tar\.gz|tgz)$/;
 
 function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOptions): Contents {
-  const fill: Contents['fill'] = async ({ release, scratch }, { order, note, signal }) => {
+  const fill: Contents['fill'] = async ({ release, scratch }, { order, configGroup, note, signal }) => {
     const { version, artifacts } = order;
     let downloaded = 0;
     // Numbers, because a config file may have any name that the archive's own copy could have.
@@ -47,7 +47,7 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
       await unpack(path, release, { name, allowsLink, signal });
     }
     for (const { artifact, path } of files.filter((one) => one.artifact.role === 'config')) {
-      await chmod(path, configMode(artifact));
+      await giveConfig(path, artifact, configGroup);
       await placeConfig(path, await makePlace(release, releasePlace(artifact)));
     }
     return downloaded;

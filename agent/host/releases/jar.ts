@@ -5,9 +5,10 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, releasePlace } from '../../../shared/manifest.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { copyOpenFile, withSource } from './adopted-files.ts';
+import { giveConfig } from './config-access.ts';
 import { directoriesOf, makePlace } from './config-place.ts';
 import { downloadArtifact } from './download.ts';
-import { configMode, JAR_MODE } from './release-modes.ts';
+import { JAR_MODE } from './release-modes.ts';
 import { type Contents, createReleases, type ReleaseOptions, type Releases } from './releases.ts';
 import { fileDigest } from './tree-digest.ts';
 
@@ -45,14 +46,15 @@ function jarContents(service: string, store: ArtifactStore): Contents {
       inodes: artifacts.length + directoriesOf(artifacts) + 4,
     }),
 
-    async fill({ release }, { order, note, signal }) {
+    async fill({ release }, { order, configGroup, note, signal }) {
       let downloaded = 0;
       for (const artifact of order.artifacts) {
         const { version } = order;
         const path = await makePlace(release, placeOf(artifact));
         downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
         if (artifact.role === 'package') await assertJarAt(path, artifact.name);
-        await chmod(path, artifact.role === 'package' ? JAR_MODE : configMode(artifact));
+        if (artifact.role === 'package') await chmod(path, JAR_MODE);
+        else await giveConfig(path, artifact, configGroup);
       }
       return downloaded;
     },

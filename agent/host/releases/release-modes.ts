@@ -21,9 +21,13 @@ export const IMPLIED_DIRECTORY_MODE = 0o755;
 /** The mode of a pushed jar. It has no mode of its own: a build's umask says nothing about the service's user. */
 export const JAR_MODE = 0o644;
 
-/** The mode of a config file: that of the pushed file. Older publishers do not tell it. */
-export function configMode({ mode }: Artifact): number {
-  return mode === undefined ? 0o644 : fileMode(mode);
+/**
+ * The mode of a config file: it may hold secrets, so only the agent's user reads it, and the group that the config names.
+ * It is executable if the pushed file is.
+ */
+export function configMode({ mode = 0 }: Pick<Artifact, 'mode'>, hasGroup: boolean): number {
+  const isExecutable = (fileMode(mode) & 0o111) !== 0;
+  return (hasGroup ? 0o640 : 0o600) | (isExecutable ? (hasGroup ? 0o110 : 0o100) : 0);
 }
 
 /**

@@ -1,12 +1,12 @@
-import { readdir, rename } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asTriggerDeployError, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, sameArtifacts } from '../../../shared/manifest.ts';
 import type { PackageType } from '../../deploy/ports.ts';
 import { fsyncDirectory, ignoreCode, lstatIfAny, makeNew } from '../fs/durable-files.ts';
-import { stepOver } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace, type Space, withSpace } from '../fs/space.ts';
 import { type Adopted, adoptionOf } from './adoption.ts';
+import { configGroupOf } from './config-access.ts';
 import {
   readCurrentLink,
   removeCurrentLink,
@@ -16,6 +16,7 @@ import {
 } from './current-link.ts';
 import { namesWithOpenFiles } from './open-files.ts';
 import { assertOwned } from './ownership.ts';
+import { pruneReleases } from './prune.ts';
 import { newRecord, publish } from './publish.ts';
 import { type ReleaseRecord, recordOf, writeRecord } from './release-record.ts';
 import { lookAtReleases } from './shown-releases.ts';
@@ -32,6 +33,8 @@ import { damageOf, shapeOf } from './wholeness.ts';
 /** The arguments of one call of `prepare`. */
 export interface PrepareJob {
   order: Parameters<PackageType['prepare']>[0];
+  /** The id of the group that may read config files. */
+  configGroup: number | undefined;
   note: (text: string) => void;
   signal: AbortSignal;
 }
@@ -71,6 +74,8 @@ export interface ReleaseOptions {
   keep: number;
   /** The user who runs the service, as far as the config names it: must own none of the directories. */
   serviceUser?: string | undefined;
+  /** The group that may read the config files of releases; none if it is left out. */
+  group?: string | undefined;
   adopt?: Adopted | undefined;
   /** Deploy although what is current is no complete release, so that there is no way back to it. */
   acceptNoUndo?: boolean;
@@ -87,13 +92,11 @@ export interface Releases extends PackageType {
   add(version: string, fill: (into: WorkDirectories) => Promise<void>, signal: AbortSignal): Promise<void>;
 }
 
-/** So many of the newest releases always stay. A JVM whose jar is removed fails later, when it loads another class. */
-const KEPT_AT_LEAST = 3;
-/** Beyond `keep`, so many releases stay because processes use their files. More would let any local user fill the disk. */
-const HELD_AT_MOST = 3;
+/** For the database of groups, which `check` asks. */
+const LOOKUP_MS = 10_000;
 
 export function createReleases(
-  { dir, keep, serviceUser, adopt, acceptNoUndo = false, syncFrom }: ReleaseOptions,
+  { dir, keep, serviceUser, group, adopt, acceptNoUndo = false, syncFrom }: ReleaseOptions,
   contents: Contents,
 ): Releases {
   const places = placesOf(dir);
@@ -181,6 +184,7 @@ export function createReleases(
 
     async inspect() {
       try {
+        await configGroupOf(group, AbortSignal.timeout(LOOKUP_MS));
         await assertWritable(places);
         const adoption = adopt && (await adoptionOf(places, adopt, contents.ownPath));
         if (adopt && adoption?.work === 'copy') await contents.measure(adopt.path);
@@ -233,10 +237,11 @@ export function createReleases(
       signal.throwIfAborted();
       contents.accept(order.artifacts);
       await assertOwn();
+      const configGroup = await configGroupOf(group, signal);
       const problem = await blockingProblem(order.version);
       if (problem) throw problem;
       const work = async (staging: string) => {
-        const job = { order, note, signal };
+        const job = { order, configGroup, note, signal };
         const duty = await requiredWork(job);
         // An agent that was killed may have published the release without a sync.
         if (duty !== 'make') await fsyncDirectory(places.releases);
@@ -258,32 +263,7 @@ export function createReleases(
 
     async prune(protectedVersions, signal) {
       await assertOwn();
-      const newestFirst = (await records()).sort((a, b) => (a.preparedAt < b.preparedAt ? 1 : -1));
-      const old = newestFirst
-        .slice(Math.max(keep, KEPT_AT_LEAST))
-        .map(({ version }) => version)
-        .filter((version) => !protectedVersions.has(version));
-      // Even with nothing to remove: an agent that was killed may have left files in the staging directory.
-      if (old.length === 0 && !(await lstatIfAny(places.staging))) return [];
-      const current = await readCurrentLink(places);
-      const used = old.length === 0 ? new Set<string>() : await namesWithOpenFiles(places.releases);
-      const held = old.filter((version) => version !== current && used.has(version));
-      const spared = new Set([current, ...held.slice(0, HELD_AT_MOST)]);
-      const removable = old.filter((version) => !spared.has(version));
-      const removed: string[] = [];
-      await inStaging(places, async (staging) => {
-        for (const version of removable) {
-          // A rename removes the release in one step: a partly removed release is never visible.
-          const aside = join(staging, version);
-          // Whoever waited has left: by now a newer deployment may need this release.
-          signal?.throwIfAborted();
-          const release = places.release(version);
-          if (!(await stepOver(release, () => rename(release, aside)))) continue;
-          removed.push(version);
-          await fsyncDirectory(places.releases);
-        }
-      });
-      return removed;
+      return await pruneReleases(places, await records(), { keep, protectedVersions, signal });
     },
   };
 }

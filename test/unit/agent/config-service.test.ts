@@ -84,6 +84,22 @@ describe('the rest of a service', () => {
     expect(mistakes(changed('keep: 3', `keep: ${keep}`)).join()).toContain('services.payments.package.keep');
   });
 
+  test('a jar or an archive may name the group of its config files, a deb has none', () => {
+    for (const type of ['jar', 'archive']) {
+      const text = changed(
+        'type: jar, dir: /opt/payments',
+        `type: ${type}, dir: /opt/payments, group: payments`,
+      );
+      expect(parse(text).services.payments?.package).toMatchObject({ type, group: 'payments' });
+    }
+    const deb = changed('type: jar, dir: /opt/payments', 'type: deb, name: edge, group: payments');
+    expect(mistakes(deb).join()).toContain('group');
+    for (const group of ['"a b"', '-x', '0', '"../x"']) {
+      const text = changed('type: jar', `type: jar, group: ${group}`);
+      expect(mistakes(text).join()).toContain('services.payments.package.group');
+    }
+  });
+
   test('a package of an unknown type is refused with a list of the types, the same as in push --help', () => {
     const known = Object.keys(PACKAGE_TYPES).map((type) => `'${type}'`);
     const [mistake] = mistakes(changed('type: jar', 'type: snap'));

@@ -118,7 +118,6 @@ test('config files are placed at the top and replace files of the same name', as
   for (const name of ['.env', '.package', '0', 'my settings.yml']) {
     expect(await read(name)).toBe(`of ${name}`);
   }
-  expect((await stat(join(release, 'extra.yaml'))).mode & 0o777).toBe(0o644);
   proved('names', 'config files named .env, .package, 0 and "my settings.yml"');
 });
 
@@ -251,18 +250,4 @@ test('a file from before 1970 keeps its time stamp', async () => {
   const { release, prepareTar } = await service();
   await prepareTar(rawTar([{ name: 'old', mtime: base256(-5n), body: 'x' }]), 'web.tar');
   expect((await stat(join(release, 'old'))).mtimeMs).toBe(-5000);
-});
-
-test('a config file has the mode of the pushed file, not wider; older publishers do not tell it', async () => {
-  const { store, release, prepare } = await service();
-  await prepare('1', [
-    store.put('web.tgz', tgz([{ path: 'a', body: '' }])),
-    { ...store.put('secret.env', 'KEY=1', 'config'), mode: 0o600 },
-    { ...store.put('open.env', 'KEY=2', 'config'), mode: 0o666 },
-    store.put('old.env', 'KEY=3', 'config'),
-  ]);
-  const modeOf = async (name: string) => (await stat(join(release, name))).mode & 0o7777;
-  expect(await modeOf('secret.env')).toBe(0o600);
-  expect(await modeOf('open.env')).toBe(0o644);
-  expect(await modeOf('old.env')).toBe(0o644);
 });

@@ -13,7 +13,7 @@ import { jarText, ZIP } from '../../../../support/shared/zip.ts';
 const names = async (jar: PackageType) => (await jar.releases()).map(({ version }) => version).sort();
 const read = (...path: string[]) => readFile(join(...path), 'utf8');
 
-test('a release has the jar under the name of the service, with its config files beside it, readable by everyone', async () => {
+test('a release has the jar under the name of the service, with its config files beside it, which only the agent reads', async () => {
   const before = process.umask(0o077);
   onTestFinished(() => void process.umask(before));
   const { dir, store, jar, prepare } = await jarService();
@@ -26,7 +26,8 @@ test('a release has the jar under the name of the service, with its config files
   expect(await namesBelow(release)).toEqual(['.release.json', 'application-dev.yaml', 'payments.jar']);
   expect(await read(release, 'payments.jar')).toBe(jarText('jar 1.4.2'));
   for (const name of await namesBelow(release)) {
-    expect((await stat(join(release, name))).mode & 0o777).toBe(0o644);
+    const mode = name === 'application-dev.yaml' ? 0o600 : 0o644;
+    expect((await stat(join(release, name))).mode & 0o777).toBe(mode);
   }
   for (const path of [dir, join(dir, 'releases'), release])
     expect((await stat(path)).mode & 0o777).toBe(0o755);
