@@ -117,6 +117,8 @@ export const instanceRecord = z.looseObject({
   version: versionName.nullable(),
   /** The sequence of the deployment that brought the version; 0 when unknown. */
   sequence: z.int().min(0),
+  /** The highest sequence that the instance has seen announced; older agents omit it. */
+  seen: z.int().min(0).optional(),
   deployment: ulid.optional(),
   /** The state of the last deployment on this instance, final or not. */
   state: z.enum([...PROGRESS_STATES, ...ENDINGS]).optional(),

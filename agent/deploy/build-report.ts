@@ -121,6 +121,7 @@ export function buildInstanceRecord(
     ...defined('zone', identity.zone),
     version: found.version,
     sequence: state.running?.sequence ?? 0,
+    ...defined('seen', state.seen?.sequence),
     ...defined('deployment', deployment),
     ...defined('state', state.active?.state ?? last),
     ...defined('failure', failure),

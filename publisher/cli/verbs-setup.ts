@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { SHELLS } from '../commands/completion.ts';
-import { argument, text, value } from './option-kinds.ts';
+import { argument, flag, service, text, value } from './option-kinds.ts';
 import { said, verb } from './verb.ts';
 
 /** The verbs that set trigger-deploy up. Each loads its command when it runs. */
@@ -22,6 +22,34 @@ export const setupVerbs = {
       ]);
       const made = await keygen({ out, name });
       return said({ type: 'keygen', ...made }, () => keygenLines(made));
+    },
+  }),
+
+  doctor: verb({
+    usage: '<service>',
+    summary: 'Check what the bucket and the instances say about a service',
+    group: 'setup',
+    options: {
+      service: argument(service, 'The service'),
+      repair: flag('Set a lock right that another writer changed (default: only say what is wrong)'),
+    },
+    examples: [
+      ['$0 doctor payments --env dev', 'exit code 1 if anything is wrong'],
+      ['$0 doctor payments --repair --env dev', 'after the bucket was changed by another writer'],
+    ],
+    async run(session, { service, repair }) {
+      const [{ doctor }, { doctorLines, doctorTable }] = await Promise.all([
+        import('../commands/doctor.ts'),
+        import('../render/doctor.ts'),
+      ]);
+      const found = await doctor(session, { service, repair });
+      const { env, findings } = found;
+      return {
+        things: findings.map((one) => ({ type: 'finding', env, service, ...one })),
+        table: (page) => doctorTable(found, page),
+        lines: () => doctorLines(found),
+        exitCode: findings.some(({ state }) => state === 'wrong') ? 1 : 0,
+      };
     },
   }),
 

@@ -36,6 +36,8 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
   ): Promise<PastDeployment[]>;
   /** The newest deployments, the highest sequence first: 32 at most. */
   recent(service: string): Promise<StoredDeployment[]>;
+  /** Why each of the newest records cannot be verified; empty when all of them can. */
+  unverified(service: string): Promise<string[]>;
   /** The one with the highest sequence; undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
   /** The service of a deployment. @throws DEPLOYMENT_NOT_FOUND. */
@@ -187,6 +189,19 @@ export function openDeployments({ env, objects, signer, verifier, warn }: Deploy
       });
     },
     recent,
+    async unverified(service) {
+      const newest = (await ids(service)).slice(0, READS);
+      const found = await mapLimit(newest, READS, async (id) =>
+        signed.read(service, id).then(
+          () => undefined,
+          (error: unknown) => {
+            if (!isCode(error, 'DOCUMENT_INVALID', 'SIGNATURE_INVALID', 'DEPLOYMENT_NOT_FOUND')) throw error;
+            return error.code === 'DEPLOYMENT_NOT_FOUND' ? undefined : error.message;
+          },
+        ),
+      );
+      return found.filter((why) => why !== undefined);
+    },
     newest: async (service) => (await recent(service))[0],
     async find(id) {
       const names = await services();

@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
-import { TriggerDeployError } from '../../shared/errors.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { keys, newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { beyondReach, isBeyondReach } from '../../shared/sequence.ts';
@@ -27,6 +27,8 @@ import { isGone, type ProcessIdentity } from './process-identity.ts';
 
 /** How often a lock without a heartbeat is read while it is watched, ms. */
 const WATCH_MS = 2000;
+/** How often a repair is tried: another publisher may write its heartbeat in between. */
+const ATTEMPTS = 5;
 
 /** The lock at the time of a read. `stale`: it has an owner that wrote no heartbeat for `STALE_MS`. */
 interface LockView {
@@ -52,6 +54,13 @@ export interface Locks {
    * sequence has reached AWS's time in ms, which no number of deployments does.
    */
   take(request: LockRequest): Promise<Lock>;
+  /** Why the lock is wrong; undefined when it is not. `highest` is the highest sequence that was given out. */
+  inspect(service: string, highest: number): Promise<string | undefined>;
+  /**
+   * Replaces a lock that `inspect` calls wrong by a free one that counts to `highest`. A publisher that holds it loses it.
+   * Returns false when there was nothing wrong any more.
+   */
+  repair(service: string, highest: number): Promise<boolean>;
   /** Reads the lock. Repeated reads count as watching it. */
   look(service: string): Promise<LockView>;
 }
@@ -80,6 +89,23 @@ export function openLocks(context: LockContext): Locks {
       observations.set(service, { etag: stored.etag, first: clock.monotonic() });
     }
     return stored;
+  }
+
+  /** The lock as it is, and what is wrong with it; undefined when there is none. */
+  async function readRaw(
+    service: string,
+    highest: number,
+  ): Promise<{ etag: string; wrong: string | undefined } | undefined> {
+    const key = keys.lock(env, service);
+    const etag = await objects.etagOf(key);
+    if (etag === undefined) return undefined;
+    try {
+      const stored = await objects.readJson(key, lockDocument);
+      return stored && { etag: stored.etag, wrong: mistakeOf(service, stored.value, highest, clock.now()) };
+    } catch (error) {
+      if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
+      return { etag, wrong: error.message };
+    }
   }
 
   const unchangedMs = (service: string) =>
@@ -137,6 +163,22 @@ export function openLocks(context: LockContext): Locks {
       return holdLock(context, key, { first: taken.value, etag: taken.etag ?? '', before });
     },
 
+    inspect: async (service, highest) => (await readRaw(service, highest))?.wrong,
+
+    async repair(service, highest) {
+      const { value } = await compareAndSwap(objects, {
+        key: keys.lock(env, service),
+        attempts: ATTEMPTS,
+        read: () => readRaw(service, highest),
+        next(stored) {
+          if (stored?.wrong === undefined) return { value: false };
+          const right: LockDocument = { v: 1, nonce: nonce(), sequence: highest, owner: null };
+          return { body: JSON.stringify(right), value: true };
+        },
+      });
+      return value;
+    },
+
     async look(service) {
       const stored = await read(service);
       const owner = stored?.value.owner ?? null;
@@ -150,6 +192,17 @@ export function openLocks(context: LockContext): Locks {
       };
     },
   };
+}
+
+function mistakeOf(
+  service: string,
+  { sequence }: LockDocument,
+  highest: number,
+  now: number,
+): string | undefined {
+  if (isBeyondReach(sequence + 1, now)) return `the lock of ${service} was changed: ${beyondReach(sequence)}`;
+  if (sequence >= highest) return undefined;
+  return `the lock of ${service} counts to ${sequence}, but the sequence ${highest} was given out already: an older lock was put back`;
 }
 
 function heldDocument(context: LockContext, request: LockRequest, sequence: number): HeldDocument {

@@ -55,6 +55,8 @@ export interface Objects {
    */
   readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
   exists(key: string): Promise<boolean>;
+  /** The ETag of the object, which is not read; undefined when there is none. */
+  etagOf(key: string): Promise<string | undefined>;
   /** Creates an object; returns its ETag. @throws CONDITION_FAILED when it exists. */
   putNew(key: string, body: string): Promise<string>;
   /**
@@ -119,6 +121,17 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     }
   }
 
+  async function etagOf(key: string): Promise<string | undefined> {
+    try {
+      const { ETag } = await aws.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+      if (ETag === undefined) throw notOfS3();
+      return ETag;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw awsError(error, `look for ${where(key)}`);
+    }
+  }
+
   /** Writes if `condition` is true. `holds` tests the same condition on the object that was read back. */
   async function put(
     key: string,
@@ -178,16 +191,8 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
       const { text, ...rest } = stored;
       return { value: parseJson(text, schema, where(key)), ...rest };
     },
-    async exists(key) {
-      try {
-        const { ETag } = await aws.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
-        if (ETag === undefined) throw notOfS3();
-        return true;
-      } catch (error) {
-        if (isMissing(error)) return false;
-        throw awsError(error, `look for ${where(key)}`);
-      }
-    },
+    exists: async (key) => (await etagOf(key)) !== undefined,
+    etagOf,
     putNew: (key, body) => put(key, body, { IfNoneMatch: '*' }, (stored) => stored === undefined),
     putIf: (key, body, etag) => put(key, body, { IfMatch: etag }, (stored) => stored?.etag === etag),
     list: (prefix) =>

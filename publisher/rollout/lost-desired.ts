@@ -84,7 +84,8 @@ const saidBy = (desired: Desired | undefined) =>
     ? 'the record, which has no desired state'
     : `the desired state ${desired.version} (sequence ${desired.sequence})`;
 
-function lostText(desired: Desired | undefined, lost: DeploymentRecord): string {
+/** What another writer did to the desired state, one line. Pure. */
+export function lostText(desired: Desired | undefined, lost: DeploymentRecord): string {
   const now = desired === undefined ? 'is missing' : `is ${desired.version} (sequence ${desired.sequence})`;
   return `the desired state of ${lost.service} ${now}, but ${lost.deployment} set it to ${lost.version} (sequence ${lost.sequence}): another writer deleted it, or put an older one back`;
 }

@@ -49,6 +49,8 @@ export interface Cloud {
   /** Answers the topic's ARN. */
   createTopic(name: string): string;
   createBucket(name: string): void;
+  /** The bucket says from now on that it keeps the old versions of its objects. */
+  enableVersioning(name: string): void;
   putObject(bucket: string, key: string, body: string | Uint8Array): StoredObject;
   deleteObject(bucket: string, key: string): void;
   object(bucket: string, key: string): StoredObject | undefined;
@@ -119,6 +121,7 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
 
     createTopic: (name) => sns.createTopic(name, undefined, undefined, region).arn,
     createBucket: (name) => s3.createBucket(name),
+    enableVersioning: (name) => void s3.versioned.add(name),
     putObject: (bucket, key, body) => stored(s3.putObject(bucket, key, Buffer.from(body))),
     deleteObject: (bucket, key) => s3.deleteObject(bucket, key),
     object(bucket, key) {

@@ -75,7 +75,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
     done(refusalOf(() => credentials.check(call)));
   });
 
-  app.addHook('preHandler', (request, _reply, done) => {
+  app.addHook('preHandler', (request, reply, done) => {
     const exchange = exchanges.get(request.raw);
     if (exchange === undefined) return done();
     const { call } = exchange;
@@ -85,6 +85,11 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
       if (call.record.service === 'sqs') sqs.check(call.record.operation, request.body);
     });
     if (refusal) return done(refusal);
+    if (call.record.operation === 'GetBucketVersioning') {
+      note(exchange);
+      void reply.type('application/xml').send(versioningAnswer(s3.versioned.has(call.record.bucket ?? '')));
+      return;
+    }
     // The rest runs inside the call, synchronously up to fauxqs' first await: a poll seen here is really open.
     calls.run(call, done);
     note(exchange);
@@ -128,6 +133,10 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
 
   return app;
 }
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html */
+const versioningAnswer = (isOn: boolean) =>
+  `<?xml version="1.0" encoding="UTF-8"?><VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${isOn ? '<Status>Enabled</Status>' : ''}</VersioningConfiguration>`;
 
 function refusalOf(check: () => void): CloudError | undefined {
   try {

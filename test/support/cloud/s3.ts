@@ -11,6 +11,8 @@ import type { Call } from './requests.ts';
  */
 export class StrictS3Store extends S3Store {
   readonly #calls: AsyncLocalStorage<Call>;
+  /** The buckets that say that they keep old versions. They keep none. */
+  readonly versioned = new Set<string>();
 
   constructor(calls: AsyncLocalStorage<Call>) {
     super();

@@ -194,7 +194,7 @@ describe('a wrong command line is refused with one line that says why', () => {
         );
       }
     }
-    expect((await refused('doctor payments 1.4.2')).message).toBe('unknown command: doctor');
+    expect((await refused('gc payments 1.4.2')).message).toBe('unknown command: gc');
     expect((await refused('deploy payments 1.4.2')).hint).toContain(
       'to deploy, type trigger-deploy payments 1.4.2 --env ENV',
     );
