@@ -29,7 +29,6 @@ export const argvFor = {
   show: (unit: string) => ['systemctl', 'show', unit, `--property=${PROPERTIES.join(',')}`],
   resetFailed: (unit: string) => ['systemctl', 'reset-failed', unit],
   restart: (unit: string) => ['systemctl', 'restart', '--no-block', unit],
-  start: (unit: string) => ['systemctl', 'start', '--no-block', unit],
   stop: (unit: string) => ['systemctl', 'stop', '--no-block', unit],
   kill: (unit: string) => ['systemctl', 'kill', '-s', 'KILL', unit],
 };
@@ -93,11 +92,8 @@ export function createSystemdManager(options: {
     await tell(argvFor.resetFailed(unit), signal);
     const { fallen, needed } = await fallenTriggers(triggeredBy, stopped, { signal, clock });
     const down = new Map<string, string>();
-    if (fallen.length === 0) await orderRestart(before, signal);
-    else {
-      before = await startTriggers(fallen, down, signal);
-      await orderRestart(before, signal, 'start');
-    }
+    if (fallen.length > 0) before = await startTriggers(fallen, down, signal);
+    await orderRestart(before, signal);
     // A crash loop of the version before may have failed a trigger after the look above.
     const isFallenSince = async () =>
       (await lookAtTriggers(triggeredBy, { signal, clock })).some(
@@ -205,14 +201,10 @@ export function createSystemdManager(options: {
   }
 
   /** @throws START_FAILED where systemd refuses. */
-  async function orderRestart(
-    before: UnitState,
-    signal: AbortSignal,
-    verb: 'restart' | 'start' = 'restart',
-  ): Promise<void> {
+  async function orderRestart(before: UnitState, signal: AbortSignal): Promise<void> {
     const isBegun = (now: UnitState) => now.busy || isNewStart(before, now) || isChanging(now.active);
-    const refusal = await tell(argvFor[verb](unit), signal, isBegun);
-    if (refusal) throw startFailed(`systemd refused to ${verb} ${unit}`, { detail: refusal.output });
+    const refusal = await tell(argvFor.restart(unit), signal, isBegun);
+    if (refusal) throw startFailed(`systemd refused to restart ${unit}`, { detail: refusal.output });
   }
 
   async function triggers(signal: AbortSignal): Promise<string[]> {

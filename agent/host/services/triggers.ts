@@ -25,7 +25,8 @@ const PROPERTIES = 'LoadState,ActiveState,Result,Job,UnitFileState,RefuseManualS
 
 const argvFor = {
   show: (names: readonly string[]) => ['systemctl', 'show', `--property=${PROPERTIES}`, '--', ...names],
-  start: (name: string) => ['systemctl', 'start', '--no-block', '--', name],
+  // It starts what is down. An agent without root may not order a plain start.
+  restart: (name: string) => ['systemctl', 'restart', '--no-block', '--', name],
   stop: (name: string) => ['systemctl', 'stop', '--no-block', '--', name],
   resetFailed: (name: string) => ['systemctl', 'reset-failed', '--', name],
 };
@@ -108,7 +109,7 @@ export async function startTrigger(
   const { clock, signal } = options;
   const tryStart = async () => {
     const isBegun = async () => (await lookAtTriggers([name], options)).some((one) => isUp(one) || one.busy);
-    const refusal = await tellSystemd(argvFor.start(name), { signal, clock, isDone: isBegun });
+    const refusal = await tellSystemd(argvFor.restart(name), { signal, clock, isDone: isBegun });
     const { state } = await settled(name, options);
     return { refusal, state };
   };
