@@ -76,6 +76,7 @@ function parseTrace(text: string): Op[] {
   const children = childrenIn(text);
   /** What sync(1) has opened: one process at a time. */
   const opened = new Map<number, string>();
+  const ownFiles = new Map<number, string>();
   for (const [position, line] of text.split('\n').entries()) {
     const [, pid = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? [];
     const unfinished = / ?<unfinished \.\.\.>$/;
@@ -90,7 +91,8 @@ function parseTrace(text: string): Op[] {
     if (name === undefined || args === undefined || Number(result) < 0 || result === '?') continue;
     const call = children.has(pid)
       ? callOfChild(name, args, Number(result), opened)
-      : callOf(name, args, Number(result));
+      : callOf(name, args, Number(result), ownFiles);
+    if (call?.op === 'open') ownFiles.set(call.fd, call.path);
     if (call) ops.push({ ...call, begin: began?.begin ?? position, end: position });
   }
   return ops;
@@ -118,10 +120,15 @@ function callOfChild(
 }
 
 /** Arguments are hex strings, numbers and flags: none of them holds a comma followed by a space. */
-function callOf(name: string, args: string, result: number): Call | undefined {
+function callOf(
+  name: string,
+  args: string,
+  result: number,
+  ownFiles: ReadonlyMap<number, string>,
+): Call | undefined {
   const list = args.split(', ');
   // Of `…at` calls: no program here uses another directory than the working one, and no relative path.
-  const paths = list.map(pathOf).filter((path) => path !== undefined);
+  const paths = list.flatMap((argument) => pathOf(argument) ?? []).map((path) => placed(path, ownFiles));
   const [first = '', second = ''] = paths;
   const fd = Number(list[0]);
   switch (name) {
@@ -205,6 +212,15 @@ function offsetOf(argument = ''): number | undefined {
 function pathOf(argument: string): string | undefined {
   const [, hex] = /^"((?:\\x[0-9a-f]{2})*)"$/.exec(argument) ?? [];
   return hex === undefined ? undefined : bytesOf(hex).toString('utf8');
+}
+
+/** The path of what the program names by one of its descriptors: `/proc/self/fd/N/name`. */
+function placed(path: string, ownFiles: ReadonlyMap<number, string>): string {
+  const [, fd, rest = ''] = /^\/proc\/self\/fd\/(\d+)(\/.*)?$/.exec(path) ?? [];
+  if (fd === undefined) return path;
+  const directory = ownFiles.get(Number(fd));
+  if (directory === undefined) throw new Error(`the trace is not whole: nothing opened ${path}`);
+  return directory === '/' ? rest || '/' : directory + rest;
 }
 
 function absolute(path: string, changing = true): string {
