@@ -22,6 +22,12 @@ export const MATRIX = {
     promise:
       'what a rename publishes is synced to disk before the rename; the rename is synced right after it.',
   },
+  'hostile-bucket': {
+    fault:
+      'A person who may write to the bucket replaces objects, one at a time and in pairs, before and during each command',
+    promise:
+      'no agent runs what was not signed for it; no gate opens without a decision; the command ends with one clear error or a success; once the bucket is set right, the next deployment succeeds.',
+  },
   'power-loss': {
     fault: 'Power loss at each point; writes that were not synced are lost',
     promise: '`current` points at a complete release and the journal opens.',

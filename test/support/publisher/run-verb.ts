@@ -1,6 +1,7 @@
 import { parseCommandLine } from '../../../publisher/cli/parse.ts';
 import type { Answer, Row } from '../../../publisher/cli/verb.ts';
 import { VERBS } from '../../../publisher/cli/verbs.ts';
+import type { Environment } from '../../../publisher/config/load.ts';
 import type { ExitCode, PublisherEvent } from '../../../publisher/events.ts';
 import { note } from '../../../publisher/events.ts';
 import { openRecord } from '../../../publisher/record/record.ts';
@@ -12,6 +13,9 @@ import type { Stage } from './stage.ts';
 /** Command lines run inside the test's own process, as `perform` runs them: dozens at a time cost little. */
 
 export interface RunningVerb {
+  readonly argv: readonly string[];
+  /** Resolves once `has` is true; asked again after each event. */
+  until(has: () => boolean): Promise<void>;
   readonly events: readonly PublisherEvent[];
   /** The first Ctrl-C. */
   interrupt(): void;
@@ -22,12 +26,14 @@ export interface RunningVerb {
 interface VerbOptions {
   clock: Clock;
   onEvent?: (event: PublisherEvent) => void;
+  /** Loads another environment, for verbs that need more than one. */
+  load?: (name: string) => Promise<Environment>;
 }
 
 export async function runVerb(
-  { env }: Stage,
+  { env }: Pick<Stage, 'env'>,
   argv: readonly string[],
-  { clock, onEvent }: VerbOptions,
+  { clock, onEvent, load }: VerbOptions,
 ): Promise<RunningVerb> {
   const parsed = await parseCommandLine(argv, { version: '0', columns: 100, knowsService: async () => true });
   if (parsed.verb === 'print') throw new Error(`${argv.join(' ')} prints help`);
@@ -37,12 +43,15 @@ export async function runVerb(
   const grace = row.looks ? { readMs: 0, writeMs: 500 } : { readMs: 1000, writeMs: 3000 };
   const interruption = { signal: AbortSignal.any([detach.signal, stop.signal]), ...grace };
   const events: PublisherEvent[] = [];
+  const waiting = new Set<() => void>();
   const emit = (event: PublisherEvent) => {
     events.push(event);
     onEvent?.(event);
+    for (const look of waiting) look();
   };
   const open = async () => {
-    const opened = await openSession(env, { signal: stop.signal, interruption, emit, environment: {} });
+    const options = { signal: stop.signal, interruption, emit, environment: {}, ...(load && { load }) };
+    const opened = await openSession(env, options);
     const warn = (text: string) => note({ emit, clock }, text, 'warning');
     const reading = grace.readMs === 0 ? interruption.signal : undefined;
     return { ...opened, clock, record: openRecord({ ...opened, warn, clock, reading }) };
@@ -67,7 +76,18 @@ export async function runVerb(
       ? { code: ended.exitCode ?? 0, lines: ended.lines() }
       : { code: ended ?? 0, lines: [] };
   return {
+    argv,
     events,
+    until: (has) =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (!has()) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      }),
     interrupt() {
       (follows ? detach : stop).abort(new TriggerDeployError('INTERRUPTED', 'interrupted'));
     },
