@@ -36,7 +36,8 @@ export async function withinUnitHeap(files: number, work: string): Promise<strin
   const from = (name: string) => JSON.stringify(new URL(`agent/host/${name}`, root));
   const program = `
     import { unpack } from ${from('releases/unpack.ts')};
-    import { removeTree, syncTree, walkTree } from ${from('fs/durable-files.ts')};
+    import { syncTree, walkTree } from ${from('fs/durable-files.ts')};
+    import { removeTree } from ${from('fs/remove-tree.ts')};
     import { treeDigest } from ${from('releases/tree-digest.ts')};
     const [archive, release] = process.argv.slice(1);
     const { signal } = new AbortController();

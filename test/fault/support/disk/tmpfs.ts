@@ -25,7 +25,8 @@ export function mountTmpfs(dir: string, options: string): Tmpfs {
     throw new Error('this test mounts a small file system of its own: run it as root, as .ci/run does');
   }
   mkdirSync(dir, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'trigger-deploy-test', dir]);
+  // By default everyone may write to it, and the agent would not.
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=755,${options}`, 'trigger-deploy-test', dir]);
   // Lazily: whatever still runs there does not keep it.
   onTestFinished(() => void execFileSync('umount', ['-l', dir]));
   const filler = join(dir, 'filler');
