@@ -1,4 +1,4 @@
-import { chmod, mkdir, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createDebPackage } from '../../../../../agent/host/deb/deb.ts';
@@ -52,6 +52,17 @@ test.each([
   expect(await namesBelow(dir)).toEqual(before);
   expect(await readlink(join(dir, 'current'))).toBe('releases/4');
   expect((await stat(open)).mode & 0o777).toBe(0o777);
+});
+
+test('it is refused for that reason before anything there is read or judged', async () => {
+  const { dir, jar, prepare } = await jarService();
+  await prepare('1');
+  await rm(join(dir, '.staging'), { recursive: true });
+  await symlink('/etc', join(dir, 'current'));
+  await chmod(dir, 0o777);
+  await expect(prepare('2')).rejects.toMatchObject(refusal(dir));
+  await expect(jar.switchTo('1')).rejects.toMatchObject(refusal(dir));
+  await expect(jar.prune(new Set())).rejects.toMatchObject(refusal(dir));
 });
 
 test('no .deb is installed from a directory that others can write to', async () => {
