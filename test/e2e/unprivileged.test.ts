@@ -105,12 +105,15 @@ test('`status` shows it, on every instance', async () => {
   });
 });
 
-test('polkit lets it restart its own units and no other', async () => {
+test('polkit lets it restart its own units and no other, and start none', async () => {
   const [host] = hosts as [Host];
-  const restart = (unit: string) =>
-    host.run(['runuser', '-u', USER, '--', 'systemctl', '--no-ask-password', 'restart', unit]);
-  expect(await restart('payments.service')).toMatchObject({ exitCode: 0 });
-  expect(await restart('systemd-journald.service')).not.toMatchObject({ exitCode: 0 });
+  const order = async (...args: string[]) =>
+    (await host.run(['runuser', '-u', USER, '--', 'systemctl', '--no-ask-password', ...args])).exitCode;
+  expect(await order('restart', 'payments.service')).toBe(0);
+  expect(await order('restart', 'systemd-journald.service')).not.toBe(0);
+  expect(await order('stop', 'payments.service')).toBe(0);
+  expect(await order('start', 'payments.service')).not.toBe(0);
+  expect(await order('restart', 'payments.service')).toBe(0);
 });
 
 test('what the unit then leaves open is little', async () => {

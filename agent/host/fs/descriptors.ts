@@ -1,5 +1,6 @@
-import { constants, type Dirent } from 'node:fs';
+import { constants, type Dirent, type Stats } from 'node:fs';
 import { type FileHandle, open, opendir } from 'node:fs/promises';
+import { join } from 'node:path';
 
 /**
  * Work in directories that others can write to, through descriptors: a path that was looked at may lead elsewhere by the
@@ -29,6 +30,32 @@ export async function openDirectory(path: string | Buffer): Promise<FileHandle> 
 /** Opens a directory to look up names in it; it need not be readable. `follow`: through a link, too. */
 export async function openForLookup(path: string | Buffer, { follow = false } = {}): Promise<FileHandle> {
   return await open(path, O_PATH | constants.O_DIRECTORY | (follow ? 0 : constants.O_NOFOLLOW));
+}
+
+/**
+ * Opens the directory `path`, which is absolute, to look up names in it: one directory after the other, through no link.
+ * `seen` gets each of them as it was opened. @throws ENOTDIR where a link or no directory is.
+ */
+export async function openThroughDirectories(
+  path: string,
+  seen?: (path: string, stat: Stats) => void,
+): Promise<FileHandle> {
+  let at = '/';
+  let handle = await openForLookup(at);
+  try {
+    seen?.(at, await handle.stat());
+    for (const name of path.split('/').filter(Boolean)) {
+      const next = await openForLookup(inside(handle, Buffer.from(name)));
+      await handle.close();
+      handle = next;
+      at = join(at, name);
+      seen?.(at, await handle.stat());
+    }
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 /** The entries of the open directory; names are bytes, because a service may write one that is not UTF-8. */

@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { entriesOf, inside, itself, openDirectory, openForLookup } from '../fs/descriptors.ts';
+import { entriesOf, inside, itself, openDirectory, openThroughDirectories } from '../fs/descriptors.ts';
 import { openNoFollow, systemCode } from '../fs/durable-files.ts';
 import type { Space } from '../fs/space.ts';
 import { isOpenToOthers, isTrustedUser, liesIn, trustedRealPath } from '../fs/trusted-path.ts';
@@ -41,13 +41,8 @@ export interface Source {
 /** Opens what is at `path` while `work` runs. @throws PACKAGE_INVALID for what must not be adopted; system errors. */
 export async function withSource<T>(path: string, work: (source: Source) => Promise<T>): Promise<T> {
   const real = await trustedRealPath(path);
-  let above = await openForLookup('/');
+  const above = await openThroughDirectories(dirname(real));
   try {
-    for (const name of dirname(real).split('/').filter(Boolean)) {
-      const next = await openForLookup(inside(above, Buffer.from(name)));
-      await above.close();
-      above = next;
-    }
     const { handle, stat } = await openEntry(above, Buffer.from(basename(real)), path);
     try {
       return await work({ handle, stat, path: real });

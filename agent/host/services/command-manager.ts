@@ -4,7 +4,8 @@ import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts
 import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/service-port.ts';
-import { openNoFollow, readRange } from '../fs/durable-files.ts';
+import { readRange } from '../fs/durable-files.ts';
+import { openByTrustedWay } from '../fs/trusted-file.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
 import { familyOf, idOf } from '../process/proc.ts';
 import type { RunCommand, RunResult } from '../process/run-command.ts';
@@ -181,7 +182,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
    */
   async function logTail(since: number): Promise<string> {
     if (log === undefined) return '';
-    const handle = await openNoFollow(log).catch(() => undefined);
+    const handle = await openByTrustedWay(log).catch(() => undefined);
     if (!handle) return '';
     try {
       const { ino, size, mtimeMs } = await handle.stat();

@@ -1,7 +1,8 @@
 import type { Stats } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { lstatIfAny, openNoFollow, readRange } from '../fs/durable-files.ts';
+import { isCode } from '../../../shared/errors.ts';
+import { lstatIfAny, readRange } from '../fs/durable-files.ts';
+import { openByTrustedWay } from '../fs/trusted-file.ts';
+import { isTrustedUser } from '../fs/trusted-path.ts';
 import { findProcess, groupMembers, type LiveProcess, usersOf } from '../process/proc.ts';
 
 /**
@@ -27,7 +28,13 @@ const NOTHING: PidFile = { process: undefined, refusal: undefined, writer: undef
 
 /** Reads the pid file. Never throws: a file that is missing, unreadable or without a pid names no process. */
 export async function readPidFile(path: string): Promise<PidFile> {
-  const found = await read(path).catch(() => undefined);
+  const found = await read(path).catch((error: unknown) =>
+    isCode(error, 'PACKAGE_INVALID') ? error : undefined,
+  );
+  if (isCode(found)) {
+    const hint = found.hint ?? 'write it in a directory where only root can write, such as /run';
+    return { ...NOTHING, refusal: { problem: found.message, hint } };
+  }
   if (!found || !/^[1-9]\d{0,9}$/.test(found.text)) return NOTHING;
   const pid = Number(found.text);
   if (pid < LOWEST_PID) {
@@ -41,7 +48,7 @@ export async function readPidFile(path: string): Promise<PidFile> {
     const problem = `${path} names pid ${pid}, which is the agent itself or a process of its process group`;
     return { ...NOTHING, refusal: { problem, hint: 'correct the program that writes the file' } };
   }
-  const { openTo, writer } = trustOf(path, found.file, found.directory);
+  const { openTo, writer } = trustOf(path, found);
   if (openTo !== undefined) {
     const problem = `${path} names pid ${pid}, but other users can write to ${openTo}`;
     return { ...NOTHING, process: named, refusal: { problem, hint: `chmod go-w ${openTo}` } };
@@ -92,11 +99,19 @@ async function mayBeKilledBy(writer: number | undefined, pid: number): Promise<b
   return users !== undefined && (users.real === writer || users.saved === writer);
 }
 
-async function read(path: string): Promise<{ text: string; file: Stats; directory: Stats }> {
-  const handle = await openNoFollow(path);
+interface Found {
+  text: string;
+  file: Stats;
+  /** Those on the way to it, the nearest first. */
+  directories: { path: string; stat: Stats }[];
+}
+
+async function read(path: string): Promise<Found> {
+  const directories: Found['directories'] = [];
+  const handle = await openByTrustedWay(path, (at, stat) => directories.unshift({ path: at, stat }));
   try {
     const text = (await readRange(handle, 0, READ_LIMIT)).toString('utf8').trim();
-    return { text, file: await handle.stat(), directory: await stat(dirname(path)) };
+    return { text, file: await handle.stat(), directories };
   } finally {
     await handle.close();
   }
@@ -105,14 +120,17 @@ async function read(path: string): Promise<{ text: string; file: Stats; director
 /** `writer` is the one user who can write the file; `openTo` is the path that several users can write to. */
 function trustOf(
   path: string,
-  file: Stats,
-  directory: Stats,
+  { file, directories }: Found,
 ): { openTo?: string; writer?: number | undefined } {
-  const isTrusted = (uid: number) => uid === 0 || uid === process.getuid?.();
   if ((file.mode & OTHERS_WRITE) !== 0) return { openTo: path };
-  if (!isTrusted(file.uid)) return { writer: file.uid };
-  // Users who can rename files in the directory may have put a file of root, such as a log, in place of the pid file.
-  const renamed = (directory.mode & OTHERS_WRITE) !== 0 && (directory.mode & STICKY) === 0;
-  if (renamed) return { openTo: dirname(path) };
-  return { writer: isTrusted(directory.uid) ? undefined : directory.uid };
+  if (!isTrustedUser(file.uid)) return { writer: file.uid };
+  // Users who can rename files or directories on the way may have put a file of root in place of the pid file.
+  let writer: number | undefined;
+  for (const { path: at, stat } of directories) {
+    if ((stat.mode & OTHERS_WRITE) !== 0 && (stat.mode & STICKY) === 0) return { openTo: at };
+    if (isTrustedUser(stat.uid)) continue;
+    if (writer !== undefined && writer !== stat.uid) return { openTo: at };
+    writer = stat.uid;
+  }
+  return { writer };
 }

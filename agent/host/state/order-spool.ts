@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants, type FSWatcher, watch } from 'node:fs';
+import { constants, type FSWatcher, type Stats, watch } from 'node:fs';
 import { type FileHandle, lchown, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -21,6 +21,7 @@ import {
 } from '../fs/durable-files.ts';
 import { removeLeftover } from '../fs/leftovers.ts';
 import { asNoSpace, assertSpace } from '../fs/space.ts';
+import { isOpenToOthers } from '../fs/trusted-path.ts';
 
 /**
  * Local orders, which are given on the instance itself: `STATE/local/ID/order.json`. The files of a deploy order are in
@@ -91,6 +92,8 @@ export function createOrderSpool(state: string): OrderSpool {
 
   async function read(name: string): Promise<LocalOrder | undefined> {
     try {
+      // While others could write to the spool, one of them may have put it there.
+      if (!isPrivate(await lstatIfAny(pathOf(name)))) return undefined;
       const text = await readNoFollow(join(pathOf(name), 'order.json'), ORDER_LIMIT);
       const order = localOrder.parse(JSON.parse(text?.toString('utf8') ?? ''));
       return order.deployment === name ? order : undefined;
@@ -185,11 +188,13 @@ function spaceFor(files: readonly { size: number }[]) {
   return { bytes: files.reduce((sum, { size }) => sum + size, 0), inodes: files.length + 4 };
 }
 
+function isPrivate(found: Stats | undefined): boolean {
+  return found?.isDirectory() === true && !isOpenToOthers(found);
+}
+
 /** @throws PACKAGE_INVALID if users other than root and the agent's can write orders, and so deploy. */
 async function assertPrivate(directory: string): Promise<void> {
-  const found = await lstatIfAny(directory);
-  const own = found?.uid === 0 || found?.uid === process.getuid?.();
-  if (found?.isDirectory() && own && (found.mode & 0o022) === 0) return;
+  if (isPrivate(await lstatIfAny(directory))) return;
   throw new TriggerDeployError(
     'PACKAGE_INVALID',
     `other users can write to ${directory}: orders there are ignored`,

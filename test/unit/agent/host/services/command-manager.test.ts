@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { appendFile, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, chown, readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createCommandManager } from '../../../../../agent/host/services/command-manager.ts';
@@ -235,6 +235,20 @@ test('without a known start, an older log gives no tail', async () => {
   expect(await service.logTail(2000, calm)).toBe('');
   expect(await service.logTail(500, calm)).toBe('old\n');
 });
+
+// Only root has files of another user; CI is root.
+test.runIf(process.getuid?.() === 0)(
+  'a log is not read through a link that another user has made (left out without root)',
+  async () => {
+    const [own, other] = [await temporaryDirectory(), await temporaryDirectory()];
+    await writeFile(join(own, 'log'), 'a secret\n');
+    await symlink(own, join(other, 'logs'));
+    const { service } = await daemon('', { log: join(other, 'logs', 'log') });
+    expect(await service.logTail(0, calm)).toBe('a secret\n');
+    await chown(other, 54_321, 54_321);
+    expect(await service.logTail(0, calm)).toBe('');
+  },
+);
 
 test('of a huge log only the end is read', async () => {
   const { service, log } = await daemon('');

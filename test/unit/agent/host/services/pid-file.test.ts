@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, chown, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findProcess, groupMembers } from '../../../../../agent/host/process/proc.ts';
 import { killProcess, readPidFile } from '../../../../../agent/host/services/pid-file.ts';
@@ -123,6 +123,31 @@ describe.runIf(isRoot)("a pid file of the service's user (left out without root)
     expect(await readPidFile(own.path)).toMatchObject({ refusal: undefined, writer: SERVICE_USER });
     const { path } = await pidFile(await daemon(SLEEP), { directory });
     expect((await readPidFile(path)).refusal).toBeDefined();
+  });
+
+  test('is not followed through a link of that user to a pid file of root', async () => {
+    const { path: of, directory: elsewhere } = await pidFile(await daemon(SLEEP));
+    const { path, directory } = await pidFile('', { directory: SERVICE_USER });
+    const link = join(directory, 'run');
+    await symlink(elsewhere, link);
+    const problem = `${link} is a link in ${directory}, where others can write`;
+    expect(await readPidFile(join(link, basename(of)))).toMatchObject({
+      process: undefined,
+      refusal: { problem },
+    });
+    // What root has linked, such as /var/run, is followed.
+    await chown(directory, 0, 0);
+    expect(await readPidFile(join(link, basename(of)))).toMatchObject({ refusal: undefined });
+    expect((await readPidFile(path)).process).toBeUndefined();
+  });
+
+  test("is also a file of root in root's directory below one of that user, who may have moved it there", async () => {
+    const { path, directory } = await pidFile(await daemon(SLEEP));
+    const above = dirname(directory);
+    await chown(above, SERVICE_USER, SERVICE_USER);
+    expect(await readPidFile(path)).toMatchObject({ writer: SERVICE_USER, refusal: expect.anything() });
+    await chown(directory, SERVICE_USER + 1, SERVICE_USER + 1);
+    expect((await readPidFile(path)).refusal?.problem).toContain(`other users can write to ${above}`);
   });
 
   test('sends the KILL only to the processes of the group that belong to that user', async () => {

@@ -107,6 +107,12 @@ describe('an entry of the spool that is not an order', () => {
     await chmod(join(state, 'local'), 0o777);
     await expect(spool.pending()).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   });
+
+  test('that others could have put there meanwhile is ignored', async () => {
+    const [loose, own] = [await given('1.0'), await given('1.1')];
+    await chmod(spool.pathOf(loose.deployment), 0o777);
+    expect(await spool.pending()).toEqual([own]);
+  });
 });
 
 describe('the artifacts of an order', () => {
