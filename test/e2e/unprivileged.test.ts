@@ -8,6 +8,8 @@ import { AGENT_UNIT, type Host, openSite, type Site } from './support/site.ts';
 
 const USER = 'trigger-deploy';
 const OWN = '/usr/lib/trigger-deploy-agent/unprivileged';
+const DROP_IN = `/etc/systemd/system/${AGENT_UNIT}.d/unprivileged.conf`;
+const POSTINST = '/var/lib/dpkg/info/trigger-deploy-agent.postinst';
 
 let site: Site;
 let watch: RecordWatch;
@@ -40,8 +42,7 @@ async function dropRoot(host: Host): Promise<void> {
     USER,
   ]);
   await host.ok(['install', '-d', '-o', USER, '-g', USER, '/opt/payments']);
-  const dropIn = `/etc/systemd/system/${AGENT_UNIT}.d/unprivileged.conf`;
-  await host.ok(['install', '-D', '-m', '644', `${OWN}/unprivileged.conf`, dropIn]);
+  await host.ok(['install', '-D', '-m', '644', `${OWN}/unprivileged.conf`, DROP_IN]);
   const rules = '/etc/polkit-1/rules.d/';
   await host.ok(['install', '-m', '644', `${OWN}/50-trigger-deploy-agent.rules`, rules]);
   await host.ok(['systemctl', 'daemon-reload']);
@@ -122,4 +123,15 @@ test('what the unit then leaves open is little', async () => {
   const [line = '', exposure] = /Overall exposure level for [^:]*: ([\d.]+)[^\n]*/.exec(stdout) ?? [];
   process.stdout.write(`e2e: unprivileged: ${line}\n`);
   expect(Number(exposure)).toBeLessThan(3);
+});
+
+test('an update says so where a drop-in is older than `NotifyAccess=main` of the unit', async () => {
+  const [host] = hosts as [Host];
+  // Without the restart, which would not come to its end.
+  const update = ['env', 'TRIGGER_DEPLOY_SELF_UPDATE=1', POSTINST, 'configure', '0.0.1'];
+  expect(await host.run(update)).toMatchObject({ exitCode: 0, output: '' });
+  await host.ok(['sed', '-i', '/^NotifyAccess=/d', DROP_IN]);
+  const said = await host.run(update);
+  expect(said).toMatchObject({ exitCode: 0 });
+  expect(said.output).toContain('the drop-in with User= needs NotifyAccess=all');
 });
