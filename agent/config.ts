@@ -6,6 +6,7 @@ import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { envName, instanceId, serviceName, topicName, versionName } from '../shared/names.ts';
 import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
+import { sessionName } from '../shared/role-session.ts';
 import {
   absolutePath,
   argv,
@@ -180,6 +181,8 @@ const agentConfig = z
       { error: 'expected `keys: [/path/of/a/public/key]`, or `none`' },
     ),
     instance: instanceId.optional(),
+    /** The role session of this instance, where it is not the instance id: outside of EC2, and with other roles. */
+    session: sessionName.optional(),
     /** Tags of the instance, for `--where stack=pr-1234`; they override the tags in its metadata. */
     tags: tags.default({}),
     state: absolutePath.default('/var/lib/trigger-deploy'),

@@ -5,6 +5,7 @@ import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type Log, type LogFormat } from '../shared/log.ts';
 import type { Verifier } from '../shared/signing.ts';
+import { createOwnUserId } from './aws/own-user-id.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
 import { createArtifactStore, createDesiredStore } from './aws/s3-stores.ts';
@@ -125,7 +126,9 @@ async function open(
   const agentLog = log.child({ instance: identity.instance, env });
   const connectivity = createConnectivity();
   const statusLine = createStatusLine(notifier);
-  const replies = createReporter({ aws, bucket, log: agentLog });
+  const named = { instance: identity.instance, session: config.session };
+  const userId = createOwnUserId(aws, named, agentLog);
+  const replies = createReporter({ aws, bucket, log: agentLog, userId });
   const reporter = statusLine.reporter(connectivity.reporter(replies));
   const desired = createDesiredStore({ aws, bucket, env });
   const host = createHost();
@@ -138,7 +141,9 @@ async function open(
   await writeAgentPid(state, VERSION).catch((err) =>
     log.warn({ err }, 'cannot write the pid file; `status` will show the agent as not running'),
   );
-  const queue = createAgentQueue({ aws, env, instance: identity.instance, topic, log: agentLog });
+  const queue = createAgentQueue({
+    ...{ aws, env, instance: identity.instance, topic, log: agentLog, userId },
+  });
   const parts: AgentParts = {
     ...{ identity, workers, isQueueGone, verifier, reporter, notifier, clock, log: agentLog },
     inbox: statusLine.inbox(connectivity.inbox(queue)),

@@ -1,6 +1,8 @@
 import { type Aws, createAws } from '../shared/aws.ts';
+import { callerUserId } from '../shared/caller-identity.ts';
 import { createClock } from '../shared/clock.ts';
 import { silentLog } from '../shared/log.ts';
+import { probeUserId } from './aws/own-user-id.ts';
 import { createAgentQueue } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
 import { createArtifactStore, probeBucket } from './aws/s3-stores.ts';
@@ -91,6 +93,7 @@ function checkDeps(config: AgentConfig, aws: Aws): CheckDeps {
   return {
     ...instanceDeps(config, aws),
     trustedKeys: async () => (await loadVerifier(config)).kids,
+    probeUserId: (instance, signal) => probeUserId(aws, { instance, session: config.session }, signal),
     probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
     services: servicesOf(config, aws),
   };
@@ -121,7 +124,10 @@ function leaveDeps(config: AgentConfig, aws: Aws): LeaveDeps {
     services: Object.keys(config.services),
     identify: (signal) => identify(config, signal),
     removeQueue: (instance, signal) => queueOf(config, aws, instance).leave(signal),
-    putInstance: createReporter({ aws, bucket, log: silentLog() }).putInstance,
+    putInstance: createReporter({
+      ...{ aws, bucket, log: silentLog() },
+      userId: (signal) => callerUserId(aws, signal),
+    }).putInstance,
   };
 }
 
@@ -134,7 +140,8 @@ function instanceDeps(config: AgentConfig, aws: Aws) {
 }
 
 function queueOf({ env, topic }: AgentConfig, aws: Aws, instance: string) {
-  return createAgentQueue({ aws, env, instance, topic, log: silentLog() });
+  const userId = (signal: AbortSignal) => callerUserId(aws, signal);
+  return createAgentQueue({ ...{ aws, env, instance, topic, log: silentLog(), userId } });
 }
 
 /** Every service of the config. The processes that they start (checks, status) are in no command registry. */

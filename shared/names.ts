@@ -161,13 +161,14 @@ export const keys = {
   unsignedDeployment: (env: string, service: string, id: string) =>
     `state/${env}/${service}/deployments/${id}/deployment.json`,
   reports: (env: string, service: string, id: string) => `state/${env}/${service}/deployments/${id}/reports/`,
-  report: (env: string, service: string, id: string, instance: string) =>
-    `state/${env}/${service}/deployments/${id}/reports/${instance}.json`,
+  /** Both end in the `aws:userid` of the instance: IAM lets an instance write no other. */
+  report: (env: string, service: string, id: string, userId: string) =>
+    `state/${env}/${service}/deployments/${id}/reports/${userId}.json`,
   decision: (env: string, service: string, id: string, kind: string) =>
     `state/${env}/${service}/deployments/${id}/${kind}.jws`,
   instances: (env: string, service: string) => `state/${env}/${service}/instances/`,
-  instance: (env: string, service: string, instance: string) =>
-    `state/${env}/${service}/instances/${instance}.json`,
+  instance: (env: string, service: string, userId: string) =>
+    `state/${env}/${service}/instances/${userId}.json`,
   pause: (env: string) => `state/${env}/pause.jws`,
   servicePause: (env: string, service: string) => `state/${env}/${service}/pause.jws`,
 } as const;

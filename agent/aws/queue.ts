@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
-  CreateQueueCommand,
   DeleteMessageCommand,
   DeleteQueueCommand,
   GetQueueAttributesCommand,
@@ -17,6 +16,7 @@ import { retry } from '../../shared/retry.ts';
 import type { Finding } from '../deploy/ports.ts';
 import { awsCall, finding, findings, isNamed, isNoSuchQueue } from './aws-call.ts';
 import { createSubscription, RESTART } from './subscription.ts';
+import { createTaggedQueue } from './tagged-queue.ts';
 
 interface QueueMessage {
   body: string;
@@ -60,6 +60,8 @@ export interface AgentQueueOptions {
   /** The topic's ARN. */
   topic: string;
   log: Log;
+  /** The `aws:userid` of this instance. */
+  userId: (signal: AbortSignal) => Promise<string>;
   /** How long AWS blocks the name of a deleted queue, ms. */
   recreationMs?: number;
 }
@@ -119,6 +121,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
   const name = agentQueueName(env, instance);
   const subscribing = `subscribe the queue ${name} to ${topic}`;
   const subscription = createSubscription({ aws, topic, log });
+  const tagged = createTaggedQueue({ ...options, name });
   let knownUrl: string | undefined;
   let knownArn: string | undefined;
 
@@ -167,10 +170,9 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
   async function setUpQueue(abortSignal: AbortSignal): Promise<void> {
     knownUrl = await findUrl(abortSignal);
     if (knownUrl === undefined) {
-      const { QueueUrl } = await aws.sqs.send(new CreateQueueCommand({ QueueName: name }), { abortSignal });
-      knownUrl = QueueUrl;
+      knownUrl = await tagged.create(abortSignal);
       log.info({ queue: name }, 'queue created');
-    }
+    } else await tagged.tag(knownUrl, abortSignal);
     const is = await readAttributes(abortSignal);
     const wanted = queueAttributes(await arnOf(abortSignal), topic);
     if (Object.entries(wanted).every(([attribute, value]) => is[attribute] === value)) return;

@@ -30,7 +30,18 @@ interface ObjectWrites {
  * All reports of this instance on a deployment have the same key, so the caller delivers the oldest first. After a
  * write of a newer report was attempted, an older one is skipped: a write without an answer may have succeeded.
  */
-export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string; log: Log }): AgentReporter {
+export function createReporter({
+  aws,
+  bucket,
+  log,
+  userId,
+}: {
+  aws: Aws;
+  bucket: string;
+  log: Log;
+  /** The `aws:userid` of this instance. */
+  userId: (signal: AbortSignal) => Promise<string>;
+}): AgentReporter {
   const replies = createReplySender({ aws, log });
   const objects = new Map<string, ObjectWrites>();
 
@@ -79,12 +90,12 @@ export function createReporter({ aws, bucket, log }: { aws: Aws; bucket: string;
       signal.throwIfAborted();
       const body = JSON.stringify(report);
       reply(report.env, replyTo, body, true);
-      const { env, service, deployment, instance } = report;
-      await put(keys.report(env, service, deployment, instance), report.n, body, signal);
+      const { env, service, deployment } = report;
+      await put(keys.report(env, service, deployment, await userId(signal)), report.n, body, signal);
     },
 
     async putInstance(record, signal) {
-      const key = keys.instance(record.env, record.service, record.instance);
+      const key = keys.instance(record.env, record.service, await userId(signal));
       await put(key, 0, JSON.stringify(record), signal);
     },
 

@@ -1,6 +1,7 @@
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Aws } from '../../shared/aws.ts';
 import { awsError, awsStatus } from '../../shared/aws-errors.ts';
+import { callerUserId } from '../../shared/caller-identity.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { manifest } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
@@ -150,6 +151,8 @@ export async function probeBucket(
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const unused = 'trigger-deploy-check';
+  // A name that nobody has, if STS does not answer: then the finding about STS says more than this one.
+  const own = await callerUserId(aws, signal).catch(() => unused);
   const read = (Key: string) => () =>
     aws.s3.send(new GetObjectCommand({ Bucket: bucket, Key }), { abortSignal: signal });
   const write = (Key: string) => () =>
@@ -159,7 +162,7 @@ export async function probeBucket(
   const probes: [string, () => Promise<unknown>][] = [
     [`read s3://${bucket}/artifacts/`, read(keys.artifact(unused, '0', '0'.repeat(64), unused))],
     [`read s3://${bucket}/state/${env}/`, read(keys.desired(env, unused))],
-    [`write s3://${bucket}/state/${env}/`, write(keys.instance(env, unused, unused))],
+    [`write s3://${bucket}/state/${env}/*/instances/`, write(keys.instance(env, unused, own))],
   ];
   const findings: Finding[] = [];
   for (const [doing, ask] of probes) {

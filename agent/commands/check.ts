@@ -20,7 +20,11 @@ export async function check(deps: CheckDeps): Promise<Finding[]> {
     })),
     ...(await collect('identity', async () => {
       const { instance } = await deps.identify(limit());
-      return [{ ok: true, what: `instance ${instance}` }, ...(await deps.probeQueue(instance, limit()))];
+      return [
+        { ok: true, what: `instance ${instance}` },
+        await deps.probeUserId(instance, limit()),
+        ...(await deps.probeQueue(instance, limit())),
+      ];
     })),
     ...(await collect('bucket', () => deps.probeBucket(limit()))),
   ];

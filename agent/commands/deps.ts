@@ -13,6 +13,8 @@ export interface CheckDeps {
   identify(signal: AbortSignal): Promise<Identity>;
   /** Checks that the topic and the queue of this instance can be read. Changes nothing. */
   probeQueue(instance: string, signal: AbortSignal): Promise<readonly Finding[]>;
+  /** Checks that publishers believe what this instance says. Changes nothing. */
+  probeUserId(instance: string, signal: AbortSignal): Promise<Finding>;
   /** Checks that artifacts can be read, and that the record can be read and written. Changes nothing. */
   probeBucket(signal: AbortSignal): Promise<readonly Finding[]>;
   services: readonly CheckedService[];

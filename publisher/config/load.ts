@@ -3,6 +3,7 @@ import type { AwsPlaces } from '../../shared/aws-errors.ts';
 import { type ConfigFile, mistaken, nearest } from '../../shared/config-file.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName } from '../../shared/names.ts';
+import type { Sessions } from '../../shared/role-session.ts';
 import { type ConfigSource, configFileMissing, findConfigFile, pathFrom, variable } from './config-source.ts';
 import {
   applyVariables,
@@ -32,6 +33,8 @@ export interface Environment {
   requires?: string | undefined;
   /** Who must confirm each deployment; nobody when left out. */
   confirm?: 'person' | undefined;
+  /** The role sessions of the instances whose session is not the instance id. */
+  sessions?: Sessions | undefined;
   /** Where notifications are sent. */
   notify?: Notify | undefined;
   /** Where the file or a variable sets them, for hints: `trigger-deploy.yaml:4: environments.dev.region`. */
@@ -74,7 +77,7 @@ export async function loadEnvironment(
   const merged = applyVariables(inFile ?? {}, source, mistakes);
   checkAgreement(name, merged, file, mistakes);
   if (mistakes.length > 0) throw mistaken(file?.name ?? 'the environment', mistakes);
-  const { region, topic, bucket, profile, role, requires, confirm } = merged;
+  const { region, topic, bucket, profile, role, requires, confirm, sessions } = merged;
   if (!region || !topic || !bucket) throw new Error('an incomplete environment was accepted');
   const path = (value: string) => pathFrom(file ? dirname(file.name) : source.cwd, value, source.home);
   // A path in a variable is relative to the current directory, not to the directory of the config file.
@@ -82,7 +85,7 @@ export async function loadEnvironment(
   const key = variable(source, 'TRIGGER_DEPLOY_SIGNING_KEY');
   const trust = variable(source, 'TRIGGER_DEPLOY_TRUST')?.split(delimiter);
   return {
-    ...{ name, region, topic, bucket, profile, role, requires, confirm },
+    ...{ name, region, topic, bucket, profile, role, requires, confirm, sessions },
     pathStyle: merged.pathStyle ?? false,
     signingKey: key !== undefined ? typed(key) : merged.signingKey && path(merged.signingKey),
     trust: trust ? trust.filter(Boolean).map(typed) : (merged.trust ?? []).map(path),

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { awsNames } from '../../shared/aws-names.ts';
-import { envName, serviceName } from '../../shared/names.ts';
+import { envName, instanceId, serviceName } from '../../shared/names.ts';
+import { sessionName, userId } from '../../shared/role-session.ts';
 import { OF_WAVES } from '../plan/waves.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 
@@ -123,6 +124,11 @@ const environment = z.strictObject(
     services: z.record(serviceName, serviceDefaults, { error: expectedMap('services by name') }).optional(),
     requires: envName.optional(),
     confirm: oneOf(['person']).optional(),
+    sessions: z
+      .record(instanceId, z.union([sessionName, userId], { error: expected('the name of a role session') }), {
+        error: expectedMap('role sessions by instance'),
+      })
+      .optional(),
     notify: notify.optional(),
   },
   { error: expectedMap('region, topic, bucket and the rest of an environment') },

@@ -9,6 +9,7 @@ import { awsError } from '../../shared/aws-errors.ts';
 import { newUlid, replyQueueName } from '../../shared/names.ts';
 import { type Reply, reply } from '../../shared/report.ts';
 import { retry } from '../../shared/retry.ts';
+import { type Sessions, speaksFor } from '../../shared/role-session.ts';
 import { note } from '../events.ts';
 import type { Session } from '../session.ts';
 
@@ -65,7 +66,7 @@ export async function openReplyQueue(
     });
     const { Messages = [] } = await sqs.send(command, { abortSignal: signal });
     for (const message of Messages) {
-      const read = readReply(message);
+      const read = readReply(message, session.env.sessions);
       if ('reply' in read) take(read.reply);
       else warn(read.sender, read.refused);
     }
@@ -128,11 +129,13 @@ async function createQueue(session: Session, name: string): Promise<string> {
 /**
  * Parses a message; `refused` says why it is dropped. The instance that a reply names must be its sender: SQS gives the
  * sender as `AROA…:SESSION`, and EC2 names the role session after the instance, so no instance can reply for another.
+ * `sessions` names the sessions of the others. An answer to a roll call speaks for its sender only.
  */
-export function readReply(message: Message): { reply: Reply } | { sender: string; refused: string } {
+export function readReply(
+  message: Message,
+  sessions: Sessions = {},
+): { reply: Reply } | { sender: string; refused: string } {
   const sender = message.Attributes?.SenderId ?? 'unknown';
-  const colon = sender.lastIndexOf(':');
-  const session = colon === -1 ? undefined : sender.slice(colon + 1);
   let json: unknown;
   try {
     json = JSON.parse(message.Body ?? '');
@@ -144,13 +147,20 @@ export function readReply(message: Message): { reply: Reply } | { sender: string
     const where = parsed.error.issues[0]?.path.join('.') || '(top)';
     return { sender, refused: `dropped a reply from ${printable(sender)}: ${where} is not valid` };
   }
-  if (parsed.data.instance !== session) {
+  const { data } = parsed;
+  if (!speaksFor(sender, data.instance, sessions[data.instance])) {
+    const hint = `if that is its role session, name it: sessions: { ${data.instance}: NAME } under the environment`;
     return {
       sender,
-      refused: `dropped a reply in the name of ${parsed.data.instance}: its sender is ${printable(sender)}`,
+      refused: `dropped a reply in the name of ${data.instance}: its sender is ${printable(sender)}; ${hint}`,
     };
   }
-  return { reply: parsed.data };
+  const isOwn = (one: { instance: string; env: string }) =>
+    one.instance === data.instance && one.env === data.env;
+  if (data.kind === 'roll-call' && !data.services.every(isOwn)) {
+    return { sender, refused: `dropped the answer of ${data.instance}: it speaks for other instances, too` };
+  }
+  return { reply: data };
 }
 
 const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 128);

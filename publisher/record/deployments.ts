@@ -1,8 +1,8 @@
-import type * as z from 'zod';
 import { isCode } from '../../shared/errors.ts';
 import { keys, serviceName, ulid, ulidTime } from '../../shared/names.ts';
-import { type InstanceRecord, instanceRecord, type Report, report } from '../../shared/report.ts';
+import type { InstanceRecord, Report } from '../../shared/report.ts';
 import { type DeploymentRecord, unsignedDeployment } from './deployment-schema.ts';
+import { type InstanceObjectsContext, openInstanceObjects, type ReportReader } from './instance-objects.ts';
 import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
 
@@ -13,9 +13,6 @@ import {
   type SigningContext,
   type StoredDeployment,
 } from './signed-deployments.ts';
-
-/** A function that reads the reports which are new or changed since its last call. */
-export type ReportReader = () => Promise<Report[]>;
 
 export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'> {
   /** `readAgain` of the signed record. */
@@ -53,22 +50,22 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
 
 /** How many objects are read at a time. */
 const READS = 32;
+/** How many of the newest ids are looked at for the newest records: not each one has a signed record. */
+const LOOKS = 256;
 
-export interface DeploymentsContext extends SigningContext {
-  /** Called for each object that is invalid, or that names another instance or deployment than its key. */
-  warn: (text: string) => void;
-}
+export interface DeploymentsContext extends SigningContext, InstanceObjectsContext {}
 
-export function openDeployments({ env, objects, signer, verifier, warn }: DeploymentsContext): Deployments {
+export function openDeployments(context: DeploymentsContext): Deployments {
+  const { env, objects, signer, verifier, warn, sessions } = context;
   const signed = openSignedDeployments({ env, objects, signer, verifier });
+  const { reportReader, instances, readValid } = openInstanceObjects({ env, objects, sessions, warn });
 
   /** The record of a publisher before signed records. */
   async function readUnsigned(service: string, id: string): Promise<PastDeployment | undefined> {
     const key = keys.unsignedDeployment(env, service, id);
-    const found = await readOwn(key, unsignedDeployment, (said) => {
-      return said.env === env && said.service === service && said.deployment === id;
-    });
-    return found && { ...found, unsigned: true };
+    const found = await readValid(key, unsignedDeployment);
+    if (found?.env !== env || found.service !== service || found.deployment !== id) return undefined;
+    return { ...found, unsigned: true };
   }
 
   /** Undefined if there is none, or if it is signed and cannot be verified. */
@@ -113,61 +110,15 @@ export function openDeployments({ env, objects, signer, verifier, warn }: Deploy
   }
 
   /** The newest `limit` deployments that have a signed record. Local deployments have none. */
-  const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
-    await firstOf(await ids(service), limit, (id) => readable(service, id));
+  const records = async (service: string, limit: number, looks = Infinity): Promise<StoredDeployment[]> =>
+    await firstOf((await ids(service)).slice(0, looks), limit, (id) => readable(service, id));
 
   /** The order of the ids depends on the clocks of the publishers, which may differ. Sequences only increase. */
   const recent = async (service: string): Promise<StoredDeployment[]> =>
-    (await records(service, READS)).sort((a, b) => b.value.sequence - a.value.sequence);
+    (await records(service, READS, LOOKS)).sort((a, b) => b.value.sequence - a.value.sequence);
 
   const services = async () =>
     (await objects.folders(keys.services(env))).filter((name) => serviceName.safeParse(name).success);
-
-  function reportReader(service: string, id: string): ReportReader {
-    const known = new Map<string, string>();
-    // The reports that were read but not returned yet, by key: if one read fails, the next call returns the others.
-    const unreturned = new Map<string, Report>();
-    return async () => {
-      const listed = await objects.list(keys.reports(env, service, id));
-      const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
-      await mapLimit(fresh, READS, async (one) => {
-        const found = await readOwn(one.key, report, (said) => {
-          return (
-            said.deployment === id &&
-            said.service === service &&
-            one.key === keys.report(env, service, id, said.instance)
-          );
-        });
-        known.set(one.key, one.etag);
-        if (found !== undefined) unreturned.set(one.key, found);
-      });
-      return listed.flatMap(({ key }) => {
-        const found = unreturned.get(key);
-        unreturned.delete(key);
-        return found ?? [];
-      });
-    };
-  }
-
-  /**
-   * Reads the object at `key`. If it is invalid, or `own` finds that it names another instance or deployment than its
-   * key, the result is undefined, with a warning.
-   */
-  async function readOwn<T>(
-    key: string,
-    schema: z.ZodType<T>,
-    own: (value: T) => boolean,
-  ): Promise<T | undefined> {
-    try {
-      const stored = await objects.readJson(key, schema);
-      if (stored === undefined || own(stored.value)) return stored?.value;
-      warn(`${key} names another instance or deployment; ignored`);
-    } catch (error) {
-      if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
-      warn(`${error.message}; ignored`);
-    }
-    return undefined;
-  }
 
   return {
     create: signed.create,
@@ -216,14 +167,7 @@ export function openDeployments({ env, objects, signer, verifier, warn }: Deploy
     },
     reports: (service, id) => reportReader(service, id)(),
     reportReader,
-    async instances(service) {
-      const prefix = keys.instances(env, service);
-      const listed = await objects.list(prefix);
-      const records = await mapLimit(listed, READS, ({ key }) =>
-        readOwn(key, instanceRecord, (said) => key === keys.instance(env, service, said.instance)),
-      );
-      return records.filter((record) => record !== undefined).filter(({ leftAt }) => leftAt === undefined);
-    },
+    instances,
     services,
   };
 }

@@ -1,6 +1,7 @@
 import type { Aws } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { isCode } from '../../shared/errors.ts';
+import type { Sessions } from '../../shared/role-session.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
 import { type Deployments, openDeployments } from './deployments.ts';
 import { type DesiredStates, openDesiredStates } from './desired-state.ts';
@@ -24,7 +25,7 @@ export interface EnvironmentRecord {
 }
 
 export interface RecordOptions {
-  env: { readonly name: string; readonly bucket: string };
+  env: { readonly name: string; readonly bucket: string; readonly sessions?: Sessions | undefined };
   aws: Aws;
   clock: Clock;
   who: string;
@@ -52,7 +53,10 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
   const pauses = openPauses({ env, objects, signer, verifier, copyOf });
   const pauseOf = async (service: string) => forAgents(await pauses.of(service));
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
-  const deployments = openDeployments({ env, objects, signer, verifier, warn });
+  const deployments = openDeployments({
+    ...{ env, objects, signer, verifier, warn },
+    sessions: options.env.sessions,
+  });
   const versions = openVersions(objects, verifier);
   /** The sequence must not decrease when the lock was deleted. */
   const floor = async (service: string) => {

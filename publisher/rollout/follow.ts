@@ -4,7 +4,7 @@ import { createWakeUp, type WakeUp } from '../../shared/wake-up.ts';
 import { note } from '../events.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import type { ReportReader } from '../record/deployments.ts';
+import type { ReportReader } from '../record/instance-objects.ts';
 import type { Output } from './driving.ts';
 import { type Settlement, settle } from './settle.ts';
 
@@ -14,8 +14,12 @@ const TICK_MS = 500;
 /** The reports of a deployment, the latest of each instance. */
 export interface Progress {
   readonly reports: ReadonlyMap<string, Report>;
-  /** Keeps and emits `report`, if it is about this deployment and newer than the kept report of its instance. */
-  add(report: Report): void;
+  /**
+   * Emits `report`, if it is about this deployment and newer than the last report of its instance. It counts, and is kept
+   * in `reports`, if its instance is expected, was heard before, or is `heard` now: SQS names the sender of a reply. If no
+   * instance was expected, every report counts.
+   */
+  add(report: Report, heard?: 'heard'): void;
   /** Time from the announcement until the last ending was added, ms; 0 without an ending. */
   tookMs(): number;
   /** Resolves with the next new report, after `timer.ms`, or when `signal` aborts. Never rejects. */
@@ -24,19 +28,27 @@ export interface Progress {
 
 export function openProgress(
   { emit, clock }: Output,
-  record: Pick<DeploymentRecord, 'deployment' | 'env' | 'service'>,
+  record: Pick<DeploymentRecord, 'deployment' | 'env' | 'service' | 'expected'>,
   /** The time since the announcement, ms. */
   elapsed: () => number,
 ): Progress {
   const reports = new Map<string, Report>();
+  /** The last reports of the others. They are shown only. */
+  const others = new Map<string, Report>();
+  const counted = new Set(record.expected);
+  const isCounted = (instance: string) => record.expected.length === 0 || counted.has(instance);
   let lastEnding = 0;
   const news = createWakeUp();
   return {
     reports,
-    add(report) {
+    add(report, heard) {
       if (report.deployment !== record.deployment || report.service !== record.service) return;
-      if (report.env !== record.env || !isNewer(report, reports.get(report.instance))) return;
-      reports.set(report.instance, report);
+      if (report.env !== record.env) return;
+      if (heard !== undefined) counted.add(report.instance);
+      const kept = isCounted(report.instance) ? reports : others;
+      if (!isNewer(report, kept.get(report.instance))) return;
+      kept.set(report.instance, report);
+      if (kept === others) return emit({ type: 'report', at: clock.now(), report });
       if (isEnding(report.state)) lastEnding = Math.round(elapsed());
       emit({ type: 'report', at: clock.now(), report });
       news.wake();
@@ -87,7 +99,7 @@ export async function follow(output: Output, following: Following): Promise<Sett
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, detach, abort]);
   const listening = following.replies?.listen((reply) => {
-    if (reply.kind === 'report') progress.add(reply);
+    if (reply.kind === 'report') progress.add(reply, 'heard');
   }, stop);
   const readRecord = recordReader(output, following);
   const polling = poll(output.clock, following, readRecord, stop);

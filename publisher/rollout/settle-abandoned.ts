@@ -1,7 +1,7 @@
 import { isCode } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
-import type { ReportReader } from '../record/deployments.ts';
 import type { Lock } from '../record/held-lock.ts';
+import type { ReportReader } from '../record/instance-objects.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { acquireLock } from './acquire-lock.ts';

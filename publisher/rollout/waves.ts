@@ -92,7 +92,7 @@ async function driveToSettlement(
     confirm: (stored) => confirmAtTerminal(session, stored, { ask, readRecord, stop }),
   };
   const listening = replies.listen((reply) => {
-    if (reply.kind === 'report') progress.add(reply);
+    if (reply.kind === 'report') progress.add(reply, 'heard');
   }, stop);
   const polling = poll(session, readRecord, stop);
   try {

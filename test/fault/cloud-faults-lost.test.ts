@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
 import type { Which } from '../support/cloud/fault-proxy.ts';
 import type { RequestRecord } from '../support/cloud/requests.ts';
-import { instanceKey } from '../support/cloud/sqs.ts';
+import { instanceKey, userIdOf } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
 import { logOf } from '../support/fleet/agent-log.ts';
 import { BUCKET, ENV, type Instance } from '../support/fleet/fleet.ts';
@@ -135,7 +135,7 @@ test.each(LOST)('a deployment whose answer to %s is lost is one deployment', asy
   expect(await currentOf(instance)).toBe(version);
   expect(timesLogged('accepted', record?.deployment)).toBe(1);
   expect(timesLogged('succeeded', record?.deployment)).toBe(1);
-  const report = keys.report(ENV, 'payments', String(record?.deployment), instance.id);
+  const report = keys.report(ENV, 'payments', String(record?.deployment), userIdOf(instance.id));
   await world.fleet.cloud.until(() => stateAt(report) === 'succeeded');
   writes += 1;
 });
@@ -163,7 +163,7 @@ test('a report that S3 does not take waits, the deployment does not, and it arri
   expect(result.code, result.stdout + result.stderr).toBe(0);
   expect(await currentOf(instance)).toBe(version);
   const deployment = String(records().find((one) => one.version === version)?.deployment);
-  const report = keys.report(ENV, 'payments', deployment, instance.id);
+  const report = keys.report(ENV, 'payments', deployment, userIdOf(instance.id));
   expect(stateAt(report)).toBe(undefined);
   rule.lift();
   await world.fleet.cloud.until(() => stateAt(report) === 'succeeded');
@@ -186,7 +186,7 @@ test('a publisher that dies after its announcement, its reply queue deleted, del
   const { deployment, replyTo } = payloadOf(cloud.deliveries.held[0]?.body ?? '');
   await deleteQueue(cloud, String(replyTo));
   cloud.deliveries.release();
-  const report = keys.report(ENV, 'payments', String(deployment), instance.id);
+  const report = keys.report(ENV, 'payments', String(deployment), userIdOf(instance.id));
   await cloud.until(() => stateAt(report) === 'succeeded');
   expect(await currentOf(instance)).toBe(version);
   proved('report-lost', 'publisher killed, reply queue gone: deployed, and the ending is in the record');

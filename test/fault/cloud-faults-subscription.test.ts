@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
+import { userIdOf } from '../support/cloud/sqs.ts';
 import { BUCKET, ENV, TOPIC } from '../support/fleet/fleet.ts';
 import { proved } from '../support/reliability.ts';
 import { deleteSubscriptionsOf, deleteTopic, publish, subscribersOf } from './support/cloud/topic.ts';
@@ -73,7 +74,7 @@ test('while the topic is gone the agent still takes what its queue holds; with t
 });
 
 test('an instance record that could not be written is written minutes later', async () => {
-  const key = keys.instance(ENV, SERVICE, ID);
+  const key = keys.instance(ENV, SERVICE, userIdOf(ID));
   const recorded = () => JSON.parse(world.cloud.object(BUCKET, key)?.body.toString() ?? '{}').version;
   const before = recorded();
   // As often as the SDK tries.

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keys, newUlid, replyQueueName } from '../../shared/names.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
+import { userIdOf } from '../support/cloud/sqs.ts';
 import { logOf } from '../support/fleet/agent-log.ts';
 import { BUCKET, ENV, type Instance } from '../support/fleet/fleet.ts';
 import { forge, trustedKey } from '../support/publisher/announcements.ts';
@@ -38,7 +39,7 @@ test('of fifty announcements at once none is lost: the newest is deployed, the o
   await drained(cloud, instance.id);
   bytes.lift();
   const record = ({ deployment }: { deployment: string }) => {
-    const stored = cloud.object(BUCKET, keys.report(ENV, SERVICE, deployment, instance.id));
+    const stored = cloud.object(BUCKET, keys.report(ENV, SERVICE, deployment, userIdOf(instance.id)));
     return stored && (JSON.parse(stored.body.toString('utf8')) as Report).state;
   };
   const endings = () => said.map(record);

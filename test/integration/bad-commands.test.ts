@@ -89,10 +89,10 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
     ],
     [
       'a service named like a verb of a later version',
-      ['doctor', '1.0.0', ...ENV],
+      ['gc', '1.0.0', ...ENV],
       2,
-      'unknown command: doctor',
-      'the commands are push, promote, rollback, restart, status, history, show, watch, versions, plan, confirm, cancel, resume, pause, unpause, keygen, completion; no service can be named doctor',
+      'unknown command: gc',
+      'the commands are push, promote, rollback, restart, status, history, show, watch, versions, plan, confirm, cancel, resume, pause, unpause, keygen, completion; no service can be named gc',
     ],
     [
       'a version that is a path, deployed',

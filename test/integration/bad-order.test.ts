@@ -7,6 +7,7 @@ import {
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentQueueName, keys } from '../../shared/names.ts';
 import { clientsOf } from '../support/cloud/clients.ts';
+import { userIdOf } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
 import { nextLogged } from '../support/fleet/agent-log.ts';
 import { BUCKET, ENV, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
@@ -69,7 +70,7 @@ function heard(version: string): string {
 
 /** What the instance has put into the record about a deployment. */
 async function recorded(deployment: unknown): Promise<unknown> {
-  const key = keys.report(ENV, 'payments', String(deployment), instance.id);
+  const key = keys.report(ENV, 'payments', String(deployment), userIdOf(instance.id));
   await fleet.cloud.until(
     (request) => request.key === key && request.status === 200 && request.operation === 'PutObject',
   );

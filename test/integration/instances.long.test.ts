@@ -1,6 +1,8 @@
 import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keys } from '../../shared/names.ts';
+import { userIdOf } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
 
@@ -20,7 +22,7 @@ afterAll(() => fleet?.stop());
 
 test('an instance that starts late comes up on the current version by itself', async () => {
   const late = await fleet.addInstance('i-0d4');
-  const key = 'state/dev/payments/instances/i-0d4.json';
+  const key = keys.instance('dev', 'payments', userIdOf('i-0d4'));
   const runs = () =>
     fleet.cloud.object('acme-deploys-dev', key)?.body.toString().includes('"version":"1.0.0"');
   while (!runs()) {

@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { RECORD_NAME } from '../../../shared/names.ts';
 import { isEnding, type Report } from '../../../shared/report.ts';
 import type { RecordWatch } from '../../fault/support/publisher/record-watch.ts';
+import { userIdOf } from '../../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet } from '../../support/fleet/fleet.ts';
 import { type Named, versionOf } from './services.ts';
 import type { Host } from './site.ts';
@@ -11,7 +12,7 @@ import type { Host } from './site.ts';
 export function endingsOf({ cloud }: Fleet, { id }: Host, service: string): Report[] {
   return cloud
     .objects(BUCKET, `state/${ENV}/${service}/deployments/`)
-    .filter((key) => key.endsWith(`/reports/${id}.json`))
+    .filter((key) => key.endsWith(`/reports/${userIdOf(id)}.json`))
     .map((key) => JSON.parse(cloud.object(BUCKET, key)?.body.toString('utf8') ?? '') as Report)
     .filter(({ state }) => isEnding(state));
 }

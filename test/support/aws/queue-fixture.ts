@@ -4,9 +4,12 @@ import { createAgentQueue } from '../../../agent/aws/queue.ts';
 import type { Aws } from '../../../shared/aws.ts';
 import { silentLog } from '../../../shared/log.ts';
 import type { CloudOptions } from '../cloud/cloud.ts';
+import { userIdOf } from '../cloud/sqs.ts';
 import { cloudAndAws } from './fixture.ts';
 
 export const QUEUE = 'trigger-deploy-dev-i-0a';
+/** The `aws:userid` of the instance. */
+export const userId = async () => userIdOf('i-0a');
 
 export async function queueAndCloud(options: CloudOptions = {}) {
   const { cloud, aws } = await cloudAndAws(options);
@@ -18,6 +21,7 @@ export async function queueAndCloud(options: CloudOptions = {}) {
     instance: 'i-0a',
     topic,
     log: silentLog(),
+    userId,
     recreationMs,
   });
   const publish = (Message: string, TopicArn = topic) =>

@@ -5,6 +5,7 @@ import { silentLog } from '../../../shared/log.ts';
 import { newUlid, replyQueueName } from '../../../shared/names.ts';
 import type { Report, State } from '../../../shared/report.ts';
 import type { Cloud } from '../cloud/cloud.ts';
+import { userIdOf } from '../cloud/sqs.ts';
 import { BUCKET, cloudAndAws } from './fixture.ts';
 
 export const DEPLOYMENT = '01JDB2Z3Y4X5W6V7T8S9R0QPNM';
@@ -29,7 +30,10 @@ export function reportOf(n: number, state: State, more: Partial<Report> = {}): R
 
 export async function reporterAndCloud() {
   const { cloud, aws } = await cloudAndAws();
-  const reporter = createReporter({ aws, bucket: BUCKET, log: silentLog() });
+  const reporter = createReporter({
+    ...{ aws, bucket: BUCKET, log: silentLog() },
+    userId: async () => userIdOf('i-0a'),
+  });
   const makeQueue = (name: string) => aws.sqs.send(new CreateQueueCommand({ QueueName: name }));
   return { cloud, aws, reporter, makeQueue };
 }

@@ -51,6 +51,7 @@ function skewed(service: Service): CloudError {
     case 'sqs':
       return new CloudError(403, 'InvalidSignatureException', 'Signature expired or not yet current');
     case 'sns':
+    case 'sts':
       return new CloudError(403, 'SignatureDoesNotMatch', 'Signature expired or not yet current');
   }
 }

@@ -7,7 +7,7 @@ import { CloudError, errorAnswer, sqsQueryCode } from './errors.ts';
 import type { Faults } from './faults.ts';
 import { type Call, CLIENT_GONE, type RequestLog, readBody, readHead } from './requests.ts';
 import type { StrictS3Store } from './s3.ts';
-import type { ReceivedMessage, StrictSqsStore } from './sqs.ts';
+import { type ReceivedMessage, type StrictSqsStore, senderId } from './sqs.ts';
 
 /** One PUT of an object or a part. S3 takes 5 GiB; this process would have to hold them. */
 const BODY_LIMIT = 512 * 1024 * 1024;
@@ -85,6 +85,11 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
       if (call.record.service === 'sqs') sqs.check(call.record.operation, request.body);
     });
     if (refusal) return done(refusal);
+    if (call.record.service === 'sts') {
+      note(exchange);
+      void reply.type('text/xml').send(callerIdentity(call.record.accessKeyId ?? ''));
+      return;
+    }
     if (call.record.operation === 'GetBucketVersioning') {
       note(exchange);
       void reply.type('application/xml').send(versioningAnswer(s3.versioned.has(call.record.bucket ?? '')));
@@ -133,6 +138,10 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
 
   return app;
 }
+
+/** https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html */
+const callerIdentity = (accessKeyId: string) =>
+  `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:sts::123456789012:assumed-role/embedded/${accessKeyId}</Arn><UserId>${senderId(accessKeyId)}</UserId><Account>123456789012</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>00000000-0000-0000-0000-000000000000</RequestId></ResponseMetadata></GetCallerIdentityResponse>`;
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html */
 const versioningAnswer = (isOn: boolean) =>

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-export type Service = 'sqs' | 'sns' | 's3';
+export type Service = 'sqs' | 'sns' | 's3' | 'sts';
 
 /** What the cloud was asked, and what it answered. Operations carry the names of the SDK's commands. */
 export interface RequestRecord {
@@ -68,6 +68,7 @@ export function readBody(record: Draft, body: unknown): void {
     if (queue) record.queue = queue;
   } else if (record.service === 'sns') {
     record.operation = text('Action') ?? record.operation;
+    if (record.operation === 'GetCallerIdentity') record.service = 'sts';
     const topic = text('TopicArn');
     if (topic) record.topic = topic;
   }

@@ -16,10 +16,14 @@ export function instanceKey(instance: string): string {
   return `session-${instance}`;
 }
 
+/** The `aws:userid` of the instance. */
+export const userIdOf = (instance: string): string => senderId(instanceKey(instance));
+
 /** IAM User Guide, "IAM identifiers": a role session is `AROA…:SESSION`, a user is `AIDA…`. */
-function senderId(accessKeyId: string): string {
+export function senderId(accessKeyId: string): string {
   const session = /^session-(.+)$/.exec(accessKeyId)?.[1];
-  return session === undefined ? `AIDA${accessKeyId}` : `AROAEMBEDDEDCLOUD:${session}`;
+  const user = accessKeyId.toUpperCase().replace(/[^A-Z0-9]/g, '');
+  return session === undefined ? `AIDA${user}` : `AROAEMBEDDEDCLOUD:${session}`;
 }
 
 /** fauxqs' queues with the rules of SQS that it leaves out. It learns who is asking from the current call. */

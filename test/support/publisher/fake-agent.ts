@@ -11,7 +11,7 @@ import { type InstanceRecord, isEnding, type Report, type State } from '../../..
 import type { Verifier } from '../../../shared/signing.ts';
 import { type Clients, clientsOf } from '../cloud/clients.ts';
 import type { Cloud } from '../cloud/cloud.ts';
-import { instanceKey } from '../cloud/sqs.ts';
+import { instanceKey, userIdOf } from '../cloud/sqs.ts';
 
 /** What an agent says to an announcement, state by state; an error code may come with the ending. */
 export type Script = (
@@ -99,7 +99,7 @@ export class FakeAgent {
     const at = new Date().toISOString();
     const about = { v: 1, env: this.#env, service, instance, version: running } as const;
     const record = { ...about, zone, tags, sequence: 0, pinned: false, agentVersion: '0.1.0', at };
-    cloud.putObject(bucket, keys.instance(this.#env, service, instance), JSON.stringify(record));
+    cloud.putObject(bucket, keys.instance(this.#env, service, userIdOf(instance)), JSON.stringify(record));
     return record;
   }
 
@@ -170,7 +170,7 @@ export class FakeAgent {
     };
     const text = JSON.stringify(report);
     if (state === 'accepted' || state === 'prepared' || isEnding(state)) {
-      cloud.putObject(bucket, keys.report(this.#env, service, deployment, instance), text);
+      cloud.putObject(bucket, keys.report(this.#env, service, deployment, userIdOf(instance)), text);
     }
     this.#reply(order, text);
   }

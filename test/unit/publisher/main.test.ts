@@ -49,7 +49,7 @@ it('exits with 2 and one clear line for wrong usage, and sends no request', {
   const before = cloud.requests.length;
   const lines = [
     ['payments ../../etc --env dev', '"../../etc" cannot be a version'],
-    ['doctor 1.0.0 --env dev', 'unknown command: doctor'],
+    ['gc 1.0.0 --env dev', 'unknown command: gc'],
     ['payments 1.0.0', '--env is required'],
     ['payments 1.0.0 --env prd', 'the environment has one mistake'],
     ['push payments 1.0.0 no.jar --env dev', 'cannot push no.jar: there is no such file'],
@@ -69,7 +69,7 @@ it('exits with 2 and one clear line for wrong usage, and sends no request', {
 it('a verb that only looks prints one answer on stdout in JSON too; what it warns of is on stderr', {
   timeout: PATIENCE,
 }, async () => {
-  cloud.putObject('deploys-dev', 'state/dev/ledger/instances/i-1.json', '{"half":');
+  cloud.putObject('deploys-dev', 'state/dev/ledger/instances/AROAEMBEDDEDCLOUD:i-1.json', '{"half":');
   const { code, stdout, stderr } = await run('status -e dev --output json');
   expect(code, stderr).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ type: 'status' });

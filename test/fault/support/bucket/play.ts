@@ -17,6 +17,9 @@ const READS_DECISIONS_MS = 2600;
 const ONCE = ['--timeout', TIMEOUT];
 const IN_WAVES = ['--canary', '1', '--batch', '1', '--confirm'];
 
+/** The event of a command that waits at a gate; a resumed one waits there from the start. */
+const GATES: Partial<Record<Command, PublisherEvent['type']>> = { rolling: 'waiting', resume: 'started' };
+
 export interface Played {
   /** What came of the command: its exit code, or the code of its error. */
   ended: string;
@@ -47,6 +50,7 @@ export async function play(world: BucketWorld, combination: Combination): Promis
     about,
     holdMs: touchesDecisions ? READS_DECISIONS_MS : AT_GATE_MS,
     ready: changing,
+    command,
   });
   const ended = await bounded(running, combination);
   await changing;
@@ -134,8 +138,8 @@ async function whenReached(
   const over = new AbortController();
   const sent = () => cloud.requests.slice(from).filter((one) => isOwn(one.accessKeyId)).length >= after;
   const ended = running.ended.then(() => over.abort());
-  const atGate = command === 'rolling' || command === 'resume';
-  const reachedIt = atGate ? reached(running, 'waiting') : cloud.until(sent, over.signal);
+  const gate = GATES[command];
+  const reachedIt = gate ? reached(running, gate) : cloud.until(sent, over.signal);
   await Promise.race([reachedIt.catch(() => undefined), ended]);
   await change();
 }
@@ -144,11 +148,15 @@ async function whenReached(
 async function gateHolds(
   world: BucketWorld,
   running: RunningVerb,
-  { about, holdMs, ready }: { about: About; holdMs: number; ready: Promise<void> | undefined },
+  {
+    about,
+    holdMs,
+    ready,
+    command,
+  }: { about: About; holdMs: number; ready: Promise<void> | undefined; command: Command },
 ): Promise<void> {
-  const isGated = running.argv.includes('--confirm') || running.argv[0] === 'resume';
-  if (!isGated) return;
-  if (!(await reached(running, 'waiting'))) return;
+  const gate = GATES[command];
+  if (gate === undefined || !(await reached(running, gate))) return;
   await ready;
   await Promise.race([running.ended, world.session.clock.sleep(holdMs, new AbortController().signal)]);
   const { fleet } = world;

@@ -6,6 +6,7 @@ import type { Artifact } from '../../../../shared/manifest.ts';
 import { agentQueueName, keys, newUlid } from '../../../../shared/names.ts';
 import { isEnding, type Report } from '../../../../shared/report.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Instance, type ServiceYaml } from '../../../support/fleet/fleet.ts';
 import type { Fields } from '../../../support/publisher/announcements.ts';
 
@@ -82,7 +83,7 @@ export async function drained(cloud: Cloud, instance: string): Promise<void> {
 
 /** The ending that this instance has put into the record, once it is there. */
 export async function endingOf(cloud: Cloud, deployment: string, instance: string): Promise<Report> {
-  const key = keys.report(ENV, SERVICE, deployment, instance);
+  const key = keys.report(ENV, SERVICE, deployment, userIdOf(instance));
   const read = () => {
     const stored = cloud.object(BUCKET, key);
     const report = stored && (JSON.parse(stored.body.toString('utf8')) as Report);

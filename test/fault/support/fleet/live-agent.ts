@@ -25,6 +25,7 @@ import { silentLog } from '../../../../shared/log.ts';
 import { agentQueueName } from '../../../../shared/names.ts';
 import type { Verifier } from '../../../../shared/signing.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
 import { drained, SERVICE } from './by-hand.ts';
@@ -78,7 +79,10 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
       path: join(dir, 'state', `${SERVICE}.journal`),
       parse: (value) => serviceState.parse(value),
     });
-    const reporter = createReporter({ aws, bucket: BUCKET, log });
+    const reporter = createReporter({
+      ...{ aws, bucket: BUCKET, log },
+      userId: async () => userIdOf(identity.instance),
+    });
     const desiredStore = createDesiredStore({ aws, bucket: BUCKET, env: ENV });
     const worker = await openWorker({
       service: {
@@ -159,7 +163,10 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
     start() {
       const { worker, reporter, desired } = service;
       stopping = new AbortController();
-      const queue = createAgentQueue({ aws, env: ENV, instance, topic, log });
+      const queue = createAgentQueue({
+        ...{ aws, env: ENV, instance, topic, log },
+        userId: async () => userIdOf(instance),
+      });
       const inbox: Inbox = {
         ...queue,
         async receive() {

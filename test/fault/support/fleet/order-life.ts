@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { agentQueueName, keys, newUlid } from '../../../../shared/names.ts';
 import type { Ending, Report } from '../../../../shared/report.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
 import { currentOf, SERVICE } from './by-hand.ts';
 import type { LiveAgent } from './live-agent.ts';
@@ -73,7 +74,7 @@ export async function live(world: LiveWorld, instance: string, events: readonly 
         reports[0]?.sequence ?? 0,
         reports.map((report) => report.state as Ending),
       );
-      const stored = cloud.object(BUCKET, keys.report(ENV, SERVICE, deployment, instance));
+      const stored = cloud.object(BUCKET, keys.report(ENV, SERVICE, deployment, userIdOf(instance)));
       const recorded = stored && (JSON.parse(stored.body.toString('utf8')) as Report).state;
       if (recorded !== reports[0]?.state) wrong.push(`the record says ${recorded} of ${reports[0]?.state}`);
     }

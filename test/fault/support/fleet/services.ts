@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { keys } from '../../../../shared/names.ts';
 import { type Report, report as reportSchema } from '../../../../shared/report.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { setupOf } from '../../../support/commands.ts';
 import {
   BUCKET,
@@ -129,7 +130,7 @@ export async function deploy(service: Service, version: string): Promise<Outcome
 }
 
 export function reportIn(fleet: Fleet, service: string, deployment: string, instance: string): Report {
-  const key = keys.report(ENV, service, deployment, instance);
+  const key = keys.report(ENV, service, deployment, userIdOf(instance));
   const stored = fleet.cloud.object(BUCKET, key);
   if (!stored) throw new Error(`${key} is not in the record`);
   return reportSchema.parse(JSON.parse(stored.body.toString('utf8')));

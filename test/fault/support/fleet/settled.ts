@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import { keys, RECORD_NAME } from '../../../../shared/names.ts';
 import { instanceRecord, isEnding } from '../../../../shared/report.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
 import type { RecordWatch } from '../publisher/record-watch.ts';
 import type { Service } from './services.ts';
@@ -66,14 +67,14 @@ export async function tidiedUp({
   const lastEnding = () => {
     const reports = cloud
       .objects(BUCKET, keys.deployments(ENV, name))
-      .filter((key) => key.endsWith(`/reports/${instance.id}.json`))
+      .filter((key) => key.endsWith(`/reports/${userIdOf(instance.id)}.json`))
       .map((key) => JSON.parse(cloud.object(BUCKET, key)?.body.toString('utf8') ?? '{}'));
     return Math.max(...reports.map(({ at }) => Date.parse(at)));
   };
   // Asked with every request whenever anything changes; once per change is enough.
   await cloud.until((request) => {
     if (request !== cloud.requests[0]) return false;
-    const stored = cloud.object(BUCKET, keys.instance(ENV, name, instance.id));
+    const stored = cloud.object(BUCKET, keys.instance(ENV, name, userIdOf(instance.id)));
     if (!stored) return false;
     const { state, at } = instanceRecord.parse(JSON.parse(stored.body.toString('utf8')));
     return state !== undefined && isEnding(state) && Date.parse(at) >= lastEnding();

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { keys } from '../../../../shared/names.ts';
 import { isEnding } from '../../../../shared/report.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet } from '../../../support/fleet/fleet.ts';
 import { deploymentIn, storedText } from '../../../support/publisher/announcements.ts';
 import type { Service } from '../fleet/services.ts';
@@ -10,7 +11,7 @@ import type { RecordWatch } from './record-watch.ts';
 /** Resolves once the instance has put the end of its newest deployment that was announced into the record. */
 export async function ended({ fleet, name, instance }: Service): Promise<void> {
   const deployment = announcements(fleet, name).at(-1)?.deployment ?? 'none';
-  const key = keys.report(ENV, name, deployment, instance.id);
+  const key = keys.report(ENV, name, deployment, userIdOf(instance.id));
   await fleet.cloud.until((request) => {
     if (request !== fleet.cloud.requests[0]) return false;
     const stored = fleet.cloud.object(BUCKET, key);
@@ -21,7 +22,7 @@ export async function ended({ fleet, name, instance }: Service): Promise<void> {
 /** Everything that was announced has one ending on the instance, and no publisher holds the lock. */
 export function expectAtRest({ fleet, name, instance }: Service, watch: RecordWatch): void {
   for (const { deployment } of announcements(fleet, name)) {
-    const key = keys.report(ENV, name, deployment, instance.id);
+    const key = keys.report(ENV, name, deployment, userIdOf(instance.id));
     expect(watch.endings.get(key), key).toHaveLength(1);
   }
   expect(lockOf(fleet, name)?.owner).toBeNull();

@@ -17,6 +17,7 @@ import {
   queueAndCloud,
   subscriptionsOf,
   urlOf,
+  userId,
 } from '../../../support/aws/queue-fixture.ts';
 
 describe('ensure', () => {
@@ -62,6 +63,7 @@ describe('ensure', () => {
     await queue.ensure(NEVER);
     expect(asked(before)).toEqual([
       'GetQueueUrl',
+      'TagQueue',
       'GetQueueAttributes',
       'Subscribe',
       'GetSubscriptionAttributes',
@@ -170,7 +172,7 @@ describe('receive', () => {
       else response.end(JSON.stringify({ QueueUrl: 'http://127.0.0.1:1/queue' }));
     });
     const topic = 'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev';
-    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog() });
+    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog(), userId });
     const limit = new AbortController();
     const deleting = rejection(queue.delete({ receiptHandle: 'one' }, limit.signal));
     await asked.promise;
@@ -182,7 +184,7 @@ describe('receive', () => {
     const { aws, topic, queue, publish } = await queueAndCloud();
     await queue.ensure(NEVER);
     await publish('while it was away');
-    const next = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog() });
+    const next = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog(), userId });
     expect(await next.receive(NEVER)).toMatchObject([{ body: 'while it was away' }]);
   });
 
@@ -190,7 +192,7 @@ describe('receive', () => {
     const asked = vi.fn();
     const aws = await fakeAws(asked);
     const topic = 'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev';
-    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog() });
+    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog(), userId });
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const receiving = rejection(queue.receive(NEVER));
@@ -227,7 +229,14 @@ describe('leave', () => {
     const { cloud, aws, topic } = await queueAndCloud();
     await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
     const missing = `${topic}x`;
-    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic: missing, log: silentLog() });
+    const queue = createAgentQueue({
+      aws,
+      env: 'dev',
+      instance: 'i-0a',
+      topic: missing,
+      log: silentLog(),
+      userId,
+    });
     await queue.leave(NEVER);
     expect(cloud.queues()).toEqual([]);
   });
@@ -257,7 +266,14 @@ describe('probe', () => {
   test('a missing topic is a finding with a hint', async () => {
     const { aws, topic } = await queueAndCloud();
     const missing = `${topic}x`;
-    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic: missing, log: silentLog() });
+    const queue = createAgentQueue({
+      aws,
+      env: 'dev',
+      instance: 'i-0a',
+      topic: missing,
+      log: silentLog(),
+      userId,
+    });
     const [finding] = await queue.probe(NEVER);
     expect(finding).toMatchObject({ ok: false, hint: expect.stringContaining('`topic`') });
   });

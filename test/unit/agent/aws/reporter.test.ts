@@ -13,8 +13,9 @@ import {
   reportOf,
 } from '../../../support/aws/reporter-fixture.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 
-const KEY = keys.report('dev', 'payments', DEPLOYMENT, 'i-0a');
+const KEY = keys.report('dev', 'payments', DEPLOYMENT, userIdOf('i-0a'));
 
 const recordOf = (cloud: Cloud, key = KEY) => JSON.parse(String(cloud.object(BUCKET, key)?.body)) as unknown;
 
@@ -117,5 +118,8 @@ test('the instance record is written under the key where the fleet is listed', a
   };
   await reporter.putInstance(record, NEVER);
   await reporter.putInstance({ ...record, version: '1.4.2' }, NEVER);
-  expect(recordOf(cloud, 'state/dev/payments/instances/i-0a.json')).toEqual({ ...record, version: '1.4.2' });
+  expect(recordOf(cloud, keys.instance('dev', 'payments', userIdOf('i-0a')))).toEqual({
+    ...record,
+    version: '1.4.2',
+  });
 });

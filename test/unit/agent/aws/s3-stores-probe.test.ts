@@ -9,7 +9,7 @@ describe('probeBucket', () => {
     expect(await probeBucket(aws, BUCKET, 'dev', NEVER)).toEqual([
       { ok: true, what: `allowed to read s3://${BUCKET}/artifacts/` },
       { ok: true, what: `allowed to read s3://${BUCKET}/state/dev/` },
-      { ok: true, what: `allowed to write s3://${BUCKET}/state/dev/` },
+      { ok: true, what: `allowed to write s3://${BUCKET}/state/dev/*/instances/` },
     ]);
     expect(cloud.objects(BUCKET)).toEqual([]);
   });

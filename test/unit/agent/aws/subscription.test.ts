@@ -18,6 +18,7 @@ import {
   queueAndCloud,
   subscriptionsOf,
   urlOf,
+  userId,
 } from '../../../support/aws/queue-fixture.ts';
 
 describe('the subscription', () => {
@@ -58,7 +59,14 @@ describe('the subscription', () => {
   test('the error for a missing topic names it', async () => {
     const { aws, topic } = await queueAndCloud();
     const missing = `${topic}x`;
-    const queue = createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic: missing, log: silentLog() });
+    const queue = createAgentQueue({
+      aws,
+      env: 'dev',
+      instance: 'i-0a',
+      topic: missing,
+      log: silentLog(),
+      userId,
+    });
     expect(await rejection(queue.ensure(NEVER))).toMatchObject({
       code: 'TOPIC_NOT_FOUND',
       message: expect.stringContaining(missing),

@@ -25,6 +25,7 @@ async function findings(
     trustedKeys: async () => [],
     identify: async () => ({ env: 'dev', instance: 'i-1', zone: undefined, agentVersion: '0' }),
     probeQueue: async () => [],
+    probeUserId: async () => ({ ok: true, what: 'known' }),
     probeBucket: async () => [],
     services: [
       {
@@ -133,6 +134,10 @@ test('each probe has a deadline of its own: one that expires does not fail the n
       seen(signal);
       return [];
     },
+    async probeUserId(_instance, signal) {
+      seen(signal);
+      return { ok: true, what: 'known' };
+    },
     async probeBucket(signal) {
       seen(signal);
       return [];
@@ -161,8 +166,8 @@ test('each probe has a deadline of its own: one that expires does not fail the n
       },
     ],
   });
-  expect(signals).toHaveLength(7);
-  expect(new Set(signals).size).toBe(7);
+  expect(signals).toHaveLength(8);
+  expect(new Set(signals).size).toBe(8);
 });
 
 test('what the readiness of a service lacks is a finding of it, the same as a deployment is refused for', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { decide } from '../../../../publisher/rollout/decisions.ts';
 import { keys } from '../../../../shared/names.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import {
   deployed,
   deploysHeard,
@@ -50,7 +51,7 @@ describe('a deployment that succeeds on all instances', () => {
   it('includes an instance that the record did not know', async () => {
     await stage.agent('i-1');
     const late = await stage.agent('i-2');
-    stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', 'i-2'), '{}');
+    stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', userIdOf('i-2')), '{}');
     const session = await stage.open();
     expect(await deploy(session, options())).toBe(0);
     expect(settled(session.events)).toMatchObject([{ counts: { succeeded: 2 } }]);

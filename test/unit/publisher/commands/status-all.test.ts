@@ -4,6 +4,7 @@ import { statusAllJson, statusAllLines, statusAllTable } from '../../../../publi
 import { plain } from '../../../../publisher/render/text.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 let dev: Stage;
@@ -33,7 +34,7 @@ function put(
   const { cloud, bucket, env } = stage;
   const about = { v: 1, env: env.name, service, instance, version, sequence: 1, pinned: false, active: true };
   const record = { ...about, agentVersion: '0.1.0', at: AT, ...change };
-  cloud.putObject(bucket, keys.instance(env.name, service, instance), JSON.stringify(record));
+  cloud.putObject(bucket, keys.instance(env.name, service, userIdOf(instance)), JSON.stringify(record));
 }
 
 async function desire(stage: Stage, service: string, version: string): Promise<void> {

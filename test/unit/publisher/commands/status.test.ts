@@ -8,6 +8,7 @@ import { showLines, showTable } from '../../../../publisher/render/show.ts';
 import { statusLines, statusTable } from '../../../../publisher/render/status.ts';
 import { plain } from '../../../../publisher/render/text.ts';
 import { keys } from '../../../../shared/names.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 let stage: Stage;
@@ -22,7 +23,11 @@ const AN_HOUR_AGO = new Date(Date.now() - 3_600_000).toISOString();
 function putInstance(instance: string, version: string, change: object = {}): void {
   const about = { v: 1, env: 'dev', service: 'payments', instance, version, sequence: 1, pinned: false };
   const record = { ...about, agentVersion: '0.0.9', at: AN_HOUR_AGO, ...change };
-  stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', instance), JSON.stringify(record));
+  stage.cloud.putObject(
+    stage.bucket,
+    keys.instance('dev', 'payments', userIdOf(instance)),
+    JSON.stringify(record),
+  );
 }
 
 async function deployed(version: string) {

@@ -4,6 +4,7 @@ import { plain } from '../../../../publisher/render/text.ts';
 import { versionsJson, versionsLines, versionsTable } from '../../../../publisher/render/versions.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 const PUSHED = '2026-11-21T08:14:02.000Z';
@@ -33,7 +34,7 @@ async function push(...names: string[]): Promise<void> {
 function put({ cloud, bucket, env }: Stage, instance: string, version: string): void {
   const about = { v: 1, env: env.name, service: 'payments', instance, version, sequence: 1 };
   const record = { ...about, pinned: false, active: true, agentVersion: '0.1.0', at: PUSHED };
-  cloud.putObject(bucket, keys.instance(env.name, 'payments', instance), JSON.stringify(record));
+  cloud.putObject(bucket, keys.instance(env.name, 'payments', userIdOf(instance)), JSON.stringify(record));
 }
 
 async function desire(stage: Stage, version: string): Promise<void> {

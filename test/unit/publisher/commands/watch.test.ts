@@ -7,6 +7,7 @@ import { STALE_MS } from '../../../../publisher/record/lock-document.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import type { State } from '../../../../shared/report.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
@@ -151,7 +152,7 @@ describe('a deployment that was not settled', () => {
 
   it('of --no-wait that failed on all instances gets its desired state rolled back', async () => {
     for (const agent of agents.slice(1)) await agent.leave();
-    stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', 'i-2'), '{}');
+    stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', userIdOf('i-2')), '{}');
     expect(await deploy(await stage.open(), options({ wait: false }))).toBe(0);
     expect(await desired()).toMatchObject({ version: '1.1.0' });
     finish.resolve('rolled-back');

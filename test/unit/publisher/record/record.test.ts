@@ -4,6 +4,7 @@ import type { DesiredChange } from '../../../../publisher/record/desired-state.t
 import type { Objects } from '../../../../publisher/record/objects.ts';
 import type { Session } from '../../../../publisher/session.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 let stage: Stage;
@@ -157,7 +158,7 @@ describe('deployments', () => {
     const id = newUlid(1);
     const put = (instance: string, body: object | string) => {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
-      stage.cloud.putObject(stage.bucket, keys.report('dev', 'payments', id, instance), text);
+      stage.cloud.putObject(stage.bucket, keys.report('dev', 'payments', id, userIdOf(instance)), text);
     };
     const report = (instance: string) => ({
       ...{ kind: 'report', v: 1, deployment: id, env: 'dev', service: 'payments', instance, sequence: 1 },
@@ -185,7 +186,7 @@ describe('deployments', () => {
       };
       stage.cloud.putObject(
         stage.bucket,
-        keys.report('dev', 'payments', id, instance),
+        keys.report('dev', 'payments', id, userIdOf(instance)),
         JSON.stringify(report),
       );
     }
@@ -210,12 +211,16 @@ describe('deployments', () => {
     const about = { v: 1, env: 'dev', service: 'payments', instance: 'i-1', sequence: 1, zone: evil };
     const at = '2026-01-01T00:00:00Z';
     const record = { ...about, version: null, pinned: false, agentVersion: evil, at };
-    stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', 'i-1'), JSON.stringify(record));
+    stage.cloud.putObject(
+      stage.bucket,
+      keys.instance('dev', 'payments', userIdOf('i-1')),
+      JSON.stringify(record),
+    );
     const id = newUlid(1);
     const error = { code: evil, message: evil, detail: evil };
     const report = { kind: 'report', deployment: id, n: 0, state: 'failed', version: '1.0.0', timings: {} };
     const body = JSON.stringify({ ...about, ...report, at, note: evil, error });
-    stage.cloud.putObject(stage.bucket, keys.report('dev', 'payments', id, 'i-1'), body);
+    stage.cloud.putObject(stage.bucket, keys.report('dev', 'payments', id, userIdOf('i-1')), body);
     const { deployments } = session.record;
     const clean = { code: 'gone', message: 'gone', detail: 'gone' };
     expect(await deployments.reports('payments', id)).toMatchObject([

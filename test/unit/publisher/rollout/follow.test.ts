@@ -14,7 +14,7 @@ const report = (n: number, state: Report['state'], change: Partial<Report> = {})
   ...{ n, at: new Date(n).toISOString(), state, version: '1.0.0', timings: {} },
   ...change,
 });
-const about = { deployment, env: 'dev', service: 'payments' };
+const about = { deployment, env: 'dev', service: 'payments', expected: [] };
 
 /** A clock on which waiting takes no time. */
 const immediate = { now: () => 0, monotonic: () => 0, sleep: async () => {} };

@@ -7,6 +7,7 @@ import type { Strategy } from '../../../../publisher/plan/strategy.ts';
 import { keys } from '../../../../shared/names.ts';
 import type { Fault } from '../../../support/cloud/faults.ts';
 import type { RequestRecord } from '../../../support/cloud/requests.ts';
+import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 /** What a publisher of a rolling deployment does while it waits: for a person, for silent instances, for AWS. */
@@ -35,8 +36,8 @@ const announced = () => stage.cloud.requests.filter(({ operation }) => operation
 const newest = async () => (await (await stage.open()).record.deployments.newest('payments'))?.value;
 /** An instance that has a record, and no agent. */
 function silent(instance: string): void {
-  const record = stage.json(keys.instance('dev', 'payments', 'i-1'));
-  const key = keys.instance('dev', 'payments', instance);
+  const record = stage.json(keys.instance('dev', 'payments', userIdOf('i-1')));
+  const key = keys.instance('dev', 'payments', userIdOf(instance));
   stage.cloud.putObject(stage.bucket, key, JSON.stringify({ ...record, instance }));
 }
 async function until(look: () => unknown, step = 200): Promise<void> {

@@ -36,7 +36,7 @@ it('a duplicate is the same message with a receipt handle of its own', async () 
   expect(others).toEqual([]);
   expect(second?.MessageId).toBe(first?.MessageId);
   expect(second?.Body).toBe('hello');
-  expect(second?.Attributes).toMatchObject({ SenderId: 'AIDApublisher', ApproximateReceiveCount: '1' });
+  expect(second?.Attributes).toMatchObject({ SenderId: 'AIDAPUBLISHER', ApproximateReceiveCount: '1' });
   expect(second?.ReceiptHandle).not.toBe(first?.ReceiptHandle);
 });
 

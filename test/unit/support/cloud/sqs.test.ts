@@ -185,7 +185,7 @@ describe('SenderId', () => {
       new ReceiveMessageCommand({ QueueUrl, VisibilityTimeout: 0 }),
     );
     expect(Messages?.[0]?.Attributes?.SenderId).toBeUndefined();
-    expect((await receive(QueueUrl))[0]?.Attributes?.SenderId).toBe('AIDApublisher');
+    expect((await receive(QueueUrl))[0]?.Attributes?.SenderId).toBe('AIDAPUBLISHER');
   });
 
   it('of a raw message is of the access key given', async () => {

@@ -1,0 +1,133 @@
+import type * as z from 'zod';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { instanceId, keys } from '../../shared/names.ts';
+import { type InstanceRecord, instanceRecord, type Report, report } from '../../shared/report.ts';
+import { type Sessions, speaksFor, userId } from '../../shared/role-session.ts';
+import { mapLimit } from './map-limit.ts';
+import type { Objects } from './objects.ts';
+
+/**
+ * What instances write into the record: reports, and what they run. Each instance writes below keys that end in its own
+ * `aws:userid`, and IAM lets it write no other. An object counts only if this userid may speak for the instance that the
+ * object names.
+ */
+
+/** A function that reads the reports which are new or changed since its last call. */
+export type ReportReader = () => Promise<Report[]>;
+
+/** How many objects are read at a time. */
+const READS = 32;
+/** More instances than this are not believed: one that writes as many others is no instance. */
+const MOST_INSTANCES = 10_000;
+
+export interface InstanceObjectsContext {
+  env: string;
+  objects: Objects;
+  /** The role sessions of the instances whose session is not the instance id. */
+  sessions?: Sessions | undefined;
+  /** Called for each object that is invalid, or that was written by somebody else than it names. */
+  warn: (text: string) => void;
+}
+
+export function openInstanceObjects({ env, objects, sessions = {}, warn }: InstanceObjectsContext) {
+  function reportReader(service: string, id: string): ReportReader {
+    const known = new Map<string, string>();
+    // The reports that were read but not returned yet, by key: if one read fails, the next call returns the others.
+    const unreturned = new Map<string, Report>();
+    return async () => {
+      const listed = await ownObjects(keys.reports(env, service, id));
+      const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
+      await mapLimit(fresh, READS, async (one) => {
+        const found = await readOwn(
+          one,
+          report,
+          (said) => said.deployment === id && said.service === service,
+        );
+        known.set(one.key, one.etag);
+        if (found !== undefined) unreturned.set(one.key, found);
+      });
+      return listed.flatMap(({ key }) => {
+        const found = unreturned.get(key);
+        unreturned.delete(key);
+        return found ?? [];
+      });
+    };
+  }
+
+  /**
+   * The latest record of each instance that has the service, without those that left. Where several userids may speak
+   * for an instance, the record that was written last counts.
+   */
+  async function instances(service: string): Promise<InstanceRecord[]> {
+    const listed = await ownObjects(keys.instances(env, service));
+    const oldestFirst = listed.sort((a, b) => a.lastModified - b.lastModified);
+    const records = await mapLimit(oldestFirst, READS, (one) =>
+      readOwn(one, instanceRecord, (said) => said.service === service),
+    );
+    const latest = new Map(records.flatMap((record) => (record ? [[record.instance, record]] : [])));
+    return [...latest.values()].filter(({ leftAt }) => leftAt === undefined);
+  }
+
+  /** The objects below `prefix` whose names are userids. @throws RECORD_DAMAGED when there are too many. */
+  async function ownObjects(prefix: string) {
+    const listed = (await objects.list(prefix)).map((one) => ({ ...one, by: writerOf(one.key) }));
+    const old = listed.flatMap(({ key, by }) => (by === undefined && oldName(key) ? [key] : []));
+    const own = listed.flatMap(({ by, ...one }) => (by === undefined ? [] : [{ ...one, by }]));
+    const updated = new Set(own.map(({ by }) => by.slice(by.indexOf(':') + 1)));
+    const waiting = old.filter((key) => !updated.has(oldName(key) ?? ''));
+    if (waiting.length > 0) {
+      warn(
+        `${waiting.slice(0, 5).map(oldName).join(', ')} ${waiting.length > 5 ? `and ${waiting.length - 5} more ` : ''}wrote as agents of version 0.1 do, which counts for nothing: update the agent, or delete what is below ${prefix}`,
+      );
+    }
+    if (own.length <= MOST_INSTANCES) return own;
+    throw new TriggerDeployError(
+      'RECORD_DAMAGED',
+      `there are more than ${MOST_INSTANCES} objects of instances below ${prefix}`,
+      { hint: 'find out who wrote them, then delete those that belong to no instance' },
+    );
+  }
+
+  /** Reads an object. Undefined, with a warning, if it is invalid, or not about what its key says. */
+  async function readOwn<T extends { env: string; instance: string }>(
+    { key, by }: { key: string; by: string },
+    schema: z.ZodType<T>,
+    isAbout: (value: T) => boolean,
+  ): Promise<T | undefined> {
+    const found = await readValid(key, schema);
+    if (found === undefined) return undefined;
+    if (found.env !== env || !isAbout(found)) {
+      warn(`${key} names another service, deployment or environment; ignored`);
+    } else if (!speaksFor(by, found.instance, sessions[found.instance])) {
+      warn(`${key} speaks for ${found.instance}; ignored`);
+    } else return found;
+    return undefined;
+  }
+
+  /** Reads an object that anyone may have written. Undefined, with a warning, if it is invalid. */
+  async function readValid<T>(key: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    try {
+      return (await objects.readJson(key, schema))?.value;
+    } catch (error) {
+      if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
+      warn(`${error.message}; ignored`);
+      return undefined;
+    }
+  }
+
+  return { reportReader, instances, readValid };
+}
+
+const nameOf = (key: string) => key.slice(key.lastIndexOf('/') + 1).replace(/\.json$/, '');
+
+/** The userid in the name of an object; undefined when its name is none. */
+function writerOf(key: string): string | undefined {
+  const parsed = userId.safeParse(nameOf(key));
+  return parsed.success ? parsed.data : undefined;
+}
+
+/** The instance in the name of an object that an agent of version 0.1 wrote. */
+function oldName(key: string): string | undefined {
+  const parsed = instanceId.safeParse(nameOf(key));
+  return parsed.success ? parsed.data : undefined;
+}
