@@ -1,5 +1,6 @@
 import { GetBucketVersioningCommand } from '@aws-sdk/client-s3';
 import { awsError } from '../../shared/aws-errors.ts';
+import { callerUserId } from '../../shared/caller-identity.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
 import { rollCall } from '../messaging/roll-call.ts';
@@ -50,6 +51,7 @@ export async function doctor(
   const [recent, known] = await Promise.all([deployments.recent(service), deployments.instances(service)]);
   const fleet = await answersOf(session, service, known);
   const findings = [
+    await identity(session),
     await versioning(session),
     await desiredState(session, service, recent),
     ...(await records(session, service)),
@@ -74,6 +76,20 @@ async function answersOf(
     },
   );
   return answers.flatMap(({ services }) => services.filter((one) => one.service === service));
+}
+
+/** Who AWS says that this publisher is: to compare with the policies. */
+async function identity({ aws, signal }: Session): Promise<DoctorFinding> {
+  try {
+    return { state: 'ok', what: `AWS knows this publisher as ${await callerUserId(aws, signal)}` };
+  } catch (error) {
+    signal.throwIfAborted();
+    return {
+      state: 'unknown',
+      what: messageOf(error),
+      hint: 'see whether the endpoint of STS can be reached',
+    };
+  }
 }
 
 /** Without old versions of its objects, what another writer deleted or replaced is lost. */

@@ -99,7 +99,7 @@ async function planned(
     await assertFiles(session, last);
     return { change: repeated(session, last, reason), before: versionBefore(last.version, history) };
   }
-  if (to === undefined) await refuseIfLost(session, baseline.desired, records, service);
+  if (to === undefined) await refuseIfLost(session, baseline.desired, records, { service, ask: true });
   warnIfLost(session, baseline.desired, lost);
   // One that was put back says nothing about what runs now, nor about what is proven.
   const desired = lost === undefined ? baseline.desired : undefined;

@@ -91,14 +91,15 @@ export function openLocks(context: LockContext): Locks {
     return stored;
   }
 
-  /** The lock as it is, and what is wrong with it; undefined when there is none. */
+  /** The lock as it is, and what is wrong with it; undefined when there is none, and none was given out. */
   async function readRaw(
     service: string,
     highest: number,
-  ): Promise<{ etag: string; wrong: string | undefined } | undefined> {
+  ): Promise<{ etag: string | undefined; wrong: string | undefined } | undefined> {
     const key = keys.lock(env, service);
     const etag = await objects.etagOf(key);
-    if (etag === undefined) return undefined;
+    if (etag === undefined)
+      return highest > 0 ? { etag: undefined, wrong: missing(service, highest) } : undefined;
     try {
       const stored = await objects.readJson(key, lockDocument);
       return stored && { etag: stored.etag, wrong: mistakeOf(service, stored.value, highest, clock.now()) };
@@ -166,12 +167,17 @@ export function openLocks(context: LockContext): Locks {
     inspect: async (service, highest) => (await readRaw(service, highest))?.wrong,
 
     async repair(service, highest) {
+      let isWrong = false;
       const { value } = await compareAndSwap(objects, {
         key: keys.lock(env, service),
         attempts: ATTEMPTS,
-        read: () => readRaw(service, highest),
-        next(stored) {
-          if (stored?.wrong === undefined) return { value: false };
+        async read() {
+          const { etag, wrong } = (await readRaw(service, highest)) ?? {};
+          isWrong = wrong !== undefined;
+          return etag === undefined ? undefined : { etag };
+        },
+        next() {
+          if (!isWrong) return { value: false };
           const right: LockDocument = { v: 1, nonce: nonce(), sequence: highest, owner: null };
           return { body: JSON.stringify(right), value: true };
         },
@@ -193,6 +199,9 @@ export function openLocks(context: LockContext): Locks {
     },
   };
 }
+
+const missing = (service: string, highest: number) =>
+  `there is no lock of ${service}, although the sequence ${highest} was given out: another writer deleted it`;
 
 function mistakeOf(
   service: string,

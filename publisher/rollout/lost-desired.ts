@@ -1,5 +1,6 @@
 import type { Desired } from '../../shared/desired.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
+import type { InstanceRecord } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import { rollCall } from '../messaging/roll-call.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
@@ -33,14 +34,15 @@ export function warnIfLost(
 }
 
 /**
- * For a command that takes the desired state for what stands: refuses one that was put back.
+ * For a command that takes the desired state for what stands: refuses one that was put back. With `ask`, the instances
+ * are asked what they run; else their records say it.
  * @throws RECORD_DAMAGED; AWS_*, TOPIC_NOT_FOUND.
  */
 export async function refuseIfLost(
   session: Session,
   desired: Desired | undefined,
   records: readonly DeploymentRecord[],
-  service: string,
+  { service, ask }: { service: string; ask: boolean },
 ): Promise<void> {
   const lost = lostDesired(desired, records);
   const env = session.env.name;
@@ -49,7 +51,8 @@ export async function refuseIfLost(
       hint: `trigger-deploy ${service} ${lost.version} --env ${env} sets the desired state again`,
     });
   }
-  const newer = await newerFleet(session, desired, records, service);
+  const known = await session.record.deployments.instances(service);
+  const newer = newerFleet(desired, records, ask ? await askedNow(session, service, known) : known);
   if (newer === undefined) return;
   throw new TriggerDeployError(
     'RECORD_DAMAGED',
@@ -60,22 +63,29 @@ export async function refuseIfLost(
   );
 }
 
-/**
- * What most of the answering instances run, if it is newer than the desired state and no record is of this sequence. One
- * instance cannot decide it: its role may be stolen.
- */
-async function newerFleet(
+async function askedNow(
   session: Session,
+  service: string,
+  instances: readonly InstanceRecord[],
+): Promise<InstanceRecord[]> {
+  if (instances.length === 0) return [];
+  const known = instances.map(({ instance }) => instance);
+  const answers = await rollCall(session, { service, known, waitMs: ANSWER_MS });
+  return answers.flatMap(({ services }) => services.filter((one) => one.service === service));
+}
+
+/**
+ * What most of the instances run, if it is newer than the desired state and no record is of this sequence. One instance
+ * cannot decide it: its role may be stolen. What is older than all of `records` is not judged. Pure.
+ */
+function newerFleet(
   desired: Desired | undefined,
   records: readonly DeploymentRecord[],
-  service: string,
-): Promise<{ version: string | null; sequence: number } | undefined> {
-  const known = (await session.record.deployments.instances(service)).map(({ instance }) => instance);
-  if (known.length === 0) return undefined;
-  const answers = await rollCall(session, { service, known, waitMs: ANSWER_MS });
-  const run = answers.flatMap(({ services }) => services.filter((one) => one.service === service));
+  run: readonly Pick<InstanceRecord, 'version' | 'sequence'>[],
+): Pick<InstanceRecord, 'version' | 'sequence'> | undefined {
   const explained = new Set(records.map(({ sequence }) => sequence));
-  const newer = run.filter(({ sequence }) => sequence > (desired?.sequence ?? 0) && !explained.has(sequence));
+  const least = Math.max(desired?.sequence ?? 0, records.length === 0 ? 0 : Math.min(...explained));
+  const newer = run.filter(({ sequence }) => sequence > least && !explained.has(sequence));
   return newer.length * 2 > run.length ? newer[0] : undefined;
 }
 

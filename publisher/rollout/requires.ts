@@ -42,12 +42,9 @@ export async function provenIn(session: Session, service: string, version?: stri
   const desired = (await session.record.desired.read(service))?.value;
   if (version === undefined) {
     const recent = await session.record.deployments.recent(service);
-    await refuseIfLost(
-      session,
-      desired,
-      recent.map(({ value }) => value),
-      service,
-    );
+    const records = recent.map(({ value }) => value);
+    // Not asked: to announce a roll call there needs the key of that environment.
+    await refuseIfLost(session, desired, records, { service, ask: false });
   }
   const wanted = version ?? desired?.version;
   if (wanted === undefined) {

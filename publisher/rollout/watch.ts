@@ -127,9 +127,15 @@ async function isDetached({ session, detach }: Watch): Promise<boolean> {
   return detach.aborted;
 }
 
-/** Settles under the lock. While another publisher holds the lock, the outcome is only shown. */
+/** Settles under the lock. While another publisher holds it, or without a signing key, the outcome is only shown. */
 async function settleHere(watch: Watch, stored: StoredDeployment, settlement: Settlement): Promise<ExitCode> {
   const { session } = watch;
+  if (session.env.signingKey === undefined) {
+    const why = 'not settled: this config has no signingKey for the environment';
+    return isFinal(stored.value)
+      ? show(session, stored.value)
+      : showUnsettled(session, stored.value, settlement, why);
+  }
   const settled = await settleUnderLock(watch, stored.value.service);
   if (settled === 'detached') return detached(session, stored.value);
   if (settled !== 'locked') return settled;

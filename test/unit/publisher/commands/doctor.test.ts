@@ -34,6 +34,7 @@ it('finds nothing wrong with a healthy service, and says so line by line', async
   expect(await wrong()).toEqual([]);
   const lines = doctorLines(await doctor(await stage.open(), { service: 'payments' }));
   expect(lines).toContainEqual(expect.stringContaining('payments ok: the desired state is 1.0.0'));
+  expect(lines).toContainEqual('payments ok: AWS knows this publisher as AIDAPUBLISHER');
   expect(lines).toContainEqual('payments ok: 3 of 3 instances answer');
 });
 
@@ -48,7 +49,7 @@ it('names a bucket that keeps no old versions, with the command that changes it'
   try {
     await other.publish('payments', '1.0.0');
     const { findings } = await doctor(await other.open(), { service: 'payments' });
-    expect(findings[0]).toMatchObject({
+    expect(findings[1]).toMatchObject({
       state: 'wrong',
       hint: expect.stringContaining('put-bucket-versioning'),
     });
@@ -82,6 +83,13 @@ describe('a lock', () => {
       expect(await deploy(await stage.open(), options())).toBe(0);
     },
   );
+
+  it('that was deleted is named, and made anew', async () => {
+    const { sequence } = lockNow();
+    stage.cloud.deleteObject(stage.bucket, LOCK);
+    expect(await wrong(true)).toMatchObject([{ state: 'repaired' }]);
+    expect(lockNow()).toMatchObject({ sequence, owner: null });
+  });
 
   it('is set to what more than half of the instances have seen, when the records and the desired state are gone', async () => {
     const { sequence } = lockNow();

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -22,6 +22,7 @@ import {
   openStageForEach,
   options,
   records,
+  settled,
   stage,
 } from '../../../support/publisher/deploy-fixture.ts';
 import { never, notes } from '../../../support/publisher/stage.ts';
@@ -176,6 +177,21 @@ it('an older record of the deployment, put back after newer ones were deleted, s
   await expect(resume(await stage.open(), { deployment: id, detach: never() })).rejects.toMatchObject({
     code: 'NOT_UNDER_WAY',
   });
+});
+
+it('a watch without a signing key shows the outcome, and settles nothing', async () => {
+  const { id } = await left();
+  const before = textOf(id);
+  const { signingKey = '' } = stage.env;
+  const { d: _private, ...publicJwk } = JSON.parse(await readFile(signingKey, 'utf8'));
+  await writeFile(`${signingKey}.pub`, JSON.stringify(publicJwk));
+  Object.assign(stage.env, { signingKey: undefined, trust: [`${signingKey}.pub`] });
+  const session = await stage.open();
+  expect(await watch(session, { deployment: id, timeoutMs: 5000, detach: never() })).toBe(0);
+  expect(settled(session.events)).toMatchObject([
+    { outcome: 'succeeded', shown: true, text: expect.stringContaining('no signingKey') },
+  ]);
+  expect(textOf(id)).toBe(before);
 });
 
 it('an unsigned record is shown as unsigned, is never acted on, and proves nothing', async () => {
