@@ -10,8 +10,8 @@ import { cheapServices, currentOf } from './support/fleet/by-hand.ts';
 
 /** The credentials of an instance's role, as they come from its metadata: they end, change, or cannot be had. */
 
-const OLD = 'ASIATHEFIRST';
-const NEWEST = 'ASIATHELAST';
+const OLD = 'session-i-0a1~first';
+const NEWEST = 'session-i-0a1~last';
 
 let metadata: InstanceMetadata;
 let proxy: Awaited<ReturnType<typeof startFaultProxy>>;

@@ -21,7 +21,7 @@ const dyingAt = (n: number) => `
   const { unlink } = promises;
   let left = ${n};
   promises.unlink = async (path) => {
-    if (/[.]staging.*file-/.test(String(path)) && --left === 0) process.kill(process.pid, 'SIGKILL');
+    if (/^[/]proc[/]self[/]fd[/].*[/]file-/.test(String(path)) && --left === 0) process.kill(process.pid, 'SIGKILL');
     return await unlink(path);
   };
   syncBuiltinESMExports();`;

@@ -19,6 +19,9 @@ const forward = { next: ['SERVICE', '1.1.0'], version: '1.1.0' };
 
 const POINTS = [
   ['the lock', again],
+  ['the queue for what the instances run', again],
+  ['the question what they run', again],
+  ['the end of that queue', again],
   ['the record of the rollback', again],
   ['the desired state', again],
   ['its reply queue', forward],

@@ -23,15 +23,15 @@ case $verb-$last in
       [ $unit = pay.service ] && printf 'InvocationID=%s\\nTriggeredBy=%s\\n' "$(cat "$d/n")" "$(cat "$d/by")"
       echo
     done ;;
-  restart-pay.service|start-pay.service)
+  restart-pay.service)
     run
     [ -e "$d/crash" ] && { read -r unit < "$d/crash"; rm "$d/crash"; put "$unit" failed service-start-limit-hit; } ;;
-  start-*.socket)
+  restart-*.socket)
     case $(at "$last" 2) in
       resources) exit 0 ;;
     esac
     if [ "$(at pay.service 1)" = active ]; then echo 'pay.service already active, refusing.' >&2; else put "$last" active success; fi ;;
-  start-*) put "$last" active success ;;
+  restart-*) put "$last" active success ;;
   stop-*) put "$last" inactive success ;;
 esac
 exit 0`;
@@ -81,7 +81,7 @@ test.each(['pay.socket', 'pay.path', 'pay.timer', 'srv.automount'])(
   async (name) => {
     const { unit, acts, state } = await machine({ 'pay.service': 'failed exit-code static', [name]: LIMIT });
     expect(await unit.restart(calm)).toMatchObject({ active: true });
-    expect(await acts()).toEqual([`start ${name}`, 'start pay.service']);
+    expect(await acts()).toEqual([`restart ${name}`, 'restart pay.service']);
     expect(await state(name)).toBe('active');
   },
 );
@@ -89,7 +89,7 @@ test.each(['pay.socket', 'pay.path', 'pay.timer', 'srv.automount'])(
 test('the service is stopped first where it runs: systemd starts no socket of a service that runs', async () => {
   const { unit, acts, state } = await machine({ 'pay.service': UP, 'pay.socket': LIMIT });
   await unit.restart(calm);
-  expect(await acts()).toEqual(['stop pay.service', 'start pay.socket', 'start pay.service']);
+  expect(await acts()).toEqual(['stop pay.service', 'restart pay.socket', 'restart pay.service']);
   expect(await state('pay.socket')).toBe('active');
 });
 
@@ -125,7 +125,7 @@ test('a stop stops what starts the service first, and the restart starts it firs
   await unit.restart(calm, { names: ['pay.socket', 'gone.socket'] });
   expect(await acts()).toEqual([
     ...['stop pay.socket', 'stop pay.service'],
-    ...['start pay.socket', 'start pay.service'],
+    ...['restart pay.socket', 'restart pay.service'],
   ]);
 });
 
@@ -136,5 +136,5 @@ test('a first deployment starts what starts at a boot', async () => {
     'pay.timer': 'inactive success disabled',
   });
   await unit.restart(calm, { names: [], enabled: true });
-  expect(await acts()).toEqual(['start pay.socket', 'start pay.service']);
+  expect(await acts()).toEqual(['restart pay.socket', 'restart pay.service']);
 });

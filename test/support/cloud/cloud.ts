@@ -39,7 +39,7 @@ export interface Cloud {
   stop(): Promise<void>;
 
   /**
-   * What a child process needs to reach this cloud. `session-NAME` is the role session NAME (for an instance:
+   * What a child process needs to reach this cloud. `session-NAME`, and `session-NAME~MORE`, is the role session NAME (for an instance:
    * `instanceKey(id)`), any other access key a user of that name.
    */
   env(accessKeyId?: string): Record<string, string>;

@@ -21,7 +21,7 @@ export const userIdOf = (instance: string): string => senderId(instanceKey(insta
 
 /** IAM User Guide, "IAM identifiers": a role session is `AROA…:SESSION`, a user is `AIDA…`. */
 export function senderId(accessKeyId: string): string {
-  const session = /^session-(.+)$/.exec(accessKeyId)?.[1];
+  const session = /^session-([^~]+)/.exec(accessKeyId)?.[1];
   const user = accessKeyId.toUpperCase().replace(/[^A-Z0-9]/g, '');
   return session === undefined ? `AIDA${user}` : `AROAEMBEDDEDCLOUD:${session}`;
 }

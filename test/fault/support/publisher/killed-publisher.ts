@@ -3,6 +3,7 @@ import { withoutWaits } from '../../../support/publisher/events.ts';
 import type { Service } from '../fleet/services.ts';
 import { expectSettled } from '../fleet/settled.ts';
 import {
+  announcements,
   comingLater,
   type Killed,
   killedAt,
@@ -51,7 +52,8 @@ export async function runStory(
   const owner = lockOf(fleet, name)?.owner ?? null;
   if (owner) await expectRefused(service, typed, owner);
 
-  const wasAnnounced = dead.asked.some(({ operation }) => operation === 'Publish');
+  const newest = recordedIds(watch, name).at(-1);
+  const wasAnnounced = announcements(fleet, name).some(({ deployment }) => deployment === newest);
   if (wasAnnounced && story.next[0] !== 'watch') await ended(service);
   const next = filledIn(story.next, recordedIds(watch, name).at(-1));
   const { code, stdout, stderr } = await comingLater(fleet, name, next);
