@@ -10,10 +10,10 @@ import { isFinal, lastEndingMs, recordOutcome, settleNow } from './record-outcom
 import { assertFiles, isCurrent } from './trusted-order.ts';
 
 /**
- * Reads the state before a change, and notices what another writer changed in the bucket. If the newest deployment has no final outcome (its publisher died, detached, did not
- * wait or timed out), it is settled first, and this can set the desired state. Otherwise a later rollback would not
- * return to a version that a detached deployment brought to all instances. The caller holds the lock, which it took
- * with `lockSequence`.
+ * Reads the state before a change, and notices what another writer changed in the bucket. If the newest deployment has no
+ * final outcome (its publisher died, detached, did not wait or timed out), it is settled first, and this can set the
+ * desired state. Otherwise a later rollback would not return to a version that a detached deployment brought to all
+ * instances. The caller holds the lock, which it took with `lockSequence`.
  * @throws RECORD_DAMAGED when the newest deployment has this sequence, or a higher one; ARTIFACT_DIGEST_MISMATCH; AWS_*,
  * SIGNATURE_INVALID, DOCUMENT_INVALID.
  */

@@ -63,6 +63,28 @@ export async function refuseIfLost(
   );
 }
 
+/**
+ * For a command that finds a rollback due in a record that it has only read: the rollback gets a new sequence, so every
+ * instance would follow it. Refuses it where most instances run something newer than the record.
+ * @throws RECORD_DAMAGED; AWS_*, TOPIC_NOT_FOUND.
+ */
+export async function refuseIfFleetIsNewer(
+  session: Session,
+  { service, deployment, sequence }: DeploymentRecord,
+): Promise<void> {
+  const known = await session.record.deployments.instances(service);
+  const run = await askedNow(session, service, known);
+  const newer = run.filter((one) => one.sequence > sequence);
+  if (newer.length * 2 <= run.length) return;
+  throw new TriggerDeployError(
+    'RECORD_DAMAGED',
+    `most instances of ${service} run ${newer[0]?.version} (sequence ${newer[0]?.sequence}), which is newer than ${deployment}: another writer put an old record back`,
+    {
+      hint: `find out who wrote to the bucket, then deploy the wanted version: trigger-deploy ${service} VERSION --env ${session.env.name}`,
+    },
+  );
+}
+
 async function askedNow(
   session: Session,
   service: string,

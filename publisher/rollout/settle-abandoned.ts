@@ -8,9 +8,11 @@ import { acquireLock } from './acquire-lock.ts';
 import { repeatRollback, rollBackIfDue } from './auto-rollback.ts';
 import { cancelledBy } from './decisions.ts';
 import type { Progress } from './follow.ts';
+import { refuseIfFleetIsNewer } from './lost-desired.ts';
 import type { ObservedWaves } from './observed-waves.ts';
 import {
   isFinal,
+  isRollBackDue,
   isRollBackLeft,
   lastEndingMs,
   recordOutcome,
@@ -77,8 +79,10 @@ async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCo
   const ended = isFinal(stored.value);
   const settled = ended ? stored : await recordAbandoned(watch, stored, overtaken);
   session.emit(settledEvent(session.clock, settled.value, ended || undefined));
-  if (!overtaken) await rollBackIfDue(session, lock, settled, detach);
-  else if (newer && isRollBackLeft(settled.value, newest.value)) {
+  if (!overtaken) {
+    if (isRollBackDue(settled.value)) await refuseIfFleetIsNewer(session, settled.value);
+    await rollBackIfDue(session, lock, settled, detach);
+  } else if (newer && isRollBackLeft(settled.value, newest.value)) {
     await repeatRollback(session, lock, settled, newest, detach);
   }
   return settled.value.exitCode ?? 3;

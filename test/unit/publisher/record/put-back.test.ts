@@ -3,8 +3,10 @@ import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { pause, unpause } from '../../../../publisher/commands/pause.ts';
 import { restart } from '../../../../publisher/commands/restart.ts';
 import { rollback } from '../../../../publisher/commands/rollback.ts';
+import { watch } from '../../../../publisher/commands/watch.ts';
+import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { provenIn } from '../../../../publisher/rollout/requires.ts';
-import { keys } from '../../../../shared/names.ts';
+import { keys, newUlid } from '../../../../shared/names.ts';
 import {
   deployed,
   desired,
@@ -72,6 +74,33 @@ it('a desired state below what most instances answer is refused, when its later 
   const refusal = { code: 'RECORD_DAMAGED', message: expect.stringContaining('most instances') };
   await expect(rollback(await stage.open(), back)).rejects.toMatchObject(refusal);
   await expect(restart(await stage.open(), back)).rejects.toMatchObject(refusal);
+});
+
+it('a rollback that is due in an old record is not started where most instances run something newer', async () => {
+  const [agent] = await deployed((order) => [
+    'accepted',
+    order.action === 'deploy' && order.version === '1.1.0' ? 'failed' : 'succeeded',
+  ]);
+  // Its publisher died before it started the rollback.
+  const session = await stage.open();
+  const [before] = await records();
+  const stored = await session.record.deployments.create({
+    ...(before as DeploymentRecord),
+    ...{ deployment: newUlid(Date.now()), sequence: (before?.sequence ?? 0) + 1, version: '1.1.0' },
+    ...{ status: 'failed', exitCode: 1, settledAt: new Date().toISOString(), rollBackTo: '1.0.0' },
+    setDesired: undefined,
+  });
+  const { deployment, sequence } = stored.value;
+  const lock = stage.json(LOCK);
+  stage.cloud.putObject(stage.bucket, LOCK, JSON.stringify({ ...lock, sequence: sequence + 5 }));
+  const newer = { version: '1.2.0', sequence: sequence + 3 };
+  if (agent) agent.underWay = newer;
+  const watching = async () =>
+    await watch(await stage.open(), { deployment, timeoutMs: 1000, detach: new AbortController().signal });
+  await expect(watching()).rejects.toMatchObject({ code: 'RECORD_DAMAGED' });
+  if (agent) agent.underWay = { version: '1.1.0', sequence };
+  expect(await watching()).toBe(1);
+  expect(await desired()).toMatchObject({ version: '1.0.0', action: 'rollback' });
 });
 
 describe('a lock', () => {
