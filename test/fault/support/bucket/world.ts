@@ -6,11 +6,19 @@ import { create } from 'tar';
 import { push } from '../../../../publisher/commands/push.ts';
 import { type Environment, loadEnvironment } from '../../../../publisher/config/load.ts';
 import { openSession, type Session } from '../../../../publisher/session.ts';
-import { keys, newUlid } from '../../../../shared/names.ts';
-import { BUCKET, ENV, type Fleet, sampleService, startFleet } from '../../../support/fleet/fleet.ts';
+import { keys, newUlid, RECORD_NAME } from '../../../../shared/names.ts';
+import {
+  BUCKET,
+  ENV,
+  type Fleet,
+  type Instance,
+  sampleService,
+  startFleet,
+} from '../../../support/fleet/fleet.ts';
 import { packSampleService } from '../../../support/fleet/sample-service/package.ts';
 import { payloadOf, trustedKey } from '../../../support/publisher/announcements.ts';
 import { type RunningVerb, runVerb } from '../../../support/publisher/run-verb.ts';
+import { cheapServices, currentOf } from '../fleet/by-hand.ts';
 
 /**
  * Two real agents, the publisher's own code in this process, and a bucket that somebody else may write to. Beside the
@@ -31,8 +39,10 @@ export interface BucketWorld {
   key: { kid: string };
   /** A package that no manifest names. It leaves a mark where it runs. */
   evil: { bytes: Buffer; sha256: string; size: number };
-  /** Whether the evil package ran anywhere. */
-  ranEvil(): boolean;
+  /** Whether the evil package ran anywhere, or is what an instance switched to. */
+  ranEvil(): Promise<boolean>;
+  /** What the instance runs, or has switched to. */
+  versionOf(instance: Instance): Promise<string | undefined>;
   /** Starts a command; `onEvent` as `runVerb`. */
   command(argv: readonly string[], onEvent?: Parameters<typeof runVerb>[2]['onEvent']): Promise<RunningVerb>;
   /** Remembers what is in the bucket, so that it can be put back later. */
@@ -76,9 +86,9 @@ export async function openBucketWorld(): Promise<BucketWorld> {
   await succeeded(stage, SERVICE, VERSIONS[1], 1);
   await succeeded(stage, SERVICE, PROMOTED, 2);
   await succeeded(session, OTHER, VERSIONS[1], 1);
-  for (const id of ['i-1', 'i-2']) {
-    await fleet.addInstance(id, (instance) => ({ [SERVICE]: quick(sampleService(instance)) }));
-  }
+  // Of the two, one runs what it deploys: that is what takes the time.
+  await fleet.addInstance('i-1', (instance) => ({ [SERVICE]: quick(sampleService(instance)) }));
+  await fleet.addInstance('i-2', cheapServices);
 
   const keysLike = (bucket: string, prefix: string, key: string) => {
     const ending = key.slice(key.lastIndexOf('/'));
@@ -97,7 +107,14 @@ export async function openBucketWorld(): Promise<BucketWorld> {
     session,
     evil,
     key: await trustedKey(fleet),
-    ranEvil: () => existsSync(join(fleet.dir, 'evil-ran')),
+    async ranEvil() {
+      const switched = await Promise.all(fleet.instances.map(currentDigest));
+      return existsSync(join(fleet.dir, 'evil-ran')) || switched.includes(evil.sha256);
+    },
+    versionOf: async (instance) =>
+      instance.id === 'i-1'
+        ? (await fleet.ask(instance))?.version
+        : ((await currentOf(instance)) ?? undefined),
     command: (argv, onEvent) =>
       runVerb({ env }, argv, { clock: session.clock, load, ...(onEvent && { onEvent }) }),
     remember() {
@@ -155,6 +172,12 @@ export async function openBucketWorld(): Promise<BucketWorld> {
     }
     return { bytes, sha256, size: bytes.length };
   }
+}
+
+/** The digest of the package that the instance has switched to. */
+async function currentDigest({ dir }: Instance): Promise<string | undefined> {
+  const text = await readFile(join(dir, SERVICE, 'current', RECORD_NAME), 'utf8').catch(() => undefined);
+  return text && JSON.parse(text).artifacts[0].sha256;
 }
 
 /** A version is healthy at its first answer, and is not watched. */
