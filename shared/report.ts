@@ -1,7 +1,10 @@
 import * as z from 'zod';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
 
-/** What an agent reports, on the reply queue and in the S3 record. */
+/**
+ * What an agent reports, on the reply queue and in the S3 record. Fields that are not named here are dropped: an instance
+ * may write anything, and publishers sign a part of what it reports.
+ */
 
 export const PROGRESS_STATES = [
   'accepted',
@@ -52,7 +55,7 @@ export type Step = (typeof STEPS)[number];
 /** A line of text. Parsing cleans it, so that each reader of a report or a record gets text that is safe to print. */
 const line = (max: number) => z.string().max(max).transform(cleanLine);
 
-export const reportError = z.looseObject({
+export const reportError = z.object({
   code: line(64),
   message: line(2048),
   /** The tail of the service's own log, or of a command's output. */
@@ -65,7 +68,7 @@ export const reportError = z.looseObject({
   hint: line(HINT_LIMIT).optional(),
 });
 
-export const report = z.looseObject({
+export const report = z.object({
   kind: z.literal('report'),
   v: z.literal(1),
   deployment: ulid,
@@ -83,7 +86,7 @@ export const report = z.looseObject({
   note: line(512).optional(),
   version: versionName,
   /** Set for a deployment that was started on the instance itself: it has no announcement and no `deployment.json`. */
-  local: z.looseObject({ action: z.enum(['deploy', 'rollback']), by: line(64) }).optional(),
+  local: z.object({ action: z.enum(['deploy', 'rollback']), by: line(64) }).optional(),
   /** The version that ran before; null when none did. */
   previous: versionName.nullable().optional(),
   /** False when the version ran already and was only checked. */
@@ -107,7 +110,7 @@ export const TAG_LIMITS = { key: 128, value: 256 } as const;
  * What an instance runs of one service. It is stored as `state/ENV/SERVICE/instances/INSTANCE.json`, and it is part of
  * the answer to a roll call.
  */
-export const instanceRecord = z.looseObject({
+export const instanceRecord = z.object({
   v: z.literal(1),
   env: envName,
   service: serviceName,
@@ -124,7 +127,7 @@ export const instanceRecord = z.looseObject({
   state: z.enum([...PROGRESS_STATES, ...ENDINGS]).optional(),
   /** Why that deployment failed, unless it succeeded. The report has the whole error. */
   failure: z
-    .looseObject({ code: line(64), message: line(SHORT_TEXT), hint: line(SHORT_TEXT).optional() })
+    .object({ code: line(64), message: line(SHORT_TEXT), hint: line(SHORT_TEXT).optional() })
     .optional(),
   /** Whether the service manager calls the unit active. */
   active: z.boolean().optional(),
@@ -138,7 +141,7 @@ export const instanceRecord = z.looseObject({
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;
 
-export const rollCallAnswer = z.looseObject({
+export const rollCallAnswer = z.object({
   kind: z.literal('roll-call'),
   v: z.literal(1),
   /** The id that the roll call had as `deployment`. */

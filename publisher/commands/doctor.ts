@@ -50,13 +50,15 @@ export async function doctor(
   if (!(await deployments.services()).includes(service)) await checkServiceExists(session, service);
   const [recent, known] = await Promise.all([deployments.recent(service), deployments.instances(service)]);
   const fleet = await answersOf(session, service, known);
+  // One of many decides nothing: the answers of the others may drown in its replies.
+  const voices = fleet.length < 2 && known.length > 1 ? [] : fleet;
   const findings = [
     await identity(session),
     await versioning(session),
     await desiredState(session, service, recent),
     ...(await records(session, service)),
     await pauses(session, service),
-    await lock(session, service, highestOf(await desiredSequence(session, service), recent, fleet), repair),
+    await lock(session, service, highestOf(await desiredSequence(session, service), recent, voices), repair),
     ...instances(known, fleet),
   ];
   return { type: 'doctor', env: session.env.name, service, findings };

@@ -160,7 +160,12 @@ export function readReply(
   if (data.kind === 'roll-call' && !data.services.every(isOwn)) {
     return { sender, refused: `dropped the answer of ${data.instance}: it speaks for other instances, too` };
   }
+  // Answers are counted: an instance has one voice about each service.
+  if (data.kind === 'roll-call' && new Set(data.services.map(nameOf)).size < data.services.length) {
+    return { sender, refused: `dropped the answer of ${data.instance}: it names a service twice` };
+  }
   return { reply: data };
 }
 
+const nameOf = ({ service }: { service: string }) => service;
 const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 128);

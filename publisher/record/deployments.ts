@@ -110,12 +110,18 @@ export function openDeployments(context: DeploymentsContext): Deployments {
   }
 
   /** The newest `limit` deployments that have a signed record. Local deployments have none. */
-  const records = async (service: string, limit: number, looks = Infinity): Promise<StoredDeployment[]> =>
-    await firstOf((await ids(service)).slice(0, looks), limit, (id) => readable(service, id));
+  const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
+    await firstOf(await ids(service), limit, (id) => readable(service, id));
 
   /** The order of the ids depends on the clocks of the publishers, which may differ. Sequences only increase. */
-  const recent = async (service: string): Promise<StoredDeployment[]> =>
-    (await records(service, READS, LOOKS)).sort((a, b) => b.value.sequence - a.value.sequence);
+  async function recent(service: string): Promise<StoredDeployment[]> {
+    const all = await ids(service);
+    const look = (id: string) => readable(service, id);
+    const found = await firstOf(all.slice(0, LOOKS), READS, look);
+    // An instance can write reports about any number of deployments that never were: the newest record is behind them.
+    if (found.length === 0) return await firstOf(all.slice(LOOKS), 1, look);
+    return found.sort((a, b) => b.value.sequence - a.value.sequence);
+  }
 
   const services = async () =>
     (await objects.folders(keys.services(env))).filter((name) => serviceName.safeParse(name).success);
@@ -156,12 +162,13 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     newest: async (service) => (await recent(service))[0],
     async find(id) {
       const names = await services();
-      const here = await mapLimit(names, READS, async (name) => {
-        if (await objects.exists(keys.deployment(env, name, id))) return true;
-        if (await objects.exists(keys.unsignedDeployment(env, name, id))) return true;
-        return (await objects.list(keys.reports(env, name, id))).length > 0;
-      });
-      const service = names[here.indexOf(true)];
+      const where = async (has: (name: string) => Promise<boolean>) =>
+        names[(await mapLimit(names, READS, has)).indexOf(true)];
+      // An instance can write a report about any id below any service: a record counts before a report.
+      const service =
+        (await where((name) => objects.exists(keys.deployment(env, name, id)))) ??
+        (await where((name) => objects.exists(keys.unsignedDeployment(env, name, id)))) ??
+        (await where(async (name) => (await reportReader(name, id)()).length > 0));
       if (service === undefined) throw notFound(env, id);
       return service;
     },

@@ -68,9 +68,16 @@ export function openInstanceObjects({ env, objects, sessions = {}, warn }: Insta
     return [...latest.values()].filter(({ leftAt }) => leftAt === undefined);
   }
 
-  /** The objects below `prefix` whose names are userids. @throws RECORD_DAMAGED when there are too many. */
+  /**
+   * The objects right below `prefix` whose names are userids. A `*` in a policy matches a `/` as well, so an instance can
+   * write any number of objects further below: they are not looked at.
+   * @throws RECORD_DAMAGED when there are too many.
+   */
   async function ownObjects(prefix: string) {
-    const listed = (await objects.list(prefix)).map((one) => ({ ...one, by: writerOf(one.key) }));
+    const listed = (await objects.list(prefix, 'right below')).map((one) => ({
+      ...one,
+      by: writerOf(one.key),
+    }));
     const old = listed.flatMap(({ key, by }) => (by === undefined && oldName(key) ? [key] : []));
     const own = listed.flatMap(({ by, ...one }) => (by === undefined ? [] : [{ ...one, by }]));
     const updated = new Set(own.map(({ by }) => by.slice(by.indexOf(':') + 1)));

@@ -64,8 +64,11 @@ export interface Objects {
    * or deleted.
    */
   putIf(key: string, body: string, etag: string): Promise<string>;
-  /** All objects below `prefix`, sorted by key. @throws RECORD_DAMAGED when there are more than `MOST_KEYS`. */
-  list(prefix: string): Promise<ListedObject[]>;
+  /**
+   * All objects below `prefix`, or with `how` those right below it, sorted by key.
+   * @throws RECORD_DAMAGED when there are more than `MOST_KEYS`.
+   */
+  list(prefix: string, how?: 'right below'): Promise<ListedObject[]>;
   /** The names of the folders right below `prefix`, sorted. @throws as `list`. */
   folders(prefix: string): Promise<string[]>;
 }
@@ -195,13 +198,15 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     etagOf,
     putNew: (key, body) => put(key, body, { IfNoneMatch: '*' }, (stored) => stored === undefined),
     putIf: (key, body, etag) => put(key, body, { IfMatch: etag }, (stored) => stored?.etag === etag),
-    list: (prefix) =>
+    list: (prefix, how) =>
       pages({ Prefix: prefix }, (page) =>
-        (page.Contents ?? []).map((one) => ({
-          key: one.Key ?? '',
-          etag: one.ETag ?? '',
-          lastModified: one.LastModified?.getTime() ?? 0,
-        })),
+        (page.Contents ?? [])
+          .map((one) => ({
+            key: one.Key ?? '',
+            etag: one.ETag ?? '',
+            lastModified: one.LastModified?.getTime() ?? 0,
+          }))
+          .filter(({ key }) => how === undefined || !key.includes('/', prefix.length)),
       ),
     async folders(prefix) {
       const names = await pages({ Prefix: prefix, Delimiter: '/' }, (page) =>

@@ -17,7 +17,7 @@ export interface Progress {
   /**
    * Emits `report`, if it is about this deployment and newer than the last report of its instance. It counts, and is kept
    * in `reports`, if its instance is expected, was heard before, or is `heard` now: SQS names the sender of a reply. If no
-   * instance was expected, every report counts.
+   * instance was expected, every report counts. If the deployment is for some instances, only theirs count.
    */
   add(report: Report, heard?: 'heard'): void;
   /** Time from the announcement until the last ending was added, ms; 0 without an ending. */
@@ -28,7 +28,7 @@ export interface Progress {
 
 export function openProgress(
   { emit, clock }: Output,
-  record: Pick<DeploymentRecord, 'deployment' | 'env' | 'service' | 'expected'>,
+  record: Pick<DeploymentRecord, 'deployment' | 'env' | 'service' | 'expected' | 'targets' | 'rolling'>,
   /** The time since the announcement, ms. */
   elapsed: () => number,
 ): Progress {
@@ -36,7 +36,9 @@ export function openProgress(
   /** The last reports of the others. They are shown only. */
   const others = new Map<string, Report>();
   const counted = new Set(record.expected);
-  const isCounted = (instance: string) => record.expected.length === 0 || counted.has(instance);
+  const isForSome = record.targets !== undefined || record.rolling !== undefined;
+  const isCounted = (instance: string) =>
+    counted.has(instance) || (record.expected.length === 0 && !isForSome);
   let lastEnding = 0;
   const news = createWakeUp();
   return {
@@ -44,7 +46,7 @@ export function openProgress(
     add(report, heard) {
       if (report.deployment !== record.deployment || report.service !== record.service) return;
       if (report.env !== record.env) return;
-      if (heard !== undefined) counted.add(report.instance);
+      if (heard !== undefined && !isForSome) counted.add(report.instance);
       const kept = isCounted(report.instance) ? reports : others;
       if (!isNewer(report, kept.get(report.instance))) return;
       kept.set(report.instance, report);

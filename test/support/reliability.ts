@@ -28,6 +28,12 @@ export const MATRIX = {
     promise:
       'no agent runs what was not signed for it; no gate opens without a decision; the command ends with one clear error or a success; once the bucket is set right, the next deployment succeeds.',
   },
+  'hostile-instance': {
+    fault:
+      'A person with the role of one instance writes everything it may: reports, records, answers, floods, in its own name and in others',
+    promise:
+      'it changes what is said of its own instance, and nothing else; no honest instance leaves the fleet, no ghost is waited for, each command ends in time.',
+  },
   'power-loss': {
     fault: 'Power loss at each point; writes that were not synced are lost',
     promise: '`current` points at a complete release and the journal opens.',

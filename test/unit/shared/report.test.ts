@@ -34,8 +34,15 @@ test('an ending is one, and a state on the way is none', () => {
 });
 
 describe('a report', () => {
-  test('keeps keys that a newer agent adds', () => {
-    expect(report.parse({ ...REPORT, mood: 'good' })).toEqual({ ...REPORT, mood: 'good' });
+  test('loses the fields that nobody knows, also those of its error', () => {
+    const error = { code: 'X', message: 'it broke' };
+    const more = {
+      mood: [[[]]],
+      error: { ...error, mood: 'good' },
+      local: { action: 'deploy', by: 'me', x: 1 },
+    };
+    const local = { action: 'deploy', by: 'me' };
+    expect(report.parse({ ...REPORT, ...more })).toEqual({ ...REPORT, error, local });
   });
 
   test('of a first deploy says that nothing ran before', () => {

@@ -146,3 +146,12 @@ it('names an instance that does not answer', async () => {
     { state: 'wrong', what: expect.stringContaining('i-1 does not answer') },
   ]);
 });
+
+it('one instance of many does not say how high the lock counts, when the answers of the others are missing', async () => {
+  const [evil, ...others] = agents;
+  for (const other of others) await other.leave();
+  if (evil) evil.underWay = { sequence: 1_000_000, seen: 1_000_000 };
+  expect((await wrong(true)).map(({ what }) => what)).toEqual(
+    others.map(({ instance }) => expect.stringContaining(`${instance} does not answer`)),
+  );
+});

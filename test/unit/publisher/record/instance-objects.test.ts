@@ -79,6 +79,12 @@ it('more objects than a fleet has are refused, with where they are', async () =>
   });
 });
 
+it('objects further below count for nothing, however many: a * in a policy matches a slash', async () => {
+  put(userIdOf('i-1'), recordOf('i-1'));
+  for (let i = 0; i <= 10_000; i += 1) put(`${i}/instances/${userIdOf('i-2')}`, recordOf('i-2'));
+  expect(await instances()).toEqual(['i-1']);
+});
+
 it('a report of an instance that was not expected and did not answer is shown, and does not count', async () => {
   const ghost = async (deployment: string) => {
     const about = { kind: 'report', v: 1, deployment, env: 'dev', service: 'payments', instance: 'i-ghost' };
@@ -105,7 +111,7 @@ it('an instance that is new counts once SQS names it as the sender of a reply', 
   expect(settled(session.events)[0]).toMatchObject({ counts: { failed: 1, succeeded: 1 } });
 });
 
-it('an answer to a roll call that speaks for other instances, too, is dropped as a whole', () => {
+it('an answer to a roll call that speaks for other instances, too, or twice about a service, is dropped as a whole', () => {
   const answer = (services: InstanceRecord[]) => ({
     Attributes: { SenderId: userIdOf('i-1') },
     Body: JSON.stringify({
@@ -123,6 +129,11 @@ it('an answer to a roll call that speaks for other instances, too, is dropped as
   });
   expect(readReply(answer([recordOf('i-1')]))).toHaveProperty('reply');
   expect(readReply(answer([recordOf('i-1'), recordOf('i-2')]))).toHaveProperty('refused');
+  const twice = answer([recordOf('i-1'), recordOf('i-1', { sequence: 99 })]);
+  expect(readReply(twice)).toMatchObject({ refused: expect.stringContaining('names a service twice') });
+  expect(readReply(answer([recordOf('i-1'), recordOf('i-1', { service: 'billing' })]))).toHaveProperty(
+    'reply',
+  );
   expect(readReply(answer([recordOf('i-1', { env: 'prd' })]))).toHaveProperty('refused');
 });
 

@@ -147,6 +147,22 @@ describe('deployments', () => {
     await expect(create(id, 2)).rejects.toMatchObject({ code: 'CONDITION_FAILED' });
   });
 
+  it('the newest is found behind hundreds that never were, about which any instance can write a report', async () => {
+    const id = newUlid(1);
+    await create(id, 1);
+    for (let i = 0; i < 300; i += 1) {
+      stage.cloud.putObject(stage.bucket, keys.report('dev', 'payments', newUlid(2 + i), 'AROAX:i-1'), '{}');
+    }
+    expect((await session.record.deployments.newest('payments'))?.value.deployment).toBe(id);
+  });
+
+  it('a report about it below another service, which any instance can write, does not move it there', async () => {
+    const id = newUlid(1);
+    await create(id, 1);
+    stage.cloud.putObject(stage.bucket, keys.report('dev', 'aaa', id, 'AROAX:i-1'), '{}');
+    expect(await session.record.deployments.find(id)).toBe('payments');
+  });
+
   it('a record is not overwritten by a writer that has not read its last change', async () => {
     const stored = await create(newUlid(1), 1);
     await session.record.deployments.update(stored, { status: 'failed' });

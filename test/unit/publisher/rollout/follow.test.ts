@@ -41,6 +41,20 @@ it('states only go forward, and nothing follows an ending, whatever the order of
   );
 });
 
+it('of a deployment to some instances only their reports count, also when others are heard', () => {
+  const some = [{ targets: ['i-1'] }, { rolling: { waves: [], failed: [], missing: [] } as never }];
+  for (const to of some) {
+    const progress = openProgress(
+      { emit: () => {}, clock: immediate },
+      { ...about, expected: ['i-1'], ...to },
+      () => 0,
+    );
+    progress.add(report(0, 'failed', { instance: 'i-2' }), 'heard');
+    progress.add(report(0, 'accepted'), 'heard');
+    expect([...progress.reports.keys()]).toEqual(['i-1']);
+  }
+});
+
 it('a second ending changes nothing', () => {
   expect(isNewer(report(4, 'succeeded'), report(3, 'rolled-back'))).toBe(false);
   expect(isNewer(report(3, 'succeeded'), report(5, 'checking'))).toBe(true);
