@@ -3,6 +3,7 @@ import { awsError } from '../../shared/aws-errors.ts';
 import { callerUserId } from '../../shared/caller-identity.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
+import { isBeyondReach } from '../../shared/sequence.ts';
 import { rollCall } from '../messaging/roll-call.ts';
 import { pauseText } from '../record/pauses.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
@@ -52,13 +53,15 @@ export async function doctor(
   const fleet = await answersOf(session, service, known);
   // One of many decides nothing: the answers of the others may drown in its replies.
   const voices = fleet.length < 2 && known.length > 1 ? [] : fleet;
+  const desired = await desiredSequence(session, service);
+  const highest = highestOf(desired, recent, voices, session.clock.now());
   const findings = [
     await identity(session),
     await versioning(session),
     await desiredState(session, service, recent),
     ...(await records(session, service)),
     await pauses(session, service),
-    await lock(session, service, highestOf(await desiredSequence(session, service), recent, voices), repair),
+    await lock(session, service, highest, repair),
     ...instances(known, fleet),
   ];
   return { type: 'doctor', env: session.env.name, service, findings };
@@ -162,14 +165,19 @@ async function desiredSequence({ record }: Session, service: string): Promise<nu
 
 /**
  * The highest sequence that was certainly given out: by the signed documents, or as more than half of the answering
- * instances have seen it. One instance cannot decide it: its role may be stolen.
+ * instances have seen it. One instance cannot decide it: its role may be stolen. No instance has seen a number that is
+ * beyond reach.
  */
 function highestOf(
   desired: number,
   recent: readonly StoredDeployment[],
   fleet: readonly InstanceRecord[],
+  now: number, // ms since the epoch
 ): number {
-  const seen = fleet.map((one) => one.seen ?? one.sequence).sort((a, b) => b - a);
+  const seen = fleet
+    .map((one) => one.seen ?? one.sequence)
+    .filter((sequence) => !isBeyondReach(sequence + 1, now))
+    .sort((a, b) => b - a);
   return Math.max(desired, recent[0]?.value.sequence ?? 0, seen[Math.floor(seen.length / 2)] ?? 0);
 }
 

@@ -1,8 +1,13 @@
-import { CreateQueueCommand, ListQueueTagsCommand } from '@aws-sdk/client-sqs';
+import {
+  CreateQueueCommand,
+  DeleteQueueCommand,
+  ListQueueTagsCommand,
+  QueueDoesNotExist,
+} from '@aws-sdk/client-sqs';
 import { expect, test } from 'vitest';
 import { NEVER } from '../../../../shared/abort.ts';
 import type { Aws } from '../../../../shared/aws.ts';
-import { QUEUE, queueAndCloud, urlOf } from '../../../support/aws/queue-fixture.ts';
+import { insteadOnce, QUEUE, queueAndCloud, urlOf } from '../../../support/aws/queue-fixture.ts';
 
 const tagsOf = async (aws: Aws) =>
   (await aws.sqs.send(new ListQueueTagsCommand({ QueueUrl: await urlOf(aws) }))).Tags;
@@ -24,4 +29,50 @@ test('a queue that an older agent made gets the tags', async () => {
   await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
   await queue.ensure(NEVER);
   expect(await tagsOf(aws)).toEqual(TAGS);
+});
+
+const denied = () => {
+  throw Object.assign(new Error('not authorized'), {
+    ...{ name: 'AccessDenied', $fault: 'client', $metadata: { httpStatusCode: 403 } },
+  });
+};
+
+test('a role that may not tag gets its queue without tags', async () => {
+  const { aws, queue } = await queueAndCloud();
+  insteadOnce(aws.sqs, 'CreateQueueCommand', denied);
+  await queue.ensure(NEVER);
+  expect(await tagsOf(aws)).toEqual({});
+  expect((await queue.probe(NEVER)).every(({ ok }) => ok)).toBe(true);
+});
+
+test('a role that may not tag keeps the queue that it has', async () => {
+  const { aws, queue } = await queueAndCloud();
+  await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+  insteadOnce(aws.sqs, 'TagQueueCommand', denied);
+  await queue.ensure(NEVER);
+  expect(await tagsOf(aws)).toEqual({});
+});
+
+test('a queue that is deleted before it gets its tags is made again, with tags', async () => {
+  const { aws, queue } = await queueAndCloud({ queueRecreationMs: 0 });
+  await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+  const QueueUrl = await urlOf(aws);
+  insteadOnce(aws.sqs, 'TagQueueCommand', () => {
+    throw new QueueDoesNotExist({ message: 'gone', $metadata: {} });
+  });
+  await aws.sqs.send(new DeleteQueueCommand({ QueueUrl }));
+  await queue.ensure(NEVER);
+  expect(await tagsOf(aws)).toEqual(TAGS);
+});
+
+test('any other failure of the creation is a failure', async () => {
+  const { aws, queue } = await queueAndCloud();
+  const refused = () => {
+    throw Object.assign(new Error('no'), {
+      name: 'InvalidAttributeValue',
+      $metadata: { httpStatusCode: 400 },
+    });
+  };
+  insteadOnce(aws.sqs, 'CreateQueueCommand', refused);
+  await expect(queue.ensure(NEVER)).rejects.toMatchObject({ code: 'AWS_REFUSED' });
 });

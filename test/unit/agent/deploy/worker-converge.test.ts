@@ -160,3 +160,14 @@ test('a broken service does not converge until a newer version is desired', asyn
   await life.worker.converge(newer.reader, NEVER);
   expect(await life.ending(newer.desired.deployment)).toMatchObject({ state: 'succeeded' });
 });
+
+test('a desired state whose sequence no number of deployments reaches is not followed', async () => {
+  const model = modelRunning('1.0.0');
+  const worker = await openIdle(model);
+  for (const sequence of [Date.now() + 60_000, Number.MAX_SAFE_INTEGER]) {
+    await worker.converge(wants('1.1.0', sequence, newUlid(sequence % 1e12)).reader, NEVER);
+  }
+  expect(worker.state()).toMatchObject({ waiting: null, active: null });
+  await worker.converge(wants('1.1.0', 9).reader, NEVER);
+  expect(worker.state()).toMatchObject({ waiting: { version: '1.1.0' } });
+});

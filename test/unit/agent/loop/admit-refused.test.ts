@@ -55,3 +55,24 @@ describe('a foreign reply queue', () => {
     expect(admit(say({ replyTo: 'orders' }), know(active(ORDER))).do).toBe('refuse');
   });
 });
+
+describe('a sequence that no number of deployments reaches', () => {
+  test.each([
+    ['the time of AWS, in ms', NOW],
+    ['the largest number', Number.MAX_SAFE_INTEGER],
+  ])('(%s) is refused, whoever it is for', (_, sequence) => {
+    const refused = {
+      do: 'refuse',
+      code: 'DOCUMENT_INVALID',
+      why: expect.stringContaining(String(sequence)),
+    };
+    for (const kind of ['deploy', 'prepare'] as const) {
+      expect(admit(say({ kind, sequence }), know())).toMatchObject(refused);
+      expect(admit(say({ kind, sequence, targets: ['i-2'] }), know())).toMatchObject(refused);
+    }
+  });
+
+  test('begins at the time: the number before is accepted', () => {
+    expect(admit(say({ sequence: NOW - 1 }), know()).do).toBe('accept');
+  });
+});

@@ -3,7 +3,10 @@ import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { type DoctorFinding, doctor } from '../../../../publisher/commands/doctor.ts';
 import { pause } from '../../../../publisher/commands/pause.ts';
 import { doctorLines } from '../../../../publisher/render/doctor.ts';
+import type { Aws } from '../../../../shared/aws.ts';
+import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
+import { insteadOnce } from '../../../support/aws/queue-fixture.ts';
 import {
   deployed,
   openStageForEach,
@@ -104,6 +107,25 @@ describe('a lock', () => {
     await wrong(true);
     expect(lockNow().sequence).toBe(sequence + 4);
   });
+
+  it('is right although all instances say a number that no deployment reaches', async () => {
+    for (const agent of agents) agent.underWay = { seen: Number.MAX_SAFE_INTEGER };
+    expect(await wrong(true)).toEqual([]);
+  });
+
+  it.each(['the desired state', 'the records'])(
+    'is set to what %s says, where nothing else does',
+    async (left) => {
+      const { sequence } = lockNow();
+      const [newest] = await records();
+      const record = keys.deployment('dev', 'payments', newest?.deployment ?? '');
+      const desired = keys.desired('dev', 'payments');
+      stage.cloud.deleteObject(stage.bucket, left === 'the records' ? desired : record);
+      put(LOCK, JSON.stringify({ ...lockNow(), sequence: 0 }));
+      expect(await wrong(true)).toContainEqual(expect.objectContaining({ state: 'repaired' }));
+      expect(lockNow().sequence).toBe(sequence);
+    },
+  );
 });
 
 const OWNER = {
@@ -138,6 +160,36 @@ it('names a pause whose document was deleted', async () => {
   expect(await wrong()).toMatchObject([
     { state: 'wrong', hint: expect.stringContaining('unpause payments') },
   ]);
+});
+
+it('names a pause that cannot be verified', async () => {
+  put(keys.servicePause('dev', 'payments'), 'a.b.c');
+  expect(await wrong()).toMatchObject([
+    { state: 'wrong', hint: expect.stringContaining('unpause payments') },
+  ]);
+});
+
+it('goes on where the versioning cannot be read, or AWS does not say who this is', async () => {
+  const session = await stage.open();
+  const refuse = () => {
+    throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
+  };
+  insteadOnce(session.aws.s3 as unknown as Aws['sqs'], 'GetBucketVersioningCommand', refuse);
+  const aws = { ...session.aws, limited: refuse };
+  const { findings } = await doctor({ ...session, aws }, { service: 'payments' });
+  const bad = findings.filter(({ state }) => state !== 'ok');
+  expect(bad.map(({ state }) => state)).toEqual(['unknown', 'unknown']);
+});
+
+it('without a signing key says what the bucket shows, and that no instance answers', async () => {
+  const session = await stage.open();
+  const signer = async () => {
+    throw new TriggerDeployError('CONFIG_INVALID', 'there is no signingKey');
+  };
+  const { findings } = await doctor({ ...session, signer }, { service: 'payments' });
+  const bad = findings.filter(({ state }) => state !== 'ok');
+  expect(bad).toHaveLength(3);
+  for (const { what } of bad) expect(what).toContain('does not answer');
 });
 
 it('names an instance that does not answer', async () => {

@@ -42,6 +42,34 @@ it('a record counts only if its key is the userid of the instance that it names'
   expect(notes(session.events)).toContainEqual(expect.stringContaining('speaks for i-3'));
 });
 
+it('a report counts only for the deployment, the service and the environment of its key', async () => {
+  const id = newUlid(1);
+  const said = { kind: 'report', v: 1, deployment: id, env: 'dev', service: 'payments', instance: 'i-1' };
+  const report = { ...said, sequence: 2, n: 9, at, state: 'failed', version: '1.1.0', timings: {} };
+  const key = keys.report('dev', 'payments', id, userIdOf('i-1'));
+  const read = () => session.record.deployments.reports('payments', id);
+  for (const other of [
+    { deployment: newUlid(2) },
+    { service: 'billing' },
+    { env: 'prd' },
+    { instance: 'i-2' },
+  ]) {
+    stage.cloud.putObject(stage.bucket, key, JSON.stringify({ ...report, ...other }));
+    expect(await read()).toEqual([]);
+  }
+  stage.cloud.putObject(stage.bucket, key, JSON.stringify(report));
+  expect(await read()).toHaveLength(1);
+});
+
+it('of two records of one instance, under two roles, the one that was written last counts', async () => {
+  put('AROAB:i-1', recordOf('i-1', { version: '1.1.0' }));
+  put('AROAC:i-1', recordOf('i-1', { version: '1.0.0' }));
+  const older = stage.cloud.object(stage.bucket, keys.instance('dev', 'payments', 'AROAC:i-1'));
+  older?.lastModified.setTime(Date.now() - 60_000);
+  const found = await session.record.deployments.instances('payments');
+  expect(found).toMatchObject([{ instance: 'i-1', version: '1.1.0' }]);
+});
+
 it('one instance cannot say that another one left', async () => {
   put(userIdOf('i-1'), recordOf('i-1'));
   put(userIdOf('i-2'), recordOf('i-1', { leftAt: at }));

@@ -161,3 +161,12 @@ describe('holding the lock', () => {
     expect(stored()).toMatchObject({ sequence: 3, owner: null });
   }, 40_000);
 });
+
+it('a repair of a lock that is right again leaves it as it is, with its owner', async () => {
+  const { locks } = (await stage.open()).record;
+  const lock = await locks.take(wanted());
+  const before = stored();
+  expect(await locks.repair('payments', before.sequence)).toBe(false);
+  expect(stored()).toEqual(before);
+  await lock.release();
+});

@@ -93,3 +93,28 @@ it('a page of a proxy with the status 200 is neither an empty list, nor a write,
     });
   }
 });
+
+it('what is not signed is read up to 128 KiB', async () => {
+  stage.cloud.putObject(stage.bucket, 'big.json', JSON.stringify('x'.repeat(200_000)));
+  await expect(objects.readJson('big.json', z.string())).rejects.toMatchObject({
+    code: 'DOCUMENT_INVALID',
+    message: expect.stringContaining('big.json is larger than 131072 bytes'),
+  });
+});
+
+it('more than 100,000 keys below a prefix are refused, with where they are', async () => {
+  const keys = '<Contents><Key>state/a</Key></Contents>'.repeat(25_000);
+  let asked = 0;
+  const aws = await fakeAws((request, response) => {
+    asked += 1;
+    const more = asked < 6;
+    const next = more ? `<NextContinuationToken>${asked}</NextContinuationToken>` : '';
+    const page = `<ListBucketResult><IsTruncated>${more}</IsTruncated>${next}${keys}</ListBucketResult>`;
+    request.resume().on('end', () => response.setHeader('content-type', 'application/xml').end(page));
+  });
+  await expect(openObjects(aws, 'acme').list('state/')).rejects.toMatchObject({
+    code: 'RECORD_DAMAGED',
+    message: expect.stringContaining('s3://acme/state/'),
+  });
+  expect(asked).toBe(5);
+});

@@ -6,11 +6,11 @@ import { cancel } from '../../../../publisher/commands/cancel.ts';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { history } from '../../../../publisher/commands/history.ts';
 import { resume } from '../../../../publisher/commands/resume.ts';
-import { rollback } from '../../../../publisher/commands/rollback.ts';
 import { show } from '../../../../publisher/commands/show.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
 import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { historyLines } from '../../../../publisher/render/history.ts';
+import { decide, readDecisions } from '../../../../publisher/rollout/decisions.ts';
 import { isProof } from '../../../../publisher/rollout/requires.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import { generateKeys, loadSigner } from '../../../../shared/signing.ts';
@@ -92,41 +92,60 @@ it('a record signed by a key that is not trusted counts for nothing', async () =
   });
 });
 
-it('the record of another deployment, service or environment at its key is refused', async () => {
-  const { id, record } = await left();
-  expect(await deploy(await stage.open(), options())).toBe(0);
-  const other = (await newest()).deployment;
-  stage.cloud.putObject(stage.bucket, keyOf(other), textOf(id));
+it.each([
+  ['deployment', { deployment: newUlid(1) }],
+  ['service', { service: 'billing' }],
+  ['environment', { env: 'prd' }],
+])('the record of another %s at its key is refused', async (_, other) => {
+  await deployed(undefined);
+  const { deployment: id } = await newest();
+  const payload = payloadOf(textOf(id));
+  Object.assign(payload.head as object, other);
   const session = await stage.open();
-  await expect(session.record.deployments.read('payments', other)).rejects.toMatchObject({
+  const text = await (await session.signer()).sign('td-deployment+jws', payload);
+  stage.cloud.putObject(stage.bucket, keyOf(id), text);
+  await expect(session.record.deployments.read('payments', id)).rejects.toMatchObject({
     code: 'DOCUMENT_INVALID',
-    message: expect.stringContaining(record.deployment),
+    message: expect.stringContaining(Object.values(other)[0] ?? ''),
   });
 });
 
-it('a file that was not pushed is not signed again, although the record that orders it is signed', async () => {
-  const { id, record } = await left();
+it('a record whose order is replaced while a command runs is refused by this command', async () => {
+  await deployed(undefined);
+  const { deployment: id } = await newest();
   const session = await stage.open();
-  const { deployments } = session.record;
-  const forged = record.artifacts.map((one) => ({ ...one, sha256: EVIL }));
-  const stored = await deployments.create({
-    ...record,
-    deployment: newUlid(Date.now() + 60_000),
-    sequence: record.sequence + 1,
-    artifacts: forged,
+  await session.record.deployments.read('payments', id);
+  const payload = payloadOf(textOf(id));
+  forgedDigest(payload);
+  const text = await (await session.signer()).sign('td-deployment+jws', payload);
+  stage.cloud.putObject(stage.bucket, keyOf(id), text);
+  await expect(session.record.deployments.read('payments', id)).rejects.toMatchObject({
+    code: 'RECORD_DAMAGED',
   });
-  expect(stored.value.deployment).not.toBe(id);
-  const lockKey = keys.lock('dev', 'payments');
-  const lock = { ...stage.json(lockKey), sequence: record.sequence + 1 };
-  stage.cloud.putObject(stage.bucket, lockKey, JSON.stringify(lock));
-  const watching = watch(await stage.open(), {
-    deployment: stored.value.deployment,
-    timeoutMs: 500,
-    detach: never(),
-  });
-  await watching.catch(() => undefined);
-  await rollback(await stage.open(), { ...options(), to: undefined }).catch(() => undefined);
-  expect(JSON.stringify(await desired())).not.toContain(EVIL);
+});
+
+it('a record that is larger than anybody would read is not written', async () => {
+  await deployed(undefined);
+  const { deployments } = (await stage.open()).record;
+  const stored = await deployments.read('payments', (await newest()).deployment);
+  const outcome = 'x'.repeat(4 * 1024 * 1024);
+  await expect(deployments.update(stored, { outcome })).rejects.toMatchObject({ code: 'USAGE' });
+  expect((await deployments.read('payments', stored.value.deployment)).etag).toBe(stored.etag);
+});
+
+it('a decision that cannot be verified, or is about another deployment, is replaced by the next one', async () => {
+  const { id } = await left();
+  const session = await stage.open();
+  const key = keys.decision('dev', 'payments', id, 'cancel');
+  stage.cloud.putObject(stage.bucket, key, 'a.b.c');
+  const about = await session.record.deployments.read('payments', id);
+  const { at } = await decide(session, about, 'cancel');
+  expect((await readDecisions(session, about)).cancel).toMatchObject({ at });
+  const elsewhere = keys.decision('dev', 'payments', id, 'confirm');
+  stage.cloud.putObject(stage.bucket, elsewhere, stage.cloud.object(stage.bucket, key)?.body ?? '');
+  expect((await readDecisions(session, about)).confirm).toBeUndefined();
+  expect(await decide(session, about, 'confirm')).toMatchObject({ kind: 'confirm' });
+  expect((await readDecisions(session, about)).confirm).toMatchObject({ kind: 'confirm' });
 });
 
 it('what a deployment ordered never changes between writes; a resume changes two limits of its policy', async () => {
