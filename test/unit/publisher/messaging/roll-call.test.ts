@@ -83,6 +83,21 @@ describe('in the cloud', () => {
     expect(stage.cloud.queues()).not.toContain(queue.name);
   });
 
+  it('the reply queue takes replies from the session that the config names for an instance', async () => {
+    stage.env.sessions = { 'i-1': 'rack-7' };
+    const queue = await openReplyQueue(await stage.open());
+    const received: Reply[] = [];
+    const stop = new AbortController();
+    const listening = queue.listen((reply) => received.push(reply), stop.signal);
+    stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-1')), instanceKey('i-1'));
+    stage.cloud.sendRaw(queue.name, JSON.stringify({ ...report('i-1'), n: 7 }), instanceKey('rack-7'));
+    await expect.poll(() => stage.cloud.messages(queue.name)).toEqual([]);
+    stop.abort();
+    await listening;
+    await queue.close();
+    expect(received).toMatchObject([{ n: 7 }]);
+  });
+
   it('a roll call ends when all known instances have answered, and includes unknown ones', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
     await stage.agent('i-2');

@@ -29,6 +29,14 @@ describe('a rollback without --to', () => {
     expect(strayVersion(desired('1.2', '1.1'), last)).toBe('1.3');
   });
 
+  it('ignores a newest deployment that is older than the desired state: it was put back', () => {
+    const now = { ...desired('1.2', '1.1'), sequence: 5 };
+    const put = (sequence: number) => record({ version: '1.3', status: 'announced', sequence });
+    expect(strayVersion(now, put(4))).toBeUndefined();
+    expect(rollbackTarget(now, [put(4)])).toBe('1.1');
+    expect(rollbackTarget(now, [put(6)])).toBe('1.2');
+  });
+
   it('ignores a newest deployment that is on no instance', () => {
     const last = record({ version: '1.3', status: 'failed', counts: { 'rolled-back': 2 } });
     expect(rollbackTarget(desired('1.2', '1.1'), [last])).toBe('1.1');

@@ -7,6 +7,7 @@ import { watch } from '../../../../publisher/commands/watch.ts';
 import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { provenIn } from '../../../../publisher/rollout/requires.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
+import type { DocumentType } from '../../../../shared/signing.ts';
 import {
   deployed,
   desired,
@@ -61,8 +62,14 @@ describe.each(['older', 'deleted'] as const)('a desired state that is %s', (then
 
   it('does not stop a rollback to a named version', async () => {
     await putBack(then);
-    expect(await rollback(await stage.open(), { ...back, to: '1.0.0' })).toBe(0);
+    const session = await stage.open();
+    expect(await rollback(session, { ...back, to: '1.0.0' })).toBe(0);
+    expect(notes(session.events)).toContainEqual(expect.stringContaining('put an older one back'));
     expect(await desired()).toMatchObject({ version: '1.0.0', action: 'rollback' });
+    // It says what ran last, and names no deployment of what was put back.
+    const [record] = await records();
+    expect(record).toMatchObject({ previous: '1.1.0' });
+    expect(record).not.toHaveProperty('rollbackOf');
   });
 });
 
@@ -129,10 +136,15 @@ describe('a lock', () => {
     });
   });
 
-  it('that is deleted counts on from what is signed', async () => {
+  it.each(['the desired state', 'the records'])('that is deleted counts on from %s', async (left) => {
     await deployed(undefined);
     const { sequence } = stage.json(LOCK) as { sequence: number };
+    const id = (await records())[0]?.deployment ?? '';
     stage.cloud.deleteObject(stage.bucket, LOCK);
+    stage.cloud.deleteObject(
+      stage.bucket,
+      left === 'the records' ? DESIRED : keys.deployment('dev', 'payments', id),
+    );
     expect(await deploy(await stage.open(), options())).toBe(0);
     expect((await records())[0]?.sequence).toBeGreaterThan(sequence);
   });
@@ -161,6 +173,17 @@ describe('a pause', () => {
     },
   );
 
+  it('of a service whose document is deleted is not ended by an unpause of the environment', async () => {
+    await deployed(undefined);
+    await pause(await stage.open(), why);
+    stage.cloud.deleteObject(stage.bucket, PAUSE);
+    await unpause(await stage.open(), {});
+    await expect(deploy(await stage.open(), options())).rejects.toMatchObject({
+      code: 'PAUSED',
+      message: expect.stringContaining('incident'),
+    });
+  });
+
   it('of the environment whose document is deleted still blocks, until the environment is unpaused', async () => {
     await deployed(undefined);
     await pause(await stage.open(), { reason: 'freeze' });
@@ -188,6 +211,31 @@ describe('latest', () => {
     stage.cloud.putObject(stage.bucket, keys.manifest('payments', '2.0.0'), 'x.y.z');
     const { versions } = (await stage.open()).record;
     await expect(versions.resolve('payments', 'latest')).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
+  });
+});
+
+describe('a signed document that was copied from', () => {
+  it.each(['another service', 'another environment'])('%s counts for nothing', async (from) => {
+    await deployed(undefined);
+    const session = await stage.open();
+    const { pauses, versions, desired: desiredStates } = session.record;
+    const other = from === 'another service' ? { service: 'billing' } : { env: 'prd' };
+    const signer = await session.signer();
+    const put = async (key: string, typ: DocumentType, content: object) =>
+      stage.cloud.putObject(stage.bucket, key, await signer.sign(typ, content));
+    await put(DESIRED, 'td-desired+jws', { ...(await desired()), ...other });
+    await expect(desiredStates.read('payments')).rejects.toMatchObject({ code: 'DOCUMENT_INVALID' });
+    const changes = [{ paused: false, by: 'ann', at: '2099-01-01T00:00:00Z' }];
+    const unpause = { v: 1, env: 'dev', service: 'payments', changes, nonce: 'n', ...other };
+    await put(keys.servicePause('dev', 'payments'), 'td-pause+jws', unpause);
+    expect(await pauses.of('payments')).toMatchObject({ unverified: true });
+    if (from === 'another environment') return;
+    await stage.publish('billing', '1.1.0');
+    const copy = bodyOf(keys.manifest('billing', '1.1.0'));
+    stage.cloud.putObject(stage.bucket, keys.manifest('payments', '1.1.0'), copy);
+    await expect(versions.readManifest('payments', '1.1.0')).rejects.toMatchObject({
+      code: 'DOCUMENT_INVALID',
+    });
   });
 });
 

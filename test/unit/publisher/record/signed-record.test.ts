@@ -137,10 +137,15 @@ it('a decision that cannot be verified, or is about another deployment, is repla
   const { id } = await left();
   const session = await stage.open();
   const key = keys.decision('dev', 'payments', id, 'cancel');
-  stage.cloud.putObject(stage.bucket, key, 'a.b.c');
   const about = await session.record.deployments.read('payments', id);
-  const { at } = await decide(session, about, 'cancel');
-  expect((await readDecisions(session, about)).cancel).toMatchObject({ at });
+  await decide(session, about, 'cancel', 'slow');
+  const written = stage.cloud.object(stage.bucket, key)?.body.toString() ?? '';
+  const [head = '', , signature = ''] = written.split('.');
+  const forged = Buffer.from(JSON.stringify({ ...payloadOf(written), by: 'mallory' })).toString('base64url');
+  stage.cloud.putObject(stage.bucket, key, [head, forged, signature].join('.'));
+  expect((await readDecisions(session, about)).cancel).toBeUndefined();
+  const { by } = await decide(session, about, 'cancel', 'again');
+  expect((await readDecisions(session, about)).cancel).toMatchObject({ by, reason: 'again' });
   const elsewhere = keys.decision('dev', 'payments', id, 'confirm');
   stage.cloud.putObject(stage.bucket, elsewhere, stage.cloud.object(stage.bucket, key)?.body ?? '');
   expect((await readDecisions(session, about)).confirm).toBeUndefined();
