@@ -156,7 +156,8 @@ it('an answer to a roll call that speaks for other instances, too, or twice abou
     }),
   });
   expect(readReply(answer([recordOf('i-1')]))).toHaveProperty('reply');
-  expect(readReply(answer([recordOf('i-1'), recordOf('i-2')]))).toHaveProperty('refused');
+  const ofAnother = answer([recordOf('i-1'), recordOf('i-2', { service: 'billing' })]);
+  expect(readReply(ofAnother)).toMatchObject({ refused: expect.stringContaining('for other instances') });
   const twice = answer([recordOf('i-1'), recordOf('i-1', { sequence: 99 })]);
   expect(readReply(twice)).toMatchObject({ refused: expect.stringContaining('names a service twice') });
   expect(readReply(answer([recordOf('i-1'), recordOf('i-1', { service: 'billing' })]))).toHaveProperty(

@@ -8,6 +8,7 @@ import type { DeploymentRecord } from '../../../../publisher/record/deployment-s
 import { provenIn } from '../../../../publisher/rollout/requires.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
 import type { DocumentType } from '../../../../shared/signing.ts';
+import { payloadOf } from '../../../support/publisher/announcements.ts';
 import {
   deployed,
   desired,
@@ -208,7 +209,11 @@ describe('latest', () => {
 
   it('is refused while the manifest of a version that may be the newest cannot be verified', async () => {
     await stage.publish('payments', '2.0.0');
-    stage.cloud.putObject(stage.bucket, keys.manifest('payments', '2.0.0'), 'x.y.z');
+    const key = keys.manifest('payments', '2.0.0');
+    const [head, , signature] = bodyOf(key).toString().split('.');
+    const forged = { ...payloadOf(bodyOf(key).toString()), pushedBy: 'mallory' };
+    const body = Buffer.from(JSON.stringify(forged)).toString('base64url');
+    stage.cloud.putObject(stage.bucket, key, [head, body, signature].join('.'));
     const { versions } = (await stage.open()).record;
     await expect(versions.resolve('payments', 'latest')).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
   });
