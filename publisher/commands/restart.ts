@@ -28,7 +28,7 @@ export async function restart(session: Session, options: RestartOptions): Promis
   const ticket = await acquire(session, { service, command: 'restart', reason, queueMode, detach });
   try {
     const { desired, records } = await readBaseline(session, service, ticket.lock.sequence);
-    await refuseIfLost(session, desired, records, { service, ask: true });
+    await refuseIfLost(session, desired, records, { service, ask: true, keeps: true });
     if (desired === undefined) {
       throw new TriggerDeployError(
         'SERVICE_NOT_FOUND',

@@ -6,6 +6,7 @@ import {
   ReceiveMessageCommand,
 } from '@aws-sdk/client-sqs';
 import { awsError } from '../../shared/aws-errors.ts';
+import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import { newUlid, replyQueueName } from '../../shared/names.ts';
 import { type Reply, reply } from '../../shared/report.ts';
 import { retry } from '../../shared/retry.ts';
@@ -138,7 +139,7 @@ export function readReply(
   const sender = message.Attributes?.SenderId ?? 'unknown';
   let json: unknown;
   try {
-    json = JSON.parse(message.Body ?? '');
+    json = parseBoundedJson(message.Body ?? '');
   } catch {
     return { sender, refused: `dropped a reply from ${printable(sender)}: it is not JSON` };
   }

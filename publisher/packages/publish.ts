@@ -1,3 +1,4 @@
+import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { type Manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
@@ -144,7 +145,7 @@ async function index(session: Session, manifest: Manifest): Promise<void> {
 /** The index is a cache: an unreadable one is replaced. */
 function pushesIn(text: string): VersionIndex['pushes'] {
   try {
-    return versionIndex.parse(JSON.parse(text)).pushes;
+    return versionIndex.parse(parseBoundedJson(text)).pushes;
   } catch {
     return [];
   }

@@ -1,3 +1,4 @@
+import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { keys } from '../../shared/names.ts';
 import { compareAndSwap } from '../record/compare-and-swap.ts';
@@ -76,7 +77,7 @@ export function openQueue(
 
   function parse(text: string): Queue {
     try {
-      return queueDocument.parse(JSON.parse(text)).waiting;
+      return queueDocument.parse(parseBoundedJson(text)).waiting;
     } catch {
       warn(`${key} is unreadable: the queue starts empty, and waiting publishers re-queue at the end`);
       return [];

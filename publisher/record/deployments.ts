@@ -33,7 +33,7 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
   ): Promise<PastDeployment[]>;
   /** The newest deployments, the highest sequence first: 32 at most. */
   recent(service: string): Promise<StoredDeployment[]>;
-  /** Why each of the newest records cannot be verified; empty when all of them can. */
+  /** Why each of the newest records cannot be verified, and which ids no publisher made. */
   unverified(service: string): Promise<string[]>;
   /** The one with the highest sequence; undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
@@ -50,15 +50,25 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
 
 /** How many objects are read at a time. */
 const READS = 32;
+/** An id is at most so far ahead of this publisher's clock, ms: whoever writes others hides the records behind them. */
+const AHEAD_MS = 3_600_000;
 /** How many of the newest ids are looked at for the newest records: not each one has a signed record. */
 const LOOKS = 256;
 
-export interface DeploymentsContext extends SigningContext, InstanceObjectsContext {}
+export interface DeploymentsContext extends SigningContext, InstanceObjectsContext {
+  now: () => number; // ms since the epoch
+}
 
 export function openDeployments(context: DeploymentsContext): Deployments {
-  const { env, objects, signer, verifier, warn, sessions } = context;
+  const { env, objects, signer, verifier, warn, sessions, now } = context;
   const signed = openSignedDeployments({ env, objects, signer, verifier });
   const { reportReader, instances, readValid } = openInstanceObjects({ env, objects, sessions, warn });
+
+  const warned = new Set<string>();
+  function warnOnce(text: string): void {
+    if (!warned.has(text)) warn(text);
+    warned.add(text);
+  }
 
   /** The record of a publisher before signed records. */
   async function readUnsigned(service: string, id: string): Promise<PastDeployment | undefined> {
@@ -87,10 +97,22 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     }
   }
 
+  /** The newest first, without those of the future. */
   async function ids(service: string): Promise<string[]> {
-    const folders = await objects.folders(keys.deployments(env, service));
-    return folders.filter((name) => ulid.safeParse(name).success).reverse();
+    const [past, future] = await split(service);
+    if (future.length > 0) warnOnce(futureText(service, future));
+    return past;
   }
+
+  async function split(service: string): Promise<[past: string[], future: string[]]> {
+    const folders = await objects.folders(keys.deployments(env, service));
+    const all = folders.filter((name) => ulid.safeParse(name).success).reverse();
+    const first = all.findIndex((id) => ulidTime(id) <= now() + AHEAD_MS);
+    return first === -1 ? [[], all] : [all.slice(first), all.slice(0, first)];
+  }
+
+  const futureText = (service: string, [newest = '', ...others]: readonly string[]) =>
+    `${keys.deployments(env, service)}${newest} ${others.length > 0 ? `and ${others.length} more are` : 'is'} of the future: no publisher made such an id; it counts for nothing`;
 
   /**
    * Calls `look` for the ids in order, `READS` at a time, until `limit` of them have a result. Returns these results in
@@ -147,7 +169,8 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     },
     recent,
     async unverified(service) {
-      const newest = (await ids(service)).slice(0, READS);
+      const [past, future] = await split(service);
+      const newest = past.slice(0, READS);
       const found = await mapLimit(newest, READS, async (id) =>
         signed.read(service, id).then(
           () => undefined,
@@ -157,7 +180,8 @@ export function openDeployments(context: DeploymentsContext): Deployments {
           },
         ),
       );
-      return found.filter((why) => why !== undefined);
+      const ahead = future.length > 0 ? [futureText(service, future)] : [];
+      return [...ahead, ...found.filter((why) => why !== undefined)];
     },
     newest: async (service) => (await recent(service))[0],
     async find(id) {

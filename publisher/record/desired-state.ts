@@ -16,10 +16,10 @@ export interface DesiredChange {
   deployment: string;
   changedBy: string;
   /**
-   * The version that the next `rollback` returns to. When left out, it is the desired version before this change; for a
-   * rollback it is then not set, because the version that was rolled back must not become a rollback target.
+   * The version that the next `rollback` returns to; null for none. When left out, it is the desired version before this
+   * change; for a rollback it is then not set, because the version that was rolled back must not become a rollback target.
    */
-  previous?: string | undefined;
+  previous?: string | null | undefined;
 }
 
 export interface DesiredStates {
@@ -116,7 +116,8 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
 /** Pure: the document that follows `before`. */
 function followUp(env: string, change: DesiredChange, before: Desired | undefined, now: number): Desired {
   const replaced = before?.version === change.version ? before.previous : before?.version;
-  const previous = change.previous ?? (change.action === 'rollback' ? undefined : replaced);
+  const kept = change.action === 'rollback' ? undefined : replaced;
+  const previous = change.previous === undefined ? kept : (change.previous ?? undefined);
   return {
     v: 1,
     env,

@@ -10,6 +10,7 @@ import type * as z from 'zod';
 import { NEVER } from '../../shared/abort.ts';
 import { type Aws, dateOf } from '../../shared/aws.ts';
 import { awsError, awsErrorName, awsStatus } from '../../shared/aws-errors.ts';
+import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { bodyChunks } from '../../shared/s3-body.ts';
 
@@ -240,7 +241,7 @@ function tooMany(where: string): TriggerDeployError {
 function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseBoundedJson(text);
   } catch (cause) {
     throw new TriggerDeployError('DOCUMENT_INVALID', `${where} is not JSON`, { cause });
   }

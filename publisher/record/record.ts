@@ -54,7 +54,7 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
   const pauseOf = async (service: string) => forAgents(await pauses.of(service));
   const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
   const deployments = openDeployments({
-    ...{ env, objects, signer, verifier, warn },
+    ...{ env, objects, signer, verifier, warn, now },
     sessions: options.env.sessions,
   });
   const versions = openVersions(objects, verifier);

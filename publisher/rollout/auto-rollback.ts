@@ -7,6 +7,7 @@ import type { Session } from '../session.ts';
 import { driveAllAtOnce } from './all-at-once.ts';
 import { begin, type Created, createRecord } from './create-record.ts';
 import { emitAfterRollback, isRollBackDue, UNSETTLED } from './record-outcome.ts';
+import { refuseIfRefuted } from './refuted.ts';
 import { assertFiles } from './trusted-order.ts';
 
 /**
@@ -17,7 +18,8 @@ import { assertFiles } from './trusted-order.ts';
 
 /**
  * Carries out the rollback that the outcome of `settled` requires, if any, then shows the outcome of `settled` again. A
- * rollback never requires another rollback, so the loop runs once at most. @throws as `driveAllAtOnce`.
+ * rollback never requires another rollback, so the loop runs once at most. @throws as `refuseIfRefuted` and
+ * `driveAllAtOnce`.
  */
 export async function rollBackIfDue(
   session: Session,
@@ -28,6 +30,7 @@ export async function rollBackIfDue(
   let last: StoredDeployment | undefined = settled;
   let followed = false;
   while (last !== undefined && isRollBackDue(last.value)) {
+    await refuseIfRefuted(session, last.value);
     const rollback = await startRollback(session, lock, last);
     const ended = await driveAllAtOnce(session, lock, rollback, { wait: true, detach });
     last = ended.settled;

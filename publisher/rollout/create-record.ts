@@ -8,7 +8,8 @@ import type { Deployments } from '../record/deployments.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import type { Output } from './driving.ts';
-import { movesDesired, writeDesired } from './record-outcome.ts';
+import { movesDesired } from './record-outcome.ts';
+import { writeDesired } from './write-desired.ts';
 
 /** Creates the record of a deployment, before anything is announced. */
 
@@ -81,7 +82,7 @@ export async function begin(
   emitStarted(session, record, instances, more.resumed ? 'resumed' : undefined);
   if (!record.desiredFirst || !movesDesired(record)) return;
   await recordingFailure(session.record.deployments, stored, () =>
-    writeDesired(session.record.desired, record, more.previous),
+    writeDesired(session, record, more.previous),
   );
 }
 

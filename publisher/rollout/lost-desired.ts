@@ -35,14 +35,15 @@ export function warnIfLost(
 
 /**
  * For a command that takes the desired state for what stands: refuses one that was put back. With `ask`, the instances
- * are asked what they run; else their records say it.
+ * are asked what they run; else their records say it. `keeps`: the command must change no version, so it is refused, too,
+ * when most instances run a newer one that was not ordered for some instances only.
  * @throws RECORD_DAMAGED; AWS_*, TOPIC_NOT_FOUND.
  */
 export async function refuseIfLost(
   session: Session,
   desired: Desired | undefined,
   records: readonly DeploymentRecord[],
-  { service, ask }: { service: string; ask: boolean },
+  { service, ask, keeps = false }: { service: string; ask: boolean; keeps?: boolean },
 ): Promise<void> {
   const lost = lostDesired(desired, records);
   const env = session.env.name;
@@ -52,15 +53,29 @@ export async function refuseIfLost(
     });
   }
   const known = await session.record.deployments.instances(service);
-  const newer = newerFleet(desired, records, ask ? await askedNow(session, service, known) : known);
-  if (newer === undefined) return;
-  throw new TriggerDeployError(
-    'RECORD_DAMAGED',
-    `most instances of ${service} run ${newer.version} (sequence ${newer.sequence}), which is newer than ${saidBy(desired)}, and no record says why: another writer changed the bucket`,
-    {
-      hint: `find out who wrote to the bucket, then deploy the wanted version: trigger-deploy ${service} VERSION --env ${env}`,
-    },
+  const run = ask ? await askedNow(session, service, known) : known;
+  const least = Math.max(desired?.sequence ?? 0, oldestOf(records) - 1);
+  const what = ({ version, sequence }: Run) =>
+    `most instances of ${service} run ${version} (sequence ${sequence}), which is newer than ${saidBy(desired)}`;
+  const hint = `deploy the wanted version: trigger-deploy ${service} VERSION --env ${env}`;
+  const strange = newerFleet(run, least, (one) => records.some((record) => explains(record, one)));
+  if (strange !== undefined) {
+    const why = 'no record says why: another writer changed the bucket';
+    throw new TriggerDeployError('RECORD_DAMAGED', `${what(strange)}, and ${why}`, {
+      hint: `find out who wrote to the bucket, then ${hint}`,
+    });
+  }
+  if (!keeps) return;
+  const narrow = records.filter(({ targets, action }) => targets !== undefined || action === 'restart');
+  const other = newerFleet(
+    run,
+    least,
+    (one) => one.version === desired?.version || narrow.some(({ sequence }) => sequence === one.sequence),
   );
+  if (other === undefined) return;
+  throw new TriggerDeployError('RECORD_DAMAGED', `${what(other)}: this command would take them back`, {
+    hint,
+  });
 }
 
 /**
@@ -90,25 +105,31 @@ async function askedNow(
   service: string,
   instances: readonly InstanceRecord[],
 ): Promise<InstanceRecord[]> {
-  if (instances.length === 0) return [];
+  // Also where no instance has a record: another writer may have deleted the records.
   const known = instances.map(({ instance }) => instance);
   const answers = await rollCall(session, { service, known, waitMs: ANSWER_MS });
   return answers.flatMap(({ services }) => services.filter((one) => one.service === service));
 }
 
+type Run = Pick<InstanceRecord, 'version' | 'sequence' | 'deployment'>;
+
 /**
- * What most of the instances run, if it is newer than the desired state and no record is of this sequence. One instance
- * cannot decide it: its role may be stolen. What is older than all of `records` is not judged. Pure.
+ * What most of the instances run, if it has a higher sequence than `least` and is not `explained`. One instance cannot
+ * decide it: its role may be stolen. Pure.
  */
-function newerFleet(
-  desired: Desired | undefined,
-  records: readonly DeploymentRecord[],
-  run: readonly Pick<InstanceRecord, 'version' | 'sequence'>[],
-): Pick<InstanceRecord, 'version' | 'sequence'> | undefined {
-  const explained = new Set(records.map(({ sequence }) => sequence));
-  const least = Math.max(desired?.sequence ?? 0, records.length === 0 ? 0 : Math.min(...explained));
-  const newer = run.filter(({ sequence }) => sequence > least && !explained.has(sequence));
+function newerFleet(run: readonly Run[], least: number, explained: (one: Run) => boolean): Run | undefined {
+  const newer = run.filter((one) => one.sequence > least && !explained(one));
   return newer.length * 2 > run.length ? newer[0] : undefined;
+}
+
+/** What is older than all of the records is not judged: only so many are read. */
+const oldestOf = (records: readonly DeploymentRecord[]) =>
+  records.length === 0 ? 0 : Math.min(...records.map(({ sequence }) => sequence));
+
+/** Whether the record may have brought what the instance runs: not if no instance ended on it. */
+function explains({ sequence, deployment, status, counts }: DeploymentRecord, run: Run): boolean {
+  const isWithout = (status === 'failed' || status === 'cancelled') && !counts?.succeeded && !counts?.broken;
+  return sequence === run.sequence && !(isWithout && deployment === run.deployment);
 }
 
 const saidBy = (desired: Desired | undefined) =>

@@ -11,30 +11,9 @@ import type { Output } from './driving.ts';
 import type { Progress } from './follow.ts';
 import { settleUndriven } from './next-step.ts';
 import { type Settlement, settleFinally } from './settle.ts';
+import { writeDesired } from './write-desired.ts';
 
 /** Writes the outcome of a deployment: its settlement decides the desired state and the status in the record. */
-
-/**
- * Sets the desired state to the version of `record`.
- * @param previous the version that the next rollback returns to; for the default see `DesiredChange`.
- * @throws FENCED when a newer deployment wrote the desired state; AWS_*.
- */
-export async function writeDesired(
-  desired: DesiredStates,
-  record: DeploymentRecord,
-  previous?: string,
-): Promise<void> {
-  await desired.move({
-    service: record.service,
-    version: record.version,
-    artifacts: record.artifacts,
-    action: record.action === 'rollback' ? 'rollback' : 'deploy',
-    sequence: record.sequence,
-    deployment: record.deployment,
-    changedBy: record.issuedBy,
-    previous,
-  });
-}
 
 /**
  * Sets the desired state if the settlement says so, then writes the outcome into the record. The caller holds the lock.
@@ -117,7 +96,7 @@ export const movesDesired = ({ action, targets }: Pick<DeploymentRecord, 'action
 /** Sets the desired state and asks the agents to read it. Returns false when a newer deployment has set it. */
 async function moveDesired(session: Session, record: DeploymentRecord): Promise<boolean> {
   try {
-    await writeDesired(session.record.desired, record);
+    await writeDesired(session, record);
   } catch (error) {
     if (isCode(error, 'FENCED')) return false;
     throw error;

@@ -214,7 +214,7 @@ describe('deployments', () => {
       return read;
     };
     const { signer, verifier } = session;
-    const context = { env: 'dev', signer, verifier, warn: () => undefined };
+    const context = { env: 'dev', signer, verifier, warn: () => undefined, now: Date.now };
     const deployments = openDeployments({ ...context, objects: { ...objects, readJson } });
     const reader = deployments.reportReader('payments', id);
     await expect(reader()).rejects.toThrow('no answer');
