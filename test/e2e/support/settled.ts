@@ -37,7 +37,7 @@ export async function expectSettled(
   const record = await host.read(posix.join(dir, 'current', RECORD_NAME));
   expect(JSON.parse(record ?? '{}')).toMatchObject({ version });
   const mine = [...watch.endings].filter(
-    ([key]) => key.includes(`/${service}/`) && key.endsWith(`/${host.id}.json`),
+    ([key]) => key.includes(`/${service}/`) && key.endsWith(`/${userIdOf(host.id)}.json`),
   );
   expect(mine.length).toBeGreaterThan(0);
   for (const [key, reports] of mine) expect(reports, key).toHaveLength(1);
