@@ -48,8 +48,7 @@ function anyLike(patterns: unknown, value: string, fold: (text: string) => strin
   return list(patterns).some((pattern) => typeof pattern === 'string' && like(fold(pattern), value));
 }
 
-/** Whether `value` matches `pattern`, in which `*` is any text and `?` any character. */
-export function like(pattern: string, value: string): boolean {
+function like(pattern: string, value: string): boolean {
   const literal = (text: string): string => text.replace(/[\\^$.|+()[\]{}]/g, '\\$&');
   return new RegExp(`^${literal(pattern).replaceAll('*', '.*').replaceAll('?', '.')}$`).test(value);
 }
