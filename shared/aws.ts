@@ -1,5 +1,3 @@
-import type { Agent as HttpAgent } from 'node:http';
-import type { Agent as HttpsAgent } from 'node:https';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
@@ -19,10 +17,8 @@ export interface AwsOptions {
   places?: AwsPlaces | undefined;
 }
 
-/** What the program that makes the calls adds to their limits, and its connections, if not the SDK's own. */
-export type AwsProgram = Pick<CallLimits, 'interruption' | 'onSlow'> & { connections?: Connections };
-type Connections = { httpAgent: HttpAgent; httpsAgent: HttpsAgent };
-
+/** What the program that makes the calls adds to their limits. */
+export type AwsProgram = Pick<CallLimits, 'interruption' | 'onSlow'>;
 export type { Interruption };
 
 export interface Aws {
@@ -68,10 +64,7 @@ export function createAws(options: AwsOptions, program: AwsProgram = {}): Aws {
     credentials,
     maxAttempts: 4,
     // The timeout of each request is in aws-limits.ts. Without `throwOnRequestTimeout` the SDK only logs a warning.
-    requestHandler: {
-      ...{ connectionTimeout: 3000, requestTimeout: 30_000, throwOnRequestTimeout: true },
-      ...program.connections,
-    },
+    requestHandler: { connectionTimeout: 3000, requestTimeout: 30_000, throwOnRequestTimeout: true },
   };
   const limited = <C extends object>(client: C, service: string) =>
     limitCalls(client, service, { ...program, region, places });

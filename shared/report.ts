@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
+import { SPANS, type Span } from './spans.ts';
 
 /**
  * What an agent reports, on the reply queue and in the S3 record. Fields that are not named here are dropped: an instance
@@ -68,6 +69,13 @@ export const reportError = z.object({
   hint: line(HINT_LIMIT).optional(),
 });
 
+/** A later agent may have other spans. */
+function knownSpans(spans: Readonly<Record<string, number>>): Partial<Record<Span, number>> {
+  return Object.fromEntries(
+    SPANS.flatMap((span) => (spans[span] === undefined ? [] : [[span, spans[span]]])),
+  );
+}
+
 export const report = z.object({
   kind: z.literal('report'),
   v: z.literal(1),
@@ -96,6 +104,8 @@ export const report = z.object({
   warning: line(512).optional(),
   /** ms spent in each step so far. */
   timings: z.partialRecord(z.enum(STEPS), z.number().min(0)),
+  /** ms spent in parts of the steps, and before the first one. Older agents omit it. */
+  spans: z.record(z.string().max(64), z.number().min(0)).transform(knownSpans).optional(),
 });
 export type Report = z.infer<typeof report>;
 

@@ -38,6 +38,7 @@ export function buildReport(
     error?: Report['error'] | undefined;
     warning?: string | undefined;
     timings: Report['timings'];
+    spans?: Report['spans'] | undefined;
   },
 ): Report {
   return {
@@ -60,11 +61,13 @@ export function buildReport(
     ...defined('changed', rest.changed),
     ...defined('error', rest.error),
     ...defined('warning', rest.warning === undefined ? undefined : cleanLine(rest.warning).slice(0, 512)),
-    timings: Object.fromEntries(
-      Object.entries(rest.timings).map(([name, ms]) => [name, Math.round(ms ?? 0)]),
-    ),
+    timings: rounded(rest.timings),
+    ...defined('spans', rest.spans && rounded(rest.spans)),
   };
 }
+
+const rounded = (times: Readonly<Record<string, number | undefined>>) =>
+  Object.fromEntries(Object.entries(times).map(([name, ms]) => [name, Math.round(ms ?? 0)]));
 
 /** `error` as part of a report: cleaned and cut. An error without a hint gets the hint of its code. */
 export function buildReportError(
@@ -85,6 +88,7 @@ export function progressReport(identity: Identity, active: Active, now: number):
   return buildReport(identity, active.order, {
     ...previousAndChanged(active),
     timings: active.timings,
+    spans: active.spans,
     state: active.state,
     n: active.n,
     at: now,
@@ -165,6 +169,7 @@ export function endingReport(
     n: number;
     at: number; // ms since the epoch
     timings: Report['timings'];
+    spans: Report['spans'];
   },
 ): Report {
   const switched =
@@ -175,6 +180,7 @@ export function endingReport(
     n: outcome.n,
     at: outcome.at,
     timings: outcome.timings,
+    spans: outcome.spans,
     step: outcome.during ?? active.during,
     changed: switched && active.changed,
     error: outcome.error ?? active.error,

@@ -2,6 +2,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Step } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
+import { collectSpans, type Span } from '../../shared/spans.ts';
 import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from './abandon.ts';
 import { buildReport, previousAndChanged, progressReport } from './build-report.ts';
 import type { Hook, Identity, Ports, ServiceConfig } from './ports.ts';
@@ -48,6 +49,8 @@ export interface DeploymentRun {
   busyUntil(): number;
   /** Time spent in each step so far, ms. */
   timings(): Active['timings'];
+  /** Time spent in parts of the steps so far, ms. */
+  spans(): NonNullable<Active['spans']>;
   /** Returns the number for the next report. Each call returns a new one. */
   nextN(): number;
 }
@@ -71,6 +74,13 @@ export function createDeploymentRun(context: {
     return active;
   };
   const timings = { ...current().timings };
+  const spans = { ...current().spans };
+  const collector = {
+    now: clock.monotonic,
+    spent(span: Span, ms: number) {
+      spans[span] = (spans[span] ?? 0) + ms;
+    },
+  };
   let n = current().n;
   // How long it runs is told by the monotonic clock: the wall clock and the first answer of AWS may move the time.
   const startedBefore = Math.max(0, clock.now() - current().startedAt);
@@ -92,6 +102,7 @@ export function createDeploymentRun(context: {
       buildReport(identity, now.order, {
         ...previousAndChanged(now),
         timings,
+        spans,
         state: now.state,
         n: nextN(),
         at: clock.now(),
@@ -124,6 +135,7 @@ export function createDeploymentRun(context: {
       },
       active,
       timings: () => timings,
+      spans: () => spans,
       nextN,
       hasLeft: () => hasLeft,
       busyUntil: () => busyUntil,
@@ -134,7 +146,12 @@ export function createDeploymentRun(context: {
         await store.update((state) => {
           // The work may have been left while this change waited for an earlier one.
           left.throwIfAborted();
-          const next = withActive(state, { ...patch, timings: { ...timings }, n: n + 1 });
+          const next = withActive(state, {
+            ...patch,
+            timings: { ...timings },
+            spans: { ...spans },
+            n: n + 1,
+          });
           if (!isReported || !next.active) return next;
           return withOutgoing(next, progressReport(identity, next.active, now), next.active.order.replyTo);
         });
@@ -167,7 +184,7 @@ export function createDeploymentRun(context: {
         step = name;
         const began = clock.monotonic();
         try {
-          return await leavable(name, work, cancelled);
+          return await collectSpans(collector, () => leavable(name, work, cancelled));
         } finally {
           timings[name] = (timings[name] ?? 0) + clock.monotonic() - began;
         }

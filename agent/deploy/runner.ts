@@ -134,6 +134,7 @@ export function createRunner(context: {
       n: run.nextN(),
       at: ports.clock.now(),
       timings: run.timings(),
+      spans: run.spans(),
     });
     await store.update((state) => withActiveEnded(state, ending, report));
     context.onOutgoing();

@@ -49,10 +49,16 @@ export function started(state: ServiceState, context: { bootId: string; now: num
       n: 0,
       startedAt: context.now,
       timings: {},
+      spans: spansBefore(next, context.now),
       bootId: context.bootId,
       recoveries: 0,
     },
   };
+}
+
+/** The spans before the start: a publisher whose clock is ahead, or the clock of AWS, must not make one negative. */
+function spansBefore({ spans, receivedAt }: Order, now: number): NonNullable<Active['spans']> {
+  return { ...spans, ...(receivedAt === undefined ? {} : { admit: Math.max(0, now - receivedAt) }) };
 }
 
 /** The active deployment, changed by `patch`. */

@@ -10,6 +10,7 @@ import {
   reportError,
   STEPS,
 } from '../../shared/report.ts';
+import { SPANS } from '../../shared/spans.ts';
 
 /**
  * The state of one service on this instance, and functions that read it. Pure. The state is one document, which is
@@ -35,6 +36,9 @@ export const order = z
     hold: z.boolean(),
     /** An announcement has ended the hold: its publisher waits until the instance goes on. */
     proceeds: z.boolean().optional(),
+    /** Spans before the deployment starts here, ms; and when the agent received the announcement, ms since the epoch. */
+    spans: z.partialRecord(z.enum(SPANS), z.number()).optional(),
+    receivedAt: z.number().optional(),
     /** The deployment has already ended here (for example, its announcement expired): no second ending is reported. */
     quiet: z.boolean().optional(),
   })
@@ -83,6 +87,8 @@ const active = z.looseObject({
   n: z.int(),
   startedAt: z.number(), // ms since the epoch
   timings: z.partialRecord(z.enum(STEPS), z.number()),
+  /** Absent in the state of an older agent. */
+  spans: z.partialRecord(z.enum(SPANS), z.number()).optional(),
   bootId: z.string(),
   /** How often the agent died during this deployment and resumed it. A rollback counts from 0 again. */
   recoveries: z.int(),

@@ -1,5 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { deadline, formatMs } from '../../shared/retry.ts';
+import { beginSpan } from '../../shared/spans.ts';
 import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import type { Check, Expected } from './ports.ts';
@@ -55,8 +56,14 @@ async function passAllChecks(run: DeploymentRun, version: string): Promise<Servi
   const signal = AbortSignal.any([run.signal, siblings.signal]);
   const first = await run.ports.manager.status(run.signal);
   const assertAlive = createAliveCheck(run, first);
+  const allHealthy = beginSpan('healthy');
+  let unanswered = run.service.checks.length;
+  const healthy = () => {
+    unanswered -= 1;
+    if (unanswered === 0) allHealthy();
+  };
   const pending = run.service.checks.map((one) =>
-    passCheck(run, one, version, { signal, first, assertAlive }),
+    passCheck(run, one, version, { signal, first, assertAlive, healthy }),
   );
   try {
     return await Promise.all(pending);
@@ -85,11 +92,13 @@ async function passCheck(
     signal: parent,
     first,
     assertAlive,
-  }: { signal: AbortSignal; first: ServiceStatus; assertAlive: AliveCheck },
+    healthy,
+  }: { signal: AbortSignal; first: ServiceStatus; assertAlive: AliveCheck; healthy: () => void },
 ): Promise<ServiceStatus> {
   const expected = expectationOf(run, version);
   let last = 'no attempt yet';
   let passed = 0;
+  let hasPassed = false;
   let before = first;
   const what = run.ports.probe.describe(one);
   using bound = deadline(one.deadline, parent, what);
@@ -97,6 +106,8 @@ async function passCheck(
     for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 1.5)) {
       const { ok, note } = await run.ports.probe.probe(one, expected, bound.signal);
       passed = ok ? passed + 1 : 0;
+      if (ok && !hasPassed) healthy();
+      hasPassed ||= ok;
       last = note;
       run.note(`${note}, ${passed} of ${one.successes}`);
       if (passed >= one.successes) return before;

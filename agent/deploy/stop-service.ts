@@ -1,3 +1,4 @@
+import { timeSpan } from '../../shared/spans.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import type { StoppedTriggers } from './service-port.ts';
 
@@ -10,7 +11,7 @@ export async function stopService(run: DeploymentRun): Promise<void> {
   const noted = run.active().triggers ?? [];
   const all = [...new Set([...noted, ...up])];
   if (all.length > noted.length) await run.move({ triggers: all });
-  await manager.stop(run.signal);
+  await timeSpan('stop', () => manager.stop(run.signal));
 }
 
 /** What a restart has to start besides the service. */

@@ -5,6 +5,8 @@ import type { LocalOrder } from '../deploy/local-order.ts';
 export interface Message {
   body: string;
   receiptHandle: string;
+  /** When it came into the queue, by AWS's clock, ms since the epoch. */
+  sentAt: number;
 }
 
 /** The queue of this instance. It is subscribed to the topic. */

@@ -76,7 +76,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
   /** Acts on a message, then deletes it. Returns false if it is still in the queue: SQS delivers it again. */
   async function handle(message: Message): Promise<boolean> {
     try {
-      await act(message.body);
+      await act(message);
     } catch (error) {
       if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) {
         log.error({ err: error }, 'cannot record an announcement; SQS will deliver it again');
@@ -97,7 +97,8 @@ export function createReceiver(parts: ReceiverParts): Receiver {
     }
   }
 
-  async function act(body: string): Promise<void> {
+  async function act({ body, sentAt }: Message): Promise<void> {
+    const receivedAt = clock.now();
     const announcement = await verifier.verify('td-announcement+jws', body, announcementSchema);
     const { deployment, kind, service, replyTo } = announcement;
     const worker = service === undefined ? undefined : workers.get(service);
@@ -113,7 +114,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
     } else if (decision.do === 'answer-roll-call') {
       await answerRollCall(deployment, replyTo, worker ? [worker] : [...workers.values()]);
     } else if (worker) {
-      await carryOut(decision, worker, announcement);
+      await carryOut(decision, worker, announcement, { sentAt, receivedAt });
     }
   }
 
@@ -121,11 +122,20 @@ export function createReceiver(parts: ReceiverParts): Receiver {
     decision: Decision,
     worker: ServiceWorker,
     announcement: Announcement,
+    { sentAt, receivedAt }: { sentAt: number; receivedAt: number },
   ): Promise<void> {
     const { deployment, replyTo } = announcement;
     switch (decision.do) {
       case 'accept':
-        return await worker.accept(decision.order);
+        return await worker.accept({
+          ...decision.order,
+          receivedAt,
+          // Two clocks, that of the publisher and that of AWS, may differ by more than the span.
+          spans: {
+            announce: Math.max(0, sentAt - Date.parse(announcement.issuedAt)),
+            deliver: Math.max(0, receivedAt - sentAt),
+          },
+        });
       case 'proceed':
         return await worker.proceed(deployment, replyTo);
       case 'repeat':

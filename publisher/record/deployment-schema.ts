@@ -112,6 +112,8 @@ const moving = {
         state: report.shape.state,
         version: versionName,
         tookMs: z.number().min(0), // from the announcement, by the instance's clock
+        /** From the announcement until the publisher had the ending, by its clock. Older records omit it. */
+        heardMs: z.number().min(0).optional(),
         error: reportError.optional(),
         warning: report.shape.warning,
       }),

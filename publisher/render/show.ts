@@ -1,5 +1,6 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
+import { SPANS } from '../../shared/spans.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { Rolling } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
@@ -34,6 +35,7 @@ export function showTable(answer: ShowAnswer, page: Page): string[] {
     '',
     ...instances(answer, page),
     ...timings(reports, page),
+    ...spans(answer, page),
     ...warningTexts(reports).flatMap((text) => ['', page.paint('warn', `  ${text}`)]),
     ...failureBlocks(reports, page),
   ];
@@ -203,6 +205,43 @@ function timings(reports: readonly Report[], page: Page): string[] {
     }),
   ]);
   return ['', ...aligned([head, ...rows], page)];
+}
+
+/** The parts of the steps and what is around them, on each instance; a part that no instance has is left out. */
+function spans({ deployment, reports }: ShowAnswer, page: Page): string[] {
+  const rows = reports.map((report) => ({ instance: report.instance, times: spansOf(deployment, report) }));
+  const names = SPAN_NAMES.filter((name) => rows.some(({ times }) => times[name] !== undefined));
+  if (names.length === 0) return [];
+  const head: Span[] = ['of it', ...names].map((text) => ({ text, tone: 'dim' }));
+  const body = rows.map(({ instance, times }): Span[] => [
+    { text: instance },
+    ...names.map((name) => ({ text: times[name] === undefined ? '–' : formatMs(times[name]) })),
+  ]);
+  const settle = settleMs(deployment);
+  return [
+    '',
+    ...aligned([head, ...body], page),
+    ...(settle === undefined ? [] : [`  settled ${formatMs(settle)} after the last report`]),
+  ];
+}
+
+const SPAN_NAMES = [...SPANS, 'report'] as const;
+
+/** `report` is the time from the ending on the instance until the publisher had it: two clocks, both set by AWS's. */
+function spansOf(
+  { announcedAt, results }: PastDeployment,
+  { instance, at, spans = {} }: Report,
+): Partial<Record<(typeof SPAN_NAMES)[number], number>> {
+  const heardMs = results?.[instance]?.heardMs;
+  if (heardMs === undefined) return spans;
+  return { ...spans, report: Math.max(0, heardMs - (Date.parse(at) - Date.parse(announcedAt))) };
+}
+
+/** From the last report that the publisher had until it recorded the outcome, ms. */
+function settleMs({ announcedAt, settledAt, results = {} }: PastDeployment): number | undefined {
+  const heard = Object.values(results).flatMap(({ heardMs }) => (heardMs === undefined ? [] : [heardMs]));
+  if (settledAt === undefined || heard.length === 0) return undefined;
+  return Math.max(0, Date.parse(settledAt) - Date.parse(announcedAt) - Math.max(...heard));
 }
 
 export function showLines(answer: ShowAnswer): string[] {

@@ -22,6 +22,8 @@ export interface Progress {
   add(report: Report, heard?: 'heard'): void;
   /** Time from the announcement until the last ending was added, ms; 0 without an ending. */
   tookMs(): number;
+  /** Time from the announcement until the ending of each instance was added, ms. */
+  readonly heardMs: ReadonlyMap<string, number>;
   /** Resolves with the next new report, after `timer.ms`, or when `signal` aborts. Never rejects. */
   nextReport: WakeUp['wait'];
 }
@@ -39,7 +41,7 @@ export function openProgress(
   const isForSome = record.targets !== undefined || record.rolling !== undefined;
   const isCounted = (instance: string) =>
     counted.has(instance) || (record.expected.length === 0 && !isForSome);
-  let lastEnding = 0;
+  const heardMs = new Map<string, number>();
   const news = createWakeUp();
   return {
     reports,
@@ -51,11 +53,12 @@ export function openProgress(
       if (!isNewer(report, kept.get(report.instance))) return;
       kept.set(report.instance, report);
       if (kept === others) return emit({ type: 'report', at: clock.now(), report });
-      if (isEnding(report.state)) lastEnding = Math.round(elapsed());
+      if (isEnding(report.state)) heardMs.set(report.instance, Math.round(elapsed()));
       emit({ type: 'report', at: clock.now(), report });
       news.wake();
     },
-    tookMs: () => lastEnding,
+    tookMs: () => Math.max(0, ...heardMs.values()),
+    heardMs,
     nextReport: news.wait,
   };
 }

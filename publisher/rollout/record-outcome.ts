@@ -25,7 +25,7 @@ export async function recordOutcome(
   session: Session,
   stored: StoredDeployment,
   settlement: Settlement,
-  progress: Pick<Progress, 'reports' | 'tookMs'>,
+  progress: Pick<Progress, 'reports' | 'tookMs'> & Partial<Pick<Progress, 'heardMs'>>,
   overtaken = false,
 ): Promise<StoredDeployment> {
   const record = stored.value;
@@ -48,7 +48,7 @@ export async function recordOutcome(
     counts: settlement.counts,
     silent: settlement.silent,
     tookMs: progress.tookMs(),
-    results: resultsOf(record, progress.reports),
+    results: resultsOf(record, progress),
     ...(rollBackTo === null ? {} : { rollBackTo }),
     ...(movesDesired(record) && isOwn && { setDesired: true }),
   });
@@ -132,7 +132,7 @@ const TEXTS = 100;
 /** The record is signed and read as one document, so its texts are bounded: no `detail`, and the first `TEXTS` only. */
 function resultsOf(
   record: DeploymentRecord,
-  reports: ReadonlyMap<string, Report>,
+  { reports, heardMs }: { reports: ReadonlyMap<string, Report>; heardMs?: ReadonlyMap<string, number> },
 ): NonNullable<DeploymentRecord['results']> {
   const announcedAt = Date.parse(record.announcedAt);
   let texts = 0;
@@ -145,7 +145,9 @@ function resultsOf(
       ...(warning !== undefined && { warning }),
     };
     const tookMs = Math.max(0, Date.parse(report.at) - announcedAt);
-    return [report.instance, { state, version, tookMs, ...said }] as const;
+    const heard = heardMs?.get(report.instance);
+    const result = { state, version, tookMs, ...(heard !== undefined && { heardMs: heard }), ...said };
+    return [report.instance, result] as const;
   });
   return Object.fromEntries(results);
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { formatMs } from '../../../shared/retry.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/service-port.ts';
 import { readRange } from '../fs/durable-files.ts';
 import { openByTrustedWay } from '../fs/trusted-file.ts';
@@ -203,7 +204,7 @@ export function createCommandManager(options: CommandManagerOptions): ServiceMan
     async restart(signal) {
       try {
         if (options.restart) return await runStart(options.restart, stopTimeout + startTimeout, signal);
-        await end(signal);
+        await timeSpan('stop', () => end(signal));
         return await runStart(options.start, startTimeout, signal);
       } catch (error) {
         signal.throwIfAborted();

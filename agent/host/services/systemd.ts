@@ -1,6 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
+import { beginSpan } from '../../../shared/spans.ts';
 import type { ServiceManager, ServiceStatus, StoppedTriggers } from '../../deploy/service-port.ts';
 import { controlGroupMembers, familyOf, idOf } from '../process/proc.ts';
 import { askSystemd, tellSystemd } from '../process/systemctl.ts';
@@ -144,6 +145,7 @@ export function createSystemdManager(options: {
 
   async function awaitStart(before: UnitState, since: number, signal: AbortSignal): Promise<ServiceStatus> {
     const stopEnd = clock.monotonic() + stopTimeout;
+    const stopped = isRunning(before.active) ? beginSpan('stop') : () => {};
     let killed = false;
     let lost = 0;
     // The count of the start before may be shown until the new start begins.
@@ -156,6 +158,7 @@ export function createSystemdManager(options: {
           killed = true;
           await tell(argvFor.kill(unit), signal, (later) => !isOld(later));
         }
+        if (isNewStart(before, now) || isDown(now.active)) stopped();
         // The restart has not begun, and no job is left: the job was lost or cancelled.
         lost = isRunning(now.active) && !now.busy && !isNewStart(before, now) ? lost + 1 : 0;
         if (lost > LOST_AFTER_POLLS) {

@@ -45,6 +45,11 @@ describe('a report', () => {
     expect(report.parse({ ...REPORT, ...more })).toEqual({ ...REPORT, error, local });
   });
 
+  test('keeps the spans that this version knows, so that a later agent may have others', () => {
+    const spans = { download: 12.5, sync: 0 };
+    expect(report.parse({ ...REPORT, spans: { ...spans, reticulate: 1 } }).spans).toEqual(spans);
+  });
+
   test('of a first deploy says that nothing ran before', () => {
     expect(report.parse({ ...REPORT, previous: null })).toMatchObject({ previous: null });
   });
@@ -54,6 +59,7 @@ describe('a report', () => {
     ['of an unknown step', { step: 'reticulate' }],
     ['with time spent in an unknown step', { timings: { reticulate: 1 } }],
     ['with negative time', { timings: { prepare: -1 } }],
+    ['with a negative span', { spans: { download: -1 } }],
     ['numbered below 0', { n: -1 }],
     ['of an instance that is a path', { instance: '../i' }],
     ['whose note is a novel', { note: 'x'.repeat(513) }],

@@ -26,7 +26,13 @@ export function fileInbox(root: string, world: World, events: Events): Inbox & {
         const [first] = await names();
         const gate = first === undefined ? undefined : world.gates[first];
         if (first !== undefined && (gate === undefined || events.count(gate) > 0)) {
-          return [{ body: await readFile(join(directory, first), 'utf8'), receiptHandle: first }];
+          return [
+            {
+              body: await readFile(join(directory, first), 'utf8'),
+              receiptHandle: first,
+              sentAt: Date.now(),
+            },
+          ];
         }
         await Promise.race([changed, aborted]);
       }

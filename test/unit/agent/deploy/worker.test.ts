@@ -38,6 +38,15 @@ test('a deployment passes every state once and ends succeeded', async () => {
   );
 });
 
+test('the ending has the spans before the start, and those of the steps', async () => {
+  const life = await live(modelRunning('1.0.0'), serviceConfig());
+  const order = { ...orderOf('1.1.0'), receivedAt: Date.now(), spans: { announce: 20, deliver: 5 } };
+  await life.worker.accept(order);
+  const { spans = {} } = await life.ending(order.deployment);
+  expect(spans).toMatchObject({ announce: 20, deliver: 5 });
+  expect(Object.keys(spans)).toEqual(expect.arrayContaining(['admit', 'healthy']));
+});
+
 test('with reportLog off, no log leaves the instance', async () => {
   const model = modelRunning('1.0.0');
   model.unhealthy.add('1.1.0');

@@ -5,7 +5,10 @@ import { agentLoop, untilAborted } from '../../../support/fleet/agent-loop.ts';
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
 
-const BATCH = Array.from({ length: 10 }, (_, n): Message => ({ body: 'forged', receiptHandle: String(n) }));
+const BATCH = Array.from(
+  { length: 10 },
+  (_, n): Message => ({ body: 'forged', receiptHandle: String(n), sentAt: 0 }),
+);
 
 /** One batch, then nothing. */
 const batchOnce = () => {

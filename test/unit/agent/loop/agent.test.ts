@@ -108,7 +108,7 @@ async function agentWith({ services, desired, putInstance }: Fittings): Promise<
       const at = (ms: number) => new Date(Date.now() + ms).toISOString();
       const said = { v: 1, kind: 'roll-call', deployment, env: IDENTITY.env, issuedBy: 'ci' };
       const body = announced({ ...said, issuedAt: at(0), expiresAt: at(60_000) });
-      queue.push({ body, receiptHandle: deployment });
+      queue.push({ body, receiptHandle: deployment, sentAt: Date.now() });
       arrived.resolve();
       return await answer;
     },

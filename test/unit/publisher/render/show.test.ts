@@ -120,6 +120,27 @@ describe('show', () => {
     ]);
   });
 
+  it('has the parts of the steps of each instance, and what the publisher took after them', () => {
+    const [first, second] = reports;
+    if (first === undefined || second === undefined) throw new Error('too few reports');
+    const spans = { announce: 30, deliver: 12, admit: 4, download: 210, verify: 5, sync: 33, healthy: 410 };
+    const timed = { ...first, at: at(90), spans };
+    const results = {
+      [FIRST]: { state: 'succeeded', version: '1.4.2', tookMs: 90_000, heardMs: 90_040 },
+    } as const;
+    const text = showTable(
+      { ...answer, deployment: { ...deployment, results }, reports: [timed, second] },
+      page,
+    );
+    const from = text.findIndex((line) => line.includes('of it'));
+    expect(text.slice(from, from + 4)).toEqual([
+      '  of it       announce  deliver  admit  download  verify  sync   healthy  report',
+      '  i-0a1b2c3d  30 ms     12 ms    4 ms   210 ms    5 ms    33 ms  410 ms   40 ms',
+      '  i-0d3e4f5a  –         –        –      –         –       –      –        –',
+      '  settled 5.0 s after the last report',
+    ]);
+  });
+
   it('has a failure of many instances once, with one log and how to see another', () => {
     const failed = reports.filter((report) => report.error);
     const twice = [...failed, ...failed.map((report) => ({ ...report, instance: SECOND }))];
