@@ -9,7 +9,7 @@ import type { ServiceStatus } from './service-port.ts';
 import { CRASH_LOOP, createVerdict, DOWN_SPAN } from './verdict.ts';
 
 /** The first and the longest pause between two probes, ms. The first is short, because most services start quickly. */
-const FIRST_PAUSE = 50;
+const FIRST_PAUSE = 20;
 const LONGEST_PAUSE = 1000;
 
 /**
