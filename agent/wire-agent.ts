@@ -128,7 +128,7 @@ async function open(
   const statusLine = createStatusLine(notifier);
   const named = { instance: identity.instance, session: config.session };
   const userId = createOwnUserId(aws, named, agentLog);
-  const replies = createReporter({ aws, bucket, log: agentLog, userId });
+  const replies = createReporter({ aws, bucket, clock, log: agentLog, userId });
   const reporter = statusLine.reporter(connectivity.reporter(replies));
   const desired = createDesiredStore({ aws, bucket, env });
   const host = createHost();

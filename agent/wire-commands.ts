@@ -125,7 +125,7 @@ function leaveDeps(config: AgentConfig, aws: Aws): LeaveDeps {
     identify: (signal) => identify(config, signal),
     removeQueue: (instance, signal) => queueOf(config, aws, instance).leave(signal),
     putInstance: createReporter({
-      ...{ aws, bucket, log: silentLog() },
+      ...{ aws, bucket, clock: createClock(() => aws.now()), log: silentLog() },
       userId: (signal) => callerUserId(aws, signal),
     }).putInstance,
   };

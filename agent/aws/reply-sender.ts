@@ -1,13 +1,19 @@
 import { GetQueueUrlCommand, SendMessageBatchCommand } from '@aws-sdk/client-sqs';
 import { NEVER, orAborted } from '../../shared/abort.ts';
 import type { Aws } from '../../shared/aws.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { ulidTime } from '../../shared/names.ts';
 import { deadline, retry } from '../../shared/retry.ts';
+import { createWakeUp } from '../../shared/wake-up.ts';
 import { isNoSuchQueue } from './aws-call.ts';
 
-/** Sends replies to the publishers' reply queues: in order, in the background, best effort. */
+/**
+ * Sends replies to the publishers' reply queues: in order, in the background, best effort. An important reply is sent at
+ * once, with all that wait before it. The others wait until `PROGRESS_EVERY` after the last request to their queue, and
+ * then go together.
+ */
 export interface ReplySender {
   /**
    * Never waits, never throws. When too many replies wait, the oldest unimportant one is dropped, or the oldest if all
@@ -25,6 +31,8 @@ interface Reply {
   important: boolean;
 }
 
+/** The shortest time between two requests that carry mere progress to the same queue, ms. */
+const PROGRESS_EVERY = 500;
 /** How many replies may wait, for all reply queues together. */
 const WAITING_LIMIT = 500;
 /** SQS API Reference, SendMessageBatch: 10 entries; their sum stays below the oldest limit, 256 KiB. */
@@ -40,8 +48,19 @@ const QUEUE_VISIBLE_AFTER_MS = 10_000;
 /** How many reply queues each cache holds. An entry never becomes wrong, because a name is never used again. */
 const REMEMBERED = 1000;
 
-export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySender {
+export function createReplySender({
+  aws,
+  clock,
+  log,
+}: {
+  aws: Aws;
+  clock: Pick<Clock, 'monotonic' | 'sleep'>;
+  log: Log;
+}): ReplySender {
   let waiting: Reply[] = [];
+  /** When the last request to each queue began, on the monotonic clock, ms. */
+  const sentAt = new Map<string, number>();
+  const news = createWakeUp();
   const urls = new Map<string, string>();
   const gone = new Map<string, true>();
   const closing = new AbortController();
@@ -54,12 +73,17 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
     waiting.splice(Math.max(oldest, 0), 1);
   }
 
-  /** Takes the oldest reply and the next ones for the same queue, as many as fit into one request. */
-  function nextBatch(): Reply[] {
+  /** When the reply is to be sent, on the monotonic clock, ms. */
+  function dueAt({ replyTo, important }: Reply): number {
+    return important || closed ? 0 : (sentAt.get(replyTo) ?? -PROGRESS_EVERY) + PROGRESS_EVERY;
+  }
+
+  /** Takes the oldest replies for the queue `replyTo`, as many as fit into one request. */
+  function takeBatch(replyTo: string): Reply[] {
     const batch: Reply[] = [];
     let bytes = 0;
     for (const reply of waiting) {
-      if (reply.replyTo !== waiting[0]?.replyTo) continue;
+      if (reply.replyTo !== replyTo) continue;
       bytes += Buffer.byteLength(reply.body);
       if (batch.length === BATCH.entries || (batch.length > 0 && bytes > BATCH.bytes)) break;
       batch.push(reply);
@@ -115,8 +139,14 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
     // Wait for the other replies of this turn of the event loop: they go into the same request.
     await Promise.resolve();
     while (waiting.length > 0 && !closing.signal.aborted) {
-      const batch = nextBatch();
-      if (batch[0]) await sendBatch(batch[0].replyTo, batch);
+      const due = waiting.find((reply) => dueAt(reply) <= clock.monotonic());
+      if (due) {
+        rememberBounded(sentAt, due.replyTo, clock.monotonic());
+        await sendBatch(due.replyTo, takeBatch(due.replyTo));
+      } else {
+        const ms = Math.min(...waiting.map(dueAt)) - clock.monotonic();
+        await news.wait(closing.signal, { clock, ms });
+      }
     }
     working = undefined;
   }
@@ -128,11 +158,13 @@ export function createReplySender({ aws, log }: { aws: Aws; log: Log }): ReplySe
       if (waiting.some((reply) => reply.replyTo === replyTo && reply.body === body)) return;
       makeRoom();
       waiting.push({ replyTo, body, important });
+      if (important) news.wake();
       working ??= work();
     },
 
     async close(timeoutMs) {
       closed = true;
+      news.wake();
       using limit = deadline(timeoutMs, NEVER, 'sending the last replies');
       await orAborted(working ?? Promise.resolve(), limit.signal).catch(() => undefined);
       closing.abort();
@@ -146,6 +178,7 @@ function createdAt(replyTo: string): number {
 }
 
 function rememberBounded<T>(memory: Map<string, T>, name: string, value: T): void {
+  memory.delete(name);
   memory.set(name, value);
   const oldest = memory.keys().next().value;
   if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);

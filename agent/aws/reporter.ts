@@ -1,6 +1,7 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { orAborted } from '../../shared/abort.ts';
 import type { Aws } from '../../shared/aws.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { isReplyQueueName, keys } from '../../shared/names.ts';
 import { isEnding } from '../../shared/report.ts';
@@ -33,16 +34,18 @@ interface ObjectWrites {
 export function createReporter({
   aws,
   bucket,
+  clock,
   log,
   userId,
 }: {
   aws: Aws;
   bucket: string;
+  clock: Pick<Clock, 'monotonic' | 'sleep'>;
   log: Log;
   /** The `aws:userid` of this instance. */
   userId: (signal: AbortSignal) => Promise<string>;
 }): AgentReporter {
-  const replies = createReplySender({ aws, log });
+  const replies = createReplySender({ aws, clock, log });
   const objects = new Map<string, ObjectWrites>();
 
   function reply(env: string, replyTo: string | undefined, body: string, important: boolean): void {

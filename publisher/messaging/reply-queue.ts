@@ -14,12 +14,22 @@ import { type Sessions, speaksFor } from '../../shared/role-session.ts';
 import { note } from '../events.ts';
 import type { Session } from '../session.ts';
 
-/** How many receives run at a time: a thousand agents answer at once. */
+/** How many receives run at a time while many replies wait: a thousand agents answer at once. */
 const RECEIVERS = 4;
+/** A receive that returns so many replies shows that more wait. SQS seldom fills all 10 places of an answer. */
+const MANY = 5;
 /** How long SQS keeps a reply, seconds. No publisher needs a reply after that. */
 const RETENTION_S = 3600;
+/**
+ * From so many replies on, each is deleted once it was received. Up to then none is: the queue hides each for as long as
+ * it keeps it, and is itself deleted at the end. SQS Developer Guide, "Amazon SQS message quotas": a queue gives out no
+ * more messages when 120,000 were received and not deleted.
+ */
+const KEPT = 50_000;
 /** The pauses while the queue cannot be read, ms. */
 const RETRY = { first: 500, longest: 10_000 };
+
+type Take = (reply: Reply) => void;
 
 /** The queue on which agents answer this publisher. Its owner must `close` it. */
 export interface ReplyQueue {
@@ -28,9 +38,9 @@ export interface ReplyQueue {
   /**
    * Passes replies to `take` until `signal` aborts, then resolves. A reply whose sender is not the instance that it
    * names is dropped. A failing receive is retried, with one warning: agents also write `accepted` and the ending of
-   * each deployment to the record.
+   * each deployment to the record. So a reply that was received, but did not arrive here, is not sent again.
    */
-  listen(take: (reply: Reply) => void, signal: AbortSignal): Promise<void>;
+  listen(take: Take, signal: AbortSignal): Promise<void>;
   /** Deletes the queue; a failure is a warning. */
   close(): Promise<void>;
 }
@@ -42,6 +52,7 @@ export interface ReplyQueue {
 export async function openReplyQueue(
   session: Session,
   lock?: { replyId(): string; deadReplyIds: readonly string[] },
+  keep = KEPT,
 ): Promise<ReplyQueue> {
   const { sqs } = session.aws;
   const env = session.env.name;
@@ -58,11 +69,14 @@ export async function openReplyQueue(
     note(session, text, 'warning');
   };
 
-  async function receive(take: (reply: Reply) => void, signal: AbortSignal): Promise<void> {
+  let received = 0;
+
+  /** Receives once. Returns how many replies came. */
+  async function receive(take: Take, signal: AbortSignal, WaitTimeSeconds: number): Promise<number> {
     const command = new ReceiveMessageCommand({
       QueueUrl,
       MaxNumberOfMessages: 10,
-      WaitTimeSeconds: 20,
+      WaitTimeSeconds,
       MessageSystemAttributeNames: ['SenderId'],
     });
     const { Messages = [] } = await sqs.send(command, { abortSignal: signal });
@@ -71,7 +85,9 @@ export async function openReplyQueue(
       if ('reply' in read) take(read.reply);
       else warn(read.sender, read.refused);
     }
-    if (Messages.length > 0) await forget(Messages);
+    received += Messages.length;
+    if (Messages.length > 0 && received > keep) await forget(Messages);
+    return Messages.length;
   }
 
   async function forget(messages: readonly Message[]): Promise<void> {
@@ -79,9 +95,14 @@ export async function openReplyQueue(
     await sqs.send(new DeleteMessageBatchCommand({ QueueUrl, Entries }));
   }
 
-  async function receiveOn(take: (reply: Reply) => void, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await retry(() => receive(take, signal), {
+  /** Receives until `signal` aborts; a helper only while many replies wait. Calls `onMany` when many have come. */
+  async function receiveOn(take: Take, signal: AbortSignal, onMany: () => void, isHelper = false) {
+    let came = MANY;
+    const receiveOnce = async () => {
+      came = await receive(take, signal, isHelper ? 1 : 20);
+    };
+    while (!signal.aborted && !(isHelper && came < MANY)) {
+      await retry(receiveOnce, {
         ...RETRY,
         clock: session.clock,
         signal,
@@ -93,13 +114,21 @@ export async function openReplyQueue(
       }).catch((error: unknown) => {
         if (!signal.aborted) throw error;
       });
+      if (came >= MANY) onMany();
     }
   }
 
   return {
     name,
     async listen(take, signal) {
-      await Promise.all(Array.from({ length: RECEIVERS }, () => receiveOn(take, signal)));
+      const helpers = new Set<Promise<void>>();
+      const help = () => {
+        if (helpers.size >= RECEIVERS - 1) return;
+        const helper = receiveOn(take, signal, help, true).finally(() => helpers.delete(helper));
+        helpers.add(helper);
+      };
+      await receiveOn(take, signal, help);
+      await Promise.all(helpers);
     },
     async close() {
       await Promise.all(deleting);
@@ -118,7 +147,11 @@ const beside = (url: string, name: string, other: string) => url.slice(0, url.le
 
 async function createQueue(session: Session, name: string): Promise<string> {
   try {
-    const Attributes = { MessageRetentionPeriod: String(RETENTION_S), SqsManagedSseEnabled: 'true' };
+    const Attributes = {
+      MessageRetentionPeriod: String(RETENTION_S),
+      VisibilityTimeout: String(RETENTION_S),
+      SqsManagedSseEnabled: 'true',
+    };
     const { QueueUrl } = await session.aws.sqs.send(new CreateQueueCommand({ QueueName: name, Attributes }));
     if (QueueUrl === undefined) throw new Error('SQS returned no queue URL');
     return QueueUrl;

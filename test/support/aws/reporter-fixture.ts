@@ -1,11 +1,13 @@
 import { CreateQueueCommand } from '@aws-sdk/client-sqs';
 import { createReporter } from '../../../agent/aws/reporter.ts';
 import type { Aws } from '../../../shared/aws.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { newUlid, replyQueueName } from '../../../shared/names.ts';
 import type { Report, State } from '../../../shared/report.ts';
 import type { Cloud } from '../cloud/cloud.ts';
 import { userIdOf } from '../cloud/sqs.ts';
+import { systemClock } from '../host/clock.ts';
 import { BUCKET, cloudAndAws } from './fixture.ts';
 
 export const DEPLOYMENT = '01JDB2Z3Y4X5W6V7T8S9R0QPNM';
@@ -28,10 +30,10 @@ export function reportOf(n: number, state: State, more: Partial<Report> = {}): R
   };
 }
 
-export async function reporterAndCloud() {
+export async function reporterAndCloud(clock: Clock = systemClock) {
   const { cloud, aws } = await cloudAndAws();
   const reporter = createReporter({
-    ...{ aws, bucket: BUCKET, log: silentLog() },
+    ...{ aws, bucket: BUCKET, clock, log: silentLog() },
     userId: async () => userIdOf('i-0a'),
   });
   const makeQueue = (name: string) => aws.sqs.send(new CreateQueueCommand({ QueueName: name }));

@@ -80,7 +80,7 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
       parse: (value) => serviceState.parse(value),
     });
     const reporter = createReporter({
-      ...{ aws, bucket: BUCKET, log },
+      ...{ aws, bucket: BUCKET, clock, log },
       userId: async () => userIdOf(identity.instance),
     });
     const desiredStore = createDesiredStore({ aws, bucket: BUCKET, env: ENV });

@@ -10,8 +10,11 @@ import {
   reportOf,
 } from '../../../support/aws/reporter-fixture.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
+import { heldClock } from '../../../support/host/clock.ts';
 
 const sends = (cloud: Cloud) => cloud.requests.filter(({ operation }) => operation === 'SendMessageBatch');
+
+const ended = (cloud: Cloud) => sends(cloud).filter(({ status }) => status === 200).length;
 
 describe('progress', () => {
   test('reports arrive in the order in which they were made, ten to a request', async () => {
@@ -37,6 +40,45 @@ describe('progress', () => {
     await reporter.close(5000);
     expect(repliesIn(cloud, queue).map(([n]) => n)).toEqual([0, 1, 2]);
     expect(sends(cloud)).toHaveLength(2);
+  });
+
+  test('mere progress goes twice a second at most, and the ending at once, with what waits before it', async () => {
+    const { clock, putForward } = heldClock();
+    const { cloud, reporter, makeQueue } = await reporterAndCloud(clock);
+    const queue = replyQueue();
+    await makeQueue(queue);
+    const sent = (times: number) => expect.poll(() => ended(cloud)).toBe(times);
+    reporter.progress(reportOf(0, 'preparing'), queue);
+    await sent(1);
+    reporter.progress(reportOf(1, 'preparing'), queue);
+    await putForward(499);
+    reporter.progress(reportOf(2, 'switching'), queue);
+    expect(sends(cloud)).toHaveLength(1);
+    await putForward(1);
+    await sent(2);
+    expect(repliesIn(cloud, queue).map(([n]) => n)).toEqual([0, 1, 2]);
+    reporter.progress(reportOf(3, 'checking'), queue);
+    reporter.progress(reportOf(4, 'succeeded'), queue);
+    await sent(3);
+    expect(repliesIn(cloud, queue).map(([n]) => n)).toEqual([0, 1, 2, 3, 4]);
+    await reporter.close(5000);
+  });
+
+  test('progress for one publisher does not wait for that of another', async () => {
+    const { clock } = heldClock();
+    const { cloud, reporter, makeQueue } = await reporterAndCloud(clock);
+    const [one, two] = [replyQueue(), replyQueue()];
+    await makeQueue(one);
+    await makeQueue(two);
+    reporter.progress(reportOf(0, 'preparing'), one);
+    await expect.poll(() => ended(cloud)).toBe(1);
+    reporter.progress(reportOf(1, 'preparing'), one);
+    reporter.progress(reportOf(2, 'preparing'), two);
+    await expect.poll(() => ended(cloud)).toBe(2);
+    expect(repliesIn(cloud, two).map(([n]) => n)).toEqual([2]);
+    expect(repliesIn(cloud, one).map(([n]) => n)).toEqual([0]);
+    await reporter.close(5000);
+    expect(repliesIn(cloud, one).map(([n]) => n)).toEqual([0, 1]);
   });
 
   test('each publisher gets the replies on its own queue', async () => {

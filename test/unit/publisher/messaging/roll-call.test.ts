@@ -75,7 +75,6 @@ describe('in the cloud', () => {
       stage.cloud.sendRaw(queue.name, JSON.stringify(report(`i-${i}`)), instanceKey(`i-${i}`));
     }
     await expect.poll(() => received).toHaveLength(50);
-    await expect.poll(() => stage.cloud.messages(queue.name)).toEqual([]);
     stop.abort();
     await listening;
     await queue.close();
@@ -91,11 +90,68 @@ describe('in the cloud', () => {
     const listening = queue.listen((reply) => received.push(reply), stop.signal);
     stage.cloud.sendRaw(queue.name, JSON.stringify(report('i-1')), instanceKey('i-1'));
     stage.cloud.sendRaw(queue.name, JSON.stringify({ ...report('i-1'), n: 7 }), instanceKey('rack-7'));
-    await expect.poll(() => stage.cloud.messages(queue.name)).toEqual([]);
+    await expect.poll(() => received).toHaveLength(1);
     stop.abort();
     await listening;
     await queue.close();
     expect(received).toMatchObject([{ n: 7 }]);
+  });
+
+  it('replies are not deleted one by one: the queue is, and from a large number on they are, too', async () => {
+    const deletes = () => stage.cloud.requests.filter(({ operation }) => operation === 'DeleteMessageBatch');
+    const all = async (keep?: number) => {
+      const queue = await openReplyQueue(await stage.open(), undefined, keep);
+      for (let i = 0; i < 100; i += 1) {
+        stage.cloud.sendRaw(queue.name, JSON.stringify(report(`i-${i}`)), instanceKey(`i-${i}`));
+      }
+      const received = new Set<string>();
+      const stop = new AbortController();
+      const listening = queue.listen((reply) => received.add(reply.instance), stop.signal);
+      await expect.poll(() => received.size).toBe(100);
+      const end = async () => {
+        stop.abort();
+        await listening;
+        await queue.close();
+      };
+      return { name: queue.name, end };
+    };
+    const few = await all();
+    expect(deletes()).toEqual([]);
+    await few.end();
+    expect(stage.cloud.queues()).toEqual([]);
+    const many = await all(40);
+    await expect.poll(() => stage.cloud.messages(many.name).length).toBeLessThanOrEqual(40);
+    await many.end();
+  });
+
+  it('one receive runs at a time while few replies come, and four at most', async () => {
+    const polls = () =>
+      stage.cloud.requests.filter(
+        ({ operation, status }) => operation === 'ReceiveMessage' && status === undefined,
+      ).length;
+    const queue = await openReplyQueue(await stage.open());
+    const received: Reply[] = [];
+    const stop = new AbortController();
+    let most = 0;
+    const listening = queue.listen((reply) => {
+      received.push(reply);
+      most = Math.max(most, polls());
+    }, stop.signal);
+    const say = (i: number) =>
+      stage.cloud.sendRaw(queue.name, JSON.stringify(report(`i-${i}`)), instanceKey(`i-${i}`));
+    for (let i = 0; i < 5; i += 1) {
+      say(i);
+      await expect.poll(() => received).toHaveLength(i + 1);
+    }
+    await expect.poll(polls).toBe(1);
+    expect(most).toBeLessThanOrEqual(1);
+    for (let i = 5; i < 305; i += 1) say(i);
+    await expect.poll(() => received).toHaveLength(305);
+    expect(most).toBeLessThanOrEqual(4);
+    await expect.poll(polls).toBe(1);
+    stop.abort();
+    await listening;
+    await queue.close();
   });
 
   it('a roll call ends when all known instances have answered, and includes unknown ones', async () => {
