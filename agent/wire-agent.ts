@@ -5,6 +5,7 @@ import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type Log, type LogFormat } from '../shared/log.ts';
 import type { Verifier } from '../shared/signing.ts';
+import { createConnections } from './aws/connections.ts';
 import { createOwnUserId } from './aws/own-user-id.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
@@ -93,7 +94,7 @@ async function run(
   );
   const lock = await takeAgentLock(config.state);
   const onSlow = (text: string) => log.debug(text);
-  const aws = createAws({ ...config, places: placesOf(file) }, { onSlow });
+  const aws = createAws({ ...config, places: placesOf(file) }, { onSlow, connections: createConnections() });
   try {
     // A host that does not answer before the loops run (a file system that hangs) must not keep the agent either.
     const agent = await orAborted(open(config, { aws, verifier, log, stopping }), stopping);

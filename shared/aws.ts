@@ -1,3 +1,5 @@
+import type { Agent as HttpAgent } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
@@ -17,8 +19,10 @@ export interface AwsOptions {
   places?: AwsPlaces | undefined;
 }
 
-/** What the program that makes the calls adds to their limits. */
-export type AwsProgram = Pick<CallLimits, 'interruption' | 'onSlow'>;
+/** What the program that makes the calls adds to their limits, and its connections, if not the SDK's own. */
+export type AwsProgram = Pick<CallLimits, 'interruption' | 'onSlow'> & { connections?: Connections };
+type Connections = { httpAgent: HttpAgent; httpsAgent: HttpsAgent };
+
 export type { Interruption };
 
 export interface Aws {
@@ -64,7 +68,10 @@ export function createAws(options: AwsOptions, program: AwsProgram = {}): Aws {
     credentials,
     maxAttempts: 4,
     // The timeout of each request is in aws-limits.ts. Without `throwOnRequestTimeout` the SDK only logs a warning.
-    requestHandler: { connectionTimeout: 3000, requestTimeout: 30_000, throwOnRequestTimeout: true },
+    requestHandler: {
+      ...{ connectionTimeout: 3000, requestTimeout: 30_000, throwOnRequestTimeout: true },
+      ...program.connections,
+    },
   };
   const limited = <C extends object>(client: C, service: string) =>
     limitCalls(client, service, { ...program, region, places });

@@ -6,7 +6,7 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import { manifest } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { deadline } from '../../shared/retry.ts';
-import { bodyChunks } from '../../shared/s3-body.ts';
+import { bodyBlocks, bodyChunks } from '../../shared/s3-body.ts';
 import type { Verifier } from '../../shared/signing.ts';
 import type { ArtifactStore, DesiredStore, Finding, ManifestStore } from '../deploy/ports.ts';
 import { finding, isNamed } from './aws-call.ts';
@@ -33,7 +33,7 @@ export interface StoreOptions {
 /** The artifacts of the environment's bucket. */
 export function createArtifactStore({ aws, bucket, stallMs = STALL_MS }: StoreOptions): ArtifactStore {
   return {
-    async read({ service, version, artifact, start, end, signal }) {
+    async read({ service, version, artifact, start, end, block, signal }) {
       signal.throwIfAborted();
       if (start >= end) return nothing();
       const what = `${artifact.name} of ${service} ${version}`;
@@ -44,7 +44,7 @@ export function createArtifactStore({ aws, bucket, stallMs = STALL_MS }: StoreOp
       const command = new GetObjectCommand({ ...place, Range: `bytes=${start}-${end - 1}` });
       try {
         const answer = await aws.s3.send(command, { abortSignal: signal });
-        return explained(bodyChunks(answer, { signal, stallMs, start }), (error) =>
+        return explained(bodyBlocks(answer, { signal, stallMs, start, block }), (error) =>
           signal.aborted ? error : downloadError(error, what, place),
         );
       } catch (error) {

@@ -16,7 +16,8 @@ import type { Traffic } from './traffic-port.ts';
 export interface ArtifactStore {
   /**
    * The bytes from `start` up to, but not including, `end`. The stream may end early or have wrong content: the caller
-   * checks size and digest.
+   * checks size and digest. What it yields may lie in `block`, and is valid only until the next is requested.
+   * Once `signal` has aborted, `block` is not touched.
    * @throws ARTIFACT_NOT_FOUND (final), DOWNLOAD_FAILED (a retry may succeed), also while streaming.
    */
   read(request: {
@@ -25,6 +26,7 @@ export interface ArtifactStore {
     artifact: Artifact;
     start: number;
     end: number;
+    block: Buffer;
     signal: AbortSignal;
   }): Promise<AsyncIterable<Uint8Array>>;
 }

@@ -1,4 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { childController, orAborted } from '../../../shared/abort.ts';
 import { isPassing } from '../../../shared/aws-errors.ts';
@@ -7,7 +6,7 @@ import type { Artifact } from '../../../shared/manifest.ts';
 import { type Backoff, retry } from '../../../shared/retry.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { createNew, writeRange } from '../fs/durable-files.ts';
-import { handleDigest } from './tree-digest.ts';
+import { createOrderedDigest, type OrderedDigest } from './ordered-digest.ts';
 
 /**
  * Downloads an artifact into a file. It stops at the signed size, resumes after an interruption, and accepts the file
@@ -39,6 +38,8 @@ const TUNING: Tuning = {
 };
 const NOTE_EVERY_MS = 500;
 const BODY_END_MS = 500;
+/** So much is written and hashed at a time, bytes; each lane holds one block. */
+const BLOCK = 1024 * 1024;
 
 export interface DownloadRequest {
   store: ArtifactStore;
@@ -55,6 +56,7 @@ export interface DownloadRequest {
 interface Transfer extends Omit<DownloadRequest, 'tuning'> {
   tuning: Tuning;
   handle: FileHandle;
+  digest: OrderedDigest;
   /** Called with the number of new bytes. */
   arrived: (bytes: number) => void;
 }
@@ -67,12 +69,9 @@ interface Transfer extends Omit<DownloadRequest, 'tuning'> {
 export async function downloadArtifact(request: DownloadRequest): Promise<number> {
   const { artifact, path, signal } = request;
   signal.throwIfAborted();
-  const tuning = { ...TUNING, ...request.tuning };
   const handle = await createNew(path, 0o600);
   try {
-    const transfer = { ...request, tuning, handle, arrived: progress(artifact, request.note) };
-    const sha256 =
-      artifact.size > tuning.large ? await inRanges(transfer) : await inOneGo(transfer, createHash('sha256'));
+    const sha256 = await transferInRanges({ ...TUNING, ...request.tuning }, handle, request);
     if (sha256 !== artifact.sha256) {
       throw new TriggerDeployError(
         'ARTIFACT_DIGEST_MISMATCH',
@@ -87,31 +86,49 @@ export async function downloadArtifact(request: DownloadRequest): Promise<number
   }
 }
 
-async function inOneGo(transfer: Transfer, hash: Hash): Promise<string> {
-  await fetchRange(transfer, { start: 0, end: transfer.artifact.size }, hash);
-  return hash.digest('hex');
-}
-
-async function inRanges(transfer: Transfer): Promise<string> {
-  const { tuning, artifact, handle, signal } = transfer;
+/** Downloads all bytes, the ranges of a large artifact in parallel; returns their sha256. */
+async function transferInRanges(
+  tuning: Tuning,
+  handle: FileHandle,
+  request: DownloadRequest,
+): Promise<string> {
+  const { artifact, signal } = request;
+  const { size } = artifact;
+  const isLarge = size > tuning.large;
+  const range = isLarge ? tuning.range : Math.max(1, size);
+  const blocks = Array.from({ length: isLarge ? tuning.lanes : 1 }, () => memory(Math.min(BLOCK, range)));
+  const again = memory(isLarge ? BLOCK : 0);
   // When a range fails, the other ranges are aborted: nothing writes to the file after this function has ended.
   const { controller: failure, release } = childController(signal);
+  const digest = createOrderedDigest(handle, { range, block: again, signal: failure.signal });
+  const arrived = progress(artifact, request.note);
+  const transfer = { ...request, tuning, handle, digest, arrived, signal: failure.signal };
   let next = 0;
-  const lane = async () => {
+  const lane = async (block: Buffer) => {
     try {
-      while (next < artifact.size) {
+      while (next < size) {
         const start = next;
-        next = Math.min(artifact.size, start + tuning.range);
-        await fetchRange({ ...transfer, signal: failure.signal }, { start, end: next });
+        next = Math.min(size, start + range);
+        await fetchRange(transfer, { start, end: next }, block);
       }
     } catch (error) {
       if (!failure.signal.aborted) failure.abort(error);
     }
   };
-  await Promise.all(Array.from({ length: tuning.lanes }, lane)).finally(release);
-  signal.throwIfAborted();
-  failure.signal.throwIfAborted();
-  return handleDigest(handle, signal);
+  try {
+    await Promise.all(blocks.map(lane));
+    signal.throwIfAborted();
+    failure.signal.throwIfAborted();
+    return await digest.end();
+  } finally {
+    release();
+    // Nothing reads or writes any more. Left to the garbage collector, it would stay until the next deployment.
+    for (const { buffer } of [...blocks, again]) buffer.transfer(0);
+  }
+}
+
+function memory(bytes: number): Buffer<ArrayBuffer> {
+  return Buffer.from(new ArrayBuffer(bytes));
 }
 
 interface Range {
@@ -120,14 +137,14 @@ interface Range {
 }
 
 /** Downloads a range. After an interruption it reads the rest; it fails when reads in a row make no progress. */
-async function fetchRange(transfer: Transfer, range: Range, hash?: Hash): Promise<void> {
+async function fetchRange(transfer: Transfer, range: Range, block: Buffer): Promise<void> {
   const { tuning, artifact, signal } = transfer;
   let position = range.start;
   let hasProgressed = false;
   let interruption: TriggerDeployError | undefined;
   const readOn = async () => {
     if (position === range.end) return;
-    const { ending, received } = await readOnce(transfer, { start: position, end: range.end }, hash);
+    const { ending, received } = await readOnce(transfer, { start: position, end: range.end }, block);
     position += received;
     if (position === range.end) return;
     signal.throwIfAborted();
@@ -151,9 +168,9 @@ type ReadEnding = 'early' | 'stalled' | TriggerDeployError;
 async function readOnce(
   transfer: Transfer,
   { start, end }: Range,
-  hash: Hash | undefined,
+  block: Buffer,
 ): Promise<{ ending: ReadEnding; received: number }> {
-  const { store, service, version, artifact, handle, tuning } = transfer;
+  const { store, service, version, artifact, handle, digest, tuning } = transfer;
   const { controller: attempt, release } = childController(transfer.signal);
   const { signal } = attempt;
   let received = 0;
@@ -166,7 +183,7 @@ async function readOnce(
   }, tuning.stallMs);
   let body: AsyncIterator<Uint8Array> | undefined;
   try {
-    const opened = store.read({ service, version, artifact, start, end, signal });
+    const opened = store.read({ service, version, artifact, start, end, block, signal });
     // The body may ignore the signal: an abort ends the wait for it. One promise that each chunk is raced against would
     // keep all chunks until it settles.
     body = (await orAborted(opened, signal))[Symbol.asyncIterator]();
@@ -177,8 +194,8 @@ async function readOnce(
         return { ending: 'early', received };
       }
       if (start + received + value.length > end) throw tooLong(artifact);
-      await writeAt(handle, value, start + received);
-      hash?.update(value);
+      const position = start + received;
+      await digest.add(value, position, writeAt(handle, value, position));
       received += value.length;
       transfer.arrived(value.length);
       // All bytes are here. A body that also ends leaves its connection open for the next read, so wait briefly.

@@ -16,6 +16,7 @@ const ask = (start: number, end: number, signal = NEVER) => ({
   artifact: ARTIFACT,
   start,
   end,
+  block: Buffer.alloc(64),
   signal,
 });
 
@@ -122,6 +123,28 @@ describe('a body', () => {
       code: 'DOWNLOAD_FAILED',
       message: expect.stringContaining('no byte received for 100 ms'),
     });
+  });
+
+  test('is collected in the block of the reader: as much as fits, then what is left', async () => {
+    const parts = ['0123', '4567', '89'];
+    const aws = await fakeAws((_request, response) => {
+      response.writeHead(206, { 'content-length': 10, 'content-range': 'bytes 0-9/10' });
+      const next = () => {
+        const part = parts.shift();
+        if (part === undefined) response.end();
+        else response.write(part, next);
+      };
+      next();
+    });
+    const block = Buffer.alloc(3);
+    const got: string[] = [];
+    const body = await createArtifactStore({ aws, bucket: BUCKET }).read({ ...ask(0, 10), block });
+    for await (const part of body) {
+      expect(part.buffer).toBe(block.buffer);
+      got.push(Buffer.from(part).toString());
+    }
+    expect(got.join('')).toBe('0123456789');
+    expect(got.slice(0, 3)).toEqual(['012', '345', '678']);
   });
 
   test('whose reader is slow has not stalled', async () => {

@@ -118,6 +118,7 @@ describe('an entry of the spool that is not an order', () => {
 describe('the artifacts of an order', () => {
   const request = (artifact: Artifact, more = {}) => ({
     ...{ service: 'payments', version: '1.0', artifact, start: 0, end: artifact.size },
+    block: Buffer.alloc(64),
     signal: AbortSignal.timeout(10_000),
     ...more,
   });
