@@ -3,7 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 
 /** What Node reads at once from a connection at most, bytes. */
-const READ_BYTES = 128 * 1024;
+const READ_BYTES = 64 * 1024;
 /** As many as the SDK's own. They are open only while requests run, and shortly after. */
 const OPTIONS = { keepAlive: true, maxSockets: 50 };
 

@@ -2,7 +2,11 @@ import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { parseProcStat } from '../../../shared/proc-stat.ts';
 
-/** Processes as the kernel shows them: proc_pid_stat(5). A zombie does not count as a process. */
+/**
+ * Processes as the kernel shows them: proc_pid_stat(5). A zombie does not count as a process. The kernel makes
+ * /proc/PID/stat without waiting for anything, so it is read at once: a promise for each of the many processes of a host
+ * would cost ten times as much.
+ */
 
 export interface LiveProcess {
   pid: number;
@@ -15,16 +19,20 @@ export interface LiveProcess {
 export const idOf = ({ pid, startTime }: LiveProcess): string => `${pid}-${startTime}`;
 
 export async function findProcess(pid: number): Promise<LiveProcess | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  return stat === undefined ? undefined : liveProcess(pid, stat);
+  return findProcessNow(pid);
 }
 
 /** Synchronous `findProcess`: for an entry that must be written in the same turn of the event loop. */
 export function findProcessNow(pid: number): LiveProcess | undefined {
+  return liveProcess(pid, statOf(pid));
+}
+
+/** The text of /proc/PID/stat; empty if there is no such process. */
+function statOf(pid: number): string {
   try {
-    return liveProcess(pid, readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
   } catch {
-    return undefined;
+    return '';
   }
 }
 
@@ -54,7 +62,7 @@ export async function familyOf(pid: number): Promise<LiveProcess[]> {
   if (!first) return [];
   const children = new Map<number, LiveProcess[]>();
   for (const each of await allPids()) {
-    const stat = await readFile(`/proc/${each}/stat`, 'utf8').catch(() => '');
+    const stat = statOf(each);
     const found = liveProcess(each, stat);
     const parent = parseProcStat(stat)?.parent ?? 0;
     if (found) children.set(parent, [...(children.get(parent) ?? []), found]);

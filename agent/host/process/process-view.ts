@@ -1,5 +1,10 @@
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { systemCode } from '../fs/durable-files.ts';
+
+/** So many links are read before other work may run. */
+const AT_A_TIME = 512;
 
 /** What /proc shows of one process: proc_pid_exe(5), proc_pid_cwd(5), proc_pid_fd(5), proc_pid_maps(5). */
 export interface ProcessView {
@@ -19,23 +24,41 @@ export interface ProcessView {
  */
 export async function viewProcess(pid: number, mostFiles?: number): Promise<ProcessView> {
   const at = `/proc/${pid}`;
-  let hidden = false;
-  const target = (link: string) =>
-    readlink(`${at}/${link}`).catch((error: unknown) => {
-      if (link === 'exe' && ['EACCES', 'EPERM'].includes(systemCode(error) ?? '')) hidden = true;
-      return '';
-    });
-  const names = await readdir(`${at}/fd`).catch(() => []);
-  const fds = names.sort((a, b) => Number(a) - Number(b)).slice(0, mostFiles);
-  const [exe, cwd, root, maps, ...files] = await Promise.all([
-    target('exe'),
-    target('cwd'),
-    target('root'),
-    readFile(`${at}/maps`, 'utf8').catch(() => ''),
-    ...fds.map((fd) => target(`fd/${fd}`)),
-  ]);
-  const opened = [...files.filter((path) => path.startsWith('/')), ...mappedPaths(maps)];
-  return { exe, cwd, root, opened, hidden };
+  const fds = namesIn(`${at}/fd`)
+    .sort((a, b) => Number(a) - Number(b))
+    .slice(0, mostFiles);
+  const program = targetOf(`${at}/exe`);
+  const [cwd = '', root = ''] = ['cwd', 'root'].map((name) => targetOf(`${at}/${name}`).path);
+  // Unlike the links, it may have to wait: for whatever changes the memory of the process.
+  const maps = await readFile(`${at}/maps`, 'utf8').catch(() => '');
+  const opened: string[] = [];
+  for (const [n, fd] of fds.entries()) {
+    if (n % AT_A_TIME === AT_A_TIME - 1) await setImmediate();
+    const { path } = targetOf(`${at}/fd/${fd}`);
+    if (path.startsWith('/')) opened.push(path);
+  }
+  opened.push(...mappedPaths(maps));
+  return { exe: program.path, cwd, root, opened, hidden: ['EACCES', 'EPERM'].includes(program.code) };
+}
+
+/**
+ * Where a link in /proc leads; an empty path and the code of the error if it cannot be read. The kernel answers without
+ * waiting for anything, and a promise for each file of each process would cost ten times as much.
+ */
+function targetOf(link: string): { path: string; code: string } {
+  try {
+    return { path: readlinkSync(link), code: '' };
+  } catch (error) {
+    return { path: '', code: systemCode(error) ?? '' };
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
 }
 
 /** What the kernel adds to the path of a file that was removed. */
