@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { ignoreCode, lstatIfAny, makeNew } from '../fs/durable-files.ts';
 import { downloadArtifact } from '../releases/download.ts';
@@ -117,7 +118,8 @@ export function createContents(source: ContentsSource): Contents {
         downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
         await rename(path, await placeOf(path, release, artifact.name, order.artifacts.length, signal));
       }
-      const debs = await inspectRelease(release, { name, companions, version }, signal);
+      const allowed = { name, companions, version };
+      const debs = await timeSpan('verify', () => inspectRelease(release, allowed, signal));
       if (fetchDependencies && (await unmetIn(debs, [], { signal })).length > 0) {
         note(`downloading the dependencies of ${name} ${version}`);
         downloaded += await fetchInto(release, scratch, debs, signal);

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { versionName } from '../../../shared/names.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import type { ManifestStore, PackageType } from '../../deploy/ports.ts';
 import { assertSpace } from '../fs/space.ts';
 import { type CommandRegistry, UNREGISTERED } from '../process/command-registry.ts';
@@ -138,7 +139,7 @@ export function createDebPackage(options: DebOptions): PackageType {
 
     async prepare(order, note, signal) {
       let { downloaded } = await releases.prepare(order, note, signal);
-      let { plan, unmet } = await planForward(order.version, signal);
+      let { plan, unmet } = await timeSpan('verify', () => planForward(order.version, signal));
       if (unmet.length > 0 && fetchDependencies && downloaded === 0) {
         // The release was prepared earlier. This machine has lost a dependency since: download the dependencies.
         downloaded += (await releases.prepare({ ...order, fresh: true }, note, signal)).downloaded;

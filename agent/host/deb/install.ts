@@ -1,6 +1,7 @@
 import { sleepUnlessAborted } from '../../../shared/abort.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { formatMs } from '../../../shared/retry.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import type { Change } from '../../deploy/ports.ts';
 import type { Packages } from './contents.ts';
 import { areInstalled, type DebFile, isSettled, isThere, known } from './dpkg.ts';
@@ -51,7 +52,7 @@ export function createInstaller(options: {
     const unit = `trigger-deploy-${service}-${deployment}-${direction}-${attempt}.service`;
     const end = performance.now() + lockTimeout;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LONGEST_PAUSE_MS, 2 * pause)) {
-      const run = await units.run(unit, argv, signal);
+      const run = await timeSpan('unpack', () => units.run(unit, argv, signal));
       const locked = run.ending === 'failed' ? LOCK_HELD.exec(run.output) : null;
       if (!locked) return run;
       const holder = locked[1] === undefined ? 'another process' : `process ${locked[1]}`;

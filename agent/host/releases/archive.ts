@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { linksTo } from '../../../shared/archive/archive-rules.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { releasePlace } from '../../../shared/manifest.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { lstatIfAny } from '../fs/durable-files.ts';
 import { liesIn } from '../fs/trusted-path.ts';
@@ -44,7 +45,7 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
     for (const { artifact, path } of files.filter((one) => one.artifact.role === 'package')) {
       const { name } = artifact;
       note(`unpacking ${name}`);
-      await unpack(path, release, { name, allowsLink, signal });
+      await timeSpan('unpack', () => unpack(path, release, { name, allowsLink, signal }));
     }
     for (const { artifact, path } of files.filter((one) => one.artifact.role === 'config')) {
       await giveConfig(path, artifact, configGroup);

@@ -4,6 +4,7 @@ import { isPassing } from '../../../shared/aws-errors.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { type Backoff, retry } from '../../../shared/retry.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { createNew, writeRange } from '../fs/durable-files.ts';
 import { createOrderedDigest, type OrderedDigest } from './ordered-digest.ts';
@@ -71,7 +72,8 @@ export async function downloadArtifact(request: DownloadRequest): Promise<number
   signal.throwIfAborted();
   const handle = await createNew(path, 0o600);
   try {
-    const sha256 = await transferInRanges({ ...TUNING, ...request.tuning }, handle, request);
+    const tuning = { ...TUNING, ...request.tuning };
+    const sha256 = await timeSpan('download', () => transferInRanges(tuning, handle, request));
     if (sha256 !== artifact.sha256) {
       throw new TriggerDeployError(
         'ARTIFACT_DIGEST_MISMATCH',
@@ -79,7 +81,7 @@ export async function downloadArtifact(request: DownloadRequest): Promise<number
         { hint: 'the file in the bucket is not the pushed file: find out who changed it' },
       );
     }
-    await handle.sync();
+    await timeSpan('sync', () => handle.sync());
     return artifact.size;
   } finally {
     await handle.close();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { assertJar } from '../../../shared/archive/jar.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type Artifact, releasePlace } from '../../../shared/manifest.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import type { ArtifactStore } from '../../deploy/ports.ts';
 import { copyOpenFile, withSource } from './adopted-files.ts';
 import { giveConfig } from './config-access.ts';
@@ -52,7 +53,7 @@ function jarContents(service: string, store: ArtifactStore): Contents {
         const { version } = order;
         const path = await makePlace(release, placeOf(artifact));
         downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
-        if (artifact.role === 'package') await assertJarAt(path, artifact.name);
+        if (artifact.role === 'package') await timeSpan('verify', () => assertJarAt(path, artifact.name));
         if (artifact.role === 'package') await chmod(path, JAR_MODE);
         else await giveConfig(path, artifact, configGroup);
       }

@@ -2,6 +2,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
+import { timeSpan } from '../../../shared/spans.ts';
 import { fsyncDirectory, lstatIfAny, systemCode } from '../fs/durable-files.ts';
 import { type ReleaseRecord, writeRecord } from './release-record.ts';
 import type { Places } from './staging.ts';
@@ -24,13 +25,13 @@ export async function publish(
 ): Promise<void> {
   const staged = join(staging, 'release');
   const place = places.release(record.version);
-  await syncRelease(staged, signal, { wholeFrom: syncFrom });
+  await timeSpan('sync', () => syncRelease(staged, signal, { wholeFrom: syncFrom }));
   await writeRecord(staged, { ...record, shape: await shapeOf(staged) });
   const existing = await lstatIfAny(place);
   signal.throwIfAborted();
   if (existing) await putAside(place, join(staging, 'replaced'));
   await rename(staged, place);
-  await fsyncDirectory(places.releases);
+  await timeSpan('sync', () => fsyncDirectory(places.releases));
 }
 
 async function putAside(place: string, aside: string): Promise<void> {
