@@ -62,13 +62,7 @@ const ROOMS = {
   'publisher/events.ts': [],
 
   // agent: ports and adapters. Only the files wire-* join them.
-  'agent/main.ts': [
-    'agent/cli.ts',
-    'agent/config.ts',
-    'agent/wire-agent.ts',
-    'agent/wire-commands.ts',
-    'agent/wire-instance.ts',
-  ],
+  'agent/main.ts': ['agent/cli.ts', 'agent/options.ts', 'agent/wire-agent.ts', 'agent/wire-commands.ts'],
   'agent/wire-agent.ts': [
     'agent/loop',
     'agent/deploy',
@@ -85,7 +79,7 @@ const ROOMS = {
     'agent/host',
     'agent/aws',
     'agent/config.ts',
-    'agent/cli.ts#types',
+    'agent/options.ts',
     'agent/wire-instance.ts',
     'agent/wire-service.ts',
   ],
@@ -104,7 +98,8 @@ const ROOMS = {
     'agent/config.ts',
     'agent/wire-instance.ts',
   ],
-  'agent/cli.ts': ['agent/config.ts'],
+  'agent/cli.ts': ['agent/options.ts'],
+  'agent/options.ts': [],
   // A type of health check owns its keys in the config, so config.ts reads the table of the types.
   'agent/config.ts': [
     'agent/config-fields.ts',

@@ -1,27 +1,9 @@
 import yargs, { type Argv } from 'yargs';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { serviceName } from '../shared/names.ts';
+import type { Common, Options } from './options.ts';
 
 /** Parses the command line. Nothing here uses the network or the file system. */
-
-interface Common {
-  config: string;
-  verbose: boolean;
-}
-
-interface OrderOptions extends Common {
-  service: string;
-  version: string | undefined;
-  noWait: boolean;
-}
-
-export type Options =
-  | (Common & { command: 'run' })
-  | (Common & { command: 'check' })
-  | (Common & { command: 'leave' })
-  | (Common & { command: 'status'; json: boolean; offline: boolean })
-  | (OrderOptions & { command: 'deploy'; files: string[] })
-  | (OrderOptions & { command: 'rollback' });
 
 /**
  * The last value of an option that is given more than once. yargs has a setting for this, but it applies to all

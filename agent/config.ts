@@ -2,10 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { awsNames, regionOfArn, topicOfArn } from '../shared/aws-names.ts';
+import { cleanTail } from '../shared/clean-text.ts';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { envName, instanceId, serviceName, topicName, versionName } from '../shared/names.ts';
-import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
+import { MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 import { sessionName } from '../shared/role-session.ts';
 import {
   absolutePath,
@@ -265,8 +266,6 @@ export function agentItself({ package: pkg, manager }: AgentServiceConfig) {
 export type AgentConfig = z.infer<typeof agentConfig>;
 export type AgentServiceConfig = AgentConfig['services'][string];
 export type PackageConfig = AgentServiceConfig['package'];
-
-export const DEFAULT_CONFIG_PATH = '/etc/trigger-deploy/agent.yaml';
 
 /** @throws CONFIG_INVALID if the file cannot be read or has mistakes. One error names all mistakes. */
 export async function loadAgentConfig(path: string): Promise<AgentConfig> {

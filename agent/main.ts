@@ -1,17 +1,16 @@
-import { hideBin } from 'yargs/helpers';
+import packageJson from '../package.json' with { type: 'json' };
+import { cleanTail } from '../shared/clean-text.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../shared/errors.ts';
 import { ensureDirectories, userName } from '../shared/home.ts';
 import type { Log } from '../shared/log.ts';
 import { openOutput } from '../shared/output.ts';
-import { cleanTail } from '../shared/report.ts';
 import { onUnsettled } from '../shared/unsettled.ts';
-import { type Options, parseCommandLine } from './cli.ts';
-import { DEFAULT_CONFIG_PATH } from './config.ts';
-import { wireAgent } from './wire-agent.ts';
-import { runCommand } from './wire-commands.ts';
-import { VERSION } from './wire-instance.ts';
+import { DEFAULT_CONFIG_PATH, type Options, runOptions } from './options.ts';
 
-/** The entry point of trigger-deploy-agent: signals and exit codes. wire-*.ts join the adapters to the ports. */
+/**
+ * The entry point of trigger-deploy-agent: signals and exit codes. wire-*.ts join the adapters to the ports. What only
+ * other commands need is not loaded for `run`.
+ */
 
 const USAGE_CODES: readonly string[] = ['CONFIG_INVALID', 'KEY_INVALID', 'USAGE'];
 /** sysexits.h: `systemctl status` shows it as CONFIG, but 2 as INVALIDARGUMENT. */
@@ -39,6 +38,7 @@ async function run(options: Options): Promise<never> {
     fail(error, options.verbose);
     errors.write('  The agent reads the files again every 2 s, and starts when this is corrected.\n');
   };
+  const { wireAgent } = await import('./wire-agent.ts');
   const agent = await wireAgent(options, tell, stopping.signal).catch((error: unknown) => {
     if (!stopping.signal.aborted) throw error;
     process.exit(0);
@@ -75,15 +75,14 @@ async function finishOutput(): Promise<void> {
   }
 }
 
-async function main(argv: string[]): Promise<void> {
+async function main(argv: readonly string[]): Promise<void> {
   try {
-    const options = await parseCommandLine(argv, {
-      version: VERSION,
-      config: process.env.TRIGGER_DEPLOY_AGENT_CONFIG ?? DEFAULT_CONFIG_PATH,
-      shown: DEFAULT_CONFIG_PATH,
-    });
+    if (argv.length === 1 && argv[0] === '--version') return output.write(`${packageJson.version}\n`);
+    const defaults = { config: process.env.TRIGGER_DEPLOY_AGENT_CONFIG ?? DEFAULT_CONFIG_PATH };
+    const options = runOptions(argv, defaults.config) ?? (await parsed(argv, defaults));
     if (!options) return;
     if (options.command === 'run') return await run(options);
+    const { runCommand } = await import('./wire-commands.ts');
     const ok = await runCommand(options, {
       by: () => (process.env.SUDO_USER ?? userName(process.env)).slice(0, 64),
       say: (text) => output.write(`${printable(text)}\n`),
@@ -97,11 +96,19 @@ async function main(argv: string[]): Promise<void> {
   }
 }
 
+async function parsed(argv: readonly string[], defaults: { config: string }): Promise<Options | undefined> {
+  const { parseCommandLine } = await import('./cli.ts');
+  return await parseCommandLine(argv, {
+    ...{ version: packageJson.version, shown: DEFAULT_CONFIG_PATH },
+    ...defaults,
+  });
+}
+
 ensureDirectories();
 const settled = onUnsettled(() => {
   const why = 'internal error: the agent waits for something that never ends';
   fail(new TriggerDeployError('INTERNAL', why, { hint: 'please report this with the log' }), false);
   process.exit();
 });
-await main(hideBin(process.argv));
-settled();
+// Not awaited here: a bundle is no ES module.
+void main(process.argv.slice(2)).then(settled);

@@ -212,7 +212,7 @@ async function wireWorker(
       probe: createHealthProbe(commands.repeatable),
       hooks: createHookRunner(commands.repeatable),
       readiness: createServiceReadiness(name, service),
-      traffic: createTraffic(service, aws, identity.instance),
+      traffic: await createTraffic(service, aws, identity.instance),
       journal: createJournal(journalOf(config, name)),
       desired,
     },

@@ -6,7 +6,6 @@ import { probeUserId } from './aws/own-user-id.ts';
 import { createAgentQueue } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
 import { createArtifactStore, probeBucket } from './aws/s3-stores.ts';
-import type { Options } from './cli.ts';
 import { check, formatFindings } from './commands/check.ts';
 import type { CheckDeps, CheckedService, LeaveDeps, LocalDeployDeps, StatusDeps } from './commands/deps.ts';
 import { leave } from './commands/leave.ts';
@@ -20,6 +19,7 @@ import { createHealthProbe } from './host/services/health.ts';
 import { findRunningAgent } from './host/state/agent-pid.ts';
 import { readJournal } from './host/state/journal.ts';
 import { createOrderSpool } from './host/state/order-spool.ts';
+import type { Options } from './options.ts';
 import { identify, loadVerifier, placesOf } from './wire-instance.ts';
 import {
   createManager,
@@ -153,7 +153,7 @@ function servicesOf(config: AgentConfig, aws: Aws) {
     const { package: pkg, manager, checks, traffic } = service;
     const serviceUser = serviceUserOf(service);
     const probeTraffic: CheckedService['probeTraffic'] = async (instance, signal) =>
-      (await createTraffic(service, aws, instance)?.probe(signal)) ?? [];
+      (await (await createTraffic(service, aws, instance))?.probe(signal)) ?? [];
     return {
       name,
       checks,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Aws } from '../shared/aws.ts';
 import type { Clock } from '../shared/clock.ts';
-import { createLoadBalancer, type LoadBalancer } from './aws/load-balancer.ts';
+import type { LoadBalancer } from './aws/load-balancer.ts';
 import { createManifestStore } from './aws/s3-stores.ts';
 import type { AgentConfig, AgentServiceConfig, PackageConfig } from './config.ts';
 import { commandEnvironment } from './deploy/command-environment.ts';
@@ -107,13 +107,15 @@ export function createManifests(config: AgentConfig, aws: Aws): ManifestStore {
   };
 }
 
-/** Undefined where the config names no target groups. */
-export function createTraffic(
+/** Undefined where the config names no target groups: then the client of Elastic Load Balancing is not loaded. */
+export async function createTraffic(
   { traffic }: AgentServiceConfig,
   aws: Aws,
   instance: string,
-): LoadBalancer | undefined {
-  return traffic && createLoadBalancer({ ...traffic, aws, instance });
+): Promise<LoadBalancer | undefined> {
+  if (traffic === undefined) return undefined;
+  const { createLoadBalancer } = await import('./aws/load-balancer.ts');
+  return createLoadBalancer({ ...traffic, aws, instance });
 }
 
 export function journalOf(config: AgentConfig, service: string) {

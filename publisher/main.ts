@@ -4,10 +4,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { TriggerDeployError } from '../shared/errors.ts';
 import { ensureDirectories } from '../shared/home.ts';
 import { onUnsettled } from '../shared/unsettled.ts';
-import { errorJson, errorLines, exitCodeOf } from './cli/error-output.ts';
-import { parseCommandLine } from './cli/parse.ts';
-import { complain, finishOutput, helpColumns, print } from './cli/terminal.ts';
-import { VERBS, type Verb } from './cli/verbs.ts';
+import { complain, finishOutput, helpColumns, print } from './cli/standard-output.ts';
 import type { ExitCode } from './events.ts';
 
 /** The entry of trigger-deploy: parses the command line, carries it out, and turns errors into exit codes. */
@@ -16,28 +13,37 @@ ensureDirectories();
 onUnsettled(() => {
   const why = 'internal error: the command waits for something that never ends';
   const hint = 'run it again; `trigger-deploy status` shows what it has done. Please report this';
-  process.exit(tell(new TriggerDeployError('INTERNAL', why, { hint }), process.argv.slice(2)));
+  void tell(new TriggerDeployError('INTERNAL', why, { hint }), process.argv.slice(2)).then((code) =>
+    process.exit(code),
+  );
 });
-process.exit(await main(process.argv.slice(2)));
+// Not awaited here: a bundle is no ES module.
+void main(process.argv.slice(2)).then((code) => process.exit(code));
 
+/** Each part of the program is loaded when it is needed: `--version` needs none, a wrong command line not the AWS SDK. */
 async function main(argv: readonly string[]): Promise<ExitCode> {
   try {
+    if (argv.length === 1 && argv[0] === '--version') {
+      print(`${packageJson.version}\n`);
+      return await finishOutput(0, true);
+    }
+    const { parseCommandLine, isAnswer } = await import('./cli/parse.ts');
     const options = { version: packageJson.version, columns: helpColumns(), knowsService };
     const invocation = await parseCommandLine(argv, options);
     if (invocation.verb === 'print') {
       print(`${invocation.text}\n`);
       return await finishOutput(0, true);
     }
-    // Loaded only now: neither --help nor a wrong command line needs the AWS SDK.
     const { perform } = await import('./cli/perform.ts');
     return await finishOutput(await perform(invocation), wantsJson(argv) || isAnswer(invocation.verb));
   } catch (error) {
-    return await finishOutput(tell(error, argv), true);
+    return await finishOutput(await tell(error, argv), true);
   }
 }
 
 /** Prints the error; returns its exit code. */
-function tell(error: unknown, argv: readonly string[]): ExitCode {
+async function tell(error: unknown, argv: readonly string[]): Promise<ExitCode> {
+  const { errorJson, errorLines, exitCodeOf } = await import('./cli/error-output.ts');
   if (wantsJson(argv)) print(`${errorJson(error, Date.now())}\n`);
   complain(errorLines(error, argv.includes('--verbose')));
   return exitCodeOf(error);
@@ -52,9 +58,4 @@ async function knowsService(name: string, configFile: string | undefined): Promi
   const { configuresService } = await import('./config/load.ts');
   const source = { cwd: process.cwd(), home: homedir(), variables: process.env, file: configFile };
   return await configuresService(source, name);
-}
-
-/** Whether what the verb prints is its purpose. */
-function isAnswer(verb: Verb): boolean {
-  return VERBS[verb].group === 'look' || verb === 'completion';
 }

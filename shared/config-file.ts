@@ -1,19 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { isMap, isNode, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import * as z from 'zod';
+import { parseDuration } from './duration.ts';
 import { messageOf, TriggerDeployError } from './errors.ts';
+import { nearest } from './nearest.ts';
 
 /** Reads the YAML config files: reports every mistake at once, each with its line, its path and what was expected. */
 
 /** The longest delay of a Node timer, ms. A timer with a longer delay fires at once. */
 const LONGEST_DURATION = 2 ** 31 - 1;
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
-
-/** `500ms`, `30s`, `10m`, `1h` as ms; undefined when `text` is not a duration. */
-export function parseDuration(text: string): number | undefined {
-  const match = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
-  return match ? Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS] : undefined;
-}
 
 /** A duration in a config file, as ms. A bare number is refused: its unit would be a guess. */
 export const duration = z
@@ -192,38 +187,4 @@ function offsetOf(root: Node | null, path: readonly PropertyKey[]): number | und
     }
   }
   return offset;
-}
-
-/**
- * The word of `known` that is most like `word`, without regard to case. At most a third of the letters of `word` may
- * differ, but one letter always may; undefined when no word is that similar.
- */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let least = Math.max(1, Math.floor(word.length / 3)) + 1;
-  for (const candidate of known) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < least) {
-      best = candidate;
-      least = distance;
-    }
-  }
-  return best;
-}
-
-/** The Levenshtein distance, but a swap of two neighbouring letters counts once (optimal string alignment). */
-function editDistance(a: string, b: string): number {
-  let before: number[] = [];
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? (before[j - 2] ?? 0) + 1 : replaced;
-      next.push(Math.min(replaced, swapped, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    before = row;
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

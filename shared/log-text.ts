@@ -1,4 +1,5 @@
-import { cleanTail, STEPS } from './report.ts';
+import { cleanTail } from './clean-text.ts';
+import { STEPS } from './report.ts';
 import { formatMs } from './retry.ts';
 
 /**

@@ -1,13 +1,20 @@
-import { chmod, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
-import packageJson from '../package.json' with { type: 'json' };
+import { build, type Metafile, type OutputFile, transform } from 'esbuild';
+import { bundlePlugins } from './bundle-plugins.ts';
+import { type Chunks, described } from './chunk-files.ts';
 
 /**
- * Bundles a program into one file without dependencies. The same sources give the same bytes. The file is small,
- * because every start reads all of it: it has no comments and no indentation, and it is ASCII, because Node stores a
- * source with other characters in twice the memory.
+ * Bundles a program into files without dependencies. The same sources give the same bytes. The code is small, because
+ * each start reads it: it has no comments and no indentation, and it is ASCII, because Node stores a source with other
+ * characters in twice the memory.
+ *
+ * - `NAME.js`: the loader (loader.ts), which Node starts
+ * - `NAME.chunks`: all code of the program, in chunks of which the loader runs only those that a command needs. It is one
+ *   file, so that a program that runs for long can load the rest of it after an upgrade has replaced it
+ * - `NAME.compile.js`: writes `NAME.compiled` on the machine where the program runs (compile.ts)
  */
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -18,69 +25,151 @@ export const PROGRAMS = {
 } as const;
 export type ProgramName = keyof typeof PROGRAMS;
 
-const SHEBANG = '#!/usr/bin/env node\n';
-/** CommonJS dependencies (of the AWS SDK, yargs, pino) load Node's own modules with `require`, which ESM lacks. */
-const REQUIRE = `import { createRequire as requireFor } from 'node:module';
-const require = requireFor(import.meta.url);`;
+/** The settings of every esbuild run. For an uncaught error Node prints the whole source line: keep lines short. */
+const COMMON = {
+  legalComments: 'none',
+  platform: 'node',
+  target: 'node22',
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 160,
+  logLevel: 'warning',
+} as const;
+/** Makes each chunk a function of the loader's `require`. */
+const WRAPPER = ['(function(exports,require,module){', '})'] as const;
 
-/** Writes `outfile`, with its source map beside it if requested; resolves to its size in bytes. */
-export async function bundle(
-  name: ProgramName,
-  { outfile, version, sourcemap }: { outfile: string; version: string; sourcemap: boolean },
-): Promise<number> {
-  const source = PROGRAMS[name];
-  // A shebang of the source stays on the first line; two shebangs are a syntax error.
-  const hasShebang = (await readFile(join(root, source), 'utf8')).startsWith('#!');
-  await build({
-    absWorkingDir: root,
-    entryPoints: [source],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    target: 'node22',
-    format: 'esm',
-    // Prefer ES modules: esbuild bundles only their used parts, but all of a CommonJS module. The AWS SDK has both.
-    mainFields: ['module', 'main'],
-    minifyWhitespace: true,
-    minifySyntax: true,
-    // For an uncaught error Node prints the whole source line: keep lines short.
-    lineLimit: 160,
-    sourcemap: sourcemap && 'linked',
-    banner: { js: hasShebang ? REQUIRE : SHEBANG + REQUIRE },
-    plugins: [versionOnly(version), httpByRequire()],
-    logLevel: 'warning',
-  });
-  await chmod(outfile, 0o755);
-  return (await readFile(outfile)).length;
+export interface Bundle {
+  /** The size of each file, bytes. */
+  sizes: Readonly<Record<'loader' | 'chunks', number>>;
+  /** What esbuild says about the chunks: which sources each has, and which other chunks it imports. */
+  metafile: Metafile;
+  /** The chunk that the program starts with: a key of `metafile.outputs`. */
+  entry: string;
 }
 
-/** Bundles only name and version of package.json: any other change of package.json must not change the bundles. */
-function versionOnly(version: string): Plugin {
-  const contents = JSON.stringify({ name: packageJson.name, version });
-  return {
-    name: 'version-only',
-    setup(build) {
-      build.onLoad({ filter: /\/package\.json$/ }, ({ path }) =>
-        path === join(root, 'package.json') ? { contents, loader: 'json' } : undefined,
-      );
-    },
-  };
+export interface BundleOptions {
+  directory: string;
+  version: string;
+  /** Whether to write `NAME.chunks.map`, too. */
+  sourcemap: boolean;
 }
 
 /**
- * Loads node:http with `require`. An `import` reads all exports of node:http, and to read `WebSocket` Node loads
- * undici: this is an eighth of the start time, and neither program uses undici.
+ * Writes the files of a program into `directory`. A program that runs from there is not disturbed: each file is replaced
+ * as a whole.
  */
-function httpByRequire(): Plugin {
-  return {
-    name: 'http-by-require',
-    setup(build) {
-      build.onResolve({ filter: /^(node:)?http$/ }, ({ kind }) =>
-        kind === 'require-call' ? undefined : { path: 'http', namespace: 'by-require' },
-      );
-      build.onLoad({ filter: /./, namespace: 'by-require' }, () => ({
-        contents: "module.exports = require('node:http');",
-      }));
-    },
+export async function bundle(
+  name: ProgramName,
+  { directory, version, sourcemap }: BundleOptions,
+): Promise<Bundle> {
+  await mkdir(directory, { recursive: true });
+  const { outputFiles, metafile } = await build({
+    ...COMMON,
+    absWorkingDir: root,
+    entryPoints: [PROGRAMS[name]],
+    // Only a part of the names of the chunks: nothing is written there.
+    outdir: join(root, 'dist'),
+    write: false,
+    metafile: true,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    entryNames: '[name]-[hash]',
+    chunkNames: '[name]-[hash]',
+    // Prefer ES modules: esbuild bundles only their used parts, but all of a CommonJS module. The AWS SDK has both.
+    mainFields: ['module', 'main'],
+    sourcemap: sourcemap && 'inline',
+    // yargs looks there for translations of its texts.
+    define: { 'import.meta.url': '"file:///nonexistent/1/2/3/4"' },
+    plugins: bundlePlugins(version),
+  });
+  const entry = Object.keys(metafile.outputs).find(
+    (one) => metafile.outputs[one]?.entryPoint === PROGRAMS[name],
+  );
+  if (entry === undefined) throw new Error(`esbuild made no chunk of ${PROGRAMS[name]}`);
+  const chunks = await Promise.all(outputFiles.map((file) => asFunction(file, sourcemap)));
+  const packed = pack(basename(entry), chunks);
+  const map = sourcemap ? `//# sourceMappingURL=${name}.chunks.map\n` : '';
+  const loader = await loaderOf(name, 'loader.ts');
+  const files = {
+    // The loader is CommonJS: of the two kinds of module it starts faster, and only a CommonJS script can be cached.
+    'package.json': '{ "type": "commonjs" }\n',
+    [`${name}.chunks`]: packed.text + map,
+    // Node does not read a map without `sources`.
+    ...(sourcemap && {
+      [`${name}.chunks.map`]: JSON.stringify({ version: 3, sources: [], sections: packed.sections }),
+    }),
+    [`${name}.compile.js`]: await loaderOf(name, 'compile.ts'),
+    [`${name}.js`]: loader,
   };
+  for (const [file, text] of Object.entries(files)) {
+    const path = join(directory, file);
+    const mode = file === `${name}.js` ? 0o755 : 0o644;
+    await writeFile(`${path}.${process.pid}.tmp`, text, { mode });
+    await rename(`${path}.${process.pid}.tmp`, path);
+  }
+  return { sizes: { loader: loader.length, chunks: packed.text.length }, metafile, entry };
+}
+
+interface Chunk {
+  id: string;
+  code: string;
+  map: string;
+}
+
+/**
+ * An output of esbuild as the function of a CommonJS module. esbuild splits ES modules only, and of those V8's compiled
+ * code cannot be stored. An `import()` becomes a `require` in a promise.
+ */
+async function asFunction({ path, text }: OutputFile, sourcemap: boolean): Promise<Chunk> {
+  const [banner, footer] = WRAPPER;
+  const { code, map } = await transform(text.replace(/^#!.*/, ''), {
+    ...COMMON,
+    loader: 'js',
+    format: 'cjs',
+    supported: { 'dynamic-import': false },
+    sourcemap: sourcemap && 'external',
+    sourcefile: basename(path),
+    banner,
+    footer,
+  });
+  return { id: basename(path), code: code.trimEnd(), map };
+}
+
+/**
+ * All chunks as one script whose value is an object of functions. Its first line is a comment with the place of each
+ * function, so that the loader can read and compile one of them alone, with its own line numbers.
+ */
+function pack(entry: string, chunks: readonly Chunk[]): { text: string; sections: object[] } {
+  const sorted = chunks.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const digest = createHash('sha256');
+  const places: Chunks['chunks'] = {};
+  const sections: object[] = [];
+  let body = '\nmodule.exports={\n';
+  let line = 2;
+  for (const { id, code, map } of sorted) {
+    digest.update(`${id}\n${code}\n`);
+    const key = `${JSON.stringify(id)}:\n`;
+    places[id] = [body.length + key.length, code.length, line + 1];
+    if (map !== '') sections.push({ offset: { line: line + 1, column: 0 }, map: JSON.parse(map) });
+    body += `${key}${code},\n`;
+    line += 2 + code.split('\n').length - 1;
+  }
+  const first = described({ digest: digest.digest('hex').slice(0, 16), entry, chunks: places });
+  return { text: `${first}${body}};\n`, sections };
+}
+
+/** A script that runs without the program's chunks: the loader, or what makes the compiled code. */
+async function loaderOf(name: ProgramName, file: 'loader.ts' | 'compile.ts'): Promise<string> {
+  const { outputFiles } = await build({
+    ...COMMON,
+    absWorkingDir: root,
+    entryPoints: [join('systemd', file)],
+    write: false,
+    bundle: true,
+    format: 'cjs',
+    define: { PROGRAM: JSON.stringify(name) },
+    ...(file === 'loader.ts' && { banner: { js: '#!/usr/bin/env node' } }),
+  });
+  return outputFiles[0]?.text ?? '';
 }

@@ -124,7 +124,7 @@ async function agentTree(version: string, architecture: Architecture, directory:
   ]);
 }
 
-/** The files that each program has: Node, the bundle, a command, a manual page, the changelog, the licences. */
+/** The files that each program has: Node, the bundle (bundle.ts), a command, a manual page, the changelog, the licences. */
 async function programTree(
   kind: 'agent' | 'publisher',
   version: string,
@@ -134,13 +134,13 @@ async function programTree(
   const name = kind === 'agent' ? 'trigger-deploy-agent' : 'trigger-deploy';
   const page = kind === 'agent' ? `${name}.8` : `${name}.1`;
   const node = await nodeDirectory(architecture);
-  const outfile = join(directory, `${name}.js`);
-  await bundle(name, { outfile, version, sourcemap: false });
+  const built = join(directory, 'bundle');
+  await bundle(name, { directory: built, version, sourcemap: false });
+  const bundled = (file: string) =>
+    [`/usr/lib/${name}/${file}`, { mode: 0o644, content: { copyOf: join(built, file) } }] as const;
   return new Map([
     [`/usr/lib/${name}/node`, { mode: 0o755, content: { copyOf: join(node, 'bin/node') } }],
-    [`/usr/lib/${name}/${name}.js`, { mode: 0o644, content: { copyOf: outfile } }],
-    // Without this file Node compiles the program twice at each start: as CommonJS, then, after an error, as a module.
-    [`/usr/lib/${name}/package.json`, text('{ "type": "module" }\n')],
+    ...[`${name}.js`, `${name}.chunks`, `${name}.compile.js`, 'package.json'].map(bundled),
     [`/usr/bin/${name}`, await template(`systemd/${kind}/${name}`, version, 0o755)],
     [
       `/usr/share/man/man${page.slice(-1)}/${page}.gz`,

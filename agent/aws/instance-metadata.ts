@@ -1,6 +1,7 @@
+import { cleanTail } from '../../shared/clean-text.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { instanceId } from '../../shared/names.ts';
-import { cleanTail, MOST_TAGS, TAG_LIMITS } from '../../shared/report.ts';
+import { MOST_TAGS, TAG_LIMITS } from '../../shared/report.ts';
 import { deadline, retry } from '../../shared/retry.ts';
 
 export interface InstanceMetadata {

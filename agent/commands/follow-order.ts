@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cleanTail, type Report } from '../../shared/report.ts';
+import { cleanTail } from '../../shared/clean-text.ts';
+import type { Report } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { endingOf, hasEnded, type ServiceState } from '../deploy/state.ts';
 import type { DeployableService, LocalDeployDeps } from './deps.ts';

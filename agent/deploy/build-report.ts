@@ -1,7 +1,6 @@
+import { cleanLine, cleanTail } from '../../shared/clean-text.ts';
 import type { TriggerDeployError } from '../../shared/errors.ts';
 import {
-  cleanLine,
-  cleanTail,
   type Ending,
   HINT_LIMIT,
   type InstanceRecord,

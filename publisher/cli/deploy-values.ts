@@ -1,4 +1,4 @@
-import { parseDuration } from '../../shared/config-file.ts';
+import { parseDuration } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Environment } from '../config/load.ts';
 import { strategyOf } from '../plan/strategy.ts';

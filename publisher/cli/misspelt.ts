@@ -1,6 +1,6 @@
-import { nearest } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { RESERVED_NAMES, serviceName, ulid } from '../../shared/names.ts';
+import { nearest } from '../../shared/nearest.ts';
 import { NAMES } from './verbs.ts';
 
 /** Whether a command line begins with a verb, with a service, or with a misspelt verb. */

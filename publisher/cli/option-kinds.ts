@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { parseDuration } from '../../shared/config-file.ts';
+import { parseDuration } from '../../shared/duration.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
 import { parseSize } from '../plan/waves.ts';
 

@@ -83,6 +83,11 @@ function schemaOf(options: Options) {
   return z.object(Object.fromEntries(Object.entries(all).map(([key, { schema }]) => [key, schema])));
 }
 
+/** Whether what the verb prints is its purpose. */
+export function isAnswer(verb: Verb): boolean {
+  return VERBS[verb].group === 'look' || verb === 'completion';
+}
+
 /** The environment that the command line names; undefined when it names none. */
 export function environmentOf(invocation: Invocation): string | undefined {
   const row = VERBS[invocation.verb];

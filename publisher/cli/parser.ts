@@ -1,6 +1,6 @@
 import yargs, { type Argv, type Options as YargsOptions } from 'yargs';
-import { nearest } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
+import { nearest } from '../../shared/nearest.ts';
 import { EPILOGUE, usageOf } from './help.ts';
 import { nearestVerb } from './misspelt.ts';
 import { type Option, type Options, optionForms, optionName } from './option-kinds.ts';

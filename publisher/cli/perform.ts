@@ -1,11 +1,11 @@
 import { homedir } from 'node:os';
 import { environmentNames, loadBeside, loadEnvironment } from '../config/load.ts';
 import type { ExitCode, PublisherEvent } from '../events.ts';
-import { openNotifier } from '../notify/notifier.ts';
 import { openSession, type Session } from '../session.ts';
 import { listenForInterrupts } from './interrupts.ts';
 import { environmentOf, type Invocation } from './parse.ts';
-import { askFor, complain, defaultFormat, printAnswer, printThing, rendererFor } from './terminal.ts';
+import { complain, defaultFormat } from './standard-output.ts';
+import { askFor, printAnswer, printThing, rendererFor } from './terminal.ts';
 import type { Answer, Row, Surroundings } from './verb.ts';
 import { VERBS } from './verbs.ts';
 
@@ -66,8 +66,8 @@ async function inSession(
   renderer: { close(): void },
   work: () => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  const notifier = openNotifier(session, process.env);
-  listeners.push(notifier.onEvent);
+  const notifier = session.env.notify && (await openNotifier(session));
+  if (notifier) listeners.push(notifier.onEvent);
   let thrown: unknown;
   try {
     return await work();
@@ -75,11 +75,16 @@ async function inSession(
     thrown = error;
     throw error;
   } finally {
-    const failure = await notifier.close(thrown);
+    const failure = await notifier?.close(thrown);
     renderer.close();
     if (failure !== undefined) complain([`warning: ${failure}`]);
     session.close();
   }
+}
+
+async function openNotifier(session: Session) {
+  const { openNotifier } = await import('../notify/notifier.ts');
+  return openNotifier(session, process.env);
 }
 
 /** Puts the name of the environment before each note, because the command works in several environments. */

@@ -1,46 +1,22 @@
-import { openOutput } from '../../shared/output.ts';
-import type { ExitCode, OutputFormat, Renderer } from '../events.ts';
+import { isatty } from 'node:tty';
+import type { OutputFormat, Renderer } from '../events.ts';
 import { createJson, jsonLine } from '../render/json.ts';
 import { createLines } from '../render/lines.ts';
 import { createTable } from '../render/live-terminal.ts';
 import type { Page } from '../render/page.ts';
 import { coloured, oneLine, type Paint, plain } from '../render/text.ts';
 import { keypress } from './keypress.ts';
+import { complain, joined, print } from './standard-output.ts';
 import type { Answer } from './verb.ts';
 
-/** Standard input, output and error of the program. */
+/** What a person sees and types: answers, the renderer of a format, questions. */
 
-const { stdin, stdout, stderr } = process;
+const { stdout } = process;
 
-// The wrapper script names the streams that are closed, for Node puts /dev/null in their place.
-const closed = process.env.TRIGGER_DEPLOY_CLOSED?.split(' ') ?? [];
-const output = openOutput(stdout, closed.includes('1'));
-const errors = openOutput(stderr, closed.includes('2'));
-// A terminal that is gone: nobody answers a question any more, and SIGHUP ends the command.
-stdin.on('error', () => undefined);
-
-const joined = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join('');
-export const print = (text: string) => output.write(text);
-export const complain = (lines: readonly string[]) => errors.write(joined(lines));
-
-/**
- * To be called at the end, with the exit code. When stdout could not be written, says so on stderr, except where its
- * reader closed it (`| head`). With `isAnswer` stdout was the purpose of the command, and its exit code is not 0.
- */
-export async function finishOutput(code: ExitCode, isAnswer: boolean): Promise<ExitCode> {
-  const lost = await output.flush();
-  if (lost !== undefined && lost.code !== 'EPIPE') {
-    complain([`trigger-deploy: the output could not be written: ${oneLine(lost.message)}`]);
-  }
-  await errors.flush();
-  return lost !== undefined && isAnswer && code === 0 ? 1 : code;
-}
 export const printThing = (thing: object) => print(`${jsonLine(thing)}\n`);
 
 /** A terminal whose cursor cannot be moved. */
 const isDumb = () => stdout.isTTY && process.env.TERM === 'dumb';
-export const defaultFormat = (): OutputFormat => (stdout.isTTY ? 'table' : 'lines');
-export const helpColumns = () => (stdout.isTTY ? stdout.columns : 100);
 
 export function printAnswer({ things, table, lines }: Answer, format: OutputFormat): void {
   if (format === 'json') print(joined(things.map(jsonLine)));
@@ -48,8 +24,13 @@ export function printAnswer({ things, table, lines }: Answer, format: OutputForm
 }
 
 /** Asks a person for y or n; undefined when no person can answer. */
-export const askFor = (format: OutputFormat) =>
-  stdin.isTTY && stdout.isTTY && format !== 'json' ? keypress(stdin) : undefined;
+export function askFor(format: OutputFormat) {
+  // To open stdin takes time: only a terminal is opened.
+  if (!isatty(0) || !stdout.isTTY || format === 'json') return undefined;
+  // A terminal that is gone: nobody answers a question any more, and SIGHUP ends the command.
+  process.stdin.on('error', () => undefined);
+  return keypress(process.stdin);
+}
 
 /**
  * With `looks`, only notes and warnings are shown while the verb works, on stderr: stdout has nothing but the answer, in

@@ -1,8 +1,9 @@
 import { delimiter, dirname } from 'node:path';
 import type { AwsPlaces } from '../../shared/aws-errors.ts';
-import { type ConfigFile, mistaken, nearest } from '../../shared/config-file.ts';
+import { type ConfigFile, mistaken } from '../../shared/config-file.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName } from '../../shared/names.ts';
+import { nearest } from '../../shared/nearest.ts';
 import type { Sessions } from '../../shared/role-session.ts';
 import { type ConfigSource, configFileMissing, findConfigFile, pathFrom, variable } from './config-source.ts';
 import {

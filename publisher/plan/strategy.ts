@@ -1,4 +1,4 @@
-import { parseDuration } from '../../shared/config-file.ts';
+import { parseDuration } from '../../shared/duration.ts';
 import type { Environment } from '../config/load.ts';
 import type { ServiceDefaults } from '../config/schema.ts';
 import { type InWaves, parseSize, type Size } from './waves.ts';

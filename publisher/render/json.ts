@@ -1,4 +1,4 @@
-import { cleanText } from '../../shared/report.ts';
+import { cleanText } from '../../shared/clean-text.ts';
 import type { Renderer } from '../events.ts';
 
 /** One JSON object per event, each on a line. */

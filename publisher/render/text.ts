@@ -1,4 +1,4 @@
-import { cleanLine, cleanTail } from '../../shared/report.ts';
+import { cleanLine, cleanTail } from '../../shared/clean-text.ts';
 
 /** Text for a terminal: made safe, measured, cut and coloured. Pure. */
 

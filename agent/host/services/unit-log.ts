@@ -1,6 +1,6 @@
+import { DETAIL_LIMIT } from '../../../shared/clean-text.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { isCode } from '../../../shared/errors.ts';
-import { DETAIL_LIMIT } from '../../../shared/report.ts';
 import { runCommand } from '../process/run-command.ts';
 
 /** The journal of a unit. */

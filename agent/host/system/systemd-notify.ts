@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { cleanTail } from '../../../shared/report.ts';
+import { cleanTail } from '../../../shared/clean-text.ts';
 
 /** The messages of the agent to systemd: sd_notify(3). */
 export interface SystemdNotifier {

@@ -12,7 +12,7 @@ const PRELUDES = {
   /** Ends at once, whatever it is asked to do. */
   crashes: `process.stderr.write('trigger-deploy-agent: a module is missing\\n'); process.exit(1);`,
   /** Starts, and is never ready. */
-  hangs: `if (process.argv[2] === 'run') { setInterval(() => {}, 1000); await new Promise(() => {}); }`,
+  hangs: `if (process.argv[2] === 'run') { setInterval(() => {}, 1000); return; }`,
   /** Is ready, and reaches neither its queue nor its record. */
   deaf: `process.env.AWS_ENDPOINT_URL = 'http://127.0.0.1:1';`,
   /** Reaches everything, and dies some seconds after each start. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { duration, parseConfigFile, parseDuration } from '../../../shared/config-file.ts';
+import { duration, parseConfigFile } from '../../../shared/config-file.ts';
+import { parseDuration } from '../../../shared/duration.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 
 const schema = z.strictObject({

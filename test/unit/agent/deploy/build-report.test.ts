@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { buildInstanceRecord, buildReport, buildReportError } from '../../../../agent/deploy/build-report.ts';
 import { initialState } from '../../../../agent/deploy/state.ts';
+import { DETAIL_LIMIT } from '../../../../shared/clean-text.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
-import { DETAIL_LIMIT, HINT_LIMIT, instanceRecord, report, SHORT_TEXT } from '../../../../shared/report.ts';
+import { HINT_LIMIT, instanceRecord, report, SHORT_TEXT } from '../../../../shared/report.ts';
 import { IDENTITY, orderOf } from '../../../support/fleet/fake-ports.ts';
 
 /** The one place where text is cleaned before it leaves the agent. */

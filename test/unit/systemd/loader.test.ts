@@ -1,0 +1,110 @@
+import { copyFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { PUBLISHER, startProgram } from '../../support/programs.ts';
+
+const FILES = ['package.json', 'trigger-deploy.js', 'trigger-deploy.chunks', 'trigger-deploy.chunks.map'];
+const COMPILED = 'trigger-deploy.compiled';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'loader-'));
+  for (const file of [...FILES, COMPILED])
+    await copyFile(join(dirname(PUBLISHER), file), join(directory, file));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const start = (argv: readonly string[], nodeOptions: readonly string[] = []) =>
+  startProgram([...nodeOptions, join(directory, 'trigger-deploy.js'), ...argv], { cwd: directory, env: {} })
+    .finished;
+
+/** Prints, at the end, how many scripts V8 had code for, and how many it compiled. */
+const COUNT = `
+const vm = require('node:vm');
+const counts = { used: 0, rejected: 0, none: 0 };
+const { Script } = vm;
+vm.Script = class extends Script {
+  constructor(source, options) {
+    super(source, options);
+    counts[options.cachedData === undefined ? 'none' : this.cachedDataRejected ? 'rejected' : 'used'] += 1;
+  }
+};
+process.on('exit', () => require('node:fs').writeSync(2, JSON.stringify(counts)));
+`;
+async function counts(): Promise<{ used: number; rejected: number; none: number }> {
+  const hook = join(directory, 'count.cjs');
+  await writeFile(hook, COUNT);
+  const { code, stdout, stderr } = await start(['--help'], ['--require', hook]);
+  expect(code).toBe(0);
+  expect(stdout).toContain('Usage: trigger-deploy <service> <version>');
+  return JSON.parse(stderr);
+}
+
+describe('the compiled code', () => {
+  test('is used for every chunk', async () => {
+    expect(await counts()).toMatchObject({ rejected: 0, none: 0 });
+  });
+
+  test('may be absent', async () => {
+    await rm(join(directory, COMPILED));
+    expect(await counts()).toMatchObject({ used: 0, rejected: 0 });
+  });
+
+  test('of other chunks is not used', async () => {
+    const file = join(directory, COMPILED);
+    const bytes = await readFile(file);
+    const digest = bytes.indexOf('"for":"') + '"for":"'.length;
+    bytes[digest] = bytes[digest] === 0x30 ? 0x31 : 0x30;
+    await writeFile(file, bytes);
+    expect(await counts()).toMatchObject({ used: 0, rejected: 0 });
+  });
+
+  test('is not used where it is damaged', async () => {
+    const file = join(directory, COMPILED);
+    const bytes = await readFile(file);
+    // Each chunk has more than 512 bytes of code.
+    for (let i = Number(bytes.subarray(2, 9)) + 256; i < bytes.length; i += 512)
+      bytes[i] = (bytes[i] ?? 0) ^ 0xff;
+    await writeFile(file, bytes);
+    expect(await counts()).toMatchObject({ used: 0, rejected: 0 });
+  });
+
+  test.each([0, 5, 100, 100_000])('may end after %d bytes', async (length) => {
+    await truncate(join(directory, COMPILED), length);
+    expect(await counts()).toMatchObject({ rejected: 0 });
+  });
+});
+
+test('a program that runs can load the rest of it after an upgrade has replaced its files', async () => {
+  const hook = join(directory, 'hook.cjs');
+  const gone = FILES.map((file) => join(directory, file));
+  await writeFile(
+    hook,
+    `const { rmSync } = require('node:fs');
+    let opened = 0;
+    const fs = require('node:fs');
+    const { openSync } = fs;
+    fs.openSync = (...given) => {
+      const fd = openSync(...given);
+      opened += 1;
+      if (opened === 2) for (const file of ${JSON.stringify(gone)}) rmSync(file);
+      return fd;
+    };`,
+  );
+  const { code, stdout } = await start(['--help'], ['--require', hook]);
+  expect({ code, stdout }).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Usage: trigger-deploy'),
+  });
+});
+
+test('with source maps, the stack of an error names the sources; without, the lines of the bundle', async () => {
+  const hook = join(directory, 'hook.cjs');
+  await writeFile(hook, "process.stdout.write = (text) => { if (text) throw new Error('a defect'); };");
+  const argv = ['--help', '--verbose'];
+  const mapped = await start(argv, ['--enable-source-maps', '--require', hook]);
+  expect(mapped.stderr).toMatch(/shared\/output\.ts:\d+:\d+/);
+  const plain = await start(argv, ['--require', hook]);
+  expect(plain.stderr).toMatch(/at Object\.write .*trigger-deploy\.chunks:\d+:\d+/);
+});
