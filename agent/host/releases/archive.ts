@@ -39,7 +39,8 @@ function archiveContents({ service, store, dir, allowLinks = [] }: ArchiveOption
     // Numbers, because a config file may have any name that the archive's own copy could have.
     const files = artifacts.map((artifact, i) => ({ artifact, path: join(scratch, String(i)) }));
     for (const { artifact, path } of files) {
-      downloaded += await downloadArtifact({ store, service, version, artifact, path, note, signal });
+      const request = { store, service, version, artifact, path, note, signal };
+      downloaded += await downloadArtifact({ ...request, stays: artifact.role === 'config' });
     }
     const allowsLink = linksTo(allowLinks, join(await realpath(dir), 'releases', version));
     for (const { artifact, path } of files.filter((one) => one.artifact.role === 'package')) {

@@ -49,12 +49,14 @@ export interface DownloadRequest {
   artifact: Artifact;
   /** A file that does not exist yet; created with mode 0600. */
   path: string;
+  /** Whether the file stays: then it is on disk when the download resolves. */
+  stays?: boolean;
   note: (text: string) => void;
   signal: AbortSignal;
   tuning?: Partial<Tuning>;
 }
 
-interface Transfer extends Omit<DownloadRequest, 'tuning'> {
+interface Transfer extends Omit<DownloadRequest, 'tuning' | 'stays'> {
   tuning: Tuning;
   handle: FileHandle;
   digest: OrderedDigest;
@@ -63,7 +65,7 @@ interface Transfer extends Omit<DownloadRequest, 'tuning'> {
 }
 
 /**
- * Downloads the artifact to `path`; on disk (fsync) when it resolves. Returns the number of bytes.
+ * Downloads the artifact to `path`; on disk (fsync) when it resolves, if it stays. Returns the number of bytes.
  * @throws ARTIFACT_NOT_FOUND, ARTIFACT_SIZE_MISMATCH, ARTIFACT_DIGEST_MISMATCH (another download would not help),
  * DOWNLOAD_FAILED, or the system error when the file cannot be written.
  */
@@ -81,7 +83,8 @@ export async function downloadArtifact(request: DownloadRequest): Promise<number
         { hint: 'the file in the bucket is not the pushed file: find out who changed it' },
       );
     }
-    await timeSpan('sync', () => handle.sync());
+    // Now, and not only with the release: a file that was closed may lose the error of a failed write.
+    if (request.stays !== false) await timeSpan('sync', () => handle.sync());
     return artifact.size;
   } finally {
     await handle.close();

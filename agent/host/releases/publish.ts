@@ -4,7 +4,7 @@ import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
 import type { Artifact } from '../../../shared/manifest.ts';
 import { timeSpan } from '../../../shared/spans.ts';
 import { fsyncDirectory, lstatIfAny, systemCode } from '../fs/durable-files.ts';
-import { type ReleaseRecord, writeRecord } from './release-record.ts';
+import { type ReleaseRecord, writeStagedRecord } from './release-record.ts';
 import type { Places } from './staging.ts';
 import { syncRelease } from './sync-release.ts';
 import { shapeOf } from './wholeness.ts';
@@ -14,7 +14,7 @@ export function newRecord(version: string, artifacts: readonly Artifact[]): Rele
 }
 
 /**
- * Syncs the staged release, completes it with its record, and moves it into place. A work that was abandoned while its
+ * Completes the staged release with its record, syncs both, and moves them into place. A work that was abandoned while its
  * files were synced publishes nothing: by then a newer one may have made and started this release.
  */
 export async function publish(
@@ -25,8 +25,8 @@ export async function publish(
 ): Promise<void> {
   const staged = join(staging, 'release');
   const place = places.release(record.version);
+  await writeStagedRecord(staged, { ...record, shape: await shapeOf(staged) });
   await timeSpan('sync', () => syncRelease(staged, signal, { wholeFrom: syncFrom }));
-  await writeRecord(staged, { ...record, shape: await shapeOf(staged) });
   const existing = await lstatIfAny(place);
   signal.throwIfAborted();
   if (existing) await putAside(place, join(staging, 'replaced'));

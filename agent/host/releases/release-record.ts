@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { artifact } from '../../../shared/manifest.ts';
 import { RECORD_NAME, versionName } from '../../../shared/names.ts';
-import { lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';
+import { createNew, lstatIfAny, readNoFollow, writeDurably } from '../fs/durable-files.ts';
 import type { Places } from './staging.ts';
 
 const RECORD_LIMIT = 256 * 1024; // bytes
+const MODE = 0o644;
 
 const releaseRecord = z.looseObject({
   v: z.literal(1),
@@ -51,8 +53,23 @@ export async function recordOf(places: Places, version: string): Promise<Release
 }
 
 export async function writeRecord(directory: string, record: ReleaseRecord): Promise<void> {
-  const text = JSON.stringify({ ...record, sum: sumOf(record) }, undefined, 2);
-  await writeDurably(join(directory, RECORD_NAME), `${text}\n`, 0o644);
+  await writeDurably(join(directory, RECORD_NAME), textOf(record), MODE);
+}
+
+/** Writes the record of a staged release, which is then synced as a whole. */
+export async function writeStagedRecord(directory: string, record: ReleaseRecord): Promise<void> {
+  const path = join(directory, RECORD_NAME);
+  await rm(path, { force: true });
+  const handle = await createNew(path, MODE);
+  try {
+    await handle.writeFile(textOf(record));
+  } finally {
+    await handle.close();
+  }
+}
+
+function textOf(record: ReleaseRecord): string {
+  return `${JSON.stringify({ ...record, sum: sumOf(record) }, undefined, 2)}\n`;
 }
 
 function sumOf(record: object): string {
