@@ -5,7 +5,7 @@ import type { Artifact } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { clientsOf } from '../support/cloud/clients.ts';
 import { BUCKET, type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
-import { flagsOfTheUnit } from '../support/host/unit-heap.ts';
+import { flagsOfTheUnit, mallocOfTheUnit } from '../support/host/unit-heap.ts';
 import { forge, trustedKey } from '../support/publisher/announcements.ts';
 import { proved } from '../support/reliability.ts';
 import { jarOf } from '../support/shared/zip.ts';
@@ -33,7 +33,8 @@ let sequence = 0;
 beforeAll(async () => {
   limit = memoryLimit(LIMIT);
   const flags = [...(await flagsOfTheUnit()), limit?.nodeOption ?? ''].join(' ');
-  fleet = await startFleet({ agentEnv: () => ({ NODE_OPTIONS: flags }) });
+  const malloc = await mallocOfTheUnit();
+  fleet = await startFleet({ agentEnv: () => ({ ...malloc, NODE_OPTIONS: flags }) });
   instance = await fleet.addInstance('i-0a1', (one) => ({
     [SERVICE]: { ...cheapServices(one)[SERVICE], package: { type: 'jar', dir: `${one.dir}/${SERVICE}` } },
   }));

@@ -5,12 +5,17 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 
 /**
  * Variables that no child process inherits. With NOTIFY_SOCKET and WATCHDOG_* a child could send messages to systemd as
- * if it were the agent (sd_notify(3)). The others are the agent's AWS credentials, or give access to them.
+ * if it were the agent (sd_notify(3)). The unit's MALLOC_* make the agent small; they would make a JVM slow. The others
+ * are the agent's AWS credentials, or give access to them.
  */
 const WITHHELD = new Set([
   'NOTIFY_SOCKET',
   'WATCHDOG_PID',
   'WATCHDOG_USEC',
+  'MALLOC_ARENA_MAX',
+  'MALLOC_MMAP_THRESHOLD_',
+  'MALLOC_TRIM_THRESHOLD_',
+  'MALLOC_TOP_PAD_',
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
   'AWS_SESSION_TOKEN',

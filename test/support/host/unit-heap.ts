@@ -8,9 +8,19 @@ import { temporaryDirectory } from './temporary.ts';
 
 const root = new URL('../../../', import.meta.url);
 
+const readUnit = () => readFile(new URL('systemd/agent/trigger-deploy-agent.service', root), 'utf8');
+
+/** The variables of the unit for glibc's malloc. */
+export async function mallocOfTheUnit(): Promise<Record<string, string>> {
+  const found = (await readUnit()).matchAll(/^Environment=(MALLOC_\w+)=(.*)$/gm);
+  const settings = Object.fromEntries([...found].map(([, name = '', value = '']) => [name, value]));
+  if (!('MALLOC_ARENA_MAX' in settings)) throw new Error('malloc is not told to give memory back');
+  return settings;
+}
+
 /** The node options of the unit, which include the heap size. */
 export async function flagsOfTheUnit(): Promise<string[]> {
-  const unit = await readFile(new URL('systemd/agent/trigger-deploy-agent.service', root), 'utf8');
+  const unit = await readUnit();
   const [, line = ''] = /^ExecStart=(.*)$/m.exec(unit) ?? [];
   const flags = line.split(' ').filter((word) => word.startsWith('--'));
   if (!flags.some((flag) => flag.startsWith('--max-old-space-size=')))

@@ -8,6 +8,7 @@ import { runCommand } from '../../../../../agent/host/process/run-command.ts';
 import { calm } from '../../../../support/host/clock.ts';
 import { ended, pidIn, runs } from '../../../../support/host/processes.ts';
 import { temporaryDirectory } from '../../../../support/host/temporary.ts';
+import { mallocOfTheUnit } from '../../../../support/host/unit-heap.ts';
 
 const sh = (script: string) => ['/bin/sh', '-c', script];
 const quick = { signal: calm, timeout: 20_000 };
@@ -179,7 +180,9 @@ test('a command that prints 100 MB is not held up by the reading of its output',
   expect(output).toMatch(/end\n$/);
 });
 
-test("the agent's credentials and its systemd variables are not inherited, the others are", async () => {
+test("the agent's credentials, its systemd variables and its unit's malloc are not inherited, the others are", async () => {
+  const malloc = await mallocOfTheUnit();
+  for (const [name, value] of Object.entries(malloc)) vi.stubEnv(name, value);
   vi.stubEnv('NOTIFY_SOCKET', '/run/notify');
   vi.stubEnv('WATCHDOG_USEC', '1');
   vi.stubEnv('WATCHDOG_PID', '1');
@@ -192,7 +195,7 @@ test("the agent's credentials and its systemd variables are not inherited, the o
     ...quick,
     env: { TRIGGER_DEPLOY_VERSION: '1.4.2' },
   });
-  expect(stdout).not.toMatch(/NOTIFY|WATCHDOG|secret/i);
+  expect(stdout).not.toMatch(/NOTIFY|WATCHDOG|secret|MALLOC/i);
   expect(stdout).toContain('AWS_REGION=eu-west-1\n');
   expect(stdout).toContain('TRIGGER_DEPLOY_VERSION=1.4.2\n');
 });
