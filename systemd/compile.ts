@@ -25,7 +25,7 @@ import { openMockCloud } from './mock-cloud.ts';
 declare const PROGRAM: 'trigger-deploy' | 'trigger-deploy-agent';
 
 /** How long one run may take, and for how long the agent runs, ms. */
-const RUN_LIMIT_MS = 20_000;
+const RUN_LIMIT_MS = 10_000;
 const AGENT_RUNS_MS = 1500;
 
 const file = join(__dirname, `${PROGRAM}.compiled`);
@@ -72,21 +72,24 @@ async function compile(): Promise<void> {
   process.umask(0o022);
   await rm(file, { force: true });
   const directory = await mkdtemp(join(tmpdir(), `${PROGRAM}-compile-`));
-  const cloud = await openMockCloud();
+  // A container may have no loopback interface.
+  const cloud = await openMockCloud().catch(() => undefined);
   try {
     const env = {
       ...{
         PATH: process.env.PATH,
         HOME: directory,
-        AWS_ENDPOINT_URL: cloud.url,
+        AWS_ENDPOINT_URL: cloud?.url,
         AWS_EC2_METADATA_DISABLED: 'true',
       },
       ...{ AWS_ACCESS_KEY_ID: 'compile', AWS_SECRET_ACCESS_KEY: 'compile' },
     };
-    const argvs = PROGRAM === 'trigger-deploy' ? await publisherRuns(directory) : await agentRuns(directory);
-    for (const argv of argvs) await run(argv, { cwd: directory, env });
+    for (const argv of await runs(directory)) {
+      // Without AWS each run would wait until it gives up.
+      if (cloud !== undefined || argv[0] === '--help') await run(argv, { cwd: directory, env });
+    }
   } finally {
-    cloud.close();
+    cloud?.close();
     await rm(directory, { recursive: true, force: true });
   }
 }
@@ -108,6 +111,8 @@ async function run(
 
 const AWS = { region: 'eu-west-1', bucket: 'compile-compile', pathStyle: true };
 const topic = 'arn:aws:sns:eu-west-1:000000000000:trigger-deploy-dev';
+
+const runs = PROGRAM === 'trigger-deploy' ? publisherRuns : agentRuns;
 
 async function publisherRuns(directory: string): Promise<string[][]> {
   const environments = { dev: { ...AWS, topic, signingKey: 'compile.key.json' } };

@@ -72,6 +72,10 @@ trigger-deploy-agent.service is enabled.`,
         section: 'admin',
         depends: NODE_DEPENDS,
         recommends: 'ca-certificates',
+        scripts: {
+          postinst: await template('systemd/publisher/postinst', version, 0o755),
+          prerm: await template('systemd/publisher/prerm', version, 0o755),
+        },
         description: `deploys new versions to long-lived EC2 instances
 The publisher of trigger-deploy pushes versions to S3, announces deployments
 over SNS, follows them on every instance and records the result. The package

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NAMES } from '../../publisher/cli/verbs.ts';
+import { type Compiled, openDescribed } from '../../systemd/chunk-files.ts';
 import { PACKAGES, type PackageKind } from '../../systemd/packages.ts';
 
 /** The packages that `npm run package` makes, for one architecture. */
@@ -53,6 +54,8 @@ test('the agent package contains Node, the program, the unit, the guard and the 
       './usr/bin/trigger-deploy-agent',
       './usr/lib/trigger-deploy-agent/node',
       './usr/lib/trigger-deploy-agent/trigger-deploy-agent.js',
+      './usr/lib/trigger-deploy-agent/trigger-deploy-agent.chunks',
+      './usr/lib/trigger-deploy-agent/trigger-deploy-agent.compile.js',
       './usr/lib/trigger-deploy-agent/package.json',
       './usr/lib/trigger-deploy-agent/self-update',
       './usr/lib/systemd/system/trigger-deploy-agent.service',
@@ -92,6 +95,36 @@ test('the unit drops every capability or gives a reason to keep it', async () =>
 test('a POSIX sh parses all scripts', async () => {
   for (const name of ['postinst', 'prerm', 'postrm', 'install.sh', 'self-update', 'trigger-deploy-agent'])
     await execa('sh', ['-n', join('systemd/agent', name)]);
+  for (const name of ['postinst', 'prerm', 'trigger-deploy'])
+    await execa('sh', ['-n', join('systemd/publisher', name)]);
+});
+
+test('the installation compiles the agent, with its own Node, for all users, and writable by its owner only', async () => {
+  const directory = join(out, 'to-compile');
+  await dpkgDeb('--extract', agent, directory);
+  const lib = join(directory, 'usr/lib/trigger-deploy-agent');
+  expect(await readFile('systemd/agent/postinst', 'utf8')).toContain(
+    '"$lib/node" "$lib/trigger-deploy-agent.compile.js"',
+  );
+  const before = process.umask(0);
+  try {
+    await execa(join(lib, 'node'), [join(lib, 'trigger-deploy-agent.compile.js')], {
+      stdin: 'ignore',
+      cwd: '/',
+    });
+  } finally {
+    process.umask(before);
+  }
+  const compiled = join(lib, 'trigger-deploy-agent.compiled');
+  expect((await stat(compiled)).mode & 0o777).toBe(0o644);
+  const { for: compiledFor, code } = openDescribed<Compiled>(compiled).head;
+  expect(compiledFor).toMatch(/^[0-9a-f]{16} v24\.\d+\.\d+ x64$/);
+  expect(Object.keys(code).length).toBeGreaterThan(10);
+  expect((await readdir(lib)).filter((name) => name.endsWith('.new'))).toEqual([]);
+  // prerm removes it: dpkg does not know the file.
+  expect(await readFile('systemd/agent/prerm', 'utf8')).toContain(
+    'rm -f /usr/lib/trigger-deploy-agent/*.compiled*',
+  );
 });
 
 test('the tarball contains the same files and install.sh', async () => {
