@@ -9,7 +9,7 @@ import { createConnections } from './aws/connections.ts';
 import { createOwnUserId } from './aws/own-user-id.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
-import { createArtifactStore, createDesiredStore } from './aws/s3-stores.ts';
+import { createArtifactStore, createChangesStore, createDesiredStore } from './aws/s3-stores.ts';
 import { type AgentConfig, loadAgentConfig } from './config.ts';
 import { createDesiredReader } from './deploy/converge.ts';
 import type { ArtifactStore, DesiredStore, Host, Identity, ManifestStore, Reporter } from './deploy/ports.ts';
@@ -150,6 +150,7 @@ async function open(
     inbox: statusLine.inbox(connectivity.inbox(queue)),
     local: spool,
     desired: createDesiredReader(desired, verifier, env),
+    changes: createChangesStore({ aws, bucket, env }),
   };
   return {
     async run() {

@@ -169,6 +169,7 @@ export const keys = {
   instances: (env: string, service: string) => `state/${env}/${service}/instances/`,
   instance: (env: string, service: string, userId: string) =>
     `state/${env}/${service}/instances/${userId}.json`,
+  changes: (env: string) => `state/${env}/changes.json`,
   pause: (env: string) => `state/${env}/pause.jws`,
   servicePause: (env: string, service: string) => `state/${env}/${service}/pause.jws`,
 } as const;

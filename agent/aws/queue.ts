@@ -42,8 +42,11 @@ export interface AgentQueue {
   receive(signal: AbortSignal): Promise<QueueMessage[]>;
   /** To be called only after the journal is written: a deleted message is never delivered again. */
   delete(message: Pick<QueueMessage, 'receiptHandle'>, signal: AbortSignal): Promise<void>;
-  /** Subscribes again. This restores a lost subscription, and has no effect on a correct one. */
-  resubscribe(signal: AbortSignal): Promise<void>;
+  /**
+   * Subscribes again. This restores a lost subscription, and has no effect on a correct one. Returns whether
+   * announcements may have been lost.
+   */
+  resubscribe(signal: AbortSignal): Promise<boolean>;
   /** Deletes the subscription, and the queue with its messages; either may be gone already. */
   leave(signal: AbortSignal): Promise<void>;
   /**
@@ -264,7 +267,9 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
       });
     },
     async resubscribe(signal) {
-      await awsCall(subscribing, signal, async () => subscription.subscribe(await arnOf(signal), signal));
+      return await awsCall(subscribing, signal, async () =>
+        subscription.subscribe(await arnOf(signal), signal),
+      );
     },
     leave,
     async probe(signal) {

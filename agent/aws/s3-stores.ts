@@ -2,13 +2,14 @@ import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Aws } from '../../shared/aws.ts';
 import { awsError, awsStatus } from '../../shared/aws-errors.ts';
 import { callerUserId } from '../../shared/caller-identity.ts';
-import { TriggerDeployError } from '../../shared/errors.ts';
+import { type Changes, LONGEST_CHANGES, parseChanges } from '../../shared/changes.ts';
+import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { manifest } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { deadline } from '../../shared/retry.ts';
 import { bodyBlocks, bodyChunks } from '../../shared/s3-body.ts';
 import type { Verifier } from '../../shared/signing.ts';
-import type { ArtifactStore, DesiredStore, Finding, ManifestStore } from '../deploy/ports.ts';
+import type { ArtifactStore, ChangesStore, DesiredStore, Finding, ManifestStore } from '../deploy/ports.ts';
 import { finding, isNamed } from './aws-call.ts';
 
 /** A download that gets no byte for this time, ms, has stalled. */
@@ -89,6 +90,29 @@ export function createDesiredStore(options: StoreOptions & { env: string }): Des
   };
 }
 
+/** The list of changes of one environment. The last answer is kept: S3 answers `unchanged` until the list changes. */
+export function createChangesStore(options: StoreOptions & { env: string }): ChangesStore {
+  const request = {
+    key: keys.changes(options.env),
+    doing: `read the list of changes in ${options.env}`,
+    longest: LONGEST_CHANGES,
+  };
+  let known: { etag: string; changes: Changes | undefined } | undefined;
+  return {
+    async read(signal) {
+      try {
+        const answer = await readDocument(options, { ...request, knownEtag: known?.etag, signal });
+        if (answer === 'absent') known = undefined;
+        else if (answer !== 'unchanged') known = { etag: answer.etag, changes: parseChanges(answer.text) };
+      } catch (error) {
+        if (!isCode(error, 'AWS_DENIED', 'DOCUMENT_INVALID')) throw error;
+        known = undefined;
+      }
+      return known?.changes;
+    },
+  };
+}
+
 /** The manifests of the environment's bucket, with verified signatures. */
 export function createManifestStore(options: StoreOptions & { verifier: Verifier }): ManifestStore {
   return {
@@ -108,9 +132,16 @@ export function createManifestStore(options: StoreOptions & { verifier: Verifier
 
 async function readDocument(
   { aws, bucket, stallMs = STALL_MS, documentMs = DOCUMENT_MS }: StoreOptions,
-  request: { key: string; doing: string; knownEtag: string | undefined; signal: AbortSignal },
+  request: {
+    key: string;
+    doing: string;
+    /** The longest document that is read, bytes; DOCUMENT_LIMIT when left out. */
+    longest?: number;
+    knownEtag: string | undefined;
+    signal: AbortSignal;
+  },
 ): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'> {
-  const { key, doing, knownEtag } = request;
+  const { key, doing, knownEtag, longest = DOCUMENT_LIMIT } = request;
   request.signal.throwIfAborted();
   using within = deadline(documentMs, request.signal, doing);
   const { signal } = within;
@@ -125,8 +156,9 @@ async function readDocument(
     let size = 0;
     for await (const part of bodyChunks(answer, { signal, stallMs })) {
       size += part.length;
-      if (size > DOCUMENT_LIMIT) {
-        throw new TriggerDeployError('DOCUMENT_INVALID', `cannot ${doing}: it is larger than 1 MiB`);
+      if (size > longest) {
+        const text = `cannot ${doing}: it is larger than ${longest / 1024} KiB`;
+        throw new TriggerDeployError('DOCUMENT_INVALID', text);
       }
       parts.push(part);
     }

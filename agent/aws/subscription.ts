@@ -17,8 +17,11 @@ import { isNamed } from './aws-call.ts';
  * of SNS. The methods throw errors of the SDK; queue.ts converts them.
  */
 export interface Subscription {
-  /** Subscribes, or turns on raw delivery of the existing subscription. Returns the ARN of the subscription. */
-  subscribe(queueArn: string, signal: AbortSignal): Promise<string>;
+  /**
+   * Subscribes, or turns on raw delivery of the existing subscription. Returns whether announcements may have been lost
+   * since the last `subscribe` or `ensure`: it is another subscription, or raw delivery was off.
+   */
+  subscribe(queueArn: string, signal: AbortSignal): Promise<boolean>;
   /** Subscribes, turns on raw delivery, and warns of a filter policy. @throws AWS_DENIED if it is not confirmed. */
   ensure(queueArn: string, signal: AbortSignal): Promise<void>;
   /** Unsubscribes. Does nothing if the topic is deleted: its subscriptions are then deleted, too. */
@@ -35,6 +38,9 @@ const SAME_ACCOUNT = 'topic and queue must be in the same account';
 export const RESTART = 'restart the agent: it corrects this when it starts';
 
 export function createSubscription({ aws, topic, log }: { aws: Aws; topic: string; log: Log }): Subscription {
+  /** The ARN of the subscription. SNS gives another one to each new subscription. */
+  let known: string | undefined;
+
   async function setRaw(SubscriptionArn: string, abortSignal: AbortSignal): Promise<void> {
     const command = { SubscriptionArn, AttributeName: RAW.name, AttributeValue: RAW.value };
     await aws.sns.send(new SetSubscriptionAttributesCommand(command), { abortSignal });
@@ -59,7 +65,10 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
    * Subscribe and does not return the ARN: then the ARN is looked up.
    * https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
    */
-  async function subscribe(queueArn: string, abortSignal: AbortSignal): Promise<string> {
+  async function subscribed(
+    queueArn: string,
+    abortSignal: AbortSignal,
+  ): Promise<{ SubscriptionArn: string; wasRaw: boolean }> {
     const command = new SubscribeCommand({
       TopicArn: topic,
       Protocol: 'sqs',
@@ -69,21 +78,27 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
     });
     try {
       const { SubscriptionArn = '' } = await aws.sns.send(command, { abortSignal });
-      return SubscriptionArn;
+      return { SubscriptionArn, wasRaw: true };
     } catch (error) {
       if (!/already exists with different attributes/i.test(messageOf(error))) throw error;
       const existing = await find(queueArn, abortSignal);
       if (existing === undefined) throw error;
       await setRaw(existing, abortSignal);
-      return existing;
+      return { SubscriptionArn: existing, wasRaw: false };
     }
   }
 
   return {
-    subscribe,
+    async subscribe(queueArn, abortSignal) {
+      const { SubscriptionArn, wasRaw } = await subscribed(queueArn, abortSignal);
+      const isSame = SubscriptionArn === known && wasRaw;
+      known = SubscriptionArn;
+      return !isSame;
+    },
 
     async ensure(queueArn, abortSignal) {
-      const SubscriptionArn = await subscribe(queueArn, abortSignal);
+      const { SubscriptionArn } = await subscribed(queueArn, abortSignal);
+      known = SubscriptionArn;
       const command = new GetSubscriptionAttributesCommand({ SubscriptionArn });
       const { Attributes = {} } = await aws.sns.send(command, { abortSignal });
       if (Attributes[RAW.name] !== RAW.value) await setRaw(SubscriptionArn, abortSignal);
@@ -103,7 +118,7 @@ export function createSubscription({ aws, topic, log }: { aws: Aws; topic: strin
     async remove(queueArn, abortSignal) {
       try {
         // Subscribe returns the ARN. A list would have the subscriptions of all instances.
-        const SubscriptionArn = await subscribe(queueArn, abortSignal);
+        const { SubscriptionArn } = await subscribed(queueArn, abortSignal);
         await aws.sns.send(new UnsubscribeCommand({ SubscriptionArn }), { abortSignal });
       } catch (error) {
         if (!isNamed(error, 'NotFoundException', 'NotFound')) throw error;

@@ -16,9 +16,15 @@ export interface DesiredReader {
   read(service: string, signal: AbortSignal): Promise<Desired | undefined>;
 }
 
-export function createDesiredReader(store: DesiredStore, verifier: Verifier, env: string): DesiredReader {
+export interface DesiredStates extends DesiredReader {
+  /** The desired state as it was read last; undefined before. Asks nobody. */
+  known(service: string): Desired | undefined;
+}
+
+export function createDesiredReader(store: DesiredStore, verifier: Verifier, env: string): DesiredStates {
   const known = new Map<string, { etag: string; value: Desired }>();
   return {
+    known: (service) => known.get(service)?.value,
     async read(service, signal) {
       const answer = await store.read(service, known.get(service)?.etag, signal);
       if (answer === 'absent') return undefined;

@@ -1,3 +1,4 @@
+import type { Changes } from '../../shared/changes.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Artifact, Manifest } from '../../shared/manifest.ts';
 import type { InstanceRecord, Reply, Report } from '../../shared/report.ts';
@@ -47,6 +48,12 @@ export interface DesiredStore {
     knownEtag: string | undefined,
     signal: AbortSignal,
   ): Promise<{ text: string; etag: string } | 'unchanged' | 'absent'>;
+}
+
+/** The list of changes of the environment (`shared/changes.ts`). */
+export interface ChangesStore {
+  /** Undefined if there is no list, if this instance may not read it, or if it is none. @throws AWS errors. */
+  read(signal: AbortSignal): Promise<Changes | undefined>;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
+import type { Desired } from '../../shared/desired.ts';
 import { type ErrorCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Ending, InstanceRecord } from '../../shared/report.ts';
@@ -46,6 +47,8 @@ export interface ServiceWorker {
   repeat(deployment: string, replyTo: string | undefined): Promise<void>;
   /** Records a sequence that was announced to other instances. */
   raise(sequence: number, deployment: string): Promise<void>;
+  /** Whether `converge` would act on this desired state, by the state of this instance now. */
+  isBehind(want: Desired): Promise<boolean>;
   /** Reads the desired state. If it requires a change, accepts an order for it or continues the held deployment. */
   converge(reader: DesiredReader, signal: AbortSignal): Promise<void>;
   /** Reads what this instance runs of the service now. */
@@ -182,6 +185,11 @@ export async function openWorker(context: {
 
     async raise(sequence, deployment) {
       await update((state) => withSequence(state, sequence, deployment));
+    },
+
+    async isBehind(want) {
+      if (isBeyondReach(want.sequence, clock.now())) return false;
+      return typeof orderFromDesired(store.read(), want, await ports.package.current()) !== 'string';
     },
 
     async converge(reader, signal) {

@@ -3,23 +3,23 @@ import { formatMs } from '../../shared/retry.ts';
 import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from '../deploy/abandon.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';
-import { convergeAll, reasonsOf } from './converge-all.ts';
+import { reasonsOf } from './converge-all.ts';
 import { takeLocalOrders } from './local-orders.ts';
+import { type LookParts, lookForChanges, lookInTurn } from './look.ts';
 import type { LocalOrders, Notifier } from './ports.ts';
 import { createReceiver, type ReceiverParts } from './receiver.ts';
-import { repeat } from './repeat.ts';
+import { repeat, withJitter } from './repeat.ts';
 import { pingWatchdog } from './watchdog.ts';
 
 /** Runs all loops of the agent at the same time: services, queue, local orders, convergence, records, watchdog. */
 
-export interface AgentParts extends ReceiverParts {
+export interface AgentParts extends ReceiverParts, LookParts {
+  desired: LookParts['desired'];
   local: LocalOrders;
   notifier: Notifier;
 }
 
 /** ms */
-const CONVERGE_EVERY = 5 * 60 * 1000;
-const CONVERGE_AGAIN_AFTER = 60 * 1000;
 const RECORD_EVERY = 5 * 60 * 1000;
 /** Less than the unit's TimeoutStopSec. */
 const STOPS_WITHIN = 30 * 1000;
@@ -43,15 +43,11 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     () => extendStopTimeout(parts, stopped.signal),
     () => {},
   );
-  const converge = repeat(parts, stopping, 'converging', async (signal, round) => {
-    // The first read may miss a deployment that was announced before the queue existed; a second one follows soon.
-    await convergeAll(parts, signal);
-    return round === 0 ? CONVERGE_AGAIN_AFTER : withJitter(CONVERGE_EVERY);
-  });
   const loops = [
     ...[...workers].map(([service, worker]) => ({ name: `service ${service}`, ended: worker.run(stopping) })),
     { name: 'records', ended: keepRecords(parts, stopping) },
-    { name: 'converging', ended: converge },
+    { name: 'converging', ended: lookForChanges(parts, stopping, receiver.renew) },
+    { name: 'converging in turn', ended: lookInTurn(parts, stopping) },
     { name: 'queue', ended: receiver.run(stopping) },
     { name: 'local orders', ended: takeLocalOrders(parts, stopping) },
     { name: 'watchdog', ended: pingWatchdog(parts, receiver.lastRound, stopping) },
@@ -103,8 +99,6 @@ async function extendStopTimeout(
     await clock.sleep(STOP_EXTENDED_EVERY, stopped).catch(() => undefined);
   }
 }
-
-const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
 
 /**
  * Writes the instance record of each service at the start, and when it differs from the last one written here. A

@@ -4,7 +4,8 @@ import type { DesiredReader } from '../deploy/converge.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';
 
 /**
- * Converges every service on its desired state. The failure of one service does not affect the others.
+ * Converges services on their desired states, all of them unless `which` names some. The failure of one service does not
+ * affect the others.
  * @throws the first failure. A desired state with an invalid signature or content is only logged: a retry would not
  * help.
  */
@@ -15,9 +16,10 @@ export async function convergeAll(
     log,
   }: { workers: ReadonlyMap<string, ServiceWorker>; desired: DesiredReader; log: Log },
   signal: AbortSignal,
+  which: readonly string[] = [...workers.keys()],
 ): Promise<void> {
   const results = await Promise.allSettled(
-    [...workers.values()].map((worker) => worker.converge(desired, signal)),
+    which.map((service) => workers.get(service)?.converge(desired, signal) ?? Promise.resolve()),
   );
   const reasons = reasonsOf(results);
   const untrusted = reasons.filter((reason) => isCode(reason, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID'));

@@ -13,8 +13,11 @@ export interface Message {
 export interface Inbox {
   /** Creates the queue and the subscription, or corrects them. Idempotent. */
   ensure(signal: AbortSignal): Promise<void>;
-  /** Subscribes again. This restores a lost subscription, and has no effect on an existing one. */
-  resubscribe(signal: AbortSignal): Promise<void>;
+  /**
+   * Subscribes again. This restores a lost subscription, and has no effect on a correct one. Returns whether
+   * announcements may have been lost.
+   */
+  resubscribe(signal: AbortSignal): Promise<boolean>;
   receive(signal: AbortSignal): Promise<Message[]>;
   delete(message: Message, signal: AbortSignal): Promise<void>;
 }

@@ -32,31 +32,38 @@ export interface Receiver {
   run(stopping: AbortSignal): Promise<void>;
   /** When the receiver last made progress, on the monotonic clock, ms. */
   lastRound(): number;
+  /** Renews the subscription at the next round: an announcement was missed. */
+  renew(): void;
 }
 
 /** ms */
-const RESUBSCRIBE_EVERY = 10 * 60 * 1000;
+const RESUBSCRIBE_EVERY = 20 * 60 * 1000;
 const RESUBSCRIBE_AGAIN_AFTER = 60 * 1000;
 const DELETE_WITHIN = 10 * 1000;
 const CONVERGE_WITHIN = 30 * 1000;
 const RECORD_WITHIN = 5 * 1000;
+/** A queue that gave no answer for this long, by AWS's clock, may have lost messages. A poll takes 20 s. */
+const AWAY_AFTER = 2 * 60 * 1000;
 
 export function createReceiver(parts: ReceiverParts): Receiver {
   const { identity, workers, inbox, isQueueGone, verifier, desired, reporter, clock, log } = parts;
   let lastRound = clock.monotonic();
   let refused = 0;
   let catchingUp = Promise.resolve();
+  /** When to renew the subscription, on the monotonic clock, ms; undefined if the queue has to be set up. */
+  let resubscribeAt: number | undefined;
 
   /** Renews the subscription; returns whether it succeeded. A failure does not delay the messages in the queue. */
   async function resubscribe(signal: AbortSignal): Promise<boolean> {
+    let hasLost: boolean;
     try {
-      await inbox.resubscribe(signal);
+      hasLost = await inbox.resubscribe(signal);
     } catch (error) {
       signal.throwIfAborted();
       log.warn({ err: error }, `cannot renew the subscription: ${messageOf(error)}`);
       return false;
     }
-    catchUp(signal);
+    if (hasLost) catchUp(signal);
     return true;
   }
 
@@ -194,10 +201,12 @@ export function createReceiver(parts: ReceiverParts): Receiver {
 
   return {
     lastRound: () => lastRound,
+    renew() {
+      if (resubscribeAt !== undefined) resubscribeAt = 0;
+    },
 
     async run(stopping) {
-      /** When to renew the subscription, on the monotonic clock, ms; undefined if the queue has to be set up. */
-      let resubscribeAt: number | undefined;
+      let answeredAt = clock.now();
       await repeat(parts, stopping, 'receiving', async (signal) => {
         lastRound = clock.monotonic();
         if (resubscribeAt === undefined) {
@@ -210,7 +219,11 @@ export function createReceiver(parts: ReceiverParts): Receiver {
           resubscribeAt = clock.monotonic() + (subscribed ? RESUBSCRIBE_EVERY : RESUBSCRIBE_AGAIN_AFTER);
         }
         try {
-          for (const message of await inbox.receive(signal)) {
+          const messages = await inbox.receive(signal);
+          // The machine slept, or AWS was out of reach.
+          if (clock.now() - answeredAt > AWAY_AFTER) catchUp(signal);
+          answeredAt = clock.now();
+          for (const message of messages) {
             lastRound = clock.monotonic();
             const isDeleted = await handle(message);
             // When the agent stops, do not wait for a slow delete of each message: SQS delivers the rest again.

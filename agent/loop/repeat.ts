@@ -7,12 +7,20 @@ const BACKOFF = { first: 500, longest: 60_000 }; // ms
 /** After this time, ms, the same failure is logged as a warning again. Until then it is logged at debug level. */
 const WARN_AGAIN_AFTER = 10 * 60_000;
 
+export interface RepeatParts {
+  clock: Clock;
+  log: Log;
+}
+
+/** `ms`, a fifth more or less: a thousand agents that started together must not ask together. */
+export const withJitter = (ms: number) => ms * (0.8 + 0.4 * Math.random());
+
 /**
  * Runs `work` again and again until `stopping` aborts. `work` returns the pause before the next round, ms. A failure is
  * retried with backoff. Never throws.
  */
 export async function repeat(
-  { clock, log }: { clock: Clock; log: Log },
+  { clock, log }: RepeatParts,
   stopping: AbortSignal,
   what: string,
   work: (signal: AbortSignal, round: number) => Promise<number>,

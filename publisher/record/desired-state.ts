@@ -2,6 +2,7 @@ import { type Desired, desired } from '../../shared/desired.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
+import type { ChangeList } from './changes.ts';
 import { compareAndSwap } from './compare-and-swap.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
@@ -40,11 +41,14 @@ export interface DesiredStates {
    * already.
    */
   pause(service: string, pause: Desired['pause']): Promise<boolean>;
+  /** Reads ahead what a later `move` needs, while there is nothing else to do. Never throws. */
+  readAhead(): Promise<void>;
 }
 
 export interface DesiredContext {
   env: string;
   objects: Objects;
+  changes: ChangeList;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
   /** The pause that the agents of the service must obey now. */
@@ -56,7 +60,7 @@ export interface DesiredContext {
 const ATTEMPTS = 5;
 
 export function openDesiredStates(context: DesiredContext): DesiredStates {
-  const { env, objects } = context;
+  const { env, objects, changes } = context;
 
   async function read(service: string): Promise<StoredValue<Desired> | undefined> {
     const key = keys.desired(env, service);
@@ -74,10 +78,19 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
     return { value, ...rest };
   }
 
-  const sign = async (value: Desired) => await (await context.signer()).sign('td-desired+jws', value);
+  /** Signs the document and names it in the list of changes: agents must find it there before it is written. */
+  async function prepare(value: Desired): Promise<string> {
+    const signer = await context.signer();
+    const [body] = await Promise.all([
+      signer.sign('td-desired+jws', value),
+      changes.add(value.service, value.nonce),
+    ]);
+    return body;
+  }
 
   return {
     read,
+    readAhead: changes.readAhead,
     async pause(service, pause) {
       const { value } = await compareAndSwap(objects, {
         key: keys.desired(env, service),
@@ -87,7 +100,7 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
           if (before === undefined || samePause(before.value.pause, pause)) return { value: false };
           const { pause: _former, ...rest } = before.value;
           const after = desired.parse({ ...rest, ...(pause && { pause }), nonce: nonce() });
-          return { body: await sign(after), value: true };
+          return { body: await prepare(after), value: true };
         },
       });
       return value;
@@ -105,7 +118,7 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
             ...followUp(env, change, before?.value, context.now()),
             ...(pause && { pause }),
           });
-          return { body: await sign(after), value: after };
+          return { body: await prepare(after), value: after };
         },
       });
       return value;

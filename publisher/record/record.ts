@@ -3,6 +3,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { isCode } from '../../shared/errors.ts';
 import type { Sessions } from '../../shared/role-session.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
+import { openChangeList } from './changes.ts';
 import { type Deployments, openDeployments } from './deployments.ts';
 import { type DesiredStates, openDesiredStates } from './desired-state.ts';
 import { type Locks, openLocks } from './lock.ts';
@@ -52,7 +53,8 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
     (await desired.read(service).catch(ignoreUnverified))?.value.pause;
   const pauses = openPauses({ env, objects, signer, verifier, copyOf });
   const pauseOf = async (service: string) => forAgents(await pauses.of(service));
-  const desired = openDesiredStates({ env, objects, signer, verifier, now, pauseOf });
+  const changes = openChangeList({ env, objects, warn });
+  const desired = openDesiredStates({ env, objects, changes, signer, verifier, now, pauseOf });
   const deployments = openDeployments({
     ...{ env, objects, signer, verifier, warn, now },
     sessions: options.env.sessions,

@@ -11,7 +11,7 @@ import { recordingFailure } from './create-record.ts';
 import { cancelOf } from './decisions.ts';
 import { DETACHED, type Driving, type Ended, type Output, type WhenSettled } from './driving.ts';
 import { follow, openProgress, type Progress } from './follow.ts';
-import { recordOutcome, settledEvent } from './record-outcome.ts';
+import { movesDesired, recordOutcome, settledEvent } from './record-outcome.ts';
 import { openRetryOutage } from './retry-outage.ts';
 import { named, REPEAT_MS } from './settle.ts';
 
@@ -118,6 +118,7 @@ async function followToEnd(
   const announced = session.clock.monotonic();
   const elapsed = () => session.clock.monotonic() - announced;
   const progress = openProgress(session, record, elapsed);
+  if (movesDesired(record)) void session.record.desired.readAhead();
   const settlement = await follow(session, {
     record,
     progress,

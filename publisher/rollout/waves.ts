@@ -10,7 +10,7 @@ import type { Session } from '../session.ts';
 import { type Decisions, decide, readDecisions } from './decisions.ts';
 import { DETACHED, type Driving, type Ended, type WhenSettled } from './driving.ts';
 import { openProgress } from './follow.ts';
-import { recordOutcome, settledEvent } from './record-outcome.ts';
+import { movesDesired, recordOutcome, settledEvent } from './record-outcome.ts';
 import { openRetryOutage } from './retry-outage.ts';
 import type { Settlement } from './settle.ts';
 import { announceCancelled, type Caller } from './wave-announcements.ts';
@@ -74,6 +74,7 @@ async function driveToSettlement(
   const { session, lock, replies } = caller;
   const { service, deployment, announcedAt, policy } = first.value;
   const progress = openProgress(session, first.value, () => session.clock.now() - Date.parse(announcedAt));
+  if (movesDesired(first.value)) void session.record.desired.readAhead();
   const abort = AbortSignal.any([session.signal, lock.lost]);
   const over = new AbortController();
   const stop = AbortSignal.any([abort, detach, over.signal]);

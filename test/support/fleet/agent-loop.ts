@@ -32,7 +32,7 @@ export function agentLoop(
   };
   const inbox: Inbox = {
     ensure: async () => {},
-    resubscribe: async () => {},
+    resubscribe: async () => false,
     delete: async () => {},
     ...inboxOf(clock),
   };
@@ -49,7 +49,8 @@ export function agentLoop(
       ...{ identity: IDENTITY, workers: new Map(), inbox, notifier, clock, log, verifier },
       ...{ reporter: createFakePorts(createModel()).reporter, isQueueGone: () => false },
       local: { pending: async () => [], remove: async () => {}, changed: clock.sleep },
-      desired: { read: async () => 'absent' } as never,
+      desired: { read: async () => undefined, known: () => undefined },
+      changes: { read: async () => undefined },
     },
     stopping.signal,
   );

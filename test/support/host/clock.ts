@@ -37,8 +37,11 @@ export function hastyClock(): Clock {
   };
 }
 
-/** A clock that moves only when it is advanced: sleepers then wake up, one after the other. */
-export function heldClock(): { clock: Clock; putForward: (ms: number) => Promise<void> } {
+/**
+ * A clock that moves only when it is advanced: sleepers then wake up, one after the other. `turns` of the event loop let
+ * what each of them does come to its next sleep.
+ */
+export function heldClock(turns = 1): { clock: Clock; putForward: (ms: number) => Promise<void> } {
   let now = 0;
   const sleepers = new Set<{ at: number; wake: () => void }>();
   return {
@@ -64,7 +67,7 @@ export function heldClock(): { clock: Clock; putForward: (ms: number) => Promise
     async putForward(ms) {
       const end = now + ms;
       for (;;) {
-        await turn();
+        for (let i = 0; i < turns; i += 1) await turn();
         const [next] = [...sleepers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
         if (!next) break;
         now = next.at;

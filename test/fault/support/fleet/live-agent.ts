@@ -4,7 +4,11 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAgentQueue, isQueueGone } from '../../../../agent/aws/queue.ts';
 import { createReporter } from '../../../../agent/aws/reporter.ts';
-import { createArtifactStore, createDesiredStore } from '../../../../agent/aws/s3-stores.ts';
+import {
+  createArtifactStore,
+  createChangesStore,
+  createDesiredStore,
+} from '../../../../agent/aws/s3-stores.ts';
 import { createDesiredReader } from '../../../../agent/deploy/converge.ts';
 import { type ServiceState, serviceState } from '../../../../agent/deploy/state.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
@@ -187,6 +191,7 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
           isQueueGone,
           verifier,
           desired,
+          changes: createChangesStore({ aws, bucket: BUCKET, env: ENV }),
           reporter,
           notifier,
           clock,

@@ -217,6 +217,7 @@ await runAgent(
     isQueueGone: () => false,
     verifier,
     desired: createDesiredReader(ports.desired, verifier, ENV),
+    changes: { read: async () => undefined },
     reporter,
     notifier: createSystemdNotifier({}),
     clock,

@@ -15,7 +15,9 @@ export function fileInbox(root: string, world: World, events: Events): Inbox & {
   const names = async () => (await readdir(directory)).sort();
   return {
     async ensure() {},
-    async resubscribe() {},
+    async resubscribe() {
+      return false;
+    },
     async receive(signal) {
       const { promise: aborted, reject } = Promise.withResolvers<never>();
       aborted.catch(() => {});

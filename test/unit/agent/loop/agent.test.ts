@@ -74,7 +74,7 @@ async function agentWith({ services, desired, putInstance }: Fittings): Promise<
       workers: new Map(workers),
       inbox: {
         ensure: async () => undefined,
-        resubscribe: async () => undefined,
+        resubscribe: async () => false,
         async receive() {
           await Promise.race([arrived.promise, stopped]);
           arrived = Promise.withResolvers();
@@ -85,7 +85,8 @@ async function agentWith({ services, desired, putInstance }: Fittings): Promise<
       local: NO_ORDERS,
       isQueueGone: () => false,
       verifier: trustNone(),
-      desired: desired ?? { read: async () => undefined },
+      desired: { known: () => undefined, read: async () => undefined, ...desired },
+      changes: { read: async () => undefined },
       reporter,
       notifier: NOTIFIER,
       clock: ports.clock,

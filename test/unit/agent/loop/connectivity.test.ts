@@ -7,7 +7,7 @@ const calm = new AbortController().signal;
 
 const inboxOf = (overrides: Partial<Inbox> = {}): Inbox => ({
   ensure: async () => {},
-  resubscribe: async () => {},
+  resubscribe: async () => false,
   receive: async () => [],
   delete: async () => {},
   ...overrides,

@@ -10,7 +10,7 @@ function stage(receive: Inbox['receive'] = async () => []) {
   const statusLine = createStatusLine({ status: (line) => void shown.push(line) });
   const inbox = statusLine.inbox({
     ensure: async () => {},
-    resubscribe: async () => {},
+    resubscribe: async () => false,
     receive,
     delete: async () => {},
   });
