@@ -35,27 +35,17 @@ async function describe(path: string, buffer: Buffer): Promise<string[]> {
 }
 
 /** The sha256 of a regular file, in hex. `buffer` can be reused for many files. */
-export async function fileDigest(path: string, buffer?: Buffer): Promise<string> {
+export async function fileDigest(path: string, buffer: Buffer = Buffer.allocUnsafe(CHUNK)): Promise<string> {
   const handle = await openNoFollow(path);
   try {
-    return await handleDigest(handle, undefined, buffer);
+    const sum = createHash('sha256');
+    for (let position = 0; ; ) {
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead === 0) return sum.digest('hex');
+      sum.update(buffer.subarray(0, bytesRead));
+      position += bytesRead;
+    }
   } finally {
     await handle.close();
-  }
-}
-
-/** The sha256 of an open file, in hex. It reads the open file even if its name belongs to another file by now. */
-export async function handleDigest(
-  handle: Awaited<ReturnType<typeof openNoFollow>>,
-  signal?: AbortSignal,
-  buffer: Buffer = Buffer.allocUnsafe(CHUNK),
-): Promise<string> {
-  const sum = createHash('sha256');
-  for (let position = 0; ; ) {
-    signal?.throwIfAborted();
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-    if (bytesRead === 0) return sum.digest('hex');
-    sum.update(buffer.subarray(0, bytesRead));
-    position += bytesRead;
   }
 }
