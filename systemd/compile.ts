@@ -75,16 +75,12 @@ async function compile(): Promise<void> {
   // A container may have no loopback interface.
   const cloud = await openMockCloud().catch(() => undefined);
   try {
-    const env = {
-      ...{
-        PATH: process.env.PATH,
-        HOME: directory,
-        AWS_ENDPOINT_URL: cloud?.url,
-        AWS_EC2_METADATA_DISABLED: 'true',
-      },
-      ...{ AWS_ACCESS_KEY_ID: 'compile', AWS_SECRET_ACCESS_KEY: 'compile' },
-    };
+    const place = { PATH: process.env.PATH, HOME: directory };
+    const aws = { AWS_ENDPOINT_URL: cloud?.url, AWS_EC2_METADATA_SERVICE_ENDPOINT: cloud?.url };
+    const keys = { AWS_ACCESS_KEY_ID: 'compile', AWS_SECRET_ACCESS_KEY: 'compile' };
     for (const argv of await runs(directory)) {
+      // An agent has the credentials of its instance. Of the commands some have them, and some have variables.
+      const env = { ...place, ...aws, ...(HAVE_KEYS.includes(argv[0] ?? '') && keys) };
       // Without AWS each run would wait until it gives up.
       if (cloud !== undefined || argv[0] === '--help') await run(argv, { cwd: directory, env });
     }
@@ -109,6 +105,7 @@ async function run(
   clearTimeout(stop);
 }
 
+const HAVE_KEYS = ['push', 'app'];
 const AWS = { region: 'eu-west-1', bucket: 'compile-compile', pathStyle: true };
 const topic = 'arn:aws:sns:eu-west-1:000000000000:trigger-deploy-dev';
 

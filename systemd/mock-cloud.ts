@@ -3,7 +3,10 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
-/** As much of S3, SNS, SQS and STS as the runs of compile.ts need, on the loopback interface: a bucket, and empty queues. */
+/**
+ * As much of AWS as the runs of compile.ts need, on the loopback interface: a bucket, empty queues, a topic, and the
+ * credentials of an instance.
+ */
 
 /** How long a queue is polled, ms. */
 const POLL_MS = 500;
@@ -22,6 +25,11 @@ export async function openMockCloud(): Promise<{ url: string; close(): void }> {
     if (String(target).endsWith('.ReceiveMessage'))
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     const action = /^Action=(\w+)/.exec(body)?.[1] ?? /&Action=(\w+)/.exec(body)?.[1];
+    const metadata = instanceMetadata(request.url ?? '');
+    if (metadata !== undefined) {
+      response.end(metadata);
+      return;
+    }
     const answer =
       target !== undefined
         ? queueAnswer()
@@ -48,6 +56,17 @@ export async function openMockCloud(): Promise<{ url: string; close(): void }> {
       body: JSON.stringify({ QueueUrl: `${url}/000000000000/compile`, Attributes }),
     };
   }
+}
+
+/** The instance metadata service: only its credentials. */
+function instanceMetadata(url: string): string | undefined {
+  if (!url.startsWith('/latest/')) return undefined;
+  if (!url.startsWith('/latest/meta-data/iam/security-credentials/')) return 'compile';
+  if (url.endsWith('/')) return 'compile';
+  return JSON.stringify({
+    ...{ Code: 'Success', AccessKeyId: 'compile', SecretAccessKey: 'compile', Token: 'compile' },
+    Expiration: new Date(Date.now() + 3_600_000).toISOString(),
+  });
 }
 
 /** SNS and STS. */
