@@ -116,15 +116,22 @@ const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** A new ULID for `now` (ms since the epoch); ids of later milliseconds sort after those of earlier ones. */
 export function newUlid(now: number): string {
-  let time = '';
-  for (let left = now, i = 0; i < 10; i += 1, left = Math.floor(left / 32)) {
-    time = CROCKFORD.charAt(left % 32) + time;
-  }
   let chance = '';
   // Most programs that read names make none: loading node:crypto takes 5 ms.
   const { randomBytes } = process.getBuiltinModule('node:crypto');
   for (const byte of randomBytes(16)) chance += CROCKFORD.charAt(byte % 32);
-  return time + chance;
+  return timePart(now) + chance;
+}
+
+/** The first of all ULIDs of this time (ms since the epoch; 0 when it is before that). */
+export const ulidOf = (time: number): string => timePart(Math.max(0, Math.floor(time))).padEnd(26, '0');
+
+function timePart(now: number): string {
+  let time = '';
+  for (let left = now, i = 0; i < 10; i += 1, left = Math.floor(left / 32)) {
+    time = CROCKFORD.charAt(left % 32) + time;
+  }
+  return time;
 }
 
 /** The time a ULID was made, ms since the epoch. */

@@ -1,11 +1,11 @@
 import { isCode } from '../../shared/errors.ts';
-import { keys, serviceName, ulid, ulidTime } from '../../shared/names.ts';
+import { keys, serviceName, ulidTime } from '../../shared/names.ts';
 import type { InstanceRecord, Report } from '../../shared/report.ts';
 import { type DeploymentRecord, unsignedDeployment } from './deployment-schema.ts';
 import { type InstanceObjectsContext, openInstanceObjects, type ReportReader } from './instance-objects.ts';
 import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
-
+import { newestIds } from './newest-ids.ts';
 import {
   notFound,
   openSignedDeployments,
@@ -80,69 +80,82 @@ export function openDeployments(context: DeploymentsContext): Deployments {
 
   /** Undefined if there is none, or if it is signed and cannot be verified. */
   async function readPast(service: string, id: string): Promise<PastDeployment | undefined> {
-    if (await objects.exists(keys.deployment(env, service, id))) {
-      return (await readable(service, id))?.value;
-    }
+    const found = await readable(service, id);
+    if (found === 'unverified') return undefined;
+    if (found !== undefined) return found.value;
     return (await readUnsigned(service, id)) ?? localDeployment(await reportReader(service, id)());
   }
 
-  /** Undefined if the record is missing or invalid, so that a list can skip it. */
-  async function readable(service: string, id: string): Promise<StoredDeployment | undefined> {
+  /** Undefined if there is no record; `unverified`, with a warning, if it counts for nothing. */
+  async function readable(service: string, id: string): Promise<StoredDeployment | 'unverified' | undefined> {
     try {
       return await signed.read(service, id);
     } catch (error) {
-      if (!isCode(error, 'DOCUMENT_INVALID', 'SIGNATURE_INVALID', 'DEPLOYMENT_NOT_FOUND')) throw error;
-      if (error.code !== 'DEPLOYMENT_NOT_FOUND') warn(`${error.message}; it counts for nothing`);
-      return undefined;
+      if (isCode(error, 'DEPLOYMENT_NOT_FOUND')) return undefined;
+      if (!isCode(error, 'DOCUMENT_INVALID', 'SIGNATURE_INVALID')) throw error;
+      warn(`${error.message}; it counts for nothing`);
+      return 'unverified';
     }
   }
 
-  /** The newest first, without those of the future. */
-  async function ids(service: string): Promise<string[]> {
-    const [past, future] = await split(service);
-    if (future.length > 0) warnOnce(futureText(service, future));
-    return past;
-  }
+  const look = (service: string) => async (id: string) => {
+    const found = await readable(service, id);
+    return found === 'unverified' ? undefined : found;
+  };
 
-  async function split(service: string): Promise<[past: string[], future: string[]]> {
-    const folders = await objects.folders(keys.deployments(env, service));
-    const all = folders.filter((name) => ulid.safeParse(name).success).reverse();
-    const first = all.findIndex((id) => ulidTime(id) <= now() + AHEAD_MS);
-    return first === -1 ? [[], all] : [all.slice(first), all.slice(0, first)];
+  /** Ids in pieces, the newest first. Those of the future come before: `future` gets them. */
+  async function* ids(
+    service: string,
+    future: (ids: readonly string[]) => void = (those) => {
+      if (those.length > 0) warnOnce(futureText(service, those));
+    },
+  ): AsyncGenerator<string[]> {
+    let isFirst = true;
+    for await (const some of newestIds(objects, env, service, now)) {
+      const isPast = (id: string) => ulidTime(id) <= now() + AHEAD_MS;
+      // All of the future are in the first piece: it has everything from some time in the past on.
+      const past = isFirst ? some.filter(isPast) : some;
+      if (isFirst) future(some.slice(0, some.length - past.length));
+      isFirst = false;
+      for (let at = 0; at < past.length; at += READS) yield past.slice(at, at + READS);
+    }
   }
 
   const futureText = (service: string, [newest = '', ...others]: readonly string[]) =>
     `${keys.deployments(env, service)}${newest} ${others.length > 0 ? `and ${others.length} more are` : 'is'} of the future: no publisher made such an id; it counts for nothing`;
 
   /**
-   * Calls `look` for the ids in order, `READS` at a time, until `limit` of them have a result. Returns these results in
-   * the order of the ids.
+   * Calls `work` for the ids in order, `READS` at a time, until `enough` says so or there is none left. Returns the
+   * results in the order of the ids.
    */
   async function firstOf<T>(
-    newestFirst: readonly string[],
-    limit: number,
-    look: (id: string) => Promise<T | undefined>,
+    pieces: AsyncIterable<string[]>,
+    work: (id: string) => Promise<T | undefined>,
+    enough: (count: { found: number; looked: number }) => boolean,
   ): Promise<T[]> {
     const found: T[] = [];
-    for (let at = 0; at < newestFirst.length && found.length < limit; at += READS) {
-      const some = newestFirst.slice(at, at + READS);
-      found.push(...(await mapLimit(some, READS, look)).filter((one) => one !== undefined));
+    let looked = 0;
+    for await (const some of pieces) {
+      found.push(...(await mapLimit(some, READS, work)).filter((one) => one !== undefined));
+      looked += some.length;
+      if (enough({ found: found.length, looked })) break;
     }
-    return found.slice(0, limit);
+    return found;
   }
 
   /** The newest `limit` deployments that have a signed record. Local deployments have none. */
-  const records = async (service: string, limit: number): Promise<StoredDeployment[]> =>
-    await firstOf(await ids(service), limit, (id) => readable(service, id));
+  async function records(service: string, limit: number): Promise<StoredDeployment[]> {
+    const found = await firstOf(ids(service), look(service), (count) => count.found >= limit);
+    return found.slice(0, limit);
+  }
 
   /** The order of the ids depends on the clocks of the publishers, which may differ. Sequences only increase. */
   async function recent(service: string): Promise<StoredDeployment[]> {
-    const all = await ids(service);
-    const look = (id: string) => readable(service, id);
-    const found = await firstOf(all.slice(0, LOOKS), READS, look);
     // An instance can write reports about any number of deployments that never were: the newest record is behind them.
-    if (found.length === 0) return await firstOf(all.slice(LOOKS), 1, look);
-    return found.sort((a, b) => b.value.sequence - a.value.sequence);
+    const enough = ({ found, looked }: { found: number; looked: number }) =>
+      found >= READS || (looked >= LOOKS && found > 0);
+    const found = await firstOf(ids(service), look(service), enough);
+    return found.sort((a, b) => b.value.sequence - a.value.sequence).slice(0, READS);
   }
 
   const services = async () =>
@@ -159,18 +172,20 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     },
     list: async (service, limit) => (await records(service, limit)).map((one) => one.value),
     async history(service, limit, { since = 0, wanted = () => true } = {}) {
-      const all = await ids(service);
-      const from = typeof since === 'function' ? since() : since;
-      const recent = all.filter((id) => ulidTime(id) >= from);
-      return await firstOf(recent, limit, async (id) => {
+      const work = async (id: string) => {
         const past = await readPast(service, id);
         return past && wanted(past) ? past : undefined;
-      });
+      };
+      const found = await firstOf(sinceThen(ids(service), since), work, (count) => count.found >= limit);
+      return found.slice(0, limit);
     },
     recent,
     async unverified(service) {
-      const [past, future] = await split(service);
-      const newest = past.slice(0, READS);
+      let future: readonly string[] = [];
+      const first = await ids(service, (those) => {
+        future = those;
+      }).next();
+      const newest: readonly string[] = first.value ?? [];
       const found = await mapLimit(newest, READS, async (id) =>
         signed.read(service, id).then(
           () => undefined,
@@ -201,4 +216,17 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     instances,
     services,
   };
+}
+
+/** The ids from `since` on: ms since the epoch, or a function that is called when the first ids are there. */
+async function* sinceThen(
+  newestFirst: AsyncIterable<string[]>,
+  since: number | (() => number),
+): AsyncGenerator<string[]> {
+  for await (const some of newestFirst) {
+    const from = typeof since === 'function' ? since() : since;
+    const recent = some.filter((id) => ulidTime(id) >= from);
+    yield recent;
+    if (recent.length < some.length) return;
+  }
 }

@@ -70,8 +70,13 @@ export interface Objects {
    * @throws RECORD_DAMAGED when there are more than `MOST_KEYS`.
    */
   list(prefix: string, how?: 'right below'): Promise<ListedObject[]>;
-  /** The names of the folders right below `prefix`, sorted. @throws as `list`. */
-  folders(prefix: string): Promise<string[]>;
+  /**
+   * The names of the folders right below `prefix`, sorted: those after `after` and before `until`, if given.
+   * @throws as `list`.
+   */
+  folders(prefix: string, between?: { after?: string; until?: string | undefined }): Promise<string[]>;
+  /** The first of them, as many as S3 lists in one answer, and whether there are more. */
+  someFolders(prefix: string): Promise<{ names: string[]; more: boolean }>;
 }
 
 /** A random value that makes the body of a conditional write unique. */
@@ -163,29 +168,36 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     }
   }
 
+  async function onePage(input: Listing): Promise<Page> {
+    try {
+      const answer = await aws.s3.send(new ListObjectsV2Command({ Bucket: bucket, ...input }));
+      if (answer.IsTruncated === undefined) throw notOfS3();
+      return answer;
+    } catch (error) {
+      throw awsError(error, `list ${where(input.Prefix)}`);
+    }
+  }
+
+  /** All pages, or those up to the one for which `isLast` returns true. */
   async function pages<T>(
-    input: { Prefix: string; Delimiter?: string },
+    input: Listing,
     take: (page: Page) => T[],
+    isLast: (taken: T[]) => boolean = () => false,
   ): Promise<T[]> {
     const found: T[] = [];
     let next: string | undefined;
     do {
-      const more = next === undefined ? {} : { ContinuationToken: next };
-      const page: Page = await aws.s3
-        .send(new ListObjectsV2Command({ Bucket: bucket, ...input, ...more }))
-        .then((answer) => {
-          if (answer.IsTruncated === undefined) throw notOfS3();
-          return answer;
-        })
-        .catch((error: unknown) => {
-          throw awsError(error, `list ${where(input.Prefix)}`);
-        });
-      found.push(...take(page));
+      const page = await onePage({ ...input, ...(next !== undefined && { ContinuationToken: next }) });
+      const taken = take(page);
+      found.push(...taken);
       if (found.length > MOST_KEYS) throw tooMany(where(input.Prefix));
-      next = page.NextContinuationToken;
+      next = isLast(taken) ? undefined : page.NextContinuationToken;
     } while (next !== undefined);
     return found;
   }
+
+  const namesIn = (page: Page, prefix: string) =>
+    (page.CommonPrefixes ?? []).map((one) => (one.Prefix ?? '').slice(prefix.length, -1)).sort();
 
   return {
     read,
@@ -209,13 +221,32 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
           }))
           .filter(({ key }) => how === undefined || !key.includes('/', prefix.length)),
       ),
-    async folders(prefix) {
-      const names = await pages({ Prefix: prefix, Delimiter: '/' }, (page) =>
-        (page.CommonPrefixes ?? []).map((one) => (one.Prefix ?? '').slice(prefix.length, -1)),
+    async folders(prefix, { after, until } = {}) {
+      const input = {
+        Prefix: prefix,
+        Delimiter: '/',
+        ...(after !== undefined && { StartAfter: prefix + after }),
+      };
+      const isPast = (name: string | undefined) => until !== undefined && name !== undefined && name >= until;
+      const names = await pages(
+        input,
+        (page) => namesIn(page, prefix),
+        (taken) => isPast(taken.at(-1)),
       );
-      return names.sort();
+      return names.filter((name) => !isPast(name)).sort();
+    },
+    async someFolders(prefix) {
+      const page = await onePage({ Prefix: prefix, Delimiter: '/' });
+      return { names: namesIn(page, prefix), more: page.IsTruncated === true };
     },
   };
+}
+
+interface Listing {
+  Prefix: string;
+  Delimiter?: string;
+  StartAfter?: string;
+  ContinuationToken?: string;
 }
 
 interface Page {
@@ -223,6 +254,7 @@ interface Page {
     | { Key?: string | undefined; ETag?: string | undefined; LastModified?: Date | undefined }[]
     | undefined;
   CommonPrefixes?: { Prefix?: string | undefined }[] | undefined;
+  IsTruncated?: boolean | undefined;
   NextContinuationToken?: string | undefined;
 }
 

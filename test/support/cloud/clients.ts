@@ -11,7 +11,11 @@ export interface Clients {
 }
 
 /** Real SDK clients for a test. One attempt only, unless asked: a test wants to see the first answer. */
-export function clientsOf(cloud: Cloud, accessKeyId = 'publisher', maxAttempts = 1): Clients {
+export function clientsOf(
+  cloud: Pick<Cloud, 'endpoint' | 'region'>,
+  accessKeyId = 'publisher',
+  maxAttempts = 1,
+): Clients {
   const config = {
     endpoint: cloud.endpoint,
     region: cloud.region,

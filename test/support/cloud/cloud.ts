@@ -51,7 +51,8 @@ export interface Cloud {
   createBucket(name: string): void;
   /** The bucket says from now on that it keeps the old versions of its objects. */
   enableVersioning(name: string): void;
-  putObject(bucket: string, key: string, body: string | Uint8Array): StoredObject;
+  /** `lastModified` is now when left out. */
+  putObject(bucket: string, key: string, body: string | Uint8Array, lastModified?: Date): StoredObject;
   deleteObject(bucket: string, key: string): void;
   object(bucket: string, key: string): StoredObject | undefined;
   /** Keys, in S3's order. */
@@ -122,7 +123,10 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     createTopic: (name) => sns.createTopic(name, undefined, undefined, region).arn,
     createBucket: (name) => s3.createBucket(name),
     enableVersioning: (name) => void s3.versioned.add(name),
-    putObject: (bucket, key, body) => stored(s3.putObject(bucket, key, Buffer.from(body))),
+    putObject(bucket, key, body, lastModified) {
+      const object = s3.putObject(bucket, key, Buffer.from(body));
+      return stored(lastModified === undefined ? object : Object.assign(object, { lastModified }));
+    },
     deleteObject: (bucket, key) => s3.deleteObject(bucket, key),
     object(bucket, key) {
       const found = s3.find(bucket, key);
