@@ -32,10 +32,12 @@ vm.Script = class extends Script {
 };
 process.on('exit', () => require('node:fs').writeSync(2, JSON.stringify(counts)));
 `;
-async function counts(): Promise<{ used: number; rejected: number; none: number }> {
+async function counts(
+  flags: readonly string[] = [],
+): Promise<{ used: number; rejected: number; none: number }> {
   const hook = join(directory, 'count.cjs');
   await writeFile(hook, COUNT);
-  const { code, stdout, stderr } = await start(['--help'], ['--require', hook]);
+  const { code, stdout, stderr } = await start(['--help'], [...flags, '--require', hook]);
   expect(code).toBe(0);
   expect(stdout).toContain('Usage: trigger-deploy <service> <version>');
   return JSON.parse(stderr);
@@ -45,6 +47,19 @@ describe('the compiled code', () => {
   test('is used for every chunk', async () => {
     expect(await counts()).toMatchObject({ rejected: 0, none: 0 });
   });
+
+  test.each(['systemd/publisher/trigger-deploy', 'systemd/agent/trigger-deploy-agent.service'])(
+    'is used with the flags that %s gives to Node: V8 has code for other flags compiled again',
+    async (file) => {
+      const flags =
+        /\/node( --\S+)+/
+          .exec(await readFile(file, 'utf8'))?.[0]
+          .split(' ')
+          .slice(1) ?? [];
+      expect(flags.length).toBeGreaterThan(0);
+      expect(await counts(flags)).toMatchObject({ rejected: 0, none: 0 });
+    },
+  );
 
   test('may be absent', async () => {
     await rm(join(directory, COMPILED));
