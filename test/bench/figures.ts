@@ -4,12 +4,14 @@ import type { Calls } from './calls.ts';
 import type { Footprint } from './footprint.ts';
 import { root } from './machine.ts';
 import type { Run } from './peers/compare.ts';
+import type { ScaleFigures } from './scale/scale.ts';
 
 /** The figures of the last run of each part. The next run is compared with them. */
 export interface Figures {
   compare?: Part<Run[]>;
   footprint?: Part<Footprint>;
   calls?: Part<Calls>;
+  scale?: Part<ScaleFigures>;
 }
 export interface Part<T> {
   /** When it was measured: ISO 8601, UTC. */

@@ -127,7 +127,7 @@ async function medianCpu(argv: readonly string[], { publisher }: Instances): Pro
 }
 
 /** The CPU time that the command has used when its first request arrives, ms: the median of several. */
-async function cpuAtFirstCall(args: readonly string[], { publisher }: Instances): Promise<number> {
+export async function cpuAtFirstCall(args: readonly string[], { publisher }: Instances): Promise<number> {
   const values: number[] = [];
   for (let run = 0; run < RUNS; run += 1) {
     const server = createServer();
@@ -140,7 +140,11 @@ async function cpuAtFirstCall(args: readonly string[], { publisher }: Instances)
       cwd: publisher.cwd,
       stdio: 'ignore',
     });
-    await once(server, 'connection');
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`${args.join(' ')} ended with ${code} before its first request`);
+    });
+    await Promise.race([once(server, 'connection'), ended]);
+    ended.catch(() => undefined);
     if (child.pid !== undefined) values.push(cpuOf(child.pid) * 1000);
     child.kill('SIGKILL');
     server.closeAllConnections();

@@ -9,6 +9,7 @@ import { describeMachine, load, missingPackages, openAccount, root, versionOfPac
 import { compare } from './peers/compare.ts';
 import { PEERS, type PeerName } from './peers/peers.ts';
 import { PACKAGES } from './peers/world.ts';
+import { runScale } from './scale/scale.ts';
 import { tables } from './tables.ts';
 
 /** `npm run bench`: measures, and writes docs/PERFORMANCE.md with the change against the last run. */
@@ -18,7 +19,7 @@ const HELP = `usage: npm run bench [-- OPTIONS]
 Measures this project on an idle Debian machine, as root, and writes the tables of docs/PERFORMANCE.md. The figures are
 kept in test/bench/figures.json; the next run shows the change against them.
 
-  --part NAME       compare, footprint or calls; may be given several times (default: all)
+  --part NAME       compare, footprint, calls or scale; may be given several times (default: all)
   --hosts LIST      numbers of hosts of the comparison (default: 1,10,30)
   --megabytes LIST  sizes of the artifact (default: 10,100)
   --rounds N        rounds of the comparison (default: 3)
@@ -30,7 +31,7 @@ kept in test/bench/figures.json; the next run shows the change against them.
 example: npm run bench -- --part compare --hosts 1 --megabytes 10 --rounds 1 --dry-run
 `;
 
-const PARTS = ['calls', 'footprint', 'compare'] as const;
+const PARTS = ['calls', 'footprint', 'compare', 'scale'] as const;
 /** Above this share of the CPU, other programs make the figures worthless; 0 to 1. */
 const BUSY = 0.1;
 
@@ -99,6 +100,7 @@ async function main(): Promise<void> {
       account.close();
     }
   }
+  if (parts.includes('scale')) now.scale = part(await runScale(say));
   const blocks = tables(now, before);
   for (const [name, text] of Object.entries(blocks)) process.stdout.write(`\n${name}\n\n${text}\n`);
   if (values['dry-run']) return;

@@ -3,6 +3,8 @@ import type { Figures, Part } from './figures.ts';
 import type { Footprint } from './footprint.ts';
 import type { Run } from './peers/compare.ts';
 import { PEERS, type PeerName } from './peers/peers.ts';
+import type { Measured } from './scale/measure.ts';
+import type { ScaleFigures } from './scale/scale.ts';
 
 /** The tables of docs/PERFORMANCE.md, with the change against an earlier run where there is one. Pure. */
 
@@ -12,6 +14,7 @@ export function tables(now: Figures, before: Figures): Record<string, string> {
   if (now.compare) blocks.compare = compareTable(now.compare, before.compare?.figures);
   if (now.footprint) blocks.footprint = footprintTable(now.footprint, before.footprint?.figures);
   if (now.calls) blocks.calls = callsTable(now.calls, before.calls?.figures);
+  if (now.scale) blocks.scale = scaleTable(now.scale, before.scale?.figures);
   return blocks;
 }
 
@@ -144,6 +147,51 @@ function callsTable(part: Part<Calls>, before: Calls | undefined): string {
 
 ${table(['service', 'operation', 'calls', ...(before === undefined ? [] : ['before'])], rows, 2)}`;
 }
+
+/** Every command of every scenario, in the order of the page. */
+function commandsOf(figures: ScaleFigures): [string, Measured][] {
+  const { versions, history, status, crowd, services } = figures;
+  const of = (scenario: string, commands: readonly Measured[]) =>
+    commands.map((one): [string, Measured] => [scenario, one]);
+  return [
+    ...of('10,000 versions', versions),
+    ...of('5,000 deployments', history),
+    ...of('5,000 instances', status),
+    ...of(`${crowd.agents} agents`, [crowd.deployment, crowd.rolling, crowd.status]),
+    ...of(`${services.services} services`, [services.deployment]),
+  ];
+}
+
+function scaleTable(part: Part<ScaleFigures>, before: ScaleFigures | undefined): string {
+  const earlier = new Map(
+    before && commandsOf(before).map(([scenario, one]) => [`${scenario} ${shortCommand(one)}`, one]),
+  );
+  const rows = commandsOf(part.figures).map(([scenario, one]) => [
+    scenario,
+    `\`${shortCommand(one)}\``,
+    ...[one.firstOutputMs, one.wallMs, one.cpuMs].map((ms) => seconds(ms / 1000)),
+    String(one.peakMb),
+    String(one.allCalls),
+    ...(before ? [seconds(earlierWall(earlier.get(`${scenario} ${shortCommand(one)}`)))] : []),
+  ]);
+  const head = ['of', 'command', 'first output, s', 'end, s', 'CPU, s', 'peak, MB', 'calls'];
+  const { crowd, services } = part.figures;
+  const { memory } = services;
+  return `${measured(part)}
+
+${table([...head, ...(before ? ['before, s'] : [])], rows, 2)}
+
+${crowd.agents} simulated agents in a few processes: ${seconds(crowd.answeredMs / 1000)} s from the announcement until the reply queue had the
+last ending. One agent with ${services.services} services: ready after ${services.readyMs} ms and ${services.startCalls} calls, then ${memory.pss.toFixed(0)} MB PSS,
+${memory.privateDirty.toFixed(0)} MB private dirty, ${services.idleCalls} calls and ${seconds(services.idleCpu)} s of CPU in an idle minute; ${seconds(services.deploymentCpu)} s of CPU for a deployment
+of one of them.`;
+}
+
+/** Without what differs in each run: the id of a deployment, a path. */
+const shortCommand = ({ command }: Measured) =>
+  command.replace(/ 01\w{24}/, ' ID').replace(/ \/\S+$/, ' FILE');
+
+const earlierWall = (one: Measured | undefined) => (one === undefined ? undefined : one.wallMs / 1000);
 
 function median(values: number[]): number | undefined {
   const sorted = [...values].sort((a, b) => a - b);
