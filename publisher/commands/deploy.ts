@@ -1,6 +1,7 @@
 import type { ExitCode } from '../events.ts';
 import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
+import { begun } from '../record/begun.ts';
 import { deployVersion } from '../rollout/deploy-version.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import type { RolloutOptions } from '../rollout/start.ts';
@@ -24,13 +25,14 @@ export interface DeployOptions extends RolloutOptions {
 export async function deploy(session: Session, options: DeployOptions): Promise<ExitCode> {
   const { service, reason, queueMode, detach } = options;
   await session.signer();
-  const manifest = await session.record.versions.resolve(service, options.version);
-  await checkRequired(session, manifest);
-  const { version } = manifest;
-  const wanted = { service, version, command: 'deploy', reason, queueMode, detach };
+  const resolving = session.record.versions.resolve(service, options.version);
+  const checked = begun(resolving.then((manifest) => checkRequired(session, manifest)));
+  // The publishers that wait behind this one are told the version.
+  const version = queueMode === undefined ? options.version : (await resolving).version;
+  const wanted = { service, version, command: 'deploy', reason, queueMode, checked, detach };
   const ticket = await acquire(session, wanted);
   try {
-    return await deployVersion(session, ticket, manifest, options);
+    return await deployVersion(session, ticket, await resolving, options);
   } finally {
     await ticket.lock.release();
   }

@@ -27,7 +27,7 @@ export async function restart(session: Session, options: RestartOptions): Promis
   await session.signer();
   const ticket = await acquire(session, { service, command: 'restart', reason, queueMode, detach });
   try {
-    const { desired, records } = await readBaseline(session, service, ticket.lock.sequence);
+    const { desired, records } = await readBaseline(session, service, ticket.lock.sequence, ticket.reads);
     await refuseIfLost(session, desired, records, { service, ask: true, keeps: true });
     if (desired === undefined) {
       throw new TriggerDeployError(

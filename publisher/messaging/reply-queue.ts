@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   CreateQueueCommand,
   DeleteMessageBatchCommand,
@@ -29,7 +30,8 @@ const KEPT = 50_000;
 /** The pauses while the queue cannot be read, ms. */
 const RETRY = { first: 500, longest: 10_000 };
 
-type Take = (reply: Reply) => void;
+/** Takes a reply, and the ETag that S3 gives to an object of the same text; undefined if it cannot be computed here. */
+type Take = (reply: Reply, etag: string | undefined) => void;
 
 /** The queue on which agents answer this publisher. Its owner must `close` it. */
 export interface ReplyQueue {
@@ -41,7 +43,7 @@ export interface ReplyQueue {
    * each deployment to the record. So a reply that was received, but did not arrive here, is not sent again.
    */
   listen(take: Take, signal: AbortSignal): Promise<void>;
-  /** Deletes the queue; a failure is a warning. */
+  /** Deletes the queue, once; a failure is a warning. Never throws. */
   close(): Promise<void>;
 }
 
@@ -62,6 +64,7 @@ export async function openReplyQueue(
     const dead = beside(QueueUrl, name, replyQueueName(env, id));
     await sqs.send(new DeleteQueueCommand({ QueueUrl: dead })).catch(() => undefined);
   });
+  let closing: Promise<void> | undefined;
   const warned = new Set<string>();
   const warn = (about: string, text: string) => {
     if (warned.has(about)) return;
@@ -82,7 +85,7 @@ export async function openReplyQueue(
     const { Messages = [] } = await sqs.send(command, { abortSignal: signal });
     for (const message of Messages) {
       const read = readReply(message, session.env.sessions);
-      if ('reply' in read) take(read.reply);
+      if ('reply' in read) take(read.reply, etagOf(message.Body ?? ''));
       else warn(read.sender, read.refused);
     }
     received += Messages.length;
@@ -130,16 +133,34 @@ export async function openReplyQueue(
       await receiveOn(take, signal, help);
       await Promise.all(helpers);
     },
-    async close() {
-      await Promise.all(deleting);
-      try {
-        await sqs.send(new DeleteQueueCommand({ QueueUrl }));
-      } catch (error) {
-        const { message } = awsError(error, `delete the reply queue ${name}`);
-        warn('delete', `${message}; delete the queue by hand`);
-      }
+    close() {
+      closing ??= deleteAll();
+      return closing;
     },
   };
+
+  async function deleteAll(): Promise<void> {
+    await Promise.all(deleting);
+    try {
+      await sqs.send(new DeleteQueueCommand({ QueueUrl }));
+    } catch (error) {
+      const { message } = awsError(error, `delete the reply queue ${name}`);
+      warn('delete', `${message}; delete the queue by hand`);
+    }
+  }
+}
+
+/**
+ * S3 API Reference, "Object": the ETag of an object that was put in one piece, and is not encrypted with a key of KMS, is
+ * the MD5 of its content. Where it is something else, no object has this ETag.
+ */
+function etagOf(text: string): string | undefined {
+  try {
+    return `"${createHash('md5').update(text).digest('hex')}"`;
+  } catch {
+    // A machine in FIPS mode has no MD5.
+    return undefined;
+  }
 }
 
 /** The URL of another queue of the same account and region. */

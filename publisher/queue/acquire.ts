@@ -2,8 +2,10 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
+import { begun } from '../record/begun.ts';
 import { STALE_MS } from '../record/lock-document.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
+import { beginReads } from '../record/reads.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 import { openQueue } from './queue-store.ts';
 import type { Ticket } from './ticket.ts';
@@ -22,29 +24,36 @@ import { type AcquireRequest, namesOf, POLL_MS, type Waiter, waitInQueue } from 
  * is queued for it.
  */
 export async function acquire(session: Session, request: AcquireRequest): Promise<Ticket> {
-  const { service, detach } = request;
-  const signal = AbortSignal.any([session.signal, detach]);
-  // The first answer from AWS also corrects `session.clock`, which dates the ids below.
-  await refuseIfPaused(session, request);
-  const self = newUlid(session.clock.now());
-  const warn = (text: string) => note(session, text, 'warning');
-  const { objects, here } = session.record;
-  const context = { env: session.env.name, objects, here, clock: session.clock, warn };
-  const waiter: Waiter = { session, request, signal, queue: openQueue(context, service, self), self };
+  const { detach, checked } = request;
   try {
-    return await admit(waiter, await (request.queueMode ? waitInQueue(waiter) : acquireNow(waiter)));
+    if (request.queueMode === undefined) return await acquireNow(session, request);
+    await checked;
+    // The first answer from AWS also corrects `session.clock`, which dates the id of the place in the queue.
+    await refuseIfPaused(session, request);
+    const waiter = waiterOf(session, request);
+    return await admit(waiter, await waitInQueue(waiter));
   } catch (error) {
     refuseIfDetached(detach);
     throw error;
   }
 }
 
+function waiterOf(session: Session, request: AcquireRequest): Waiter {
+  const self = newUlid(session.clock.now());
+  const signal = AbortSignal.any([session.signal, request.detach]);
+  const warn = (text: string) => note(session, text, 'warning');
+  const { objects, here } = session.record;
+  const context = { env: session.env.name, objects, here, clock: session.clock, warn };
+  return { session, request, signal, queue: openQueue(context, request.service, self), self };
+}
+
 /** Returns the pause that `despitePause` ignores, if any. @throws PAUSED without `despitePause`. */
 async function refuseIfPaused(
   session: Session,
   { service, command, despitePause }: Pick<AcquireRequest, 'service' | 'command' | 'despitePause'>,
+  read = session.record.pauses.of(service),
 ): Promise<Pause | undefined> {
-  const pause = await session.record.pauses.of(service);
+  const pause = await read;
   if (pause === undefined || despitePause) return pause;
   const env = session.env.name;
   const scope = pause.scope === 'service' ? ` ${service}` : '';
@@ -59,7 +68,8 @@ async function refuseIfPaused(
  * Checks for a pause again, now under the lock, because one may have been set while this publisher waited. Releases the
  * lock on failure. @throws PAUSED, CANCELLED.
  */
-async function admit({ session, request }: Waiter, ticket: Ticket): Promise<Ticket> {
+async function admit({ session, request }: Waiter, taken: Ticket): Promise<Ticket> {
+  const ticket = { ...taken, reads: beginReads(session.record, request.service) };
   try {
     refuseIfDetached(request.detach);
     const pause = await refuseIfPaused(session, request);
@@ -72,15 +82,24 @@ async function admit({ session, request }: Waiter, ticket: Ticket): Promise<Tick
   }
 }
 
-/** Takes the lock without a queue entry. @throws LOCKED while another publisher holds the lock or is queued. */
-async function acquireNow(waiter: Waiter): Promise<Ticket> {
-  await refuseIfOthersQueue(waiter);
-  const { session, request, signal } = waiter;
+/**
+ * Takes the lock without a queue entry. What has to be known before is read at the same time, and judged in order.
+ * @throws LOCKED while another publisher holds the lock or is queued.
+ */
+async function acquireNow(session: Session, request: AcquireRequest): Promise<Ticket> {
   const { service, command } = request;
+  const waiter = waiterOf(session, request);
+  const paused = begun(session.record.pauses.of(service));
+  const queued = begun(waiter.queue.look());
+  session.record.locks.readAhead(service);
+  await request.checked;
+  await refuseIfPaused(session, request, paused);
+  await refuseIfOthersQueue(waiter, queued);
+  const { signal } = waiter;
   const deployment = newUlid(session.clock.now());
   try {
     const lock = await session.record.locks.take({ service, command, deployment, signal });
-    return { deployment, sequence: lock.sequence, lock };
+    return await admit(waiter, { deployment, sequence: lock.sequence, lock });
   } catch (error) {
     if (!isCode(error, 'LOCKED')) throw error;
     const hint = `--queue waits for the lock; ${error.hint}`;
@@ -92,14 +111,17 @@ async function acquireNow(waiter: Waiter): Promise<Ticket> {
  * Resolves once the queue is empty. If nobody wrote the queue for `STALE_MS`, it watches the entries until they are
  * certainly dead, then drops them. @throws LOCKED when a publisher wrote the queue within `STALE_MS`.
  */
-async function refuseIfOthersQueue({ session, request, signal, queue }: Waiter): Promise<void> {
+async function refuseIfOthersQueue(
+  { session, request, signal, queue, self }: Waiter,
+  first: ReturnType<Waiter['queue']['look']>,
+): Promise<void> {
   const { service } = request;
   for (let isWatching = false; ; isWatching = true) {
-    const { queue: entries, silent } = await queue.look();
+    const { queue: entries, silent } = await (isWatching ? queue.look() : first);
     if (entries.length === 0) return;
     if (entries.every(({ id }) => queue.dead().has(id))) {
       await queue.change((left) => left);
-      continue;
+      return await refuseIfOthersQueue({ session, request, signal, queue, self }, queue.look());
     }
     const names = namesOf(session, entries);
     if (!silent) {

@@ -28,6 +28,8 @@ export interface AcquireRequest {
   queueMode?: QueueMode;
   /** Whether to ignore a pause. Only a rollback may set it. */
   despitePause?: boolean | undefined;
+  /** What has to succeed before a queue is entered or a lock is taken; what can be read meanwhile is read. */
+  checked?: Promise<unknown>;
   /** Aborted by Ctrl-C. */
   detach: AbortSignal;
 }

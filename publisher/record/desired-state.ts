@@ -2,6 +2,7 @@ import { type Desired, desired } from '../../shared/desired.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
+import { begun } from './begun.ts';
 import type { ChangeList } from './changes.ts';
 import { compareAndSwap } from './compare-and-swap.ts';
 import { nonce, type Objects, type StoredValue } from './objects.ts';
@@ -51,8 +52,8 @@ export interface DesiredContext {
   changes: ChangeList;
   signer: () => Promise<Signer>;
   verifier: () => Promise<Verifier>;
-  /** The pause that the agents of the service must obey now. */
-  pauseOf: (service: string) => Promise<Desired['pause']>;
+  /** The pause that the agents of the service must obey now. `copy`: that in its desired state. */
+  pauseOf: (service: string, copy: Promise<Desired['pause']>) => Promise<Desired['pause']>;
   now: () => number; // ms since the epoch
 }
 
@@ -106,14 +107,21 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
       return value;
     },
     async move(change) {
+      const { service } = change;
+      let pausing: Promise<Desired['pause']> | undefined;
       const { value } = await compareAndSwap(objects, {
-        key: keys.desired(env, change.service),
+        key: keys.desired(env, service),
         attempts: ATTEMPTS,
-        read: () => read(change.service),
+        read() {
+          const reading = read(service);
+          const copy = begun(reading.then((stored) => stored?.value.pause));
+          pausing = change.action === 'rollback' ? undefined : begun(context.pauseOf(service, copy));
+          return reading;
+        },
         async next(before) {
           if (before && before.value.sequence > change.sequence) throw fenced(change, before.value);
           if (before?.value.deployment === change.deployment) return { value: before.value };
-          const pause = change.action === 'rollback' ? undefined : await context.pauseOf(change.service);
+          const pause = await pausing;
           const after = desired.parse({
             ...followUp(env, change, before?.value, context.now()),
             ...(pause && { pause }),

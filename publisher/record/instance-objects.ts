@@ -12,8 +12,11 @@ import type { Objects } from './objects.ts';
  * object names.
  */
 
-/** A function that reads the reports which are new or changed since its last call. */
-export type ReportReader = () => Promise<Report[]>;
+/**
+ * A function that reads the reports which are new or changed since its last call. An object whose ETag is in `heard` is
+ * not read: its text has come as a reply.
+ */
+export type ReportReader = (heard?: ReadonlySet<string>) => Promise<Report[]>;
 
 /** How many objects are read at a time. */
 const READS = 32;
@@ -34,9 +37,9 @@ export function openInstanceObjects({ env, objects, sessions = {}, warn }: Insta
     const known = new Map<string, string>();
     // The reports that were read but not returned yet, by key: if one read fails, the next call returns the others.
     const unreturned = new Map<string, Report>();
-    return async () => {
+    return async (heard) => {
       const listed = await ownObjects(keys.reports(env, service, id));
-      const fresh = listed.filter((one) => known.get(one.key) !== one.etag);
+      const fresh = listed.filter((one) => known.get(one.key) !== one.etag && !heard?.has(one.etag));
       await mapLimit(fresh, READS, async (one) => {
         const found = await readOwn(
           one,

@@ -3,6 +3,7 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { keys, newUlid } from '../../shared/names.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { beyondReach, isBeyondReach } from '../../shared/sequence.ts';
+import { begun } from './begun.ts';
 import { compareAndSwap } from './compare-and-swap.ts';
 import { holdLock, type Lock } from './held-lock.ts';
 import {
@@ -54,6 +55,8 @@ export interface Locks {
    * sequence has reached AWS's time in ms, which no number of deployments does.
    */
   take(request: LockRequest): Promise<Lock>;
+  /** Begins to read the lock: the next `take` of this service then only has to write. */
+  readAhead(service: string): void;
   /** Why the lock is wrong; undefined when it is not. `highest` is the highest sequence that was given out. */
   inspect(service: string, highest: number): Promise<string | undefined>;
   /**
@@ -81,6 +84,8 @@ export function openLocks(context: LockContext): Locks {
   const { env, objects, clock, warn } = context;
   /** By service: the ETag of the lock, and when this publisher first saw this ETag (ms, monotonic clock). */
   const observations = new Map<string, { etag: string; first: number }>();
+  /** By service: a read for the next `take`, which writes only if the lock has not changed since. */
+  const ahead = new Map<string, ReturnType<typeof read>>();
 
   async function read(service: string): Promise<StoredValue<LockDocument> | undefined> {
     const stored = await objects.readJson(keys.lock(env, service), lockDocument);
@@ -130,7 +135,8 @@ export function openLocks(context: LockContext): Locks {
   async function readTakeable({ service, signal }: LockRequest) {
     let watched: string | undefined;
     for (;;) {
-      const stored = await read(service);
+      const stored = await (ahead.get(service) ?? read(service));
+      ahead.delete(service);
       const owner = stored?.value.owner;
       if (!stored || !owner) return stored;
       const why = whyDead(service, stored);
@@ -162,6 +168,10 @@ export function openLocks(context: LockContext): Locks {
         },
       });
       return holdLock(context, key, { first: taken.value, etag: taken.etag ?? '', before });
+    },
+
+    readAhead(service) {
+      ahead.set(service, begun(read(service)));
     },
 
     inspect: async (service, highest) => (await readRaw(service, highest))?.wrong,

@@ -52,9 +52,10 @@ export interface Pauses {
   /**
    * The pause that blocks the service: that of the environment, else that of the service, else the copy of a pause in
    * the desired state that no unpause ended. A document that cannot be verified counts as a pause: a person who damages
-   * or deletes the document, or puts an older one back, must not thereby unpause.
+   * or deletes the document, or puts an older one back, must not thereby unpause. A caller that reads the desired state
+   * itself gives its copy.
    */
-  of(service: string): Promise<Pause | undefined>;
+  of(service: string, copy?: Promise<Desired['pause']>): Promise<Pause | undefined>;
   /** The pause of one scope only: of `service`, or of the environment when `service` is undefined. */
   at(service: string | undefined): Promise<Pause | undefined>;
   /** The newest `KEPT` pauses and unpauses, the newest last; empty when the document cannot be verified. */
@@ -124,8 +125,8 @@ export function openPauses({ env, objects, signer, verifier, copyOf }: PausesCon
 
   return {
     at: async (service) => pauseIn(await read(service), service === undefined ? 'environment' : 'service'),
-    async of(service) {
-      const [environment, own, copy] = await Promise.all([read(undefined), read(service), copyOf(service)]);
+    async of(service, copying = copyOf(service)) {
+      const [environment, own, copy] = await Promise.all([read(undefined), read(service), copying]);
       const pause = pauseIn(environment, 'environment') ?? pauseIn(own, 'service');
       if (pause !== undefined || copy === undefined) return pause;
       const { by, since, reason, scope } = copy;

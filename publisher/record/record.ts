@@ -1,5 +1,6 @@
 import type { Aws } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
+import type { Desired } from '../../shared/desired.ts';
 import { isCode } from '../../shared/errors.ts';
 import type { Sessions } from '../../shared/role-session.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
@@ -52,7 +53,8 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
   const copyOf = async (service: string) =>
     (await desired.read(service).catch(ignoreUnverified))?.value.pause;
   const pauses = openPauses({ env, objects, signer, verifier, copyOf });
-  const pauseOf = async (service: string) => forAgents(await pauses.of(service));
+  const pauseOf = async (service: string, copy: Promise<Desired['pause']>) =>
+    forAgents(await pauses.of(service, copy));
   const changes = openChangeList({ env, objects, warn });
   const desired = openDesiredStates({ env, objects, changes, signer, verifier, now, pauseOf });
   const deployments = openDeployments({

@@ -133,6 +133,8 @@ async function followToEnd(
   if (settlement === undefined) {
     return leave(session, record, 'detached; the deployment continues', DETACHED);
   }
+  // Nobody reads it any more, unless a rollback follows: then it is deleted after that.
+  if (!settlement.rollBack) void replies.close();
   const settled = await recordOutcome(session, stored, settlement, progress);
   session.emit(settledEvent(session.clock, settled.value));
   return { exitCode: settled.value.exitCode ?? 1, settled };

@@ -1,6 +1,7 @@
 import type { Desired } from '../../shared/desired.ts';
 import { note } from '../events.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import { beginReads, type Reads } from '../record/reads.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { cancelledBy } from './decisions.ts';
@@ -21,12 +22,14 @@ export async function readBaseline(
   session: Session,
   service: string,
   lockSequence: number,
+  reads: Pick<Reads, 'recent' | 'desired'> = beginReads(session.record, service),
 ): Promise<Baseline> {
-  const [newest, ...older] = await session.record.deployments.recent(service);
-  const current = newest === undefined || (await isCurrent(session, newest.value, lockSequence));
+  const [newest, ...older] = await reads.recent;
+  const current =
+    newest === undefined || (await isCurrent(session, newest.value, lockSequence, () => reads.desired));
   const leftover = newest !== undefined && !isFinal(newest.value) && current;
   const last = leftover ? await settleLeftover(session, newest) : newest?.value;
-  const stored = await session.record.desired.read(service);
+  const stored = await (leftover ? session.record.desired.read(service) : reads.desired);
   const desired = stored?.value;
   const records = [...(last ? [last] : []), ...older.map(({ value }) => value)];
   return { desired, last, leftover, records, lost: lostDesired(desired, records) };

@@ -41,7 +41,7 @@ export async function createRecord(
 ): Promise<Created> {
   const { deployments } = session.record;
   const { targets } = change;
-  const known = await deployments.instances(change.service);
+  const known = await (ticket.reads?.instances ?? deployments.instances(change.service));
   const instances = targets ? known.filter((one) => targets.includes(one.instance)) : known;
   const inWaves = rolling?.waves.flatMap((wave) => wave.instances);
   const { issuedAt, expiresAt } = validity(session.clock, policy.timeoutMs);

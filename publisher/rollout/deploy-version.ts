@@ -26,7 +26,7 @@ export async function deployVersion(
   options: DeployVersionOptions,
 ): Promise<ExitCode> {
   const { reason, promotedFrom } = options;
-  const baseline = await readBaseline(session, service, ticket.lock.sequence);
+  const baseline = await readBaseline(session, service, ticket.lock.sequence, ticket.reads);
   warnIfLost(session, baseline.desired, baseline.lost);
   const previous = previousVersion(baseline);
   const change: Change = {

@@ -103,10 +103,13 @@ export async function follow(output: Output, following: Following): Promise<Sett
   const { record, progress, elapsed, detach, abort } = following;
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, detach, abort]);
-  const listening = following.replies?.listen((reply) => {
-    if (reply.kind === 'report') progress.add(reply, 'heard');
+  const heard = new Set<string>();
+  const listening = following.replies?.listen((reply, etag) => {
+    if (reply.kind !== 'report') return;
+    progress.add(reply, 'heard');
+    if (etag !== undefined) heard.add(etag);
   }, stop);
-  const readRecord = recordReader(output, following);
+  const readRecord = recordReader(output, following, heard);
   const polling = poll(output.clock, following, readRecord, stop);
   const settlement = () => settle(record, progress.reports, elapsed());
   try {
@@ -154,11 +157,15 @@ function poll(
  * Returns a function that adds the new reports in the record to `progress`. A failed read is only a warning, and the
  * next poll reads again: only elapsed time makes an instance count as silent or late.
  */
-function recordReader(output: Output, { progress, read, detach, abort }: Following): () => Promise<void> {
+function recordReader(
+  output: Output,
+  { progress, read, detach, abort }: Following,
+  heard: ReadonlySet<string>,
+): () => Promise<void> {
   let failing = false;
   return async () => {
     try {
-      for (const report of await read()) progress.add(report);
+      for (const report of await read(heard)) progress.add(report);
       failing = false;
     } catch (error) {
       if (!failing && !detach.aborted && !abort.aborted) {

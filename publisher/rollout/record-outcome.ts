@@ -2,6 +2,7 @@ import { isCode, messageOf } from '../../shared/errors.ts';
 import { isEnding, type Report } from '../../shared/report.ts';
 import type { PublisherEvent } from '../events.ts';
 import { announceConverge } from '../messaging/announce.ts';
+import { begun } from '../record/begun.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { DesiredStates } from '../record/desired-state.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
@@ -29,8 +30,11 @@ export async function recordOutcome(
   overtaken = false,
 ): Promise<StoredDeployment> {
   const record = stored.value;
+  const cancelling = begun(cancelText(session, stored, settlement));
   const moves = settlement.moveDesired && !overtaken && movesDesired(record);
   const moved = moves && (await moveDesired(session, record));
+  // Agents are told while the outcome is written.
+  const telling = moved && !record.desiredFirst ? announceConverge(session, record.service) : undefined;
   const { text: state, isOwn } = await stateAfter(session.record.desired, record, moved);
   const rollBackTo = settlement.rollBack && !overtaken ? record.previous : null;
   const consequence = overtaken
@@ -38,13 +42,11 @@ export async function recordOutcome(
     : rollBackTo !== null
       ? `rolling back to ${rollBackTo}`
       : state;
-  return await session.record.deployments.update(stored, {
+  const writing = session.record.deployments.update(stored, {
     status: settlement.outcome,
     exitCode: settlement.exitCode,
     settledAt: new Date(session.clock.now()).toISOString(),
-    outcome: [settlement.text, await cancelText(session, stored, settlement), consequence]
-      .filter(Boolean)
-      .join('; '),
+    outcome: [settlement.text, await cancelling, consequence].filter(Boolean).join('; '),
     counts: settlement.counts,
     silent: settlement.silent,
     tookMs: progress.tookMs(),
@@ -52,6 +54,8 @@ export async function recordOutcome(
     ...(rollBackTo === null ? {} : { rollBackTo }),
     ...(movesDesired(record) && isOwn && { setDesired: true }),
   });
+  await Promise.allSettled([writing, telling]);
+  return await writing;
 }
 
 /**
@@ -93,7 +97,7 @@ async function cancelText(
 export const movesDesired = ({ action, targets }: Pick<DeploymentRecord, 'action' | 'targets'>) =>
   action !== 'restart' && targets === undefined;
 
-/** Sets the desired state and asks the agents to read it. Returns false when a newer deployment has set it. */
+/** Sets the desired state. Returns false when a newer deployment has set it. */
 async function moveDesired(session: Session, record: DeploymentRecord): Promise<boolean> {
   try {
     await writeDesired(session, record);
@@ -101,7 +105,6 @@ async function moveDesired(session: Session, record: DeploymentRecord): Promise<
     if (isCode(error, 'FENCED')) return false;
     throw error;
   }
-  if (!record.desiredFirst) await announceConverge(session, record.service);
   return true;
 }
 

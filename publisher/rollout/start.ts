@@ -34,8 +34,8 @@ export async function start(
   // A deployment to all instances at once needs no roll call: their `accepted` reports show who answers.
   const instances =
     strategy.name === 'rolling' || selective
-      ? await targetsOf(session, change.service, options)
-      : await session.record.deployments.instances(change.service);
+      ? await targetsOf(session, change.service, options, ticket.reads?.instances)
+      : await (ticket.reads?.instances ?? session.record.deployments.instances(change.service));
   refuseIfDetached(detach);
   if (instances.length === 0) await confirmWithoutInstances(session, ticket, change, options);
   // Without instances there are no waves. The deployment still sets the desired state, for the first instance.

@@ -26,8 +26,9 @@ export async function targetsOf(
   session: Session,
   service: string,
   selection: Selection,
+  reading = session.record.deployments.instances(service),
 ): Promise<InstanceRecord[]> {
-  const known = await session.record.deployments.instances(service);
+  const known = await reading;
   const answers = await rollCall(session, {
     service,
     known: known.map((one) => one.instance),

@@ -18,9 +18,10 @@ export async function isCurrent(
   { record: { desired }, env }: Session,
   { service, sequence, deployment }: DeploymentRecord,
   lockSequence: number,
+  reading = () => desired.read(service),
 ): Promise<boolean> {
   if (sequence >= lockSequence) throw lockTooLow(env.name, service, { deployment, sequence, lockSequence });
-  const current = (await desired.read(service))?.value;
+  const current = (await reading())?.value;
   if (current === undefined || current.deployment === deployment) return true;
   return current.sequence < sequence;
 }

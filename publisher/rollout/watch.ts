@@ -109,7 +109,11 @@ async function settleWhenUndriven(
     if (isFinal(latest.value)) return await showEnded(watch, latest);
     const lock = await session.record.locks.look(service);
     const driver = lock.state === 'held' && lock.owner?.deployment === deployment ? lock.owner : undefined;
-    if (driver === undefined) return await settleHere(watch, latest, settlement);
+    if (driver === undefined) {
+      // It may have settled the deployment, then released the lock, after the record was read here.
+      const now = await reread(watch, latest);
+      return isFinal(now.value) ? await showEnded(watch, now) : await settleHere(watch, now, settlement);
+    }
     if (clock.monotonic() >= watch.until) {
       return showUnsettled(session, latest.value, settlement, waitingText(latest.value, driver.who));
     }

@@ -80,8 +80,9 @@ async function driveToSettlement(
   const stop = AbortSignal.any([abort, detach, over.signal]);
   const readReports = session.record.deployments.reportReader(service, deployment);
   const seen: { decisions: Decisions; pause: Pause | undefined } = { decisions: {}, pause: undefined };
+  const heard = new Set<string>();
   const readRecord = async () => {
-    for (const report of await readReports()) progress.add(report);
+    for (const report of await readReports(heard)) progress.add(report);
     seen.decisions = await readDecisions(session, first);
     const pause = await session.record.pauses.of(service);
     emitPauseChange(session, service, seen.pause, pause);
@@ -92,8 +93,10 @@ async function driveToSettlement(
     retryOutage: openRetryOutage(session, policy.timeoutMs, stop),
     confirm: (stored) => confirmAtTerminal(session, stored, { ask, readRecord, stop }),
   };
-  const listening = replies.listen((reply) => {
-    if (reply.kind === 'report') progress.add(reply, 'heard');
+  const listening = replies.listen((reply, etag) => {
+    if (reply.kind !== 'report') return;
+    progress.add(reply, 'heard');
+    if (etag !== undefined) heard.add(etag);
   }, stop);
   const polling = poll(session, readRecord, stop);
   try {

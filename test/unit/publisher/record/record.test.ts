@@ -193,6 +193,22 @@ describe('deployments', () => {
     expect(notes(session.events)).toHaveLength(3);
   });
 
+  it('a report whose text came as a reply is not read again, and a later one is', async () => {
+    const id = newUlid(1);
+    const key = keys.report('dev', 'payments', id, userIdOf('i-1'));
+    const report = {
+      ...{ kind: 'report', v: 1, deployment: id, env: 'dev', service: 'payments', instance: 'i-1' },
+      ...{ sequence: 1, n: 0, at: '2026-01-01T00:00:00Z', state: 'accepted', version: '1.0.0', timings: {} },
+    };
+    const { etag } = stage.cloud.putObject(stage.bucket, key, JSON.stringify(report));
+    const heard = new Set([etag]);
+    const reader = session.record.deployments.reportReader('payments', id);
+    expect(await reader(heard)).toEqual([]);
+    expect(stage.cloud.requests.filter((asked) => asked.key === key)).toEqual([]);
+    stage.cloud.putObject(stage.bucket, key, JSON.stringify({ ...report, n: 1, state: 'succeeded' }));
+    expect(await reader(heard)).toMatchObject([{ state: 'succeeded' }]);
+  });
+
   it('a report that was read beside one that S3 failed to read is read again', async () => {
     const id = newUlid(1);
     for (const instance of ['i-1', 'i-2']) {
