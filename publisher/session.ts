@@ -63,7 +63,7 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   const warn = (text: string) => note({ emit: options.emit, clock }, text, 'warning');
   // A verb that changes something completes its last step after Ctrl-C, with the reads that belong to it.
   const reading = interruption?.readMs === 0 ? interruption.signal : undefined;
-  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, warn, reading });
+  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, warn, tell: onSlow, reading });
   const others = new Map<string, Promise<Session>>();
   const beside = (name: string) => {
     const opening = others.get(name) ?? openBeside(name, options);

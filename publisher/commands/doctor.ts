@@ -11,6 +11,8 @@ import { lostDesired, lostText } from '../rollout/lost-desired.ts';
 import type { Session } from '../session.ts';
 import { checkServiceExists } from './guards.ts';
 
+/** How many instances that do not answer are named. */
+const NAMED = 20;
 /** How long instances have to say what they run, ms. The wait ends once all known instances have answered. */
 const ANSWER_MS = 2000;
 
@@ -204,11 +206,18 @@ function instances(known: readonly InstanceRecord[], fleet: readonly InstanceRec
   const silent = known.filter(({ instance }) => fleet.every((one) => one.instance !== instance));
   if (silent.length === 0)
     return [{ state: 'ok', what: `${fleet.length} of ${known.length} instances answer` }];
-  return silent.map(({ instance, at }) => ({
+  const more = silent.length - NAMED;
+  const others: DoctorFinding = {
     state: 'wrong',
+    what: `${more} more instances do not answer`,
+    hint: 'trigger-deploy status SERVICE names them',
+  };
+  const named = silent.slice(0, more > 1 ? NAMED : silent.length).map(({ instance, at }) => ({
+    state: 'wrong' as const,
     what: `${instance} does not answer; its last record is of ${at}`,
     hint: 'see whether it runs, and its agent: systemctl status trigger-deploy-agent',
   }));
+  return more > 1 ? [...named, others] : named;
 }
 
 function unverified(error: unknown, hint: string): DoctorFinding {

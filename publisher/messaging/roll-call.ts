@@ -15,6 +15,8 @@ export interface RollCall {
   waitMs: number;
   /** Those of `known` that have not answered are asked again after each so many ms; never when left out. */
   askAgainMs?: number | undefined;
+  /** Called with each answer as it comes. */
+  onAnswer?: ((answer: RollCallAnswer) => void) | undefined;
   /** Called before they are asked again. */
   onSilence?: ((missing: readonly string[]) => void) | undefined;
 }
@@ -34,7 +36,7 @@ export async function rollCall(session: Session, asked: RollCall): Promise<RollC
 }
 
 async function collect(session: Session, queue: ReplyQueue, asked: RollCall): Promise<RollCallAnswer[]> {
-  const { service, known, waitMs, askAgainMs, onSilence } = asked;
+  const { service, known, waitMs, askAgainMs, onAnswer, onSilence } = asked;
   const { clock } = session;
   const id = newUlid(clock.now());
   const answers = new Map<string, RollCallAnswer>();
@@ -46,6 +48,7 @@ async function collect(session: Session, queue: ReplyQueue, asked: RollCall): Pr
     // Whoever is asked again may answer twice: the first answer counts.
     if (!answers.has(reply.instance)) answers.set(reply.instance, reply);
     missing.delete(reply.instance);
+    onAnswer?.(reply);
     if (missing.size === 0 && known.length > 0) complete.abort();
   }, signal);
   try {

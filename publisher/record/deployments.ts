@@ -2,7 +2,12 @@ import { isCode } from '../../shared/errors.ts';
 import { keys, serviceName, ulidTime } from '../../shared/names.ts';
 import type { InstanceRecord, Report } from '../../shared/report.ts';
 import { type DeploymentRecord, unsignedDeployment } from './deployment-schema.ts';
-import { type InstanceObjectsContext, openInstanceObjects, type ReportReader } from './instance-objects.ts';
+import {
+  type InstanceObjectsContext,
+  type ListedInstances,
+  openInstanceObjects,
+  type ReportReader,
+} from './instance-objects.ts';
 import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
 import { newestIds } from './newest-ids.ts';
@@ -44,6 +49,8 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
   reportReader(service: string, id: string): ReportReader;
   /** The latest record of each instance that has the service, without those that left. */
   instances(service: string): Promise<InstanceRecord[]>;
+  /** The same in two steps: lists the instances, whose records are then read. */
+  listInstances(service: string): Promise<ListedInstances>;
   /** The services that have any object in the record of this environment. */
   services(): Promise<string[]>;
 }
@@ -62,7 +69,12 @@ export interface DeploymentsContext extends SigningContext, InstanceObjectsConte
 export function openDeployments(context: DeploymentsContext): Deployments {
   const { env, objects, signer, verifier, warn, sessions, now } = context;
   const signed = openSignedDeployments({ env, objects, signer, verifier });
-  const { reportReader, instances, readValid } = openInstanceObjects({ env, objects, sessions, warn });
+  const { reportReader, listInstances, instances, readValid } = openInstanceObjects({
+    env,
+    objects,
+    sessions,
+    warn,
+  });
 
   const warned = new Set<string>();
   function warnOnce(text: string): void {
@@ -214,6 +226,7 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     reports: (service, id) => reportReader(service, id)(),
     reportReader,
     instances,
+    listInstances,
     services,
   };
 }

@@ -18,6 +18,17 @@ import type { Objects } from './objects.ts';
  */
 export type ReportReader = (heard?: ReadonlySet<string>) => Promise<Report[]>;
 
+/** The instances that have an object, read or not. */
+export interface ListedInstances {
+  /** The instances by the names of their objects: also those that left, and those whose objects count for nothing. */
+  names: string[];
+  /**
+   * The latest record of each instance that has the service, without those that left. Where several userids may speak
+   * for an instance, the record that was written last counts. Before each read, `skip` says whether to leave it out.
+   */
+  read(skip?: (instance: string) => boolean): Promise<InstanceRecord[]>;
+}
+
 /** How many objects are read at a time. */
 const READS = 32;
 /** More instances than this are not believed: one that writes as many others is no instance. */
@@ -57,19 +68,30 @@ export function openInstanceObjects({ env, objects, sessions = {}, warn }: Insta
     };
   }
 
-  /**
-   * The latest record of each instance that has the service, without those that left. Where several userids may speak
-   * for an instance, the record that was written last counts.
-   */
-  async function instances(service: string): Promise<InstanceRecord[]> {
+  /** Whether the object is of an instance that is skipped. One that `sessions` names otherwise is not. */
+  function isSkipped(by: string, skip: (instance: string) => boolean): boolean {
+    const instance = sessionPart(by);
+    return skip(instance) && speaksFor(by, instance, sessions[instance]);
+  }
+
+  async function listInstances(service: string): Promise<ListedInstances> {
     const listed = await ownObjects(keys.instances(env, service));
     const oldestFirst = listed.sort((a, b) => a.lastModified - b.lastModified);
-    const records = await mapLimit(oldestFirst, READS, (one) =>
-      readOwn(one, instanceRecord, (said) => said.service === service),
-    );
-    const latest = new Map(records.flatMap((record) => (record ? [[record.instance, record]] : [])));
-    return [...latest.values()].filter(({ leftAt }) => leftAt === undefined);
+    return {
+      names: [...new Set(listed.map(({ by }) => sessionPart(by)))],
+      async read(skip = () => false) {
+        const records = await mapLimit(oldestFirst, READS, async (one) =>
+          isSkipped(one.by, skip)
+            ? undefined
+            : await readOwn(one, instanceRecord, (said) => said.service === service),
+        );
+        const latest = new Map(records.flatMap((record) => (record ? [[record.instance, record]] : [])));
+        return [...latest.values()].filter(({ leftAt }) => leftAt === undefined);
+      },
+    };
   }
+
+  const instances = async (service: string) => await (await listInstances(service)).read();
 
   /**
    * The objects right below `prefix` whose names are userids. A `*` in a policy matches a `/` as well, so an instance can
@@ -83,7 +105,7 @@ export function openInstanceObjects({ env, objects, sessions = {}, warn }: Insta
     }));
     const old = listed.flatMap(({ key, by }) => (by === undefined && oldName(key) ? [key] : []));
     const own = listed.flatMap(({ by, ...one }) => (by === undefined ? [] : [{ ...one, by }]));
-    const updated = new Set(own.map(({ by }) => by.slice(by.indexOf(':') + 1)));
+    const updated = new Set(own.map(({ by }) => sessionPart(by)));
     const waiting = old.filter((key) => !updated.has(oldName(key) ?? ''));
     if (waiting.length > 0) {
       warn(
@@ -125,8 +147,11 @@ export function openInstanceObjects({ env, objects, sessions = {}, warn }: Insta
     }
   }
 
-  return { reportReader, instances, readValid };
+  return { reportReader, listInstances, instances, readValid };
 }
+
+/** The role session of a userid; for a user, the whole. */
+const sessionPart = (by: string) => by.slice(by.indexOf(':') + 1);
 
 const nameOf = (key: string) => key.slice(key.lastIndexOf('/') + 1).replace(/\.json$/, '');
 

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import {
   GetObjectCommand,
   HeadObjectCommand,
-  ListObjectsV2Command,
   PutObjectCommand,
   type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
@@ -13,6 +12,8 @@ import { awsError, awsErrorName, awsStatus } from '../../shared/aws-errors.ts';
 import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { bodyChunks } from '../../shared/s3-body.ts';
+import { type Lists, notOfS3, openLists } from './lists.ts';
+import { createReadNotes } from './read-notes.ts';
 
 /** An object as it was read. A conditional write names its `etag`. */
 interface StoredText {
@@ -31,12 +32,6 @@ export interface StoredValue<T> {
   readAt?: number | undefined;
 }
 
-interface ListedObject {
-  key: string;
-  etag: string;
-  lastModified: number; // ms since the epoch, by S3's clock
-}
-
 /**
  * Reads and conditionally writes the objects of a bucket. A failure of AWS is thrown as `awsError` maps it.
  *
@@ -44,7 +39,7 @@ interface ListedObject {
  * because the first try changed the object. `Objects` then reads the object: if it holds the same text, only this
  * writer can have written it, and the write counts as success.
  */
-export interface Objects {
+export interface Objects extends Lists {
   /**
    * Undefined when there is no such object.
    * @throws DOCUMENT_INVALID when it is larger than `longest` bytes (`LONGEST` when left out); no more is read.
@@ -65,18 +60,6 @@ export interface Objects {
    * or deleted.
    */
   putIf(key: string, body: string, etag: string): Promise<string>;
-  /**
-   * All objects below `prefix`, or with `how` those right below it, sorted by key.
-   * @throws RECORD_DAMAGED when there are more than `MOST_KEYS`.
-   */
-  list(prefix: string, how?: 'right below'): Promise<ListedObject[]>;
-  /**
-   * The names of the folders right below `prefix`, sorted: those after `after` and before `until`, if given.
-   * @throws as `list`.
-   */
-  folders(prefix: string, between?: { after?: string; until?: string | undefined }): Promise<string[]>;
-  /** The first of them, as many as S3 lists in one answer, and whether there are more. */
-  someFolders(prefix: string): Promise<{ names: string[]; more: boolean }>;
 }
 
 /** A random value that makes the body of a conditional write unique. */
@@ -89,20 +72,27 @@ const CONFLICT_ATTEMPTS = 4;
 const LONGEST = 1024 * 1024;
 /** The largest report or other unsigned document, bytes. */
 const LONGEST_JSON = 128 * 1024;
-/** The most keys that one list may have: ten deployments a day need 27 years for so many. */
-const MOST_KEYS = 100_000;
 
 /** A document from which no byte comes for this long is given up, ms. */
 const STALL_MS = 8000;
 
-/** The SDK takes any page with the status 200 for success, such as one of a proxy. */
-const notOfS3 = () => new Error('the answer is not an answer of S3');
-
-/** @param signal ends the read of a document; the limits of the client end everything else. */
-export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
+/**
+ * @param signal ends the read of a document; the limits of the client end everything else.
+ * @param tell gets what is read, when it takes long because it is much.
+ */
+export function openObjects(
+  aws: Aws,
+  bucket: string,
+  {
+    signal = NEVER,
+    tell = () => undefined,
+  }: { signal?: AbortSignal | undefined; tell?: (text: string) => void } = {},
+): Objects {
+  const notes = createReadNotes(bucket, tell);
   const where = (key: string) => `s3://${bucket}/${key}`;
 
   async function read(key: string, longest = LONGEST): Promise<StoredText | undefined> {
+    const noteRead = notes.begin('reading', key);
     try {
       const command = new GetObjectCommand({ Bucket: bucket, Key: key });
       let readAt: number | undefined;
@@ -127,6 +117,8 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw awsError(error, `read ${where(key)}`);
+    } finally {
+      noteRead(1);
     }
   }
 
@@ -168,37 +160,6 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     }
   }
 
-  async function onePage(input: Listing): Promise<Page> {
-    try {
-      const answer = await aws.s3.send(new ListObjectsV2Command({ Bucket: bucket, ...input }));
-      if (answer.IsTruncated === undefined) throw notOfS3();
-      return answer;
-    } catch (error) {
-      throw awsError(error, `list ${where(input.Prefix)}`);
-    }
-  }
-
-  /** All pages, or those up to the one for which `isLast` returns true. */
-  async function pages<T>(
-    input: Listing,
-    take: (page: Page) => T[],
-    isLast: (taken: T[]) => boolean = () => false,
-  ): Promise<T[]> {
-    const found: T[] = [];
-    let next: string | undefined;
-    do {
-      const page = await onePage({ ...input, ...(next !== undefined && { ContinuationToken: next }) });
-      const taken = take(page);
-      found.push(...taken);
-      if (found.length > MOST_KEYS) throw tooMany(where(input.Prefix));
-      next = isLast(taken) ? undefined : page.NextContinuationToken;
-    } while (next !== undefined);
-    return found;
-  }
-
-  const namesIn = (page: Page, prefix: string) =>
-    (page.CommonPrefixes ?? []).map((one) => (one.Prefix ?? '').slice(prefix.length, -1)).sort();
-
   return {
     read,
     async readJson(key, schema) {
@@ -211,62 +172,13 @@ export function openObjects(aws: Aws, bucket: string, signal = NEVER): Objects {
     etagOf,
     putNew: (key, body) => put(key, body, { IfNoneMatch: '*' }, (stored) => stored === undefined),
     putIf: (key, body, etag) => put(key, body, { IfMatch: etag }, (stored) => stored?.etag === etag),
-    list: (prefix, how) =>
-      pages({ Prefix: prefix }, (page) =>
-        (page.Contents ?? [])
-          .map((one) => ({
-            key: one.Key ?? '',
-            etag: one.ETag ?? '',
-            lastModified: one.LastModified?.getTime() ?? 0,
-          }))
-          .filter(({ key }) => how === undefined || !key.includes('/', prefix.length)),
-      ),
-    async folders(prefix, { after, until } = {}) {
-      const input = {
-        Prefix: prefix,
-        Delimiter: '/',
-        ...(after !== undefined && { StartAfter: prefix + after }),
-      };
-      const isPast = (name: string | undefined) => until !== undefined && name !== undefined && name >= until;
-      const names = await pages(
-        input,
-        (page) => namesIn(page, prefix),
-        (taken) => isPast(taken.at(-1)),
-      );
-      return names.filter((name) => !isPast(name)).sort();
-    },
-    async someFolders(prefix) {
-      const page = await onePage({ Prefix: prefix, Delimiter: '/' });
-      return { names: namesIn(page, prefix), more: page.IsTruncated === true };
-    },
+    ...openLists(aws, bucket, notes),
   };
-}
-
-interface Listing {
-  Prefix: string;
-  Delimiter?: string;
-  StartAfter?: string;
-  ContinuationToken?: string;
-}
-
-interface Page {
-  Contents?:
-    | { Key?: string | undefined; ETag?: string | undefined; LastModified?: Date | undefined }[]
-    | undefined;
-  CommonPrefixes?: { Prefix?: string | undefined }[] | undefined;
-  IsTruncated?: boolean | undefined;
-  NextContinuationToken?: string | undefined;
 }
 
 function tooLarge(where: string, longest: number): TriggerDeployError {
   return new TriggerDeployError('DOCUMENT_INVALID', `${where} is larger than ${longest} bytes`, {
     hint: 'no publisher and no agent writes such an object: find out who did, then delete it',
-  });
-}
-
-function tooMany(where: string): TriggerDeployError {
-  return new TriggerDeployError('RECORD_DAMAGED', `there are more than ${MOST_KEYS} objects below ${where}`, {
-    hint: 'find out who wrote them, then delete those that do not belong there',
   });
 }
 

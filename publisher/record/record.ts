@@ -36,6 +36,8 @@ export interface RecordOptions {
   verifier: () => Promise<Verifier>;
   /** Shows a warning: an unreadable object, or a lock whose heartbeat fails. */
   warn: (text: string) => void;
+  /** Shows what is read, when it takes long because it is much. */
+  tell?: ((text: string) => void) | undefined;
   /** Ends the reads of documents; only their deadlines when left out. */
   reading?: AbortSignal | undefined;
 }
@@ -48,7 +50,8 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
   const { clock, who, origin, signer, verifier, warn } = options;
   const env = options.env.name;
   const now = () => clock.now();
-  const objects = openObjects(options.aws, options.env.bucket, options.reading);
+  const { aws, reading: signal, tell } = options;
+  const objects = openObjects(aws, options.env.bucket, { signal, ...(tell && { tell }) });
   // A desired state that cannot be verified has no copy of a pause: whatever needs it is refused anyway.
   const copyOf = async (service: string) =>
     (await desired.read(service).catch(ignoreUnverified))?.value.pause;

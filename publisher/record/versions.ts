@@ -2,6 +2,7 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { type Manifest, manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
 import { keys, versionName } from '../../shared/names.ts';
 import type { Verifier } from '../../shared/signing.ts';
+import { mapLimit } from './map-limit.ts';
 import type { Objects } from './objects.ts';
 import { verifyStored } from './signed-document.ts';
 
@@ -22,6 +23,8 @@ export interface Versions {
 
 /** How many versions the hint of VERSION_NOT_FOUND names. */
 const NAMED = 5;
+/** How many manifests are read at a time. */
+const READS = 32;
 /** How far the clocks of a publisher and of S3 may differ, ms. */
 const CLOCKS_MS = 3_600_000;
 
@@ -66,15 +69,23 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
   async function latest(service: string): Promise<Manifest> {
     let best: Manifest | undefined;
     let problem: unknown;
-    for (const { version, lastModified } of await listed(service)) {
-      if (best && lastModified < Date.parse(best.pushedAt) - CLOCKS_MS) break;
-      try {
-        const found = await readManifest(service, version);
-        if (best === undefined || Date.parse(found.pushedAt) > Date.parse(best.pushedAt)) best = found;
-      } catch (error) {
-        if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID', 'VERSION_NOT_FOUND')) throw error;
-        problem ??= error;
-      }
+    const isNewer = (one: Manifest) =>
+      best === undefined || Date.parse(one.pushedAt) > Date.parse(best.pushedAt);
+    // A copy of a bucket has all its manifests from one day: they are read side by side, more and more of them.
+    for (let rest = await listed(service), many = 1; rest.length > 0; many = Math.min(many * 2, READS)) {
+      const since = best === undefined ? 0 : Date.parse(best.pushedAt) - CLOCKS_MS;
+      const some = rest.slice(0, many).filter(({ lastModified }) => lastModified >= since);
+      if (some.length === 0) break;
+      rest = rest.slice(some.length);
+      await mapLimit(some, READS, async ({ version }) => {
+        try {
+          const found = await readManifest(service, version);
+          if (isNewer(found)) best = found;
+        } catch (error) {
+          if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID', 'VERSION_NOT_FOUND')) throw error;
+          problem ??= error;
+        }
+      });
     }
     // A version that cannot be verified may be the newest one: a person has to look.
     if (problem !== undefined) throw problem;

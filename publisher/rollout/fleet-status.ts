@@ -2,7 +2,8 @@ import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
 import { note } from '../events.ts';
-import { rollCall } from '../messaging/roll-call.ts';
+import { type RollCall, rollCall } from '../messaging/roll-call.ts';
+import type { ListedInstances } from '../record/instance-objects.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
@@ -26,6 +27,10 @@ export interface InstanceStatus extends InstanceRecord {
 
 /** How long the roll call waits for answers, ms. */
 const WAIT_MS = 1000;
+/** From more instances on, they are asked while their records are read. */
+const MANY = 200;
+/** How much longer the roll call then waits for each of them, ms: SQS gives out some thousand answers a second. */
+const WAIT_EACH_MS = 0.5;
 const READS = 8;
 
 /**
@@ -37,13 +42,13 @@ const READS = 8;
 export async function fleetStatus(session: Session, service?: string): Promise<ServiceStatus[]> {
   const { deployments } = session.record;
   const names = service === undefined ? await deployments.services() : [service];
-  const recorded = await mapLimit(names, READS, async (name) => ({
+  const listed = await mapLimit(names, READS, async (name) => ({
     name,
-    records: await deployments.instances(name),
+    instances: await deployments.listInstances(name),
     ...(await desiredOf(session, name)),
   }));
-  const known = new Set(recorded.flatMap(({ records }) => records.map((record) => record.instance)));
-  const answers = await answersOf(session, service, [...known]);
+  const { answers, records } = await seen(session, service, listed);
+  const recorded = listed.map(({ instances: _, ...one }, i) => ({ ...one, records: records[i] ?? [] }));
   const answered = answers
     .flatMap((answer) => answer.services)
     .filter((one) => service === undefined || one.service === service);
@@ -60,6 +65,37 @@ export async function fleetStatus(session: Session, service?: string): Promise<S
     ),
   }));
   return services.sort((a, b) => (a.service < b.service ? -1 : 1));
+}
+
+/**
+ * The answers to the roll call, and for each service the records of its instances. Where there are many instances, they
+ * are asked while their records are read, and the record of an instance that has answered is not read: its answer
+ * replaces it anyway.
+ */
+async function seen(
+  session: Session,
+  service: string | undefined,
+  listed: readonly { name: string; instances: ListedInstances }[],
+): Promise<{ answers: RollCallAnswer[]; records: InstanceRecord[][] }> {
+  const all = new Set(listed.flatMap(({ instances }) => instances.names));
+  const read = (skip?: (instance: string) => boolean) =>
+    mapLimit(listed, READS, async ({ instances }) => await instances.read(skip));
+  if (all.size <= MANY || service === undefined) {
+    const records = await read();
+    const known = new Set(records.flat().map(({ instance }) => instance));
+    return { records, answers: await answersOf(session, { service, known: [...known], waitMs: WAIT_MS }) };
+  }
+  const heard = new Set<string>();
+  const [records, answers] = await Promise.all([
+    read((instance) => heard.has(instance)),
+    answersOf(session, {
+      ...{ service, known: [...all], waitMs: WAIT_MS + all.size * WAIT_EACH_MS },
+      onAnswer({ instance, services }) {
+        if (services.some((one) => one.service === service)) heard.add(instance);
+      },
+    }),
+  ]);
+  return { records, answers };
 }
 
 async function desiredOf(
@@ -91,13 +127,9 @@ async function pauseOf(session: Session, service: string): Promise<Pause | undef
  * The answers to a roll call. If it fails, for example without the permission to publish to the topic, the result is
  * empty, with a warning, so that the recorded states are shown. @throws AWS_UNREACHABLE.
  */
-async function answersOf(
-  session: Session,
-  service: string | undefined,
-  known: readonly string[],
-): Promise<RollCallAnswer[]> {
+async function answersOf(session: Session, asked: RollCall): Promise<RollCallAnswer[]> {
   try {
-    return await rollCall(session, { service, known, waitMs: WAIT_MS });
+    return await rollCall(session, asked);
   } catch (error) {
     if (session.signal.aborted || isCode(error, 'AWS_UNREACHABLE', 'INTERNAL')) throw error;
     const text = `roll call failed; showing the last recorded state: ${messageOf(error)}`;

@@ -50,6 +50,19 @@ describe('status', () => {
     expect(statusLines(answer)[0]).toMatch(/CHECK_FAILED: http 500 → raise `deadline`$/);
   });
 
+  it('of many instances shows the answer of each that answers, and the record of each other', async () => {
+    await stage.agent('i-1', undefined, '1.0.0');
+    await deployed('1.0.0');
+    for (let n = 2; n <= 250; n += 1) putInstance(`i-${n}`, '0.9.0');
+    putInstance('i-3', '0.9.0', { leftAt: AN_HOUR_AGO });
+    const { services } = await status(await stage.open(), { service: 'payments' });
+    const instances = services[0]?.instances ?? [];
+    expect(instances).toHaveLength(249);
+    expect(instances.filter((one) => one.answered)).toMatchObject([{ instance: 'i-1', version: '1.0.0' }]);
+    expect(instances.find((one) => one.instance === 'i-2')).toMatchObject({ version: '0.9.0', drift: true });
+    expect(instances.map((one) => one.instance)).not.toContain('i-3');
+  });
+
   it('asks the fleet; an instance that does not answer is shown as last recorded', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
     await deployed('1.0.0');

@@ -178,3 +178,12 @@ it('a reply counts only from the sender that may speak for its instance', () => 
   expect(readReply(from('AROAX:rack-7'), { 'web-1': 'rack-7' })).toHaveProperty('reply');
   expect(readReply(from('AROAX:web-1'), { 'web-1': 'rack-7' })).toHaveProperty('refused');
 });
+
+it('the record of an instance that is skipped is not read', async () => {
+  for (const instance of ['i-1', 'i-2']) put(userIdOf(instance), recordOf(instance));
+  const listed = await session.record.deployments.listInstances('payments');
+  expect(listed.names.toSorted()).toEqual(['i-1', 'i-2']);
+  expect(await listed.read((instance) => instance === 'i-1')).toMatchObject([{ instance: 'i-2' }]);
+  const read = stage.cloud.requests.filter(({ operation }) => operation === 'GetObject');
+  expect(read.map(({ key }) => key)).not.toContain(keys.instance('dev', 'payments', userIdOf('i-1')));
+});
