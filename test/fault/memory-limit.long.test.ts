@@ -24,6 +24,8 @@ const DEPLOYMENTS = isWhole ? 100 : 12;
 const WARM = DEPLOYMENTS / 4;
 /** What is kept of each deployment would be 20 MiB. */
 const FLAT = 24 * MIB;
+/** So much more than before its first deployment, whatever the size of the artifact. */
+const ABOVE_IDLE = 40 * MIB;
 
 let fleet: Fleet;
 let instance: Instance;
@@ -87,6 +89,7 @@ test('a large artifact and many deployments fit into 128 MB, and the memory stay
   const peak = Math.max(...memory);
   expect(peak - warm).toBeLessThan(FLAT);
   expect(peak).toBeLessThan(LIMIT + FLAT);
+  expect(Math.max(peak, afterLarge) - idle).toBeLessThan(ABOVE_IDLE);
   const mib = (bytes: number) => Math.round(bytes / MIB);
   const where = limit ? 'within a limit of 128 MiB' : 'without a limit from outside';
   proved(
