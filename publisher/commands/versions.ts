@@ -46,8 +46,8 @@ export interface VersionsOptions {
   timeoutMs?: number;
 }
 
-/** Another environment that does not answer within this time is left out, ms. */
-const TIMEOUT_MS = 20_000;
+/** Another environment that is not read within this time is left out, ms. Each call to AWS has its own, shorter deadline. */
+const TIMEOUT_MS = 60_000;
 /** How many manifests are read at a time. */
 const READS = 8;
 
