@@ -28,7 +28,9 @@ test('a service in a crash loop is given up at its third restart, not at the dea
   model.before = (call) => {
     if (call === 'status' && model.running?.version === '1.1.0' && model.restarts < 100) model.restarts += 1;
   };
-  const life = await live(model);
+  // A deadline that no machine is too slow for.
+  const patient = serviceConfig().checks.map((check) => ({ ...check, deadline: 60_000 }));
+  const life = await live(model, serviceConfig({ checks: patient }));
   const order = orderOf('1.1.0');
   await life.worker.accept(order);
   const ending = await life.ending(order.deployment);
