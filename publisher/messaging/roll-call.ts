@@ -1,11 +1,15 @@
 import { newUlid } from '../../shared/names.ts';
 import type { RollCallAnswer } from '../../shared/report.ts';
+import { note } from '../events.ts';
 import type { Session } from '../session.ts';
 import { announce, validity } from './announce.ts';
 import { openReplyQueue, type ReplyQueue } from './reply-queue.ts';
 
 /** The announcement of a roll call is valid for at least this long, ms. */
 const SHORTEST_LIFE_MS = 60_000;
+
+/** After this time a person is told what the command waits for, ms. */
+const QUIET_MS = 1000;
 
 export interface RollCall {
   /** The service to ask about; all services when left out. */
@@ -51,6 +55,12 @@ async function collect(session: Session, queue: ReplyQueue, asked: RollCall): Pr
     onAnswer?.(reply);
     if (missing.size === 0 && known.length > 0) complete.abort();
   }, signal);
+  /** A person who waits longer than a second sees for whom. */
+  async function noteSilence(): Promise<void> {
+    await clock.sleep(QUIET_MS, signal).catch(() => undefined);
+    if (signal.aborted || missing.size === 0) return;
+    note(session, `waiting for the answers of ${missing.size} of ${known.length} instances`);
+  }
   try {
     const end = clock.monotonic() + waitMs;
     for (let left = waitMs; ; ) {
@@ -59,6 +69,7 @@ async function collect(session: Session, queue: ReplyQueue, asked: RollCall): Pr
         { kind: 'roll-call', deployment: id, replyTo: queue.name, ...(service !== undefined && { service }) },
         validity(clock, Math.max(left, SHORTEST_LIFE_MS)),
       );
+      if (onSilence === undefined && left > QUIET_MS) void noteSilence();
       await clock.sleep(Math.min(left, askAgainMs ?? left), signal).catch(() => undefined);
       left = end - clock.monotonic();
       if (signal.aborted || askAgainMs === undefined || left <= 0) break;

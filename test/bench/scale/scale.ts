@@ -88,7 +88,7 @@ async function manyVersions(world: World): Promise<Measured[]> {
   await writeFile(jar, jarText('new'));
   return await each(world, [
     'versions app',
-    'versions app --limit 1000',
+    'versions app --limit 200',
     'plan app latest',
     'app latest --no-wait',
     'app 0.0.0 --no-wait',
