@@ -127,7 +127,7 @@ async function medianCpu(argv: readonly string[], { publisher }: Instances): Pro
 }
 
 /** The CPU time that the command has used when its first request arrives, ms: the median of several. */
-export async function cpuAtFirstCall(args: readonly string[], { publisher }: Instances): Promise<number> {
+async function cpuAtFirstCall(args: readonly string[], { publisher }: Instances): Promise<number> {
   const values: number[] = [];
   for (let run = 0; run < RUNS; run += 1) {
     const server = createServer();

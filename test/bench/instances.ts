@@ -20,8 +20,11 @@ export interface Instances {
   readonly directory: string;
   /** What a publisher is started with; the directory has its config. */
   readonly publisher: { argv: readonly [string, string]; env: Record<string, string>; cwd: string };
-  /** Starts the agent of instance `number`, unless it runs; resolves when it waits for announcements. */
-  start(number: number, services: string): Promise<RunningAgent>;
+  /**
+   * Starts the agent of instance `number`, unless it runs; resolves when it waits for announcements, and with a desired
+   * state for its services when it has converged on it.
+   */
+  start(number: number, services: string, desired?: 'desired'): Promise<RunningAgent>;
   /** The agent leaves: its queue and its subscription are deleted, and nobody waits for the instance. */
   leave(number: number): Promise<void>;
   running(): number[];
@@ -69,7 +72,7 @@ export async function openInstances(options: InstancesOptions): Promise<Instance
     AWS_ENDPOINT_URL: endpoint,
     ...(options.s3 === undefined ? {} : { AWS_ENDPOINT_URL_S3: options.s3 }),
   });
-  const agents = new Map<number, { pid: number; config: string }>();
+  const agents = new Map<number, { pid: number; config: string; name: string }>();
   const env = aws('publisher');
   const publish = async (args: readonly string[]) => {
     await execFile(NODE, [PUBLISHER, ...args], { cwd: publisher, env });
@@ -88,16 +91,19 @@ environments:
   const settings = Object.fromEntries(
     [...unit.matchAll(/^Environment=([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name ?? '', value ?? '']),
   );
-  const nameOf = (number: number) => `i-${number.toString(16).padStart(8, '0')}`;
-  const agentEnv = (number: number) => ({ ...settings, ...options.env, ...aws(`session-${nameOf(number)}`) });
+  let started = 0;
+  const agentEnv = (name: string) => ({ ...settings, ...options.env, ...aws(`session-${name}`) });
   return {
     directory,
     publisher: { argv: [NODE, PUBLISHER], env, cwd: publisher },
     publish,
     running: () => [...agents.keys()],
-    async start(number, services) {
+    async start(number, services, desired) {
       const running = agents.get(number);
       if (running !== undefined) return { pid: running.pid };
+      // Another name each time: the name of a deleted queue stays taken for a minute.
+      started += 1;
+      const name = `i-${started.toString(16).padStart(8, '0')}`;
       const own = join(directory, `agent${number}`);
       await mkdir(own, { recursive: true });
       const config = join(own, 'agent.yaml');
@@ -109,23 +115,25 @@ topic: "${topic}"
 bucket: ${BUCKET}
 pathStyle: true
 trust: { keys: [${directory}/keys/ci.pub.json] }
-instance: ${nameOf(number)}
+instance: ${name}
 state: ${own}/state
 services:
 ${services}`,
       );
       const began = performance.now();
       const file = join(own, 'log');
-      const pid = detached([NODE, ...flags, AGENT, 'run', '--config', config], file, agentEnv(number));
-      agents.set(number, { pid, config });
+      const pid = detached([NODE, ...flags, AGENT, 'run', '--config', config], file, agentEnv(name));
+      agents.set(number, { pid, config, name });
       await firstMatch(file, /waiting for announcements/);
-      return { pid, readyMs: performance.now() - began };
+      const readyMs = performance.now() - began;
+      if (desired !== undefined) await firstMatch(file, /"msg":"succeeded"/);
+      return { pid, readyMs };
     },
     async leave(number) {
       const agent = agents.get(number);
       if (agent === undefined) return;
       await end(agent.pid);
-      await execFile(NODE, [AGENT, 'leave', '--config', agent.config], { env: agentEnv(number) });
+      await execFile(NODE, [AGENT, 'leave', '--config', agent.config], { env: agentEnv(agent.name) });
       agents.delete(number);
       await rm(join(directory, `agent${number}`), { recursive: true });
     },

@@ -58,7 +58,7 @@ export async function compare(options: CompareOptions): Promise<Run[]> {
     for (const size of options.megabytes) blobs.set(size, await makeBlob(root, size));
     const cells = options.megabytes
       .flatMap((megabytes) => options.hosts.map((hosts) => ({ megabytes, hosts })))
-      .sort((a, b) => a.megabytes * a.hosts - b.megabytes * b.hosts);
+      .sort((a, b) => a.hosts - b.hosts || a.megabytes - b.megabytes);
     let count = 0;
     for (let round = 1; round <= options.rounds; round += 1)
       for (const { megabytes, hosts } of cells) {

@@ -36,6 +36,8 @@ export async function openTriggerDeploy(world: World): Promise<Peer> {
     watch: 0
 `;
   };
+  /** From the first deployment on, an agent that starts converges on the desired state. */
+  let desired: 'desired' | undefined;
   return {
     name: 'trigger-deploy',
     command: (_hosts, version) => ({
@@ -46,8 +48,9 @@ export async function openTriggerDeploy(world: World): Promise<Peer> {
     async prepare(hosts, version) {
       for (const number of instances.running()) if (number > hosts) await instances.leave(number);
       const numbers = Array.from({ length: hosts }, (_, i) => i + 1);
-      await Promise.all(numbers.map((number) => instances.start(number, service(number))));
+      await Promise.all(numbers.map((number) => instances.start(number, service(number), desired)));
       await push(version);
+      desired = 'desired';
     },
     async stop() {
       await instances.stop();
