@@ -25,16 +25,28 @@ export type RunResult =
 
 type ForwardStep = Exclude<Step, 'rollback'>;
 
-/** The work of each step, for one run. The watch period compares with what the checks have seen. */
+/**
+ * The work of each step, for one run. A step begins with what the one before has just seen, and the watch period compares
+ * with what the checks have seen.
+ */
 function workOfSteps(): Record<ForwardStep, (run: DeploymentRun) => Promise<void>> {
+  let switched = false;
+  let started: ServiceStatus | undefined;
   let checked: ServiceStatus | undefined;
   return {
     prepare,
     drain,
-    switch: switchRelease,
-    start,
+    async switch(run) {
+      await switchRelease(run);
+      switched = true;
+    },
+    async start(run) {
+      // Only a package that has the unit starts it while it is switched. Else only an agent that was killed has started it.
+      const maybeStarted = !switched || run.ports.package.installsUnit;
+      started = await start(run, maybeStarted);
+    },
     async check(run) {
-      checked = await check(run);
+      checked = await check(run, started);
     },
     async watch(run) {
       if (checked === undefined) throw new Error('no watch without checks');

@@ -15,12 +15,13 @@ const LONGEST_PAUSE = 1000;
 /**
  * Step 5: every check passes as often in a row as configured, within its deadline, and no process of the service shows
  * another version. Returns the status that the watch period compares with: from before the checks began to pass, no
- * crash goes unseen, however slow the machine is. @throws CHECK_FAILED, RELEASE_NOT_RUN.
+ * crash goes unseen, however slow the machine is. `started` is the status after a start just now.
+ * @throws CHECK_FAILED, RELEASE_NOT_RUN.
  */
-export async function check(run: DeploymentRun): Promise<ServiceStatus> {
+export async function check(run: DeploymentRun, started?: ServiceStatus): Promise<ServiceStatus> {
   await run.move({ state: 'checking' });
   const { version } = run.active().order;
-  const since = await passChecks(run, version);
+  const since = await passChecks(run, version, started);
   await assertRuns(run, version);
   const now = await run.ports.manager.status(run.signal);
   for (const { mainPid } of since) {
@@ -38,8 +39,12 @@ export async function check(run: DeploymentRun): Promise<ServiceStatus> {
  * also be active: a leftover process of a dead service may still answer with the right version. Returns the status
  * before each check began to pass, and the one after all have passed. @throws CHECK_FAILED.
  */
-export async function passChecks(run: DeploymentRun, version: string): Promise<ServiceStatus[]> {
-  const before = await passAllChecks(run, version);
+export async function passChecks(
+  run: DeploymentRun,
+  version: string,
+  started?: ServiceStatus,
+): Promise<ServiceStatus[]> {
+  const before = await passAllChecks(run, version, started);
   const status = await run.ports.manager.status(run.signal);
   const { active, summary } = status;
   if (!active)
@@ -51,10 +56,14 @@ export async function passChecks(run: DeploymentRun, version: string): Promise<S
   return [...before, status];
 }
 
-async function passAllChecks(run: DeploymentRun, version: string): Promise<ServiceStatus[]> {
+async function passAllChecks(
+  run: DeploymentRun,
+  version: string,
+  started: ServiceStatus | undefined,
+): Promise<ServiceStatus[]> {
   const siblings = new AbortController();
   const signal = AbortSignal.any([run.signal, siblings.signal]);
-  const first = await run.ports.manager.status(run.signal);
+  const first = started ?? (await run.ports.manager.status(run.signal));
   const assertAlive = createAliveCheck(run, first);
   const allHealthy = beginSpan('healthy');
   let unanswered = run.service.checks.length;

@@ -96,8 +96,8 @@ test.each([
   const costs = await costsOf(instance);
   // Twelve states in the journal; and the release, the link to it, and the directories that both lie in.
   expect(costs.fsyncs).toBe(25);
-  // The command that restarts, and eight that ask for the status or are the check.
-  expect(costs.processes).toEqual(Array(9).fill('true'));
+  // The command that restarts, and six that ask for the status or are the check.
+  expect(costs.processes).toEqual(Array(7).fill('true'));
   const unpacked = type === 'archive' ? FILE_BYTES + '1'.length : 0;
   expect(bytesIn(costs, /\/\.staging\//)).toBe(bytes.length + unpacked + RECORD[type]);
   expect(bytesIn(costs, /\.journal$/)).toBeLessThan(32_000);

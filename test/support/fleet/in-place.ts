@@ -41,6 +41,7 @@ export async function deployInPlace(
       },
     } satisfies Partial<ServiceManager>);
   }
+  Object.assign(ports.package, { installsUnit: true });
   ports.package.isWhole = async () => whole;
   ports.package.switchTo = async (to, change) => {
     changes.push({ direction: change.direction, attempt: change.attempt, again: change.again });

@@ -123,8 +123,9 @@ test('a main process that is replaced after the checks passed, while the process
     isReplaced ||= model.current === '1.1.0';
     return (await look?.(...args)) as Look;
   };
-  const { status } = ports.manager;
+  const { status, restart } = ports.manager;
   ports.manager.status = async (signal) => ({ ...(await status(signal)), mainPid: isReplaced ? 200 : 100 });
+  ports.manager.restart = async (...args) => ({ ...(await restart(...args)), mainPid: 100 });
   const life = await live(model, serviceConfig({ watch: 0 }), ports);
   const order = orderOf('1.1.0');
   await life.worker.accept(order);
