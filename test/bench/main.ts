@@ -132,8 +132,13 @@ function list(name: 'hosts' | 'megabytes' | 'peers'): string[] {
   return values[name].split(',').filter(Boolean);
 }
 
-const numbers = (name: 'hosts' | 'megabytes') => list(name).map((text) => positive(name, text));
-const number = (name: 'rounds' | 'minutes') => positive(name, values[name]);
+function numbers(name: 'hosts' | 'megabytes'): number[] {
+  return list(name).map((text) => positive(name, text));
+}
+
+function number(name: 'rounds' | 'minutes'): number {
+  return positive(name, values[name]);
+}
 
 function positive(name: string, text: string): number {
   const value = Number(text);
