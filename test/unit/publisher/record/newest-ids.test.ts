@@ -54,6 +54,14 @@ test('ids of the same time, of long ago and of the future, and names that are no
   expect(found.every((id) => ulid.safeParse(id).success)).toBe(true);
 });
 
+test('a thousand names before the first of all ids hide none, and the reading ends', async () => {
+  const made = hourly(5);
+  const before = Array.from({ length: 1200 }, (_, i) => `!${i}`);
+  const { asked, ids } = bucket([...made, ...before]);
+  expect(await all(ids())).toEqual(made);
+  expect(asked.answers).toBeLessThan(20);
+});
+
 test('all ids of the future are in the first piece', async () => {
   const future = Array.from({ length: 2000 }, (_, i) => newUlid(NOW + (i + 2) * HOUR));
   const { value } = await bucket([...hourly(3000), ...future])
