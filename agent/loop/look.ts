@@ -60,14 +60,14 @@ export async function lookForChanges(
 
   /** What the list names, and what only the state of this instance kept from being converged on. */
   async function due(): Promise<string[]> {
-    const services: string[] = [];
-    for (const [service, worker] of workers) {
+    const looks = [...workers].map(async ([service, worker]) => {
       const known = desired.known(service);
       const isNamed = isDue(service, changes, { known: known?.nonce, looked: looked.get(service) });
-      // Read again even so: there may be a newer one.
-      if (isNamed || (known !== undefined && (await worker.isBehind(known)))) services.push(service);
-    }
-    return services;
+      // Read again even so: there may be a newer one. What cannot be told here fails there, and for this service only.
+      const isBehind = async () => known !== undefined && (await worker.isBehind(known).catch(() => true));
+      return isNamed || (await isBehind()) ? [service] : [];
+    });
+    return (await Promise.all(looks)).flat();
   }
 
   function note(service: string): void {
@@ -76,19 +76,26 @@ export async function lookForChanges(
     looked.set(service, { nonce, times: before?.nonce === nonce ? before.times + 1 : 1 });
   }
 
+  let last = -1;
   await repeat(parts, stopping, 'converging', async (signal, round) => {
+    const isAgain = round === last;
+    last = round;
     // The first read may miss a deployment that was announced before the queue existed; a second one follows soon.
     if (round < 2) {
       await convergeAll(parts, signal);
       return round === 0 ? LOOK_AGAIN_AFTER : withJitter(LOOK_EVERY);
     }
-    if (round % READ_AT_EACH === 0) changes = await parts.changes.read(signal);
+    // A service that cannot converge keeps the round: the list may change meanwhile, for another one.
+    if (isAgain || round % READ_AT_EACH === 0) changes = await parts.changes.read(signal);
     const services = await due();
     const before = new Map(services.map((service) => [service, nonceOf(service)]));
-    await convergeAll(parts, signal, services);
+    try {
+      await convergeAll(parts, signal, services);
+    } finally {
+      const isMissed = services.some((service) => nonceOf(service) !== before.get(service));
+      if (isMissed) onMissed();
+    }
     for (const service of services) note(service);
-    const isMissed = services.some((service) => nonceOf(service) !== before.get(service));
-    if (isMissed) onMissed();
     return withJitter(LOOK_EVERY);
   });
 }
@@ -98,10 +105,13 @@ export async function lookInTurn(parts: LookParts, stopping: AbortSignal): Promi
   const services = [...parts.workers.keys()];
   if (services.length === 0) return;
   const pause = Math.max(ALL_IN / services.length, TURN_AT_LEAST);
-  const offset = Math.floor(Math.random() * services.length);
+  let next = Math.floor(Math.random() * services.length);
   await repeat(parts, stopping, 'converging', async (signal, round) => {
-    const service = services[(offset + round) % services.length];
-    if (round > 0 && service !== undefined) await convergeAll(parts, signal, [service]);
+    if (round > 0) {
+      // After a failure, too, it is the turn of the next one.
+      next = (next + 1) % services.length;
+      await convergeAll(parts, signal, services.slice(next, next + 1));
+    }
     return withJitter(pause);
   });
 }

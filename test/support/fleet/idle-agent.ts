@@ -53,6 +53,8 @@ export interface IdleAgent {
   state(service: string): ServiceState;
   /** The service has no current version any more. */
   runNothing(service: string): void;
+  /** What the service's current version is cannot be read any more. */
+  breakCurrent(service: string): void;
 }
 
 /** How far apart the looks of an agent are: at their mean, or as far as the jitter allows. */
@@ -201,6 +203,12 @@ export async function startIdleAgent(
     runNothing(service) {
       const model = models.get(service);
       if (model) model.current = null;
+    },
+    breakCurrent(service) {
+      const get = () => {
+        throw new Error('current is not a symbolic link');
+      };
+      Object.defineProperty(models.get(service), 'current', { get });
     },
   };
 }

@@ -98,6 +98,28 @@ describe('a change that no announcement told of', () => {
   });
 });
 
+describe('a service that cannot converge', () => {
+  test.each([0, 6 * MINUTE])('keeps no other one from it, %i ms later', async (later) => {
+    const agent = await agentOf();
+    await agent.putForward(later);
+    agent.breakCurrent('payments');
+    await agent.putForward(6 * MINUTE);
+    agent.list({ orders: 'orders 2', payments: 'payments 1' });
+    agent.desire('orders', '1.1.0', 2);
+    await agent.putForward(13 * MINUTE);
+    expect(agent.state('orders').seen?.sequence).toBe(2);
+  });
+
+  test('does not stop the looks in turn', async () => {
+    const agent = await agentOf();
+    agent.breakCurrent('payments');
+    await agent.putForward(30 * HOUR);
+    agent.desire('orders', '1.1.0', 2);
+    await agent.putForward(24 * HOUR);
+    expect(agent.state('orders').seen?.sequence).toBe(2);
+  });
+});
+
 describe('the list', () => {
   test('makes an agent read a desired state three times at most, if that never becomes what the list says', async () => {
     const agent = await agentOf();
