@@ -135,10 +135,13 @@ export function openLocks(context: LockContext): Locks {
   async function readTakeable({ service, signal }: LockRequest) {
     let watched: string | undefined;
     for (;;) {
-      const stored = await (ahead.get(service) ?? read(service));
+      const early = ahead.get(service);
       ahead.delete(service);
+      const stored = await (early ?? read(service));
       const owner = stored?.value.owner;
       if (!stored || !owner) return stored;
+      // Its owner may have released it since.
+      if (early !== undefined) continue;
       const why = whyDead(service, stored);
       if (why !== undefined) {
         warn(takenText(service, owner, why));

@@ -40,6 +40,17 @@ describe('taking the lock', () => {
     await lock.release();
   });
 
+  it('succeeds when its owner released it after it was read ahead', async () => {
+    const lock = await (await stage.open()).record.locks.take(wanted());
+    const { locks } = (await stage.open()).record;
+    locks.readAhead('payments');
+    await expect.poll(() => stage.cloud.requests.filter(({ key }) => key === KEY).length).toBeGreaterThan(2);
+    await lock.release();
+    const next = await locks.take(wanted());
+    expect(next.sequence).toBe(2);
+    await next.release();
+  });
+
   it('succeeds for exactly one of twenty publishers at once', async () => {
     const sessions = await Promise.all(Array.from({ length: 20 }, () => stage.open(new HandClock())));
     const tries = await Promise.allSettled(sessions.map(({ record }) => record.locks.take(wanted())));
