@@ -31,7 +31,7 @@ export interface Progress {
 export function openProgress(
   { emit, clock }: Output,
   record: Pick<DeploymentRecord, 'deployment' | 'env' | 'service' | 'expected' | 'targets' | 'rolling'>,
-  /** The time since the announcement, ms. */
+  /** The time since the announcement, ms; below 0 when AWS's clock has set back this one since. */
   elapsed: () => number,
 ): Progress {
   const reports = new Map<string, Report>();
@@ -53,13 +53,28 @@ export function openProgress(
       if (!isNewer(report, kept.get(report.instance))) return;
       kept.set(report.instance, report);
       if (kept === others) return emit({ type: 'report', at: clock.now(), report });
-      if (isEnding(report.state)) heardMs.set(report.instance, Math.round(elapsed()));
+      if (isEnding(report.state)) heardMs.set(report.instance, Math.max(0, Math.round(elapsed())));
       emit({ type: 'report', at: clock.now(), report });
       news.wake();
     },
     tookMs: () => Math.max(0, ...heardMs.values()),
     heardMs,
     nextReport: news.wait,
+  };
+}
+
+/** Of so many replies the ETags are kept: one instance can send any number of replies. */
+const MOST_HEARD = 100_000;
+
+/** Takes replies: their reports go to `progress`, and the ETags of their texts to `heard`. */
+export function hearing(
+  progress: Pick<Progress, 'add'>,
+  heard: Set<string>,
+): Parameters<ReplyQueue['listen']>[0] {
+  return (reply, etag) => {
+    if (reply.kind !== 'report') return;
+    progress.add(reply, 'heard');
+    if (etag !== undefined && heard.size < MOST_HEARD) heard.add(etag);
   };
 }
 
@@ -104,11 +119,7 @@ export async function follow(output: Output, following: Following): Promise<Sett
   const over = new AbortController();
   const stop = AbortSignal.any([over.signal, detach, abort]);
   const heard = new Set<string>();
-  const listening = following.replies?.listen((reply, etag) => {
-    if (reply.kind !== 'report') return;
-    progress.add(reply, 'heard');
-    if (etag !== undefined) heard.add(etag);
-  }, stop);
+  const listening = following.replies?.listen(hearing(progress, heard), stop);
   const readRecord = recordReader(output, following, heard);
   const polling = poll(output.clock, following, readRecord, stop);
   const settlement = () => settle(record, progress.reports, elapsed());

@@ -9,7 +9,7 @@ import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { type Decisions, decide, readDecisions } from './decisions.ts';
 import { DETACHED, type Driving, type Ended, type WhenSettled } from './driving.ts';
-import { openProgress } from './follow.ts';
+import { hearing, openProgress } from './follow.ts';
 import { movesDesired, recordOutcome, settledEvent } from './record-outcome.ts';
 import { openRetryOutage } from './retry-outage.ts';
 import type { Settlement } from './settle.ts';
@@ -93,11 +93,7 @@ async function driveToSettlement(
     retryOutage: openRetryOutage(session, policy.timeoutMs, stop),
     confirm: (stored) => confirmAtTerminal(session, stored, { ask, readRecord, stop }),
   };
-  const listening = replies.listen((reply, etag) => {
-    if (reply.kind !== 'report') return;
-    progress.add(reply, 'heard');
-    if (etag !== undefined) heard.add(etag);
-  }, stop);
+  const listening = replies.listen(hearing(progress, heard), stop);
   const polling = poll(session, readRecord, stop);
   try {
     const { stored, settlement } = await runWaves(run, first);

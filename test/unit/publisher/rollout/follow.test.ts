@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { PublisherEvent } from '../../../../publisher/events.ts';
-import { isNewer, openProgress } from '../../../../publisher/rollout/follow.ts';
+import { hearing, isNewer, openProgress } from '../../../../publisher/rollout/follow.ts';
 import { isEnding, PROGRESS_STATES, type Report } from '../../../../shared/report.ts';
 import { never } from '../../../support/publisher/stage.ts';
 
@@ -53,6 +53,21 @@ it('of a deployment to some instances only their reports count, also when others
     progress.add(report(0, 'accepted'), 'heard');
     expect([...progress.reports.keys()]).toEqual(['i-1']);
   }
+});
+
+it('an ending that came before the announcement, by a clock that was set back since, took no time', () => {
+  const progress = openProgress({ emit: () => {}, clock: immediate }, about, () => -1200);
+  progress.add(report(1, 'succeeded'), 'heard');
+  expect(progress.heardMs.get('i-1')).toBe(0);
+  expect(progress.tookMs()).toBe(0);
+});
+
+it('an instance that sends replies without end takes a bounded amount of memory', () => {
+  const heard = new Set<string>();
+  const take = hearing({ add: () => undefined }, heard);
+  for (let n = 0; n < 150_000; n += 1) take(report(n, 'preparing'), `"${n}"`);
+  expect(heard.has('"0"')).toBe(true);
+  expect(heard.size).toBeLessThanOrEqual(100_000);
 });
 
 it('a second ending changes nothing', () => {
