@@ -121,7 +121,11 @@ export function openDesiredStates(context: DesiredContext): DesiredStates {
         async next(before) {
           if (before && before.value.sequence > change.sequence) throw fenced(change, before.value);
           if (before?.value.deployment === change.deployment) return { value: before.value };
-          const pause = await pausing;
+          let pause = await pausing;
+          // It may have been read before the desired state, from which an unpause took the copy in between.
+          if (pause && before && !before.value.pause) {
+            pause = await context.pauseOf(service, Promise.resolve(undefined));
+          }
           const after = desired.parse({
             ...followUp(env, change, before?.value, context.now()),
             ...(pause && { pause }),

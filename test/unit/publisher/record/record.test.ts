@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDeployments } from '../../../../publisher/record/deployments.ts';
-import type { DesiredChange } from '../../../../publisher/record/desired-state.ts';
+import { type DesiredChange, openDesiredStates } from '../../../../publisher/record/desired-state.ts';
 import type { Objects } from '../../../../publisher/record/objects.ts';
 import type { Session } from '../../../../publisher/session.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
@@ -46,6 +46,19 @@ describe('the desired state', () => {
     const etag = stage.cloud.object(stage.bucket, desiredKey)?.etag;
     await session.record.desired.move(one);
     expect(stage.cloud.object(stage.bucket, desiredKey)?.etag).toBe(etag);
+  });
+
+  it('is not paused by a pause that was ended between the reads of both', async () => {
+    await session.record.desired.move(change(1));
+    const pauses = [{ by: 'ann', since: '2026-01-01T00:00:00.000Z', reason: 'freeze' }, undefined];
+    const { objects } = session.record;
+    const { signer, verifier } = session;
+    const desired = openDesiredStates({
+      ...{ env: 'dev', objects, signer, verifier, now: Date.now },
+      changes: { add: async () => undefined, readAhead: async () => undefined },
+      pauseOf: async () => pauses.shift(),
+    });
+    expect(await desired.move(change(2))).not.toHaveProperty('pause');
   });
 
   it('has the highest sequence after many writers at once', async () => {
