@@ -200,7 +200,7 @@ async function readOnce(
       }
       if (start + received + value.length > end) throw tooLong(artifact);
       const position = start + received;
-      await digest.add(value, position, writeAt(handle, value, position));
+      await kept(digest.add(value, position, writeRange(handle, value, position)));
       received += value.length;
       transfer.arrived(value.length);
       // All bytes are here. A body that also ends leaves its connection open for the next read, so wait briefly.
@@ -209,7 +209,7 @@ async function readOnce(
   } catch (error) {
     transfer.signal.throwIfAborted();
     if (attempt.signal.aborted) return { ending: 'stalled', received };
-    if (error instanceof WriteError) throw error.cause;
+    if (error instanceof FileError) throw error.cause;
     if (isCode(error) && isFinal(error)) throw error;
     return { ending: asDownloadFailed(error), received };
   } finally {
@@ -229,14 +229,17 @@ function isFinal({ code, cause }: TriggerDeployError): boolean {
   return code !== 'DOWNLOAD_FAILED' || (cause !== undefined && !isPassing(cause));
 }
 
-/** Marks the error of a write to the file, so that it is not taken for an error of the connection. */
-class WriteError extends Error {}
+/**
+ * Marks an error of the file, so that it is not taken for one of the connection: bytes that were hashed must not be
+ * fetched again.
+ */
+class FileError extends Error {}
 
-async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+async function kept(work: Promise<void>): Promise<void> {
   try {
-    await writeRange(handle, bytes, position);
+    await work;
   } catch (cause) {
-    throw new WriteError('write', { cause });
+    throw new FileError('file', { cause });
   }
 }
 

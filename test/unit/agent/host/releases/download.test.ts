@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { getEventListeners } from 'node:events';
-import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type DownloadRequest, downloadArtifact } from '../../../../../agent/host/releases/download.ts';
 import { TriggerDeployError } from '../../../../../shared/errors.ts';
 import type { Artifact } from '../../../../../shared/manifest.ts';
@@ -66,6 +66,22 @@ test('transient errors are retried, up to five in a row without progress', async
     message: 'the download of payments.jar stopped at 0 of 1000 bytes: S3 said SlowDown',
   });
   expect(store.reads).toHaveLength(5);
+});
+
+test('a file that cannot be read again ends the download: what was hashed is not fetched anew', async () => {
+  const { download, store, path } = await downloading(500_000);
+  const handle = await open(`${path}.other`, 'w');
+  const failure = Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
+  const reading = vi.spyOn(Object.getPrototypeOf(handle), 'read').mockRejectedValue(failure);
+  onTestFinished(() => reading.mockRestore());
+  await handle.close();
+  // The first range comes last: the others are hashed from the file.
+  store.fault = async function* (right, { start }) {
+    if (start === 0) await sleep(20);
+    yield right;
+  };
+  await expect(download({ tuning: RANGED })).rejects.toBe(failure);
+  expect(new Set(store.reads.map(({ start }) => start)).size).toBe(store.reads.length);
 });
 
 test('a missing artifact is final', async () => {
