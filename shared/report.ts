@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { cleanLine, cleanTail, DETAIL_LIMIT } from './clean-text.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
-import { SPANS, type Span } from './spans.ts';
+import { knownSpans } from './spans.ts';
 
 /**
  * What an agent reports, on the reply queue and in the S3 record. Fields that are not named here are dropped: an instance
@@ -66,13 +66,6 @@ export const reportError = z.object({
   /** What a person can do about it, and which setting changes it: one line. */
   hint: line(HINT_LIMIT).optional(),
 });
-
-/** A later agent may have other spans. */
-function knownSpans(spans: Readonly<Record<string, number>>): Partial<Record<Span, number>> {
-  return Object.fromEntries(
-    SPANS.flatMap((span) => (spans[span] === undefined ? [] : [[span, spans[span]]])),
-  );
-}
 
 export const report = z.object({
   kind: z.literal('report'),

@@ -24,6 +24,13 @@ export const SPANS = [
 ] as const;
 export type Span = (typeof SPANS)[number];
 
+/** Without those of a later version. */
+export function knownSpans(spans: Readonly<Record<string, number>>): Partial<Record<Span, number>> {
+  return Object.fromEntries(
+    SPANS.flatMap((span) => (spans[span] === undefined ? [] : [[span, spans[span]]])),
+  );
+}
+
 /** Who gets the times, and the clock that they are measured with, ms. */
 export interface SpanCollector {
   now(): number;

@@ -10,13 +10,16 @@ import {
   reportError,
   STEPS,
 } from '../../shared/report.ts';
-import { SPANS } from '../../shared/spans.ts';
+import { knownSpans } from '../../shared/spans.ts';
 
 /**
  * The state of one service on this instance, and functions that read it. Pure. The state is one document, which is
  * appended to the journal at each change. So an ending and its report in the outbox are one write, and no crash
  * separates them. state-transitions.ts has the changes.
  */
+
+/** A later agent, which was rolled back, may have written others. */
+const spans = z.record(z.string(), z.number()).transform(knownSpans);
 
 /** What to deploy: the part of an announcement, desired state or local order that the agent acts on. */
 export const order = z
@@ -37,7 +40,7 @@ export const order = z
     /** An announcement has ended the hold: its publisher waits until the instance goes on. */
     proceeds: z.boolean().optional(),
     /** Spans before the deployment starts here, ms; and when the agent received the announcement, ms since the epoch. */
-    spans: z.partialRecord(z.enum(SPANS), z.number()).optional(),
+    spans: spans.optional(),
     receivedAt: z.number().optional(),
     /** The deployment has already ended here (for example, its announcement expired): no second ending is reported. */
     quiet: z.boolean().optional(),
@@ -88,7 +91,7 @@ const active = z.looseObject({
   startedAt: z.number(), // ms since the epoch
   timings: z.partialRecord(z.enum(STEPS), z.number()),
   /** Absent in the state of an older agent. */
-  spans: z.partialRecord(z.enum(SPANS), z.number()).optional(),
+  spans: spans.optional(),
   bootId: z.string(),
   /** How often the agent died during this deployment and resumed it. A rollback counts from 0 again. */
   recoveries: z.int(),

@@ -42,6 +42,15 @@ test.each(PROGRESS_STATES)(
   },
 );
 
+test('spans of a later agent, which was rolled back, are left out, and cost no state', () => {
+  const later = structuredClone(withActive(active(), { spans: { download: 5 } }));
+  Object.assign(later.active?.spans ?? {}, { polish: 7 });
+  Object.assign(later.active?.order ?? {}, { spans: { deliver: 1, polish: 2 } });
+  const read = serviceState.parse(later).active;
+  expect(read?.spans).toEqual({ download: 5 });
+  expect(read?.order.spans).toEqual({ deliver: 1 });
+});
+
 describe('a broken service', () => {
   const broken = endedBy('broken', ORDER, endedBy('succeeded', orderOf('1.0', { sequence: 6 })));
   const BY = { sequence: 7, deployment: ORDER.deployment };
