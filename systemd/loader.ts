@@ -22,7 +22,7 @@ declare const PROGRAM: string;
 type Chunk = (exports: object, require: (id: string) => unknown, module: { exports: object }) => void;
 
 const path = join(__dirname, `${PROGRAM}.chunks`);
-const { head, read } = openDescribed<Chunks>(path);
+const { head, read } = openChunks();
 const compiledFor = `${head.digest} ${process.version} ${process.arch}`;
 const compiled = openCompiled();
 const compiling = (globalThis as { [COMPILING]?: Compiling })[COMPILING];
@@ -54,6 +54,16 @@ function functionOf(id: string): Chunk {
   });
   compiling?.scripts.set(id, script);
   return script.runInThisContext() as Chunk;
+}
+
+function openChunks() {
+  try {
+    return openDescribed<Chunks>(path);
+  } catch (error) {
+    const { message } = error as Error;
+    process.stderr.write(`${PROGRAM}: cannot read ${path}, which is a part of the program: ${message}\n`);
+    process.exit(1);
+  }
 }
 
 function openCompiled() {

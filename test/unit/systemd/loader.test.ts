@@ -91,6 +91,19 @@ describe('the compiled code', () => {
   });
 });
 
+test.each([undefined, 0, 100])(
+  'without all of its chunks (%s bytes), the program says which file is wrong',
+  async (bytes) => {
+    const file = join(directory, 'trigger-deploy.chunks');
+    await (bytes === undefined ? rm(file) : truncate(file, bytes));
+    const { code, stdout, stderr } = await start(['--version']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(
+      /^trigger-deploy: cannot read \S+\/trigger-deploy\.chunks, which is a part of the program: .+\n$/,
+    );
+  },
+);
+
 test('a program that runs can load the rest of it after an upgrade has replaced its files', async () => {
   const hook = join(directory, 'hook.cjs');
   const gone = FILES.map((file) => join(directory, file));
