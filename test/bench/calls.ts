@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCloud } from '../support/cloud/cloud.ts';
 import { jarText } from '../support/shared/zip.ts';
+import { closeDirectory, makeDirectory } from './clean-up.ts';
 import { BUCKET, openInstances, sleepingService } from './instances.ts';
 
 /** How often each operation of AWS is called by one deployment, by all programs together. */
@@ -14,7 +14,7 @@ export interface Calls {
 const INSTANCES = 3;
 
 export async function countCalls(): Promise<Calls> {
-  const directory = await mkdtemp(join(tmpdir(), 'trigger-deploy-calls-'));
+  const directory = await makeDirectory('calls');
   const cloud = await startCloud();
   const topic = cloud.createTopic('trigger-deploy-dev');
   cloud.createBucket(BUCKET);
@@ -42,6 +42,6 @@ export async function countCalls(): Promise<Calls> {
   } finally {
     await instances.stop();
     await cloud.stop();
-    await rm(directory, { recursive: true, maxRetries: 5 });
+    closeDirectory(directory);
   }
 }

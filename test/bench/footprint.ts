@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { freePort } from '../support/ports.ts';
+import { closeDirectory, makeDirectory } from './clean-up.ts';
 import { type Instances, openInstances, sleepingService, startCloudProcess } from './instances.ts';
 import { cpuOf, memoryOf, peakOf } from './machine.ts';
 import { makeBlob } from './peers/world.ts';
@@ -41,7 +41,7 @@ const IDLE_MS = 120_000;
 const DEPLOYMENTS = 20;
 
 export async function footprint(say: (line: string) => void): Promise<Footprint> {
-  const directory = await mkdtemp(join(tmpdir(), 'trigger-deploy-footprint-'));
+  const directory = await makeDirectory('footprint');
   const cloud = await startCloudProcess(join(directory, 'cloud.log'), await freePort());
   const instances = await openInstances({ directory, cloud });
   try {
@@ -61,7 +61,7 @@ export async function footprint(say: (line: string) => void): Promise<Footprint>
   } finally {
     await instances.stop();
     await cloud.stop();
-    await rm(directory, { recursive: true, maxRetries: 5 });
+    closeDirectory(directory);
   }
 }
 

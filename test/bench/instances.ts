@@ -1,7 +1,7 @@
 import { execFile as execFileCallback, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { lives, signalGroup } from './group.ts';
@@ -51,7 +51,7 @@ export interface InstancesOptions {
 /** The embedded cloud, in a process of its own. It ends on SIGTERM. */
 export async function startCloudProcess(log: string, port: number) {
   const argv = [NODE, join(project, 'test/support/cloud/main.ts'), '--port', String(port)] as const;
-  const pid = detached(argv, log, { PATH: process.env.PATH ?? '' });
+  const pid = detached(argv, log, { PATH: process.env.PATH ?? '', HOME: dirname(log) });
   const topic = await firstMatch(log, /arn:aws:sns\S+/);
   return { endpoint: `http://127.0.0.1:${port}`, topic, stop: () => end(pid) };
 }

@@ -1,14 +1,24 @@
 import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { countCalls } from './calls.ts';
+import { cleanUp, makeDirectory } from './clean-up.ts';
 import { type Figures, type Part, readFigures, writeFigures } from './figures.ts';
 import { footprint } from './footprint.ts';
-import { describeMachine, load, missingPackages, openAccount, root, versionOfPackage } from './machine.ts';
+import {
+  type Account,
+  describeMachine,
+  load,
+  missingPackages,
+  openAccount,
+  root,
+  versionOfPackage,
+} from './machine.ts';
 import { compare } from './peers/compare.ts';
 import { PEERS, type PeerName } from './peers/peers.ts';
-import { PACKAGES } from './peers/world.ts';
+import { PACKAGES, takenPort } from './peers/world.ts';
 import { runScale } from './scale/scale.ts';
 import { tables } from './tables.ts';
 
@@ -35,22 +45,37 @@ const PARTS = ['calls', 'footprint', 'compare', 'scale'] as const;
 /** Above this share of the CPU, other programs make the figures worthless; 0 to 1. */
 const BUSY = 0.1;
 
-const { values } = parseArgs({
-  options: {
-    part: { type: 'string', multiple: true },
-    hosts: { type: 'string', default: '1,10,30' },
-    megabytes: { type: 'string', default: '10,100' },
-    rounds: { type: 'string', default: '3' },
-    peers: { type: 'string', default: PEERS.join(',') },
-    minutes: { type: 'string', default: '40' },
-    'dry-run': { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const values = readOptions();
+let account: Account | undefined;
+process.on('exit', () => {
+  cleanUp(() => account?.others() ?? []);
+  account?.close();
 });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(signal, () => process.exit(128 + constants.signals[signal]));
 if (values.help) {
   process.stdout.write(HELP);
 } else {
   await main();
+}
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        part: { type: 'string', multiple: true },
+        hosts: { type: 'string', default: '1,10,30' },
+        megabytes: { type: 'string', default: '10,100' },
+        rounds: { type: 'string', default: '3' },
+        peers: { type: 'string', default: PEERS.join(',') },
+        minutes: { type: 'string', default: '40' },
+        'dry-run': { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return refuse(`${(error as Error).message.split('. ')[0]}; --help shows the options`);
+  }
 }
 
 async function main(): Promise<void> {
@@ -65,13 +90,17 @@ async function main(): Promise<void> {
     rounds: number('rounds'),
     peers,
   };
-  const until = Date.now() + number('minutes') * 60_000;
+  const minutes = number('minutes');
   if (parts.includes('compare')) {
     if (process.getuid?.() !== 0) refuse('the comparison starts an sshd and needs root');
     const missing = missingPackages(PACKAGES);
     if (missing.length > 0) refuse(`missing: apt-get install --no-install-recommends ${missing.join(' ')}`);
+    const port = await takenPort(Math.max(...options.hosts));
+    if (port !== undefined) refuse(`another program listens on port ${port}: stop it, and try again`);
+    account = openAccount();
   }
   execFileSync(process.execPath, [join(root, 'systemd', 'build.ts')], {
+    env: { ...process.env, TMPDIR: await makeDirectory('build') },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const busy = await load(5000);
@@ -89,16 +118,12 @@ async function main(): Promise<void> {
   const now: Figures = {};
   if (parts.includes('calls')) now.calls = part(await countCalls());
   if (parts.includes('footprint')) now.footprint = part(await footprint(say));
-  if (parts.includes('compare')) {
-    const account = openAccount();
-    try {
-      now.compare = {
-        ...part(await compare({ ...options, until, account, say })),
-        versions: versionsOfPeers(),
-      };
-    } finally {
-      account.close();
-    }
+  if (account !== undefined) {
+    const until = Date.now() + minutes * 60_000;
+    now.compare = {
+      ...part(await compare({ ...options, until, account, say })),
+      versions: versionsOfPeers(),
+    };
   }
   if (parts.includes('scale')) now.scale = part(await runScale(say));
   const blocks = tables(now, before);
@@ -129,7 +154,8 @@ function versionsOfPeers(): string {
 }
 
 function list(name: 'hosts' | 'megabytes' | 'peers'): string[] {
-  return values[name].split(',').filter(Boolean);
+  const given = values[name].split(',').filter(Boolean);
+  return given.length > 0 ? given : refuse(`--${name} names none`);
 }
 
 function numbers(name: 'hosts' | 'megabytes'): number[] {

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { closeDirectory, endAll, makeDirectory } from '../clean-up.ts';
 import { type Account, CORES, machineCpu } from '../machine.ts';
 import type { Peer } from './peer.ts';
 import { openPeer, PEERS, type PeerName } from './peers.ts';
@@ -48,7 +48,21 @@ const RUN_LIMIT = 150_000;
  * can be taken within a round. @throws when a deployment fails or leaves a host wrong.
  */
 export async function compare(options: CompareOptions): Promise<Run[]> {
-  const root = await mkdtemp(join(tmpdir(), 'trigger-deploy-bench-'));
+  const root = await makeDirectory('bench');
+  let files: 'remove' | 'keep' = 'remove';
+  try {
+    return await compareIn(root, options);
+  } catch (error) {
+    options.say(`the logs stay in ${root}`);
+    files = 'keep';
+    throw error;
+  } finally {
+    endAll(options.account.others);
+    closeDirectory(root, files);
+  }
+}
+
+async function compareIn(root: string, options: CompareOptions): Promise<Run[]> {
   const runs: Run[] = [];
   const world = await openWorld(root, Math.max(...options.hosts));
   const peers = new Map<PeerName, Peer>();
@@ -76,14 +90,9 @@ export async function compare(options: CompareOptions): Promise<Run[]> {
         }
       }
     return runs;
-  } catch (error) {
-    options.say(`the logs stay in ${root}`);
-    throw error;
   } finally {
     for (const peer of peers.values()) await peer.stop?.();
     await world.stop();
-    for (const pid of options.account.others()) process.kill(pid, 'SIGKILL');
-    if (runs.length > 0) await rm(root, { recursive: true, maxRetries: 5 });
   }
 }
 

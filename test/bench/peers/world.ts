@@ -86,9 +86,6 @@ export async function openWorld(root: string, hosts: number): Promise<World> {
   await Promise.all(directories.map((name) => mkdir(join(root, name), { recursive: true })));
   const scripts = join(import.meta.dirname, 'host');
   const numbers = Array.from({ length: hosts }, (_, i) => i + 1);
-  for (const port of numbers.map((host) => BASE_PORT + host))
-    if (await listens(port))
-      throw new Error(`another program listens on port ${port}: stop it, and try again`);
   for (const script of ['host-deploy', 'floor']) await install(scripts, script, join(root, 'bin'));
   const servers: number[] = [];
   const serve: World['serve'] = (argv, log) => {
@@ -141,6 +138,12 @@ export async function openWorld(root: string, hosts: number): Promise<World> {
     throw error;
   }
   return world;
+}
+
+/** One of the ports of so many hosts on which another program listens. */
+export async function takenPort(hosts: number): Promise<number | undefined> {
+  for (let host = 1; host <= hosts; host += 1) if (await listens(BASE_PORT + host)) return BASE_PORT + host;
+  return undefined;
 }
 
 /** A jar, as those that start themselves are: a script, and a zip behind it. Between them are random bytes. */

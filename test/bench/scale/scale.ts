@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCloud } from '../../support/cloud/cloud.ts';
 import { jarText } from '../../support/shared/zip.ts';
+import { closeDirectory, makeDirectory } from '../clean-up.ts';
 import { BUCKET, openInstances } from '../instances.ts';
 import { type CrowdFigures, measureCrowd } from './crowd.ts';
 import { openFiller } from './fill.ts';
@@ -53,7 +53,7 @@ export async function runScale<P extends Part = Part>(
 }
 
 async function inWorld<T>(say: World['say'], work: (world: World) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), 'trigger-deploy-scale-'));
+  const directory = await makeDirectory('scale');
   const cloud = await startCloud();
   const topic = cloud.createTopic('trigger-deploy-dev');
   cloud.createBucket(BUCKET);
@@ -64,7 +64,7 @@ async function inWorld<T>(say: World['say'], work: (world: World) => Promise<T>)
   } finally {
     await instances.stop();
     await cloud.stop();
-    await rm(directory, { recursive: true, maxRetries: 5 });
+    closeDirectory(directory);
   }
 }
 
