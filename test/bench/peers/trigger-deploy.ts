@@ -2,8 +2,9 @@ import { copyFile, link, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../../support/ports.ts';
 import { BUCKET, openInstances, startCloudProcess } from '../instances.ts';
+import { untilListening } from './listening.ts';
 import type { Peer } from './peer.ts';
-import { untilListening, type World } from './world.ts';
+import type { World } from './world.ts';
 
 /**
  * This project: agents that run already, and a version that was pushed, as the other tools' files lie on nginx already.

@@ -15,13 +15,13 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises';
-import { createConnection } from 'node:net';
 import { basename, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { freePort } from '../../support/ports.ts';
 import { ZIP } from '../../support/shared/zip.ts';
 import { lives, signalGroup } from '../group.ts';
 import { detached } from '../instances.ts';
+import { listens, untilListening } from './listening.ts';
 
 /**
  * What all peers of the comparison share: simulated hosts, each with a directory and a service; nginx, which serves the
@@ -282,21 +282,4 @@ function artifactOf(directory: string): string {
 
 function run(file: string, args: readonly string[], env: World['env']): void {
   execFileSync(file, args, { env, stdio: 'ignore' });
-}
-
-export async function untilListening(port: number): Promise<void> {
-  for (let tries = 0; !(await listens(port)); tries += 1) {
-    if (tries === 500)
-      throw new Error(`nothing listens on port ${port} after 10 s: see the logs of the benchmark`);
-    await setTimeout(20);
-  }
-}
-
-async function listens(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = createConnection({ port, host: '127.0.0.1' }, () => resolve(true));
-  socket.once('error', () => resolve(false));
-  const answer = await promise;
-  socket.destroy();
-  return answer;
 }
