@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,6 +37,8 @@ else storeAtExit();
 function storeAtExit(): void {
   const compiling: Compiling = { for: '', scripts: new Map() };
   Object.assign(globalThis, { [COMPILING]: compiling });
+  // For when the process that would end it was killed: an agent runs until it is ended.
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), RUN_LIMIT_MS).unref();
   process.on('exit', () => {
     const code = new Map(earlier(compiling.for));
     for (const [id, script] of compiling.scripts) code.set(id, script.createCachedData());
@@ -72,6 +74,11 @@ async function compile(): Promise<void> {
   process.umask(0o022);
   await rm(file, { force: true });
   const directory = await mkdtemp(join(tmpdir(), `${PROGRAM}-compile-`));
+  process.on('exit', () => {
+    running?.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1));
   // A container may have no loopback interface.
   const cloud = await openMockCloud().catch(() => undefined);
   try {
@@ -86,9 +93,11 @@ async function compile(): Promise<void> {
     }
   } finally {
     cloud?.close();
-    await rm(directory, { recursive: true, force: true });
   }
 }
+
+/** The program, while it runs. */
+let running: ChildProcess | undefined;
 
 /** Runs the program. What it answers does not matter. */
 async function run(
@@ -97,12 +106,14 @@ async function run(
 ): Promise<void> {
   const program = [...process.execArgv, '--require', __filename, join(__dirname, `${PROGRAM}.js`), ...argv];
   const child = spawn(process.execPath, program, { cwd, env, stdio: 'ignore' });
+  running = child;
   const limit = setTimeout(() => child.kill('SIGKILL'), RUN_LIMIT_MS);
   const ended = once(child, 'exit');
   const stop = argv[0] === 'run' ? setTimeout(() => child.kill('SIGTERM'), AGENT_RUNS_MS) : undefined;
   await ended.catch(() => undefined);
   clearTimeout(limit);
   clearTimeout(stop);
+  running = undefined;
 }
 
 const HAVE_KEYS = ['push', 'app'];

@@ -1,7 +1,8 @@
-import { copyFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { findProcessNow } from '../../../agent/host/process/proc.ts';
 import { PUBLISHER, startProgram } from '../../support/programs.ts';
 
 const FILES = ['package.json', 'trigger-deploy.js', 'trigger-deploy.chunks', 'trigger-deploy.chunks.map'];
@@ -103,6 +104,22 @@ test.each([undefined, 0, 100])(
     );
   },
 );
+
+test('an installation that is interrupted leaves neither files nor a running program', async () => {
+  const file = join(directory, 'trigger-deploy.compile.js');
+  await copyFile(join(dirname(PUBLISHER), 'trigger-deploy.compile.js'), file);
+  const work = join(directory, 'work');
+  await mkdir(work);
+  const compiling = startProgram([file], { cwd: directory, env: { TMPDIR: work } });
+  const child = () =>
+    readFile(`/proc/${compiling.process.pid}/task/${compiling.process.pid}/children`, 'utf8');
+  await expect.poll(child, { interval: 5 }).not.toBe('');
+  const pid = Number((await child()).trim());
+  compiling.process.kill('SIGTERM');
+  expect(await compiling.finished).toMatchObject({ code: 1, stderr: '' });
+  expect(await readdir(work)).toEqual([]);
+  await expect.poll(() => findProcessNow(pid)).toBeUndefined();
+});
 
 test('a program that runs can load the rest of it after an upgrade has replaced its files', async () => {
   const hook = join(directory, 'hook.cjs');
