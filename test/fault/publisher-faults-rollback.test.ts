@@ -15,6 +15,11 @@ import { type RecordWatch, watchRecord } from './support/publisher/record-watch.
 
 const again = { next: ['rollback', 'SERVICE'], version: '1.0.0' };
 const further = { next: ['rollback', 'SERVICE'], version: '0.9.0' };
+/** The reply queue is deleted while the outcome is written: which of the two is first is open. */
+const byOutcome = {
+  next: ['rollback', 'SERVICE'],
+  version: (isSettled: boolean) => (isSettled ? '0.9.0' : '1.0.0'),
+};
 const forward = { next: ['SERVICE', '1.1.0'], version: '1.1.0' };
 
 const POINTS = [
@@ -23,11 +28,12 @@ const POINTS = [
   ['the question what they run', again],
   ['the end of that queue', again],
   ['the record of the rollback', again],
+  ['the list of changes', again],
   ['the desired state', again],
   ['its reply queue', forward],
   ['the announcement', again],
+  ['the end of its reply queue', byOutcome],
   ['the outcome', further],
-  ['the end of its reply queue', further],
   ['the release of the lock', further],
 ] as const;
 const AT_ONCE = 4;

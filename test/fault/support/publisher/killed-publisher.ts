@@ -1,4 +1,7 @@
 import { expect } from 'vitest';
+import { keys } from '../../../../shared/names.ts';
+import { BUCKET, ENV, type Fleet } from '../../../support/fleet/fleet.ts';
+import { deploymentIn } from '../../../support/publisher/announcements.ts';
 import { withoutWaits } from '../../../support/publisher/events.ts';
 import type { Service } from '../fleet/services.ts';
 import { expectSettled } from '../fleet/settled.ts';
@@ -25,8 +28,8 @@ export interface Story {
   /** The command that is killed, and the next one; SERVICE and ID are replaced by the service and the deployment. */
   typed: readonly string[];
   next: readonly string[];
-  /** Where it must end. */
-  version: string;
+  /** Where it must end; where that depends on whether the outcome of the dead one's deployment is in the record, a function. */
+  version: string | ((isSettled: boolean) => string);
 }
 
 export interface StoryResult {
@@ -55,14 +58,21 @@ export async function runStory(
   const newest = recordedIds(watch, name).at(-1);
   const wasAnnounced = announcements(fleet, name).some(({ deployment }) => deployment === newest);
   if (wasAnnounced && story.next[0] !== 'watch') await ended(service);
+  const version =
+    typeof story.version === 'string' ? story.version : story.version(isSettled(fleet, name, newest));
   const next = filledIn(story.next, recordedIds(watch, name).at(-1));
   const { code, stdout, stderr } = await comingLater(fleet, name, next);
   expect(code, `${next} after a kill at write ${n}\n${stdout}${stderr}`).toBe(0);
 
-  expect(watch.desired.get(name)?.at(-1)).toMatchObject({ version: story.version });
-  await expectSettled(service, { version: story.version, watch });
+  expect(watch.desired.get(name)?.at(-1)).toMatchObject({ version });
+  await expectSettled(service, { version, watch });
   expectTrueRecord(fleet, watch, name);
   return { dead, owner, said: stdout };
+}
+
+function isSettled({ cloud }: Fleet, service: string, deployment = ''): boolean {
+  const document = cloud.object(BUCKET, keys.deployment(ENV, service, deployment))?.body.toString();
+  return document !== undefined && deploymentIn(document).status !== 'announced';
 }
 
 /** Refused with who, what and since when, how to follow, and how to take over; nothing is written. */
