@@ -104,6 +104,9 @@ test('expired credentials: what is announced meanwhile is deployed once they are
 
 test('an agent that starts while AWS is away is ready, stays up, and converges once it is back', async () => {
   await world.fleet.stopAgent(instance);
+  // The deployment before has announced its desired state as its last step.
+  const queue = agentQueueName(ENV, instance.id);
+  await purge(world.fleet.cloud, queue);
   await world.proxy.refuse();
   const client = steadyClient(instance);
   const agent = world.fleet.start([AGENT, 'run', '--config', instance.configFile], {
@@ -115,7 +118,6 @@ test('an agent that starts while AWS is away is ready, stays up, and converges o
   expect(logOf(instance)[0]).toMatchObject({ msg: 'ready' });
   await announceWithoutWaiting('1.5.0');
   // As if it had been away for longer than its queue keeps a message: only the desired state knows.
-  const queue = agentQueueName(ENV, instance.id);
   expect(world.fleet.cloud.messages(queue)).toHaveLength(1);
   await purge(world.fleet.cloud, queue);
   expect(await client.stop()).toEqual(['1.4.0']);

@@ -23,10 +23,11 @@ const POINTS = [
   ['the record of the deployment', back],
   ['its reply queue', again],
   ['the announcement', watched],
+  ['the end of its reply queue', back],
+  ['the list of changes', watched],
   ['the desired state', back],
   ['the announcement of the desired state', watched],
   ['the outcome', again],
-  ['the end of its reply queue', again],
   ['the release of the lock', back],
 ] as const;
 const AT_ONCE = 4;
