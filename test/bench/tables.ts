@@ -183,7 +183,7 @@ ${table([...head, ...(before ? ['before, s'] : [])], rows, 2)}
 
 ${crowd.agents} simulated agents in a few processes: ${seconds(crowd.answeredMs / 1000)} s from the announcement until the reply queue had the
 last ending. One agent with ${services.services} services: ready after ${services.readyMs} ms and ${services.startCalls} calls, then ${memory.pss.toFixed(0)} MB PSS,
-${memory.privateDirty.toFixed(0)} MB private dirty, ${services.idleCalls} calls and ${seconds(services.idleCpu)} s of CPU in an idle minute; ${seconds(services.deploymentCpu)} s of CPU for a deployment
+${memory.privateDirty.toFixed(0)} MB private dirty, ${services.idleCalls} calls and ${seconds(services.idleCpu)} s of CPU in the first minute, in which it reads all desired states a second time; ${seconds(services.deploymentCpu)} s of CPU for a deployment
 of one of them.`;
 }
 
