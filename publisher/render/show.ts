@@ -194,35 +194,38 @@ function silentOf({ deployment, reports, instance: only }: ShowAnswer): string[]
 
 /** The time of each step on each instance; a step that no instance took is left out. */
 function timings(reports: readonly Report[], page: Page): string[] {
-  const steps = STEPS.filter((step) => reports.some((report) => report.timings[step] !== undefined));
-  if (steps.length === 0) return [];
-  const head: Span[] = ['', ...steps].map((text) => ({ text, tone: 'dim' }));
-  const rows = reports.map((report): Span[] => [
-    { text: report.instance },
-    ...steps.map((step) => {
-      const ms = report.timings[step];
-      return { text: ms === undefined ? '–' : formatMs(ms) };
-    }),
-  ]);
-  return ['', ...aligned([head, ...rows], page)];
+  return timesTable(
+    '',
+    STEPS,
+    reports.map(({ instance, timings }) => ({ instance, times: timings })),
+    page,
+  );
 }
 
 /** The parts of the steps and what is around them, on each instance; a part that no instance has is left out. */
 function spans({ deployment, reports }: ShowAnswer, page: Page): string[] {
   const rows = reports.map((report) => ({ instance: report.instance, times: spansOf(deployment, report) }));
-  const names = SPAN_NAMES.filter((name) => rows.some(({ times }) => times[name] !== undefined));
-  if (names.length === 0) return [];
-  const head: Span[] = ['of it', ...names].map((text) => ({ text, tone: 'dim' }));
+  const table = timesTable('of it', SPAN_NAMES, rows, page);
+  const settle = settleMs(deployment);
+  if (table.length === 0 || settle === undefined) return table;
+  return [...table, `  settled ${formatMs(settle)} after the last report`];
+}
+
+/** A row for each instance, and a column for each name that one of them has a time of; nothing if none has any. */
+function timesTable<N extends string>(
+  title: string,
+  names: readonly N[],
+  rows: readonly { instance: string; times: { readonly [name in N]?: number | undefined } }[],
+  page: Page,
+): string[] {
+  const columns = names.filter((name) => rows.some(({ times }) => times[name] !== undefined));
+  if (columns.length === 0) return [];
+  const head: Span[] = [title, ...columns].map((text) => ({ text, tone: 'dim' }));
   const body = rows.map(({ instance, times }): Span[] => [
     { text: instance },
-    ...names.map((name) => ({ text: times[name] === undefined ? '–' : formatMs(times[name]) })),
+    ...columns.map((name) => ({ text: times[name] === undefined ? '–' : formatMs(times[name]) })),
   ]);
-  const settle = settleMs(deployment);
-  return [
-    '',
-    ...aligned([head, ...body], page),
-    ...(settle === undefined ? [] : [`  settled ${formatMs(settle)} after the last report`]),
-  ];
+  return ['', ...aligned([head, ...body], page)];
 }
 
 const SPAN_NAMES = [...SPANS, 'report'] as const;
