@@ -1,9 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startCloud } from '../support/cloud/cloud.ts';
 import { jarText } from '../support/shared/zip.ts';
-import { closeDirectory, makeDirectory } from './clean-up.ts';
-import { BUCKET, openInstances, sleepingService } from './instances.ts';
+import { inOwnCloud } from './in-own-cloud.ts';
+import { sleepingService } from './instances.ts';
 
 /** How often each operation of AWS is called by one deployment, by all programs together. */
 export interface Calls {
@@ -13,13 +12,8 @@ export interface Calls {
 
 const INSTANCES = 3;
 
-export async function countCalls(): Promise<Calls> {
-  const directory = await makeDirectory('calls');
-  const cloud = await startCloud();
-  const topic = cloud.createTopic('trigger-deploy-dev');
-  cloud.createBucket(BUCKET);
-  const instances = await openInstances({ directory, cloud: { endpoint: cloud.endpoint, topic } });
-  try {
+export const countCalls = (): Promise<Calls> =>
+  inOwnCloud('calls', async ({ directory, cloud, instances }) => {
     for (let number = 1; number <= INSTANCES; number += 1)
       await instances.start(number, sleepingService(join(directory, `host${number}`)));
     const jar = join(directory, 'app.jar');
@@ -39,9 +33,4 @@ export async function countCalls(): Promise<Calls> {
     }
     const operations = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
     return { instances: INSTANCES, operations };
-  } finally {
-    await instances.stop();
-    await cloud.stop();
-    closeDirectory(directory);
-  }
-}
+  });

@@ -9,6 +9,7 @@ import { freePort } from '../support/ports.ts';
 import { closeDirectory, makeDirectory } from './clean-up.ts';
 import { type Instances, openInstances, sleepingService, startCloudProcess } from './instances.ts';
 import { cpuOf, memoryOf, peakOf } from './machine.ts';
+import { median } from './median.ts';
 import { makeBlob } from './peers/world.ts';
 
 /** What the programs take on their own: the CPU time of a start, and the memory and CPU time of an agent. */
@@ -69,7 +70,7 @@ async function agentFootprint(directory: string, instances: Instances, say: (lin
   const service = join(directory, 'service');
   const { pid, readyMs = 0 } = await instances.start(1, sleepingService(service));
   await setTimeout(5000);
-  const idle = memory(pid);
+  const idle = memoryOf(pid);
   say(`agent: ready after ${Math.round(readyMs)} ms, ${JSON.stringify(idle)}`);
   const began = cpuOf(pid);
   await setTimeout(IDLE_MS);
@@ -94,19 +95,12 @@ async function agentFootprint(directory: string, instances: Instances, say: (lin
     }
     await setTimeout(5000);
     cpu.push({ megabytes, seconds: (cpuOf(pid) - before) / deployments });
-    after.push({ deployments, megabytes, ...memory(pid), peak: peakOf(pid) });
+    after.push({ deployments, megabytes, ...memoryOf(pid), peak: peakOf(pid) });
     say(`agent after ${deployments} deployments of ${megabytes} MB: ${JSON.stringify(after.at(-1))}`);
     await rm(blob.file);
   }
   return { ready: readyMs, idle, after, cpu, idleHour };
 }
-
-function memory(pid: number): Memory {
-  const { pss, privateDirty } = memoryOf(pid);
-  return { pss, privateDirty };
-}
-
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
 /** The CPU time of the process to its end, ms: the median of several. */
 async function medianCpu(argv: readonly string[], { publisher }: Instances): Promise<number> {
@@ -123,7 +117,7 @@ async function medianCpu(argv: readonly string[], { publisher }: Instances): Pro
     const [user = 0, system = 0] = String(text).trim().split(' ').map(Number);
     values.push((user + system) * 1000);
   }
-  return median(values);
+  return median(values) ?? 0;
 }
 
 /** The CPU time that the command has used when its first request arrives, ms: the median of several. */
@@ -150,5 +144,5 @@ async function cpuAtFirstCall(args: readonly string[], { publisher }: Instances)
     server.closeAllConnections();
     server.close();
   }
-  return median(values);
+  return median(values) ?? 0;
 }

@@ -143,11 +143,11 @@ ${services}`,
   };
 }
 
-/** The config of the service `app` in a directory of its own: a process that only sleeps. */
-export function sleepingService(directory: string): string {
+/** The config of a service in a directory of its own: a process that only sleeps. */
+export function sleepingService(directory: string, name = 'app'): string {
   const pid = `${directory}/pid`;
   const start = `setsid sleep infinity </dev/null >/dev/null 2>&1 & echo $! >${pid}`;
-  return `  app:
+  return `  ${name}:
     package: { type: jar, dir: ${directory} }
     manager:
       type: command

@@ -44,11 +44,11 @@ export function cpuOf(pid: number): number {
 }
 
 /** Memory of a process, MB of 1,000,000 bytes: proc_pid_smaps(5). */
-export function memoryOf(pid: number): { pss: number; privateDirty: number; resident: number } {
+export function memoryOf(pid: number): { pss: number; privateDirty: number } {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   const value = (name: string) =>
     (Number(new RegExp(`^${name}: +(\\d+) kB$`, 'm').exec(rollup)?.[1]) * 1024) / 1e6;
-  return { pss: value('Pss'), privateDirty: value('Private_Dirty'), resident: value('Rss') };
+  return { pss: value('Pss'), privateDirty: value('Private_Dirty') };
 }
 
 /** The most memory that the process has had at any time, MB of 1,000,000 bytes: proc_pid_status(5). */

@@ -1,6 +1,7 @@
 import type { Calls } from './calls.ts';
 import type { Figures, Part } from './figures.ts';
 import type { Footprint } from './footprint.ts';
+import { median } from './median.ts';
 import type { Run } from './peers/compare.ts';
 import { PEERS, type PeerName } from './peers/peers.ts';
 import type { Measured } from './scale/measure.ts';
@@ -192,14 +193,6 @@ const shortCommand = ({ command }: Measured) =>
   command.replace(/ 01\w{24}/, ' ID').replace(/ \/\S+$/, ' FILE');
 
 const earlierWall = (one: Measured | undefined) => (one === undefined ? undefined : one.wallMs / 1000);
-
-function median(values: number[]): number | undefined {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle];
-  const [low, high] = [sorted[middle - 1], sorted[middle]];
-  return low === undefined || high === undefined ? undefined : (low + high) / 2;
-}
 
 const seconds = (value: number | undefined) =>
   value === undefined ? '–' : value.toFixed(value < 10 ? 2 : 1);

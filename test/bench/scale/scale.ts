@@ -1,9 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startCloud } from '../../support/cloud/cloud.ts';
 import { jarText } from '../../support/shared/zip.ts';
-import { closeDirectory, makeDirectory } from '../clean-up.ts';
-import { BUCKET, openInstances } from '../instances.ts';
+import { inOwnCloud } from '../in-own-cloud.ts';
+import { BUCKET } from '../instances.ts';
 import { type CrowdFigures, measureCrowd } from './crowd.ts';
 import { openFiller } from './fill.ts';
 import { type Measured, measure } from './measure.ts';
@@ -52,21 +51,11 @@ export async function runScale<P extends Part = Part>(
   return figures as Pick<ScaleFigures, P>;
 }
 
-async function inWorld<T>(say: World['say'], work: (world: World) => Promise<T>): Promise<T> {
-  const directory = await makeDirectory('scale');
-  const cloud = await startCloud();
-  const topic = cloud.createTopic('trigger-deploy-dev');
-  cloud.createBucket(BUCKET);
-  const instances = await openInstances({ directory, cloud: { endpoint: cloud.endpoint, topic } });
-  try {
-    const filler = await openFiller(cloud, join(directory, 'keys', 'ci.key.json'));
-    return await work({ directory, cloud, instances, filler, say });
-  } finally {
-    await instances.stop();
-    await cloud.stop();
-    closeDirectory(directory);
-  }
-}
+const inWorld = <T>(say: World['say'], work: (world: World) => Promise<T>): Promise<T> =>
+  inOwnCloud('scale', async (own) => {
+    const filler = await openFiller(own.cloud, join(own.directory, 'keys', 'ci.key.json'));
+    return await work({ ...own, filler, say });
+  });
 
 async function each({ instances, cloud, say }: World, commands: readonly string[]): Promise<Measured[]> {
   const found: Measured[] = [];

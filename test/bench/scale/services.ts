@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { jarText } from '../../support/shared/zip.ts';
+import { sleepingService } from '../instances.ts';
 import { cpuOf, memoryOf } from '../machine.ts';
 import { type Measured, measure } from './measure.ts';
 import type { World } from './world.ts';
@@ -30,11 +31,12 @@ export async function measureServices(
   services: number,
 ): Promise<ServicesFigures> {
   const asked = () => cloud.requests.filter((one) => one.accessKeyId?.startsWith('session-')).length;
-  const config = Array.from({ length: services }, (_, i) => serviceText(`app-${i + 1}`, directory)).join('');
+  const names = Array.from({ length: services }, (_, i) => `app-${i + 1}`);
+  const config = names.map((name) => sleepingService(join(directory, name), name)).join('');
   const { pid, readyMs = 0 } = await instances.start(1, config);
   const [startCalls, readyCpu] = [asked(), cpuOf(pid)];
   await setTimeout(10_000);
-  const { pss, privateDirty } = memoryOf(pid);
+  const memory = memoryOf(pid);
   const [before, cpuBefore] = [asked(), cpuOf(pid)];
   await setTimeout(IDLE_MS);
   const [idleCalls, idleCpu] = [asked() - before, cpuOf(pid) - cpuBefore];
@@ -43,25 +45,8 @@ export async function measureServices(
   await instances.publish(['push', 'app-7', '1.0.0', jar]);
   const cpu = cpuOf(pid);
   const deployment = await measure(instances, cloud, ['app-7', '1.0.0']);
-  const found = { services, readyMs: Math.round(readyMs), readyCpu, memory: { pss, privateDirty } };
+  const found = { services, readyMs: Math.round(readyMs), readyCpu, memory };
   const figures = { ...found, startCalls, idleCalls, idleCpu, deployment, deploymentCpu: cpuOf(pid) - cpu };
   say(JSON.stringify(figures));
   return figures;
-}
-
-/** A service that is a process that only sleeps. */
-function serviceText(name: string, directory: string): string {
-  const own = join(directory, name);
-  const pid = `${own}/pid`;
-  return `  ${name}:
-    package: { type: jar, dir: ${own} }
-    manager:
-      type: command
-      start: [/bin/sh, -c, 'setsid sleep infinity </dev/null >/dev/null 2>&1 & echo $! >${pid}']
-      stop: [/bin/sh, -c, 'kill $(cat ${pid})']
-      status: [/bin/sh, -c, 'kill -0 $(cat ${pid})']
-      pidFile: ${pid}
-    checks: []
-    watch: 0
-`;
 }

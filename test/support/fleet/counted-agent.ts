@@ -17,6 +17,7 @@ import { heldClock } from '../host/clock.ts';
 import { temporaryDirectory } from '../host/temporary.ts';
 import type { Stage } from '../publisher/stage.ts';
 import { createFakePorts, createModel, IDENTITY, serviceConfig } from './fake-ports.ts';
+import { NO_NOTIFIER } from './no-notifier.ts';
 import { NO_ORDERS } from './no-orders.ts';
 
 /** The package types whose packages this agent really prepares. */
@@ -69,10 +70,7 @@ export async function startCountedAgent(stage: Stage, instance: string, type: Co
       local: { ...NO_ORDERS, changed: (_ms, signal) => clock.sleep(1, signal).catch(() => undefined) },
       desired: createDesiredReader(createDesiredStore(options), verifier, env.name),
       changes: createChangesStore(options),
-      notifier: {
-        ...{ ready: async () => {}, status: () => {}, watchdog: () => {}, extend: () => {} },
-        ...{ stopping: () => {}, watchdogMs: undefined },
-      },
+      notifier: NO_NOTIFIER,
     },
     stopping.signal,
   );

@@ -14,6 +14,7 @@ import { keys, newUlid } from '../../../shared/names.ts';
 import { trustNone } from '../../../shared/signing.ts';
 import { heldClock } from '../host/clock.ts';
 import { createFakePorts, IDENTITY, type Model, modelRunning, orderOf, serviceConfig } from './fake-ports.ts';
+import { NO_NOTIFIER } from './no-notifier.ts';
 import { NO_ORDERS } from './no-orders.ts';
 
 /** An agent with its own loop and its own adapters of AWS, before an AWS in memory that counts, on a clock that is put forward. */
@@ -158,10 +159,7 @@ export async function startIdleAgent(
       local: { ...NO_ORDERS, changed: (_ms, signal) => clock.sleep(HOUR, signal).catch(() => undefined) },
       desired: createDesiredReader(createDesiredStore(options), trustNone(), ENV),
       changes: createChangesStore(options),
-      notifier: {
-        ...{ ready: async () => {}, status: () => {}, watchdog: () => {}, extend: () => {} },
-        ...{ stopping: () => {}, watchdogMs: undefined },
-      },
+      notifier: NO_NOTIFIER,
     },
     stopping.signal,
   );

@@ -5,12 +5,13 @@ import type { DesiredReader } from '../../../../agent/deploy/converge.ts';
 import type { Reporter } from '../../../../agent/deploy/ports.ts';
 import { openWorker } from '../../../../agent/deploy/worker.ts';
 import { runAgent } from '../../../../agent/loop/agent.ts';
-import type { Message, Notifier } from '../../../../agent/loop/ports.ts';
+import type { Message } from '../../../../agent/loop/ports.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
 import type { InstanceRecord, Reply } from '../../../../shared/report.ts';
 import { trustNone } from '../../../../shared/signing.ts';
 import { createFakePorts, IDENTITY, modelRunning, serviceConfig } from '../../../support/fleet/fake-ports.ts';
+import { NO_NOTIFIER } from '../../../support/fleet/no-notifier.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
 
 /** The agent's loop with its services and its queue in memory, and short pauses. */
@@ -31,11 +32,6 @@ interface Fittings {
   desired?: DesiredReader;
   putInstance?: Reporter['putInstance'];
 }
-
-const NOTIFIER: Notifier = {
-  ...{ ready: async () => undefined, status: () => undefined, watchdog: () => undefined },
-  ...{ extend: () => undefined, stopping: () => undefined, watchdogMs: undefined },
-};
 
 async function agentWith({ services, desired, putInstance }: Fittings): Promise<World> {
   const logged: string[] = [];
@@ -88,7 +84,7 @@ async function agentWith({ services, desired, putInstance }: Fittings): Promise<
       desired: { known: () => undefined, read: async () => undefined, ...desired },
       changes: { read: async () => undefined },
       reporter,
-      notifier: NOTIFIER,
+      notifier: NO_NOTIFIER,
       clock: ports.clock,
       log,
     },
