@@ -224,9 +224,22 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
         }));
       });
     } catch (error) {
-      if (isQueueGone(error)) forget();
-      throw error;
+      const failure = (isCode(error, 'AWS_DENIED') && (await absence(signal))) || error;
+      if (isQueueGone(failure)) forget();
+      throw failure;
     }
+  }
+
+  /**
+   * The error that says that the queue does not exist; undefined if it exists or cannot be looked for. A policy that asks
+   * for the queue's tag denies a queue that is gone: it has no tag.
+   */
+  async function absence(signal: AbortSignal): Promise<unknown> {
+    forget();
+    const looked = await awsCall(`find the queue ${name}`, signal, () => urlOf(signal)).catch(
+      (error: unknown) => error,
+    );
+    return isQueueGone(looked) ? looked : undefined;
   }
 
   async function inspect(signal: AbortSignal): Promise<Finding[]> {

@@ -22,6 +22,8 @@ export interface CloudOptions {
   readonly deadPollsReceive?: boolean;
   /** How far the cloud's clock is ahead of this machine's: shifts the Date header and the check of signing times. */
   readonly clockOffsetMs?: number;
+  /** The role of the instances may do only what docs/GETTING-STARTED.md allows it; the default is anything. */
+  readonly instancePolicy?: boolean;
 }
 
 interface StoredObject {
@@ -80,6 +82,7 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     queueRecreationMs = 60_000,
     deadPollsReceive = false,
     clockOffsetMs = 0,
+    instancePolicy = false,
   } = options;
   const now = (): number => Date.now() + clockOffsetMs;
   const calls = new AsyncLocalStorage<Call>();
@@ -90,7 +93,7 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
   const sqs = new StrictSqsStore(calls, deliveries, { queueRecreationMs, deadPollsReceive });
   const sns = new SnsStore();
   const s3 = new StrictS3Store(calls);
-  const app = buildFront({ region, sqs, sns, s3, calls, log, faults, credentials, now });
+  const app = buildFront({ region, sqs, sns, s3, calls, log, faults, credentials, instancePolicy, now });
   const endpoint = await app.listen({ port: wantedPort, host: '127.0.0.1' });
 
   const queueNamed = (name: string): ReturnType<StrictSqsStore['createQueue']> => {

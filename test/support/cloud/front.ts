@@ -5,9 +5,10 @@ import type { SnsStore } from '../../../node_modules/fauxqs/dist/sns/snsStore.js
 import type { Credentials } from './credentials.ts';
 import { CloudError, errorAnswer, sqsQueryCode } from './errors.ts';
 import type { Faults } from './faults.ts';
+import { createInstancePolicy } from './iam.ts';
 import { type Call, CLIENT_GONE, type RequestLog, readBody, readHead } from './requests.ts';
 import type { StrictS3Store } from './s3.ts';
-import { type ReceivedMessage, type StrictSqsStore, senderId } from './sqs.ts';
+import { isInstance, type ReceivedMessage, type StrictSqsStore, senderId } from './sqs.ts';
 
 /** One PUT of an object or a part. S3 takes 5 GiB; this process would have to hold them. */
 const BODY_LIMIT = 512 * 1024 * 1024;
@@ -21,6 +22,8 @@ export interface Parts {
   readonly log: RequestLog;
   readonly faults: Faults;
   readonly credentials: Credentials;
+  /** Whether the role of the instances may do only what docs/GETTING-STARTED.md allows it. */
+  readonly instancePolicy: boolean;
   readonly now: () => number;
 }
 
@@ -45,6 +48,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
     // The package exports its application but not these classes; they are imported by file from the pinned version.
     stores: { sqsStore: sqs, snsStore: sns, s3Store: s3 },
   });
+  const allowed = parts.instancePolicy && createInstancePolicy((queue) => sqs.getQueueByName(queue)?.tags);
   const exchanges = new WeakMap<IncomingMessage, Exchange>();
 
   // fauxqs stops at 11 MiB and then answers in a shape that no S3 client reads.
@@ -81,6 +85,8 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
     const { call } = exchange;
     readBody(call.record, request.body);
     const refusal = refusalOf(() => {
+      const { accessKeyId = '' } = call.record;
+      if (allowed && isInstance(accessKeyId)) allowed(call, request.body, senderId(accessKeyId));
       exchange.loseAnswer = faults.meet(call);
       if (call.record.service === 'sqs') sqs.check(call.record.operation, request.body);
     });

@@ -48,7 +48,8 @@ function anyLike(patterns: unknown, value: string, fold: (text: string) => strin
   return list(patterns).some((pattern) => typeof pattern === 'string' && like(fold(pattern), value));
 }
 
-function like(pattern: string, value: string): boolean {
+/** Whether `value` matches `pattern`, in which `*` is any text and `?` any character. */
+export function like(pattern: string, value: string): boolean {
   const literal = (text: string): string => text.replace(/[\\^$.|+()[\]{}]/g, '\\$&');
   return new RegExp(`^${literal(pattern).replaceAll('*', '.*').replaceAll('?', '.')}$`).test(value);
 }

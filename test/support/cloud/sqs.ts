@@ -16,14 +16,21 @@ export function instanceKey(instance: string): string {
   return `session-${instance}`;
 }
 
+/** The access key of a session of another role than that of the instances. */
+export const sessionKey = (role: string, session: string): string => `${role}-session-${session}`;
+
+/** Whether the access key is one of the instances' role. */
+export const isInstance = (accessKeyId: string): boolean => accessKeyId.startsWith('session-');
+
 /** The `aws:userid` of the instance. */
 export const userIdOf = (instance: string): string => senderId(instanceKey(instance));
 
 /** IAM User Guide, "IAM identifiers": a role session is `AROA…:SESSION`, a user is `AIDA…`. */
 export function senderId(accessKeyId: string): string {
-  const session = /^session-([^~]+)/.exec(accessKeyId)?.[1];
+  const [, role = 'AROAEMBEDDEDCLOUD', session] =
+    /^(?:(AROA[A-Z0-9]+)-)?session-([^~]+)/.exec(accessKeyId) ?? [];
   const user = accessKeyId.toUpperCase().replace(/[^A-Z0-9]/g, '');
-  return session === undefined ? `AIDA${user}` : `AROAEMBEDDEDCLOUD:${session}`;
+  return session === undefined ? `AIDA${user}` : `${role}:${session}`;
 }
 
 /** fauxqs' queues with the rules of SQS that it leaves out. It learns who is asking from the current call. */

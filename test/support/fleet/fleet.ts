@@ -144,7 +144,10 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     return program;
   };
   try {
-    cloud = await startCloud({ region: REGION, queueRecreationMs: 500, ...options.cloud });
+    cloud = await startCloud({
+      ...{ region: REGION, queueRecreationMs: 500, instancePolicy: true },
+      ...options.cloud,
+    });
     return await furnish(dir, cloud, start, stop, options);
   } catch (error) {
     await stop();

@@ -15,7 +15,7 @@ import { BUCKET, ENV, type Fleet, TOPIC } from '../../../support/fleet/fleet.ts'
 import { payloadOf } from '../../../support/publisher/announcements.ts';
 
 /**
- * A person with the role of one instance. The embedded cloud enforces no policy, so this does: `own` is the policy of
+ * A person with the role of one instance. This enforces a policy in place of the embedded cloud: `own` is that of
  * docs/GETTING-STARTED.md, `wide` that of version 0.1, where the role may write any name below `instances/` and `reports/`.
  * A `*` of IAM matches any characters, `/` as well.
  */

@@ -46,7 +46,8 @@ export interface InstanceWorld {
 }
 
 export async function openInstanceWorld(): Promise<InstanceWorld> {
-  const fleet = await startFleet();
+  // The intruder enforces a policy itself, as it also plays one that allows more.
+  const fleet = await startFleet({ cloud: { instancePolicy: false } });
   const { cloud } = fleet;
   Object.assign(process.env, cloud.env('publisher'));
   const source = { cwd: fleet.publisherDir, home: fleet.dir, variables: {}, file: undefined };
