@@ -29,6 +29,16 @@ function sessionOf(id: string): string | undefined {
 }
 
 /**
+ * Whether `id` may speak for `instance`, by the sessions of the config. A session that is named there speaks for that
+ * instance only, and not for one that has its name. Pure.
+ */
+export function maySpeakFor(id: string, instance: string, sessions: Sessions): boolean {
+  const session = Object.hasOwn(sessions, instance) ? sessions[instance] : undefined;
+  const isTaken = Object.values(sessions).some((one) => one === id || one === sessionOf(id));
+  return (session !== undefined || !isTaken) && speaksFor(id, instance, session);
+}
+
+/**
  * Whether `id` may speak for `instance`: its session has the name of the instance. `session` is the session (or the
  * userid of a user) that the config names for the instance instead. Pure.
  */

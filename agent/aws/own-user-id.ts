@@ -12,20 +12,29 @@ export interface NamedSession {
   session: string | undefined;
 }
 
+/** After this time STS is asked again, ms: an instance can get another role while the agent runs. */
+const FRESH_MS = 10 * 60_000;
+
 /**
- * A function that returns the `aws:userid` of this instance. STS is asked until it has answered once: the userid of a
- * session does not change. If publishers would not believe this userid, that is logged once.
+ * A function that returns the `aws:userid` of this instance. While STS does not answer, the last answer counts. If
+ * publishers would not believe this userid, that is logged once.
  */
 export function createOwnUserId(
   aws: Aws,
   { instance, session }: NamedSession,
   log: Log,
+  now: () => number = () => performance.now(),
 ): (signal: AbortSignal) => Promise<string> {
   let known: string | undefined;
+  let askedAt = 0;
   return async (signal) => {
-    if (known !== undefined) return known;
-    const found = await callerUserId(aws, signal);
-    if (known === undefined && !speaksFor(found, instance, session)) {
+    if (known !== undefined && now() - askedAt < FRESH_MS) return known;
+    askedAt = now();
+    const found = await callerUserId(aws, signal).catch((error: unknown) => {
+      if (known === undefined || signal.aborted) throw error;
+      return known;
+    });
+    if (known !== found && !speaksFor(found, instance, session)) {
       const { what, hint } = mistaken(found, { instance, session });
       log.warn({ userId: found }, `${what}: ${hint}`);
     }

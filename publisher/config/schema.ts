@@ -109,6 +109,20 @@ const notify = z
   );
 export type NotifyInFile = z.infer<typeof notify>;
 
+/** A session speaks for one instance: two that share one would write over each other in the record. */
+function refuseShared(sessions: Record<string, string>, context: z.RefinementCtx): void {
+  const owners = new Map<string, string>();
+  for (const [instance, session] of Object.entries(sessions)) {
+    const name = session.slice(session.indexOf(':') + 1);
+    const owner = owners.get(name);
+    if (owner === undefined) owners.set(name, instance);
+    else {
+      const message = `expected a role session of its own, found ${session}, which is that of ${owner}`;
+      context.addIssue({ code: 'custom', path: [instance], message });
+    }
+  }
+}
+
 const environment = z.strictObject(
   {
     region: forms.region.optional(),
@@ -128,6 +142,7 @@ const environment = z.strictObject(
       .record(instanceId, z.union([sessionName, userId], { error: expected('the name of a role session') }), {
         error: expectedMap('role sessions by instance'),
       })
+      .superRefine(refuseShared)
       .optional(),
     notify: notify.optional(),
   },

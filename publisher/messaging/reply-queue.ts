@@ -11,7 +11,7 @@ import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import { newUlid, replyQueueName } from '../../shared/names.ts';
 import { type Reply, reply } from '../../shared/report.ts';
 import { retry } from '../../shared/retry.ts';
-import { type Sessions, speaksFor } from '../../shared/role-session.ts';
+import { maySpeakFor, type Sessions } from '../../shared/role-session.ts';
 import { note } from '../events.ts';
 import type { Session } from '../session.ts';
 
@@ -203,7 +203,7 @@ export function readReply(
     return { sender, refused: `dropped a reply from ${printable(sender)}: ${where} is not valid` };
   }
   const { data } = parsed;
-  if (!speaksFor(sender, data.instance, sessions[data.instance])) {
+  if (!maySpeakFor(sender, data.instance, sessions)) {
     const hint = `if that is its role session, name it: sessions: { ${data.instance}: NAME } under the environment`;
     return {
       sender,

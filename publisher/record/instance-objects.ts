@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { instanceId, keys } from '../../shared/names.ts';
 import { type InstanceRecord, instanceRecord, type Report, report } from '../../shared/report.ts';
-import { type Sessions, speaksFor, userId } from '../../shared/role-session.ts';
+import { maySpeakFor, type Sessions, userId } from '../../shared/role-session.ts';
 import { mapLimit } from './map-limit.ts';
 import type { Objects } from './objects.ts';
 
@@ -43,7 +43,16 @@ export interface InstanceObjectsContext {
   warn: (text: string) => void;
 }
 
-export function openInstanceObjects({ env, objects, sessions = {}, warn }: InstanceObjectsContext) {
+export function openInstanceObjects(context: InstanceObjectsContext) {
+  const { env, objects, sessions = {} } = context;
+  const warned = new Set<string>();
+  /** Each warning once: a deployment is polled for as long as it lasts. */
+  function warn(text: string): void {
+    if (warned.has(text)) return;
+    warned.add(text);
+    context.warn(text);
+  }
+
   function reportReader(service: string, id: string): ReportReader {
     const known = new Map<string, string>();
     // The reports that were read but not returned yet, by key: if one read fails, the next call returns the others.
@@ -130,7 +139,7 @@ export function openInstanceObjects({ env, objects, sessions = {}, warn }: Insta
     if (found === undefined) return undefined;
     if (found.env !== env || !isAbout(found)) {
       warn(`${key} names another service, deployment or environment; ignored`);
-    } else if (!speaksFor(by, found.instance, sessions[found.instance])) {
+    } else if (!maySpeakFor(by, found.instance, sessions)) {
       warn(`${key} speaks for ${found.instance}; ignored`);
     } else return found;
     return undefined;

@@ -4,6 +4,7 @@ import { NEVER } from '../../../../shared/abort.ts';
 import { createAws } from '../../../../shared/aws.ts';
 import { silentLog } from '../../../../shared/log.ts';
 import { cloudAndAws } from '../../../support/aws/fixture.ts';
+import { sessionKey } from '../../../support/cloud/sqs.ts';
 
 const asked = (cloud: Awaited<ReturnType<typeof cloudAndAws>>['cloud']) =>
   cloud.requests.filter(({ operation }) => operation === 'GetCallerIdentity').length;
@@ -20,6 +21,21 @@ it('the userid is that of the role session, and STS is asked once', async () => 
   expect(await userId(NEVER)).toBe('AROAEMBEDDEDCLOUD:i-0a');
   expect(await userId(NEVER)).toBe('AROAEMBEDDEDCLOUD:i-0a');
   expect(asked(cloud)).toBe(1);
+});
+
+it('STS is asked again after some time, because the instance can get another role; until then the last answer counts', async () => {
+  const { cloud, aws } = await as('session-i-0a');
+  let now = 0;
+  const userId = createOwnUserId(aws, { instance: 'i-0a', session: undefined }, silentLog(), () => now);
+  const first = await userId(NEVER);
+  aws.settings.credentials = { accessKeyId: sessionKey('AROANEW', 'i-0a'), secretAccessKey: 'any' };
+  expect(await userId(NEVER)).toBe(first);
+  now += 11 * 60_000;
+  cloud.expireCredentials(sessionKey('AROANEW', 'i-0a'));
+  expect(await userId(NEVER)).toBe(first);
+  now += 11 * 60_000;
+  cloud.renewCredentials(sessionKey('AROANEW', 'i-0a'));
+  expect(await userId(NEVER)).toBe('AROANEW:i-0a');
 });
 
 it('STS is asked again after it did not answer', async () => {

@@ -22,6 +22,10 @@ const recordOf = (instance: string, more: Partial<InstanceRecord> = {}): Instanc
   ...{ pinned: false, agentVersion: '0.2.0', at },
   ...more,
 });
+const saidBy = (instance: string): Partial<Report> => ({
+  ...{ kind: 'report', v: 1, deployment: newUlid(1), env: 'dev', service: 'payments', instance },
+  ...{ sequence: 1, n: 0, at, state: 'accepted', version: '1.0.0', timings: {} },
+});
 const put = (userId: string, record: object) =>
   stage.cloud.putObject(stage.bucket, keys.instance('dev', 'payments', userId), JSON.stringify(record));
 
@@ -99,6 +103,23 @@ it('a session that the config names speaks for its instance, and the instance id
   expect(await instances()).toEqual(['web-2']);
 });
 
+it('a session that the config names does not also speak for an instance of its own name', async () => {
+  stage.env.sessions = { 'web-1': 'rack-7' };
+  session = await stage.open();
+  put('AROAX:rack-7', recordOf('rack-7'));
+  expect(await instances()).toEqual([]);
+  const report = { Attributes: { SenderId: 'AROAX:rack-7' }, Body: JSON.stringify(saidBy('rack-7')) };
+  expect(readReply(report)).toHaveProperty('reply');
+  expect(readReply(report, stage.env.sessions)).toHaveProperty('refused');
+});
+
+it('what counts for nothing is named once, however often it is read', async () => {
+  put('i-1', recordOf('i-1'));
+  put(userIdOf('i-2'), recordOf('i-3'));
+  for (let i = 0; i < 3; i += 1) expect(await instances()).toEqual([]);
+  expect(notes(session.events)).toHaveLength(2);
+});
+
 it('more objects than a fleet has are refused, with where they are', async () => {
   for (let i = 0; i <= 10_000; i += 1) put(userIdOf(`i-${i}`), recordOf(`i-${i}`));
   await expect(session.record.deployments.instances('payments')).rejects.toMatchObject({
@@ -167,11 +188,7 @@ it('an answer to a roll call that speaks for other instances, too, or twice abou
 });
 
 it('a reply counts only from the sender that may speak for its instance', () => {
-  const said: Partial<Report> = {
-    ...{ kind: 'report', v: 1, deployment: newUlid(1), env: 'dev', service: 'payments', instance: 'web-1' },
-    ...{ sequence: 1, n: 0, at, state: 'accepted', version: '1.0.0', timings: {} },
-  };
-  const from = (SenderId: string) => ({ Attributes: { SenderId }, Body: JSON.stringify(said) });
+  const from = (SenderId: string) => ({ Attributes: { SenderId }, Body: JSON.stringify(saidBy('web-1')) });
   expect(readReply(from('AROAX:web-1'))).toHaveProperty('reply');
   expect(readReply(from('AROAX:web-2'))).toHaveProperty('refused');
   expect(readReply(from('AIDAUSER'))).toHaveProperty('refused');
