@@ -80,7 +80,7 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
   /** Whether the object is of an instance that is skipped. One that `sessions` names otherwise is not. */
   function isSkipped(by: string, skip: (instance: string) => boolean): boolean {
     const instance = sessionPart(by);
-    return skip(instance) && speaksFor(by, instance, sessions[instance]);
+    return skip(instance) && maySpeakFor(by, instance, sessions);
   }
 
   async function listInstances(service: string): Promise<ListedInstances> {
