@@ -250,6 +250,16 @@ export interface Identity {
   agentVersion: string;
 }
 
+/** The log files of one service, for the bucket. */
+export interface ServiceLogs {
+  /**
+   * Uploads what the bucket does not have yet, before the instance ends: the newest first where the time is short.
+   * `deadline` is when the time for it is over, on the monotonic clock, ms; `signal` aborts then at the latest.
+   * Idempotent: an agent that was killed meanwhile calls it again.
+   */
+  shipLogs(signal: AbortSignal, deadline: number): Promise<void>;
+}
+
 /** Everything the steps of one service need. */
 export interface Ports {
   clock: Clock;
@@ -261,6 +271,8 @@ export interface Ports {
   readiness?: Readiness | undefined;
   /** Undefined if the config names no target groups. */
   traffic?: Traffic | undefined;
+  /** Undefined if the config names no log files. */
+  logs?: ServiceLogs | undefined;
   journal: Journal;
   reporter: Reporter;
   desired: DesiredStore;
