@@ -6,6 +6,7 @@ import { TriggerDeployError } from '../shared/errors.ts';
 import { createLog, type Log, type LogFormat } from '../shared/log.ts';
 import type { Verifier } from '../shared/signing.ts';
 import { createConnections } from './aws/connections.ts';
+import { createHeartbeat } from './aws/heartbeat.ts';
 import { createOwnUserId } from './aws/own-user-id.ts';
 import { createAgentQueue, isQueueGone } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
@@ -151,6 +152,7 @@ async function open(
     local: spool,
     desired: createDesiredReader(desired, verifier, env),
     changes: createChangesStore({ aws, bucket, env }),
+    heartbeat: createHeartbeat({ aws, bucket, env, instance: identity.instance, userId }),
   };
   return {
     async run() {

@@ -177,6 +177,9 @@ export const keys = {
   instances: (env: string, service: string) => `state/${env}/${service}/instances/`,
   instance: (env: string, service: string, userId: string) =>
     `state/${env}/${service}/instances/${userId}.json`,
+  /** No service is called `-`. The key has the form of an instance record, which IAM lets an instance write. */
+  heartbeats: (env: string) => `state/${env}/-/instances/`,
+  heartbeat: (env: string, userId: string) => `state/${env}/-/instances/${userId}.json`,
   changes: (env: string) => `state/${env}/changes.json`,
   pause: (env: string) => `state/${env}/pause.jws`,
   servicePause: (env: string, service: string) => `state/${env}/${service}/pause.jws`,

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
+import { HEARTBEAT_EVERY_MS } from '../../shared/heartbeat.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from '../deploy/abandon.ts';
 import type { Reporter } from '../deploy/ports.ts';
@@ -6,7 +7,7 @@ import type { ServiceWorker } from '../deploy/worker.ts';
 import { reasonsOf } from './converge-all.ts';
 import { takeLocalOrders } from './local-orders.ts';
 import { type LookParts, lookForChanges, lookInTurn } from './look.ts';
-import type { LocalOrders, Notifier } from './ports.ts';
+import type { Heartbeat, LocalOrders, Notifier } from './ports.ts';
 import { createReceiver, type ReceiverParts } from './receiver.ts';
 import { repeat, withJitter } from './repeat.ts';
 import { pingWatchdog } from './watchdog.ts';
@@ -17,6 +18,7 @@ export interface AgentParts extends ReceiverParts, LookParts {
   desired: LookParts['desired'];
   local: LocalOrders;
   notifier: Notifier;
+  heartbeat: Heartbeat;
 }
 
 /** ms */
@@ -46,6 +48,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
   const loops = [
     ...[...workers].map(([service, worker]) => ({ name: `service ${service}`, ended: worker.run(stopping) })),
     { name: 'records', ended: keepRecords(parts, stopping) },
+    { name: 'heartbeat', ended: sendHeartbeats(parts, stopping) },
     { name: 'converging', ended: lookForChanges(parts, stopping, receiver.renew) },
     { name: 'converging in turn', ended: lookInTurn(parts, stopping) },
     { name: 'queue', ended: receiver.run(stopping) },
@@ -121,5 +124,19 @@ async function keepRecords(
     const [failure] = reasonsOf(await Promise.allSettled(puts));
     if (failure !== undefined) throw failure;
     return withJitter(RECORD_EVERY);
+  });
+}
+
+/**
+ * Writes the heartbeat at the start and then again and again: publishers do not wait for an instance that has stopped
+ * writing it. The pause has jitter, so that the instances of a fleet do not write together.
+ */
+async function sendHeartbeats(
+  parts: Pick<AgentParts, 'heartbeat' | 'clock' | 'log'>,
+  stopping: AbortSignal,
+): Promise<void> {
+  await repeat(parts, stopping, 'writing the heartbeat', async (signal) => {
+    await parts.heartbeat.send(signal);
+    return withJitter(HEARTBEAT_EVERY_MS);
   });
 }

@@ -30,6 +30,11 @@ export interface LocalOrders {
   changed(ms: number, signal: AbortSignal): Promise<void>;
 }
 
+/** What publishers see of this instance while it has nothing to report. */
+export interface Heartbeat {
+  send(signal: AbortSignal): Promise<void>;
+}
+
 /** Sends messages to systemd (sd_notify(3)). */
 export interface Notifier {
   ready(): Promise<void>;

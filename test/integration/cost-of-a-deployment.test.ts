@@ -63,7 +63,7 @@ async function deploy(instance: Instance, version: string, name: string, bytes: 
 function recordOf(instance: Instance) {
   const key = fleet.cloud
     .objects(BUCKET)
-    .find((name) => name.includes('/instances/') && name.includes(instance.id));
+    .find((name) => name.startsWith(keys.instances('dev', SERVICE)) && name.includes(instance.id));
   const stored = key === undefined ? undefined : fleet.cloud.object(BUCKET, key);
   return stored && (JSON.parse(stored.body.toString('utf8')) as { version?: string });
 }

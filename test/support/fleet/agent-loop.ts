@@ -7,6 +7,7 @@ import { TriggerDeployError } from '../../../shared/errors.ts';
 import type { Verifier } from '../../../shared/signing.ts';
 import { heldClock } from '../host/clock.ts';
 import { createFakePorts, createModel, IDENTITY } from './fake-ports.ts';
+import { NO_HEARTBEAT } from './no-heartbeat.ts';
 
 /**
  * The agent's loop without a service, whose verifier accepts no announcement, on a clock that the test puts forward.
@@ -51,6 +52,7 @@ export function agentLoop(
       local: { pending: async () => [], remove: async () => {}, changed: clock.sleep },
       desired: { read: async () => undefined, known: () => undefined },
       changes: { read: async () => undefined },
+      heartbeat: NO_HEARTBEAT,
     },
     stopping.signal,
   );

@@ -17,6 +17,7 @@ import { heldClock } from '../host/clock.ts';
 import { temporaryDirectory } from '../host/temporary.ts';
 import type { Stage } from '../publisher/stage.ts';
 import { createFakePorts, createModel, IDENTITY, serviceConfig } from './fake-ports.ts';
+import { NO_HEARTBEAT } from './no-heartbeat.ts';
 import { NO_NOTIFIER } from './no-notifier.ts';
 import { NO_ORDERS } from './no-orders.ts';
 
@@ -71,6 +72,7 @@ export async function startCountedAgent(stage: Stage, instance: string, type: Co
       desired: createDesiredReader(createDesiredStore(options), verifier, env.name),
       changes: createChangesStore(options),
       notifier: NO_NOTIFIER,
+      heartbeat: NO_HEARTBEAT,
     },
     stopping.signal,
   );

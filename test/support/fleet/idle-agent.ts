@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { onTestFinished, vi } from 'vitest';
+import { createHeartbeat } from '../../../agent/aws/heartbeat.ts';
 import { createAgentQueue, isQueueGone } from '../../../agent/aws/queue.ts';
 import { createReporter } from '../../../agent/aws/reporter.ts';
 import { createChangesStore, createDesiredStore } from '../../../agent/aws/s3-stores.ts';
@@ -160,6 +161,7 @@ export async function startIdleAgent(
       desired: createDesiredReader(createDesiredStore(options), trustNone(), ENV),
       changes: createChangesStore(options),
       notifier: NO_NOTIFIER,
+      heartbeat: createHeartbeat({ ...options, instance: 'i-1', userId }),
     },
     stopping.signal,
   );

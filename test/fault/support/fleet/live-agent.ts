@@ -31,6 +31,7 @@ import type { Verifier } from '../../../../shared/signing.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
+import { NO_HEARTBEAT } from '../../../support/fleet/no-heartbeat.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
 import { drained, SERVICE } from './by-hand.ts';
 
@@ -188,6 +189,7 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
           workers,
           inbox,
           local: NO_ORDERS,
+          heartbeat: NO_HEARTBEAT,
           isQueueGone,
           verifier,
           desired,

@@ -30,6 +30,7 @@ import type { Clock } from '../../../../shared/clock.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { createLog } from '../../../../shared/log.ts';
 import { loadPublicKey, verifierOf } from '../../../../shared/signing.ts';
+import { NO_HEARTBEAT } from '../../../support/fleet/no-heartbeat.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
 import { ENV, INSTANCE, type KillPoint, SERVICE, type World } from './plan.ts';
 import { eventReporter, fileDesired, fileInbox, fileStore, journalWithEvents } from './stubs.ts';
@@ -214,6 +215,7 @@ await runAgent(
       resubscribe: inbox.resubscribe,
     },
     local: NO_ORDERS,
+    heartbeat: NO_HEARTBEAT,
     isQueueGone: () => false,
     verifier,
     desired: createDesiredReader(ports.desired, verifier, ENV),

@@ -11,6 +11,7 @@ import { newUlid } from '../../../../shared/names.ts';
 import type { InstanceRecord, Reply } from '../../../../shared/report.ts';
 import { trustNone } from '../../../../shared/signing.ts';
 import { createFakePorts, IDENTITY, modelRunning, serviceConfig } from '../../../support/fleet/fake-ports.ts';
+import { NO_HEARTBEAT } from '../../../support/fleet/no-heartbeat.ts';
 import { NO_NOTIFIER } from '../../../support/fleet/no-notifier.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
 
@@ -79,6 +80,7 @@ async function agentWith({ services, desired, putInstance }: Fittings): Promise<
         delete: async () => undefined,
       },
       local: NO_ORDERS,
+      heartbeat: NO_HEARTBEAT,
       isQueueGone: () => false,
       verifier: trustNone(),
       desired: { known: () => undefined, read: async () => undefined, ...desired },
