@@ -27,6 +27,7 @@ const ROOMS = {
     'publisher/rollout',
     'publisher/messaging',
     'publisher/packages',
+    'publisher/setup',
     'publisher/session.ts',
     'publisher/events.ts',
   ],
@@ -59,6 +60,7 @@ const ROOMS = {
   'publisher/plan': ['publisher/record#types', 'publisher/config#types'],
   'publisher/config': ['publisher/plan'],
   'publisher/record': [],
+  'publisher/setup': [],
   'publisher/events.ts': [],
 
   // agent: ports and adapters. Only the files wire-* join them.

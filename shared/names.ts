@@ -145,6 +145,9 @@ export const topicName = (env: string) => `trigger-deploy-${env}`;
 export const agentQueueName = (env: string, instance: string) => `trigger-deploy-${env}-${instance}`;
 export const replyQueueName = (env: string, id: string) => `trigger-deploy-${env}-reply-${id}`;
 
+/** The tag of an instance's queue that has the `aws:userid` of the instance: policies compare it with the caller's. */
+export const USERID_TAG = 'trigger-deploy:userid';
+
 /** Whether `name` is the name of a reply queue of `env`. An announcement may name no other queue as `replyTo`. */
 export function isReplyQueueName(env: string, name: string): boolean {
   const prefix = replyQueueName(env, '');
@@ -153,6 +156,8 @@ export function isReplyQueueName(env: string, name: string): boolean {
 
 /** The keys in the environment's bucket. */
 export const keys = {
+  /** Of all services: what every key of a pushed version begins with. */
+  versions: () => 'artifacts/',
   artifact: (service: string, version: string, sha256: string, name: string) =>
     `artifacts/${service}/${version}/${sha256}/${name}`,
   manifest: (service: string, version: string) => `artifacts/${service}/${version}/manifest.jws`,
@@ -183,4 +188,23 @@ export const keys = {
   changes: (env: string) => `state/${env}/changes.json`,
   pause: (env: string) => `state/${env}/pause.jws`,
   servicePause: (env: string, service: string) => `state/${env}/${service}/pause.jws`,
+} as const;
+
+/** Where the AWS things of an environment are. */
+export interface AwsPlace {
+  /** `aws`, `aws-cn` or `aws-us-gov`. */
+  partition: string;
+  region: string;
+  /** 12 digits. */
+  account: string;
+}
+
+/** IAM User Guide, "Identify AWS resources with Amazon Resource Names (ARNs)". An ARN of S3 has no region and no account. */
+export const arns = {
+  topic: ({ partition, region, account }: AwsPlace, env: string) =>
+    `arn:${partition}:sns:${region}:${account}:${topicName(env)}`,
+  queue: ({ partition, region, account }: AwsPlace, name: string) =>
+    `arn:${partition}:sqs:${region}:${account}:${name}`,
+  bucket: ({ partition }: AwsPlace, bucket: string) => `arn:${partition}:s3:::${bucket}`,
+  object: ({ partition }: AwsPlace, bucket: string, key: string) => `arn:${partition}:s3:::${bucket}/${key}`,
 } as const;

@@ -1,0 +1,63 @@
+import { arns, keys, replyQueueName } from '../../shared/names.ts';
+import { allow, bucketKey, objects, type PolicyPlace, type Statement } from './statements.ts';
+
+/** What the role of those who deploy may do: it writes everything but what instances say of themselves. Pure. */
+export function publisherStatements(place: PolicyPlace): Statement[] {
+  const { env, features = {} } = place;
+  const replyQueues = [arns.queue(place, replyQueueName(env, '*'))];
+  return [
+    allow('Announce', ['sns:Publish'], [arns.topic(place, env)]),
+    allow(
+      'ReplyQueues',
+      ['sqs:CreateQueue', 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:DeleteQueue'],
+      replyQueues,
+    ),
+    allow(
+      'ReadVersionsAndRecord',
+      ['s3:GetObject'],
+      objects(place, `${keys.versions()}*`, `${keys.services(env)}*`),
+    ),
+    allow('WriteVersions', ['s3:PutObject'], objects(place, `${keys.versions()}*`)),
+    allow(
+      'WriteRecord',
+      ['s3:PutObject'],
+      objects(
+        place,
+        keys.lock(env, '*'),
+        keys.queue(env, '*'),
+        keys.desired(env, '*'),
+        keys.deployment(env, '*', '*'),
+        keys.decision(env, '*', '*', '*'),
+        keys.changes(env),
+        keys.pause(env),
+        keys.servicePause(env, '*'),
+      ),
+    ),
+    allow('AbortUploads', ['s3:AbortMultipartUpload'], objects(place, keys.artifact('*', '*', '*', '*'))),
+    allow('ListRecord', ['s3:ListBucket'], [arns.bucket(place, place.bucket)]),
+    allow('LookAtBucket', ['s3:GetBucketVersioning'], [arns.bucket(place, place.bucket)]),
+    ...bucketKey(place, 'kms:Decrypt', 'kms:GenerateDataKey'),
+    ...(features.events === undefined ? [] : [allow('Notify', ['sns:Publish'], [features.events])]),
+  ];
+}
+
+/**
+ * What those may do who only look: `status`, `history`, `show`, `versions`, and the read-only console, which is the same
+ * for everybody who opens it. They ask no instance: a roll call is signed and announced. Package files are left out,
+ * because config files that are pushed with them may hold secrets. Pure.
+ */
+export function readerStatements(place: PolicyPlace): Statement[] {
+  const { env, features = {} } = place;
+  return [
+    allow(
+      'ReadRecord',
+      ['s3:GetObject'],
+      objects(place, `${keys.services(env)}*`, keys.manifest('*', '*'), keys.index('*')),
+    ),
+    allow('ListRecord', ['s3:ListBucket'], [arns.bucket(place, place.bucket)]),
+    ...(features.promotedFrom
+      ? [allow('ReadPackages', ['s3:GetObject'], objects(place, keys.artifact('*', '*', '*', '*')))]
+      : []),
+    ...bucketKey(place, 'kms:Decrypt'),
+  ];
+}
