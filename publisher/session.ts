@@ -18,7 +18,7 @@ export interface Session {
   signer(): Promise<Signer>;
   /** The verifier. It trusts the keys of `trust` and the signing key's public key. @throws as `signer`. */
   verifier(): Promise<Verifier>;
-  /** `issuedBy`: `jenkins payments#4711` in a Jenkins build, else `user@host`. */
+  /** `issuedBy`: `jenkins payments#4711` in a Jenkins build, `github acme/payments#4711` in a run of GitHub Actions, else `user@host`. */
   readonly who: string;
   readonly origin: Origin;
   /** Aborts when the command must end. In a verb that follows a deployment, Ctrl-C aborts `detach` instead. */
@@ -135,7 +135,7 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 }
 
 export function originOf(environment: SessionOptions['environment']): Origin {
-  const build = environment.BUILD_URL;
+  const build = environment.BUILD_URL ?? githubRun(environment)?.url;
   return {
     user: userName(environment).slice(0, 128),
     host: hostname().slice(0, 255),
@@ -143,11 +143,26 @@ export function originOf(environment: SessionOptions['environment']): Origin {
   };
 }
 
-/** https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables */
+/**
+ * A build of Jenkins, a run of GitHub Actions, or `user@host`.
+ * https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables
+ */
 export function issuedBy(environment: SessionOptions['environment'], origin: Origin): string {
   const { JENKINS_URL, BUILD_TAG, JOB_NAME, BUILD_NUMBER } = environment;
   const jenkins = Boolean(JENKINS_URL) || BUILD_TAG?.startsWith('jenkins-') === true;
   const build = JOB_NAME && BUILD_NUMBER ? `${JOB_NAME}#${BUILD_NUMBER}` : BUILD_TAG;
-  const who = jenkins && build ? `jenkins ${build}` : `${origin.user}@${origin.host}`;
+  const person = `${origin.user}@${origin.host}`;
+  const who = jenkins && build ? `jenkins ${build}` : (githubRun(environment)?.name ?? person);
   return who.slice(0, 256);
+}
+
+/** https://docs.github.com/en/actions/reference/workflows-and-actions/variables */
+function githubRun(environment: SessionOptions['environment']): { name: string; url: string } | undefined {
+  const { GITHUB_ACTIONS, GITHUB_REPOSITORY, GITHUB_RUN_ID, GITHUB_RUN_NUMBER, GITHUB_SERVER_URL } =
+    environment;
+  if (GITHUB_ACTIONS !== 'true' || !GITHUB_REPOSITORY || !GITHUB_RUN_ID) return undefined;
+  return {
+    name: `github ${GITHUB_REPOSITORY}#${GITHUB_RUN_NUMBER ?? GITHUB_RUN_ID}`,
+    url: `${GITHUB_SERVER_URL ?? 'https://github.com'}/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}`,
+  };
 }

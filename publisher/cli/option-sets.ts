@@ -53,6 +53,9 @@ export const following = {
   ),
   queue: flag('Wait in the queue while another deployment of the service runs (default: fail)'),
   jump: flag('As --queue, at the front of the queue; needs --reason'),
+  idFile: value(text.optional(), 'A file that gets the id of the deployment once it starts, for a script', {
+    completes: 'file',
+  }),
 } as const satisfies Options;
 
 /** The options of the verbs that can deploy in waves: which instances, in which waves. */

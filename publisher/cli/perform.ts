@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { environmentNames, loadBeside, loadEnvironment } from '../config/load.ts';
 import type { ExitCode, PublisherEvent } from '../events.ts';
 import { openSession, type Session } from '../session.ts';
+import { openIdFile } from './id-file.ts';
 import { listenForInterrupts } from './interrupts.ts';
 import { environmentOf, type Invocation } from './parse.ts';
 import { complain, defaultFormat } from './standard-output.ts';
@@ -31,6 +32,8 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
     publishes: row.publishes ?? false,
   });
   const listeners = [(event: PublisherEvent) => renderer.event(event)];
+  const { idFile } = invocation;
+  if (typeof idFile === 'string') listeners.push(openIdFile(idFile));
   const emit = (event: PublisherEvent) => {
     for (const listen of listeners) listen(event);
   };

@@ -14,12 +14,24 @@ describe('who publishes', () => {
     [{ JENKINS_URL: 'https://ci', JOB_NAME: 'payments', BUILD_NUMBER: '4711' }, 'jenkins payments#4711'],
     [{ BUILD_TAG: 'jenkins-payments-4711' }, 'jenkins jenkins-payments-4711'],
     [{ JOB_NAME: 'cron', BUILD_NUMBER: '1' }, 'ann@desk'],
+    [
+      {
+        GITHUB_ACTIONS: 'true',
+        GITHUB_REPOSITORY: 'acme/payments',
+        GITHUB_RUN_ID: '9',
+        GITHUB_RUN_NUMBER: '4711',
+      },
+      'github acme/payments#4711',
+    ],
+    [{ GITHUB_ACTIONS: 'true' }, 'ann@desk'],
   ])('with %j is %s', (environment, who) => {
     expect(issuedBy(environment, origin)).toBe(who);
   });
 
   it('and from which build', () => {
     expect(originOf({ BUILD_URL: 'https://ci/job/1' })).toMatchObject({ build: 'https://ci/job/1' });
+    const run = { GITHUB_ACTIONS: 'true', GITHUB_REPOSITORY: 'acme/payments', GITHUB_RUN_ID: '9' };
+    expect(originOf(run)).toMatchObject({ build: 'https://github.com/acme/payments/actions/runs/9' });
     expect(originOf({})).not.toHaveProperty('build');
   });
 });
