@@ -21,6 +21,7 @@ const ROOMS = {
   ],
   'publisher/commands': [
     'publisher/config',
+    'publisher/kms',
     'publisher/record',
     'publisher/queue',
     'publisher/plan',
@@ -56,7 +57,13 @@ const ROOMS = {
     'publisher/config#types',
     'publisher/events.ts#types',
   ],
-  'publisher/session.ts': ['publisher/config#types', 'publisher/record', 'publisher/events.ts'],
+  'publisher/session.ts': [
+    'publisher/config#types',
+    'publisher/kms',
+    'publisher/record',
+    'publisher/events.ts',
+  ],
+  'publisher/kms': [],
   'publisher/plan': ['publisher/record#types', 'publisher/config#types'],
   'publisher/config': ['publisher/plan'],
   'publisher/record': [],

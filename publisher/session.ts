@@ -1,11 +1,13 @@
 import { hostname } from 'node:os';
 import { type Aws, createAws, type Interruption } from '../shared/aws.ts';
+import { kmsKeyOf } from '../shared/aws-names.ts';
 import { type Clock, createClock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { userName } from '../shared/home.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
 import type { Environment } from './config/load.ts';
 import { note, type PublisherEvent } from './events.ts';
+import { kmsVerifier } from './kms/verifier.ts';
 import type { Origin } from './record/origin.ts';
 import { type EnvironmentRecord, openRecord } from './record/record.ts';
 
@@ -14,9 +16,12 @@ export interface Session {
   readonly env: Environment;
   readonly aws: Aws;
   readonly record: EnvironmentRecord;
-  /** The environment's signing key. @throws CONFIG_INVALID when there is none, KEY_INVALID. */
+  /** The environment's signing key. @throws CONFIG_INVALID when there is none, KEY_INVALID, AWS_* (KMS). */
   signer(): Promise<Signer>;
-  /** The verifier. It trusts the keys of `trust` and the signing key's public key. @throws as `signer`. */
+  /**
+   * The verifier. It trusts the keys of `trust` and the signing key's public key. For a signing key in KMS, its public
+   * key is read when a document needs it, at once if `trust` is empty. @throws as `signer`.
+   */
   verifier(): Promise<Verifier>;
   /** `issuedBy`: `jenkins payments#4711` in a Jenkins build, `github acme/payments#4711` in a run of GitHub Actions, else `user@host`. */
   readonly who: string;
@@ -55,8 +60,8 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   const { interruption } = options;
   const onSlow = (text: string) => note({ emit: options.emit, clock }, text);
   const aws = createAws(env, { interruption, onSlow });
-  const signer = once(() => loadSigningKey(env));
-  const verifier = once(async () => verifierOf(await trustedKeys(env, signer)));
+  const signer = once(() => loadSigningKey(env, aws, options.signal));
+  const verifier = once(() => openVerifier(env, signer));
   const clock = createClock(() => aws.now());
   const origin = originOf(options.environment);
   const who = issuedBy(options.environment, origin);
@@ -100,26 +105,37 @@ async function openBeside(name: string, options: SessionOptions): Promise<Sessio
   return await openSession(await options.load(name), options);
 }
 
-async function loadSigningKey(env: Environment): Promise<Signer> {
-  if (env.signingKey === undefined) {
-    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${env.name} has no signingKey`, {
-      hint: `add signingKey under environments.${env.name}; trigger-deploy keygen creates a key pair`,
+async function loadSigningKey(env: Environment, aws: Aws, signal: AbortSignal): Promise<Signer> {
+  const { name, region, signingKey } = env;
+  if (signingKey === undefined) {
+    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${name} has no signingKey`, {
+      hint: `add signingKey under environments.${name}; trigger-deploy keygen creates a key pair`,
     });
   }
-  return await loadSigner(env.signingKey);
+  const key = kmsKeyOf(signingKey);
+  if (key === undefined) return await loadSigner(signingKey);
+  // Loaded only here: the client of KMS costs a publisher with a key file nothing.
+  const { openKmsSigner } = await import('./kms/signer.ts');
+  return await openKmsSigner({ aws, env: name, region, key, signal });
 }
 
-async function trustedKeys(env: Environment, signer: () => Promise<Signer>) {
-  const own = env.signingKey === undefined ? [] : [(await signer()).publicKey];
-  const keys = [...own, ...(await Promise.all(env.trust.map(loadPublicKey)))];
-  if (keys.length === 0) {
+async function openVerifier(env: Environment, signer: () => Promise<Signer>): Promise<Verifier> {
+  const { name, signingKey } = env;
+  const trusted = await Promise.all(env.trust.map(loadPublicKey));
+  const own = async () => (await signer()).publicKey;
+  if (signingKey === undefined && trusted.length === 0) {
     throw new TriggerDeployError(
       'CONFIG_INVALID',
-      `the environment ${env.name} has no key to verify signatures with`,
-      { hint: `add signingKey, or public key files as trust, under environments.${env.name}` },
+      `the environment ${name} has no key to verify signatures with`,
+      {
+        hint: `add signingKey, or public key files as trust, under environments.${name}`,
+      },
     );
   }
-  return keys;
+  if (signingKey === undefined) return verifierOf(trusted);
+  if (kmsKeyOf(signingKey) === undefined) return verifierOf([await own(), ...trusted]);
+  if (trusted.length === 0) await own();
+  return kmsVerifier(trusted, signingKey, own);
 }
 
 /** Calls `make` once and gives its promise to every caller. After a failure, the next call calls `make` again. */

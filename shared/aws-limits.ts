@@ -49,7 +49,8 @@ interface SendOptions {
 }
 type Send = (command: Command, options?: SendOptions) => Promise<unknown>;
 
-const READS = /^(Get|Head|List|Describe|Receive)/;
+/** A signature changes nothing, either: what it is for is written by another call. */
+const READS = /^(Get|Head|List|Describe|Receive|Sign$)/;
 
 /**
  * Sets the limits on `client`, a client of the SDK, and returns it. `service` is its name for people: `S3`. A call that

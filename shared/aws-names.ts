@@ -51,6 +51,24 @@ export const awsNames = {
   targetGroup: awsName('targetGroup'),
 } as const satisfies Record<AwsNameKind, z.ZodType<string>>;
 
+const KMS = 'kms:';
+/**
+ * A key of KMS as `signingKey` names it. AWS KMS API Reference, "Sign" (KeyId) and "CreateAlias" (AliasName): an alias has
+ * letters, digits, / _ and -; a key id is a UUID, or `mrk-` and 32 hex digits.
+ */
+const KMS_ID = '(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})';
+const KMS_ALIAS = 'alias/[A-Za-z0-9/_-]{1,250}';
+const KMS_KEY = new RegExp(
+  `^(?:${KMS_ALIAS}|${KMS_ID}|${ARN}:kms:${REGION}:\\d{12}:(?:${KMS_ALIAS}|key/${KMS_ID}))$`,
+);
+
+/** The key of KMS that `signingKey` names, without `kms:`; undefined when it is the path of a file. */
+export const kmsKeyOf = (signingKey: string): string | undefined =>
+  signingKey.startsWith(KMS) ? signingKey.slice(KMS.length) : undefined;
+
+/** Whether KMS can take it as the name of a key. */
+export const isKmsKey = (key: string): boolean => KMS_KEY.test(key);
+
 /** The region in an ARN; '' for an ARN without one, such as that of a role. */
 export const regionOfArn = (arn: string): string => arn.split(':')[3] ?? '';
 

@@ -141,6 +141,8 @@ export function ulidTime(id: string): number {
   return time;
 }
 
+/** The alias of the KMS key that signs for the environment, unless `signingKey` names another one. */
+export const signingKeyAlias = (env: string) => `alias/trigger-deploy-${env}`;
 export const topicName = (env: string) => `trigger-deploy-${env}`;
 export const agentQueueName = (env: string, instance: string) => `trigger-deploy-${env}-${instance}`;
 export const replyQueueName = (env: string, id: string) => `trigger-deploy-${env}-reply-${id}`;

@@ -92,7 +92,7 @@ export async function loadSigner(path: string): Promise<Signer> {
   // If the private and public parts do not belong together, this import fails here, and not later on every agent.
   const key = await importKey(jwk, alg, path);
   const { d: _private, key_ops: _uses, ...publicJwk } = jwk;
-  const publicKey = await importPublicKey(publicJwk, path);
+  const publicKey = await publicKeyOf(publicJwk, path);
   return {
     kid: publicKey.kid,
     publicKey,
@@ -111,7 +111,7 @@ export async function loadPublicKey(path: string): Promise<PublicKey> {
       hint: 'give instances the .pub.json file only, and replace this key pair: its private key was copied',
     });
   }
-  return await importPublicKey(jwk, path);
+  return await publicKeyOf(jwk, path);
 }
 
 /** A verifier that accepts documents signed by any of `publicKeys`. */
@@ -135,6 +135,15 @@ export function verifierOf(publicKeys: readonly PublicKey[]): Verifier {
       }
     },
   };
+}
+
+/** The id of the key that `text` says it is signed by; undefined when it is no signed document. Nothing is verified. */
+export function kidOf(typ: DocumentType, text: string): string | undefined {
+  try {
+    return openHeader(typ, text.trim()).kid;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The verifier for `trust: none`: it checks the form and the `typ`, but not the signature. */
@@ -253,7 +262,8 @@ function algorithmOf(jwk: JWK, path: string): Algorithm {
   });
 }
 
-async function importPublicKey(jwk: JWK, path: string): Promise<PublicKey> {
+/** `path`: where the key is from, for errors. @throws KEY_INVALID. */
+export async function publicKeyOf(jwk: JWK, path: string): Promise<PublicKey> {
   const alg = algorithmOf(jwk, path);
   const key = await importKey(jwk, alg, path);
   return { kid: jwk.kid ?? (await calculateJwkThumbprint(jwk)), alg, key };

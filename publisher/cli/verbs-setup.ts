@@ -1,26 +1,36 @@
 import * as z from 'zod';
 import { SHELLS } from '../commands/completion.ts';
 import { argument, flag, service, text, value } from './option-kinds.ts';
-import { said, verb } from './verb.ts';
+import { type Answer, said, verb } from './verb.ts';
 
 /** The verbs that set trigger-deploy up. Each loads its command when it runs. */
 
 export const setupVerbs = {
   keygen: verb({
     usage: '',
-    summary: 'Create a pair of signing keys',
+    summary: 'Create a pair of signing keys, or get the public key of a key of KMS',
     group: 'setup',
     options: {
       out: value(text.default('.'), 'The directory to write into (default: .)', { completes: 'directory' }),
       name: value(text.default('ci'), 'The files are NAME.key.json and NAME.pub.json (default: ci)'),
+      kms: value(
+        text.optional(),
+        'Write the public key of this key of KMS: alias/NAME, a key id or an ARN (default: make a pair of files)',
+      ),
     },
-    examples: [['$0 keygen --out ~/.config/trigger-deploy --name ci', 'ci.key.json and ci.pub.json']],
-    async alone({ out, name }) {
-      const [{ keygen }, { keygenLines }] = await Promise.all([
+    examples: [
+      ['$0 keygen --out ~/.config/trigger-deploy --name ci', 'ci.key.json and ci.pub.json'],
+      ['$0 keygen --kms alias/trigger-deploy-prd --name prd --env prd', 'prd.pub.json, for the instances'],
+    ],
+    alone({ out, name, kms }) {
+      return kms === undefined ? newKeys({ out, name }) : undefined;
+    },
+    async run(session, { out, name, kms = '' }) {
+      const [{ keygenKms }, { keygenLines }] = await Promise.all([
         import('../commands/keygen.ts'),
         import('../render/keygen.ts'),
       ]);
-      const made = await keygen({ out, name });
+      const made = await keygenKms(session, { out, name, kms });
       return said({ type: 'keygen', ...made }, () => keygenLines(made));
     },
   }),
@@ -76,3 +86,12 @@ export const setupVerbs = {
     },
   }),
 };
+
+async function newKeys(options: { out: string; name: string }): Promise<Answer> {
+  const [{ keygen }, { keygenLines }] = await Promise.all([
+    import('../commands/keygen.ts'),
+    import('../render/keygen.ts'),
+  ]);
+  const made = await keygen(options);
+  return said({ type: 'keygen', ...made }, () => keygenLines(made));
+}

@@ -1,13 +1,24 @@
 import { open, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { JWK } from 'jose';
+import { isKmsKey, kmsKeyOf } from '../../shared/aws-names.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
-import { generateKeys } from '../../shared/signing.ts';
+import { generateKeys, loadPublicKey } from '../../shared/signing.ts';
+import type { Session } from '../session.ts';
 
 export interface KeygenAnswer {
   kid: string;
-  privateFile: string;
+  /** The private key file; left out for a key of KMS, whose private key is in no file. */
+  privateFile?: string;
   publicFile: string;
+  /** The ARN of the key of KMS. */
+  kmsKey?: string;
+}
+
+/** Where the files are written: NAME.key.json and NAME.pub.json in `out`. */
+interface KeyFiles {
+  out: string;
+  name: string;
 }
 
 /**
@@ -15,15 +26,11 @@ export interface KeygenAnswer {
  * @throws USAGE when NAME is invalid, or when one of the files cannot be written or exists already: a key is never
  * overwritten.
  */
-export async function keygen(options: { out: string; name: string }): Promise<KeygenAnswer> {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(options.name)) {
-    throw new TriggerDeployError('USAGE', `${JSON.stringify(options.name)} cannot name a key file`, {
-      hint: 'use letters, digits and . _ -, such as ci; --out names the directory',
-    });
-  }
+export async function keygen({ out, name }: KeyFiles): Promise<KeygenAnswer & { privateFile: string }> {
+  checkName(name);
   const { privateJwk, publicJwk } = await generateKeys();
-  const privateFile = resolve(join(options.out, `${options.name}.key.json`));
-  const publicFile = resolve(join(options.out, `${options.name}.pub.json`));
+  const privateFile = resolve(join(out, `${name}.key.json`));
+  const publicFile = resolve(join(out, `${name}.pub.json`));
   await writeNew(privateFile, privateJwk, 0o600);
   try {
     await writeNew(publicFile, publicJwk, 0o644);
@@ -33,6 +40,47 @@ export async function keygen(options: { out: string; name: string }): Promise<Ke
     throw error;
   }
   return { kid: publicJwk.kid ?? '', privateFile, publicFile };
+}
+
+/**
+ * `trigger-deploy keygen --kms KEY`: writes the public key of a key of KMS, NAME.pub.json, into `out`. It may be repeated:
+ * a file that holds this key already stays as it is.
+ * @throws USAGE as `keygen`; KEY_INVALID when the key cannot sign ES256; AWS_*.
+ */
+export async function keygenKms(
+  { aws, env, signal }: Session,
+  { out, name, kms }: KeyFiles & { kms: string },
+): Promise<KeygenAnswer> {
+  checkName(name);
+  const key = kmsKeyOf(kms) ?? kms;
+  if (!isKmsKey(key)) {
+    throw new TriggerDeployError('USAGE', `${JSON.stringify(kms)} names no key of KMS`, {
+      hint: 'use alias/NAME, a key id, or the ARN of a key or an alias',
+    });
+  }
+  const { openKmsSigner } = await import('../kms/signer.ts');
+  const { kid, publicJwk, arn } = await openKmsSigner({
+    aws,
+    env: env.name,
+    region: env.region,
+    key,
+    signal,
+  });
+  const publicFile = resolve(join(out, `${name}.pub.json`));
+  try {
+    await writeNew(publicFile, publicJwk, 0o644);
+  } catch (error) {
+    const there = await loadPublicKey(publicFile).catch(() => undefined);
+    if (there?.kid !== kid) throw error;
+  }
+  return { kid, publicFile, kmsKey: arn };
+}
+
+function checkName(name: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) return;
+  throw new TriggerDeployError('USAGE', `${JSON.stringify(name)} cannot name a key file`, {
+    hint: 'use letters, digits and . _ -, such as ci; --out names the directory',
+  });
 }
 
 async function writeNew(path: string, jwk: JWK, mode: number): Promise<void> {

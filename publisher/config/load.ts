@@ -1,5 +1,6 @@
 import { delimiter, dirname } from 'node:path';
 import type { AwsPlaces } from '../../shared/aws-errors.ts';
+import { kmsKeyOf } from '../../shared/aws-names.ts';
 import { type ConfigFile, mistaken } from '../../shared/config-file.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName } from '../../shared/names.ts';
@@ -25,7 +26,7 @@ export interface Environment {
   topic: string;
   bucket: string;
   pathStyle: boolean;
-  /** The private key file; not needed by commands that change nothing. */
+  /** The private key file, or `kms:` and the name of a key of KMS; not needed by commands that change nothing. */
   signingKey: string | undefined;
   /** Public key files that are accepted besides the signing key's own. */
   trust: readonly string[];
@@ -88,13 +89,16 @@ export async function loadEnvironment(
   return {
     ...{ name, region, topic, bucket, profile, role, requires, confirm, sessions },
     pathStyle: merged.pathStyle ?? false,
-    signingKey: key !== undefined ? typed(key) : merged.signingKey && path(merged.signingKey),
+    signingKey: signingKeyOf(key, typed) ?? signingKeyOf(merged.signingKey, path),
     trust: trust ? trust.filter(Boolean).map(typed) : (merged.trust ?? []).map(path),
     services: merged.services ?? {},
     notify: merged.notify && notifyOf(merged.notify, path),
     places: placesOf(name, file, source),
   };
 }
+
+const signingKeyOf = (value: string | undefined, path: (value: string) => string) =>
+  value === undefined || kmsKeyOf(value) !== undefined ? value : path(value);
 
 /** Where region, bucket and topic of the environment are set. */
 function placesOf(name: string, file: ConfigFile | undefined, source: ConfigSource): AwsPlaces {

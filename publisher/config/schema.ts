@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { awsNames } from '../../shared/aws-names.ts';
+import { awsNames, isKmsKey, kmsKeyOf } from '../../shared/aws-names.ts';
 import { envName, instanceId, serviceName } from '../../shared/names.ts';
 import { sessionName, userId } from '../../shared/role-session.ts';
 import { OF_WAVES } from '../plan/waves.ts';
@@ -72,7 +72,10 @@ export const forms = {
   role: awsNames.role,
   topic: awsNames.topic,
   bucket: awsNames.bucket,
-  signingKey: text('the path of a private key file'),
+  signingKey: text('the path of a private key file, or kms:alias/NAME').refine(
+    (value) => isKmsKey(kmsKeyOf(value) ?? 'alias/file'),
+    { error: expected('a key of KMS: kms:alias/NAME, kms:KEY-ID, or kms: and the ARN of a key or an alias') },
+  ),
 } as const;
 export type FormName = keyof typeof forms;
 

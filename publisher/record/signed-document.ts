@@ -19,7 +19,7 @@ export async function verifyStored<T>(
     if (!isCode(cause, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw cause;
     const hint =
       cause.code === 'SIGNATURE_INVALID'
-        ? 'if you trust the signer, add its public key to `trust` of the environment'
+        ? (cause.hint ?? 'if you trust the signer, add its public key to `trust` of the environment')
         : undefined;
     throw new TriggerDeployError(cause.code, `${key}: ${cause.message}`, { cause, hint });
   }
