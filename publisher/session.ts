@@ -7,7 +7,6 @@ import { userName } from '../shared/home.ts';
 import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
 import type { Environment } from './config/load.ts';
 import { note, type PublisherEvent } from './events.ts';
-import { kmsVerifier } from './kms/verifier.ts';
 import type { Origin } from './record/origin.ts';
 import { type EnvironmentRecord, openRecord } from './record/record.ts';
 
@@ -135,6 +134,7 @@ async function openVerifier(env: Environment, signer: () => Promise<Signer>): Pr
   if (signingKey === undefined) return verifierOf(trusted);
   if (kmsKeyOf(signingKey) === undefined) return verifierOf([await own(), ...trusted]);
   if (trusted.length === 0) await own();
+  const { kmsVerifier } = await import('./kms/verifier.ts');
   return kmsVerifier(trusted, signingKey, own);
 }
 

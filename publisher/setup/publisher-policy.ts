@@ -37,6 +37,7 @@ export function publisherStatements(place: PolicyPlace): Statement[] {
     allow('ListRecord', ['s3:ListBucket'], [arns.bucket(place, place.bucket)]),
     allow('LookAtBucket', ['s3:GetBucketVersioning'], [arns.bucket(place, place.bucket)]),
     ...bucketKey(place, 'kms:Decrypt', 'kms:GenerateDataKey'),
+    ...signWith(features.signingKeys ?? []),
     ...(features.events === undefined ? [] : [allow('Notify', ['sns:Publish'], [features.events])]),
   ];
 }
@@ -59,5 +60,16 @@ export function readerStatements(place: PolicyPlace): Statement[] {
       ? [allow('ReadPackages', ['s3:GetObject'], objects(place, keys.artifact('*', '*', '*', '*')))]
       : []),
     ...bucketKey(place, 'kms:Decrypt'),
+  ];
+}
+
+/** Only signatures of documents: KMS Developer Guide, "kms:SigningAlgorithm" and "kms:MessageType". */
+function signWith(keyArns: readonly string[]): Statement[] {
+  if (keyArns.length === 0) return [];
+  return [
+    allow('Sign', ['kms:Sign'], keyArns, {
+      StringEquals: { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'DIGEST' },
+    }),
+    allow('ReadSigningKey', ['kms:GetPublicKey'], keyArns),
   ];
 }

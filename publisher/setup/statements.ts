@@ -27,6 +27,8 @@ export interface Features {
   readonly targetGroups?: readonly string[];
   /** The KMS key with which the bucket encrypts, if it is one of this account's own: an ARN. */
   readonly bucketKey?: string;
+  /** The keys of KMS that sign, ARNs: those of the keys, because an alias is no resource of these actions. Two during a rotation. */
+  readonly signingKeys?: readonly string[];
   /** The topic of `notify: { events: ARN }`. */
   readonly events?: string;
   /** `promote --from` copies package files out of this environment: a reader may read them. */

@@ -72,6 +72,7 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher', Commands>> = {
       PutObject: WRITE,
       UploadPart: WRITE,
     },
+    'client-kms': { GetPublicKey: ['kms:GetPublicKey'], Sign: ['kms:Sign'] },
     // S3 User Guide, "Multipart upload API and permissions".
     'lib-storage': { Upload: [...WRITE, 's3:AbortMultipartUpload'] },
   },

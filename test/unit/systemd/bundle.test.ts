@@ -64,7 +64,7 @@ describe.each(names)('the chunks of %s', (name) => {
 
 describe('the size', () => {
   test.each<[ProgramName, number]>([
-    ['trigger-deploy', 1.9],
+    ['trigger-deploy', 2.0],
     ['trigger-deploy-agent', 2.16],
   ])('of the chunks of %s is %d MB at most', (name, most) => {
     expect(bundleOf(name).sizes.chunks / MB).toBeLessThan(most);
