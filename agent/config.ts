@@ -6,6 +6,7 @@ import { cleanTail } from '../shared/clean-text.ts';
 import { duration, parseConfigFile } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { envName, instanceId, serviceName, topicName, versionName } from '../shared/names.ts';
+import { queueTags } from '../shared/queue-tags.ts';
 import { MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 import { sessionName } from '../shared/role-session.ts';
 import {
@@ -186,6 +187,8 @@ const agentConfig = z
     session: sessionName.optional(),
     /** Tags of the instance, for `--where stack=pr-1234`; they override the tags in its metadata. */
     tags: tags.default({}),
+    /** Tags of the queue of this instance, for cost allocation. */
+    queueTags: queueTags.default({}),
     state: absolutePath.default('/var/lib/trigger-deploy'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
     /** `auto` means text if stdout goes to journald, otherwise JSON lines. */

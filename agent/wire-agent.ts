@@ -145,6 +145,7 @@ async function open(
   );
   const queue = createAgentQueue({
     ...{ aws, env, instance: identity.instance, topic, log: agentLog, userId },
+    ...{ services: Object.keys(config.services), queueTags: config.queueTags },
   });
   const parts: AgentParts = {
     ...{ identity, workers, isQueueGone, verifier, reporter, notifier, clock, log: agentLog },

@@ -81,8 +81,10 @@ export function createAws(options: AwsOptions, program: AwsProgram = {}): Aws {
     new S3Client({
       ...common,
       forcePathStyle: options.pathStyle ?? false,
-      // The signed sha256 protects every file; the SDK's CRC would only cost time.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
+      // A bucket with a default retention (Object Lock) refuses a PUT without a checksum. The SDK's CRC-32 is the one that
+      // Node computes in native code.
+      requestChecksumCalculation: 'WHEN_SUPPORTED',
+      // The signed sha256 protects every file that is read; another checksum would only cost time.
       responseChecksumValidation: 'WHEN_REQUIRED',
     }),
     'S3',

@@ -12,6 +12,7 @@ import { awsError } from '../../shared/aws-errors.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { agentQueueName } from '../../shared/names.ts';
+import type { QueueTags } from '../../shared/queue-tags.ts';
 import { retry } from '../../shared/retry.ts';
 import type { Finding } from '../deploy/ports.ts';
 import { awsCall, finding, findings, isNamed, isNoSuchQueue } from './aws-call.ts';
@@ -62,6 +63,9 @@ export interface AgentQueueOptions {
   instance: string;
   /** The topic's ARN. */
   topic: string;
+  /** For the tags of the queue. */
+  services?: readonly string[];
+  queueTags?: QueueTags;
   log: Log;
   /** The `aws:userid` of this instance. */
   userId: (signal: AbortSignal) => Promise<string>;
@@ -124,7 +128,7 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
   const name = agentQueueName(env, instance);
   const subscribing = `subscribe the queue ${name} to ${topic}`;
   const subscription = createSubscription({ aws, topic, log });
-  const tagged = createTaggedQueue({ ...options, name });
+  const tagged = createTaggedQueue({ services: [], queueTags: {}, ...options, name });
   let knownUrl: string | undefined;
   let knownArn: string | undefined;
 

@@ -5,6 +5,7 @@ import { type ConfigFile, mistaken } from '../../shared/config-file.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName } from '../../shared/names.ts';
 import { nearest } from '../../shared/nearest.ts';
+import type { QueueTags } from '../../shared/queue-tags.ts';
 import type { Sessions } from '../../shared/role-session.ts';
 import { type ConfigSource, configFileMissing, findConfigFile, pathFrom, variable } from './config-source.ts';
 import {
@@ -39,6 +40,8 @@ export interface Environment {
   sessions?: Sessions | undefined;
   /** Where notifications are sent. */
   notify?: Notify | undefined;
+  /** Tags of the reply queues, for cost allocation; the queues have no tags at all when left out. */
+  queueTags?: QueueTags | undefined;
   /** Where the file or a variable sets them, for hints: `trigger-deploy.yaml:4: environments.dev.region`. */
   places?: AwsPlaces | undefined;
 }
@@ -79,7 +82,7 @@ export async function loadEnvironment(
   const merged = applyVariables(inFile ?? {}, source, mistakes);
   checkAgreement(name, merged, file, mistakes);
   if (mistakes.length > 0) throw mistaken(file?.name ?? 'the environment', mistakes);
-  const { region, topic, bucket, profile, role, requires, confirm, sessions } = merged;
+  const { region, topic, bucket, profile, role, requires, confirm, sessions, queueTags } = merged;
   if (!region || !topic || !bucket) throw new Error('an incomplete environment was accepted');
   const path = (value: string) => pathFrom(file ? dirname(file.name) : source.cwd, value, source.home);
   // A path in a variable is relative to the current directory, not to the directory of the config file.
@@ -87,7 +90,7 @@ export async function loadEnvironment(
   const key = variable(source, 'TRIGGER_DEPLOY_SIGNING_KEY');
   const trust = variable(source, 'TRIGGER_DEPLOY_TRUST')?.split(delimiter);
   return {
-    ...{ name, region, topic, bucket, profile, role, requires, confirm, sessions },
+    ...{ name, region, topic, bucket, profile, role, requires, confirm, sessions, queueTags },
     pathStyle: merged.pathStyle ?? false,
     signingKey: signingKeyOf(key, typed) ?? signingKeyOf(merged.signingKey, path),
     trust: trust ? trust.filter(Boolean).map(typed) : (merged.trust ?? []).map(path),

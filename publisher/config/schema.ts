@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { awsNames, isKmsKey, kmsKeyOf } from '../../shared/aws-names.ts';
 import { envName, instanceId, serviceName } from '../../shared/names.ts';
+import { queueTags } from '../../shared/queue-tags.ts';
 import { sessionName, userId } from '../../shared/role-session.ts';
 import { OF_WAVES } from '../plan/waves.ts';
 import { isWebhookAddress } from './webhook-place.ts';
@@ -148,6 +149,7 @@ const environment = z.strictObject(
       .superRefine(refuseShared)
       .optional(),
     notify: notify.optional(),
+    queueTags: queueTags.optional(),
   },
   { error: expectedMap('region, topic, bucket and the rest of an environment') },
 );

@@ -8,7 +8,9 @@ import {
 } from '@aws-sdk/client-sqs';
 import { awsError } from '../../shared/aws-errors.ts';
 import { parseBoundedJson } from '../../shared/bounded-json.ts';
+import { isCode } from '../../shared/errors.ts';
 import { newUlid, replyQueueName } from '../../shared/names.ts';
+import { ownTags } from '../../shared/queue-tags.ts';
 import { type Reply, reply } from '../../shared/report.ts';
 import { retry } from '../../shared/retry.ts';
 import { maySpeakFor, type Sessions } from '../../shared/role-session.ts';
@@ -49,17 +51,18 @@ export interface ReplyQueue {
 
 /**
  * Creates a reply queue for this publisher. Under a lock its name comes from the lock: if this publisher dies, the one
- * that takes the lock over knows the queue, and deletes it. A failure of that deletion is ignored. @throws AWS_*.
+ * that takes the lock over knows the queue, and deletes it. A failure of that deletion is ignored. `service` is for the
+ * queue's tags. @throws AWS_*.
  */
 export async function openReplyQueue(
   session: Session,
   lock?: { replyId(): string; deadReplyIds: readonly string[] },
-  keep = KEPT,
+  { service, keep = KEPT }: { service?: string | undefined; keep?: number | undefined } = {},
 ): Promise<ReplyQueue> {
   const { sqs } = session.aws;
   const env = session.env.name;
   const name = replyQueueName(env, lock?.replyId() ?? newUlid(session.clock.now()));
-  const QueueUrl = await createQueue(session, name);
+  const QueueUrl = await createQueue(session, name, service);
   const deleting = (lock?.deadReplyIds ?? []).map(async (id) => {
     const dead = beside(QueueUrl, name, replyQueueName(env, id));
     await sqs.send(new DeleteQueueCommand({ QueueUrl: dead })).catch(() => undefined);
@@ -166,18 +169,36 @@ function etagOf(text: string): string | undefined {
 /** The URL of another queue of the same account and region. */
 const beside = (url: string, name: string, other: string) => url.slice(0, url.length - name.length) + other;
 
-async function createQueue(session: Session, name: string): Promise<string> {
-  try {
+/** Creates the queue, with tags where the config has `queueTags`. A role that may not tag gets it without. */
+async function createQueue(session: Session, name: string, service: string | undefined): Promise<string> {
+  const create = async (more: { tags?: Record<string, string> }) => {
     const Attributes = {
       MessageRetentionPeriod: String(RETENTION_S),
       VisibilityTimeout: String(RETENTION_S),
       SqsManagedSseEnabled: 'true',
     };
-    const { QueueUrl } = await session.aws.sqs.send(new CreateQueueCommand({ QueueName: name, Attributes }));
+    const command = new CreateQueueCommand({ QueueName: name, Attributes, ...more });
+    const { QueueUrl } = await session.aws.sqs.send(command);
     if (QueueUrl === undefined) throw new Error('SQS returned no queue URL');
     return QueueUrl;
+  };
+  const doing = `create the reply queue ${name}`;
+  const { name: env, queueTags } = session.env;
+  if (queueTags !== undefined) {
+    const services = service === undefined ? [] : [service];
+    try {
+      return await create({ tags: { ...queueTags, ...ownTags({ env, services }) } });
+    } catch (error) {
+      const failure = awsError(error, doing);
+      if (!isCode(failure, 'AWS_DENIED')) throw failure;
+      // Without the right to create queues at all, the next try is refused, too.
+      note(session, 'the reply queue has no tags: queueTags needs the right sqs:TagQueue', 'warning');
+    }
+  }
+  try {
+    return await create({});
   } catch (error) {
-    throw awsError(error, `create the reply queue ${name}`);
+    throw awsError(error, doing);
   }
 }
 

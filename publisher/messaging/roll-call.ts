@@ -31,7 +31,7 @@ export interface RollCall {
  * @throws AWS_*, TOPIC_NOT_FOUND, and the reason of the session's signal after it aborts.
  */
 export async function rollCall(session: Session, asked: RollCall): Promise<RollCallAnswer[]> {
-  const queue = await openReplyQueue(session);
+  const queue = await openReplyQueue(session, undefined, { service: asked.service });
   try {
     return await collect(session, queue, asked);
   } finally {

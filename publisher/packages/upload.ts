@@ -43,9 +43,12 @@ export async function uploadPart(options: UploadOptions): Promise<boolean> {
     return false;
   }
   const body = Readable.from(part.bytes(signal), { objectMode: false });
+  // A file of one piece has a checksum already. Otherwise the SDK computes one of each piece.
+  const sha256 = Buffer.from(part.artifact.sha256, 'hex').toString('base64');
+  const checksum = size > PART ? {} : { ChecksumSHA256: sha256 };
   const upload = new Upload({
     client: abortable(s3, signal),
-    params: { Bucket: bucket, Key: key, Body: body, ContentLength: size },
+    params: { Bucket: bucket, Key: key, Body: body, ContentLength: size, ...checksum },
     partSize: Math.max(PART, Math.ceil(size / MOST_PARTS)),
     queueSize: 4,
   });

@@ -37,7 +37,9 @@ export async function driveAllAtOnce(
   const retryOutage = openRetryOutage(session, record.policy.timeoutMs, stop);
   const { deployments } = session.record;
   const open = async () =>
-    driving.wait ? await retryOutage(() => openReplyQueue(session, lock)) : undefined;
+    driving.wait
+      ? await retryOutage(() => openReplyQueue(session, lock, { service: record.service }))
+      : undefined;
   // The desired state that is written first is an announcement, too.
   const replies = await recordingFailure(deployments, stored, open, { announces: record.desiredFirst });
   // What the last try says is not enough: an earlier one may have been sent.

@@ -57,7 +57,7 @@ async function openReplies(
   const stop = AbortSignal.any([session.signal, lock.lost, detach]);
   try {
     const retryOutage = openRetryOutage(session, record.policy.timeoutMs, stop);
-    return await retryOutage(() => openReplyQueue(session, lock));
+    return await retryOutage(() => openReplyQueue(session, lock, { service: record.service }));
   } catch (error) {
     if (detach.aborted) return undefined;
     noteStopped(session, record);

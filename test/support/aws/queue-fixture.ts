@@ -1,6 +1,6 @@
 import { ListSubscriptionsByTopicCommand, PublishCommand } from '@aws-sdk/client-sns';
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from '@aws-sdk/client-sqs';
-import { createAgentQueue } from '../../../agent/aws/queue.ts';
+import { type AgentQueueOptions, createAgentQueue } from '../../../agent/aws/queue.ts';
 import type { Aws } from '../../../shared/aws.ts';
 import { silentLog } from '../../../shared/log.ts';
 import type { CloudOptions } from '../cloud/cloud.ts';
@@ -11,23 +11,30 @@ export const QUEUE = 'trigger-deploy-dev-i-0a';
 /** The `aws:userid` of the instance. */
 export const userId = async () => userIdOf('i-0a');
 
-export async function queueAndCloud(options: CloudOptions = {}) {
+export async function queueAndCloud(
+  options: CloudOptions = {},
+  tags: Pick<AgentQueueOptions, 'services' | 'queueTags'> = {},
+) {
   const { cloud, aws } = await cloudAndAws(options);
   const topic = cloud.createTopic('trigger-deploy-dev');
   const recreationMs = options.queueRecreationMs ?? 60_000;
-  const queue = createAgentQueue({
-    aws,
-    env: 'dev',
-    instance: 'i-0a',
-    topic,
-    log: silentLog(),
-    userId,
-    recreationMs,
-  });
+  /** The queue of an agent that starts again, with other tags in its config. */
+  const again = (more: typeof tags) =>
+    createAgentQueue({
+      aws,
+      env: 'dev',
+      instance: 'i-0a',
+      topic,
+      log: silentLog(),
+      userId,
+      recreationMs,
+      ...more,
+    });
+  const queue = again(tags);
   const publish = (Message: string, TopicArn = topic) =>
     aws.sns.send(new PublishCommand({ TopicArn, Message }));
   const asked = (from = 0) => cloud.requests.slice(from).map(({ operation }) => operation);
-  return { cloud, aws, topic, queue, publish, asked };
+  return { cloud, aws, topic, queue, again, publish, asked };
 }
 
 export const urlOf = async (aws: Aws) =>
@@ -48,6 +55,7 @@ export function insteadOnce(
   client: Aws['sns'] | Aws['sqs'],
   command: string,
   answer: () => { $metadata: object },
+  name = `instead of ${command}`,
 ): void {
   const stack = client.middlewareStack as Aws['sqs']['middlewareStack'];
   let done = false;
@@ -57,6 +65,6 @@ export function insteadOnce(
       done = true;
       return { output: answer() as never, response: undefined };
     },
-    { step: 'initialize', name: `instead of ${command}` },
+    { step: 'initialize', name },
   );
 }

@@ -2,6 +2,7 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import { buildApp } from 'fauxqs';
 import type { SnsStore } from '../../../node_modules/fauxqs/dist/sns/snsStore.js';
+import { checkChecksum } from './checksums.ts';
 import type { Credentials } from './credentials.ts';
 import { CloudError, errorAnswer, sqsQueryCode } from './errors.ts';
 import type { Faults } from './faults.ts';
@@ -89,6 +90,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
       if (allowed && isInstance(accessKeyId)) allowed(call, request.body, senderId(accessKeyId));
       exchange.loseAnswer = faults.meet(call);
       if (call.record.service === 'sqs') sqs.check(call.record.operation, request.body);
+      else checkChecksum(call, request.body);
     });
     if (refusal) return done(refusal);
     if (call.record.service === 'sts') {

@@ -4,7 +4,7 @@ import {
   ListQueueTagsCommand,
   QueueDoesNotExist,
 } from '@aws-sdk/client-sqs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { NEVER } from '../../../../shared/abort.ts';
 import type { Aws } from '../../../../shared/aws.ts';
 import { insteadOnce, QUEUE, queueAndCloud, urlOf } from '../../../support/aws/queue-fixture.ts';
@@ -63,6 +63,59 @@ test('a queue that is deleted before it gets its tags is made again, with tags',
   await aws.sqs.send(new DeleteQueueCommand({ QueueUrl }));
   await queue.ensure(NEVER);
   expect(await tagsOf(aws)).toEqual(TAGS);
+});
+
+describe('the tags of the operator', () => {
+  const queueTags = { team: 'payments' };
+
+  test('are on a new queue, beside those of the agent', async () => {
+    const { aws, queue } = await queueAndCloud({}, { queueTags, services: ['payments', 'billing'] });
+    await queue.ensure(NEVER);
+    expect(await tagsOf(aws)).toEqual({
+      ...TAGS,
+      team: 'payments',
+      'trigger-deploy:services': 'billing payments',
+    });
+  });
+
+  test('that were changed are set at the next start; the queue, its messages and other tags stay', async () => {
+    const { aws, cloud, queue, again } = await queueAndCloud({}, { queueTags });
+    await queue.ensure(NEVER);
+    cloud.sendRaw(QUEUE, 'waits');
+    await again({ queueTags: { team: 'billing' } }).ensure(NEVER);
+    expect(await tagsOf(aws)).toEqual({ ...TAGS, team: 'billing' });
+    expect(cloud.messages(QUEUE)).toEqual(['waits']);
+  });
+
+  test('that were removed stay: the role of an agent has no right to remove tags', async () => {
+    const { aws, queue, again, asked } = await queueAndCloud({}, { queueTags });
+    await queue.ensure(NEVER);
+    await again({}).ensure(NEVER);
+    expect(await tagsOf(aws)).toEqual({ ...TAGS, team: 'payments' });
+    expect(asked()).not.toContain('UntagQueue');
+  });
+
+  test('that the role may not set do not cost the queue the tags of the agent', async () => {
+    const { aws, queue, again } = await queueAndCloud({}, { queueTags });
+    insteadOnce(aws.sqs, 'CreateQueueCommand', denied);
+    await queue.ensure(NEVER);
+    expect(await tagsOf(aws)).toEqual(TAGS);
+    insteadOnce(aws.sqs, 'TagQueueCommand', denied, 'once more');
+    await again({ queueTags, services: ['payments'] }).ensure(NEVER);
+    expect(await tagsOf(aws)).toEqual({ ...TAGS, 'trigger-deploy:services': 'payments' });
+  });
+
+  test('that SQS throttles do not keep the agent from its queue', async () => {
+    const { aws, queue, again } = await queueAndCloud({}, { queueTags });
+    await queue.ensure(NEVER);
+    insteadOnce(aws.sqs, 'TagQueueCommand', () => {
+      throw Object.assign(new Error('slow down'), {
+        ...{ name: 'RequestThrottled', $fault: 'client', $metadata: { httpStatusCode: 403 } },
+      });
+    });
+    await again({ queueTags: { team: 'billing' } }).ensure(NEVER);
+    expect(await tagsOf(aws)).toEqual({ ...TAGS, team: 'payments' });
+  });
 });
 
 test('any other failure of the creation is a failure', async () => {

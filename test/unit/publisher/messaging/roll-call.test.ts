@@ -1,9 +1,11 @@
-import type { Message } from '@aws-sdk/client-sqs';
+import { GetQueueUrlCommand, ListQueueTagsCommand, type Message } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openReplyQueue, readReply } from '../../../../publisher/messaging/reply-queue.ts';
 import { rollCall } from '../../../../publisher/messaging/roll-call.ts';
+import type { Session } from '../../../../publisher/session.ts';
 import { isReplyQueueName, keys, newUlid } from '../../../../shared/names.ts';
 import type { Reply } from '../../../../shared/report.ts';
+import { insteadOnce } from '../../../support/aws/queue-fixture.ts';
 import { instanceKey } from '../../../support/cloud/sqs.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
@@ -82,6 +84,36 @@ describe('in the cloud', () => {
     expect(stage.cloud.queues()).not.toContain(queue.name);
   });
 
+  it('the reply queue has tags where the config has queueTags, and none otherwise', async () => {
+    const tagsOf = async (session: Session, name: string) => {
+      const { QueueUrl } = await session.aws.sqs.send(new GetQueueUrlCommand({ QueueName: name }));
+      return (await session.aws.sqs.send(new ListQueueTagsCommand({ QueueUrl }))).Tags ?? {};
+    };
+    const plain = await stage.open();
+    expect(await tagsOf(plain, (await openReplyQueue(plain)).name)).toEqual({});
+    stage.env.queueTags = { team: 'payments' };
+    const session = await stage.open();
+    const queue = await openReplyQueue(session, undefined, { service: 'payments' });
+    expect(await tagsOf(session, queue.name)).toEqual({
+      team: 'payments',
+      'trigger-deploy:env': 'dev',
+      'trigger-deploy:services': 'payments',
+    });
+  });
+
+  it('a role that may not tag gets its reply queue without tags, and a warning', async () => {
+    stage.env.queueTags = { team: 'payments' };
+    const session = await stage.open();
+    insteadOnce(session.aws.sqs, 'CreateQueueCommand', () => {
+      throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
+    });
+    const queue = await openReplyQueue(session);
+    expect(stage.cloud.queues()).toContain(queue.name);
+    expect(notes(session.events)).toEqual([
+      'the reply queue has no tags: queueTags needs the right sqs:TagQueue',
+    ]);
+  });
+
   it('the reply queue takes replies from the session that the config names for an instance', async () => {
     stage.env.sessions = { 'i-1': 'rack-7' };
     const queue = await openReplyQueue(await stage.open());
@@ -100,7 +132,7 @@ describe('in the cloud', () => {
   it('replies are not deleted one by one: the queue is, and from a large number on they are, too', async () => {
     const deletes = () => stage.cloud.requests.filter(({ operation }) => operation === 'DeleteMessageBatch');
     const all = async (keep?: number) => {
-      const queue = await openReplyQueue(await stage.open(), undefined, keep);
+      const queue = await openReplyQueue(await stage.open(), undefined, { keep });
       for (let i = 0; i < 100; i += 1) {
         stage.cloud.sendRaw(queue.name, JSON.stringify(report(`i-${i}`)), instanceKey(`i-${i}`));
       }
