@@ -149,6 +149,10 @@ export const replyQueueName = (env: string, id: string) => `trigger-deploy-${env
 
 /** The tag of an instance's queue that has the `aws:userid` of the instance: policies compare it with the caller's. */
 export const USERID_TAG = 'trigger-deploy:userid';
+/** The other tags of queues that trigger-deploy sets. No other tag may begin like these. */
+export const ENV_TAG = 'trigger-deploy:env';
+export const INSTANCE_TAG = 'trigger-deploy:instance';
+export const SERVICES_TAG = 'trigger-deploy:services';
 
 /** Whether `name` is the name of a reply queue of `env`. An announcement may name no other queue as `replyTo`. */
 export function isReplyQueueName(env: string, name: string): boolean {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { ENV_TAG, INSTANCE_TAG, SERVICES_TAG, USERID_TAG } from './names.ts';
 
 /**
  * The tags of queues: the operator's own, for cost allocation and for policies, and ours. Amazon SQS Developer Guide, "Amazon SQS
@@ -44,10 +45,10 @@ export function ownTags(of: {
   userId?: string;
 }): Record<string, string> {
   return {
-    'trigger-deploy:env': of.env,
-    ...(of.services.length === 0 ? {} : { 'trigger-deploy:services': servicesTag(of.services) }),
-    ...(of.instance === undefined ? {} : { 'trigger-deploy:instance': of.instance }),
-    ...(of.userId === undefined ? {} : { 'trigger-deploy:userid': of.userId }),
+    [ENV_TAG]: of.env,
+    ...(of.services.length === 0 ? {} : { [SERVICES_TAG]: servicesTag(of.services) }),
+    ...(of.instance === undefined ? {} : { [INSTANCE_TAG]: of.instance }),
+    ...(of.userId === undefined ? {} : { [USERID_TAG]: of.userId }),
   };
 }
 

@@ -12,6 +12,7 @@ export function publisherStatements(place: PolicyPlace): Statement[] {
       ['sqs:CreateQueue', 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:DeleteQueue'],
       replyQueues,
     ),
+    ...(features.queueTags ? [allow('TagReplyQueues', ['sqs:TagQueue'], replyQueues)] : []),
     allow(
       'ReadVersionsAndRecord',
       ['s3:GetObject'],

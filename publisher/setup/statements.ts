@@ -31,6 +31,8 @@ export interface Features {
   readonly signingKeys?: readonly string[];
   /** The topic of `notify: { events: ARN }`. */
   readonly events?: string;
+  /** `queueTags:` of trigger-deploy.yaml: reply queues are created with tags. */
+  readonly queueTags?: boolean;
   /** `promote --from` copies package files out of this environment: a reader may read them. */
   readonly promotedFrom?: boolean;
 }

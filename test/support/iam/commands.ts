@@ -59,7 +59,7 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher', Commands>> = {
     ...sts,
     'client-sns': { Publish: ['sns:Publish'] },
     'client-sqs': {
-      CreateQueue: ['sqs:CreateQueue'],
+      CreateQueue: ['sqs:CreateQueue', 'sqs:TagQueue'],
       DeleteMessageBatch: ['sqs:DeleteMessage'],
       DeleteQueue: ['sqs:DeleteQueue'],
       ReceiveMessage: ['sqs:ReceiveMessage'],

@@ -13,6 +13,7 @@ describe('agent.yaml', () => {
       topic: 'arn:aws:sns:eu-west-1:123456789012:trigger-deploy-dev',
       bucket: 'acme-deploys-dev',
       pathStyle: false,
+      queueTags: {},
       trust: { keys: ['/etc/trigger-deploy/keys/ci.pub.json'] },
       state: '/var/lib/trigger-deploy',
       tags: {},
