@@ -63,6 +63,7 @@ export type ErrorCode =
   | 'TIMEOUT'
   | 'CANCELLED'
   | 'SUPERSEDED'
+  | 'INSTANCE_TERMINATING'
   | 'INTERRUPTED'
   | 'RECOVERY_EXHAUSTED'
   | 'INTERNAL';

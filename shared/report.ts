@@ -100,12 +100,31 @@ export const report = z.object({
 });
 export type Report = z.infer<typeof report>;
 
+/**
+ * Whether the report says that the deployment ended because the instance is about to stop or to be terminated. It is then
+ * neither a success nor a failure of the version. An instance can say so of itself only, as it can say `succeeded`.
+ */
+export const isTerminating = ({ state, error }: Report) =>
+  isEnding(state) && state !== 'succeeded' && error?.code === 'INSTANCE_TERMINATING';
+
 /** How long a text in an instance record is at most, characters: an answer to a roll call has up to 256 records. */
 export const SHORT_TEXT = 256;
 
 /** The limits of the tags of an instance: the same as those of EC2. */
 export const MOST_TAGS = 50;
 export const TAG_LIMITS = { key: 128, value: 256 } as const;
+
+/** What was announced about the life of an instance: by EC2, or by its Auto Scaling group. */
+export const instanceNotice = z.object({
+  /** `spot-terminate`, `scale-in`, …: the agent's own words, for people. */
+  kind: line(64),
+  /** Whether the instance is about to stop or to be terminated: it takes no deployment. */
+  terminating: z.boolean(),
+  since: z.iso.datetime(),
+  /** When that happens, as far as it is known. */
+  at: z.iso.datetime().optional(),
+});
+export type InstanceNotice = z.infer<typeof instanceNotice>;
 
 /**
  * What an instance runs of one service. It is stored as `state/ENV/SERVICE/instances/INSTANCE.json`, and it is part of
@@ -133,6 +152,8 @@ export const instanceRecord = z.object({
   /** Whether the service manager calls the unit active. */
   active: z.boolean().optional(),
   pinned: z.boolean(),
+  /** Older agents omit it. */
+  notice: instanceNotice.optional(),
   agentVersion: line(64),
   /** The tags of the instance: `stack: pr-1234`. */
   tags: z.record(z.string().max(TAG_LIMITS.key), z.string().max(TAG_LIMITS.value)).optional(),

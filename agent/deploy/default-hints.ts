@@ -67,6 +67,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
   TIMEOUT: 'look at the instance: it may be overloaded; then deploy again',
   CANCELLED: undefined,
   SUPERSEDED: undefined,
+  INSTANCE_TERMINATING: undefined,
   INTERRUPTED: undefined,
   RECOVERY_EXHAUSTED: 'find out why the agent dies: journalctl -u trigger-deploy-agent; then deploy again',
   INTERNAL: 'this is a bug of the agent: journalctl -u trigger-deploy-agent shows where',

@@ -116,3 +116,23 @@ export function withItsGate<S extends InWaves>(strategy: S, waves: readonly Wave
   if (gateBefore({ gate: strategy.gate, waves }) !== undefined) return strategy;
   return { ...strategy, gate: 'none', autoConfirmMs: undefined };
 }
+
+/**
+ * The waves without the instances in `gone`. If all canary instances are gone, the first instances of the next wave
+ * become the canary, because a canary must pass before the other instances switch.
+ */
+export function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rolling['waves'] {
+  const waves = planned
+    .map((wave) => ({ ...wave, instances: wave.instances.filter((instance) => !gone.has(instance)) }))
+    .filter((wave) => wave.instances.length > 0);
+  const canary = planned[0];
+  const [first, ...rest] = waves;
+  if (canary?.kind !== 'canary' || first === undefined || first.kind === 'canary') return waves;
+  const size = canary.instances.length;
+  const left = { ...first, instances: first.instances.slice(size) };
+  return [
+    { ...first, kind: 'canary', instances: first.instances.slice(0, size) },
+    ...(left.instances.length > 0 ? [left] : []),
+    ...rest,
+  ];
+}

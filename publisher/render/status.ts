@@ -57,7 +57,9 @@ function desiredText({ desired, trouble, pause: paused }: ServiceStatus, now: nu
 
 function statusCells(one: InstanceStatus, now: number): Span[] {
   const look = one.state === undefined ? undefined : styleOf(one.state);
-  const flags = [one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : ''].filter(Boolean).join(' ');
+  const flags = [one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', noticeText(one)]
+    .filter(Boolean)
+    .join(' ');
   const running = one.active === undefined ? '' : one.active ? 'active' : 'not active';
   return [
     { text: one.instance },
@@ -73,6 +75,14 @@ function statusCells(one: InstanceStatus, now: number): Span[] {
   ];
 }
 
+/** What was announced about the life of the instance: `TERMINATING (spot-terminate at 2026-11-28T10:02:00Z)`. */
+function noticeText({ notice }: InstanceStatus): string {
+  if (notice === undefined) return '';
+  const at = notice.at === undefined ? '' : ` at ${notice.at.replace(/\.\d+Z$/, 'Z')}`;
+  const what = `${oneLine(notice.kind)}${at}`;
+  return notice.terminating ? `TERMINATING (${what})` : `notice: ${what}`;
+}
+
 function statusCounts({ instances }: ServiceStatus): string {
   const count = (what: (one: InstanceStatus) => boolean) => instances.filter(what).length;
   const parts = [`${instances.length} ${instances.length === 1 ? 'instance' : 'instances'}`];
@@ -84,6 +94,10 @@ function statusCounts({ instances }: ServiceStatus): string {
   add(
     count((one) => one.pinned),
     'pinned',
+  );
+  add(
+    count((one) => one.notice?.terminating === true),
+    'being terminated',
   );
   add(
     count((one) => one.active === false),
@@ -109,7 +123,7 @@ export function statusLines(answer: StatusAnswer): string[] {
       const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;
       const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
       parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
-      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', paused);
+      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', noticeText(one), paused);
       parts.push(`agent ${oneLine(one.agentVersion)}`, seen, oneLine(failureText(one) ?? ''));
       return parts.filter(Boolean).join(' ');
     });

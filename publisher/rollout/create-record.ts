@@ -9,6 +9,7 @@ import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import type { Output } from './driving.ts';
 import { movesDesired } from './record-outcome.ts';
+import { isLeaving } from './targets.ts';
 import { writeDesired } from './write-desired.ts';
 
 /** Creates the record of a deployment, before anything is announced. */
@@ -44,6 +45,7 @@ export async function createRecord(
   const known = await (ticket.reads?.instances ?? deployments.instances(change.service));
   const instances = targets ? known.filter((one) => targets.includes(one.instance)) : known;
   const inWaves = rolling?.waves.flatMap((wave) => wave.instances);
+  const leaving = new Set(known.filter(isLeaving).map((one) => one.instance));
   const { issuedAt, expiresAt } = validity(session.clock, policy.timeoutMs);
   const stored = await deployments.create({
     ...change,
@@ -53,7 +55,7 @@ export async function createRecord(
     env: session.env.name,
     issuedBy: session.who,
     from: { ...session.origin },
-    expected: inWaves ?? targets ?? instances.map((one) => one.instance),
+    expected: inWaves ?? (targets ?? instances.map((one) => one.instance)).filter((id) => !leaving.has(id)),
     announcedAt: issuedAt,
     expiresAt,
     strategy: rolling ? 'rolling' : 'all',

@@ -1,6 +1,6 @@
-import { isEnding, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
+import { isEnding, isTerminating, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { whenCancelled, whyNoRollback } from '../plan/rollback-policy.ts';
-import { gateBefore } from '../plan/waves.ts';
+import { gateBefore, wavesWithout } from '../plan/waves.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { named, type Settlement, silenceMs, tallyOf } from './settle.ts';
 
@@ -73,18 +73,21 @@ function prepare(record: RollingRecord, facts: Facts): Step {
     if (facts.paused) return { do: 'wait' };
     return { do: 'announce', phase: { name: 'prepare' }, targets: all };
   }
-  const unready = all.filter((instance) => !failed.includes(instance) && !isReady(reports.get(instance)));
+  const leaving = all.filter((instance) => isLeaving(reports.get(instance)));
+  const unready = all.filter(
+    (instance) => ![...failed, ...leaving].includes(instance) && !isReady(reports.get(instance)),
+  );
   const heard = (instance: string) => reports.has(instance);
   if (unready.some(heard) && sinceAnnounced < policy.timeoutMs) return { do: 'wait' };
   if (unready.length > 0 && sinceAnnounced < silenceMs(policy.timeoutMs)) return { do: 'wait' };
-  const ready = all.length - failed.length - unready.length;
+  const ready = all.length - failed.length - leaving.length - unready.length;
   if (failed.length > policy.maxFailures || (failed.length > 0 && ready === 0)) {
     return end(record, facts, 'failed', 'not all instances could prepare; nothing was switched');
   }
   if (unready.length > policy.allowMissing || ready === 0) {
     return end(record, facts, 'timed-out', whyNotPrepared(unready, ready));
   }
-  const gone = new Set([...failed, ...unready]);
+  const gone = new Set([...failed, ...leaving, ...unready]);
   const waves = wavesWithout(gone, rolling.waves);
   const preparedAt = new Date(facts.now).toISOString();
   return { do: 'record', rolling: { ...rolling, waves, preparedAt, failed, missing: unready } };
@@ -96,26 +99,6 @@ function whyNotPrepared(unready: readonly string[], ready: number): string {
   if (ready === 0) return `${why}. No instance is prepared: a longer --timeout waits longer`;
   const them = unready.length === 1 ? 'it' : 'them';
   return `${why}. --allow-missing ${unready.length} continues without ${them}; a longer --timeout waits longer`;
-}
-
-/**
- * The waves without the instances in `gone`. If all canary instances are gone, the first instances of the next wave
- * become the canary, because a canary must pass before the other instances switch.
- */
-function wavesWithout(gone: ReadonlySet<string>, planned: Rolling['waves']): Rolling['waves'] {
-  const waves = planned
-    .map((wave) => ({ ...wave, instances: wave.instances.filter((instance) => !gone.has(instance)) }))
-    .filter((wave) => wave.instances.length > 0);
-  const canary = planned[0];
-  const [first, ...rest] = waves;
-  if (canary?.kind !== 'canary' || first === undefined || first.kind === 'canary') return waves;
-  const size = canary.instances.length;
-  const left = { ...first, instances: first.instances.slice(size) };
-  return [
-    { ...first, kind: 'canary', instances: first.instances.slice(0, size) },
-    ...(left.instances.length > 0 ? [left] : []),
-    ...rest,
-  ];
 }
 
 function followWave(record: RollingRecord, facts: Facts, index: number): Step {
@@ -139,6 +122,8 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   if (missing.length > policy.allowMissing) {
     return end(record, facts, 'timed-out', `${named(open)} did not finish ${where}`);
   }
+  const replaced = withNextCanary(rolling, reports, index);
+  if (replaced) return { do: 'record', rolling: { ...rolling, waves: replaced } };
   if (provesNothing(record, reports, index)) {
     const outcome = failed.length > rolling.failed.length ? 'failed' : 'timed-out';
     return end(record, facts, outcome, `no instance succeeded ${where}`);
@@ -146,6 +131,21 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   const passedAt = new Date(now).toISOString();
   const waves = rolling.waves.map((wave, i) => (i === index ? { ...wave, passedAt } : wave));
   return { do: 'record', rolling: { ...rolling, waves, failed, missing } };
+}
+
+/**
+ * The waves with another canary, if each instance of the canary is being terminated: the first instances that are still
+ * to come become the canary. Undefined if a canary is left, or if there are no others.
+ */
+function withNextCanary(
+  { waves }: Rolling,
+  reports: ReadonlyMap<string, Report>,
+  index: number,
+): Rolling['waves'] | undefined {
+  const canary = waves[index];
+  if (canary?.kind !== 'canary' || index !== 0 || waves.length === 1) return undefined;
+  const gone = new Set(canary.instances.filter((instance) => isLeaving(reports.get(instance))));
+  return gone.size === canary.instances.length ? wavesWithout(gone, waves) : undefined;
 }
 
 /**
@@ -161,7 +161,8 @@ function provesNothing(
   const succeeded = (instance: string) => reports.get(instance)?.state === 'succeeded';
   const [wave, earlier] = [waves[index], waves.slice(0, index)];
   if (wave === undefined || wave.instances.some(succeeded)) return false;
-  const isOneOfMany = wave.kind === 'batch' && wave.instances.length === 1;
+  const counted = wave.instances.filter((instance) => !isLeaving(reports.get(instance)));
+  const isOneOfMany = wave.kind === 'batch' && counted.length <= 1;
   return !(isOneOfMany && earlier.flatMap(({ instances }) => instances).some(succeeded));
 }
 
@@ -208,7 +209,10 @@ function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
 
 /** Whether the report is an ending. */
 export const hasEnded = (report: Report | undefined) => report !== undefined && isEnding(report.state);
-const hasFailed = (report: Report | undefined) => hasEnded(report) && report?.state !== 'succeeded';
+const hasFailed = (report: Report | undefined) =>
+  hasEnded(report) && report?.state !== 'succeeded' && !isLeaving(report);
+/** Whether the instance took no deployment because it is being terminated. */
+const isLeaving = (report: Report | undefined) => report !== undefined && isTerminating(report);
 /** Whether the instance is prepared, or in a later state, and has not failed. */
 export const isReady = (report: Report | undefined) =>
   report !== undefined &&

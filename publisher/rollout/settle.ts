@@ -1,4 +1,4 @@
-import { type Ending, isEnding, type Report } from '../../shared/report.ts';
+import { type Ending, isEnding, isTerminating, type Report } from '../../shared/report.ts';
 import { whyNoRollback } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 
@@ -44,7 +44,8 @@ export interface Settlement {
 
 /**
  * The settlement, or undefined while the deployment must still be followed. A failure is an ending other than
- * `succeeded`; silent and unfinished instances are missing. The first rule that applies decides:
+ * `succeeded`; silent and unfinished instances are missing. An instance that is being terminated is neither. The first
+ * rule that applies decides:
  *
  * 1. More failures than `maxFailures`: failed. A rollback follows as `wantsRollBack` decides.
  * 2. Unfinished instances, and more missing than `allowMissing`: timed out. The desired state stays, because the
@@ -127,6 +128,8 @@ export interface Fleet {
   failures: Report[];
   unfinished: string[];
   silent: string[];
+  /** The instances that took no deployment because they are being terminated. */
+  terminating: string[];
   counts: Record<string, number>;
 }
 
@@ -139,6 +142,7 @@ function survey(expected: readonly string[], reports: ReadonlyMap<string, Report
     failures: [],
     unfinished: [],
     silent: [],
+    terminating: [],
     counts: {},
   };
   for (const instance of all) {
@@ -148,6 +152,7 @@ function survey(expected: readonly string[], reports: ReadonlyMap<string, Report
     if (report === undefined) fleet.silent.push(instance);
     else if (!isEnding(report.state)) fleet.unfinished.push(instance);
     else if (report.state === 'succeeded') fleet.succeeded.push(report);
+    else if (isTerminating(report)) fleet.terminating.push(instance);
     else fleet.failures.push(report);
   }
   return fleet;
@@ -194,6 +199,9 @@ function answered(fleet: Fleet): string {
 
 function noneEnded(fleet: Fleet): string {
   if (fleet.silent.length > 0) return `no instance answered; silent: ${named(fleet.silent)}`;
+  const { terminating } = fleet;
+  if (terminating.length === fleet.size && fleet.size > 0)
+    return `no instance could take it: being terminated: ${named(terminating)}`;
   return fleet.size === 0
     ? 'no instance answered; none is known to run this service'
     : `no instance has finished: ${named(fleet.unfinished)}`;
@@ -203,9 +211,10 @@ function noneEnded(fleet: Fleet): string {
 function tally(fleet: Fleet): string {
   const parts = [`${fleet.succeeded.length} of ${fleet.size} succeeded`];
   for (const [ending, words] of Object.entries(WORDS)) {
-    const count = fleet.counts[ending];
+    const count = fleet.failures.filter(({ state }) => state === ending).length;
     if (ending !== 'succeeded' && count) parts.push(`${count} ${words}`);
   }
+  if (fleet.terminating.length > 0) parts.push(`${fleet.terminating.length} being terminated`);
   if (fleet.unfinished.length > 0) parts.push(`${fleet.unfinished.length} not finished`);
   if (fleet.silent.length > 0) parts.push(`${fleet.silent.length} never answered`);
   return parts.join(', ');

@@ -10,7 +10,7 @@ import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 import { begin, createRecord } from './create-record.ts';
 import type { Driving, Output } from './driving.ts';
-import { commonVersion, isSelective, type Selection, targetsOf } from './targets.ts';
+import { commonVersion, isLeaving, isSelective, type Selection, targetsOf } from './targets.ts';
 
 /** Starts a deployment: finds its instances, plans its waves, and creates its record. */
 
@@ -35,7 +35,9 @@ export async function start(
   const instances =
     strategy.name === 'rolling' || selective
       ? await targetsOf(session, change.service, options, ticket.reads?.instances)
-      : await (ticket.reads?.instances ?? session.record.deployments.instances(change.service));
+      : (await (ticket.reads?.instances ?? session.record.deployments.instances(change.service))).filter(
+          (one) => !isLeaving(one),
+        );
   refuseIfDetached(detach);
   if (instances.length === 0) await confirmWithoutInstances(session, ticket, change, options);
   // Without instances there are no waves. The deployment still sets the desired state, for the first instance.

@@ -15,12 +15,15 @@ export interface Selection {
   where?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Whether the instance takes no deployment, because it is about to stop or to be terminated. */
+export const isLeaving = ({ notice }: Pick<InstanceRecord, 'notice'>) => notice?.terminating === true;
+
 export const isSelective = ({ only, where }: Selection) => only !== undefined || where !== undefined;
 
 /**
- * The selected instances of the service, sorted by id.
- * @throws INSTANCE_NOT_FOUND when an instance of `only` has no record and does not answer, or lacks a tag, or when no
- * instance has the tags; AWS_*.
+ * The selected instances of the service, sorted by id, without those that are being terminated.
+ * @throws INSTANCE_NOT_FOUND when an instance of `only` has no record and does not answer, is being terminated, or lacks a
+ * tag, or when no instance has the tags; AWS_*.
  */
 export async function targetsOf(
   session: Session,
@@ -60,10 +63,17 @@ function selected(
       { hint: `trigger-deploy status ${service} --env ${env} lists the instances` },
     );
   }
+  const leaving = all.filter((one) => only?.includes(one.instance) && isLeaving(one));
+  if (leaving.length > 0) {
+    const them = leaving.map((one) => `${one.instance} (${one.notice?.kind})`).join(', ');
+    throw new TriggerDeployError('INSTANCE_NOT_FOUND', `being terminated: ${them}`, {
+      hint: 'leave it out of --only: it takes no deployment any more',
+    });
+  }
   const wanted = Object.entries(where ?? {});
   const hasTags = ({ tags }: InstanceRecord) => wanted.every(([key, value]) => tags?.[key] === value);
   const named = all
-    .filter((one) => only === undefined || only.includes(one.instance))
+    .filter((one) => !isLeaving(one) && (only === undefined || only.includes(one.instance)))
     .sort((a, b) => (a.instance < b.instance ? -1 : 1));
   const found = named.filter(hasTags);
   const tags = wanted.map(([key, value]) => `${key}=${value}`).join(', ');

@@ -34,6 +34,7 @@ interface FakeAgentOptions {
   unprepared?: boolean;
   zone?: string | undefined;
   tags?: Record<string, string> | undefined;
+  notice?: InstanceRecord['notice'];
 }
 
 /** Speaks as an agent does: its queue, the topic, the reply queue and the record; it deploys nothing. */
@@ -95,10 +96,10 @@ export class FakeAgent {
 
   /** Puts the instance record. */
   record(service: string): InstanceRecord {
-    const { cloud, bucket, instance, running, zone, tags } = this.#options;
+    const { cloud, bucket, instance, running, zone, tags, notice } = this.#options;
     const at = new Date().toISOString();
     const about = { v: 1, env: this.#env, service, instance, version: running } as const;
-    const record = { ...about, zone, tags, sequence: 0, pinned: false, agentVersion: '0.1.0', at };
+    const record = { ...about, zone, tags, notice, sequence: 0, pinned: false, agentVersion: '0.1.0', at };
     cloud.putObject(bucket, keys.instance(this.#env, service, userIdOf(instance)), JSON.stringify(record));
     return record;
   }

@@ -29,7 +29,7 @@ export interface Stage {
     instance: string,
     script?: Script,
     running?: string | null,
-    more?: { unprepared?: boolean; zone?: string; tags?: Record<string, string> },
+    more?: Pick<ConstructorParameters<typeof FakeAgent>[0], 'unprepared' | 'zone' | 'tags' | 'notice'>,
   ): Promise<FakeAgent>;
   json(key: string): Record<string, unknown> | undefined;
   /** The deployment record at `key`, nothing verified. */
