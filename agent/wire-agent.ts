@@ -123,8 +123,9 @@ async function open(
   await assertHost(config, { store, manifests });
   const notifier = createSystemdNotifier(process.env);
   const waiting = { notifier, clock, log };
-  const identity = await awaitIdentity((signal) => identify(config, signal), waiting, stopping);
-  if (!identity) return undefined;
+  const found = await awaitIdentity((signal) => identify(config, signal), waiting, stopping);
+  if (!found) return undefined;
+  const identity = { ...found, trusts: verifier.kids };
   const agentLog = log.child({ instance: identity.instance, env });
   const connectivity = createConnectivity();
   const statusLine = createStatusLine(notifier);

@@ -110,6 +110,9 @@ export const isTerminating = ({ state, error }: Report) =>
 /** How long a text in an instance record is at most, characters: an answer to a roll call has up to 256 records. */
 export const SHORT_TEXT = 256;
 
+/** How many keys an instance record names. */
+export const MOST_TRUSTED = 16;
+
 /** The limits of the tags of an instance: the same as those of EC2. */
 export const MOST_TAGS = 50;
 export const TAG_LIMITS = { key: 128, value: 256 } as const;
@@ -155,6 +158,8 @@ export const instanceRecord = z.object({
   /** Older agents omit it. */
   notice: instanceNotice.optional(),
   agentVersion: line(64),
+  /** The ids of the keys whose documents the agent accepts. Older agents omit it, and those with `trust: none`. */
+  trusts: z.array(line(128)).max(MOST_TRUSTED).optional(),
   /** The tags of the instance: `stack: pr-1234`. */
   tags: z.record(z.string().max(TAG_LIMITS.key), z.string().max(TAG_LIMITS.value)).optional(),
   at: z.iso.datetime(),

@@ -4,6 +4,7 @@ import {
   type Ending,
   HINT_LIMIT,
   type InstanceRecord,
+  MOST_TRUSTED,
   type Report,
   SHORT_TEXT,
   type State,
@@ -135,6 +136,7 @@ export function buildInstanceRecord(
       identity.tags && Object.keys(identity.tags).length > 0 ? { ...identity.tags } : undefined,
     ),
     agentVersion: identity.agentVersion,
+    ...defined('trusts', identity.trusts?.length ? identity.trusts.slice(0, MOST_TRUSTED) : undefined),
     at: new Date(now).toISOString(),
   };
 }

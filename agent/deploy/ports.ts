@@ -248,6 +248,8 @@ export interface Identity {
   /** The tags of the metadata, overridden by those of the config. */
   tags?: Readonly<Record<string, string>> | undefined;
   agentVersion: string;
+  /** The ids of the keys that the agent trusts; left out where no signature is checked, and by commands. */
+  trusts?: readonly string[] | undefined;
 }
 
 /** The log files of one service, for the bucket. */

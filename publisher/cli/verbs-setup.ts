@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { SHELLS } from '../commands/completion.ts';
-import { argument, flag, service, text, value } from './option-kinds.ts';
+import type { RotateOptions } from '../commands/rotate-key.ts';
+import type { Session } from '../session.ts';
+import { argument, count, flag, service, text, value } from './option-kinds.ts';
 import { type Answer, said, verb } from './verb.ts';
 
 /** The verbs that set trigger-deploy up. Each loads its command when it runs. */
@@ -8,7 +10,7 @@ import { type Answer, said, verb } from './verb.ts';
 export const setupVerbs = {
   keygen: verb({
     usage: '',
-    summary: 'Create a pair of signing keys, or get the public key of a key of KMS',
+    summary: 'Create a pair of signing keys, or rotate them',
     group: 'setup',
     options: {
       out: value(text.default('.'), 'The directory to write into (default: .)', { completes: 'directory' }),
@@ -17,15 +19,37 @@ export const setupVerbs = {
         text.optional(),
         'Write the public key of this key of KMS: alias/NAME, a key id or an ARN (default: make a pair of files)',
       ),
+      rotate: flag('Sign again what is in force, with the signing key, once all instances trust it'),
+      check: flag('With --rotate: only show who trusts the key, and what another key signed'),
+      to: value(
+        text.optional(),
+        'With --check: the public key file of a new key (default: the signing key)',
+        {
+          completes: 'file',
+        },
+      ),
+      allowMissing: value(
+        count.optional(),
+        'With --rotate: how many instances may not say that they trust the key (default: 0)',
+      ),
+    },
+    refuse: ({ kms, rotate, check, to, allowMissing }) => {
+      if (rotate && kms !== undefined) return '--kms and --rotate cannot be combined';
+      if (!rotate && check) return '--check needs --rotate';
+      if (!rotate && allowMissing !== undefined) return '--allow-missing needs --rotate';
+      return to !== undefined && !check ? '--to needs --rotate --check' : undefined;
     },
     examples: [
       ['$0 keygen --out ~/.config/trigger-deploy --name ci', 'ci.key.json and ci.pub.json'],
       ['$0 keygen --kms alias/trigger-deploy-prd --name prd --env prd', 'prd.pub.json, for the instances'],
+      ['$0 keygen --rotate --check --to new.pub.json --env prd', 'whether all instances trust the new key'],
+      ['$0 keygen --rotate --env prd', 'after signingKey was set to the new key'],
     ],
-    alone({ out, name, kms }) {
-      return kms === undefined ? newKeys({ out, name }) : undefined;
+    alone({ out, name, kms, rotate }) {
+      return kms === undefined && !rotate ? newKeys({ out, name }) : undefined;
     },
-    async run(session, { out, name, kms = '' }) {
+    async run(session, { out, name, kms = '', rotate, check, to, allowMissing = 0 }) {
+      if (rotate) return await rotateKeys(session, { check, to, allowMissing });
       const [{ keygenKms }, { keygenLines }] = await Promise.all([
         import('../commands/keygen.ts'),
         import('../render/keygen.ts'),
@@ -94,4 +118,13 @@ async function newKeys(options: { out: string; name: string }): Promise<Answer> 
   ]);
   const made = await keygen(options);
   return said({ type: 'keygen', ...made }, () => keygenLines(made));
+}
+
+async function rotateKeys(session: Session, options: RotateOptions): Promise<Answer> {
+  const [{ isRotated, rotateKey }, { rotationLines }] = await Promise.all([
+    import('../commands/rotate-key.ts'),
+    import('../render/rotation.ts'),
+  ]);
+  const answer = await rotateKey(session, options);
+  return { ...said(answer, () => rotationLines(answer)), exitCode: isRotated(answer) ? 0 : 1 };
 }

@@ -23,7 +23,7 @@ const change = z.looseObject({
 export type PauseChange = z.infer<typeof change>;
 
 /** Never deleted: the last change says whether the scope is paused, the changes before it are the history. */
-const pauseDocument = z.looseObject({
+export const pauseDocument = z.looseObject({
   v: z.literal(1),
   env: envName,
   service: serviceName.optional(),

@@ -12,6 +12,7 @@ import { type Objects, openObjects } from './objects.ts';
 import type { Origin } from './origin.ts';
 import { forAgents, openPauses, type Pauses } from './pauses.ts';
 import { ownIdentity, type ProcessIdentity } from './process-identity.ts';
+import { openResigner, type Resigner } from './resign.ts';
 import { openVersions, type Versions } from './versions.ts';
 
 /** The S3 record of one environment: the source of truth. */
@@ -24,6 +25,8 @@ export interface EnvironmentRecord {
   readonly pauses: Pauses;
   readonly deployments: Deployments;
   readonly versions: Versions;
+  /** Signs documents again, for the rotation of the signing key. */
+  readonly resigner: Resigner;
 }
 
 export interface RecordOptions {
@@ -65,6 +68,7 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
     sessions: options.env.sessions,
   });
   const versions = openVersions(objects, verifier);
+  const resigner = openResigner({ env, objects, changes, signer, verifier });
   /** The sequence must not decrease when the lock was deleted. */
   const floor = async (service: string) => {
     const [state, newest] = await Promise.all([desired.read(service), deployments.newest(service)]);
@@ -72,5 +76,5 @@ export function openRecord(options: RecordOptions): EnvironmentRecord {
   };
   const here = ownIdentity(origin.host);
   const locks = openLocks({ env, objects, clock, who, here, warn, floor });
-  return { objects, here, locks, desired, pauses, deployments, versions };
+  return { objects, here, locks, desired, pauses, deployments, versions, resigner };
 }

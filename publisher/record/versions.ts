@@ -17,6 +17,8 @@ export interface Versions {
    * @throws as `readManifest`.
    */
   resolve(service: string, version: string): Promise<Manifest>;
+  /** All versions that have a manifest, whoever signed it. */
+  all(service: string): Promise<string[]>;
   /** The pushed versions, the newest push first, `limit` at most. From the index, which is not signed. */
   newest(service: string, limit: number): Promise<string[]>;
 }
@@ -111,6 +113,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
   return {
     readManifest,
     newest,
+    all: async (service) => (await listed(service)).map(({ version }) => version),
     async resolve(service, version) {
       if (version !== 'latest') return await readManifest(service, version);
       return await latest(service);

@@ -11,6 +11,7 @@ import { refuseIfDetached, type Session } from '../session.ts';
 import { begin, createRecord } from './create-record.ts';
 import type { Driving, Output } from './driving.ts';
 import { commonVersion, isLeaving, isSelective, type Selection, targetsOf } from './targets.ts';
+import { refuseIfUntrusted } from './trust-in-key.ts';
 
 /** Starts a deployment: finds its instances, plans its waves, and creates its record. */
 
@@ -21,7 +22,8 @@ export interface RolloutOptions extends Selection, PolicyOptions, Driving {
 
 /**
  * Creates the record of the deployment; nothing is announced yet.
- * @throws INSTANCE_NOT_FOUND; CANCELLED when detached or not confirmed before anything was written; FENCED; AWS_*.
+ * @throws INSTANCE_NOT_FOUND; CANCELLED when detached or not confirmed before anything was written; KEY_INVALID
+ * when instances do not trust the signing key; FENCED; AWS_*.
  */
 export async function start(
   session: Session,
@@ -39,6 +41,7 @@ export async function start(
           (one) => !isLeaving(one),
         );
   refuseIfDetached(detach);
+  await refuseIfUntrusted(session, change.service, instances, options.allowMissing);
   if (instances.length === 0) await confirmWithoutInstances(session, ticket, change, options);
   // Without instances there are no waves. The deployment still sets the desired state, for the first instance.
   const rolling =

@@ -63,6 +63,9 @@ export class FakeAgent {
   /** What its answers to a roll call say instead of its record. */
   underWay: Partial<InstanceRecord> = {};
 
+  /** The kids that it says it trusts; it says nothing when undefined. */
+  trusts: string[] | undefined;
+
   async join(): Promise<void> {
     const { topic, instance } = this.#options;
     const { sqs, sns } = this.#clients;
@@ -99,7 +102,8 @@ export class FakeAgent {
     const { cloud, bucket, instance, running, zone, tags, notice } = this.#options;
     const at = new Date().toISOString();
     const about = { v: 1, env: this.#env, service, instance, version: running } as const;
-    const record = { ...about, zone, tags, notice, sequence: 0, pinned: false, agentVersion: '0.1.0', at };
+    const more = { pinned: false, agentVersion: '0.1.0', trusts: this.trusts, at };
+    const record = { ...about, zone, tags, notice, sequence: 0, ...more };
     cloud.putObject(bucket, keys.instance(this.#env, service, userIdOf(instance)), JSON.stringify(record));
     return record;
   }
