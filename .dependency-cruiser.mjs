@@ -55,6 +55,7 @@ const ROOMS = {
     'publisher/record#types',
     'publisher/rollout#types',
     'publisher/config#types',
+    'publisher/setup#types',
     'publisher/events.ts#types',
   ],
   'publisher/session.ts': [

@@ -72,5 +72,14 @@ export const isKmsKey = (key: string): boolean => KMS_KEY.test(key);
 /** The region in an ARN; '' for an ARN without one, such as that of a role. */
 export const regionOfArn = (arn: string): string => arn.split(':')[3] ?? '';
 
+/** The account in an ARN; '' for an ARN without one, such as that of a bucket. */
+export const accountOfArn = (arn: string): string => arn.split(':')[4] ?? '';
+
+/** The partition of a region: what its ARNs begin with. */
+export function partitionOf(region: string): string {
+  if (region.startsWith('cn-')) return 'aws-cn';
+  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
+}
+
 /** The name of the topic in its ARN. */
 export const topicOfArn = (arn: string): string => arn.split(':')[5] ?? '';

@@ -1,4 +1,4 @@
-import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import { GetCallerIdentityCommand, type GetCallerIdentityResponse, STSClient } from '@aws-sdk/client-sts';
 import type { Aws } from './aws.ts';
 import { awsError } from './aws-errors.ts';
 import { TriggerDeployError } from './errors.ts';
@@ -11,14 +11,26 @@ import { userId } from './role-session.ts';
  * @throws AWS_*; the reason of `signal`.
  */
 export async function callerUserId(aws: Aws, signal: AbortSignal): Promise<string> {
+  const { UserId } = await identityOf(aws, signal);
+  const parsed = userId.safeParse(UserId);
+  if (parsed.success) return parsed.data;
+  throw new TriggerDeployError('AWS_REFUSED', 'the answer of STS names no user id', { cause: parsed.error });
+}
+
+/** The AWS account of the caller, 12 digits, and who it is. @throws as `callerUserId`. */
+export async function callerAccount(
+  aws: Aws,
+  signal: AbortSignal,
+): Promise<{ account: string; arn: string }> {
+  const { Account = '', Arn = '' } = await identityOf(aws, signal);
+  if (/^\d{12}$/.test(Account)) return { account: Account, arn: Arn };
+  throw new TriggerDeployError('AWS_REFUSED', 'the answer of STS names no account');
+}
+
+async function identityOf(aws: Aws, signal: AbortSignal): Promise<GetCallerIdentityResponse> {
   const sts = aws.limited(new STSClient(aws.settings), 'STS');
   try {
-    const { UserId } = await sts.send(new GetCallerIdentityCommand({}), { abortSignal: signal });
-    const parsed = userId.safeParse(UserId);
-    if (parsed.success) return parsed.data;
-    throw new TriggerDeployError('AWS_REFUSED', 'the answer of STS names no user id', {
-      cause: parsed.error,
-    });
+    return await sts.send(new GetCallerIdentityCommand({}), { abortSignal: signal });
   } catch (error) {
     signal.throwIfAborted();
     throw awsError(error, 'ask STS who this is');

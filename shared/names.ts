@@ -145,6 +145,10 @@ export function ulidTime(id: string): number {
 export const signingKeyAlias = (env: string) => `alias/trigger-deploy-${env}`;
 export const topicName = (env: string) => `trigger-deploy-${env}`;
 export const agentQueueName = (env: string, instance: string) => `trigger-deploy-${env}-${instance}`;
+/** The topic of the notifications, where `init` or a printed template makes one. */
+export const eventsTopicName = (env: string) => `trigger-deploy-${env}-events`;
+/** The names of the roles; the instance profile has the name of the agent's. */
+export const roleName = (env: string, role: string) => `trigger-deploy-${env}-${role}`;
 export const replyQueueName = (env: string, id: string) => `trigger-deploy-${env}-reply-${id}`;
 
 /** The tag of an instance's queue that has the `aws:userid` of the instance: policies compare it with the caller's. */

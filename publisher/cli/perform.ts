@@ -1,4 +1,5 @@
 import { homedir } from 'node:os';
+import { createAws } from '../../shared/aws.ts';
 import { environmentNames, loadBeside, loadEnvironment } from '../config/load.ts';
 import type { ExitCode, PublisherEvent } from '../events.ts';
 import { openSession, type Session } from '../session.ts';
@@ -6,7 +7,7 @@ import { openIdFile } from './id-file.ts';
 import { listenForInterrupts } from './interrupts.ts';
 import { environmentOf, type Invocation } from './parse.ts';
 import { complain, defaultFormat } from './standard-output.ts';
-import { askFor, printAnswer, printThing, rendererFor } from './terminal.ts';
+import { askFor, printAnswer, printLines, printThing, rendererFor } from './terminal.ts';
 import type { Answer, Row, Surroundings } from './verb.ts';
 import { VERBS } from './verbs.ts';
 
@@ -41,7 +42,8 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
   const interruption = { signal: AbortSignal.any([detach, stop]), ...(row.looks ? AT_ONCE : IN_SECONDS) };
   const options = { signal: stop, interruption, emit, environment: process.env, load };
   const around: Surroundings = {
-    ...{ format, detach, printThing, ask: askFor(format), verbs: VERBS },
+    ...{ format, detach, stop, printThing, printLines, ask: askFor(format), verbs: VERBS, config: source },
+    aws: (place) => createAws(place, { interruption, onSlow: (text) => emit(noteNow(text)) }),
     environments: () => environmentNames(source),
     open: async (name) => await openSession(await load(name), { ...options, emit: named(name, emit) }),
   };
@@ -84,6 +86,8 @@ async function inSession(
     session.close();
   }
 }
+
+const noteNow = (text: string): PublisherEvent => ({ type: 'note', at: Date.now(), level: 'info', text });
 
 async function openNotifier(session: Session) {
   const { openNotifier } = await import('../notify/notifier.ts');

@@ -14,6 +14,7 @@ import type { Answer } from './verb.ts';
 const { stdout } = process;
 
 export const printThing = (thing: object) => print(`${jsonLine(thing)}\n`);
+export const printLines = (lines: readonly string[]) => print(joined(lines));
 
 /** A terminal whose cursor cannot be moved. */
 const isDumb = () => stdout.isTTY && process.env.TERM === 'dumb';

@@ -1,3 +1,5 @@
+import type { Aws, AwsOptions } from '../../shared/aws.ts';
+import type { ConfigSource } from '../config/config-source.ts';
 import type { ExitCode, OutputFormat } from '../events.ts';
 import type { Page } from '../render/page.ts';
 import type { Session } from '../session.ts';
@@ -28,8 +30,16 @@ export interface Surroundings {
   ask: ((signal: AbortSignal) => Promise<boolean>) | undefined;
   /** The first Ctrl-C aborts it if the verb follows a deployment. */
   detach: AbortSignal;
+  /** Aborts when the command must end, in a verb that follows no deployment. */
+  stop: AbortSignal;
   /** Prints a JSON line at once, before the answer. */
   printThing(thing: object): void;
+  /** Prints lines for a person at once, before the answer. */
+  printLines(lines: readonly string[]): void;
+  /** Where the config is, for a verb that works without an environment of the config. */
+  config: ConfigSource;
+  /** The clients of AWS for such a verb, which must close them. */
+  aws(place: AwsOptions): Aws;
   /** The environments of the config, in its order. */
   environments(): Promise<string[]>;
   /** The session of one environment. Its notes begin with the name of the environment. */

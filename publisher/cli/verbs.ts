@@ -1,12 +1,13 @@
 import type { Row } from './verb.ts';
 import { decideVerbs } from './verbs-decide.ts';
 import { deployVerbs } from './verbs-deploy.ts';
+import { initVerbs } from './verbs-init.ts';
 import { lookVerbs } from './verbs-look.ts';
 import { setupVerbs } from './verbs-setup.ts';
 
 /** The table of all verbs. The parser, the help, the completion and the run of a verb are derived from its row. */
 
-const rows = { ...deployVerbs, ...lookVerbs, ...decideVerbs, ...setupVerbs };
+const rows = { ...deployVerbs, ...lookVerbs, ...decideVerbs, ...initVerbs, ...setupVerbs };
 export type Verb = keyof typeof rows;
 export const VERBS: Readonly<Record<Verb, Row>> = rows;
 

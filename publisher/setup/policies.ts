@@ -1,5 +1,6 @@
 import { agentStatements } from './agent-policy.ts';
 import { publisherStatements, readerStatements } from './publisher-policy.ts';
+import { setupStatements } from './setup-policy.ts';
 import type { PolicyPlace, Statement } from './statements.ts';
 
 /**
@@ -19,9 +20,13 @@ const STATEMENTS = {
   reader: readerStatements,
   console: (place: PolicyPlace) =>
     readerStatements({ ...place, features: { ...place.features, promotedFrom: false } }),
+  setup: setupStatements,
 } as const satisfies Record<string, (place: PolicyPlace) => Statement[]>;
 
-/** `agent`: of the instances. `publisher`: of those who deploy. `reader`, `console`: of those who only look. */
+/**
+ * `agent`: of the instances. `publisher`: of those who deploy. `reader`, `console`: of those who only look. `setup`: of those
+ * who run `init`.
+ */
 export type Role = keyof typeof STATEMENTS;
 export const ROLES = Object.keys(STATEMENTS) as Role[];
 

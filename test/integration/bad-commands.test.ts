@@ -92,7 +92,7 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       ['gc', '1.0.0', ...ENV],
       2,
       'unknown command: gc',
-      'the commands are push, promote, rollback, restart, status, history, show, watch, versions, plan, confirm, cancel, resume, pause, unpause, keygen, doctor, completion; no service can be named gc',
+      'the commands are push, promote, rollback, restart, status, history, show, watch, versions, plan, confirm, cancel, resume, pause, unpause, init, keygen, doctor, completion; no service can be named gc',
     ],
     [
       'a version that is a path, deployed',

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { SnsStore } from '../../../node_modules/fauxqs/dist/sns/snsStore.js';
 import { SqsStore } from '../../../node_modules/fauxqs/dist/sqs/sqsStore.js';
+import { BucketConfigs } from './bucket-config.ts';
+import { VERSIONED } from './bucket-kinds.ts';
 import { Credentials } from './credentials.ts';
 import { Deliveries } from './deliveries.ts';
 import { type Fault, Faults } from './faults.ts';
@@ -53,6 +55,14 @@ export interface Cloud {
   createBucket(name: string): void;
   /** The bucket says from now on that it keeps the old versions of its objects. */
   enableVersioning(name: string): void;
+  /** A bucket of another account, whose name is taken. */
+  createForeignBucket(name: string): void;
+  /** A configuration of a bucket as it was put, by the parameter of its request: `policy`, `versioning`. No version is kept. */
+  bucketConfig(name: string, kind: string): string | undefined;
+  /** As another tool sets it; undefined deletes it. */
+  setBucketConfig(name: string, kind: string, config: string | undefined): void;
+  topicAttribute(arn: string, name: string): string | undefined;
+  setTopicAttribute(arn: string, name: string, text: string): void;
   /** `lastModified` is now when left out. */
   putObject(bucket: string, key: string, body: string | Uint8Array, lastModified?: Date): StoredObject;
   deleteObject(bucket: string, key: string): void;
@@ -93,7 +103,20 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
   const sqs = new StrictSqsStore(calls, deliveries, { queueRecreationMs, deadPollsReceive });
   const sns = new SnsStore();
   const s3 = new StrictS3Store(calls);
-  const app = buildFront({ region, sqs, sns, s3, calls, log, faults, credentials, instancePolicy, now });
+  const buckets = new BucketConfigs(region);
+  const app = buildFront({
+    region,
+    sqs,
+    sns,
+    s3,
+    buckets,
+    calls,
+    log,
+    faults,
+    credentials,
+    instancePolicy,
+    now,
+  });
   const endpoint = await app.listen({ port: wantedPort, host: '127.0.0.1' });
 
   const queueNamed = (name: string): ReturnType<StrictSqsStore['createQueue']> => {
@@ -125,7 +148,19 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
 
     createTopic: (name) => sns.createTopic(name, undefined, undefined, region).arn,
     createBucket: (name) => s3.createBucket(name),
-    enableVersioning: (name) => void s3.versioned.add(name),
+    enableVersioning: (name) => buckets.set(name, 'versioning', VERSIONED),
+    bucketConfig: (name, kind) => buckets.get(name, kind),
+    setBucketConfig: (name, kind, config) => buckets.set(name, kind, config),
+    createForeignBucket(name) {
+      s3.createBucket(name);
+      buckets.giveAway(name);
+    },
+    topicAttribute: (arn, name) => sns.getTopic(arn)?.attributes[name],
+    setTopicAttribute(arn, name, text) {
+      const topic = sns.getTopic(arn);
+      if (topic === undefined) throw new Error(`no topic ${arn}`);
+      topic.attributes[name] = text;
+    },
     putObject(bucket, key, body, lastModified) {
       const object = s3.putObject(bucket, key, Buffer.from(body));
       return stored(lastModified === undefined ? object : Object.assign(object, { lastModified }));

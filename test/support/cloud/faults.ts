@@ -4,9 +4,11 @@ import type { Call, RequestRecord } from './requests.ts';
 /**
  * `conflict`: 409 ConditionalRequestConflict, which S3 may give any conditional write, and nothing is written.
  * `unavailable`: 503, and nothing is done.
+ * `denied`: 403, as the caller's policy does not allow the action.
+ * `aborted`: 409, as another request changes the same configuration; nothing is done.
  * `answer-lost`: carried out, but the connection is cut before the answer: the SDK's retry meets its own work.
  */
-export type Fault = 'conflict' | 'unavailable' | 'answer-lost';
+export type Fault = 'conflict' | 'unavailable' | 'denied' | 'aborted' | 'answer-lost';
 
 interface Pending {
   readonly fault: Fault;
@@ -45,6 +47,16 @@ export class Faults {
               'ServiceUnavailable',
               'The request has failed due to a temporary failure of the server.',
             );
+      case 'denied':
+        throw call.record.service === 's3'
+          ? new CloudError(403, 'AccessDenied', 'Access Denied')
+          : new CloudError(403, 'AuthorizationError', `not authorized to perform: ${call.record.operation}`);
+      case 'aborted':
+        throw new CloudError(
+          409,
+          'OperationAborted',
+          'A conflicting conditional operation is currently in progress against this resource. Please try again.',
+        );
       case 'answer-lost':
         return true;
     }

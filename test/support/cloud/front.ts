@@ -2,6 +2,7 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import { buildApp } from 'fauxqs';
 import type { SnsStore } from '../../../node_modules/fauxqs/dist/sns/snsStore.js';
+import { ACCOUNT, type BucketConfigs, type ConfigAnswer } from './bucket-config.ts';
 import { checkChecksum } from './checksums.ts';
 import type { Credentials } from './credentials.ts';
 import { CloudError, errorAnswer, sqsQueryCode } from './errors.ts';
@@ -19,6 +20,7 @@ export interface Parts {
   readonly sqs: StrictSqsStore;
   readonly sns: SnsStore;
   readonly s3: StrictS3Store;
+  readonly buckets: BucketConfigs;
   readonly calls: AsyncLocalStorage<Call>;
   readonly log: RequestLog;
   readonly faults: Faults;
@@ -42,7 +44,7 @@ interface Exchange {
  * and its record closed.
  */
 export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
-  const { sqs, sns, s3, calls, log, faults, credentials } = parts;
+  const { sqs, sns, s3, buckets, calls, log, faults, credentials } = parts;
   const app = buildApp({
     logger: false,
     defaultRegion: parts.region,
@@ -57,6 +59,13 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
   app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (_request, body, done) =>
     done(null, body),
   );
+
+  /** Undefined where fauxqs answers. */
+  function bucketAnswer(call: Call, body: string): ConfigAnswer | undefined {
+    const { bucket = '', operation } = call.record;
+    if (operation === 'CreateBucket') buckets.checkCreation(bucket, body, s3.has(bucket));
+    return buckets.answer(call, body, s3.has(bucket));
+  }
 
   const note = (exchange: Exchange): void => {
     if (exchange.logged) return;
@@ -89,6 +98,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
       const { accessKeyId = '' } = call.record;
       if (allowed && isInstance(accessKeyId)) allowed(call, request.body, senderId(accessKeyId));
       exchange.loseAnswer = faults.meet(call);
+      buckets.check(call);
       if (call.record.service === 'sqs') sqs.check(call.record.operation, request.body);
       else checkChecksum(call, request.body);
     });
@@ -98,10 +108,14 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
       void reply.type('text/xml').send(callerIdentity(call.record.accessKeyId ?? ''));
       return;
     }
-    if (call.record.operation === 'GetBucketVersioning') {
-      note(exchange);
-      void reply.type('application/xml').send(versioningAnswer(s3.versioned.has(call.record.bucket ?? '')));
-      return;
+    if (call.record.service === 's3' && call.record.key === undefined) {
+      const answered = attempt(() => bucketAnswer(call, textOf(request.body)));
+      if (answered instanceof CloudError) return done(answered);
+      if (answered !== undefined) {
+        note(exchange);
+        void reply.status(answered.status).type('application/xml').send(answered.body);
+        return;
+      }
     }
     // The rest runs inside the call, synchronously up to fauxqs' first await: a poll seen here is really open.
     calls.run(call, done);
@@ -149,16 +163,18 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
 
 /** https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html */
 const callerIdentity = (accessKeyId: string) =>
-  `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:sts::123456789012:assumed-role/embedded/${accessKeyId}</Arn><UserId>${senderId(accessKeyId)}</UserId><Account>123456789012</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>00000000-0000-0000-0000-000000000000</RequestId></ResponseMetadata></GetCallerIdentityResponse>`;
+  `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:sts::${ACCOUNT}:assumed-role/embedded/${accessKeyId}</Arn><UserId>${senderId(accessKeyId)}</UserId><Account>${ACCOUNT}</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>00000000-0000-0000-0000-000000000000</RequestId></ResponseMetadata></GetCallerIdentityResponse>`;
 
-/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html */
-const versioningAnswer = (isOn: boolean) =>
-  `<?xml version="1.0" encoding="UTF-8"?><VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${isOn ? '<Status>Enabled</Status>' : ''}</VersioningConfiguration>`;
+const textOf = (body: unknown) => (Buffer.isBuffer(body) ? body.toString('utf8') : String(body ?? ''));
 
 function refusalOf(check: () => void): CloudError | undefined {
+  const refused = attempt(check);
+  return refused instanceof CloudError ? refused : undefined;
+}
+
+function attempt<T>(work: () => T): T | CloudError {
   try {
-    check();
-    return undefined;
+    return work();
   } catch (error) {
     return asCloudError(error);
   }

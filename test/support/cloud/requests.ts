@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { configOperation } from './bucket-kinds.ts';
 
 export type Service = 'sqs' | 'sns' | 's3' | 'sts';
 
@@ -82,6 +83,8 @@ function s3Operation(
   headers: IncomingHttpHeaders,
 ): string {
   const scope = key ? 'Object' : 'Bucket';
+  const config = key || !bucket ? undefined : configOperation(method, query);
+  if (config !== undefined) return config;
   switch (method) {
     case 'PUT':
       if (query.has('uploadId')) return 'UploadPart';
@@ -90,7 +93,6 @@ function s3Operation(
     case 'GET':
       if (key) return 'GetObject';
       if (!bucket) return 'ListBuckets';
-      if (query.has('versioning')) return 'GetBucketVersioning';
       return query.get('list-type') === '2' ? 'ListObjectsV2' : 'ListObjects';
     case 'POST':
       if (query.has('uploads')) return 'CreateMultipartUpload';

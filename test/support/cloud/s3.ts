@@ -13,8 +13,6 @@ type StoredObject = ReturnType<S3Store['listObjects']>['objects'][number];
  */
 export class StrictS3Store extends S3Store {
   readonly #calls: AsyncLocalStorage<Call>;
-  /** The buckets that say that they keep old versions. They keep none. */
-  readonly versioned = new Set<string>();
 
   constructor(calls: AsyncLocalStorage<Call>) {
     super();
@@ -75,6 +73,10 @@ export class StrictS3Store extends S3Store {
     const found = buckets.get(name);
     if (found !== undefined) return found;
     throw new CloudError(404, 'NoSuchBucket', `The specified bucket does not exist: ${name}`);
+  }
+
+  has(bucket: string): boolean {
+    return (this as unknown as { buckets: Map<string, unknown> }).buckets.has(bucket);
   }
 
   /** Like `headObject`, but a missing key is an answer and not an error. A missing bucket stays an error. */

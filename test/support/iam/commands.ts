@@ -20,7 +20,7 @@ const sts: Commands = {
 };
 
 /** The commands of both programs, by the name of the client's package. */
-export const COMMANDS: Readonly<Record<'agent' | 'publisher', Commands>> = {
+export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands>> = {
   agent: {
     ...sts,
     'client-sqs': {
@@ -75,5 +75,30 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher', Commands>> = {
     'client-kms': { GetPublicKey: ['kms:GetPublicKey'], Sign: ['kms:Sign'] },
     // S3 User Guide, "Multipart upload API and permissions".
     'lib-storage': { Upload: [...WRITE, 's3:AbortMultipartUpload'] },
+  },
+  setup: {
+    ...sts,
+    'client-sns': {
+      CreateTopic: ['sns:CreateTopic'],
+      GetTopicAttributes: ['sns:GetTopicAttributes'],
+      SetTopicAttributes: ['sns:SetTopicAttributes'],
+    },
+    // The page of each operation in the S3 API Reference names its permission, which often has another name.
+    'client-s3': {
+      HeadBucket: ['s3:ListBucket'],
+      CreateBucket: ['s3:CreateBucket'],
+      GetPublicAccessBlock: ['s3:GetBucketPublicAccessBlock'],
+      PutPublicAccessBlock: ['s3:PutBucketPublicAccessBlock'],
+      GetBucketOwnershipControls: ['s3:GetBucketOwnershipControls'],
+      PutBucketOwnershipControls: ['s3:PutBucketOwnershipControls'],
+      GetBucketVersioning: ['s3:GetBucketVersioning'],
+      PutBucketVersioning: ['s3:PutBucketVersioning'],
+      GetBucketEncryption: ['s3:GetEncryptionConfiguration'],
+      PutBucketEncryption: ['s3:PutEncryptionConfiguration'],
+      GetBucketPolicy: ['s3:GetBucketPolicy'],
+      PutBucketPolicy: ['s3:PutBucketPolicy'],
+      GetBucketLifecycleConfiguration: ['s3:GetLifecycleConfiguration'],
+      PutBucketLifecycleConfiguration: ['s3:PutLifecycleConfiguration'],
+    },
   },
 };

@@ -60,6 +60,12 @@ export async function runVerb(
     ...{ format: 'lines' as const, ask: undefined, detach: detach.signal, verbs: VERBS, open },
     environments: async () => [env.name],
     printThing: () => undefined,
+    printLines: () => undefined,
+    stop: stop.signal,
+    config: { cwd: '/nowhere', home: '/nowhere', variables: {} },
+    aws: () => {
+      throw new Error('a verb that works without a session is tested as a program');
+    },
   };
   const run = async () => {
     const alone = row.alone?.(parsed, around);

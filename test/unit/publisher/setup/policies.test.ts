@@ -6,8 +6,13 @@ import { COMMANDS } from '../../../support/iam/commands.ts';
 import { EVERYTHING } from '../../../support/iam/places.ts';
 import { sentCommands } from '../../../support/iam/sent-commands.ts';
 
-const PROGRAMS = ['agent', 'publisher'] as const;
-const sent = (program: (typeof PROGRAMS)[number]) => sentCommands(program);
+/** `setup` is `init`, a part of the publisher that other people run. */
+const PROGRAMS = ['agent', 'publisher', 'setup'] as const;
+const SETUP = 'publisher/setup';
+const sent = (program: (typeof PROGRAMS)[number]) =>
+  program === 'setup'
+    ? sentCommands(SETUP)
+    : sentCommands(program).filter(({ file }) => !file.startsWith(`${SETUP}/`));
 const granted = (role: (typeof ROLES)[number]) =>
   policyOf(role, EVERYTHING).Statement.flatMap(({ Action }) => Action);
 
