@@ -82,6 +82,13 @@ const ROOMS = {
     'agent/wire-instance.ts',
     'agent/wire-service.ts',
     'agent/wire-self-update.ts',
+    'agent/wire-metrics.ts',
+  ],
+  'agent/wire-metrics.ts': [
+    'agent/metrics',
+    'agent/config-metrics.ts#types',
+    'agent/deploy#types',
+    'agent/loop#types',
   ],
   'agent/wire-commands.ts': [
     'agent/commands',
@@ -113,13 +120,16 @@ const ROOMS = {
   // A type of health check owns its keys in the config, so config.ts reads the table of the types.
   'agent/config.ts': [
     'agent/config-fields.ts',
+    'agent/config-metrics.ts',
     'agent/deploy/ports.ts#types',
     'agent/host/services/check-types.ts',
   ],
+  'agent/config-metrics.ts': [],
   'agent/config-fields.ts': [],
   'agent/loop': ['agent/deploy'],
   'agent/commands': ['agent/deploy', 'agent/config.ts'],
   'agent/deploy': [],
+  'agent/metrics': ['agent/deploy/state.ts', 'agent/deploy/ports.ts#types', 'agent/loop/ports.ts#types'],
   'agent/aws': ['agent/deploy/ports.ts', 'agent/deploy/traffic-port.ts'],
   'agent/host/fs': ['agent/deploy/ports.ts'],
   'agent/host/process': ['agent/host/fs', 'agent/deploy/ports.ts'],

@@ -20,6 +20,7 @@ import {
   serviceUnit,
   userName,
 } from './config-fields.ts';
+import { metricsConfig } from './config-metrics.ts';
 import type { Hook } from './deploy/ports.ts';
 import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.ts';
 
@@ -193,6 +194,7 @@ const agentConfig = z
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
     /** `auto` means text if stdout goes to journald, otherwise JSON lines. */
     logFormat: z.enum(['auto', 'text', 'json']).default('auto'),
+    metrics: metricsConfig.optional(),
     services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
       error: 'no services: add at least one',
     }),

@@ -33,6 +33,7 @@ import { awaitIdentity } from './loop/await-identity.ts';
 import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
 import { createStatusLine } from './loop/status-line.ts';
 import { identify, loadVerifier, placesOf, VERSION } from './wire-instance.ts';
+import type { WiredMetrics, wireMetrics as WireMetrics } from './wire-metrics.ts';
 import { wireSelfUpdate } from './wire-self-update.ts';
 import {
   createManager,
@@ -132,10 +133,13 @@ async function open(
   const named = { instance: identity.instance, session: config.session };
   const userId = createOwnUserId(aws, named, agentLog);
   const replies = createReporter({ aws, bucket, clock, log: agentLog, userId });
-  const reporter = statusLine.reporter(connectivity.reporter(replies));
   const desired = createDesiredStore({ aws, bucket, env });
+  const desiredStates = createDesiredReader(desired, verifier, env);
+  const metrics = await openMetrics(config, { identity, desired: desiredStates, clock, log: agentLog });
+  const observed = statusLine.reporter(connectivity.reporter(replies));
+  const reporter = metrics?.reporter(observed) ?? observed;
   const host = createHost();
-  const shared = { aws, clock, store, manifests, desired, host, identity, reporter, connectivity };
+  const shared = { aws, clock, store, manifests, desired, host, identity, reporter, connectivity, metrics };
   const workers = new Map<string, ServiceWorker>();
   for (const name of Object.keys(config.services)) {
     workers.set(name, await wireWorker(config, name, { ...shared, log: agentLog, stopping }));
@@ -148,21 +152,34 @@ async function open(
     ...{ aws, env, instance: identity.instance, topic, log: agentLog, userId },
     ...{ services: Object.keys(config.services), queueTags: config.queueTags },
   });
+  const inbox = statusLine.inbox(connectivity.inbox(queue));
   const parts: AgentParts = {
     ...{ identity, workers, isQueueGone, verifier, reporter, notifier, clock, log: agentLog },
-    inbox: statusLine.inbox(connectivity.inbox(queue)),
+    inbox: metrics?.inbox(inbox) ?? inbox,
+    onRefused: metrics?.refused,
     local: spool,
-    desired: createDesiredReader(desired, verifier, env),
+    desired: desiredStates,
     changes: createChangesStore({ aws, bucket, env }),
     heartbeat: createHeartbeat({ aws, bucket, env, instance: identity.instance, userId }),
   };
   return {
     async run() {
+      void metrics?.run(stopping);
       await runAgent(parts, stopping);
       await replies.close(FLUSH_WITHIN);
       await removeAgentPid(state);
     },
   };
+}
+
+/** What measures the agent; undefined, and nothing of it is loaded, without `metrics:` in the config. */
+async function openMetrics(
+  { metrics, services }: AgentConfig,
+  parts: Omit<Parameters<typeof WireMetrics>[1], 'services'>,
+): Promise<WiredMetrics | undefined> {
+  if (metrics === undefined) return undefined;
+  const { wireMetrics } = await import('./wire-metrics.ts');
+  return wireMetrics(metrics, { ...parts, services: Object.keys(services) });
 }
 
 /** @throws CONFIG_INVALID where this host cannot deploy the packages of a service. */
@@ -191,6 +208,7 @@ async function wireWorker(
     identity: Identity;
     reporter: Reporter;
     connectivity: Connectivity;
+    metrics: WiredMetrics | undefined;
     log: Log;
     stopping: AbortSignal;
   },
@@ -204,6 +222,7 @@ async function wireWorker(
   const pkg = createPackage(service.package, { service: name, store, manifests, commands, serviceUser });
   const manager = createManager(service, { env: config.env, service: name }, clock, commands);
   const selfUpdate = wireSelfUpdate(config, service, connectivity, clock);
+  const journal = createJournal(journalOf(config, name));
   return await openWorker({
     service: { name, checks, watch, hooks, reportLog },
     identity,
@@ -218,7 +237,7 @@ async function wireWorker(
       hooks: createHookRunner(commands.repeatable),
       readiness: createServiceReadiness(name, service),
       traffic: await createTraffic(service, aws, identity.instance),
-      journal: createJournal(journalOf(config, name)),
+      journal: parts.metrics?.journal(name, journal) ?? journal,
       desired,
     },
   });

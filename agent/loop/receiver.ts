@@ -1,7 +1,7 @@
 import { NEVER } from '../../shared/abort.ts';
 import { type Announcement, announcement as announcementSchema } from '../../shared/announcement.ts';
 import type { Clock } from '../../shared/clock.ts';
-import { isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
+import { type ErrorCode, isCode, messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { deadline } from '../../shared/retry.ts';
 import type { Verifier } from '../../shared/signing.ts';
@@ -25,6 +25,8 @@ export interface ReceiverParts {
   reporter: Reporter;
   clock: Clock;
   log: Log;
+  /** Called for each announcement that is refused before it belongs to a service. */
+  onRefused?: ((code: ErrorCode) => void) | undefined;
 }
 
 export interface Receiver {
@@ -193,6 +195,7 @@ export function createReceiver(parts: ReceiverParts): Receiver {
 
   function refuse(error: TriggerDeployError, deployment?: string): void {
     refused += 1;
+    parts.onRefused?.(error.code);
     log.warn(
       { code: error.code, refused, ...(deployment === undefined ? {} : { deployment }) },
       `announcement refused: ${error.message}`,

@@ -30,6 +30,7 @@ const READERS: Record<string, (value: unknown) => unknown> = {
     configuration.parse({ environments: { dev: { notify: value } } }),
   '# agent.yaml': (value) => agent(value as object),
   '# agent.yaml, the services': (services) => agent({ ...AGENT, services }),
+  '# agent.yaml, the metrics': (metrics) => agent({ ...AGENT, metrics, services: { payments: SERVICE } }),
   '# agent.yaml, the package of one service': oneService('package'),
   '# agent.yaml, the manager of one service': oneService('manager'),
   '# agent.yaml, the traffic of one service': oneService('traffic'),

@@ -12,6 +12,7 @@ const ALLOWED: Record<string, Record<string, { times: number; reason: string }>>
     'agent/deploy/abandon.ts': { times: 2, reason: 'both listeners are removed when the wait ends' },
     'agent/host/process/run-command.ts': { times: 1, reason: 'removed when the command has ended' },
     'agent/host/services/command-manager.ts': { times: 1, reason: 'removed when the command has ended' },
+    'agent/metrics/endpoint.ts': { times: 1, reason: 'removed when the server has closed' },
     'publisher/cli/keypress.ts': { times: 1, reason: 'removed when the key is there' },
     'shared/abort.ts': { times: 2, reason: 'removed when the wait ends, and by release()' },
     'shared/aws-limits.ts': { times: 1, reason: 'removed when the call has ended' },
