@@ -26,6 +26,7 @@ const ROOMS = {
     'publisher/queue',
     'publisher/plan',
     'publisher/rollout',
+    'publisher/fleet',
     'publisher/messaging',
     'publisher/packages',
     'publisher/setup',
@@ -33,6 +34,7 @@ const ROOMS = {
     'publisher/events.ts',
   ],
   'publisher/rollout': [
+    'publisher/fleet',
     'publisher/plan',
     'publisher/record',
     'publisher/messaging',
@@ -40,6 +42,13 @@ const ROOMS = {
     'publisher/session.ts',
     'publisher/events.ts',
     'publisher/config#types',
+  ],
+  'publisher/fleet': [
+    'publisher/plan',
+    'publisher/record',
+    'publisher/messaging',
+    'publisher/session.ts',
+    'publisher/events.ts',
   ],
   'publisher/queue': ['publisher/record', 'publisher/session.ts', 'publisher/events.ts'],
   'publisher/messaging': ['publisher/session.ts', 'publisher/events.ts'],
@@ -69,7 +78,7 @@ const ROOMS = {
   'publisher/config': ['publisher/plan'],
   'publisher/record': [],
   'publisher/setup': [],
-  'publisher/events.ts': [],
+  'publisher/events.ts': ['publisher/record#types'],
 
   // agent: ports and adapters. Only the files wire-* join them.
   'agent/main.ts': ['agent/cli.ts', 'agent/options.ts', 'agent/wire-agent.ts', 'agent/wire-commands.ts'],

@@ -1,4 +1,5 @@
 import type { InstanceRecord, Report } from '../shared/report.ts';
+import type { Forgotten } from './record/deployment-schema.ts';
 
 /**
  * What happens while a command runs. The renderers (table, lines, JSON) and the notifier listen; the code that drives a
@@ -26,6 +27,8 @@ export type PublisherEvent =
     }
   /** A new report of an instance. */
   | { type: 'report'; at: number; report: Report }
+  /** The instances that the deployment does not wait for, because they are gone: all of them, as far as known now. */
+  | { type: 'forgotten'; at: number; deployment: string; instances: readonly Forgotten[] }
   /** A message for a person that is not about one instance: the command waits for a lock, a report was dropped. */
   | { type: 'note'; at: number; level: 'info' | 'warning'; text: string }
   /** A wave starts: the deployment is announced to its instances. */
@@ -72,6 +75,8 @@ export type PublisherEvent =
       /** How many instances are in each state. The key `silent` counts those without a report. */
       counts: Readonly<Record<string, number>>;
       silent: readonly string[];
+      /** The instances that were not waited for; left out when there are none. */
+      forgotten?: readonly Forgotten[] | undefined;
       /** One line: the decision, and the desired state now. */
       text: string;
       /** What to do about the first failure, by its report; left out without a failure. */

@@ -2,6 +2,7 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { mostFailures, type PolicyOptions } from '../plan/policy.ts';
 import type { Strategy } from '../plan/strategy.ts';
 import { planWaves, withItsGate } from '../plan/waves.ts';
+import type { Forgotten } from '../record/deployment-schema.ts';
 import { baselineAsRead, previousVersion } from '../rollout/baseline.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import { commonVersion, isSelective, type Selection, targetsOf } from '../rollout/targets.ts';
@@ -31,6 +32,8 @@ export interface PlanAnswer {
   maxFailures: number;
   onFailure: 'rollback' | 'stop';
   waves: { kind: 'canary' | 'batch' | 'all'; instances: PlannedInstance[] }[];
+  /** The instances that do not answer, and that the deployment would not wait for. */
+  forgotten?: readonly Forgotten[] | undefined;
 }
 
 /**
@@ -43,7 +46,7 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
   const manifest = await session.record.versions.resolve(service, options.version);
   await checkRequired(session, manifest);
   const { version } = manifest;
-  const [instances, desired, recent] = await Promise.all([
+  const [{ instances, forgotten }, desired, recent] = await Promise.all([
     targetsOf(session, service, options),
     session.record.desired.read(service),
     session.record.deployments.recent(service),
@@ -64,6 +67,7 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
         version: there.get(instance)?.version ?? null,
       })),
     })),
+    ...(forgotten.length > 0 && { forgotten }),
   };
 }
 

@@ -2,11 +2,13 @@ import { delimiter, dirname } from 'node:path';
 import type { AwsPlaces } from '../../shared/aws-errors.ts';
 import { kmsKeyOf } from '../../shared/aws-names.ts';
 import { type ConfigFile, mistaken } from '../../shared/config-file.ts';
+import { parseDuration } from '../../shared/duration.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName } from '../../shared/names.ts';
 import { nearest } from '../../shared/nearest.ts';
 import type { QueueTags } from '../../shared/queue-tags.ts';
 import type { Sessions } from '../../shared/role-session.ts';
+import { parseSize, type Size } from '../plan/waves.ts';
 import { type ConfigSource, configFileMissing, findConfigFile, pathFrom, variable } from './config-source.ts';
 import {
   applyVariables,
@@ -15,7 +17,7 @@ import {
   noEnvironments,
   readEnvironments,
 } from './environments.ts';
-import type { NotifyInFile, ServiceDefaults } from './schema.ts';
+import type { EnvironmentInFile, NotifyInFile, ServiceDefaults } from './schema.ts';
 import type { WebhookPlace } from './webhook-place.ts';
 
 /** One environment as the commands use it: complete, variables applied, paths absolute. */
@@ -32,6 +34,12 @@ export interface Environment {
   /** Public key files that are accepted besides the signing key's own. */
   trust: readonly string[];
   services: Readonly<Record<string, ServiceDefaults>>;
+  /** Whether EC2 may be asked for instances that do not answer: all of them are in this account and region. */
+  ec2?: boolean | undefined;
+  /** How long an instance must have been silent until no deployment waits for it, ms; Infinity: never. */
+  forgetAfterMs?: number | undefined;
+  /** The most instances of a deployment that silence alone may remove from it. */
+  forgetAtMost?: Size | undefined;
   /** The environment in which a version must have succeeded before it is deployed here. */
   requires?: string | undefined;
   /** Who must confirm each deployment; nobody when left out. */
@@ -95,6 +103,7 @@ export async function loadEnvironment(
     signingKey: signingKeyOf(key, typed) ?? signingKeyOf(merged.signingKey, path),
     trust: trust ? trust.filter(Boolean).map(typed) : (merged.trust ?? []).map(path),
     services: merged.services ?? {},
+    ...forgettingOf(merged),
     notify: merged.notify && notifyOf(merged.notify, path),
     places: placesOf(name, file, source),
   };
@@ -102,6 +111,14 @@ export async function loadEnvironment(
 
 const signingKeyOf = (value: string | undefined, path: (value: string) => string) =>
   value === undefined || kmsKeyOf(value) !== undefined ? value : path(value);
+function forgettingOf({ ec2, forgetAfter, forgetAtMost }: EnvironmentInFile) {
+  const after = forgetAfter === 'never' ? Number.POSITIVE_INFINITY : parseDuration(forgetAfter ?? '');
+  return {
+    ...(ec2 !== undefined && { ec2 }),
+    ...(after !== undefined && { forgetAfterMs: after }),
+    ...(forgetAtMost !== undefined && { forgetAtMost: parseSize(forgetAtMost) }),
+  };
+}
 
 /** Where region, bucket and topic of the environment are set. */
 function placesOf(name: string, file: ConfigFile | undefined, source: ConfigSource): AwsPlaces {

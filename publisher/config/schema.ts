@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { awsNames, isKmsKey, kmsKeyOf } from '../../shared/aws-names.ts';
+import { parseDuration } from '../../shared/duration.ts';
+import { SHORTEST_SILENCE_MS } from '../../shared/heartbeat.ts';
 import { envName, instanceId, serviceName } from '../../shared/names.ts';
 import { queueTags } from '../../shared/queue-tags.ts';
 import { sessionName, userId } from '../../shared/role-session.ts';
@@ -37,6 +39,13 @@ const share = z.custom<number | string>(
 );
 const duration = text('a duration such as 30s or 10m', /^\d{1,9}(ms|s|m|h)$/);
 const positiveDuration = text('a duration such as 30s or 10m, more than 0', /^(?!0+\D)\d{1,9}(ms|s|m|h)$/);
+
+const FORGET_AFTER = 'never, or a duration such as 1h or 90m, 30m or more';
+const forgetAfter = z
+  .string({ error: expected(FORGET_AFTER) })
+  .refine((text) => text === 'never' || (parseDuration(text) ?? 0) >= SHORTEST_SILENCE_MS, {
+    error: expected(FORGET_AFTER),
+  });
 
 const serviceDefaults = z
   .strictObject(
@@ -140,6 +149,9 @@ const environment = z.strictObject(
       .array(text('the path of a public key file'), { error: expected('a list of public key files') })
       .optional(),
     services: z.record(serviceName, serviceDefaults, { error: expectedMap('services by name') }).optional(),
+    ec2: z.boolean({ error: expected('true or false') }).optional(),
+    forgetAfter: forgetAfter.optional(),
+    forgetAtMost: share.optional(),
     requires: envName.optional(),
     confirm: oneOf(['person']).optional(),
     sessions: z

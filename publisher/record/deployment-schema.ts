@@ -90,6 +90,16 @@ const ordered = {
   rollbackOf: ulid.optional(),
 };
 
+/** An instance that a deployment does not wait for. */
+const forgotten = z.looseObject({
+  instance: instanceId,
+  /** `terminated`: so says EC2. `unknown`: EC2 does not know it. `silent`: it wrote nothing for `forgetAfter`. */
+  why: z.enum(['terminated', 'unknown', 'silent']),
+  /** When it last wrote into the record, by S3's clock. */
+  lastSeen: z.iso.datetime().optional(),
+});
+export type Forgotten = z.infer<typeof forgotten>;
+
 /** What changes while a deployment goes on, apart from `rolling` and the policy of a `resume`. */
 const moving = {
   announcedAt: z.iso.datetime(),
@@ -103,6 +113,8 @@ const moving = {
   /** How many instances are in each state. The key `silent` counts the instances without a report. */
   counts: z.record(z.string(), z.int().min(0)).optional(),
   silent: z.array(instanceId).optional(),
+  /** The instances that are not waited for, although they have a record: they are gone. */
+  forgotten: z.array(forgotten).optional(),
   /** From the announcement to the last ending. */
   tookMs: z.number().min(0).optional(),
   results: z

@@ -4,6 +4,7 @@ import type { InstanceRecord, Report } from '../../shared/report.ts';
 import { type DeploymentRecord, unsignedDeployment } from './deployment-schema.ts';
 import {
   type InstanceObjectsContext,
+  type LastWrites,
   type ListedInstances,
   openInstanceObjects,
   type ReportReader,
@@ -51,6 +52,8 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
   instances(service: string): Promise<InstanceRecord[]>;
   /** The same in two steps: lists the instances, whose records are then read. */
   listInstances(service: string): Promise<ListedInstances>;
+  /** When the instances last wrote their heartbeats, and their records of the service. */
+  lastWrites(service: string): Promise<LastWrites>;
   /** The services that have any object in the record of this environment. */
   services(): Promise<string[]>;
 }
@@ -69,7 +72,7 @@ export interface DeploymentsContext extends SigningContext, InstanceObjectsConte
 export function openDeployments(context: DeploymentsContext): Deployments {
   const { env, objects, signer, verifier, warn, sessions, now } = context;
   const signed = openSignedDeployments({ env, objects, signer, verifier });
-  const { reportReader, listInstances, instances, readValid } = openInstanceObjects({
+  const { reportReader, listInstances, instances, lastWrites, readValid } = openInstanceObjects({
     env,
     objects,
     sessions,
@@ -227,6 +230,7 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     reportReader,
     instances,
     listInstances,
+    lastWrites,
     services,
   };
 }

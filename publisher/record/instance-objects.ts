@@ -29,6 +29,13 @@ export interface ListedInstances {
   read(skip?: (instance: string) => boolean): Promise<InstanceRecord[]>;
 }
 
+/** When instances last wrote, by instance: ms since the epoch, by S3's clock. */
+export interface LastWrites {
+  heartbeats: ReadonlyMap<string, number>;
+  /** Their records of the service. */
+  records: ReadonlyMap<string, number>;
+}
+
 /** How many objects are read at a time. */
 const READS = 32;
 /** More instances than this are not believed: one that writes as many others is no instance. */
@@ -102,6 +109,21 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
 
   const instances = async (service: string) => await (await listInstances(service)).read();
 
+  /** Only lists: the objects themselves are not read. What they say could be forged, and when they were written not. */
+  async function lastWrites(service: string): Promise<LastWrites> {
+    const [heartbeats, records] = await Promise.all(
+      [keys.heartbeats(env), keys.instances(env, service)].map(async (prefix) => {
+        const last = new Map<string, number>();
+        for (const { by, lastModified } of await ownObjects(prefix)) {
+          const instance = instanceOf(by, sessions);
+          if (instance !== undefined) last.set(instance, Math.max(lastModified, last.get(instance) ?? 0));
+        }
+        return last;
+      }),
+    );
+    return { heartbeats: heartbeats ?? new Map(), records: records ?? new Map() };
+  }
+
   /**
    * The objects right below `prefix` whose names are userids. A `*` in a policy matches a `/` as well, so an instance can
    * write any number of objects further below: they are not looked at.
@@ -156,11 +178,18 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
     }
   }
 
-  return { reportReader, listInstances, instances, readValid };
+  return { reportReader, listInstances, instances, lastWrites, readValid };
 }
 
 /** The role session of a userid; for a user, the whole. */
 const sessionPart = (by: string) => by.slice(by.indexOf(':') + 1);
+
+/** The instance for which `by` may speak; undefined when there is none. */
+function instanceOf(by: string, sessions: Sessions): string | undefined {
+  const named = Object.keys(sessions).find((instance) => maySpeakFor(by, instance, sessions));
+  const own = sessionPart(by);
+  return named ?? (maySpeakFor(by, own, sessions) ? own : undefined);
+}
 
 const nameOf = (key: string) => key.slice(key.lastIndexOf('/') + 1).replace(/\.json$/, '');
 

@@ -14,7 +14,7 @@ export type PastDeployment = Pick<
     Pick<
       DeploymentRecord,
       | ('strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode' | 'counts')
-      | ('line' | 'despitePause' | 'results')
+      | ('line' | 'despitePause' | 'results' | 'forgotten')
     >
   > &
   Pick<DeploymentRecord, 'promotedFrom'> & {

@@ -2,6 +2,7 @@ import { STEPS } from '../../shared/report.ts';
 import { formatMs } from '../../shared/retry.ts';
 import { isFailing, isOver, isRollingBack, type Row, spentMs, type View } from './deployment-view.ts';
 import { failureBlocks, lateLines } from './failure-text.ts';
+import { forgottenText } from './forgotten-text.ts';
 import { failureKey } from './group-failures.ts';
 import { styleOf } from './state-style.ts';
 import {
@@ -31,7 +32,8 @@ export interface Surface {
  * summary has the reverse order.
  */
 const WEIGHT: readonly Row['state'][] = [
-  ...(['broken', 'failed', 'rolled-back', 'rejected', 'silent', 'superseded', 'cancelled'] as const),
+  ...(['broken', 'failed', 'rolled-back', 'rejected', 'silent', 'forgotten', 'superseded'] as const),
+  'cancelled',
   ...(['watching', 'checking', 'starting', 'switching', 'draining', 'prepared', 'preparing'] as const),
   ...(['accepted', 'waiting', 'succeeded'] as const),
 ];
@@ -139,7 +141,8 @@ export function versionsText(row: Row): string {
   return previous === undefined || previous === version ? version : `${before} → ${version}`;
 }
 
-function noteText({ report, state }: Row): string {
+function noteText({ report, state, forgotten }: Row): string {
+  if (state === 'forgotten' && forgotten) return forgottenText(forgotten);
   const warning = report?.warning ? `warning: ${oneLine(report.warning)}` : '';
   if (state === 'succeeded' && report?.changed === false) {
     return ['already running', warning].filter(Boolean).join('; ');

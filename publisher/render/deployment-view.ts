@@ -1,17 +1,23 @@
 import { isEnding, type Report, type State } from '../../shared/report.ts';
 import type { PublisherEvent, Settled, Started } from '../events.ts';
+import type { Forgotten } from '../record/deployment-schema.ts';
 
 type Progress = Extract<PublisherEvent, { type: 'progress' }>;
 
-/** The last known state of an instance. `waiting`: no report yet; `silent`: settled without a report from it. */
+/**
+ * The last known state of an instance. `waiting`: no report yet; `silent`: settled without a report from it; `forgotten`: not
+ * waited for, because it is gone.
+ */
 export interface Row {
   instance: string;
   zone: string | undefined;
-  state: State | 'waiting' | 'silent';
+  state: State | 'waiting' | 'silent' | 'forgotten';
   /** The version that ran before; undefined when unknown. */
   previous: string | null | undefined;
   version: string;
   report: Report | undefined;
+  /** Why it is not waited for. */
+  forgotten?: Forgotten | undefined;
   /** When its latest report came, ms since the epoch. */
   reportedAt: number | undefined;
 }
@@ -44,11 +50,14 @@ export function applyEvent(view: View, event: PublisherEvent): View {
       );
       return { ...view, rows };
     }
+    case 'forgotten':
+      return { ...view, rows: forgottenRows(view, event.instances) };
     case 'progress':
       return { ...view, uploads: new Map(view.uploads).set(event.what, event) };
     case 'settled': {
       const silent = new Set(event.silent);
-      const rows = [...view.rows.values()].map((row): Row => {
+      const gone = forgottenRows(view, event.forgotten ?? []);
+      const rows = [...gone.values()].map((row): Row => {
         return silent.has(row.instance) && row.report === undefined ? { ...row, state: 'silent' } : row;
       });
       return { ...view, settled: event, rows: new Map(rows.map((row) => [row.instance, row])) };
@@ -76,6 +85,28 @@ function waitingRows(event: Started): Map<string, Row> {
   );
 }
 
+/** The rows with those that are not waited for; of an earlier event, those that are waited for after all. */
+function forgottenRows(view: View, instances: readonly Forgotten[]): Map<string, Row> {
+  const gone = new Map(instances.map((one) => [one.instance, one]));
+  const rows = [...view.rows.values()].map((row): Row => {
+    if (row.state !== 'forgotten' || gone.has(row.instance)) return row;
+    return { ...row, state: 'waiting', forgotten: undefined };
+  });
+  const known = new Map(rows.map((row) => [row.instance, row]));
+  for (const [instance, forgotten] of gone) {
+    const row = known.get(instance);
+    if (row !== undefined && row.state !== 'waiting' && isOver(row)) continue;
+    const version = view.started?.version ?? '';
+    const unknown = { zone: undefined, previous: undefined, version, report: undefined };
+    known.set(instance, {
+      ...{ instance, ...unknown, reportedAt: undefined },
+      ...row,
+      ...{ state: 'forgotten', forgotten },
+    });
+  }
+  return known;
+}
+
 function rowOf(report: Report, reportedAt: number, before: Row | undefined): Row {
   return {
     instance: report.instance,
@@ -99,7 +130,7 @@ export function isRollingBack({ report }: Row): boolean {
 }
 
 export function isOver({ state }: Row): boolean {
-  return state === 'silent' || (state !== 'waiting' && isEnding(state));
+  return state === 'silent' || state === 'forgotten' || (state !== 'waiting' && isEnding(state));
 }
 
 /** The time spent on the instance, ms: what it reported and, until it ends, the time since its last report. */

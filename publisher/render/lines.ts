@@ -1,6 +1,7 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
 import { failureLines, instancesText, lateLines } from './failure-text.ts';
+import { forgottenText } from './forgotten-text.ts';
 import { bytesText, oneLine, timeOfDay } from './text.ts';
 import { waveText } from './wave-text.ts';
 
@@ -71,6 +72,8 @@ function linesOf(event: PublisherEvent, memory: Memory): string[] {
     }
     case 'note':
       return [`${time} ${event.level === 'warning' ? 'warning: ' : ''}${oneLine(event.text)}`];
+    case 'forgotten':
+      return event.instances.map((one) => `${time} ${memory.service} ${one.instance} ${forgottenText(one)}`);
     case 'wave':
     case 'waiting':
       return [`${time} ${memory.service} ${waveText(event)}`];

@@ -1,11 +1,12 @@
 import { formatMs } from '../../shared/retry.ts';
 import type { PlanAnswer } from '../commands/plan.ts';
+import { forgottenText } from './forgotten-text.ts';
 import type { Page } from './page.ts';
 import { aligned, oneLine } from './text.ts';
 
 /** The waves of a plan, and the version that each instance runs now. */
 export function planTable(answer: PlanAnswer, page: Page): string[] {
-  const { service, version, previous, env, waves } = answer;
+  const { service, version, previous, env, waves, forgotten = [] } = answer;
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
   const of = waves.length;
   return [
@@ -22,18 +23,20 @@ export function planTable(answer: PlanAnswer, page: Page): string[] {
         page,
       ),
     ]),
+    ...forgotten.map((one) => page.paint('warn', `  ${one.instance}  ${forgottenText(one)}`)),
     '',
     rulesText(answer),
   ];
 }
 
 export function planLines(answer: PlanAnswer): string[] {
-  const { service, version, waves } = answer;
+  const { service, version, waves, forgotten = [] } = answer;
   const lines = waves.map((wave, i) => {
     const who = wave.instances.map((one) => one.instance).join(' ');
     return `${service} ${version} ${waveText(wave, i + 1, waves.length)}: ${who}`;
   });
-  return [...lines, `${service} ${version} ${rulesText(answer)}`];
+  const gone = forgotten.map((one) => `${service} ${one.instance} ${forgottenText(one)}`);
+  return [...lines, ...gone, `${service} ${version} ${rulesText(answer)}`];
 }
 
 function waveText(wave: PlanAnswer['waves'][number], number: number, of: number): string {

@@ -7,6 +7,7 @@ import type { PastDeployment } from '../record/local-deployment.ts';
 import { versionsText } from './deployment-table.ts';
 import type { Row } from './deployment-view.ts';
 import { failureBlocks, failureLines, instancesText } from './failure-text.ts';
+import { forgottenText } from './forgotten-text.ts';
 import { changeText, fromText, OUTCOMES } from './history.ts';
 import { reportText } from './lines.ts';
 import type { Page } from './page.ts';
@@ -179,17 +180,22 @@ function instances(answer: ShowAnswer, page: Page): string[] {
     }),
     page,
   );
-  const missing = silentOf(answer).map((instance) =>
-    page.paint('bad', `  ${instance}  ? silent: never answered`),
+  const missing = unheardOf(answer).map(({ instance, gone }) =>
+    gone
+      ? page.paint('warn', `  ${instance}  – ${forgottenText(gone)}`)
+      : page.paint('bad', `  ${instance}  ? silent: never answered`),
   );
   return [...table, ...missing];
 }
 
-/** The instances without a report; with `show --instance`, only that instance can be among them. */
-function silentOf({ deployment, reports, instance: only }: ShowAnswer): string[] {
+/** The instances without a report, and why they were not waited for; with `show --instance`, only that instance. */
+function unheardOf({ deployment, reports, instance: only }: ShowAnswer) {
+  const { expected, forgotten = [] } = deployment;
   const reported = new Set(reports.map(({ instance }) => instance));
-  const asked = deployment.expected.filter((instance) => only === undefined || instance === only);
-  return asked.filter((instance) => !reported.has(instance));
+  const gone = new Map(forgotten.map((one) => [one.instance, one]));
+  return [...new Set([...expected, ...gone.keys()])]
+    .filter((instance) => !reported.has(instance) && (only === undefined || instance === only))
+    .map((instance) => ({ instance, gone: gone.get(instance) }));
 }
 
 /** The time of each step on each instance; a step that no instance took is left out. */
@@ -277,7 +283,9 @@ export function showLines(answer: ShowAnswer): string[] {
       const unfinished = isEnding(report.state) ? '' : ' not ended';
       return `${report.at} ${reportText(report)}${unfinished}`;
     }),
-    ...silentOf(answer).map((instance) => `${service} ${instance} silent`),
+    ...unheardOf(answer).map(
+      ({ instance, gone }) => `${service} ${instance} ${gone ? forgottenText(gone) : 'silent'}`,
+    ),
     ...failureLines(reports, `${service} `),
   ];
 }

@@ -19,6 +19,7 @@ const STYLES: Record<Row['state'], { glyph: string; tone: Tone }> = {
   superseded: { glyph: '–', tone: 'dim' },
   cancelled: { glyph: '–', tone: 'dim' },
   silent: { glyph: '?', tone: 'bad' },
+  forgotten: { glyph: '–', tone: 'warn' },
 };
 
 /** The glyph and the colour of a state, the same in every answer. */

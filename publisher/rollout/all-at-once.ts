@@ -1,5 +1,6 @@
 import { isCode, messageOf } from '../../shared/errors.ts';
 import { type ExitCode, note } from '../events.ts';
+import { openForgetting } from '../fleet/forgetting.ts';
 import { announce, validity } from '../messaging/announce.ts';
 import { openReplyQueue, type ReplyQueue } from '../messaging/reply-queue.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
@@ -11,6 +12,7 @@ import { recordingFailure } from './create-record.ts';
 import { cancelOf } from './decisions.ts';
 import { DETACHED, type Driving, type Ended, type Output, type WhenSettled } from './driving.ts';
 import { follow, openProgress, type Progress } from './follow.ts';
+import { lookForGone } from './look-for-gone.ts';
 import { movesDesired, recordOutcome, settledEvent } from './record-outcome.ts';
 import { openRetryOutage } from './retry-outage.ts';
 import { named, REPEAT_MS } from './settle.ts';
@@ -121,14 +123,24 @@ async function followToEnd(
   const elapsed = () => session.clock.monotonic() - announced;
   const progress = openProgress(session, record, elapsed);
   if (movesDesired(record)) void session.record.desired.readAhead();
+  const forgetting = openForgetting(session, record.service, record.forgotten);
+  const again = askAgain(session, lock, stored, { replyTo: replies.name, progress });
   const settlement = await follow(session, {
     record,
+    forgotten: () => forgetting.found,
     progress,
     replies,
     read: session.record.deployments.reportReader(record.service, record.deployment),
     pollMs: POLL_MS,
     elapsed,
-    afterPoll: askAgain(session, lock, stored, { replyTo: replies.name, progress }),
+    async afterPoll() {
+      await lookForGone(session, forgetting, {
+        deployment: record.deployment,
+        targets: record.expected,
+        reports: progress.reports,
+      });
+      return await again();
+    },
     detach,
     abort: AbortSignal.any([session.signal, lock.lost]),
   });

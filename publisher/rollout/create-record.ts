@@ -3,7 +3,7 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { validity } from '../messaging/announce.ts';
 import type { Change } from '../plan/change.ts';
 import type { Ticket } from '../queue/ticket.ts';
-import type { DeploymentRecord, Policy, Rolling } from '../record/deployment-schema.ts';
+import type { DeploymentRecord, Forgotten, Policy, Rolling } from '../record/deployment-schema.ts';
 import type { Deployments } from '../record/deployments.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
@@ -21,6 +21,8 @@ export interface Terms {
   desiredFirst: boolean;
   /** The waves; when left out, the deployment goes to all instances at once. */
   rolling?: Rolling | undefined;
+  /** The instances that have a record and are not waited for. */
+  forgotten?: readonly Forgotten[] | undefined;
 }
 
 /** A deployment that is recorded but not announced, and the instance records of the instances that it is for. */
@@ -38,7 +40,7 @@ export async function createRecord(
   session: Session,
   ticket: Ticket,
   change: Change,
-  { policy, desiredFirst, rolling }: Terms,
+  { policy, desiredFirst, rolling, forgotten = [] }: Terms,
 ): Promise<Created> {
   const { deployments } = session.record;
   const { targets } = change;
@@ -63,6 +65,7 @@ export async function createRecord(
     policy,
     desiredFirst,
     status: 'announced',
+    ...(forgotten.length > 0 && { forgotten: [...forgotten] }),
   });
   return { stored, instances };
 }
@@ -101,6 +104,7 @@ export function emitStarted(
   const expected = instances.filter((one) => record.expected.includes(one.instance));
   const what = { deployment, env, service, version, previous, action, sequence, issuedBy, reason };
   emit({ type: 'started', at, ...what, strategy, how, expected });
+  if (record.forgotten?.length) emit({ type: 'forgotten', at, deployment, instances: record.forgotten });
 }
 
 /**

@@ -3,7 +3,7 @@ import { isEnding, type Report } from '../../shared/report.ts';
 import { createWakeUp, type WakeUp } from '../../shared/wake-up.ts';
 import { note } from '../events.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';
-import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import type { DeploymentRecord, Forgotten } from '../record/deployment-schema.ts';
 import type { ReportReader } from '../record/instance-objects.ts';
 import type { Output } from './driving.ts';
 import { type Settlement, settle } from './settle.ts';
@@ -101,6 +101,8 @@ export interface Following {
   pollMs: number;
   /** The time since the announcement, ms. */
   elapsed: () => number;
+  /** The instances that are not waited for, as far as known now. */
+  forgotten: () => readonly Forgotten[];
   /** Called after each poll of the record. When it returns true, `follow` ends without a settlement. Must not throw. */
   afterPoll?: (() => Promise<boolean>) | undefined;
   /** When it aborts, `follow` returns undefined. */
@@ -122,7 +124,8 @@ export async function follow(output: Output, following: Following): Promise<Sett
   const listening = following.replies?.listen(hearing(progress, heard), stop);
   const readRecord = recordReader(output, following, heard);
   const polling = poll(output.clock, following, readRecord, stop);
-  const settlement = () => settle(record, progress.reports, elapsed());
+  const settlement = () =>
+    settle({ ...record, forgotten: [...following.forgotten()] }, progress.reports, elapsed());
   try {
     while (!polling.enough) {
       if (settlement() !== undefined) {

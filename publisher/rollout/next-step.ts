@@ -1,8 +1,8 @@
 import { isEnding, isTerminating, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
 import { whenCancelled, whyNoRollback } from '../plan/rollback-policy.ts';
 import { gateBefore, wavesWithout } from '../plan/waves.ts';
-import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
-import { named, type Settlement, silenceMs, tallyOf } from './settle.ts';
+import type { DeploymentRecord, Forgotten, Rolling } from '../record/deployment-schema.ts';
+import { isForgotten, named, type Settlement, silenceMs, tallyOf } from './settle.ts';
 
 /**
  * Decides the next step of a rolling deployment from its record and the reports. Pure, so that a publisher on another
@@ -42,13 +42,15 @@ export interface Facts {
   /** Whether the service is paused now. */
   paused?: boolean | undefined;
   cancelledBy?: string | undefined;
+  /** The instances that are not waited for. */
+  forgotten?: readonly Forgotten[] | undefined;
   /** Switched instances that no longer run the version, are down or do not answer; undefined before they were asked. */
   unwell?: readonly string[] | undefined;
 }
 
 export type RollingRecord = Pick<
   DeploymentRecord,
-  'version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst'
+  'version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst' | 'forgotten'
 > & { rolling: Rolling };
 
 export function nextStep(record: RollingRecord, facts: Facts): Step {
@@ -73,7 +75,8 @@ function prepare(record: RollingRecord, facts: Facts): Step {
     if (facts.paused) return { do: 'wait' };
     return { do: 'announce', phase: { name: 'prepare' }, targets: all };
   }
-  const leaving = all.filter((instance) => isLeaving(reports.get(instance)));
+  const gone = goneIn(facts);
+  const leaving = all.filter(gone);
   const unready = all.filter(
     (instance) => ![...failed, ...leaving].includes(instance) && !isReady(reports.get(instance)),
   );
@@ -87,8 +90,8 @@ function prepare(record: RollingRecord, facts: Facts): Step {
   if (unready.length > policy.allowMissing || ready === 0) {
     return end(record, facts, 'timed-out', whyNotPrepared(unready, ready));
   }
-  const gone = new Set([...failed, ...leaving, ...unready]);
-  const waves = wavesWithout(gone, rolling.waves);
+  const out = new Set([...failed, ...leaving, ...unready]);
+  const waves = wavesWithout(out, rolling.waves);
   const preparedAt = new Date(facts.now).toISOString();
   return { do: 'record', rolling: { ...rolling, waves, preparedAt, failed, missing: unready } };
 }
@@ -105,7 +108,8 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   const { rolling, policy } = record;
   const { reports, sinceAnnounced, now } = facts;
   const instances = rolling.waves[index]?.instances ?? [];
-  const open = instances.filter((instance) => !hasEnded(reports.get(instance)));
+  const gone = goneIn(facts);
+  const open = instances.filter((instance) => !hasEnded(reports.get(instance)) && !gone(instance));
   if (sinceAnnounced === undefined) {
     // After a resume, all instances of the wave may have ended already: then nothing is announced.
     if (open.length > 0 && facts.paused) return { do: 'wait' };
@@ -122,9 +126,9 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
   if (missing.length > policy.allowMissing) {
     return end(record, facts, 'timed-out', `${named(open)} did not finish ${where}`);
   }
-  const replaced = withNextCanary(rolling, reports, index);
+  const replaced = withNextCanary(rolling, facts, index);
   if (replaced) return { do: 'record', rolling: { ...rolling, waves: replaced } };
-  if (provesNothing(record, reports, index)) {
+  if (provesNothing(record, facts, index)) {
     const outcome = failed.length > rolling.failed.length ? 'failed' : 'timed-out';
     return end(record, facts, outcome, `no instance succeeded ${where}`);
   }
@@ -137,32 +141,25 @@ function followWave(record: RollingRecord, facts: Facts, index: number): Step {
  * The waves with another canary, if each instance of the canary is being terminated: the first instances that are still
  * to come become the canary. Undefined if a canary is left, or if there are no others.
  */
-function withNextCanary(
-  { waves }: Rolling,
-  reports: ReadonlyMap<string, Report>,
-  index: number,
-): Rolling['waves'] | undefined {
+function withNextCanary({ waves }: Rolling, facts: Facts, index: number): Rolling['waves'] | undefined {
   const canary = waves[index];
   if (canary?.kind !== 'canary' || index !== 0 || waves.length === 1) return undefined;
-  const gone = new Set(canary.instances.filter((instance) => isLeaving(reports.get(instance))));
+  const gone = new Set(canary.instances.filter(goneIn(facts)));
   return gone.size === canary.instances.length ? wavesWithout(gone, waves) : undefined;
 }
 
 /**
  * Whether the ended wave `index` must end the rollout, because none of its instances succeeded: a canary without a
- * success protects nobody. Only a batch of one instance, after another instance has succeeded, is no more than one
- * failed or missing instance, which the policy may allow.
+ * success protects nobody. Only a batch of one instance, or of none that is still there, after another instance has
+ * succeeded, is no more than one failed or missing instance, which the policy may allow.
  */
-function provesNothing(
-  { rolling: { waves } }: RollingRecord,
-  reports: ReadonlyMap<string, Report>,
-  index: number,
-): boolean {
-  const succeeded = (instance: string) => reports.get(instance)?.state === 'succeeded';
+function provesNothing({ rolling: { waves } }: RollingRecord, facts: Facts, index: number): boolean {
+  const succeeded = (instance: string) => facts.reports.get(instance)?.state === 'succeeded';
   const [wave, earlier] = [waves[index], waves.slice(0, index)];
   if (wave === undefined || wave.instances.some(succeeded)) return false;
-  const counted = wave.instances.filter((instance) => !isLeaving(reports.get(instance)));
-  const isOneOfMany = wave.kind === 'batch' && counted.length <= 1;
+  const gone = goneIn(facts);
+  const isOneOfMany =
+    wave.kind === 'batch' && wave.instances.filter((instance) => !gone(instance)).length <= 1;
   return !(isOneOfMany && earlier.flatMap(({ instances }) => instances).some(succeeded));
 }
 
@@ -171,7 +168,7 @@ function startWave(record: RollingRecord, facts: Facts, next: number): Step {
   const { rolling } = record;
   const { now } = facts;
   // A rollout of an older publisher may have passed a wave without a success.
-  if (next > 0 && provesNothing(record, facts.reports, next - 1)) {
+  if (next > 0 && provesNothing(record, facts, next - 1)) {
     return end(record, facts, 'failed', `no instance succeeded in wave ${next} of ${rolling.waves.length}`);
   }
   if (gateBefore(rolling) === next && rolling.confirmed === undefined) return waitAtGate(record, facts, next);
@@ -207,6 +204,13 @@ function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
   return { do: 'record', rolling: { ...rolling, confirmed: { by: confirmedBy ?? 'time', at } } };
 }
 
+/** Tells which instances are not waited for: those that are gone, and those that are being terminated. */
+function goneIn({ forgotten = [], reports }: Facts): (instance: string) => boolean {
+  const lost = forgotten.filter((one) => isForgotten(one, reports.get(one.instance)));
+  const names = new Set(lost.map(({ instance }) => instance));
+  return (instance) => names.has(instance) || isLeaving(reports.get(instance));
+}
+
 /** Whether the report is an ending. */
 export const hasEnded = (report: Report | undefined) => report !== undefined && isEnding(report.state);
 const hasFailed = (report: Report | undefined) =>
@@ -229,16 +233,17 @@ const end = (...args: Parameters<typeof settlementOf>): Step => ({
 
 function settlementOf(
   record: RollingRecord,
-  facts: Pick<Facts, 'reports'>,
+  facts: Pick<Facts, 'reports' | 'forgotten'>,
   outcome: Settlement['outcome'],
   why: string,
 ): Settlement {
   const { rolling } = record;
-  const tally = tallyOf(record.expected, facts.reports);
+  const tally = tallyOf(record.expected, facts.reports, facts.forgotten);
   const announced = rolling.waves.filter((wave) => wave.announcedAt).flatMap((wave) => wave.instances);
   const [first] = tally.failures;
   const reason = first?.error ? ` (${first.instance}: ${first.error.code}: ${first.error.message})` : '';
-  const counted = { counts: tally.counts, silent: tally.silent, unfinished: tally.unfinished };
+  const { counts, silent, unfinished, forgotten } = tally;
+  const counted = { counts, silent, unfinished, forgotten };
   if (outcome === 'succeeded' && tally.succeeded.length === 0) {
     const instead = tally.failures.length > 0 ? 'failed' : 'timed-out';
     return settlementOf(record, facts, instead, why || 'no instance succeeded');
@@ -270,7 +275,7 @@ export function settleUndriven(
 ): Settlement {
   const { waves, preparedAt } = record.rolling;
   const passed = waves.filter((wave) => wave.passedAt !== undefined).length;
-  const facts = { reports };
+  const facts = { reports, forgotten: record.forgotten };
   if (cancelledBy !== undefined) {
     return settlementOf(record, facts, 'cancelled', `cancelled by ${cancelledBy}`);
   }

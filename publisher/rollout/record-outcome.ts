@@ -49,6 +49,7 @@ export async function recordOutcome(
     outcome: [settlement.text, await cancelling, consequence].filter(Boolean).join('; '),
     counts: settlement.counts,
     silent: settlement.silent,
+    ...(settlement.forgotten.length > 0 && { forgotten: [...settlement.forgotten] }),
     tookMs: progress.tookMs(),
     results: resultsOf(record, progress),
     ...(rollBackTo === null ? {} : { rollBackTo }),
@@ -196,6 +197,7 @@ export function settledEvent(clock: Output['clock'], record: DeploymentRecord, s
     exitCode: record.exitCode ?? 3,
     counts: record.counts ?? {},
     silent: record.silent ?? [],
+    ...(record.forgotten && { forgotten: record.forgotten }),
     text: record.outcome ?? 'not settled',
     hint: hintOf(record),
     tookMs: record.tookMs ?? 0,
@@ -235,11 +237,12 @@ function hintOf({ results = {}, status, deployment, env }: DeploymentRecord): st
 export function unsettledEvent(
   clock: Output['clock'],
   { deployment }: DeploymentRecord,
-  { outcome, exitCode, counts, silent, text }: Settlement,
+  { outcome, exitCode, counts, silent, forgotten, text }: Settlement,
   why: string,
 ): PublisherEvent {
   return {
     ...{ type: 'settled', at: clock.now(), deployment, outcome, exitCode, counts, silent },
+    ...(forgotten.length > 0 && { forgotten }),
     ...{ text: `${text}; ${why}`, tookMs: 0, shown: true },
   };
 }

@@ -1,5 +1,6 @@
 import { isCode } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
+import type { Forgetting } from '../fleet/forgetting.ts';
 import type { Lock } from '../record/held-lock.ts';
 import type { ReportReader } from '../record/instance-objects.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
@@ -34,6 +35,7 @@ export interface Watch {
   progress: Progress;
   readReports: ReportReader;
   waves: ObservedWaves;
+  forgetting: Forgetting;
   /** When the watch ends, on the monotonic clock, ms. */
   until: number;
 }
@@ -89,12 +91,12 @@ async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCo
 }
 
 async function recordAbandoned(
-  { session, progress }: Watch,
+  { session, progress, forgetting }: Watch,
   stored: StoredDeployment,
   overtaken: boolean,
 ): Promise<StoredDeployment> {
   const by = await cancelledBy(session, stored);
-  const settlement = settleNow(stored.value, progress.reports, by);
+  const settlement = settleNow({ ...stored.value, forgotten: [...forgetting.found] }, progress.reports, by);
   if (settlement.moveDesired && !overtaken) await assertFiles(session, stored.value);
   if (by !== undefined) await announceCancelled(session, stored.value, settlement);
   const tookMs = () => lastEndingMs(stored.value, progress.reports.values());

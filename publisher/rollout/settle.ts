@@ -1,6 +1,6 @@
 import { type Ending, isEnding, isTerminating, type Report } from '../../shared/report.ts';
 import { whyNoRollback } from '../plan/rollback-policy.ts';
-import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import type { DeploymentRecord, Forgotten } from '../record/deployment-schema.ts';
 
 /**
  * Computes the outcome of a deployment from its record and its reports. Pure, so that the publisher, a `watch` and the
@@ -22,7 +22,7 @@ const NEWCOMERS_MS = 2000;
 
 export type SettleRecord = Pick<
   DeploymentRecord,
-  'version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst'
+  'version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst' | 'forgotten'
 >;
 
 export interface Settlement {
@@ -32,10 +32,15 @@ export interface Settlement {
   moveDesired: boolean;
   /** Whether a deployment of the previous version must follow. */
   rollBack: boolean;
-  /** How many instances are in each state. The key `silent` counts the instances without a report. */
+  /**
+   * How many instances are in each state. The key `silent` counts the instances without a report, and `forgotten` those
+   * that were not waited for.
+   */
   counts: Record<string, number>;
   /** The expected instances without a report. */
   silent: string[];
+  /** The instances that were not waited for. */
+  forgotten: readonly Forgotten[];
   /** The instances with a report that have not ended. */
   unfinished: string[];
   /** What happened, one line. */
@@ -58,26 +63,26 @@ export interface Settlement {
  *    that answered, and the silent instances must not start later with another version.
  * 6. Otherwise: succeeded. At least one instance has succeeded.
  *
- * The exit code is 1 with any failure; without one it is 0 for succeeded and 3 for timed out.
+ * An instance that is not waited for (`forgotten`) is not missing. The exit code is 1 with any failure; without one it is 0 for succeeded and 3 for timed out.
  */
 export function settle(
   record: SettleRecord,
   reports: ReadonlyMap<string, Report>,
   elapsedMs: number,
 ): Settlement | undefined {
-  const fleet = survey(record.expected, reports);
+  const fleet = survey(record.expected, reports, record.forgotten);
   return isOpen(record, fleet, elapsedMs) ? undefined : decide(record, fleet);
 }
 
 /** The outcome from the reports received so far, without waiting. */
 export function settleFinally(record: SettleRecord, reports: ReadonlyMap<string, Report>): Settlement {
-  return decide(record, survey(record.expected, reports));
+  return decide(record, survey(record.expected, reports, record.forgotten));
 }
 
 function decide(record: SettleRecord, fleet: Fleet): Settlement {
   const { policy } = record;
-  const { succeeded, failures, silent, unfinished } = fleet;
-  const facts = { counts: fleet.counts, silent, unfinished };
+  const { succeeded, failures, silent, unfinished, forgotten } = fleet;
+  const facts = { counts: fleet.counts, silent, unfinished, forgotten };
   const hasFailed = () => {
     const rollBack = wantsRollBack(record, fleet);
     return {
@@ -114,8 +119,9 @@ function decide(record: SettleRecord, fleet: Fleet): Settlement {
 export function tallyOf(
   expected: readonly string[],
   reports: ReadonlyMap<string, Report>,
+  forgotten: readonly Forgotten[] = [],
 ): Fleet & { text: string } {
-  const fleet = survey(expected, reports);
+  const fleet = survey(expected, reports, forgotten);
   return { ...fleet, text: tally(fleet) };
 }
 
@@ -130,20 +136,37 @@ export interface Fleet {
   silent: string[];
   /** The instances that took no deployment because they are being terminated. */
   terminating: string[];
+  /** Those that are not waited for: they count for nothing. */
+  forgotten: Forgotten[];
   counts: Record<string, number>;
 }
 
-function survey(expected: readonly string[], reports: ReadonlyMap<string, Report>): Fleet {
-  const all = [...new Set([...expected, ...reports.keys()])].sort();
+/**
+ * Whether a deployment does not wait for the instance. One that has ended counts in any case. One that was silent counts
+ * as soon as it says anything; what EC2 calls gone may have begun.
+ */
+export function isForgotten({ why }: Forgotten, report: Report | undefined): boolean {
+  return report === undefined || (why !== 'silent' && !isEnding(report.state));
+}
+
+function survey(
+  expected: readonly string[],
+  reports: ReadonlyMap<string, Report>,
+  given: readonly Forgotten[] = [],
+): Fleet {
+  const forgotten = given.filter((one) => isForgotten(one, reports.get(one.instance)));
+  const gone = new Set(forgotten.map(({ instance }) => instance));
+  const all = [...new Set([...expected, ...reports.keys()])].filter((one) => !gone.has(one)).sort();
   const fleet: Fleet = {
     size: all.length,
-    known: expected.length,
+    known: expected.filter((one) => !gone.has(one)).length,
+    forgotten,
     succeeded: [],
     failures: [],
     unfinished: [],
     silent: [],
     terminating: [],
-    counts: {},
+    counts: forgotten.length > 0 ? { forgotten: forgotten.length } : {},
   };
   for (const instance of all) {
     const report = reports.get(instance);
@@ -203,7 +226,7 @@ function noneEnded(fleet: Fleet): string {
   if (terminating.length === fleet.size && fleet.size > 0)
     return `no instance could take it: being terminated: ${named(terminating)}`;
   return fleet.size === 0
-    ? 'no instance answered; none is known to run this service'
+    ? `no instance answered; none is known to run this service${notWaitedFor(fleet.forgotten)}`
     : `no instance has finished: ${named(fleet.unfinished)}`;
 }
 
@@ -217,7 +240,14 @@ function tally(fleet: Fleet): string {
   if (fleet.terminating.length > 0) parts.push(`${fleet.terminating.length} being terminated`);
   if (fleet.unfinished.length > 0) parts.push(`${fleet.unfinished.length} not finished`);
   if (fleet.silent.length > 0) parts.push(`${fleet.silent.length} never answered`);
-  return parts.join(', ');
+  return parts.join(', ') + notWaitedFor(fleet.forgotten);
+}
+
+/** `, 2 not waited for (i-1 terminated, i-2 silent)`; empty when there are none. */
+function notWaitedFor(forgotten: readonly Forgotten[]): string {
+  if (forgotten.length === 0) return '';
+  const words = { terminated: 'terminated', unknown: 'unknown to EC2', silent: 'silent' };
+  return `, ${forgotten.length} not waited for (${named(forgotten.map(({ instance, why }) => `${instance} ${words[why]}`))})`;
 }
 
 /** The first five names, and how many more there are. */

@@ -34,12 +34,15 @@ export async function start(
   const { strategy, wait, detach } = options;
   const selective = isSelective(options);
   // A deployment to all instances at once needs no roll call: their `accepted` reports show who answers.
-  const instances =
+  const { instances, forgotten } =
     strategy.name === 'rolling' || selective
       ? await targetsOf(session, change.service, options, ticket.reads?.instances)
-      : (await (ticket.reads?.instances ?? session.record.deployments.instances(change.service))).filter(
-          (one) => !isLeaving(one),
-        );
+      : {
+          instances: (
+            await (ticket.reads?.instances ?? session.record.deployments.instances(change.service))
+          ).filter((one) => !isLeaving(one)),
+          forgotten: [],
+        };
   refuseIfDetached(detach);
   await refuseIfUntrusted(session, change.service, instances, options.allowMissing);
   if (instances.length === 0) await confirmWithoutInstances(session, ticket, change, options);
@@ -56,6 +59,7 @@ export async function start(
       // to selected instances never writes it.
       desiredFirst: rolling === undefined && !wait && !selective,
       rolling,
+      forgotten,
     },
   );
   await begin(session, created);

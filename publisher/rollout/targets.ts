@@ -1,6 +1,8 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
+import { openForgetting } from '../fleet/forgetting.ts';
 import { rollCall } from '../messaging/roll-call.ts';
+import type { Forgotten } from '../record/deployment-schema.ts';
 import type { Session } from '../session.ts';
 
 /** Finds the instances that a deployment is for: those with a record or an answer to a roll call, as selected. */
@@ -20,8 +22,17 @@ export const isLeaving = ({ notice }: Pick<InstanceRecord, 'notice'>) => notice?
 
 export const isSelective = ({ only, where }: Selection) => only !== undefined || where !== undefined;
 
+/** The instances of a deployment. */
+export interface Targets {
+  /** Sorted by id. */
+  instances: InstanceRecord[];
+  /** Those that did not answer, and are not waited for because they are gone. */
+  forgotten: readonly Forgotten[];
+}
+
 /**
- * The selected instances of the service, sorted by id, without those that are being terminated.
+ * The selected instances of the service, sorted by id, without those that are being terminated, or are gone.
+ * One that `only` names is never forgotten.
  * @throws INSTANCE_NOT_FOUND when an instance of `only` has no record and does not answer, is being terminated, or lacks a
  * tag, or when no instance has the tags; AWS_*.
  */
@@ -30,7 +41,7 @@ export async function targetsOf(
   service: string,
   selection: Selection,
   reading = session.record.deployments.instances(service),
-): Promise<InstanceRecord[]> {
+): Promise<Targets> {
   const known = await reading;
   const answers = await rollCall(session, {
     service,
@@ -40,7 +51,13 @@ export async function targetsOf(
   const there = answers.flatMap((answer) => answer.services.filter((one) => one.service === service));
   // An answer is newer than the record of the instance.
   const all = new Map([...known, ...there].map((one) => [one.instance, one]));
-  return selected([...all.values()], { env: session.env.name, service }, selection);
+  const found = selected([...all.values()], { env: session.env.name, service }, selection);
+  if (selection.only !== undefined) return { instances: found, forgotten: [] };
+  const answered = new Set(there.map(({ instance }) => instance));
+  const silent = found.map(({ instance }) => instance).filter((instance) => !answered.has(instance));
+  const forgotten = await openForgetting(session, service).look({ silent, answered: [...answered] });
+  const gone = new Set(forgotten.map(({ instance }) => instance));
+  return { instances: found.filter(({ instance }) => !gone.has(instance)), forgotten };
 }
 
 /** The version that all `instances` run; null when they run different versions or none. */

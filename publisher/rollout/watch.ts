@@ -1,4 +1,5 @@
 import { type ExitCode, note } from '../events.ts';
+import { openForgetting } from '../fleet/forgetting.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
@@ -6,6 +7,7 @@ import { emitStarted } from './create-record.ts';
 import { cancelledBy } from './decisions.ts';
 import { DETACHED } from './driving.ts';
 import { follow, openProgress } from './follow.ts';
+import { lookForGone } from './look-for-gone.ts';
 import { observeWaves, waitingText } from './observed-waves.ts';
 import { isFinal, isRollBackLeft, settledEvent, settleNow, unsettledEvent } from './record-outcome.ts';
 import type { Settlement } from './settle.ts';
@@ -46,6 +48,7 @@ export async function watchDeployment(session: Session, options: WatchOptions): 
     readReports: deployments.reportReader(service, record.deployment),
     until: clock.monotonic() + options.timeoutMs,
     waves: observeWaves(session),
+    forgetting: openForgetting(session, service, record.forgotten),
   };
   for (const report of await watch.readReports()) watch.progress.add(report);
   return isFinal(record) ? await showEnded(watch, stored) : await followRecord(watch, stored);
@@ -62,8 +65,10 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
   let latest = first;
   let undriven = false;
   await watch.waves.see(first.value);
+  const { deployment, expected: targets } = first.value;
   const settlement = await follow(session, {
     record,
+    forgotten: () => watch.forgetting.found,
     progress,
     read: watch.readReports,
     pollMs: POLL_MS,
@@ -72,6 +77,7 @@ async function followRecord(watch: Watch, first: StoredDeployment): Promise<Exit
       // Each read of the lock counts as watching it: this shortens the wait for the lock of a dead publisher later.
       const lock = await session.record.locks.look(record.service).catch(() => undefined);
       latest = await reread(watch, latest);
+      await lookForGone(session, watch.forgetting, { deployment, targets, reports: progress.reports });
       // A rolling deployment does not continue without a publisher, and a watch does not drive it.
       undriven = record.rolling !== undefined && lock !== undefined && lock.state !== 'held';
       return isFinal(latest.value) || undriven;

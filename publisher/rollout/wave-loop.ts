@@ -1,10 +1,12 @@
 import type { Report } from '../../shared/report.ts';
+import type { Forgetting } from '../fleet/forgetting.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { nonce } from '../record/objects.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { type Decisions, deciderText } from './decisions.ts';
 import type { Progress } from './follow.ts';
+import { lookForGone } from './look-for-gone.ts';
 import {
   type Facts,
   hasEnded,
@@ -28,6 +30,8 @@ const TICK_MS = 250;
  * be lost, and an older agent writes only the first and the last of its reports to the record.
  */
 const ASK_ALL_EVERY = 4;
+/** How long instances have to answer until it is looked which of them are gone, ms. */
+const SILENT_MS = 5000;
 
 /** What the loop works with. */
 export interface WaveRun {
@@ -38,6 +42,7 @@ export interface WaveRun {
   /** Reads reports, decisions and the pause from the record, into `progress` and `seen`. */
   readRecord: () => Promise<void>;
   stop: AbortSignal;
+  forgetting: Forgetting;
   retryOutage: RetryOutage;
   /** Asks the person at the terminal whether to continue. The caller aborts the result to end the question. */
   confirm: (stored: StoredDeployment) => AbortController;
@@ -63,7 +68,7 @@ interface Position {
   /** Whether the record was read since the last step. */
   fresh: boolean;
   /** A write whose answer may be lost: it is repeated with the same nonce, and succeeds if it is already stored. */
-  writing?: { rolling: Rolling; nonce: string } | undefined;
+  writing?: (Pick<DeploymentRecord, 'forgotten'> & { rolling: Rolling; nonce: string }) | undefined;
 }
 
 /**
@@ -114,7 +119,8 @@ async function advance(run: WaveRun, position: Position): Promise<Settlement | u
   return undefined;
 }
 
-function stepOf({ caller, progress, seen }: WaveRun, position: Position): Step {
+function stepOf(run: WaveRun, position: Position): Step {
+  const { caller, progress, seen } = run;
   const { stored, announced, unwell, writing } = position;
   if (writing) return { do: 'record', rolling: writing.rolling };
   const { clock } = caller.session;
@@ -125,15 +131,21 @@ function stepOf({ caller, progress, seen }: WaveRun, position: Position): Step {
     confirmedBy: seen.decisions.confirm?.by,
     cancelledBy: seen.decisions.cancel && deciderText(seen.decisions.cancel),
     paused: seen.pause !== undefined,
+    forgotten: run.forgetting.found,
     unwell,
   };
   return nextStep(rollingRecord(stored.value), facts);
 }
 
-async function writeRolling({ caller }: WaveRun, position: Position, rolling: Rolling): Promise<void> {
+async function writeRolling(
+  { caller, forgetting }: WaveRun,
+  position: Position,
+  rolling: Rolling,
+): Promise<void> {
   const { session } = caller;
   const before = rollingRecord(position.stored.value).rolling;
-  position.writing ??= { rolling, nonce: nonce() };
+  const { found } = forgetting;
+  position.writing ??= { rolling, nonce: nonce(), ...(found.length > 0 && { forgotten: [...found] }) };
   position.stored = await session.record.deployments.update(position.stored, position.writing);
   position.writing = undefined;
   // At once: a late `n` must not cancel a deployment that was already confirmed, however long the next step takes.
@@ -163,7 +175,10 @@ async function wait(run: WaveRun, position: Position): Promise<void> {
     const now = clock.monotonic();
     position.announced = { ...position.announced, first: now, last: now };
   }
-  if (position.announced) await repeatAnnouncement(run, position.stored.value, position.announced);
+  if (position.announced) {
+    await repeatAnnouncement(run, position.stored.value, position.announced);
+    await lookAtSilence(run, position.stored.value, position.announced);
+  }
   await progress.nextReport(stop, { clock, ms: TICK_MS });
 }
 
@@ -181,6 +196,23 @@ async function repeatAnnouncement(
   // Before the announcement: a failed one must not be repeated at each tick.
   announced.last = clock.monotonic();
   if (asked.length > 0) await announcePhase(caller, record, phase, asked);
+}
+
+/** Once instances have had the time to answer. An instance that only prepares may take long: it has a report. */
+async function lookAtSilence(
+  { caller: { session }, progress, forgetting }: WaveRun,
+  { deployment }: DeploymentRecord,
+  { phase, targets, first }: Announced,
+): Promise<void> {
+  if (session.clock.monotonic() - first < SILENT_MS) return;
+  const open = targets.filter((instance) => hasNotFinished(progress.reports.get(instance), phase));
+  const others = new Set(open);
+  const gone = forgetting.found.map(({ instance }) => instance).filter((one) => !others.has(one));
+  await lookForGone(session, forgetting, {
+    deployment,
+    targets: [...open, ...gone],
+    reports: progress.reports,
+  });
 }
 
 function rollingRecord(record: DeploymentRecord): RollingRecord {

@@ -1,5 +1,6 @@
 import { messageOf } from '../../shared/errors.ts';
 import { note } from '../events.ts';
+import { openForgetting } from '../fleet/forgetting.ts';
 import { openReplyQueue, type ReplyQueue } from '../messaging/reply-queue.ts';
 import { whenCancelled } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
@@ -90,6 +91,7 @@ async function driveToSettlement(
   };
   const run: WaveRun = {
     ...{ caller, progress, seen, readRecord, stop },
+    forgetting: openForgetting(session, service, first.value.forgotten),
     retryOutage: openRetryOutage(session, policy.timeoutMs, stop),
     confirm: (stored) => confirmAtTerminal(session, stored, { ask, readRecord, stop }),
   };

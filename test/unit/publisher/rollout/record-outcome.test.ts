@@ -50,6 +50,7 @@ const success: Settlement = {
     counts: { succeeded: 1 },
     silent: [],
     unfinished: [],
+    forgotten: [],
   },
   ...{ moveDesired: true, rollBack: false },
 };
