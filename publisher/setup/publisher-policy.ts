@@ -39,6 +39,7 @@ export function publisherStatements(place: PolicyPlace): Statement[] {
     allow('LookAtBucket', ['s3:GetBucketVersioning'], [arns.bucket(place, place.bucket)]),
     ...bucketKey(place, 'kms:Decrypt', 'kms:GenerateDataKey'),
     ...signWith(features.signingKeys ?? []),
+    ...askEc2(place),
     ...(features.events === undefined ? [] : [allow('Notify', ['sns:Publish'], [features.events])]),
   ];
 }
@@ -62,6 +63,12 @@ export function readerStatements(place: PolicyPlace): Statement[] {
       : []),
     ...bucketKey(place, 'kms:Decrypt'),
   ];
+}
+
+/** DescribeInstances knows no resources, and the region as its only condition of use here. */
+function askEc2({ region, features }: PolicyPlace): Statement[] {
+  if (!features?.ec2) return [];
+  return [allow('AskEc2', ['ec2:DescribeInstances'], ['*'], { StringEquals: { 'ec2:Region': region } })];
 }
 
 /** Only signatures of documents: KMS Developer Guide, "kms:SigningAlgorithm" and "kms:MessageType". */

@@ -33,6 +33,8 @@ export interface Features {
   readonly events?: string;
   /** `queueTags:` of trigger-deploy.yaml: reply queues are created with tags. */
   readonly queueTags?: boolean;
+  /** `ec2: true` of trigger-deploy.yaml: EC2 is asked which instances are gone. */
+  readonly ec2?: boolean;
   /** `promote --from` copies package files out of this environment: a reader may read them. */
   readonly promotedFrom?: boolean;
 }

@@ -17,6 +17,7 @@ export const EVERYTHING: PolicyPlace & { readonly features: object } = {
     signingKeys: ['arn:aws:kms:eu-west-1:123456789012:key/0987dcba-09fe-87dc-65ba-ab0987654321'],
     events: 'arn:aws:sns:eu-west-1:123456789012:deploy-events',
     queueTags: true,
+    ec2: true,
     promotedFrom: true,
   },
 };
