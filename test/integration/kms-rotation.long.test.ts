@@ -62,7 +62,8 @@ test('4: a rotation that is killed halfway is completed by the next one', async 
     // The roll call, then some documents.
     if (signed() > before + 3) killed.process.kill('SIGKILL');
   }, 1);
-  await killed.finished.finally(() => clearInterval(looking));
+  const { code } = await killed.finished.finally(() => clearInterval(looking));
+  expect(code).toBeNull();
   await ok('status', 'payments', '--env', 'dev');
   expect(await ok('keygen', '--rotate', '--env', 'dev')).toMatch(/\d+ documents signed again/);
   expect(await ok('keygen', '--rotate', '--env', 'dev')).toContain('0 documents signed again');
