@@ -3,7 +3,7 @@ import { buildInstanceRecord, buildReport, buildReportError } from '../../../../
 import { initialState } from '../../../../agent/deploy/state.ts';
 import { DETAIL_LIMIT } from '../../../../shared/clean-text.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
-import { HINT_LIMIT, instanceRecord, report, SHORT_TEXT } from '../../../../shared/report.ts';
+import { HINT_LIMIT, instanceRecord, MOST_TRUSTED, report, SHORT_TEXT } from '../../../../shared/report.ts';
 import { IDENTITY, orderOf } from '../../../support/fleet/fake-ports.ts';
 
 /** The one place where text is cleaned before it leaves the agent. */
@@ -73,6 +73,18 @@ test('the record of an instance has why the last deployment failed there, short 
     message: 'm'.repeat(SHORT_TEXT),
     hint: 'h'.repeat(SHORT_TEXT),
   });
+});
+
+test('the record of an instance has the keys that its agent trusts, as many as a reader accepts; none where none are known', () => {
+  const state = initialState(IDENTITY.instance, 'payments');
+  const recordWith = (trusts?: string[]) =>
+    instanceRecord.parse(
+      buildInstanceRecord({ ...IDENTITY, trusts }, state, { version: null, active: undefined }, 0),
+    );
+  expect(recordWith(['a', 'b']).trusts).toEqual(['a', 'b']);
+  expect(recordWith(Array.from({ length: 99 }, (_, n) => `k${n}`)).trusts).toHaveLength(MOST_TRUSTED);
+  expect(recordWith([])).not.toHaveProperty('trusts');
+  expect(recordWith()).not.toHaveProperty('trusts');
 });
 
 test('a log tail of any size and kind becomes a report that its readers accept', () => {

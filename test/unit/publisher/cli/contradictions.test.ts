@@ -55,6 +55,10 @@ describe('is refused in one sentence:', () => {
   it.each([
     ['payments --version 1.4.2', '--version is not an option of deploy'],
     ['rollback payments --version 1.4.2', '--version is not an option of rollback'],
+    ['keygen --kms alias/a --rotate -e dev', '--kms and --rotate cannot be combined'],
+    ['keygen --check', '--check needs --rotate'],
+    ['keygen --allow-missing 1', '--allow-missing needs --rotate'],
+    ['keygen --rotate --to new.pub.json -e dev', '--to needs --rotate --check'],
     ['restart payments --where a=1 --where a=2', 'names the tag a twice'],
     ['plan payments 1 --strategy all --canary 1', '--strategy all and --canary cannot be combined'],
     ['push payments 1 a.jar --deploy dev --strategy all --batch 1', 'cannot be combined'],

@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { keygenKms } from '../../../../publisher/commands/keygen.ts';
 import { openKmsSigner } from '../../../../publisher/kms/signer.ts';
 import { openSession } from '../../../../publisher/session.ts';
+import { policyOf } from '../../../../publisher/setup/policies.ts';
 import { createAws } from '../../../../shared/aws.ts';
 import { loadPublicKey, verifierOf } from '../../../../shared/signing.ts';
-import { type FakeKms, startFakeKms } from '../../../support/cloud/fake-kms.ts';
+import { type FakeKms, type KmsCall, startFakeKms } from '../../../support/cloud/fake-kms.ts';
+import { evaluate } from '../../../support/iam/evaluate.ts';
 import { never } from '../../../support/publisher/stage.ts';
 
 const ALIAS = 'alias/trigger-deploy-dev';
@@ -56,6 +59,25 @@ describe('a signer with a key of KMS', () => {
     expect(kms.calls.map(({ operation }) => operation)).toEqual(['GetPublicKey', ...texts.map(() => 'Sign')]);
     const sign = { operation: 'Sign', algorithm: 'ECDSA_SHA_256', messageType: 'DIGEST' };
     expect(kms.calls[1]).toMatchObject({ ...sign, keyId: kms.arnOf(keyId), accessKey: 'AKIAPUBLISHER' });
+  });
+
+  it('asks for nothing that the policy of the publisher does not allow, and the policy allows no other signature', async () => {
+    const signer = await open();
+    await signer.sign('td-pause+jws', { v: 1 });
+    const place = { env: 'dev', bucket: 'b', partition: 'aws', region: REGION, account: '000000000000' };
+    const policy = policyOf('publisher', { ...place, features: { signingKeys: [kms.arnOf(keyId)] } });
+    const isAllowed = (action: string, context: Record<string, string>, resource = kms.arnOf(keyId)) =>
+      evaluate({ action, resource, context }, { identity: [policy] }).isAllowed;
+    const contextOf = ({ algorithm, messageType }: KmsCall): Record<string, string> =>
+      algorithm && messageType ? { 'kms:SigningAlgorithm': algorithm, 'kms:MessageType': messageType } : {};
+    for (const call of kms.calls) {
+      expect(isAllowed(`kms:${call.operation}`, contextOf(call)), call.operation).toBe(true);
+    }
+    const sign = { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'DIGEST' };
+    expect(isAllowed('kms:Sign', { ...sign, 'kms:MessageType': 'RAW' })).toBe(false);
+    expect(isAllowed('kms:Sign', {})).toBe(false);
+    expect(isAllowed('kms:Sign', sign, kms.arnOf(kms.createKey()))).toBe(false);
+    expect(isAllowed('kms:Decrypt', {})).toBe(false);
   });
 
   it('has the thumbprint of the public key as its kid, whatever names the key', async () => {
@@ -154,6 +176,24 @@ describe('a session with a key of KMS', () => {
     };
     return await openSession(env, { signal: never(), emit: () => undefined, environment: {} });
   }
+
+  it('writes the public key for the instances; again only if the file holds another key', async () => {
+    const opened = await session();
+    const made = await keygenKms(opened, { out: dir, name: 'prd', kms: `kms:${ALIAS}` });
+    expect(made).toEqual({
+      ...{ kid: (await open()).kid, kmsKey: kms.arnOf(keyId) },
+      publicFile: join(dir, 'prd.pub.json'),
+    });
+    expect(await loadPublicKey(made.publicFile)).toMatchObject({ kid: made.kid, alg: 'ES256' });
+    expect(await keygenKms(opened, { out: dir, name: 'prd', kms: keyId })).toEqual(made);
+    const other = { out: dir, name: 'prd', kms: kms.createKey() };
+    await expect(keygenKms(opened, other)).rejects.toMatchObject({ code: 'USAGE' });
+    expect((await loadPublicKey(made.publicFile)).kid).toBe(made.kid);
+    for (const wrong of ['trigger-deploy', 'alias/', '../key', 'arn:aws:s3:::b']) {
+      const asked = keygenKms(opened, { out: dir, name: 'x', kms: wrong });
+      await expect(asked, wrong).rejects.toMatchObject({ code: 'USAGE' });
+    }
+  });
 
   it('asks KMS for nothing while `trust` has the public key of what it reads', async () => {
     const signer = await open();
