@@ -92,6 +92,7 @@ const ROOMS = {
     'agent/wire-service.ts',
     'agent/wire-self-update.ts',
     'agent/wire-metrics.ts',
+    'agent/wire-life.ts',
   ],
   'agent/wire-metrics.ts': [
     'agent/metrics',
@@ -99,8 +100,17 @@ const ROOMS = {
     'agent/deploy#types',
     'agent/loop#types',
   ],
+  'agent/wire-life.ts': [
+    'agent/life',
+    'agent/loop#types',
+    'agent/deploy',
+    'agent/host',
+    'agent/aws',
+    'agent/config.ts',
+  ],
   'agent/wire-commands.ts': [
     'agent/commands',
+    'agent/life',
     'agent/deploy',
     'agent/host',
     'agent/aws',
@@ -130,12 +140,16 @@ const ROOMS = {
   'agent/config.ts': [
     'agent/config-fields.ts',
     'agent/config-metrics.ts',
+    'agent/config-lifecycle.ts',
     'agent/deploy/ports.ts#types',
     'agent/host/services/check-types.ts',
   ],
   'agent/config-metrics.ts': [],
   'agent/config-fields.ts': [],
+  'agent/config-lifecycle.ts': ['agent/config-fields.ts'],
   'agent/loop': ['agent/deploy'],
+  // The life of an instance watches as the loops do, and asks of the services what ends or begins them.
+  'agent/life': ['agent/deploy', 'agent/loop'],
   'agent/commands': ['agent/deploy', 'agent/config.ts'],
   'agent/deploy': [],
   'agent/metrics': ['agent/deploy/state.ts', 'agent/deploy/ports.ts#types', 'agent/loop/ports.ts#types'],

@@ -20,6 +20,7 @@ import {
   serviceUnit,
   userName,
 } from './config-fields.ts';
+import { lifecycle } from './config-lifecycle.ts';
 import { metricsConfig } from './config-metrics.ts';
 import type { Hook } from './deploy/ports.ts';
 import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.ts';
@@ -138,8 +139,9 @@ const service = z.strictObject({
     .strictObject({
       beforeStop: z.array(hook).max(16).default([]),
       afterStart: z.array(hook).max(16).default([]),
+      onTerminate: z.array(hook).max(16).default([]),
     })
-    .default({ beforeStop: [], afterStart: [] }),
+    .default({ beforeStop: [], afterStart: [], onTerminate: [] }),
   traffic: traffic.optional(),
   reportLog: z
     .union([z.boolean(), z.enum(['on', 'off'])], { error: 'expected on or off' })
@@ -195,6 +197,8 @@ const agentConfig = z
     /** `auto` means text if stdout goes to journald, otherwise JSON lines. */
     logFormat: z.enum(['auto', 'text', 'json']).default('auto'),
     metrics: metricsConfig.optional(),
+    /** What is announced about the life of the instance is watched, and acted on. */
+    lifecycle: lifecycle.optional(),
     services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
       error: 'no services: add at least one',
     }),
@@ -216,7 +220,11 @@ const agentConfig = z
       const message = `${thing} is already used by service ${owner}`;
       context.addIssue({ code: 'custom', path: ['services', name, ...path], message });
     };
-    for (const [name, { package: pkg, manager: run, traffic }] of Object.entries(config.services)) {
+    for (const [name, { package: pkg, manager: run, traffic, hooks }] of Object.entries(config.services)) {
+      if (hooks.onTerminate.length > 0 && !config.lifecycle) {
+        const message = 'nothing announces the end of the instance; add `lifecycle: {}`';
+        context.addIssue({ code: 'custom', path: ['services', name, 'hooks', 'onTerminate'], message });
+      }
       for (const [i, { arn }] of (traffic?.targetGroups ?? []).entries()) {
         if (regionOfArn(arn) === config.region) continue;
         const path = ['services', name, 'traffic', 'targetGroups', i, 'arn'];

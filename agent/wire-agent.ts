@@ -33,6 +33,7 @@ import { awaitIdentity } from './loop/await-identity.ts';
 import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
 import { createStatusLine } from './loop/status-line.ts';
 import { identify, loadVerifier, placesOf, VERSION } from './wire-instance.ts';
+import type { WiredLife } from './wire-life.ts';
 import type { WiredMetrics, wireMetrics as WireMetrics } from './wire-metrics.ts';
 import { wireSelfUpdate } from './wire-self-update.ts';
 import {
@@ -136,9 +137,18 @@ async function open(
   const desired = createDesiredStore({ aws, bucket, env });
   const desiredStates = createDesiredReader(desired, verifier, env);
   const metrics = await openMetrics(config, { identity, desired: desiredStates, clock, log: agentLog });
-  const observed = statusLine.reporter(connectivity.reporter(replies));
-  const reporter = metrics?.reporter(observed) ?? observed;
   const host = createHost();
+  const queue = createAgentQueue({
+    ...{ aws, env, instance: identity.instance, topic, log: agentLog, userId },
+    ...{ services: Object.keys(config.services), queueTags: config.queueTags },
+  });
+  const life = await openLife(config, {
+    ...{ aws, identity, queue, host, clock, log: agentLog, reporter: replies },
+    show: statusLine.notice,
+  });
+  const reached = connectivity.reporter(replies);
+  const observed = statusLine.reporter(life?.gate.reporter(reached) ?? reached);
+  const reporter = metrics?.reporter(observed) ?? observed;
   const shared = { aws, clock, store, manifests, desired, host, identity, reporter, connectivity, metrics };
   const workers = new Map<string, ServiceWorker>();
   for (const name of Object.keys(config.services)) {
@@ -148,11 +158,9 @@ async function open(
   await writeAgentPid(state, VERSION).catch((err) =>
     log.warn({ err }, 'cannot write the pid file; `status` will show the agent as not running'),
   );
-  const queue = createAgentQueue({
-    ...{ aws, env, instance: identity.instance, topic, log: agentLog, userId },
-    ...{ services: Object.keys(config.services), queueTags: config.queueTags },
-  });
-  const inbox = statusLine.inbox(connectivity.inbox(queue));
+  const reachedInbox = connectivity.inbox(queue);
+  const inbox = statusLine.inbox(life?.gate.inbox(reachedInbox) ?? reachedInbox);
+  const heartbeat = createHeartbeat({ aws, bucket, env, instance: identity.instance, userId });
   const parts: AgentParts = {
     ...{ identity, workers, isQueueGone, verifier, reporter, notifier, clock, log: agentLog },
     inbox: metrics?.inbox(inbox) ?? inbox,
@@ -160,7 +168,8 @@ async function open(
     local: spool,
     desired: desiredStates,
     changes: createChangesStore({ aws, bucket, env }),
-    heartbeat: createHeartbeat({ aws, bucket, env, instance: identity.instance, userId }),
+    heartbeat: life?.gate.heartbeat(heartbeat) ?? heartbeat,
+    life: await life?.open({ workers, desired: desiredStates, reporter }),
   };
   return {
     async run() {
@@ -180,6 +189,16 @@ async function openMetrics(
   if (metrics === undefined) return undefined;
   const { wireMetrics } = await import('./wire-metrics.ts');
   return wireMetrics(metrics, { ...parts, services: Object.keys(services) });
+}
+
+/** Undefined where the config has no `lifecycle`: then nothing of it is loaded. */
+async function openLife(
+  config: AgentConfig,
+  parts: Parameters<typeof import('./wire-life.ts').wireLife>[2],
+): Promise<WiredLife | undefined> {
+  if (!config.lifecycle) return undefined;
+  const { wireLife } = await import('./wire-life.ts');
+  return wireLife(config, config.lifecycle, parts);
 }
 
 /** @throws CONFIG_INVALID where this host cannot deploy the packages of a service. */

@@ -18,7 +18,9 @@ import { inspectServiceDirectory } from './host/releases/ownership.ts';
 import { createHealthProbe } from './host/services/health.ts';
 import { findRunningAgent } from './host/state/agent-pid.ts';
 import { readJournal } from './host/state/journal.ts';
+import { createLifeFile } from './host/state/life-file.ts';
 import { createOrderSpool } from './host/state/order-spool.ts';
+import { lifeState } from './life/life-state.ts';
 import type { Options } from './options.ts';
 import { identify, loadVerifier, placesOf } from './wire-instance.ts';
 import {
@@ -103,6 +105,12 @@ function statusDeps(config: AgentConfig, aws: Aws): StatusDeps {
   return {
     ...instanceDeps(config, aws),
     env: config.env,
+    async notice() {
+      const found = config.lifecycle && (await createLifeFile(config.state, lifeState.parse).load());
+      if (!found?.notice) return undefined;
+      const { kind, at } = found.notice;
+      return { kind, left: found.left, ...(at !== undefined && { at: new Date(at).toISOString() }) };
+    },
     configured: { instance: config.instance, tags: config.tags },
     services: servicesOf(config, aws),
     probe: createHealthProbe(),

@@ -216,5 +216,7 @@ export const arns = {
   queue: ({ partition, region, account }: AwsPlace, name: string) =>
     `arn:${partition}:sqs:${region}:${account}:${name}`,
   bucket: ({ partition }: AwsPlace, bucket: string) => `arn:${partition}:s3:::${bucket}`,
+  autoScalingGroup: ({ partition, region, account }: AwsPlace, name: string) =>
+    `arn:${partition}:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/${name}`,
   object: ({ partition }: AwsPlace, bucket: string, key: string) => `arn:${partition}:s3:::${bucket}/${key}`,
 } as const;

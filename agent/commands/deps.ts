@@ -44,6 +44,8 @@ export interface StatusDeps {
   identify(signal: AbortSignal): Promise<Identity>;
   probeQueue(instance: string, signal: AbortSignal): Promise<readonly Finding[]>;
   runningAgent(): Promise<RunningAgent | undefined>;
+  /** What the agent has recorded about the end of this instance; undefined where nothing was announced. */
+  notice(): Promise<{ kind: string; at?: string | undefined; left: boolean } | undefined>;
   services: readonly ObservedService[];
   probe: HealthProbe;
 }

@@ -1,3 +1,4 @@
+import { leftRecord } from '../deploy/left-record.ts';
 import type { LeaveDeps } from './deps.ts';
 
 /** ms */
@@ -18,10 +19,8 @@ export async function leave({
   const signal = AbortSignal.timeout(WITHIN);
   const { instance, agentVersion } = await identify(signal);
   await removeQueue(instance, signal);
-  const at = new Date().toISOString();
   for (const service of services) {
-    const record = { v: 1, env, service, instance, version: null, sequence: 0, pinned: false } as const;
-    await putInstance({ ...record, agentVersion, at, leftAt: at }, signal);
+    await putInstance(leftRecord({ env, instance, agentVersion }, service, Date.now()), signal);
   }
   return `${instance} has left ${env}: queue and subscription removed; no deployment waits for it; its services keep running`;
 }

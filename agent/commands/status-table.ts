@@ -1,7 +1,8 @@
 import type { InstanceStatus, ServiceStatusRow } from './status.ts';
 
 /** The status of an instance as text. Pure. */
-export function formatStatus({ env, instance, tags, agent, queue, services }: InstanceStatus): string {
+export function formatStatus(status: InstanceStatus): string {
+  const { env, instance, tags, agent, queue, notice, services } = status;
   const running = agent.running
     ? `agent ${agent.version} running since ${shortTime(agent.since)} (pid ${agent.pid})`
     : 'the agent is NOT running: systemctl start trigger-deploy-agent';
@@ -22,6 +23,7 @@ export function formatStatus({ env, instance, tags, agent, queue, services }: In
     `${instance ?? 'unknown instance'} in ${env} · ${running}`,
     ...tagsText(tags),
     queueText(queue),
+    ...noticeLines(notice),
     '',
     heading,
     ...rows.flatMap((line, i) => [line, ...detailLines(services[i])]),
@@ -37,6 +39,13 @@ function queueText({ name, reachable, trouble }: InstanceStatus['queue']): strin
   if (name === null) return 'queue unknown: the instance has no id yet';
   if (reachable === null) return `queue ${name} (not checked)`;
   return reachable ? `queue ${name} is reachable` : `queue ${name} is NOT reachable\n  ${trouble}`;
+}
+
+function noticeLines(notice: InstanceStatus['notice']): string[] {
+  if (notice === null) return [];
+  const at = notice.at === null ? '' : ` at ${shortTime(notice.at)}`;
+  const left = notice.left ? '; the instance has left its environment' : '';
+  return [`TERMINATING: ${notice.kind}${at}: no deployment begins${left}`];
 }
 
 function healthOf({ checks }: ServiceStatusRow): string {

@@ -16,6 +16,8 @@ export interface InstanceStatus {
   tags: Record<string, string>;
   agent: { running: boolean; pid: number | null; version: string | null; since: string | null };
   queue: QueueStatus;
+  /** The end of this instance, if it was announced, and whether the instance has left its environment. */
+  notice: { kind: string; at: string | null; left: boolean } | null;
   services: ServiceStatusRow[];
 }
 
@@ -59,8 +61,9 @@ const METADATA_WITHIN = 1000;
 export async function status(deps: StatusDeps, options: { offline: boolean }): Promise<InstanceStatus> {
   const states = await Promise.all(deps.services.map((service) => service.state()));
   const { instance, tags } = await findIdentity(deps, states, options.offline);
-  const [agent, queue, ...services] = await Promise.all([
+  const [agent, notice, queue, ...services] = await Promise.all([
     deps.runningAgent(),
+    deps.notice(),
     queueStatus(deps, instance, options.offline),
     ...deps.services.map((service, i) => observe(service, states[i], deps)),
   ]);
@@ -75,6 +78,7 @@ export async function status(deps: StatusDeps, options: { offline: boolean }): P
       since: agent?.since ?? null,
     },
     queue,
+    notice: notice ? { ...notice, at: notice.at ?? null } : null,
     services,
   };
 }

@@ -3,6 +3,7 @@ import type { TriggerDeployError } from '../../shared/errors.ts';
 import {
   type Ending,
   HINT_LIMIT,
+  type InstanceNotice,
   type InstanceRecord,
   MOST_TRUSTED,
   type Report,
@@ -111,7 +112,7 @@ export function notStartedReport(
 export function buildInstanceRecord(
   identity: Identity,
   state: ServiceState,
-  found: { version: string | null; active: boolean | undefined },
+  found: { version: string | null; active: boolean | undefined; notice?: InstanceNotice | undefined },
   now: number,
 ): InstanceRecord {
   const last = brokenBy(state) ? 'broken' : state.endings.at(-1)?.report.state;
@@ -131,6 +132,7 @@ export function buildInstanceRecord(
     ...defined('failure', failure),
     ...defined('active', found.active),
     pinned: state.pinned !== null,
+    ...defined('notice', found.notice),
     ...defined(
       'tags',
       identity.tags && Object.keys(identity.tags).length > 0 ? { ...identity.tags } : undefined,

@@ -13,10 +13,14 @@ const VARIABLES = {
   previous: 'TRIGGER_DEPLOY_PREVIOUS',
   /** Hooks: the deployment's id. */
   deployment: 'TRIGGER_DEPLOY_DEPLOYMENT',
-  /** Hooks: `deploy`, `rollback` or `restart`. */
+  /** Hooks: `deploy`, `rollback` or `restart`; `terminate` when the instance is about to end. */
   action: 'TRIGGER_DEPLOY_ACTION',
   /** Hooks: the instance's id. */
   instance: 'TRIGGER_DEPLOY_INSTANCE',
+  /** Hooks when the instance is about to end: why, such as `spot-terminate`. */
+  notice: 'TRIGGER_DEPLOY_NOTICE',
+  /** Hooks when the instance is about to end: how long this hook may take, ms. */
+  remaining: 'TRIGGER_DEPLOY_REMAINING_MS',
 } as const;
 
 export type CommandValues = { [value in keyof typeof VARIABLES]?: string };

@@ -6,6 +6,7 @@ import { collectSpans, type Span } from '../../shared/spans.ts';
 import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from './abandon.ts';
 import { buildReport, previousAndChanged, progressReport } from './build-report.ts';
 import type { Hook, Identity, Ports, ServiceConfig } from './ports.ts';
+import type { EndGuard } from './service-end.ts';
 import { type Active, beforeSwitch, type Order } from './state.ts';
 import type { StateStore } from './state-store.ts';
 import { withActive, withOutgoing } from './state-transitions.ts';
@@ -19,13 +20,20 @@ export interface DeploymentRun {
   readonly service: ServiceConfig;
   readonly identity: Identity;
   readonly log: Log;
-  /** Aborts when the agent stops; before the switch also when the deployment is cancelled or superseded. */
+  /**
+   * Aborts when the agent stops; before the switch also when the deployment is cancelled or superseded; after it, as long
+   * as it goes forward, also when the instance ends too soon.
+   */
   readonly signal: AbortSignal;
   /** Aborts like `signal`, but not when the agent stops. For hooks: a stop of the agent waits for them. */
   readonly cancelled: AbortSignal;
   /** Aborts when the agent stops, for no other reason. */
   readonly stopping: AbortSignal;
   active(): Active;
+  /** The deployment does not go forward any more: from now on `signal` is as it is for a rollback, after the switch. */
+  endForward(): void;
+  /** Whether the instance is about to end: traffic must not return to it. */
+  isEnding(): boolean;
   /**
    * Journals a change of the state, then sends a report. A kill may lose the report, but not the change. A state that a
    * publisher waits for (`isAwaited`) is reported to the record as well: replies may be lost.
@@ -62,6 +70,7 @@ export function createDeploymentRun(context: {
   log: Log;
   stopping: AbortSignal;
   cancelled: AbortSignal;
+  ending: Pick<EndGuard, 'why' | 'tooLate'>;
   store: StateStore;
   /** Called after a report for the record is journalled: the outbox has it. */
   onOutgoing: () => void;
@@ -94,6 +103,7 @@ export function createDeploymentRun(context: {
   let progressAt = clock.monotonic();
   let busyUntil = 0;
   let hasLeft = false;
+  let hasEndedForward = false;
 
   const report = (note?: string) => {
     const now = current();
@@ -117,6 +127,7 @@ export function createDeploymentRun(context: {
   function viewFor(left: AbortSignal, cancelled: AbortSignal): DeploymentRun {
     const ends = { stop: AbortSignal.any([stopping, left]), cancel: AbortSignal.any([cancelled, left]) };
     const all = AbortSignal.any([stopping, cancelled, left]);
+    const forward = AbortSignal.any([ends.stop, context.ending.tooLate()]);
     const active = () => {
       left.throwIfAborted();
       return current();
@@ -128,12 +139,18 @@ export function createDeploymentRun(context: {
       log,
       stopping,
       get signal() {
-        return beforeSwitch(active()) ? all : ends.stop;
+        const now = active();
+        if (beforeSwitch(now)) return all;
+        return now.direction === 'back' || hasEndedForward ? ends.stop : forward;
       },
       get cancelled() {
         return beforeSwitch(active()) ? ends.cancel : left;
       },
       active,
+      endForward() {
+        hasEndedForward = true;
+      },
+      isEnding: () => context.ending.why() !== undefined,
       timings: () => timings,
       spans: () => spans,
       nextN,

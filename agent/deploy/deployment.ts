@@ -85,6 +85,7 @@ export async function runDeployment(run: DeploymentRun): Promise<RunResult> {
   const failure = recordedFailure(run) ?? (exhausted ? recoveryExhausted(run) : await runForward(run));
   if (failure === undefined) return { ending: 'succeeded' };
   if (failure === 'held') return { held: true };
+  run.endForward();
   if (await isInterrupted(run, failure.error)) return { interrupted: true };
   if (beforeSwitch(run.active()) || (await isUntouched(run))) return await endBeforeSwitch(run, failure);
   const detail = await failureDetail(run, failure.error);
@@ -179,7 +180,8 @@ async function runRollback(run: DeploymentRun): Promise<RunResult> {
  * agent dies here, the next one must not continue forward: it would count the `afterStart` hooks as done.
  */
 async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): Promise<RunResult> {
-  if (isMaybeDrained(run)) {
+  // An instance that is about to end stays drained.
+  if (isMaybeDrained(run) && !run.isEnding()) {
     try {
       await run.move({ error: buildReportError(error, error.detail), during });
     } catch (cause) {
@@ -196,6 +198,7 @@ async function endBeforeSwitch(run: DeploymentRun, { error, during }: Failure): 
       }
     }
   }
+  if (error.code === 'INSTANCE_TERMINATING') return { ending: 'cancelled', error, during };
   if (error.code === 'CANCELLED') return { ending: 'cancelled', error, during };
   if (error.code === 'SUPERSEDED') return { ending: 'superseded', error, during };
   run.log.warn({ err: error, step: during }, `${error.message}: nothing was changed`);

@@ -1,6 +1,6 @@
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type { InstanceRecord } from '../../shared/report.ts';
+import type { InstanceNotice, InstanceRecord } from '../../shared/report.ts';
 import { buildInstanceRecord } from './build-report.ts';
 import type { Identity, Ports } from './ports.ts';
 import type { StateStore } from './state-store.ts';
@@ -17,8 +17,10 @@ export function createRecordReader(context: {
   identity: Identity;
   log: Log;
   store: StateStore;
+  /** What was announced about the life of the instance. */
+  notice: () => InstanceNotice | undefined;
 }): ReadRecord {
-  const { ports, identity, log, store } = context;
+  const { ports, identity, log, store, notice } = context;
   let lastError: string | undefined;
 
   async function currentVersion(): Promise<string | null> {
@@ -40,6 +42,11 @@ export function createRecordReader(context: {
       (status) => status.active,
       () => undefined,
     );
-    return buildInstanceRecord(identity, store.read(), { version, active }, ports.clock.now());
+    return buildInstanceRecord(
+      identity,
+      store.read(),
+      { version, active, notice: notice() },
+      ports.clock.now(),
+    );
   };
 }

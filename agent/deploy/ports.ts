@@ -235,7 +235,12 @@ export interface ServiceConfig {
   name: string;
   checks: readonly Check[];
   watch: number;
-  hooks: { beforeStop: readonly Hook[]; afterStart: readonly Hook[] };
+  hooks: {
+    beforeStop: readonly Hook[];
+    afterStart: readonly Hook[];
+    /** Run when the end of the instance was announced, after the drain. */
+    onTerminate?: readonly Hook[];
+  };
   /** Whether reports may contain the output of commands and the end of the service's log. */
   reportLog: boolean;
 }

@@ -6,6 +6,7 @@ import { createDeploymentRun, type DeploymentRun } from './deployment-run.ts';
 import type { ReadRecord } from './instance-record.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
 import { resumed } from './recover.ts';
+import type { EndGuard } from './service-end.ts';
 import { beforeSwitch, type Order, protectedVersions } from './state.ts';
 import type { StateStore } from './state-store.ts';
 import { started, withActive, withActiveEnded } from './state-transitions.ts';
@@ -34,15 +35,18 @@ export function createRunner(context: {
   log: Log;
   store: StateStore;
   readRecord: ReadRecord;
+  ending: EndGuard;
   /** Called after a report is journalled: the outbox has it. */
   onOutgoing: () => void;
 }): Runner {
-  const { service, ports, identity, log, store, readRecord } = context;
+  const { service, ports, identity, log, store, readRecord, ending } = context;
   let cancellation = new AbortController();
   let current: DeploymentRun | undefined;
 
   async function next(stopping: AbortSignal): Promise<boolean> {
     if (!store.read().active) {
+      // Nothing begins, and traffic does not return, while the instance is about to end.
+      if (ending.why()) return false;
       if (!store.read().waiting) return await rejoinAfterOutage(stopping);
       const bootId = await ports.host.bootId();
       await store.update((state) => started(state, { bootId, now: ports.clock.now() }));
@@ -108,7 +112,9 @@ export function createRunner(context: {
   function cancelIfOutdated(): void {
     const { active, waiting, tombstones } = store.read();
     if (!active || !beforeSwitch(active)) return;
-    if (tombstones.includes(active.order.deployment)) cancellation.abort(cancelled());
+    const why = ending.why();
+    if (why) cancellation.abort(why);
+    else if (tombstones.includes(active.order.deployment)) cancellation.abort(cancelled());
     else if (waiting) cancellation.abort(supersededBy(waiting));
   }
 
@@ -118,7 +124,7 @@ export function createRunner(context: {
     const { deployment, version, sequence } = active.order;
     const runLog = log.child({ deployment, version, sequence });
     return createDeploymentRun({
-      ...{ ports, service, identity, store },
+      ...{ ports, service, identity, store, ending },
       ...{ log: runLog, stopping, cancelled: cancellation.signal, onOutgoing: context.onOutgoing },
     });
   }

@@ -6,7 +6,7 @@ import type { Active, Order, ServiceState } from './state.ts';
 const KEEP = { failures: 20, tombstones: 50, endings: 20, over: 200, outbox: 200 } as const;
 
 /** The codes of failures that may pass by themselves. */
-const RETRYABLE: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE']);
+const RETRYABLE: ReadonlySet<string> = new Set(['DOWNLOAD_FAILED', 'NO_SPACE', 'INSTANCE_TERMINATING']);
 
 const newest = <T>(list: readonly T[], most: number): T[] => list.slice(Math.max(0, list.length - most));
 
@@ -106,6 +106,8 @@ export function withActiveEnded(state: ServiceState, ending: Ending, last: Repor
       if (last.error && RETRYABLE.has(last.error.code)) return next;
       return { ...next, failures: withFailure(state, sequence, deployment, version) };
     case 'rolled-back':
+      // The instance was about to end, and stays: the version did not fail.
+      if (last.error?.code === 'INSTANCE_TERMINATING') return { ...next, broken: null };
       return { ...next, broken: null, failures: withFailure(state, sequence, deployment, version) };
     case 'superseded':
     case 'cancelled':
@@ -181,4 +183,19 @@ function withFailure(
   version: string,
 ): ServiceState['failures'] {
   return newest([...state.failures, { sequence, deployment, version }], KEEP.failures);
+}
+
+/** The end of the instance was announced, or goes on. What was drained by a deployment that is given up counts. */
+export function withEndAnnounced(state: ServiceState): ServiceState {
+  if (state.ending) return state;
+  const drained = state.active !== null;
+  return { ...state, ending: { drained, hooksDone: { beforeStop: 0, onTerminate: 0 }, shipped: false } };
+}
+
+/** What was done for the end of the instance, changed by `patch`. */
+export function withEnd(
+  state: ServiceState,
+  patch: Partial<NonNullable<ServiceState['ending']>>,
+): ServiceState {
+  return state.ending ? { ...state, ending: { ...state.ending, ...patch } } : state;
 }

@@ -134,6 +134,17 @@ export const serviceState = z.looseObject({
     .object({ groups: z.array(z.string()), well: z.boolean() })
     .nullable()
     .default(null),
+  /** Since the end of the instance was announced: what was done for it here. Null, or absent, while it stays. */
+  ending: z
+    .looseObject({
+      /** Whether traffic may have been stopped, so that it has to be restored if the instance stays. */
+      drained: z.boolean(),
+      /** How many hooks of each kind have finished, so that none runs again after a restart of the agent. */
+      hooksDone: z.object({ beforeStop: z.int(), onTerminate: z.int() }),
+      shipped: z.boolean(),
+    })
+    .nullable()
+    .optional(),
   /** The last endings, newest last: a duplicate announcement gets the same answer again. */
   endings: z.array(ended),
   /** The ids of deployments that ended here. They are kept longer than `endings`. */

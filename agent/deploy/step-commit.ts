@@ -6,7 +6,7 @@ import { undrain } from './step-drain.ts';
 export async function commit(run: DeploymentRun): Promise<void> {
   const { changed, left = [] } = run.active();
   // An earlier deployment could not register the instance with these groups again.
-  if (!changed && left.length > 0) await joinTraffic(run);
+  if (!changed && left.length > 0 && !run.isEnding()) await joinTraffic(run);
   if (!changed) return;
   await undrain(run);
   await run.ports.package.commit?.();

@@ -17,8 +17,12 @@ export async function drain(run: DeploymentRun): Promise<void> {
   await runHooks(run, 'beforeStop');
 }
 
-/** Restores traffic: runs each `afterStart` hook once, then registers the instance and waits until it is healthy. */
+/**
+ * Restores traffic: runs each `afterStart` hook once, then registers the instance and waits until it is healthy. An
+ * instance that is about to end stays drained.
+ */
 export async function undrain(run: DeploymentRun): Promise<void> {
+  if (run.isEnding()) return;
   const { service, ports } = run;
   const hasTraffic = service.hooks.afterStart.length > 0 || ports.traffic !== undefined;
   if (hasTraffic && !run.active().givenBack) await run.move({ givenBack: true });

@@ -9,11 +9,13 @@ import { createWakeUp } from '../../shared/wake-up.ts';
 import { withLimits } from './bounded-ports.ts';
 import { buildReport, notStartedReport, progressReport } from './build-report.ts';
 import { type DesiredReader, orderFromDesired } from './converge.ts';
+import { type Convergence, convergenceOf } from './converged.ts';
 import { createRecordReader } from './instance-record.ts';
+import { stateOnDisk } from './open-state.ts';
 import { createOutbox } from './outbox.ts';
 import type { Identity, Ports, ServiceConfig } from './ports.ts';
-import { stateAtStart } from './recover.ts';
 import { cancelled, createRunner, supersededBy } from './runner.ts';
+import { createServiceEnd, type ServiceEnd } from './service-end.ts';
 import { beforeSwitch, findOrder, hasEnded, type Order, type ServiceState } from './state.ts';
 import { createStateStore } from './state-store.ts';
 import {
@@ -55,6 +57,10 @@ export interface ServiceWorker {
   record(signal: AbortSignal): Promise<InstanceRecord>;
   /** Runs deployments and delivers reports until `stopping` aborts. */
   run(stopping: AbortSignal): Promise<void>;
+  /** Whether the service has converged on its desired state, and is healthy. */
+  convergence(reader: DesiredReader, signal: AbortSignal): Promise<Convergence>;
+  /** What the end of the instance asks of this service. */
+  readonly end: ServiceEnd;
   /** Until when a stop waits for the hook that runs, on the monotonic clock, ms; 0 without one. */
   busyUntil(): number;
 }
@@ -75,10 +81,20 @@ export async function openWorker(context: {
   const log = context.log.child({ service: service.name });
   const store = createStateStore(await stateOnDisk(context, log), journal);
   const outbox = createOutbox(store, ports, log);
-  const readRecord = createRecordReader({ ports, identity, log, store });
   const onOutgoing = () => outbox.wake();
-  const runner = createRunner({ service, ports, identity, log, store, readRecord, onOutgoing });
   const wakeUp = createWakeUp();
+  const end = createServiceEnd({
+    ...{ service, ports, identity, log, store, onStays: () => wakeUp.wake() },
+    async giveUp(why) {
+      await update((state) => withWaitingEnded(state, 'rejected', why));
+      const { active } = store.read();
+      if (active && beforeSwitch(active)) runner.cancelActive(why);
+    },
+  });
+  const readRecord = createRecordReader({ ports, identity, log, store, notice: end.notice });
+  const runner = createRunner({
+    ...{ service, ports, identity, log, store, readRecord, onOutgoing, ending: end.guard },
+  });
 
   async function update(change: (state: ServiceState) => ServiceState): Promise<ServiceState> {
     const state = await store.update(change);
@@ -102,6 +118,13 @@ export async function openWorker(context: {
       notStartedReport(identity, order, 'superseded', why, clock.now()),
       order.replyTo,
     );
+  }
+
+  /** The instance is about to end. The order was valid, so its sequence counts. */
+  function withRefused(state: ServiceState, order: Order, why: TriggerDeployError): ServiceState {
+    log.warn({ deployment: order.deployment, code: why.code }, `rejected: ${why.message}`);
+    const last = notStartedReport(identity, order, 'rejected', why, clock.now());
+    return withEnding(withSequence(state, order.sequence, order.deployment), last, order.replyTo);
   }
 
   /** `order` becomes the waiting order; the one that waited before ends `superseded`. */
@@ -136,6 +159,8 @@ export async function openWorker(context: {
       const { waiting } = await update((state) => {
         if (isKnownDeployment(state, order.deployment)) return state;
         const { seen } = state;
+        const why = end.guard.why();
+        if (why) return withRefused(state, order, why);
         return seen && order.source === 'announcement' && order.sequence < seen.sequence
           ? withOutdatedEnding(state, order, seen.sequence)
           : withAccepted(state, order);
@@ -188,13 +213,13 @@ export async function openWorker(context: {
     },
 
     async isBehind(want) {
-      if (isBeyondReach(want.sequence, clock.now())) return false;
+      if (isBeyondReach(want.sequence, clock.now()) || end.guard.why()) return false;
       return typeof orderFromDesired(store.read(), want, await ports.package.current()) !== 'string';
     },
 
     async converge(reader, signal) {
       const want = await reader.read(service.name, signal);
-      if (!want) return;
+      if (!want || end.guard.why()) return;
       const current = await ports.package.current();
       const desired = { desired: want.version, sequence: want.sequence };
       if (isBeyondReach(want.sequence, clock.now())) {
@@ -215,6 +240,10 @@ export async function openWorker(context: {
     },
 
     record: readRecord,
+
+    convergence: (reader, signal) => convergenceOf({ service, ports, identity, store }, reader, signal),
+
+    end,
 
     busyUntil: runner.busyUntil,
 
@@ -257,31 +286,4 @@ export async function openWorker(context: {
 
 function isKnownDeployment(state: ServiceState, deployment: string): boolean {
   return hasEnded(state, deployment) || findOrder(state, deployment) !== undefined;
-}
-
-/** Returns the journalled state. If another instance wrote it, journals and returns a new state instead. */
-async function stateOnDisk(
-  { service, ports, identity }: { service: ServiceConfig; ports: Ports; identity: Identity },
-  log: Log,
-): Promise<ServiceState> {
-  const { state: loaded, quarantined, emptied } = await ports.journal.load();
-  if (quarantined !== undefined) {
-    log.error({ quarantined }, 'part of the journal could not be read and was moved aside');
-  }
-  if (emptied !== undefined) {
-    log.error(
-      { journal: emptied },
-      'the journal is empty: starting without the earlier state of this service',
-    );
-  }
-  const here = { instance: identity.instance, service: service.name };
-  const { state, cloned } = stateAtStart(loaded, here);
-  if (cloned) {
-    log.warn(
-      { from: loaded?.instance },
-      'the state was copied from another instance: releases kept, the rest reset',
-    );
-    await ports.journal.append(state);
-  }
-  return state;
 }

@@ -18,6 +18,8 @@ export interface AgentParts extends ReceiverParts, LookParts {
   desired: LookParts['desired'];
   local: LocalOrders;
   notifier: Notifier;
+  /** Watches the life of the instance; undefined where the config does not ask for it. */
+  life?: ((stopping: AbortSignal) => Promise<void>) | undefined;
   heartbeat: Heartbeat;
 }
 
@@ -53,6 +55,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     { name: 'converging in turn', ended: lookInTurn(parts, stopping) },
     { name: 'queue', ended: receiver.run(stopping) },
     { name: 'local orders', ended: takeLocalOrders(parts, stopping) },
+    ...(parts.life ? [{ name: 'life', ended: parts.life(stopping) }] : []),
     { name: 'watchdog', ended: pingWatchdog(parts, receiver.lastRound, stopping) },
   ];
   await endOfAll(parts, loops, stopping).finally(() => stopped.abort());

@@ -7,6 +7,8 @@ import type { Inbox, Notifier } from './ports.ts';
 export interface StatusLine {
   inbox(inner: Inbox): Inbox;
   reporter(inner: Reporter): Reporter;
+  /** Shows what was announced about the life of the instance; undefined takes it away. */
+  notice(text: string | undefined): void;
 }
 
 /** The shortest time between two lines, ms. Each line starts a process, and a download may report twice a second. */
@@ -16,13 +18,15 @@ const WAITING = 'waiting for announcements';
 export function createStatusLine(notifier: Pick<Notifier, 'status'>): StatusLine {
   const deploying = new Map<string, string>();
   let queue = 'setting up the queue of this instance';
+  let notice: string | undefined;
   let shown = '';
   let timer: NodeJS.Timeout | undefined;
 
   function show(): void {
     if (timer) return;
     const isQueueShown = deploying.size === 0 || queue !== WAITING;
-    const line = [...deploying.values(), ...(isQueueShown ? [queue] : [])].join('; ');
+    const shownNotice = notice === undefined ? [] : [notice];
+    const line = [...shownNotice, ...deploying.values(), ...(isQueueShown ? [queue] : [])].join('; ');
     if (line === shown) return;
     shown = line;
     notifier.status(line);
@@ -54,6 +58,11 @@ export function createStatusLine(notifier: Pick<Notifier, 'status'>): StatusLine
   }
 
   return {
+    notice(text) {
+      notice = text;
+      show();
+    },
+
     inbox: (inner) => ({
       ...inner,
       ensure: (signal) => watchQueue(inner.ensure(signal)),

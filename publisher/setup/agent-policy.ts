@@ -7,7 +7,7 @@ import { allow, bucketKey, OWN_USERID, objects, type PolicyPlace, type Statement
  */
 export function agentStatements(place: PolicyPlace): Statement[] {
   const { env, features = {} } = place;
-  const { instances = ['i-*'], targetGroups = [] } = features;
+  const { instances = ['i-*'], targetGroups = [], autoScalingGroups = [] } = features;
   const ownQueues = instances.map((instance) => arns.queue(place, agentQueueName(env, instance)));
   const replyQueues = [arns.queue(place, replyQueueName(env, '*'))];
   const topic = [arns.topic(place, env)];
@@ -68,6 +68,7 @@ export function agentStatements(place: PolicyPlace): Statement[] {
     allow('MissingMeans404', ['s3:ListBucket'], [arns.bucket(place, place.bucket)]),
     ...bucketKey(place, 'kms:Decrypt', 'kms:GenerateDataKey'),
     ...(targetGroups.length > 0 ? traffic(targetGroups) : []),
+    ...(autoScalingGroups.length > 0 ? lifecycle(place, autoScalingGroups) : []),
   ];
 }
 
@@ -85,5 +86,18 @@ function traffic(targetGroups: readonly string[]): Statement[] {
       ['elasticloadbalancing:DescribeTargetHealth', 'elasticloadbalancing:DescribeTargetGroupAttributes'],
       ['*'],
     ),
+  ];
+}
+
+/** No condition key names an instance of a group: the role can complete the hooks of every instance of these groups. */
+function lifecycle(place: PolicyPlace, groups: readonly string[]): Statement[] {
+  return [
+    allow(
+      'CompleteLifecycleActions',
+      ['autoscaling:CompleteLifecycleAction', 'autoscaling:RecordLifecycleActionHeartbeat'],
+      groups.map((group) => arns.autoScalingGroup(place, group)),
+    ),
+    // It takes no resource. An agent whose config names its group does not ask.
+    allow('FindAutoScalingGroup', ['autoscaling:DescribeAutoScalingInstances'], ['*']),
   ];
 }

@@ -25,6 +25,8 @@ export interface Features {
   readonly instances?: readonly string[];
   /** The target groups of services with `traffic:`, ARNs. */
   readonly targetGroups?: readonly string[];
+  /** The Auto Scaling groups whose lifecycle hooks the agents complete (`lifecycle.autoScaling`): names, with `*`. */
+  readonly autoScalingGroups?: readonly string[];
   /** The KMS key with which the bucket encrypts, if it is one of this account's own: an ARN. */
   readonly bucketKey?: string;
   /** The keys of KMS that sign, ARNs: those of the keys, because an alias is no resource of these actions. Two during a rotation. */

@@ -14,7 +14,7 @@ export interface ReadinessOptions {
   service: string;
   /** The unit of the service, or the commands of its manager. */
   manager: { unit: string } | { commands: readonly ConfiguredCommand[] };
-  hooks: { beforeStop: readonly Hook[]; afterStart: readonly Hook[] };
+  hooks: Readonly<Partial<Record<'beforeStop' | 'afterStart' | 'onTerminate', readonly Hook[]>>>;
   checks: readonly ConfiguredCheck[];
   /** Whether the package has the unit of the service. */
   installsUnit: boolean;
@@ -103,12 +103,15 @@ export function createReadiness(options: ReadinessOptions): Readiness {
       if ('unit' in manager) findings.push(...(await inspectUnit(manager.unit, version, signal)));
       const commands = 'commands' in manager ? manager.commands : [];
       for (const command of commands) findings.push(...(await inspectCommand(command, version, signal)));
-      for (const hook of hooks.beforeStop) {
+      for (const hook of hooks.beforeStop ?? []) {
         // It runs before the switch, so it is looked for in the release that is current now.
         findings.push(...(await inspectCommand(commandOf('beforeStop', hook), null, signal)));
       }
-      for (const hook of hooks.afterStart) {
+      for (const hook of hooks.afterStart ?? []) {
         findings.push(...(await inspectCommand(commandOf('afterStart', hook), version, signal)));
+      }
+      for (const hook of hooks.onTerminate ?? []) {
+        findings.push(...(await inspectCommand(commandOf('onTerminate', hook), version, signal)));
       }
       for (const check of checks) findings.push(...(await inspectCheck(check, version, signal)));
       return findings;

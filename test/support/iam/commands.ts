@@ -48,6 +48,11 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands
       GetObject: READ,
       PutObject: WRITE,
     },
+    'client-auto-scaling': {
+      CompleteLifecycleAction: ['autoscaling:CompleteLifecycleAction'],
+      DescribeAutoScalingInstances: ['autoscaling:DescribeAutoScalingInstances'],
+      RecordLifecycleActionHeartbeat: ['autoscaling:RecordLifecycleActionHeartbeat'],
+    },
     'client-elastic-load-balancing-v2': {
       DeregisterTargets: ['elasticloadbalancing:DeregisterTargets'],
       DescribeTargetGroupAttributes: ['elasticloadbalancing:DescribeTargetGroupAttributes'],

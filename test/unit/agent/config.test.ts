@@ -38,6 +38,7 @@ describe('agent.yaml', () => {
           hooks: {
             beforeStop: [{ run: ['/usr/local/bin/drain', 'payments'], timeout: 30_000, environment: {} }],
             afterStart: [],
+            onTerminate: [],
           },
           reportLog: true,
         },
@@ -64,7 +65,7 @@ services:
           manager: { stopTimeout: 30_000, startTimeout: 60_000 },
           checks: [],
           watch: 10_000,
-          hooks: { beforeStop: [], afterStart: [] },
+          hooks: { beforeStop: [], afterStart: [], onTerminate: [] },
           reportLog: true,
         },
       },

@@ -77,9 +77,13 @@ test('the agent, which lives for months, joins signals only where the listeners 
   const inAgent = Object.entries(uses('AbortSignal.any(')).filter(([path]) => path.startsWith('agent/'));
   expect(Object.fromEntries(inAgent)).toEqual({
     // A few for each step; the ports remove their listeners. The long test of memory has a hundred deployments.
-    'agent/deploy/deployment-run.ts': 4,
+    'agent/deploy/deployment-run.ts': 5,
     // Once for each deployment; it aborts at the end of the checks.
     'agent/deploy/step-check.ts': 1,
+    // For each notice about the life of the instance, and for each step of its end; their work removes its listeners.
+    'agent/life/ending.ts': 1,
+    'agent/life/life.ts': 2,
+    'agent/life/timed.ts': 2,
     // Once for each start of the agent.
     'agent/loop/await-identity.ts': 1,
   });

@@ -76,6 +76,7 @@ describe('the status of a service', () => {
         identify: () => Promise.reject(new Error('no metadata')),
         probeQueue: async () => [],
         runningAgent: async () => undefined,
+        notice: async () => undefined,
         services: [
           {
             ...{ name: 'payments', checks: [HTTP], state: async () => EMPTY },
@@ -191,12 +192,21 @@ describe('the status table', () => {
     tags: {},
     agent: { running: true, pid: 812, version: '0.1.0', since: '2026-01-31T08:00:00.000Z' },
     queue: { name: QUEUE, reachable: true, trouble: null },
+    notice: null,
     services,
     ...more,
   });
   test('shows the tags of the instance', () => {
     const lines = formatStatus(status([row()], { tags: { stack: 'pr-1234', team: 'red' } })).split('\n');
     expect(lines[1]).toBe('tags stack=pr-1234, team=red');
+  });
+
+  test('shows that the end of the instance was announced', () => {
+    const at = '2026-01-31T08:16:00.000Z';
+    const lines = (left: boolean) =>
+      formatStatus(status([row()], { notice: { kind: 'spot-terminate', at, left } })).split('\n');
+    expect(lines(false)[2]).toBe('TERMINATING: spot-terminate at 2026-01-31 08:16:00Z: no deployment begins');
+    expect(lines(true)[2]).toMatch(/; the instance has left its environment$/);
   });
 
   const linesOf = (...given: Parameters<typeof status>) => formatStatus(status(...given)).split('\n');
