@@ -35,6 +35,7 @@ const ROOMS = {
   ],
   'publisher/rollout': [
     'publisher/fleet',
+    'publisher/checks',
     'publisher/plan',
     'publisher/record',
     'publisher/messaging',
@@ -50,6 +51,7 @@ const ROOMS = {
     'publisher/session.ts',
     'publisher/events.ts',
   ],
+  'publisher/checks': ['publisher/record#types'],
   'publisher/queue': ['publisher/record', 'publisher/session.ts', 'publisher/events.ts'],
   'publisher/messaging': ['publisher/session.ts', 'publisher/events.ts'],
   'publisher/packages': ['publisher/record', 'publisher/session.ts', 'publisher/events.ts'],

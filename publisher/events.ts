@@ -20,6 +20,10 @@ export type PublisherEvent =
       issuedBy: string;
       reason: string | undefined;
       strategy?: 'all' | 'rolling' | undefined;
+      /** The automatic checks of the deployment; left out without any. */
+      checks?: readonly ('alarms' | 'verify')[] | undefined;
+      /** Set when a person chose to make none of them (`--skip-checks`). */
+      skippedChecks?: true | undefined;
       /** Whether this command resumes or only watches the deployment; left out when this command started it. */
       how?: 'resumed' | 'watched' | undefined;
       /** The instances of the deployment that have a record, and what each of them runs. */
@@ -55,6 +59,23 @@ export type PublisherEvent =
       until: number | undefined;
       /** The command that confirms. */
       command: string;
+    }
+  /** An automatic check of the deployment starts or ends. */
+  | {
+      type: 'check';
+      at: number;
+      deployment: string;
+      /** `alarms` starts after the last wave; it fails at any time. That it passed is part of the outcome. */
+      check: 'alarms' | 'verify';
+      state: 'started' | 'passed' | 'failed';
+      /** When `verify` runs. */
+      phase?: 'canary' | 'last' | undefined;
+      /** Until when the alarms are watched, ms since the epoch. */
+      until?: number | undefined;
+      /** The command or the alarms of a check that starts; why it failed. */
+      text: string;
+      /** The end of what `verify` wrote. */
+      output?: string | undefined;
     }
   /** This command paused or unpaused a service or, without `service`, the whole environment. */
   | {

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'INSTANCE_NOT_FOUND'
   | 'NOT_UNDER_WAY'
   | 'NOT_PROVEN'
+  | 'ALARMS_NOT_OK'
   // trust
   | 'SIGNATURE_INVALID'
   | 'DOCUMENT_INVALID'

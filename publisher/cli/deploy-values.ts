@@ -1,6 +1,7 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Environment } from '../config/load.ts';
+import { checksOf, dueChecks } from '../plan/checks.ts';
 import { strategyOf } from '../plan/strategy.ts';
 import { OF_WAVES, parseSize } from '../plan/waves.ts';
 import { optionName } from './option-kinds.ts';
@@ -36,17 +37,20 @@ export function followOptions(env: Environment, values: OfService<FollowValues>)
   } as const;
 }
 
-/** Which instances the deployment is for, in which waves, and how many of them may fail. */
+/** Which instances the deployment is for, in which waves, how many of them may fail, and what checks it. */
 export function rollingOptions(env: Environment, values: OfService<RollingValues>) {
-  const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, only, where } = values;
+  const { service, strategy, canary, batch, confirm, autoConfirm, pauseBetween, skipChecks } = values;
+  const { only, where } = values;
   const defaults = env.services[service] ?? {};
-  const wish = { strategy, canary, batch, confirm, autoConfirmMs: autoConfirm, pauseBetweenMs: pauseBetween };
+  const waves = { canary, batch, confirm, autoConfirmMs: autoConfirm, pauseBetweenMs: pauseBetween };
+  const wish = { strategy, ...waves, skipChecks };
   const allowed = defaults.maxFailures === undefined ? 0 : (parseSize(defaults.maxFailures) ?? 0);
   return {
     ...{ only, where },
     strategy: strategyOf(env, service, wish),
     maxFailures: values.maxFailures ?? allowed,
     onFailure: values.onFailure ?? defaults.onFailure ?? 'rollback',
+    checks: checksOf(env, service, skipChecks),
   } as const;
 }
 
@@ -54,21 +58,25 @@ export function rollingOptions(env: Environment, values: OfService<RollingValues
 export function deployOptions(env: Environment, values: OfService<FollowValues & RollingValues>) {
   const options = { ...followOptions(env, values), ...rollingOptions(env, values) };
   if (!options.wait && options.strategy.name === 'rolling') {
-    throw env.confirm === 'person'
-      ? new TriggerDeployError(
-          'USAGE',
-          `--no-wait cannot be used: ${env.name} requires a person's confirmation`,
-          {
-            hint: 'leave out --no-wait; if this publisher stops, trigger-deploy resume continues the deployment',
-          },
-        )
-      : new TriggerDeployError(
-          'USAGE',
-          '--no-wait cannot be used: a rolling deployment needs a running publisher',
-          {
-            hint: 'leave out --no-wait, or add --strategy all; if this publisher stops, trigger-deploy resume continues the deployment',
-          },
-        );
+    const { why, hint } = whyWait(env, values.service, options);
+    throw new TriggerDeployError('USAGE', `--no-wait cannot be used: ${why}`, {
+      hint: `${hint}; if this publisher stops, trigger-deploy resume continues the deployment`,
+    });
   }
   return options;
+}
+
+/** Why the deployment needs a running publisher, and what to do instead. */
+function whyWait(
+  { name, confirm }: Environment,
+  service: string,
+  { checks }: Pick<ReturnType<typeof rollingOptions>, 'checks'>,
+): { why: string; hint: string } {
+  const hint = 'leave out --no-wait';
+  if (confirm === 'person') return { why: `${name} requires a person's confirmation`, hint };
+  if (dueChecks(checks) !== undefined) {
+    return { why: `${service} has automatic checks in ${name}, which a running publisher makes`, hint };
+  }
+  const why = 'a rolling deployment needs a running publisher';
+  return { why, hint: `${hint}, or add --strategy all` };
 }

@@ -89,6 +89,7 @@ export const rolling = {
     ['rollback', 'stop'],
     'rollback: switched instances roll back; stop: they stay on the new version (default: rollback)',
   ),
+  skipChecks: flag('For an emergency: make none of the automatic checks (alarms, verify); needs --reason'),
   only: list(
     instance.array().min(1).max(5000).optional(),
     'Deploy to this instance only (repeatable); does not change the desired state',

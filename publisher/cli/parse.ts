@@ -107,9 +107,12 @@ function refusalOf(invocation: Invocation): string | undefined {
   );
 }
 
-/** `--jump` and `--despite-pause` need a reason. */
-function withoutReason({ jump, despitePause, reason }: Invocation): string | undefined {
-  const unusual = jump ? '--jump' : despitePause ? '--despite-pause' : undefined;
+/** `--jump`, `--despite-pause` and, where something is deployed, `--skip-checks` need a reason. */
+function withoutReason(invocation: Invocation): string | undefined {
+  const { verb, jump, despitePause, skipChecks, reason } = invocation;
+  const skips = skipChecks && 'reason' in VERBS[verb].options;
+  const options = { '--jump': jump, '--despite-pause': despitePause, '--skip-checks': skips };
+  const unusual = Object.entries(options).find(([, given]) => given)?.[0];
   if (unusual === undefined || (typeof reason === 'string' && reason.trim() !== '')) return undefined;
   return `${unusual} needs --reason: the reason is recorded, and shown to everyone affected`;
 }

@@ -2,7 +2,9 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { mostFailures, type PolicyOptions } from '../plan/policy.ts';
 import type { Strategy } from '../plan/strategy.ts';
 import { planWaves, withItsGate } from '../plan/waves.ts';
+import type { Checks } from '../record/check-schema.ts';
 import type { Forgotten } from '../record/deployment-schema.ts';
+import { type AlarmsNow, lookAtAlarms } from '../rollout/alarm-watch.ts';
 import { baselineAsRead, previousVersion } from '../rollout/baseline.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import { commonVersion, isSelective, type Selection, targetsOf } from '../rollout/targets.ts';
@@ -12,6 +14,8 @@ export interface PlanOptions extends Selection, Pick<PolicyOptions, 'maxFailures
   service: string;
   version: string;
   strategy: Strategy;
+  /** The automatic checks; none when left out. */
+  checks?: Checks | undefined;
 }
 
 export interface PlannedInstance {
@@ -31,6 +35,10 @@ export interface PlanAnswer {
   strategy: Strategy;
   maxFailures: number;
   onFailure: 'rollback' | 'stop';
+  /** The automatic checks that the deployment must pass. */
+  checks?: Checks;
+  /** What the alarms are now, and whether a deployment would be refused now. Left out without alarms. */
+  alarmsNow?: AlarmsNow;
   waves: { kind: 'canary' | 'batch' | 'all'; instances: PlannedInstance[] }[];
   /** The instances that do not answer, and that the deployment would not wait for. */
   forgotten?: readonly Forgotten[] | undefined;
@@ -42,14 +50,15 @@ export interface PlanAnswer {
  * @throws what `deploy` throws before it takes the lock.
  */
 export async function plan(session: Session, options: PlanOptions): Promise<PlanAnswer> {
-  const { service, maxFailures, onFailure } = options;
+  const { service, maxFailures, onFailure, checks } = options;
   const manifest = await session.record.versions.resolve(service, options.version);
   await checkRequired(session, manifest);
   const { version } = manifest;
-  const [{ instances, forgotten }, desired, recent] = await Promise.all([
+  const [{ instances, forgotten }, desired, recent, alarmsNow] = await Promise.all([
     targetsOf(session, service, options),
     session.record.desired.read(service),
     session.record.deployments.recent(service),
+    lookAtAlarms(session, checks),
   ]);
   const there = new Map(instances.map((one) => [one.instance, one]));
   const { strategy, waves } = inOrder(instances, options.strategy);
@@ -59,6 +68,8 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
       ? commonVersion(instances)
       : previousVersion(baselineAsRead(desired?.value, recent)),
     maxFailures: mostFailures(maxFailures, instances.length),
+    ...(checks && { checks }),
+    ...(alarmsNow && { alarmsNow }),
     waves: waves.map((wave) => ({
       kind: wave.kind,
       instances: wave.instances.map((instance) => ({

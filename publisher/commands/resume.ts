@@ -3,7 +3,9 @@ import { acquireLock } from '../rollout/acquire-lock.ts';
 import { emitStarted } from '../rollout/create-record.ts';
 import { drive } from '../rollout/drive.ts';
 import type { Driving } from '../rollout/driving.ts';
+import { needsVerify, withoutOpenRuns } from '../rollout/next-check.ts';
 import { isRollBackLeft, UNSETTLED } from '../rollout/record-outcome.ts';
+import { refuseIfUnverifiable } from '../rollout/verify-run.ts';
 import { watchDeployment } from '../rollout/watch.ts';
 import type { Session } from '../session.ts';
 import { refuseIfOutdated, refuseIfOver, refuseIfOvertaken } from './guards.ts';
@@ -21,7 +23,8 @@ export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
  * A deployment to all instances at once is only watched, and settled. If the deployment failed and its rollback has not
  * ended, the rollback is continued.
  * @throws LOCKED while a publisher drives the deployment; NOT_UNDER_WAY when the deployment has ended, or when a newer
- * deployment has started; RECORD_DAMAGED, ARTIFACT_DIGEST_MISMATCH.
+ * deployment has started; CONFIG_INVALID when it demands `verify`, which this machine cannot run; RECORD_DAMAGED,
+ * ARTIFACT_DIGEST_MISMATCH.
  */
 export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {
   const { deployments } = session.record;
@@ -38,6 +41,8 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     return await watchDeployment(session, { deployment, timeoutMs, detach });
   }
   await session.signer();
+  const { rolling } = found.value;
+  if (needsVerify({ ...found.value, rolling })) await refuseIfUnverifiable(session, found.value);
   const lock = await acquireLock(session, { service, command: 'resume', deployment, detach });
   try {
     const [stored, instances] = await Promise.all([
@@ -49,7 +54,8 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     await refuseIfOutdated(session, stored.value, lock.sequence);
     const before = stored.value.policy;
     const policy = { ...before, timeoutMs, allowMissing: allowMissing ?? before.allowMissing };
-    const resumed = await deployments.update(stored, { ...UNSETTLED, policy });
+    const checked = withoutOpenRuns(stored.value.checked);
+    const resumed = await deployments.update(stored, { ...UNSETTLED, policy, ...(checked && { checked }) });
     emitStarted(session, resumed.value, instances, 'resumed');
     return await drive(session, lock, resumed, { wait: true, detach, ask });
   } finally {

@@ -40,6 +40,8 @@ export interface Environment {
   forgetAfterMs?: number | undefined;
   /** The most instances of a deployment that silence alone may remove from it. */
   forgetAtMost?: Size | undefined;
+  /** The directory of the config file, in which `verify` runs; without a file the current directory. */
+  directory?: string | undefined;
   /** The environment in which a version must have succeeded before it is deployed here. */
   requires?: string | undefined;
   /** Who must confirm each deployment; nobody when left out. */
@@ -92,7 +94,8 @@ export async function loadEnvironment(
   if (mistakes.length > 0) throw mistaken(file?.name ?? 'the environment', mistakes);
   const { region, topic, bucket, profile, role, requires, confirm, sessions, queueTags } = merged;
   if (!region || !topic || !bucket) throw new Error('an incomplete environment was accepted');
-  const path = (value: string) => pathFrom(file ? dirname(file.name) : source.cwd, value, source.home);
+  const directory = file ? dirname(file.name) : source.cwd;
+  const path = (value: string) => pathFrom(directory, value, source.home);
   // A path in a variable is relative to the current directory, not to the directory of the config file.
   const typed = (value: string) => pathFrom(source.cwd, value, source.home);
   const key = variable(source, 'TRIGGER_DEPLOY_SIGNING_KEY');
@@ -104,6 +107,7 @@ export async function loadEnvironment(
     trust: trust ? trust.filter(Boolean).map(typed) : (merged.trust ?? []).map(path),
     services: merged.services ?? {},
     ...forgettingOf(merged),
+    directory,
     notify: merged.notify && notifyOf(merged.notify, path),
     places: placesOf(name, file, source),
   };

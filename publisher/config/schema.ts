@@ -46,6 +46,31 @@ const forgetAfter = z
   .refine((text) => text === 'never' || (parseDuration(text) ?? 0) >= SHORTEST_SILENCE_MS, {
     error: expected(FORGET_AFTER),
   });
+const ALARM = 'the name of a CloudWatch alarm, or { name: NAME, insufficientData: fail }';
+/** API Reference of CloudWatch, "PutMetricAlarm": 1 to 255 characters, no ASCII control characters. */
+const alarmName = text('the name of a CloudWatch alarm', /^(?!arn:)[^\u0000-\u001f\u007f]{1,255}$/);
+const alarm = z.union(
+  [alarmName, z.strictObject({ name: alarmName, insufficientData: oneOf(['fail', 'ignore']).optional() })],
+  { error: expected(ALARM) },
+);
+/** One call of DescribeAlarms has at most 100 names. */
+const MOST_ALARMS = 100;
+const alarms = z
+  .array(alarm, { error: expected('a list of CloudWatch alarms') })
+  .min(1, { error: 'expected at least one alarm' })
+  .max(MOST_ALARMS, { error: `expected at most ${MOST_ALARMS} alarms` });
+const verify = z.strictObject(
+  {
+    run: z
+      .array(z.string({ error: expected('a text') }), {
+        error: expected('a command and its arguments, as a list'),
+      })
+      .min(1, { error: expected('a command and its arguments, as a list') })
+      .refine(([program]) => /\S/.test(program ?? ' '), { error: 'expected a command as the first item' }),
+    timeout: positiveDuration.optional(),
+  },
+  { error: expectedMap('{ run: [COMMAND, ARGUMENT], timeout: 5m }') },
+);
 
 const serviceDefaults = z
   .strictObject(
@@ -61,9 +86,23 @@ const serviceDefaults = z
       allowMissing: count.optional(),
       onFailure: oneOf(['rollback', 'stop']).optional(),
       timeout: positiveDuration.optional(),
+      alarms: alarms.optional(),
+      watchAlarms: duration.optional(),
+      verify: verify.optional(),
     },
     { error: expectedMap('the defaults of a service') },
   )
+  .superRefine(({ alarms = [], watchAlarms }, context) => {
+    const names = alarms.map((one) => (typeof one === 'string' ? one : one.name));
+    const twice = names.findIndex((name, i) => names.indexOf(name) < i);
+    if (twice !== -1) {
+      const message = `expected each alarm once, found ${JSON.stringify(names[twice])} twice`;
+      context.addIssue({ code: 'custom', path: ['alarms', twice], message });
+    }
+    if (watchAlarms === undefined || alarms.length > 0) return;
+    const message = 'expected alarms with watchAlarms, found none';
+    context.addIssue({ code: 'custom', path: ['watchAlarms'], message });
+  })
   .superRefine((defaults, context) => {
     const needless = OF_WAVES.find((key) => key !== 'confirm' && defaults[key] !== undefined);
     if (defaults.strategy !== 'all' || needless === undefined) return;
@@ -176,6 +215,7 @@ export const configuration = z.strictObject(
 );
 
 /** All keys, to suggest one for a misspelt key. */
-export const KNOWN_KEYS: readonly string[] = [configuration, environment, serviceDefaults, notify].flatMap(
-  (one) => Object.keys(one.shape),
-);
+export const KNOWN_KEYS: readonly string[] = [
+  ...[configuration, environment, serviceDefaults, notify].flatMap((one) => Object.keys(one.shape)),
+  ...['run', 'name', 'insufficientData'],
+];

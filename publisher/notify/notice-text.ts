@@ -23,7 +23,7 @@ export function noticeText(notice: Notice): string {
   const what = `${service} ${change} in ${env}${verb}`;
   switch (notice.type) {
     case 'started':
-      return parts(`${what} started by ${oneLine(by)}${why}`, deployment, build);
+      return parts(`${what} started by ${oneLine(by)}${skippedText(notice)}${why}`, deployment, build);
     case 'resumed':
       return parts(
         `${what} resumed by ${oneLine(by)}; it was started by ${oneLine(issuedBy)}${why}`,
@@ -32,6 +32,8 @@ export function noticeText(notice: Notice): string {
       );
     case 'waiting':
       return parts(`⏳ ${what} ${waitingText(notice)}`, deployment, whose, build);
+    case 'check-failed':
+      return parts(`✗ ${what}: ${checkText(notice)}`, deployment, whose, build);
     case 'left':
       return parts(
         `⚠ ${what} is no longer followed: ${oneLine(notice.text)}; ${notice.command}`,
@@ -65,6 +67,14 @@ function waitingText({ after, until, at, command }: Of<'waiting'>): string {
       ? 'waits for confirmation'
       : `continues in ${formatMs(Math.max(0, Date.parse(until) - Date.parse(at)))} if nothing fails; to continue now`;
   return `${where} and ${whom}: ${command}`;
+}
+
+const skippedText = ({ skippedChecks }: Of<'started'>) =>
+  skippedChecks ? ' WITHOUT its automatic checks' : '';
+
+function checkText({ check, phase, text }: Of<'check-failed'>): string {
+  if (check === 'alarms') return oneLine(text);
+  return `verify after the ${phase === 'canary' ? 'canary' : 'last wave'} failed: ${oneLine(text)}`;
 }
 
 const parts = (...all: readonly (string | undefined)[]) =>

@@ -31,7 +31,15 @@ const about = {
   issuedBy: z.string(),
   reason: z.string().optional(),
 };
-const beginning = { ...about, strategy: z.enum(['all', 'rolling']), expected: z.int().min(0) };
+const beginning = {
+  ...about,
+  strategy: z.enum(['all', 'rolling']),
+  expected: z.int().min(0),
+  /** Its automatic checks. */
+  checks: z.array(z.enum(['alarms', 'verify'])).optional(),
+  /** `--skip-checks`: none of them is made. */
+  skippedChecks: z.literal(true).optional(),
+};
 const ending = {
   ...about,
   exitCode: z.union([z.literal(0), z.literal(1), z.literal(3)]),
@@ -60,6 +68,15 @@ export const notice = z.discriminatedUnion('type', [
     until: z.iso.datetime().optional(),
     /** The command that confirms. */
     command: z.string(),
+  }),
+  z.looseObject({
+    type: z.literal('check-failed'),
+    ...about,
+    check: z.enum(['alarms', 'verify']),
+    /** When `verify` ran: after the canary, or after the last wave. */
+    phase: z.enum(['canary', 'last']).optional(),
+    /** Which alarm is in which state and why, or how the command ended. */
+    text: z.string(),
   }),
   z.looseObject({ type: z.literal('succeeded'), ...ending }),
   z.looseObject({ type: z.literal('rolled-back'), ...ending }),
@@ -109,11 +126,12 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
     current = started;
     open = started.how !== 'watched';
     if (!open) return undefined;
-    const { strategy = 'all', expected, at } = started;
+    const { strategy = 'all', expected, at, checks, skippedChecks } = started;
     const type = started.how === 'resumed' ? 'resumed' : 'started';
     // The event of a resumed deployment has the time of its first announcement.
     const when = type === 'resumed' ? clock.now() : at;
-    return { type, ...aboutOf(when, started), strategy, expected: expected.length };
+    const checked = { ...(checks && { checks: [...checks] }), ...(skippedChecks && { skippedChecks }) };
+    return { type, ...aboutOf(when, started), strategy, expected: expected.length, ...checked };
   }
 
   function onSettled(settled: Settled, started: Started): Notice | undefined {
@@ -140,6 +158,13 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
           const { at, after, until, command } = event;
           const time = until === undefined ? {} : { until: new Date(until).toISOString() };
           return { type: 'waiting', ...aboutOf(at, current), after, command, ...time };
+        }
+        case 'check': {
+          if (event.state !== 'failed' || current === undefined || current.how === 'watched')
+            return undefined;
+          const { at, check, phase, text } = event;
+          const what = { check, ...(phase && { phase }), text: text.slice(0, LONGEST_TEXT) };
+          return { type: 'check-failed', ...aboutOf(at, current), ...what };
         }
         case 'settled':
           return current && onSettled(event, current);

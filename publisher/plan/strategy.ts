@@ -1,6 +1,7 @@
 import { parseDuration } from '../../shared/duration.ts';
 import type { Environment } from '../config/load.ts';
 import type { ServiceDefaults } from '../config/schema.ts';
+import { checksOf } from './checks.ts';
 import { type InWaves, parseSize, type Size } from './waves.ts';
 
 /**
@@ -16,6 +17,7 @@ export interface StrategyWish {
   confirm?: boolean | undefined;
   autoConfirmMs?: number | undefined;
   pauseBetweenMs?: number | undefined;
+  skipChecks?: boolean | undefined;
 }
 
 export type Strategy = { name: 'all' } | ({ name: 'rolling' } & InWaves);
@@ -29,7 +31,8 @@ const BATCH: Size = { percent: 25 };
 
 /**
  * The strategy to use. `--strategy all` overrides all defaults of the service; each other option overrides only its own
- * default. If the environment has `confirm: person`, the strategy always has a gate that a person must open.
+ * default. If the environment has `confirm: person`, the strategy always has a gate that a person must open. With a gate
+ * or with automatic checks, `all` is one wave: the publisher can then stop the deployment, and another one continue it.
  */
 export function strategyOf(env: Environment, service: string, wish: StrategyWish): Strategy {
   const defaults = defaultsOf(env.services[service], service);
@@ -38,16 +41,11 @@ export function strategyOf(env: Environment, service: string, wish: StrategyWish
     wish.canary ?? wish.batch ?? wish.autoConfirmMs ?? wish.pauseBetweenMs ?? (wish.confirm || undefined);
   const name = wish.strategy ?? (asked === undefined ? defaults.strategy : 'rolling');
   if (name === 'all') {
-    // One wave with all instances and the gate before it: all instances prepare, then a person confirms.
-    return needsPerson
-      ? {
-          name: 'rolling',
-          batch: { percent: 100 },
-          gate: 'person',
-          autoConfirmMs: undefined,
-          pauseBetweenMs: 0,
-        }
-      : { name };
+    const isChecked = checksOf(env, service) !== undefined && !wish.skipChecks;
+    if (!needsPerson && !isChecked) return { name };
+    // All instances prepare; the gate is before the wave.
+    const gate = needsPerson ? 'person' : 'none';
+    return { name: 'rolling', batch: { percent: 100 }, gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
   }
   const autoConfirmMs = wish.confirm ? undefined : (wish.autoConfirmMs ?? defaults.autoConfirmMs);
   const gate = needsPerson || wish.confirm ? 'person' : autoConfirmMs === undefined ? 'none' : 'time';

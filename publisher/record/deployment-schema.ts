@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { artifacts } from '../../shared/manifest.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
 import { report, reportError } from '../../shared/report.ts';
+import { checked, checks } from './check-schema.ts';
 
 /**
  * The record of a deployment. Its head says what was ordered, and never changes. Everything else moves on with the
@@ -84,6 +85,8 @@ const ordered = {
   /** The deployment is for these instances only (`--only`, `--where`). The desired state does not change. */
   targets: z.array(instanceId).optional(),
   policy,
+  /** The automatic checks (`alarms`, `verify`). Older records, rollbacks and deployments without instances omit it. */
+  checks: checks.optional(),
   /** Whether the desired state is written before the announcement, and not after the success. */
   desiredFirst: z.boolean(),
   /** The deployment that this one rolls back. */
@@ -131,6 +134,8 @@ const moving = {
       }),
     )
     .optional(),
+  /** What the automatic checks gave so far. */
+  checked: checked.optional(),
   /** Whether this deployment set the desired state. An older desired state was then put back by another writer. */
   setDesired: z.boolean().optional(),
   /** The version to roll back to; set when a rollback must follow. Once it has started, `rolledBackBy` is set. */

@@ -14,7 +14,7 @@ export type PastDeployment = Pick<
     Pick<
       DeploymentRecord,
       | ('strategy' | 'rolling' | 'targets' | 'policy' | 'settledAt' | 'exitCode' | 'counts')
-      | ('line' | 'despitePause' | 'results' | 'forgotten')
+      | ('line' | 'despitePause' | 'results' | 'forgotten' | 'checks' | 'checked')
     >
   > &
   Pick<DeploymentRecord, 'promotedFrom'> & {

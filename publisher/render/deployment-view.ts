@@ -66,6 +66,7 @@ export function applyEvent(view: View, event: PublisherEvent): View {
     case 'pause':
     case 'wave':
     case 'waiting':
+    case 'check':
       return view;
   }
 }

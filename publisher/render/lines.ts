@@ -1,5 +1,6 @@
 import { isEnding, type Report, STEPS } from '../../shared/report.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
+import { checkLines } from './check-text.ts';
 import { failureLines, instancesText, lateLines } from './failure-text.ts';
 import { forgottenText } from './forgotten-text.ts';
 import { bytesText, oneLine, timeOfDay } from './text.ts';
@@ -59,7 +60,7 @@ function linesOf(event: PublisherEvent, memory: Memory): string[] {
       const change = previous === null ? version : `${previous} → ${version}`;
       const why = reason ? ` (${oneLine(reason)})` : '';
       const who = `sequence ${sequence}, by ${oneLine(issuedBy)}${why}`;
-      const fleet = `${event.expected.length} expected`;
+      const fleet = `${event.expected.length} expected${event.skippedChecks ? ', checks skipped' : ''}`;
       return [
         `${time} ${service} started ${event.action} ${change} in ${env} ${deployment} ${who}, ${fleet}`,
       ];
@@ -77,6 +78,10 @@ function linesOf(event: PublisherEvent, memory: Memory): string[] {
     case 'wave':
     case 'waiting':
       return [`${time} ${memory.service} ${waveText(event)}`];
+    case 'check': {
+      const [first, ...below] = checkLines(event);
+      return [`${time} ${memory.service} ${first}`, ...below];
+    }
     case 'pause':
       return [];
     case 'progress': {

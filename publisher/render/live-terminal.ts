@@ -1,4 +1,5 @@
 import type { PublisherEvent, Renderer } from '../events.ts';
+import { checkLines } from './check-text.ts';
 import { outcomeLines, type Surface, tableLines } from './deployment-table.ts';
 import { applyEvent, emptyView, type View } from './deployment-view.ts';
 import { oneLine, type Paint, width } from './text.ts';
@@ -76,6 +77,10 @@ export function createTable({ terminal, paint, now }: TableOptions): Renderer {
   /** The line that an event prints above the table. */
   const lineAbove = (event: PublisherEvent): string | undefined => {
     if (event.type === 'wave' || event.type === 'waiting') return waveText(event);
+    if (event.type === 'check') {
+      const text = checkLines(event).join('\n');
+      return event.state === 'failed' ? paint('bad', text) : text;
+    }
     if (event.type !== 'note') return undefined;
     return `${event.level === 'warning' ? paint('warn', 'warning: ') : ''}${oneLine(event.text)}`;
   };

@@ -1,5 +1,6 @@
 import { formatMs } from '../../shared/retry.ts';
 import type { PlanAnswer } from '../commands/plan.ts';
+import { demandText } from './check-text.ts';
 import { forgottenText } from './forgotten-text.ts';
 import type { Page } from './page.ts';
 import { aligned, oneLine } from './text.ts';
@@ -26,6 +27,7 @@ export function planTable(answer: PlanAnswer, page: Page): string[] {
     ...forgotten.map((one) => page.paint('warn', `  ${one.instance}  ${forgottenText(one)}`)),
     '',
     rulesText(answer),
+    ...checksLines(answer),
   ];
 }
 
@@ -36,7 +38,20 @@ export function planLines(answer: PlanAnswer): string[] {
     return `${service} ${version} ${waveText(wave, i + 1, waves.length)}: ${who}`;
   });
   const gone = forgotten.map((one) => `${service} ${one.instance} ${forgottenText(one)}`);
-  return [...lines, ...gone, `${service} ${version} ${rulesText(answer)}`];
+  const rules = [rulesText(answer), ...checksLines(answer)];
+  return [...lines, ...gone, ...rules.map((text) => `${service} ${version} ${text}`)];
+}
+
+/** Which automatic checks the deployment must pass, and what the alarms are now. */
+function checksLines({ checks, alarmsNow }: PlanAnswer): string[] {
+  if (checks === undefined) return [];
+  if (checks.skipped) return [`automatic checks, skipped: ${demandText(checks)}`];
+  return [
+    `automatic checks: ${demandText(checks)}`,
+    ...(alarmsNow === undefined
+      ? []
+      : [`now: ${oneLine(alarmsNow.text)}${alarmsNow.refused ? ': the deployment would be refused' : ''}`]),
+  ];
 }
 
 function waveText(wave: PlanAnswer['waves'][number], number: number, of: number): string {

@@ -4,6 +4,7 @@ import { SPANS } from '../../shared/spans.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { Rolling } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
+import { checkFacts, failedRunLines } from './check-text.ts';
 import { versionsText } from './deployment-table.ts';
 import type { Row } from './deployment-view.ts';
 import { failureBlocks, failureLines, instancesText } from './failure-text.ts';
@@ -37,6 +38,7 @@ export function showTable(answer: ShowAnswer, page: Page): string[] {
     ...instances(answer, page),
     ...timings(reports, page),
     ...spans(answer, page),
+    ...failedRunLines(deployment).flatMap((text, i) => [...(i === 0 ? [''] : []), `  ${text}`]),
     ...warningTexts(reports).flatMap((text) => ['', page.paint('warn', `  ${text}`)]),
     ...failureBlocks(reports, page),
   ];
@@ -57,6 +59,7 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['waited', waitedText(deployment)],
     ['despite pause', pausedText(deployment)],
     ['strategy', strategyText(deployment)],
+    ...checkFacts(deployment),
     ['only', targets && instancesText(targets)],
     ['sequence', String(deployment.sequence)],
     ['confirmed', confirmedText(deployment.rolling, decisions)],
@@ -279,6 +282,8 @@ export function showLines(answer: ShowAnswer): string[] {
     ...decided,
     ...(waiting === undefined ? [] : [`${rolling?.awaitingSince} ${service} ${id} waiting ${waiting}`]),
     ...(waveLines ?? []),
+    ...checkFacts(deployment).map(([name, text]) => `${service} ${id} ${name} ${text}`),
+    ...failedRunLines(deployment),
     ...reports.map((report) => {
       const unfinished = isEnding(report.state) ? '' : ' not ended';
       return `${report.at} ${reportText(report)}${unfinished}`;

@@ -1,8 +1,10 @@
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
+import type { Started } from '../events.ts';
 import { validity } from '../messaging/announce.ts';
 import type { Change } from '../plan/change.ts';
 import type { Ticket } from '../queue/ticket.ts';
+import type { Checks } from '../record/check-schema.ts';
 import type { DeploymentRecord, Forgotten, Policy, Rolling } from '../record/deployment-schema.ts';
 import type { Deployments } from '../record/deployments.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
@@ -23,6 +25,8 @@ export interface Terms {
   rolling?: Rolling | undefined;
   /** The instances that have a record and are not waited for. */
   forgotten?: readonly Forgotten[] | undefined;
+  /** The automatic checks. */
+  checks?: Checks | undefined;
 }
 
 /** A deployment that is recorded but not announced, and the instance records of the instances that it is for. */
@@ -40,7 +44,7 @@ export async function createRecord(
   session: Session,
   ticket: Ticket,
   change: Change,
-  { policy, desiredFirst, rolling, forgotten = [] }: Terms,
+  { policy, desiredFirst, rolling, checks, forgotten = [] }: Terms,
 ): Promise<Created> {
   const { deployments } = session.record;
   const { targets } = change;
@@ -64,6 +68,7 @@ export async function createRecord(
     rolling,
     policy,
     desiredFirst,
+    ...(checks && { checks }),
     status: 'announced',
     ...(forgotten.length > 0 && { forgotten: [...forgotten] }),
   });
@@ -103,8 +108,15 @@ export function emitStarted(
   const at = Date.parse(record.announcedAt);
   const expected = instances.filter((one) => record.expected.includes(one.instance));
   const what = { deployment, env, service, version, previous, action, sequence, issuedBy, reason };
-  emit({ type: 'started', at, ...what, strategy, how, expected });
+  emit({ type: 'started', at, ...what, strategy, ...checksOf(record), how, expected });
   if (record.forgotten?.length) emit({ type: 'forgotten', at, deployment, instances: record.forgotten });
+}
+
+function checksOf({ checks }: DeploymentRecord): Pick<Started, 'checks' | 'skippedChecks'> {
+  if (checks === undefined) return {};
+  const names = { alarms: checks.alarms.length > 0, verify: checks.verify !== undefined };
+  const named = (['alarms', 'verify'] as const).filter((name) => names[name]);
+  return { checks: named, ...(checks.skipped && { skippedChecks: true }) };
 }
 
 /**

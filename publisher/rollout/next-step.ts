@@ -2,6 +2,16 @@ import { isEnding, isTerminating, ORDER_OF_STATES, type Report } from '../../sha
 import { whenCancelled, whyNoRollback } from '../plan/rollback-policy.ts';
 import { gateBefore, wavesWithout } from '../plan/waves.ts';
 import type { DeploymentRecord, Forgotten, Rolling } from '../record/deployment-schema.ts';
+import {
+  alarmStep,
+  type CheckFacts,
+  type CheckStep,
+  checkAfterLastWave,
+  checkBeforeWave,
+  checksText,
+  hasOpenChecks,
+  whyChecksFailed,
+} from './next-check.ts';
 import { isForgotten, named, type Settlement, silenceMs, tallyOf } from './settle.ts';
 
 /**
@@ -22,19 +32,19 @@ export type Phase = { name: 'prepare' } | { name: 'wave'; wave: number };
 export type Step =
   /** Announce the phase to these instances. */
   | { do: 'announce'; phase: Phase; targets: readonly string[] }
-  /** Wait for reports, decisions and time. */
-  | { do: 'wait' }
+  /** Wait for reports, decisions and time; with `ask` also for an answer about the alarms, asked for now. */
+  | { do: 'wait'; ask?: true }
   /** Write this into the record, then decide again. */
   | { do: 'record'; rolling: Rolling }
+  /** What the automatic checks require (`next-check.ts`). */
+  | CheckStep
   /** Ask the instances `at`, which have switched, whether they still run the version. */
   | { do: 'look'; at: readonly string[] }
   /** Write the settlement: the deployment has ended. */
   | { do: 'end'; settlement: Settlement };
 
 /** What `nextStep` knows beside the record. */
-export interface Facts {
-  /** ms since the epoch, by AWS's clock. */
-  now: number;
+export interface Facts extends CheckFacts {
   reports: ReadonlyMap<string, Report>;
   /** ms since this publisher announced the current phase; undefined while it has not announced it. */
   sinceAnnounced: number | undefined;
@@ -50,7 +60,8 @@ export interface Facts {
 
 export type RollingRecord = Pick<
   DeploymentRecord,
-  'version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst' | 'forgotten'
+  | ('version' | 'previous' | 'action' | 'expected' | 'policy' | 'desiredFirst')
+  | ('forgotten' | 'checks' | 'checked')
 > & { rolling: Rolling };
 
 export function nextStep(record: RollingRecord, facts: Facts): Step {
@@ -58,12 +69,16 @@ export function nextStep(record: RollingRecord, facts: Facts): Step {
   if (facts.cancelledBy !== undefined) {
     return end(record, facts, 'cancelled', `cancelled by ${facts.cancelledBy}`);
   }
+  const failed = whyChecksFailed(record);
+  if (failed !== undefined) return end(record, facts, 'failed', failed);
+  const alarmed = alarmStep(record, facts);
+  if (alarmed !== undefined) return alarmed;
   if (rolling.preparedAt === undefined) return prepare(record, facts);
   const current = rolling.waves.findIndex(({ announcedAt, passedAt }) => announcedAt && !passedAt);
   if (current !== -1) return followWave(record, facts, current);
   const next = rolling.waves.findIndex(({ announcedAt }) => announcedAt === undefined);
-  if (next === -1) return end(record, facts, 'succeeded', '');
-  return startWave(record, facts, next);
+  if (next === -1) return checkAfterLastWave(record, facts) ?? end(record, facts, 'succeeded', '');
+  return checkBeforeWave(record, facts, next) ?? startWave(record, facts, next);
 }
 
 function prepare(record: RollingRecord, facts: Facts): Step {
@@ -251,22 +266,24 @@ function settlementOf(
   if (outcome === 'succeeded') {
     const failures = rolling.failed.length + tally.failures.length > 0;
     const exitCode = failures ? 1 : 0;
-    return { ...counted, outcome, exitCode, moveDesired: true, rollBack: false, text: tally.text };
+    const text = [tally.text, checksText(record)].filter(Boolean).join('; ');
+    return { ...counted, outcome, exitCode, moveDesired: true, rollBack: false, text };
   }
   const undo = announced.some((instance) => {
     const state = facts.reports.get(instance)?.state;
     return state === undefined || state === 'succeeded' || state === 'broken' || !isEnding(state);
   });
   const rollBack = outcome !== 'timed-out' && undo && whyNoRollback(record) === undefined;
-  const after = outcome === 'cancelled' && undo && !rollBack && whenCancelled(record);
+  const isTold = outcome === 'cancelled' || whyChecksFailed(record) !== undefined;
+  const after = isTold && undo && !rollBack && whenCancelled(record);
   const text = [tally.text + (outcome === 'failed' ? reason : ''), why, after].filter(Boolean).join('; ');
   const exitCode = outcome === 'timed-out' ? 3 : 1;
   return { ...counted, outcome, exitCode, moveDesired: false, rollBack, text };
 }
 
 /**
- * The settlement of a rolling deployment whose publisher has stopped. It succeeded only if all waves passed and nobody
- * cancelled it.
+ * The settlement of a rolling deployment whose publisher has stopped. It succeeded only if all waves passed, it has no
+ * automatic checks, and nobody cancelled it. A check that failed is final.
  */
 export function settleUndriven(
   record: RollingRecord,
@@ -279,13 +296,10 @@ export function settleUndriven(
   if (cancelledBy !== undefined) {
     return settlementOf(record, facts, 'cancelled', `cancelled by ${cancelledBy}`);
   }
+  const failed = whyChecksFailed(record);
+  if (failed !== undefined) return settlementOf(record, facts, 'failed', failed);
   const done = preparedAt !== undefined && passed === waves.length;
-  return done
-    ? settlementOf(record, facts, 'succeeded', '')
-    : settlementOf(
-        record,
-        facts,
-        'timed-out',
-        `its publisher stopped after ${passed} of ${waves.length} waves`,
-      );
+  if (done && !hasOpenChecks(record)) return settlementOf(record, facts, 'succeeded', '');
+  const where = done ? 'before its checks ended' : `after ${passed} of ${waves.length} waves`;
+  return settlementOf(record, facts, 'timed-out', `its publisher stopped ${where}`);
 }

@@ -1,18 +1,21 @@
+import type { Checked } from '../record/check-schema.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
+import { emitCheckChanges } from './check-events.ts';
 import { isFinal } from './record-outcome.ts';
 import { emitPauseChange, emitWaveChanges, isAwaiting } from './wave-events.ts';
 
 /** An observer of a rolling deployment that another publisher drives. It learns from the record only. */
 export interface ObservedWaves {
-  /** Emits what changed since the last call: waves, the gate, the pause. Never throws. */
+  /** Emits what changed since the last call: waves, the gate, checks, the pause. Never throws. */
   see(record: DeploymentRecord): Promise<void>;
 }
 
 /** Creates the observer. The first `see` emits all waves that have started, unless the deployment has ended. */
 export function observeWaves(session: Pick<Session, 'env' | 'emit' | 'clock' | 'record'>): ObservedWaves {
   let before: Rolling | undefined;
+  let checkedBefore: Checked | undefined;
   let pause: Pause | undefined;
   return {
     async see(record) {
@@ -25,7 +28,9 @@ export function observeWaves(session: Pick<Session, 'env' | 'emit' | 'clock' | '
         before ?? { ...rolling, waves: [], awaitingSince: undefined },
         rolling,
       );
+      emitCheckChanges(session, record, checkedBefore);
       before = rolling;
+      checkedBefore = record.checked;
       if (over) return;
       try {
         const now = await session.record.pauses.of(service);

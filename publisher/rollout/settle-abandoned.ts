@@ -98,7 +98,9 @@ async function recordAbandoned(
   const by = await cancelledBy(session, stored);
   const settlement = settleNow({ ...stored.value, forgotten: [...forgetting.found] }, progress.reports, by);
   if (settlement.moveDesired && !overtaken) await assertFiles(session, stored.value);
-  if (by !== undefined) await announceCancelled(session, stored.value, settlement);
+  const isStopped =
+    by !== undefined || (stored.value.rolling !== undefined && settlement.outcome === 'failed');
+  if (isStopped) await announceCancelled(session, stored.value, settlement);
   const tookMs = () => lastEndingMs(stored.value, progress.reports.values());
   return await recordOutcome(session, stored, settlement, { reports: progress.reports, tookMs }, overtaken);
 }

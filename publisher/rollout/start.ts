@@ -2,28 +2,34 @@ import { TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import type { Change } from '../plan/change.ts';
+import { dueChecks } from '../plan/checks.ts';
 import { type PolicyOptions, policyOf } from '../plan/policy.ts';
 import type { Strategy } from '../plan/strategy.ts';
 import { rollingFor } from '../plan/waves.ts';
 import type { Ticket } from '../queue/ticket.ts';
+import type { Checks } from '../record/check-schema.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
+import { refuseIfAlarmed } from './alarm-watch.ts';
 import { begin, createRecord } from './create-record.ts';
 import type { Driving, Output } from './driving.ts';
 import { commonVersion, isLeaving, isSelective, type Selection, targetsOf } from './targets.ts';
 import { refuseIfUntrusted } from './trust-in-key.ts';
+import { refuseIfUnverifiable } from './verify-run.ts';
 
 /** Starts a deployment: finds its instances, plans its waves, and creates its record. */
 
 /** The options of a deployment: which instances, in which order, how many may fail, and how it is driven. */
 export interface RolloutOptions extends Selection, PolicyOptions, Driving {
   strategy: Strategy;
+  /** The automatic checks; none when left out. */
+  checks?: Checks | undefined;
 }
 
 /**
  * Creates the record of the deployment; nothing is announced yet.
- * @throws INSTANCE_NOT_FOUND; CANCELLED when detached or not confirmed before anything was written; KEY_INVALID
- * when instances do not trust the signing key; FENCED; AWS_*.
+ * @throws ALARMS_NOT_OK; CONFIG_INVALID when `verify` cannot be run here; INSTANCE_NOT_FOUND; CANCELLED when detached or not
+ * confirmed before anything was written; KEY_INVALID when instances do not trust the signing key; FENCED; AWS_*.
  */
 export async function start(
   session: Session,
@@ -31,8 +37,9 @@ export async function start(
   change: Change,
   options: RolloutOptions,
 ): Promise<StoredDeployment> {
-  const { strategy, wait, detach } = options;
+  const { strategy, wait, detach, checks } = options;
   const selective = isSelective(options);
+  await refuseByChecks(session, change.service, checks);
   // A deployment to all instances at once needs no roll call: their `accepted` reports show who answers.
   const { instances, forgotten } =
     strategy.name === 'rolling' || selective
@@ -60,11 +67,25 @@ export async function start(
       desiredFirst: rolling === undefined && !wait && !selective,
       rolling,
       forgotten,
+      // Without an instance there is nothing to check.
+      checks: instances.length > 0 ? checks : undefined,
     },
   );
   await begin(session, created);
   return created.stored;
 }
+
+/** @throws ALARMS_NOT_OK; CONFIG_INVALID when `verify` cannot be run here; AWS_* when the alarms cannot be read. */
+async function refuseByChecks(session: Session, service: string, checks: Checks | undefined): Promise<void> {
+  if (checks?.skipped) note(session, `the automatic checks are skipped: ${namesOf(checks)}`, 'warning');
+  const due = dueChecks(checks);
+  if (due === undefined) return;
+  await refuseIfUnverifiable(session, { service, checks: due });
+  await refuseIfAlarmed(session, service, due);
+}
+
+const namesOf = ({ alarms, verify }: Checks) =>
+  [...alarms.map(({ name }) => `the alarm ${name}`), ...(verify ? ['verify'] : [])].join(', ');
 
 /**
  * A deployment without instances has no gate. If the environment requires that a person confirms, the person at the

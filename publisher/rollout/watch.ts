@@ -8,6 +8,7 @@ import { cancelledBy } from './decisions.ts';
 import { DETACHED } from './driving.ts';
 import { follow, openProgress } from './follow.ts';
 import { lookForGone } from './look-for-gone.ts';
+import { hasOpenChecks, whyChecksFailed } from './next-check.ts';
 import { observeWaves, waitingText } from './observed-waves.ts';
 import { isFinal, isRollBackLeft, settledEvent, settleNow, unsettledEvent } from './record-outcome.ts';
 import type { Settlement } from './settle.ts';
@@ -118,7 +119,11 @@ async function settleWhenUndriven(
     if (driver === undefined) {
       // It may have settled the deployment, then released the lock, after the record was read here.
       const now = await reread(watch, latest);
-      return isFinal(now.value) ? await showEnded(watch, now) : await settleHere(watch, now, settlement);
+      if (isFinal(now.value)) return await showEnded(watch, now);
+      // A watch makes no checks.
+      return hasOpenChecks(now.value)
+        ? await showUndriven(watch, now)
+        : await settleHere(watch, now, settlement);
     }
     if (clock.monotonic() >= watch.until) {
       return showUnsettled(session, latest.value, settlement, waitingText(latest.value, driver.who));
@@ -195,15 +200,17 @@ function showUnsettled(
 }
 
 /**
- * To be called when the publisher of a rolling deployment died or was detached. If a person cancelled the deployment,
- * settles it; else shows the command that continues it.
+ * To be called when the publisher of a rolling deployment died or was detached. If a person cancelled the deployment, or
+ * a check has failed, settles it; else shows the command that continues it.
  */
 async function showUndriven(watch: Watch, stored: StoredDeployment): Promise<ExitCode> {
   const { session, progress } = watch;
   const record = stored.value;
   const by = await cancelledBy(session, stored);
   const settlement = settleNow(record, progress.reports, by);
-  if (by !== undefined) return await settleHere(watch, stored, settlement);
+  const { rolling } = record;
+  const hasFailed = rolling !== undefined && whyChecksFailed({ ...record, rolling }) !== undefined;
+  if (by !== undefined || hasFailed) return await settleHere(watch, stored, settlement);
   const why = `not settled; to continue: trigger-deploy resume ${record.deployment} --env ${record.env}`;
   return showUnsettled(session, record, { ...settlement, outcome: 'timed-out', exitCode: 3 }, why);
 }

@@ -1,9 +1,12 @@
 import type { Report } from '../../shared/report.ts';
 import type { Forgetting } from '../fleet/forgetting.ts';
+import type { Checked } from '../record/check-schema.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { nonce } from '../record/objects.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
+import type { AlarmWatch } from './alarm-watch.ts';
+import { emitCheckChanges } from './check-events.ts';
 import { type Decisions, deciderText } from './decisions.ts';
 import type { Progress } from './follow.ts';
 import { lookForGone } from './look-for-gone.ts';
@@ -18,6 +21,7 @@ import {
 } from './next-step.ts';
 import type { RetryOutage } from './retry-outage.ts';
 import { REPEAT_MS, type Settlement } from './settle.ts';
+import { startVerify, type Verifying } from './verify-run.ts';
 import { announcePhase, type Caller, findUnwell } from './wave-announcements.ts';
 import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 
@@ -41,6 +45,8 @@ export interface WaveRun {
   seen: Readonly<{ decisions: Decisions; pause: Pause | undefined }>;
   /** Reads reports, decisions and the pause from the record, into `progress` and `seen`. */
   readRecord: () => Promise<void>;
+  /** The alarms; undefined when the deployment has none. */
+  alarms: AlarmWatch | undefined;
   stop: AbortSignal;
   forgetting: Forgetting;
   retryOutage: RetryOutage;
@@ -68,7 +74,11 @@ interface Position {
   /** Whether the record was read since the last step. */
   fresh: boolean;
   /** A write whose answer may be lost: it is repeated with the same nonce, and succeeds if it is already stored. */
-  writing?: (Pick<DeploymentRecord, 'forgotten'> & { rolling: Rolling; nonce: string }) | undefined;
+  writing?:
+    | (Pick<DeploymentRecord, 'forgotten'> & { rolling: Rolling; checked?: Checked; nonce: string })
+    | undefined;
+  /** The last `verify` that this publisher started. */
+  verifying?: Verifying | undefined;
 }
 
 /**
@@ -84,11 +94,13 @@ export async function runWaves(
   try {
     await run.retryOutage(run.readRecord);
     for (;;) {
+      run.alarms?.assertRunning();
       const settlement = await run.retryOutage(() => advance(run, position));
       if (settlement !== undefined) return { stored: position.stored, settlement };
     }
   } finally {
     endQuestion(position);
+    await position.verifying?.stop();
   }
 }
 
@@ -111,18 +123,23 @@ async function advance(run: WaveRun, position: Position): Promise<Settlement | u
   }
   if (step.do === 'end') return step.settlement;
   position.fresh = false;
-  if (step.do === 'record') await writeRolling(run, position, step.rolling);
-  else if (step.do === 'announce') await announceFirst(run, position, step);
+  if (step.do === 'record') await writeStep(run, position, step);
+  else if (step.do === 'verify') {
+    position.verifying = startVerify(run.caller.session, position.stored.value, step.phase);
+  } else if (step.do === 'announce') await announceFirst(run, position, step);
   else if (step.do === 'look') {
     position.unwell = await findUnwell(run.caller.session, position.stored.value, step.at);
-  } else await wait(run, position);
+  } else {
+    if (step.ask) run.alarms?.hurry();
+    await wait(run, position);
+  }
   return undefined;
 }
 
 function stepOf(run: WaveRun, position: Position): Step {
-  const { caller, progress, seen } = run;
-  const { stored, announced, unwell, writing } = position;
-  if (writing) return { do: 'record', rolling: writing.rolling };
+  const { caller, progress, seen, alarms } = run;
+  const { stored, announced, unwell, writing, verifying } = position;
+  if (writing) return { do: 'record', ...writing };
   const { clock } = caller.session;
   const facts: Facts = {
     now: clock.now(),
@@ -133,24 +150,28 @@ function stepOf(run: WaveRun, position: Position): Step {
     paused: seen.pause !== undefined,
     forgotten: run.forgetting.found,
     unwell,
+    alarms: alarms?.facts(),
+    verify: verifying?.run,
   };
   return nextStep(rollingRecord(stored.value), facts);
 }
 
-async function writeRolling(
+async function writeStep(
   { caller, forgetting }: WaveRun,
   position: Position,
-  rolling: Rolling,
+  { rolling, checked }: { rolling: Rolling; checked?: Checked },
 ): Promise<void> {
   const { session } = caller;
-  const before = rollingRecord(position.stored.value).rolling;
+  const { rolling: before, checked: checkedBefore } = rollingRecord(position.stored.value);
   const { found } = forgetting;
-  position.writing ??= { rolling, nonce: nonce(), ...(found.length > 0 && { forgotten: [...found] }) };
+  const also = { ...(checked && { checked }), ...(found.length > 0 && { forgotten: [...found] }) };
+  position.writing ??= { rolling, ...also, nonce: nonce() };
   position.stored = await session.record.deployments.update(position.stored, position.writing);
   position.writing = undefined;
   // At once: a late `n` must not cancel a deployment that was already confirmed, however long the next step takes.
   if (!isAwaiting(position.stored.value)) endQuestion(position);
   emitWaveChanges(session, position.stored.value, before, rolling);
+  emitCheckChanges(session, position.stored.value, checkedBefore);
   // Each recorded step ends a phase or starts the next: the announcement of the old phase no longer counts.
   position.announced = undefined;
 }

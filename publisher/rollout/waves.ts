@@ -8,6 +8,7 @@ import type { Lock } from '../record/held-lock.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
+import { watchAlarms } from './alarm-watch.ts';
 import { type Decisions, decide, readDecisions } from './decisions.ts';
 import { DETACHED, type Driving, type Ended, type WhenSettled } from './driving.ts';
 import { hearing, openProgress } from './follow.ts';
@@ -89,10 +90,11 @@ async function driveToSettlement(
     emitPauseChange(session, service, seen.pause, pause);
     seen.pause = pause;
   };
+  const retryOutage = openRetryOutage(session, policy.timeoutMs, stop);
+  const alarms = watchAlarms(session, first.value, { retryOutage, stop });
   const run: WaveRun = {
-    ...{ caller, progress, seen, readRecord, stop },
+    ...{ caller, progress, seen, readRecord, stop, retryOutage, alarms },
     forgetting: openForgetting(session, service, first.value.forgotten),
-    retryOutage: openRetryOutage(session, policy.timeoutMs, stop),
     confirm: (stored) => confirmAtTerminal(session, stored, { ask, readRecord, stop }),
   };
   const listening = replies.listen(hearing(progress, heard), stop);
@@ -107,7 +109,7 @@ async function driveToSettlement(
     throw error;
   } finally {
     over.abort();
-    await Promise.allSettled([listening, polling]);
+    await Promise.allSettled([listening, polling, alarms?.ended]);
   }
 }
 

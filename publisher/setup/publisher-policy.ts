@@ -40,6 +40,8 @@ export function publisherStatements(place: PolicyPlace): Statement[] {
     ...bucketKey(place, 'kms:Decrypt', 'kms:GenerateDataKey'),
     ...signWith(features.signingKeys ?? []),
     ...askEc2(place),
+    // For all resources: with less, composite alarms are not returned (API Reference of CloudWatch, "DescribeAlarms").
+    ...(features.alarms ? [allow('ReadAlarms', ['cloudwatch:DescribeAlarms'], ['*'])] : []),
     ...(features.events === undefined ? [] : [allow('Notify', ['sns:Publish'], [features.events])]),
   ];
 }

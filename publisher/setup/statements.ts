@@ -37,6 +37,8 @@ export interface Features {
   readonly queueTags?: boolean;
   /** `ec2: true` of trigger-deploy.yaml: EC2 is asked which instances are gone. */
   readonly ec2?: boolean;
+  /** `alarms:` of a service: the publisher reads CloudWatch alarms. */
+  readonly alarms?: boolean;
   /** `promote --from` copies package files out of this environment: a reader may read them. */
   readonly promotedFrom?: boolean;
 }

@@ -5,9 +5,9 @@ import { execa } from 'execa';
 import { NEVER } from '../../../shared/abort.ts';
 import { cleanTail, DETAIL_LIMIT } from '../../../shared/clean-text.ts';
 import { messageOf, TriggerDeployError } from '../../../shared/errors.ts';
+import { TailBuffer } from '../../../shared/tail-buffer.ts';
 import { isGroupAlive, signalGroup } from './proc.ts';
 import { childEnvironment, runningAs } from './run-as.ts';
-import { TailBuffer } from './tail-buffer.ts';
 
 /**
  * Runs the agent's child processes, from an argv array and without a shell. Each runs in its own process group, so that

@@ -78,6 +78,7 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands
       UploadPart: WRITE,
     },
     'client-ec2': { DescribeInstances: ['ec2:DescribeInstances'] },
+    'client-cloudwatch': { DescribeAlarms: ['cloudwatch:DescribeAlarms'] },
     'client-kms': { GetPublicKey: ['kms:GetPublicKey'], Sign: ['kms:Sign'] },
     // S3 User Guide, "Multipart upload API and permissions".
     'lib-storage': { Upload: [...WRITE, 's3:AbortMultipartUpload'] },

@@ -19,6 +19,7 @@ export const EVERYTHING: PolicyPlace & { readonly features: object } = {
     events: 'arn:aws:sns:eu-west-1:123456789012:deploy-events',
     queueTags: true,
     ec2: true,
+    alarms: true,
     promotedFrom: true,
   },
 };

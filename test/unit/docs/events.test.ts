@@ -20,6 +20,7 @@ const GROUPS: readonly [words: string, holds: (type: string) => boolean][] = [
   ['In every event but `paused` and `unpaused`:', (type) => !type.endsWith('paused')],
   ['In `started` and `resumed`:', (type) => ['started', 'resumed'].includes(type)],
   ['In `waiting`:', (type) => type === 'waiting'],
+  ['In `check-failed`:', (type) => type === 'check-failed'],
   [
     'In `succeeded`, `rolled-back`, `failed`, `timed-out` and `cancelled`:',
     (type) => ['succeeded', 'rolled-back', 'failed', 'timed-out', 'cancelled'].includes(type),

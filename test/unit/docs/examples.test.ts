@@ -28,6 +28,8 @@ const READERS: Record<string, (value: unknown) => unknown> = {
   '# trigger-deploy.yaml, the environments': (value) => configuration.parse({ environments: value }),
   '# trigger-deploy.yaml, the notify of one environment': (value) =>
     configuration.parse({ environments: { dev: { notify: value } } }),
+  '# trigger-deploy.yaml, the services of one environment': (services) =>
+    configuration.parse({ environments: { dev: { services } } }),
   '# agent.yaml': (value) => agent(value as object),
   '# agent.yaml, the services': (services) => agent({ ...AGENT, services }),
   '# agent.yaml, the metrics': (metrics) => agent({ ...AGENT, metrics, services: { payments: SERVICE } }),

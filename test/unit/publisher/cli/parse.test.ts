@@ -30,7 +30,7 @@ describe('a valid command line', () => {
       verb: 'deploy',
       ...{ service: 'payments', version: '1.10', env: 'dev', verbose: false },
       ...{ noWait: true, timeout: 90_000, reason: 'why', allowMissing: 2, onFailure: 'stop' },
-      ...{ maxFailures: { count: 1 }, confirm: false, queue: false, jump: false },
+      ...{ maxFailures: { count: 1 }, confirm: false, queue: false, jump: false, skipChecks: false },
     });
     expect(await parse('payments latest -e dev')).toMatchObject({ version: 'latest', noWait: false });
   });
@@ -62,7 +62,7 @@ describe('a valid command line', () => {
     ).toEqual({
       ...{ verb: 'push', service: 'payments', version: '1.4.2', env: 'dev', verbose: false },
       ...{ file: ['payments.jar', 'b.yaml'], config: ['a.yaml', 'c.yaml'], noWait: false, confirm: false },
-      ...{ queue: false, jump: false },
+      ...{ queue: false, jump: false, skipChecks: false },
     });
     expect(await parse('push payments 1.4.3 app.jar --deploy dev --canary 1 --queue')).toMatchObject({
       ...{ deploy: 'dev', canary: { count: 1 }, queue: true },
@@ -172,6 +172,9 @@ describe('a wrong command line is refused with one line that says why', () => {
     ['promote payments --from dev', '--to is required'],
     ['promote payments --from dev --to stg --version latest', '"latest" cannot be a version'],
     ['promote payments --from dev --to stg --jump', '--jump needs --reason'],
+    ['payments 1.4.2 --skip-checks', '--skip-checks needs --reason'],
+    ['restart payments --skip-checks', '--skip-checks needs --reason'],
+    ['push payments 1.4.2 a.jar --skip-checks --reason why', 'needs --deploy ENV'],
     ['pause --reason=', '--reason is empty'],
     ['pause --reason=\t', '--reason is empty'],
     ['status --all -e dev', '--all and --env cannot be combined'],

@@ -37,6 +37,7 @@ ${DEV}    profile: acme-dev
       signingKey: join(home, 'keys/ci.key.json'),
       trust: [join(cwd, 'keys/old.pub.json'), '/etc/new.pub.json'],
       services: { payments: { maxFailures: 1, timeout: '5m' } },
+      directory: cwd,
       requires: undefined,
       confirm: undefined,
       places: {
