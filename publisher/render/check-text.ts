@@ -49,7 +49,7 @@ export function demandText(checks: Checks): string {
 }
 
 /** One run of `verify` in the record: `after the canary: passed in 4.2 s`. */
-export function runText({ phase, startedAt, endedAt, passed, why }: VerifyRun): string {
+function runText({ phase, startedAt, endedAt, passed, why }: VerifyRun): string {
   if (endedAt === undefined) return `${WHEN[phase]}: did not end`;
   const took = formatMs(Math.max(0, Date.parse(endedAt) - Date.parse(startedAt)));
   return `${WHEN[phase]}: ${passed ? `passed in ${took}` : `failed after ${took}: ${oneLine(why ?? '')}`}`;

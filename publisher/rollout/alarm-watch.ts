@@ -14,7 +14,7 @@ import type { RetryOutage } from './retry-outage.ts';
 const POLL_MS = 15_000;
 
 /** Opens the alarms of `checks`. Only here CloudWatch's client is loaded. */
-export async function openAlarmsOf({ aws }: Pick<Session, 'aws'>, { alarms }: Checks): Promise<Alarms> {
+async function openAlarmsOf({ aws }: Pick<Session, 'aws'>, { alarms }: Checks): Promise<Alarms> {
   const { openAlarms } = await import('../checks/cloudwatch.ts');
   return openAlarms(
     aws,
