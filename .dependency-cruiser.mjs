@@ -91,6 +91,7 @@ const ROOMS = {
     'agent/aws',
     'agent/config.ts',
     'agent/wire-instance.ts',
+    'agent/wire-logs.ts',
     'agent/wire-service.ts',
     'agent/wire-self-update.ts',
     'agent/wire-metrics.ts',
@@ -110,6 +111,7 @@ const ROOMS = {
     'agent/aws',
     'agent/config.ts',
   ],
+  'agent/wire-logs.ts': ['agent/host', 'agent/aws', 'agent/config.ts'],
   'agent/wire-commands.ts': [
     'agent/commands',
     'agent/life',
@@ -141,11 +143,13 @@ const ROOMS = {
   // A type of health check owns its keys in the config, so config.ts reads the table of the types.
   'agent/config.ts': [
     'agent/config-fields.ts',
+    'agent/config-logs.ts',
     'agent/config-metrics.ts',
     'agent/config-lifecycle.ts',
     'agent/deploy/ports.ts#types',
     'agent/host/services/check-types.ts',
   ],
+  'agent/config-logs.ts': ['agent/config-fields.ts'],
   'agent/config-metrics.ts': [],
   'agent/config-fields.ts': [],
   'agent/config-lifecycle.ts': ['agent/config-fields.ts'],
@@ -155,7 +159,7 @@ const ROOMS = {
   'agent/commands': ['agent/deploy', 'agent/config.ts'],
   'agent/deploy': [],
   'agent/metrics': ['agent/deploy/state.ts', 'agent/deploy/ports.ts#types', 'agent/loop/ports.ts#types'],
-  'agent/aws': ['agent/deploy/ports.ts', 'agent/deploy/traffic-port.ts'],
+  'agent/aws': ['agent/deploy/ports.ts', 'agent/deploy/log-port.ts', 'agent/deploy/traffic-port.ts'],
   'agent/host/fs': ['agent/deploy/ports.ts'],
   'agent/host/process': ['agent/host/fs', 'agent/deploy/ports.ts'],
   'agent/host/releases': [
@@ -171,6 +175,13 @@ const ROOMS = {
     'agent/deploy/look-port.ts',
     'agent/deploy/service-port.ts',
     'agent/config-fields.ts',
+  ],
+  'agent/host/logs': [
+    'agent/host/fs',
+    'agent/host/process',
+    'agent/host/state#types',
+    'agent/deploy/ports.ts',
+    'agent/deploy/log-port.ts',
   ],
   'agent/host/state': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],
   'agent/host/system': ['agent/host/fs', 'agent/host/process', 'agent/deploy/ports.ts'],

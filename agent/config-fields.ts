@@ -1,6 +1,8 @@
 import { isAbsolute, resolve } from 'node:path';
 import * as z from 'zod';
+import { cleanTail } from '../shared/clean-text.ts';
 import { duration } from '../shared/config-file.ts';
+import { MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 
 /** Schemas of single values in agent.yaml, for config.ts and for the types of health checks. Pure. */
 
@@ -70,4 +72,32 @@ export const serviceUnit = anyUnit.superRefine((unit, context) => {
 
 export const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({});
 
+/** The names of files in a directory: `*` and `?` as in a shell. */
+export const fileNames = z
+  .string()
+  .min(1)
+  .max(128)
+  .refine((text) => !/[/\0\n[\]{}]/.test(text), {
+    error: 'expected file names such as "*.log*": only * and ? have a meaning, and the directory is `dir`',
+  })
+  .refine((text) => text.split('*').length <= 5, { error: 'expected four * at most' });
+
+/** `on` or `off`; YAML 1.1 readers make booleans of them. */
+export const onOff = z
+  .union([z.boolean(), z.enum(['on', 'off'])], { error: 'expected on or off' })
+  .transform((value) => value === true || value === 'on');
+
 export const port = z.int().min(1).max(65_535);
+
+const tagText = (least: number, most: number) =>
+  z
+    .string('expected text: put it in quotes')
+    .min(least, 'expected at least 1 character')
+    .max(most, `expected ${most} characters at most`)
+    .refine((text) => cleanTail(text) === text && !/[\n\t]/.test(text), {
+      error: 'expected no control characters',
+    });
+/** Tags of an instance. */
+export const tags = z
+  .record(tagText(1, TAG_LIMITS.key), tagText(0, TAG_LIMITS.value))
+  .refine((all) => Object.keys(all).length <= MOST_TAGS, { error: `expected ${MOST_TAGS} tags at most` });

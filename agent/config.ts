@@ -2,12 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { awsNames, regionOfArn, topicOfArn } from '../shared/aws-names.ts';
-import { cleanTail } from '../shared/clean-text.ts';
-import { duration, parseConfigFile } from '../shared/config-file.ts';
+import { duration, parseConfigFile, size } from '../shared/config-file.ts';
 import { messageOf, TriggerDeployError } from '../shared/errors.ts';
 import { envName, instanceId, serviceName, topicName, versionName } from '../shared/names.ts';
 import { queueTags } from '../shared/queue-tags.ts';
-import { MOST_TAGS, TAG_LIMITS } from '../shared/report.ts';
 import { sessionName } from '../shared/role-session.ts';
 import {
   absolutePath,
@@ -15,12 +13,15 @@ import {
   environment,
   groupName,
   linkPlace,
+  onOff,
   port,
   positive,
   serviceUnit,
+  tags,
   userName,
 } from './config-fields.ts';
 import { lifecycle } from './config-lifecycle.ts';
+import { logs, logsMistake } from './config-logs.ts';
 import { metricsConfig } from './config-metrics.ts';
 import type { Hook } from './deploy/ports.ts';
 import { CHECK_TYPES, type ConfiguredCheck } from './host/services/check-types.ts';
@@ -143,10 +144,8 @@ const service = z.strictObject({
     })
     .default({ beforeStop: [], afterStart: [], onTerminate: [] }),
   traffic: traffic.optional(),
-  reportLog: z
-    .union([z.boolean(), z.enum(['on', 'off'])], { error: 'expected on or off' })
-    .default(true)
-    .transform((value) => value === true || value === 'on'),
+  reportLog: onOff.default(true),
+  logs,
 });
 
 /** Fills in the directory of the package, which is optional for a deb. */
@@ -154,18 +153,6 @@ function withDirectory(name: string, one: z.infer<typeof service>, state: string
   const { package: pkg } = one;
   return { ...one, package: { ...pkg, dir: pkg.dir ?? join(state, 'debs', name) } };
 }
-
-const tagText = (least: number, most: number) =>
-  z
-    .string('expected text: put it in quotes')
-    .min(least, 'expected at least 1 character')
-    .max(most, `expected ${most} characters at most`)
-    .refine((text) => cleanTail(text) === text && !/[\n\t]/.test(text), {
-      error: 'expected no control characters',
-    });
-const tags = z
-  .record(tagText(1, TAG_LIMITS.key), tagText(0, TAG_LIMITS.value))
-  .refine((all) => Object.keys(all).length <= MOST_TAGS, { error: `expected ${MOST_TAGS} tags at most` });
 
 const agentConfig = z
   .strictObject({
@@ -199,6 +186,8 @@ const agentConfig = z
     metrics: metricsConfig.optional(),
     /** What is announced about the life of the instance is watched, and acted on. */
     lifecycle: lifecycle.optional(),
+    /** The bandwidth of the uploads of logs, of all services together, bytes per second. */
+    logBandwidth: size.default(1024 ** 2),
     services: z.record(serviceName, service).refine((all) => Object.keys(all).length > 0, {
       error: 'no services: add at least one',
     }),
@@ -220,11 +209,16 @@ const agentConfig = z
       const message = `${thing} is already used by service ${owner}`;
       context.addIssue({ code: 'custom', path: ['services', name, ...path], message });
     };
-    for (const [name, { package: pkg, manager: run, traffic, hooks }] of Object.entries(config.services)) {
+    for (const [name, { package: pkg, manager: run, traffic, hooks, logs }] of Object.entries(
+      config.services,
+    )) {
       if (hooks.onTerminate.length > 0 && !config.lifecycle) {
         const message = 'nothing announces the end of the instance; add `lifecycle: {}`';
         context.addIssue({ code: 'custom', path: ['services', name, 'hooks', 'onTerminate'], message });
       }
+      const wrongLogs = logs && logsMistake(logs, run.type);
+      if (wrongLogs !== undefined)
+        context.addIssue({ code: 'custom', path: ['services', name, 'logs'], message: wrongLogs });
       for (const [i, { arn }] of (traffic?.targetGroups ?? []).entries()) {
         if (regionOfArn(arn) === config.region) continue;
         const path = ['services', name, 'traffic', 'targetGroups', i, 'arn'];

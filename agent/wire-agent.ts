@@ -13,7 +13,15 @@ import { createReporter } from './aws/reporter.ts';
 import { createArtifactStore, createChangesStore, createDesiredStore } from './aws/s3-stores.ts';
 import { type AgentConfig, loadAgentConfig } from './config.ts';
 import { createDesiredReader } from './deploy/converge.ts';
-import type { ArtifactStore, DesiredStore, Host, Identity, ManifestStore, Reporter } from './deploy/ports.ts';
+import type {
+  ArtifactStore,
+  DesiredStore,
+  Host,
+  Identity,
+  ManifestStore,
+  Reporter,
+  ServiceLogs,
+} from './deploy/ports.ts';
 import { openWorker, type ServiceWorker } from './deploy/worker.ts';
 import { onLeftover } from './host/fs/leftovers.ts';
 import { openCommandRegistry } from './host/process/command-registry.ts';
@@ -34,6 +42,7 @@ import { type Connectivity, createConnectivity } from './loop/connectivity.ts';
 import { createStatusLine } from './loop/status-line.ts';
 import { identify, loadVerifier, placesOf, VERSION } from './wire-instance.ts';
 import type { WiredLife } from './wire-life.ts';
+import type { wireLogs } from './wire-logs.ts';
 import type { WiredMetrics, wireMetrics as WireMetrics } from './wire-metrics.ts';
 import { wireSelfUpdate } from './wire-self-update.ts';
 import {
@@ -151,8 +160,13 @@ async function open(
   const reporter = metrics?.reporter(observed) ?? observed;
   const shared = { aws, clock, store, manifests, desired, host, identity, reporter, connectivity, metrics };
   const workers = new Map<string, ServiceWorker>();
+  const isBusy = () => [...workers.values()].some((worker) => worker.state().active !== null);
+  const logs = await createLogs(config, { aws, clock, log: agentLog, userId, isBusy });
   for (const name of Object.keys(config.services)) {
-    workers.set(name, await wireWorker(config, name, { ...shared, log: agentLog, stopping }));
+    workers.set(
+      name,
+      await wireWorker(config, name, { ...shared, logs: logs?.get(name), log: agentLog, stopping }),
+    );
   }
   // Only the other commands need the pid file. A full disk must not prevent the start of the agent.
   await writeAgentPid(state, VERSION).catch((err) =>
@@ -170,6 +184,7 @@ async function open(
     changes: createChangesStore({ aws, bucket, env }),
     heartbeat: life?.gate.heartbeat(heartbeat) ?? heartbeat,
     life: await life?.open({ workers, desired: desiredStates, reporter }),
+    logs: [...(logs?.values() ?? [])],
   };
   return {
     async run() {
@@ -201,6 +216,13 @@ async function openLife(
   return wireLife(config, config.lifecycle, parts);
 }
 
+/** Undefined where no service has `logs:`: then nothing of it is loaded. */
+async function createLogs(config: AgentConfig, parts: Parameters<typeof wireLogs>[1]) {
+  if (Object.values(config.services).every(({ logs }) => logs === undefined)) return undefined;
+  const { wireLogs } = await import('./wire-logs.ts');
+  return await wireLogs(config, parts);
+}
+
 /** @throws CONFIG_INVALID where this host cannot deploy the packages of a service. */
 async function assertHost(
   config: AgentConfig,
@@ -228,6 +250,7 @@ async function wireWorker(
     reporter: Reporter;
     connectivity: Connectivity;
     metrics: WiredMetrics | undefined;
+    logs: ServiceLogs | undefined;
     log: Log;
     stopping: AbortSignal;
   },
@@ -257,6 +280,7 @@ async function wireWorker(
       readiness: createServiceReadiness(name, service),
       traffic: await createTraffic(service, aws, identity.instance),
       journal: parts.metrics?.journal(name, journal) ?? journal,
+      logs: parts.logs,
       desired,
     },
   });

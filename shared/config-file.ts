@@ -26,6 +26,16 @@ export const duration = z
     return ms;
   });
 
+const UNIT_BYTES = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
+
+/** A size in a config file, as bytes. A bare number is refused: its unit would be a guess. */
+export const size = z.string('expected a size such as 512KiB, 10MiB or 2GiB').transform((text, context) => {
+  const match = /^([1-9]\d{0,5})(KiB|MiB|GiB)$/.exec(text);
+  if (match) return Number(match[1]) * UNIT_BYTES[match[2] as keyof typeof UNIT_BYTES];
+  context.addIssue({ code: 'custom', message: 'expected a size such as 512KiB, 10MiB or 2GiB' });
+  return z.NEVER;
+});
+
 /** One mistake in a configuration: where it is, and what was expected there. */
 export interface Mistake {
   /** `environments.dev.bucket`, or the name of a variable. */

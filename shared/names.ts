@@ -164,6 +164,29 @@ export function isReplyQueueName(env: string, name: string): boolean {
   return name.startsWith(prefix) && ulid.safeParse(name.slice(prefix.length)).success;
 }
 
+/** What the key of a part of a log is made of. */
+export interface LogPartName {
+  /** Which log: 16 hex digits. The parts of one log are together, in their order. */
+  id: string;
+  /** The name of the file when it was first seen, or of the unit. Anything. */
+  name: string;
+  /** When the log was first seen, ms since the epoch. */
+  since: number;
+  /** The bytes of the log that the part has: from `start` up to, but not including, `end`. */
+  start: number;
+  end: number;
+  compressed: boolean;
+}
+
+function logFolder({ id, name, since }: LogPartName): string {
+  const [day = '', time = ''] = new Date(since).toISOString().slice(0, 19).split('T');
+  const safe = name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 80);
+  return `${day}/${time.replaceAll(':', '')}-${safe}-${id}`;
+}
+
+/** An offset as text that sorts as the number does. */
+const place = (offset: number) => String(offset).padStart(15, '0');
+
 /** The keys in the environment's bucket. */
 export const keys = {
   /** Of all services: what every key of a pushed version begins with. */
@@ -196,6 +219,10 @@ export const keys = {
   heartbeats: (env: string) => `state/${env}/-/instances/`,
   heartbeat: (env: string, userId: string) => `state/${env}/-/instances/${userId}.json`,
   changes: (env: string) => `state/${env}/changes.json`,
+  logs: (env: string, service: string) => `logs/${env}/${service}/`,
+  /** Below the `aws:userid` of the instance, as its reports: IAM lets an instance write no other. */
+  logPart: (env: string, service: string, userId: string, part: LogPartName) =>
+    `logs/${env}/${service}/${userId}/${logFolder(part)}/${place(part.start)}-${place(part.end)}${part.compressed ? '.gz' : '.log'}`,
   pause: (env: string) => `state/${env}/pause.jws`,
   servicePause: (env: string, service: string) => `state/${env}/${service}/pause.jws`,
 } as const;

@@ -10,6 +10,7 @@ import { type LookParts, lookForChanges, lookInTurn } from './look.ts';
 import type { Heartbeat, LocalOrders, Notifier } from './ports.ts';
 import { createReceiver, type ReceiverParts } from './receiver.ts';
 import { repeat, withJitter } from './repeat.ts';
+import { type LogRounds, shipLogs } from './ship-logs.ts';
 import { pingWatchdog } from './watchdog.ts';
 
 /** Runs all loops of the agent at the same time: services, queue, local orders, convergence, records, watchdog. */
@@ -21,6 +22,8 @@ export interface AgentParts extends ReceiverParts, LookParts {
   /** Watches the life of the instance; undefined where the config does not ask for it. */
   life?: ((stopping: AbortSignal) => Promise<void>) | undefined;
   heartbeat: Heartbeat;
+  /** Of the services whose logs are uploaded. */
+  logs?: readonly LogRounds[];
 }
 
 /** ms */
@@ -56,6 +59,7 @@ export async function runAgent(parts: AgentParts, stopping: AbortSignal): Promis
     { name: 'queue', ended: receiver.run(stopping) },
     { name: 'local orders', ended: takeLocalOrders(parts, stopping) },
     ...(parts.life ? [{ name: 'life', ended: parts.life(stopping) }] : []),
+    ...(parts.logs?.length ? [{ name: 'logs', ended: shipLogs(parts, parts.logs, stopping) }] : []),
     { name: 'watchdog', ended: pingWatchdog(parts, receiver.lastRound, stopping) },
   ];
   await endOfAll(parts, loops, stopping).finally(() => stopped.abort());

@@ -64,6 +64,9 @@ export function agentStatements(place: PolicyPlace): Statement[] {
       ['s3:PutObject'],
       objects(place, keys.instance(env, '*', OWN_USERID), keys.report(env, '*', '*', OWN_USERID)),
     ),
+    ...(features.logs === undefined
+      ? []
+      : [allow('WriteOwnLogs', ['s3:PutObject'], ownLogs(place, features.logs))]),
     // Without it S3 answers 403 instead of 404 for a missing object (S3 API Reference, GetObject).
     allow('MissingMeans404', ['s3:ListBucket'], [arns.bucket(place, place.bucket)]),
     ...bucketKey(place, 'kms:Decrypt', 'kms:GenerateDataKey'),
@@ -71,6 +74,10 @@ export function agentStatements(place: PolicyPlace): Statement[] {
     ...(autoScalingGroups.length > 0 ? lifecycle(place, autoScalingGroups) : []),
   ];
 }
+
+/** The logs of an instance, in each of the buckets. */
+const ownLogs = (place: PolicyPlace, buckets: readonly string[]) =>
+  buckets.map((bucket) => arns.object(place, bucket, `${keys.logs(place.env, '*')}${OWN_USERID}/*`));
 
 /** The targets of a group have no ARN, and no condition key names them: the role can move every target of these groups. */
 function traffic(targetGroups: readonly string[]): Statement[] {

@@ -27,6 +27,8 @@ export interface Features {
   readonly targetGroups?: readonly string[];
   /** The Auto Scaling groups whose lifecycle hooks the agents complete (`lifecycle.autoScaling`): names, with `*`. */
   readonly autoScalingGroups?: readonly string[];
+  /** The buckets to which instances upload logs: services with `logs:`. */
+  readonly logs?: readonly string[];
   /** The KMS key with which the bucket encrypts, if it is one of this account's own: an ARN. */
   readonly bucketKey?: string;
   /** The keys of KMS that sign, ARNs: those of the keys, because an alias is no resource of these actions. Two during a rotation. */

@@ -34,6 +34,17 @@ export function lastState<T>(
   return { state, bad };
 }
 
+/** The values of all intact lines, the first line first. */
+export function* intactLines(bytes: Buffer): Generator<unknown, undefined> {
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf(NEWLINE, start);
+    const end = newline === -1 ? bytes.length : newline;
+    const line = bytes.subarray(start, end);
+    if (isIntact(line)) yield JSON.parse(line.toString('utf8', HASH_LENGTH + 1));
+    start = end + 1;
+  }
+}
+
 /** One write to a journal: `bytes` at the offset `at`. It must be synced before the next write. */
 export interface Overwrite {
   at: number;

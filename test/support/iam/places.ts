@@ -14,6 +14,7 @@ export const EVERYTHING: PolicyPlace & { readonly features: object } = {
       'arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/payments/0123456789abcdef',
     ],
     autoScalingGroups: ['payments'],
+    logs: ['acme-deploys-dev'],
     bucketKey: KEY,
     signingKeys: ['arn:aws:kms:eu-west-1:123456789012:key/0987dcba-09fe-87dc-65ba-ab0987654321'],
     events: 'arn:aws:sns:eu-west-1:123456789012:deploy-events',

@@ -19,6 +19,7 @@ describe('agent.yaml', () => {
       tags: {},
       logLevel: 'info',
       logFormat: 'auto',
+      logBandwidth: 1024 ** 2,
       services: {
         payments: {
           package: { type: 'jar', dir: '/opt/payments', acceptNoUndo: false, keep: 3 },

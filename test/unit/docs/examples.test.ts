@@ -35,6 +35,7 @@ const READERS: Record<string, (value: unknown) => unknown> = {
   '# agent.yaml, the metrics': (metrics) => agent({ ...AGENT, metrics, services: { payments: SERVICE } }),
   '# agent.yaml, the package of one service': oneService('package'),
   '# agent.yaml, the manager of one service': oneService('manager'),
+  '# agent.yaml, the logs of one service': (text) => oneService('logs')((text as { logs: unknown }).logs),
   '# agent.yaml, the traffic of one service': oneService('traffic'),
 };
 
