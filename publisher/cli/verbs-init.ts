@@ -22,21 +22,33 @@ const options = {
   writeConfig: flag('Write the environment into trigger-deploy.yaml (default: print what to add)'),
   yes: flag('Create and change without asking'),
   dryRun: flag('Show what would be created or changed, and change nothing'),
-  print: choice(['iam'], 'Print the IAM policies: no call to AWS is made (default: set the environment up)'),
+  print: choice(
+    ['cloudformation', 'terraform', 'iam'],
+    'Print the environment with its roles, or the policies alone: no call to AWS is made (default: set it up)',
+  ),
   account: value(account.optional(), 'With --print: the AWS account (default: as in the config)'),
+  principal: value(
+    arn.optional(),
+    'With --print: who may assume the roles but that of the instances, an ARN (default: whom IAM of the account allows)',
+  ),
+  signingKey: flag('With --print: a KMS key that signs (default: only where the config names one)'),
+  alarm: flag(
+    'With --print: tell the topic for notifications when others than the publisher write signed documents',
+  ),
   targetGroup: list(
     arn.array().optional(),
     'With --print: a target group of a service with traffic: (repeatable)',
   ),
 };
 /** What only a template has, and what only a set-up does. */
-const OF_PRINT = ['account', 'targetGroup'] as const;
+const OF_PRINT = ['account', 'principal', 'signingKey', 'alarm', 'targetGroup'] as const;
 const OF_SETUP = ['keys', 'writeConfig', 'yes', 'dryRun', 'output'] as const;
 
 export const initVerbs = {
   init: verb({
     usage: '--env <env>',
-    summary: 'Create what an environment needs in AWS, or print its IAM policies',
+    summary:
+      'Create what an environment needs in AWS, or print it as CloudFormation, Terraform or IAM policies',
     group: 'setup',
     options,
     examples: [
@@ -119,13 +131,10 @@ async function makeKeys(out: string, name: string): Promise<void> {
   await keygen({ out, name });
 }
 
-interface PrintValues {
-  print?: 'iam' | undefined;
-  bucketKey?: string | undefined;
-  events: boolean;
+type PrintValues = Parameters<typeof import('../commands/print-environment.ts')['printEnvironment']>[2] & {
+  print?: 'cloudformation' | 'terraform' | 'iam' | undefined;
   account?: string | undefined;
-  targetGroup?: string[] | undefined;
-}
+};
 
 async function printed(place: Place, { print = 'iam', ...values }: PrintValues): Promise<Answer> {
   const owner = values.account ?? place.account;

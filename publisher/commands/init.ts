@@ -3,13 +3,13 @@ import { partitionOf } from '../../shared/aws-names.ts';
 import { callerAccount } from '../../shared/caller-identity.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { addEnvironment, type Entry, environmentYaml } from '../config/add-environment.ts';
-import { entryOf, isTopicOf, type SetupPlace } from '../config/load-setup.ts';
+import { entryOf, type SetupPlace } from '../config/load-setup.ts';
 import type { ExitCode } from '../events.ts';
 import { bucketSettings } from '../setup/bucket-settings.ts';
 import { keyFilesIn, keySetting } from '../setup/key-setting.ts';
 import { examine, keepRight, type Setting, type Step } from '../setup/setting.ts';
 import { topicSettings } from '../setup/topic-settings.ts';
-import { type Wanted, wantedOf } from '../setup/wanted.ts';
+import { isTopicOf, type Wanted, wantedOf } from '../setup/wanted.ts';
 
 export interface InitOptions {
   place: SetupPlace;

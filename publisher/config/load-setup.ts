@@ -1,5 +1,5 @@
 import type { AwsPlaces } from '../../shared/aws-errors.ts';
-import { accountOfArn, regionOfArn } from '../../shared/aws-names.ts';
+import { accountOfArn } from '../../shared/aws-names.ts';
 import { mistaken } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { envName, topicName } from '../../shared/names.ts';
@@ -142,7 +142,3 @@ export function entryOf(
     ...(signingKey !== undefined && { signingKey }),
   };
 }
-
-/** Whether a topic's ARN names this region and account: else `init` cannot create it. */
-export const isTopicOf = (arn: string, region: string, account: string): boolean =>
-  regionOfArn(arn) === region && accountOfArn(arn) === account;

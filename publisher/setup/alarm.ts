@@ -14,6 +14,14 @@ import { documentOf, type PolicyDocument, type Statement } from './policy-docume
  * change of the trail, the rule or the topic by their administrator. CloudTrail delivers on a best effort basis, typically
  * within minutes. All of it is CloudTrail User Guide, "Logging data events", and EventBridge, "Amazon S3 events".
  */
+
+/** The same for those who read a template. */
+export const ALARM_COMMENT = [
+  '# The alarm tells the topic for notifications when anyone but the publisher writes or deletes a signed document (*.jws).',
+  '# It does not see what the role of the publisher does, or what a lifecycle rule removes. CloudTrail charges for what it',
+  '# logs: writes by others only. An event arrives within minutes, on a best effort basis.',
+];
+
 export interface Alarm {
   /** The trail, the rule and the bucket of the trail have this name. */
   name: string;

@@ -1,4 +1,4 @@
-import { partitionOf } from '../../shared/aws-names.ts';
+import { accountOfArn, partitionOf, regionOfArn } from '../../shared/aws-names.ts';
 import { eventsTopicName, topicName } from '../../shared/names.ts';
 import { type Alarm, alarmOf, mayPublishAlarms } from './alarm.ts';
 import { type OwnRule, ownRules } from './lifecycle.ts';
@@ -143,3 +143,7 @@ export function isDefaultStatement(statement: unknown, account: string): boolean
     JSON.stringify(Condition).toLowerCase() === `{"stringequals":{"aws:sourceowner":"${account}"}}`
   );
 }
+
+/** Whether a topic's ARN names this region and account: else it is not for `init` or a template to make. */
+export const isTopicOf = (arn: string, region: string, account: string): boolean =>
+  regionOfArn(arn) === region && accountOfArn(arn) === account;
