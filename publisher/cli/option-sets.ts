@@ -37,8 +37,20 @@ export const common = {
   verbose: flag('Show the causes of an error'),
 } as const satisfies Options;
 
+/** The option of every verb that follows a deployment. */
+export const reporting = {
+  junit: value(
+    text.optional(),
+    'A file that gets the result as JUnit XML, a test case for each instance (default: none)',
+    {
+      completes: 'file',
+    },
+  ),
+} as const satisfies Options;
+
 /** The options of `watch`; `following` includes them. */
 export const watching = {
+  ...reporting,
   timeout: value(duration.optional(), `How long to follow the deployment, ${TIMEOUT}`),
 } as const satisfies Options;
 
@@ -53,9 +65,13 @@ export const following = {
   ),
   queue: flag('Wait in the queue while another deployment of the service runs (default: fail)'),
   jump: flag('As --queue, at the front of the queue; needs --reason'),
-  idFile: value(text.optional(), 'A file that gets the id of the deployment once it starts, for a script', {
-    completes: 'file',
-  }),
+  idFile: value(
+    text.optional(),
+    'A file that gets the id of the deployment once it starts, for a script (default: none)',
+    {
+      completes: 'file',
+    },
+  ),
 } as const satisfies Options;
 
 /** The options of the verbs that can deploy in waves: which instances, in which waves. */

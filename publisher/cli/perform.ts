@@ -15,8 +15,33 @@ import { VERBS } from './verbs.ts';
 const AT_ONCE = { readMs: 0, writeMs: 500 };
 const IN_SECONDS = { readMs: 1000, writeMs: 3000 };
 
+type Listener = (event: PublisherEvent) => void;
+
 /** Carries out a checked command line: opens what its verb needs, shows what happens, prints the answer. */
 export async function perform(invocation: Invocation): Promise<ExitCode> {
+  const { junit: path } = invocation;
+  if (typeof path !== 'string') return await performAnd(invocation, []);
+  const { openJUnitFile } = await import('./junit-file.ts');
+  const junit = openJUnitFile(path, aboutOf(invocation));
+  try {
+    const code = await performAnd(invocation, [junit.event]);
+    junit.ended({ code });
+    return code;
+  } catch (error) {
+    junit.ended({ error });
+    throw error;
+  }
+}
+
+/** What a report calls the command, and the group of its instances. */
+function aboutOf(invocation: Invocation) {
+  const { verb, service, version, deployment } = invocation;
+  const words = [verb, service, version, deployment].filter((one) => typeof one === 'string');
+  const group = typeof service === 'string' ? service : 'trigger-deploy';
+  return { command: words.join(' '), group: `${group}.${environmentOf(invocation) ?? 'env'}` };
+}
+
+async function performAnd(invocation: Invocation, listening: readonly Listener[]): Promise<ExitCode> {
   const row: Row = VERBS[invocation.verb];
   const format = invocation.output ?? defaultFormat();
   const source = {
@@ -32,7 +57,7 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
     follows: row.follows?.(invocation) ?? false,
     publishes: row.publishes ?? false,
   });
-  const listeners = [(event: PublisherEvent) => renderer.event(event)];
+  const listeners: Listener[] = [(event) => renderer.event(event), ...listening];
   const { idFile } = invocation;
   if (typeof idFile === 'string') listeners.push(openIdFile(idFile));
   const emit = (event: PublisherEvent) => {
@@ -67,7 +92,7 @@ export async function perform(invocation: Invocation): Promise<ExitCode> {
 /** Runs `work` and sends notifications about it; closes notifier, renderer and session also when `work` fails. */
 async function inSession(
   session: Session,
-  listeners: ((event: PublisherEvent) => void)[],
+  listeners: Listener[],
   renderer: { close(): void },
   work: () => Promise<ExitCode>,
 ): Promise<ExitCode> {

@@ -8,6 +8,7 @@ import {
   service,
   value,
 } from './option-kinds.ts';
+import { reporting } from './option-sets.ts';
 import { said, verb } from './verb.ts';
 
 /**
@@ -66,6 +67,7 @@ export const decideVerbs = {
         count.optional(),
         'How many instances may be missing from now on (default: unchanged)',
       ),
+      ...reporting,
     },
     examples: [['$0 resume 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', 'from any machine']],
     follows: () => true,

@@ -1,7 +1,11 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { deploy, push } from '../support/commands.ts';
 import { archiveDownloads } from '../support/fleet/downloads.ts';
 import { type Fleet, type Instance, startFleet } from '../support/fleet/fleet.ts';
+import { elements, junitMistakes } from '../support/publisher/junit-schema.ts';
+import { parseXml } from '../support/publisher/strict-xml.ts';
 
 /** Versions that are not healthy or cannot start, by the real programs. Each test depends on those before it. */
 
@@ -23,12 +27,32 @@ const downloads = () => archiveDownloads(fleet);
 test('a version that answers 500 is rolled back everywhere, with the reason and the service’s own log', async () => {
   await push(fleet, '1.2.0', { healthStatus: 500 });
   const before = downloads().length;
-  const result = await fleet.publisher('payments', '1.2.0', '--env', 'dev');
+  const result = await fleet.publisher('payments', '1.2.0', '--env', 'dev', '--junit', 'deploy.xml');
   expect(result.code).toBe(1);
   expect(result.stdout).toMatch(/rolled-back .*CHECK_FAILED/);
   expect(result.stdout).toContain('connection pool of 1.2.0 is empty');
   expect(await versions()).toEqual(everywhere('1.1.0'));
   expect(downloads().length - before).toBe(3);
+});
+
+test('the JUnit file has a failing case for each instance, with the log', async () => {
+  const root = parseXml(await readFile(join(fleet.publisherDir, 'deploy.xml'), 'utf8'));
+  expect(junitMistakes(root)).toEqual([]);
+  const failures = elements(root, 'failure');
+  expect(failures.map(({ attributes }) => attributes.type)).toEqual(everywhere('CHECK_FAILED'));
+  expect(failures[0]?.text).toContain('connection pool of 1.2.0 is empty');
+  const names = elements(root, 'testcase').map(
+    ({ attributes: { classname, name } }) => `${classname} ${name}`,
+  );
+  expect(names).toEqual(expect.arrayContaining(instances.map(({ id }) => `payments.dev ${id}`)));
+});
+
+test('the JUnit file of a refused command has one failing case', async () => {
+  const result = await fleet.publisher('payments', '9.9.9', '--env', 'dev', '--junit', 'deploy.xml');
+  expect(result.code).toBe(4);
+  const root = parseXml(await readFile(join(fleet.publisherDir, 'deploy.xml'), 'utf8'));
+  expect(elements(root, 'testcase')).toHaveLength(1);
+  expect(elements(root, 'error')[0]?.attributes.type).toBe('VERSION_NOT_FOUND');
 });
 
 test('the desired state stayed at the version that runs', async () => {
