@@ -45,7 +45,7 @@ export function wireLife(
   const { aws, identity, queue, reporter, host, show, clock, log } = parts;
   const { spot, within, autoScaling } = lifecycle;
   const { instance } = identity;
-  const gate = createGate(clock.sleep);
+  const gate = createGate();
   return {
     gate,
     async open({ workers, desired, reporter: gated }) {

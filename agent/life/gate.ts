@@ -1,9 +1,10 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import type { Heartbeat, Inbox } from '../loop/ports.ts';
 
 /**
  * Whether the instance takes part in its environment. While the gate is closed, no queue is created or read and no record
- * of the instance is written: the loops go on, and find nothing.
+ * of the instance is written: the loop that receives fails, and goes on when the gate is open again.
  */
 export interface Gate {
   set(isOpen: boolean): void;
@@ -12,11 +13,14 @@ export interface Gate {
   heartbeat(inner: Heartbeat): Heartbeat;
 }
 
-/** How often a closed gate looks whether it was opened, ms. */
-const LOOK_EVERY = 5000;
-
-export function createGate(sleep: (ms: number, signal: AbortSignal) => Promise<void>): Gate {
+export function createGate(): Gate {
   let isOpen = true;
+  /** Runs `work`. @throws INSTANCE_TERMINATING while the gate is closed. */
+  const through = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (isOpen) return await work();
+    const hint = 'nothing: an instance that stays after all comes back by itself';
+    throw new TriggerDeployError('INSTANCE_TERMINATING', 'the instance has left its environment', { hint });
+  };
   return {
     set(open) {
       isOpen = open;
@@ -24,18 +28,12 @@ export function createGate(sleep: (ms: number, signal: AbortSignal) => Promise<v
 
     inbox: (inner) => ({
       ...inner,
-      async ensure(signal) {
-        if (isOpen) await inner.ensure(signal);
-      },
-      resubscribe: async (signal) => isOpen && (await inner.resubscribe(signal)),
-      async receive(signal) {
-        // When it opens again, the queue is missing: the receiver then creates it, and catches up.
-        if (isOpen) return await inner.receive(signal);
-        await sleep(LOOK_EVERY, signal);
-        return [];
-      },
+      ensure: (signal) => through(() => inner.ensure(signal)),
+      resubscribe: (signal) => through(() => inner.resubscribe(signal)),
+      receive: (signal) => through(() => inner.receive(signal)),
     }),
 
+    // These loops have nothing to say while it is closed.
     heartbeat: (inner) => ({
       async send(signal) {
         if (isOpen) await inner.send(signal);

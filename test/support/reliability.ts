@@ -168,6 +168,19 @@ export const MATRIX = {
     fault: 'An image is made of a running instance',
     promise: 'the agent notices the other instance id, keeps the releases, resets the rest, and converges.',
   },
+  'instance-end': {
+    fault: 'The instance is to be terminated (spot, Auto Scaling), and its agent is killed meanwhile',
+    promise:
+      'the next agent continues: hooks that ended do not run again, the queue is gone, the group goes on; no rollout waits.',
+  },
+  launch: {
+    fault: 'An agent is killed while the launch of its instance waits',
+    promise: 'the launch is completed only once all services run what they should, and are healthy.',
+  },
+  image: {
+    fault: 'An instance starts from an image in which versions are prepared',
+    promise: 'it downloads what the image lacks, and nothing else.',
+  },
   late: {
     fault: 'The instance boots after the announcement, or sleeps through it',
     promise: 'it converges by itself.',
