@@ -3,7 +3,7 @@ import { acquireLock } from '../rollout/acquire-lock.ts';
 import { emitStarted } from '../rollout/create-record.ts';
 import { drive } from '../rollout/drive.ts';
 import type { Driving } from '../rollout/driving.ts';
-import { needsVerify, withoutOpenRuns } from '../rollout/next-check.ts';
+import { needsVerify, withoutOpenChecks } from '../rollout/next-check.ts';
 import { isRollBackLeft, UNSETTLED } from '../rollout/record-outcome.ts';
 import { refuseIfUnverifiable } from '../rollout/verify-run.ts';
 import { watchDeployment } from '../rollout/watch.ts';
@@ -54,7 +54,7 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     await refuseIfOutdated(session, stored.value, lock.sequence);
     const before = stored.value.policy;
     const policy = { ...before, timeoutMs, allowMissing: allowMissing ?? before.allowMissing };
-    const checked = withoutOpenRuns(stored.value.checked);
+    const checked = withoutOpenChecks(stored.value.checked);
     const resumed = await deployments.update(stored, { ...UNSETTLED, policy, ...(checked && { checked }) });
     emitStarted(session, resumed.value, instances, 'resumed');
     return await drive(session, lock, resumed, { wait: true, detach, ask });

@@ -104,7 +104,9 @@ export function watchAlarms(
       const askedAt = clock.monotonic();
       const failed = failedAlarms(alarms, await reader.read(stop));
       const isSteady = known !== undefined && askedAt - known.askedAt <= FRESH_MS;
-      known = { askedAt, steadySince: isSteady && known ? known.steadySince : askedAt, failed };
+      // What was before the answer is not known: the answer may have come late.
+      const steadySince = isSteady && known ? known.steadySince : clock.monotonic();
+      known = { askedAt, steadySince, failed };
     });
   }
 

@@ -63,10 +63,12 @@ export const needsVerify = (record: CheckRecord): boolean =>
   whyChecksFailed(record) === undefined &&
   !record.checked?.verify?.some(({ phase, passed }) => phase === 'last' && passed);
 
-/** What a publisher that continues starts with: a run of `verify` that did not end begins again. */
-export function withoutOpenRuns(checked: Checked | undefined): Checked | undefined {
-  if (checked?.verify === undefined) return checked;
-  return { ...checked, verify: checked.verify.filter(({ endedAt }) => endedAt !== undefined) };
+/** What a publisher that continues starts with: what had begun and had not ended begins again. */
+export function withoutOpenChecks(checked: Checked | undefined): Checked | undefined {
+  if (checked === undefined) return undefined;
+  const { watchingSince: _, ...rest } = checked;
+  const ended = rest.verify?.filter(({ endedAt }) => endedAt !== undefined);
+  return { ...rest, ...(ended && { verify: ended }) };
 }
 
 /** Whether all waves have passed, no check has failed, and it is not certain that all have passed. */
