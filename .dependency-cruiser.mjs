@@ -30,9 +30,11 @@ const ROOMS = {
     'publisher/messaging',
     'publisher/packages',
     'publisher/setup',
+    'publisher/doctor',
     'publisher/session.ts',
     'publisher/events.ts',
   ],
+  'publisher/doctor': ['publisher/setup', 'publisher/rollout', 'publisher/record', 'publisher/session.ts'],
   'publisher/rollout': [
     'publisher/fleet',
     'publisher/checks',
@@ -67,6 +69,7 @@ const ROOMS = {
     'publisher/rollout#types',
     'publisher/config#types',
     'publisher/setup#types',
+    'publisher/doctor#types',
     'publisher/events.ts#types',
   ],
   'publisher/session.ts': [

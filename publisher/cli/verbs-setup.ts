@@ -60,17 +60,20 @@ export const setupVerbs = {
   }),
 
   doctor: verb({
-    usage: '<service>',
-    summary: 'Check what the bucket and the instances say about a service',
+    usage: '[service]',
+    summary: 'Check an environment: permissions, topic, bucket, keys, instances, record',
     group: 'setup',
     options: {
-      service: argument(service, 'The service'),
+      service: argument(service.optional(), 'The service (default: all services)'),
       repair: flag('Set a lock right that another writer changed (default: only say what is wrong)'),
     },
     examples: [
-      ['$0 doctor payments --env dev', 'exit code 1 if anything is wrong'],
+      ['$0 doctor --env dev', 'exit code 1 if anything is wrong'],
       ['$0 doctor payments --repair --env dev', 'after the bucket was changed by another writer'],
+      ['$0 doctor --env prd --output json', 'one JSON object for each finding'],
     ],
+    notes:
+      'What these credentials may not read is unknown, not wrong. trigger-deploy init sets topic and bucket right.',
     async run(session, { service, repair }) {
       const [{ doctor }, { doctorLines, doctorTable }] = await Promise.all([
         import('../commands/doctor.ts'),
@@ -79,7 +82,7 @@ export const setupVerbs = {
       const found = await doctor(session, { service, repair });
       const { env, findings } = found;
       return {
-        things: findings.map((one) => ({ type: 'finding', env, service, ...one })),
+        things: findings.map((one) => ({ type: 'finding', env, ...one })),
         table: (page) => doctorTable(found, page),
         lines: () => doctorLines(found),
         exitCode: findings.some(({ state }) => state === 'wrong') ? 1 : 0,

@@ -1,4 +1,5 @@
-import type { DoctorAnswer, DoctorFinding } from '../commands/doctor.ts';
+import type { DoctorAnswer } from '../commands/doctor.ts';
+import type { DoctorFinding } from '../doctor/finding.ts';
 import type { Page } from './page.ts';
 import { oneLine, type Tone } from './text.ts';
 
@@ -12,21 +13,36 @@ const GLYPHS: Record<DoctorFinding['state'], { glyph: string; tone: Tone }> = {
 };
 
 export function doctorTable({ service, env, findings }: DoctorAnswer, page: Page): string[] {
-  return [
-    page.paint('strong', `${service} in ${env}`),
+  const about = new Set(findings.map((one) => one.service));
+  const parts = [...about].flatMap((one) => [
     '',
-    ...findings.flatMap(({ state, what, hint }) => {
-      const { glyph, tone } = GLYPHS[state];
-      const said = `  ${page.paint(tone, glyph)} ${state === 'repaired' ? 'repaired: ' : ''}${oneLine(what)}`;
-      return hint === undefined ? [said] : [said, page.paint('dim', `    → ${oneLine(hint)}`)];
-    }),
-  ];
+    page.paint('strong', one === undefined ? `the environment ${env}` : `${one} in ${env}`),
+    ...findings.filter((finding) => finding.service === one).flatMap((finding) => linesOf(finding, page)),
+  ]);
+  const none = about.size > 1 || service !== undefined ? [] : ['', 'there is no service yet'];
+  return [...parts.slice(1), ...none, '', summaryOf(findings)];
 }
 
-/** `payments wrong: the lock of payments …; → trigger-deploy doctor …`. */
-export function doctorLines({ service, findings }: DoctorAnswer): string[] {
-  return findings.map(({ state, what, hint }) => {
+function linesOf({ state, what, hint }: DoctorFinding, page: Page): string[] {
+  const { glyph, tone } = GLYPHS[state];
+  const said = `  ${page.paint(tone, glyph)} ${state === 'repaired' ? 'repaired: ' : ''}${oneLine(what)}`;
+  return hint === undefined ? [said] : [said, page.paint('dim', `    → ${oneLine(hint)}`)];
+}
+
+/** `2 wrong, 1 unknown, 14 ok`. */
+function summaryOf(findings: readonly DoctorFinding[]): string {
+  const order = ['wrong', 'unknown', 'repaired', 'ok'] as const;
+  return order
+    .map((state) => ({ state, count: findings.filter((one) => one.state === state).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ state, count }) => `${count} ${state}`)
+    .join(', ');
+}
+
+/** `payments wrong: the lock of payments …; → trigger-deploy doctor …`; of the environment, `dev wrong: …`. */
+export function doctorLines({ env, findings }: DoctorAnswer): string[] {
+  return findings.map(({ state, service, what, hint }) => {
     const todo = hint === undefined ? '' : `; → ${oneLine(hint)}`;
-    return `${service} ${state}: ${oneLine(what)}${todo}`;
+    return `${service ?? env} ${state}: ${oneLine(what)}${todo}`;
   });
 }

@@ -36,7 +36,7 @@ export function publisherStatements(place: PolicyPlace): Statement[] {
     ),
     allow('AbortUploads', ['s3:AbortMultipartUpload'], objects(place, keys.artifact('*', '*', '*', '*'))),
     allow('ListRecord', ['s3:ListBucket'], [arns.bucket(place, place.bucket)]),
-    allow('LookAtBucket', ['s3:GetBucketVersioning'], [arns.bucket(place, place.bucket)]),
+    ...lookAtSetup(place),
     ...bucketKey(place, 'kms:Decrypt', 'kms:GenerateDataKey'),
     ...signWith(features.signingKeys ?? []),
     ...askEc2(place),
@@ -71,6 +71,23 @@ export function readerStatements(place: PolicyPlace): Statement[] {
 function askEc2({ region, features }: PolicyPlace): Statement[] {
   if (!features?.ec2) return [];
   return [allow('AskEc2', ['ec2:DescribeInstances'], ['*'], { StringEquals: { 'ec2:Region': region } })];
+}
+
+/** What `doctor` looks at besides the record; it changes nothing there. */
+function lookAtSetup(place: PolicyPlace): Statement[] {
+  const settings = [
+    's3:GetBucketVersioning',
+    's3:GetBucketPolicy',
+    's3:GetBucketPublicAccessBlock',
+    's3:GetBucketOwnershipControls',
+    's3:GetEncryptionConfiguration',
+    's3:GetLifecycleConfiguration',
+  ];
+  const ofTopic = ['sns:GetTopicAttributes', 'sns:ListSubscriptionsByTopic', 'sns:GetSubscriptionAttributes'];
+  return [
+    allow('LookAtBucket', settings, [arns.bucket(place, place.bucket)]),
+    allow('LookAtTopic', ofTopic, [arns.topic(place, place.env)]),
+  ];
 }
 
 /** Only signatures of documents: KMS Developer Guide, "kms:SigningAlgorithm" and "kms:MessageType". */

@@ -1,8 +1,16 @@
+import { PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import { ListSubscriptionsByTopicCommand, UnsubscribeCommand } from '@aws-sdk/client-sns';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
-import { type DoctorFinding, doctor } from '../../../../publisher/commands/doctor.ts';
+import { doctor } from '../../../../publisher/commands/doctor.ts';
 import { pause } from '../../../../publisher/commands/pause.ts';
+import type { DoctorFinding } from '../../../../publisher/doctor/finding.ts';
 import { doctorLines } from '../../../../publisher/render/doctor.ts';
+import type { Session } from '../../../../publisher/session.ts';
+import { bucketSettings } from '../../../../publisher/setup/bucket-settings.ts';
+import { keepRight } from '../../../../publisher/setup/setting.ts';
+import { topicSettings } from '../../../../publisher/setup/topic-settings.ts';
+import { wantedOf } from '../../../../publisher/setup/wanted.ts';
 import type { Aws } from '../../../../shared/aws.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
@@ -15,7 +23,6 @@ import {
   stage,
 } from '../../../support/publisher/deploy-fixture.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
-import { openStage } from '../../../support/publisher/stage.ts';
 
 openStageForEach();
 
@@ -29,7 +36,9 @@ beforeEach(async () => {
 });
 
 const look = async (repair = false): Promise<DoctorFinding[]> =>
-  (await doctor(await stage.open(), { service: 'payments', repair })).findings;
+  (await doctor(await stage.open(), { service: 'payments', repair })).findings.filter(
+    ({ service }) => service === 'payments',
+  );
 const wrong = async (repair = false) => (await look(repair)).filter(({ state }) => state !== 'ok');
 const put = (key: string, body: string) => stage.cloud.putObject(stage.bucket, key, body);
 
@@ -37,7 +46,6 @@ it('finds nothing wrong with a healthy service, and says so line by line', async
   expect(await wrong()).toEqual([]);
   const lines = doctorLines(await doctor(await stage.open(), { service: 'payments' }));
   expect(lines).toContainEqual(expect.stringContaining('payments ok: the desired state is 1.0.0'));
-  expect(lines).toContainEqual('payments ok: AWS knows this publisher as AIDAPUBLISHER');
   expect(lines).toContainEqual('payments ok: 3 of 3 instances answer');
 });
 
@@ -47,18 +55,99 @@ it('refuses a service that nobody knows', async () => {
   });
 });
 
-it('names a bucket that keeps no old versions, with the command that changes it', async () => {
-  const other = await openStage({ name: 'stg', within: stage });
-  try {
-    await other.publish('payments', '1.0.0');
-    const { findings } = await doctor(await other.open(), { service: 'payments' });
-    expect(findings[1]).toMatchObject({
-      state: 'wrong',
-      hint: expect.stringContaining('put-bucket-versioning'),
-    });
-  } finally {
-    await other.close();
+/** Topic and bucket as `trigger-deploy init` makes them. */
+async function setUp(): Promise<void> {
+  const { aws, env, signal } = await stage.open();
+  const wanted = wantedOf({
+    ...{ env: env.name, region: env.region, bucket: env.bucket },
+    account: '000000000000',
+  });
+  for (const setting of [...topicSettings(aws, wanted), ...bucketSettings(aws, wanted)]) {
+    await keepRight(setting, signal);
   }
+}
+
+describe('the environment', () => {
+  const environment = async (change: (session: Session) => Session = (session) => session) =>
+    (await doctor(change(await stage.open()), {})).findings.filter(({ service }) => service === undefined);
+  const bad = async (change?: (session: Session) => Session) =>
+    (await environment(change)).filter(({ state }) => state !== 'ok');
+
+  it('is right as init makes it; who this is, keys, subscriptions, agents and the clock are named', async () => {
+    await setUp();
+    const findings = await environment();
+    expect(findings.filter(({ state }) => state !== 'ok')).toEqual([]);
+    const all = findings.map(({ what }) => what).join('\n');
+    for (const text of ['AIDAPUBLISHER', 'versioning of bucket', 'signing key', 'are subscribed', 'clock']) {
+      expect(all).toContain(text);
+    }
+  });
+
+  it('without a setting of the bucket is wrong, with the command that sets it right', async () => {
+    await setUp();
+    const { aws, env } = await stage.open();
+    const off = { Bucket: env.bucket, VersioningConfiguration: { Status: 'Suspended' } as const };
+    await aws.s3.send(new PutBucketVersioningCommand(off));
+    expect(await bad()).toMatchObject([
+      {
+        state: 'wrong',
+        what: expect.stringContaining('versioning'),
+        hint: expect.stringContaining('trigger-deploy init --env dev'),
+      },
+    ]);
+  });
+
+  it('says which instance hears no announcement, and which has no raw delivery', async () => {
+    await setUp();
+    const { aws, env } = await stage.open();
+    const listed = await aws.sns.send(new ListSubscriptionsByTopicCommand({ TopicArn: env.topic }));
+    await aws.sns.send(
+      new UnsubscribeCommand({ SubscriptionArn: listed.Subscriptions?.[0]?.SubscriptionArn }),
+    );
+    const found = await bad((session) => {
+      const answer = () => ({ $metadata: {}, Attributes: { RawMessageDelivery: 'false' } });
+      insteadOnce(session.aws.sns as unknown as Aws['sqs'], 'GetSubscriptionAttributesCommand', answer);
+      return session;
+    });
+    const all = found.map(({ what }) => what).join('\n');
+    expect(all).toContain('no subscription leads to the queue of');
+    expect(all).toContain('has no raw message delivery');
+  });
+
+  it('with what may not be read is unknown there, and everything else is still looked at', async () => {
+    await setUp();
+    const found = await bad((session) => {
+      const refuse = () => {
+        throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
+      };
+      insteadOnce(session.aws.s3 as unknown as Aws['sqs'], 'GetBucketVersioningCommand', refuse);
+      return session;
+    });
+    expect(found).toMatchObject([{ state: 'unknown', hint: 'it needs s3:GetBucketVersioning' }]);
+  });
+
+  it('in which this role may not write is wrong, and nothing was written', async () => {
+    await setUp();
+    const before = stage.cloud.objects(stage.bucket, '').slice();
+    const found = await bad((session) => {
+      const deny = () => {
+        throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
+      };
+      insteadOnce(session.aws.s3 as unknown as Aws['sqs'], 'PutObjectCommand', deny);
+      return session;
+    });
+    expect(found).toMatchObject([{ state: 'wrong', what: expect.stringContaining('s3:PutObject on') }]);
+    await environment();
+    expect(stage.cloud.objects(stage.bucket, '').slice()).toEqual(before);
+  });
+
+  it('of another account than the topic is wrong', async () => {
+    const found = await bad((session) => ({
+      ...session,
+      env: { ...session.env, topic: session.env.topic.replace('000000000000', '999999999999') },
+    }));
+    expect(found[0]).toMatchObject({ state: 'wrong', what: expect.stringContaining('999999999999') });
+  });
 });
 
 describe('a lock', () => {
@@ -169,25 +258,13 @@ it('names a pause that cannot be verified', async () => {
   ]);
 });
 
-it('goes on where the versioning cannot be read, or AWS does not say who this is', async () => {
-  const session = await stage.open();
-  const refuse = () => {
-    throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
-  };
-  insteadOnce(session.aws.s3 as unknown as Aws['sqs'], 'GetBucketVersioningCommand', refuse);
-  const aws = { ...session.aws, limited: refuse };
-  const { findings } = await doctor({ ...session, aws }, { service: 'payments' });
-  const bad = findings.filter(({ state }) => state !== 'ok');
-  expect(bad.map(({ state }) => state)).toEqual(['unknown', 'unknown']);
-});
-
 it('without a signing key says what the bucket shows, and that no instance answers', async () => {
   const session = await stage.open();
   const signer = async () => {
     throw new TriggerDeployError('CONFIG_INVALID', 'there is no signingKey');
   };
   const { findings } = await doctor({ ...session, signer }, { service: 'payments' });
-  const bad = findings.filter(({ state }) => state !== 'ok');
+  const bad = findings.filter(({ state, service }) => state !== 'ok' && service !== undefined);
   expect(bad).toHaveLength(3);
   for (const { what } of bad) expect(what).toContain('does not answer');
 });
