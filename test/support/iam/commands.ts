@@ -14,6 +14,17 @@ const READ = ['s3:GetObject', 's3:ListBucket', 'kms:Decrypt'];
 /** The parts of a multipart upload are decrypted as well, before they are joined. */
 const WRITE = ['s3:PutObject', 'kms:GenerateDataKey', 'kms:Decrypt'];
 
+/** The page of each operation in the S3 API Reference names its permission, which often has another name. */
+const LOOK_AT_BUCKET = {
+  HeadBucket: ['s3:ListBucket'],
+  GetPublicAccessBlock: ['s3:GetBucketPublicAccessBlock'],
+  GetBucketOwnershipControls: ['s3:GetBucketOwnershipControls'],
+  GetBucketVersioning: ['s3:GetBucketVersioning'],
+  GetBucketEncryption: ['s3:GetEncryptionConfiguration'],
+  GetBucketPolicy: ['s3:GetBucketPolicy'],
+  GetBucketLifecycleConfiguration: ['s3:GetLifecycleConfiguration'],
+};
+
 const sts: Commands = {
   // STS API Reference, GetCallerIdentity: "No permissions are required".
   'client-sts': { GetCallerIdentity: [] },
@@ -62,7 +73,13 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands
   },
   publisher: {
     ...sts,
-    'client-sns': { Publish: ['sns:Publish'] },
+    'client-sns': {
+      Publish: ['sns:Publish'],
+      // `doctor` looks at the topic and its subscriptions.
+      GetSubscriptionAttributes: ['sns:GetSubscriptionAttributes'],
+      GetTopicAttributes: ['sns:GetTopicAttributes'],
+      ListSubscriptionsByTopic: ['sns:ListSubscriptionsByTopic'],
+    },
     'client-sqs': {
       CreateQueue: ['sqs:CreateQueue', 'sqs:TagQueue'],
       DeleteMessageBatch: ['sqs:DeleteMessage'],
@@ -70,7 +87,7 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands
       ReceiveMessage: ['sqs:ReceiveMessage'],
     },
     'client-s3': {
-      GetBucketVersioning: ['s3:GetBucketVersioning'],
+      ...LOOK_AT_BUCKET,
       GetObject: READ,
       HeadObject: READ,
       ListObjectsV2: ['s3:ListBucket'],
@@ -90,21 +107,14 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands
       GetTopicAttributes: ['sns:GetTopicAttributes'],
       SetTopicAttributes: ['sns:SetTopicAttributes'],
     },
-    // The page of each operation in the S3 API Reference names its permission, which often has another name.
     'client-s3': {
-      HeadBucket: ['s3:ListBucket'],
+      ...LOOK_AT_BUCKET,
       CreateBucket: ['s3:CreateBucket'],
-      GetPublicAccessBlock: ['s3:GetBucketPublicAccessBlock'],
       PutPublicAccessBlock: ['s3:PutBucketPublicAccessBlock'],
-      GetBucketOwnershipControls: ['s3:GetBucketOwnershipControls'],
       PutBucketOwnershipControls: ['s3:PutBucketOwnershipControls'],
-      GetBucketVersioning: ['s3:GetBucketVersioning'],
       PutBucketVersioning: ['s3:PutBucketVersioning'],
-      GetBucketEncryption: ['s3:GetEncryptionConfiguration'],
       PutBucketEncryption: ['s3:PutEncryptionConfiguration'],
-      GetBucketPolicy: ['s3:GetBucketPolicy'],
       PutBucketPolicy: ['s3:PutBucketPolicy'],
-      GetBucketLifecycleConfiguration: ['s3:GetLifecycleConfiguration'],
       PutBucketLifecycleConfiguration: ['s3:PutLifecycleConfiguration'],
     },
   },
