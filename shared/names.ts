@@ -219,6 +219,8 @@ export const keys = {
   heartbeats: (env: string) => `state/${env}/-/instances/`,
   heartbeat: (env: string, userId: string) => `state/${env}/-/instances/${userId}.json`,
   changes: (env: string) => `state/${env}/changes.json`,
+  /** Of all services. */
+  allLogs: (env: string) => `logs/${env}/`,
   logs: (env: string, service: string) => `logs/${env}/${service}/`,
   /** Below the `aws:userid` of the instance, as its reports: IAM lets an instance write no other. */
   logPart: (env: string, service: string, userId: string, part: LogPartName) =>

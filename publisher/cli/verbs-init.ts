@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
+import * as z from 'zod';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { choice, flag, list, optionName, text, value } from './option-kinds.ts';
+import { choice, flag, list, optionName, positiveCount, text, value } from './option-kinds.ts';
 import { type Answer, type Surroundings, verb } from './verb.ts';
 
 /** The verb that sets an environment up in AWS, or prints it. It loads its commands when it runs. */
@@ -8,11 +9,18 @@ import { type Answer, type Surroundings, verb } from './verb.ts';
 const account = text.regex(/^\d{12}$/, { error: 'expected the 12 digits of an AWS account' });
 const arn = text.regex(/^arn:aws[a-z-]*:\S+$/, { error: 'expected an ARN' });
 
+const FEATURES = ['logs', 'alarms', 'ec2', 'queue-tags', 'promote'] as const;
+const NAMED = ['targetGroup', 'autoScalingGroup', 'logBucket', 'instances'] as const;
+
 const options = {
   region: value(text.optional(), 'The AWS region (default: as in the config)'),
   bucket: value(text.optional(), 'The name of the bucket (default: as in the config)'),
   role: value(text.optional(), 'The role to assume, an ARN (default: as in the config)'),
   bucketKey: value(arn.optional(), 'The KMS key that encrypts the bucket, an ARN (default: keys of S3)'),
+  logDays: value(
+    positiveCount.optional(),
+    'Remove the logs of services from the bucket after so many days (default: they stay)',
+  ),
   events: flag('A topic for notifications, too (default: only where the config names one)'),
   keys: value(
     text.optional(),
@@ -32,16 +40,33 @@ const options = {
     'With --print: who may assume the roles but that of the instances, an ARN (default: whom IAM of the account allows)',
   ),
   signingKey: flag('With --print: a KMS key that signs (default: only where the config names one)'),
-  alarm: flag(
+  writeAlarm: flag(
     'With --print: tell the topic for notifications when others than the publisher write signed documents',
   ),
   targetGroup: list(
     arn.array().optional(),
     'With --print: a target group of a service with traffic: (repeatable)',
   ),
+  autoScalingGroup: list(
+    text.array().optional(),
+    'With --print: an Auto Scaling group whose lifecycle hooks the agents complete, * allowed (repeatable)',
+  ),
+  logBucket: list(text.array().optional(), 'With --print: another bucket for logs of services (repeatable)'),
+  instances: list(
+    text.array().optional(),
+    'With --print: how instances are named, if not by the ids of EC2, * allowed (repeatable)',
+  ),
+  with: list(
+    z
+      .enum(FEATURES, { error: `expected ${FEATURES.join(', ')}` })
+      .array()
+      .optional(),
+    `With --print: permissions for ${FEATURES.join(', ')}, besides what the config uses (repeatable)`,
+    { completes: FEATURES },
+  ),
 };
 /** What only a template has, and what only a set-up does. */
-const OF_PRINT = ['account', 'principal', 'signingKey', 'alarm', 'targetGroup'] as const;
+const OF_PRINT = ['account', 'principal', 'signingKey', 'writeAlarm', ...NAMED, 'with'] as const;
 const OF_SETUP = ['keys', 'writeConfig', 'yes', 'dryRun', 'output'] as const;
 
 export const initVerbs = {
@@ -61,7 +86,10 @@ export const initVerbs = {
         '$0 init --env dev --print cloudformation > dev.yaml',
         'with the roles of agent, publisher, reader and console',
       ],
-      ['$0 init --env dev --print terraform --alarm > dev.tf', 'and an alarm on writes to signed documents'],
+      [
+        '$0 init --env dev --print terraform --write-alarm > dev.tf',
+        'and an alarm on writes to signed documents',
+      ],
     ],
     notes: [
       'What is right stays as it is, and what others added is kept: init may be repeated, killed and run twice at once.',
@@ -87,6 +115,7 @@ export const initVerbs = {
 type Place = Awaited<ReturnType<typeof import('../config/load-setup.ts')['loadForSetup']>>;
 interface SetupValues {
   bucketKey?: string | undefined;
+  logDays?: number | undefined;
   events: boolean;
   keys?: string | undefined;
   writeConfig: boolean;
@@ -109,7 +138,15 @@ async function setUp(place: Place, values: SetupValues, around: Surroundings): P
   const aws = around.aws(place);
   try {
     const answer = await init(aws, {
-      ...{ place, ask, signal, tell, bucketKey: values.bucketKey, events: values.events },
+      ...{
+        place,
+        ask,
+        signal,
+        tell,
+        bucketKey: values.bucketKey,
+        events: values.events,
+        logDays: values.logDays,
+      },
       ...{ isDryRun: values.dryRun, isYes: values.yes },
       keys: directory === undefined ? undefined : { directory, make: () => makeKeys(directory, place.env) },
       configFile: values.writeConfig ? (place.file ?? newConfigFile(config)) : undefined,

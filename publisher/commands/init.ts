@@ -14,6 +14,7 @@ import { isTopicOf, type Wanted, wantedOf } from '../setup/wanted.ts';
 export interface InitOptions {
   place: SetupPlace;
   bucketKey?: string | undefined;
+  logDays?: number | undefined;
   /** Whether the topic of notifications is made where the config names none. */
   events: boolean;
   /** The signing key to make, and how. */
@@ -58,7 +59,12 @@ export async function init(aws: Aws, options: InitOptions): Promise<InitAnswer> 
   refuseOtherAccount(place, account);
   const wanted = wantedOf({
     ...place,
-    ...{ account, bucketKey: options.bucketKey, events: eventsOf(place, account, options.events) },
+    ...{
+      account,
+      bucketKey: options.bucketKey,
+      logDays: options.logDays,
+      events: eventsOf(place, account, options.events),
+    },
   });
   const keyFiles = options.keys && keyFilesIn(options.keys.directory, place.env);
   const entry = entryOf(place, account, partitionOf(place.region), keyFiles?.privateFile ?? place.signingKey);

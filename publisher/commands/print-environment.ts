@@ -18,8 +18,8 @@ export function printEnvironment(
 ): string {
   if (form === 'cloudformation') return cloudFormation(printedOf(place, options));
   if (form === 'terraform') return terraform(printedOf(place, options));
-  if (options.signingKey || options.alarm) {
-    const option = options.signingKey ? '--signing-key' : '--alarm';
+  if (options.signingKey || options.writeAlarm) {
+    const option = options.signingKey ? '--signing-key' : '--write-alarm';
     throw new TriggerDeployError('USAGE', `${option} is for the templates: --print iam makes nothing`, {
       hint: 'a key that exists is in the policy if the config names its ARN: signingKey: kms:arn:aws:kms:…:key/…',
     });

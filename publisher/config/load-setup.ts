@@ -21,6 +21,8 @@ export interface SetupPlace {
   /** The ARN of the topic of notifications. */
   events: string | undefined;
   signingKey: string | undefined;
+  /** The features that the config uses and that need permissions. */
+  uses: readonly ('alarms' | 'ec2' | 'queue-tags')[];
   places: AwsPlaces | undefined;
   /** Whether the config file or the variables describe the whole environment. */
   isConfigured: boolean;
@@ -70,6 +72,7 @@ export async function loadForSetup(source: ConfigSource, typed: TypedPlace): Pro
         pathStyle: found.pathStyle,
         events: found.notify?.events,
         signingKey: environments[env]?.signingKey ?? found.signingKey,
+        uses: usesOf(environments[env]),
         ...{ places: found.places, isConfigured: true, file: file?.name },
       },
       typed,
@@ -81,7 +84,7 @@ export async function loadForSetup(source: ConfigSource, typed: TypedPlace): Pro
   return {
     ...{ env, region, bucket, account: typed.account, profile: merged.profile, role: merged.role },
     ...{ pathStyle: merged.pathStyle ?? false, events: undefined, signingKey: merged.signingKey },
-    ...{ places: undefined, isConfigured: false, file: file?.name },
+    ...{ uses: [], places: undefined, isConfigured: false, file: file?.name },
   };
 }
 
@@ -98,6 +101,15 @@ function withTyped(variables: EnvironmentInFile, typed: TypedPlace): Environment
 function checkForm(key: FormName, value: string): void {
   const text = forms[key].safeParse(value).error?.issues[0]?.message;
   if (text !== undefined) throw new TriggerDeployError('USAGE', `--${key}: ${text}`);
+}
+
+function usesOf(inFile: EnvironmentInFile | undefined): SetupPlace['uses'] {
+  const hasAlarms = Object.values(inFile?.services ?? {}).some(({ alarms }) => alarms !== undefined);
+  return [
+    ...(hasAlarms ? (['alarms'] as const) : []),
+    ...(inFile?.ec2 ? (['ec2'] as const) : []),
+    ...(inFile?.queueTags === undefined ? [] : (['queue-tags'] as const)),
+  ];
 }
 
 function agreed(found: SetupPlace, typed: TypedPlace): SetupPlace {

@@ -94,11 +94,13 @@ const bucketResources = (name: string, { lifecycle, encryption, ...bucket }: Any
       },
       ...(lifecycle && {
         LifecycleConfiguration: {
-          Rules: lifecycle.map(({ id, prefix, noncurrentDays, uploadDays }) => ({
+          Rules: lifecycle.map(({ id, prefix, noncurrentDays, uploadDays, currentDays }) => ({
             Id: id,
             Status: 'Enabled',
             Prefix: prefix,
-            ExpiredObjectDeleteMarker: true,
+            ...(currentDays === undefined
+              ? { ExpiredObjectDeleteMarker: true }
+              : { ExpirationInDays: currentDays }),
             NoncurrentVersionExpiration: { NoncurrentDays: noncurrentDays },
             AbortIncompleteMultipartUpload: { DaysAfterInitiation: uploadDays },
           })),

@@ -8,7 +8,7 @@ import { keys } from '../../shared/names.ts';
  * rollback reads lie between records that are only history, with the service's name before what tells them apart
  * (`state/ENV/SERVICE/…`), so no prefix selects old records alone. A tag could, but then each PUT of a record would need
  * `s3:PutObjectTagging`, which the roles of older agents do not have; and age alone does not say whether a record is still
- * needed. So no rule of this project removes an object that is current. `trigger-deploy gc` decides which old records go,
+ * needed. So no rule of this project removes an object of these that is current. `trigger-deploy gc` decides which old records go,
  * and these rules remove what it, an overwrite or a mistake left behind: noncurrent versions, delete markers without
  * versions, and parts of uploads that were never completed.
  */
@@ -23,24 +23,33 @@ export interface OwnRule {
   prefix: string;
   noncurrentDays: number;
   uploadDays: number;
+  /** After how many days current objects are removed; only of the logs of services. */
+  currentDays?: number;
 }
 
-/** The rules of one environment. Environments that share a bucket share the rule of the artifacts. */
-export function ownRules(env: string): OwnRule[] {
+/**
+ * The rules of one environment. Environments that share a bucket share the rule of the artifacts. The logs of services have a
+ * prefix of their own, and nothing reads them but people: with `logDays` they are removed after that time.
+ */
+export function ownRules(env: string, logDays: number | undefined): OwnRule[] {
   const days = { noncurrentDays: NONCURRENT_DAYS, uploadDays: UPLOAD_DAYS };
   return [
     { id: 'trigger-deploy-artifacts', prefix: keys.versions(), ...days },
     { id: `trigger-deploy-state-${env}`, prefix: keys.services(env), ...days },
+    ...(logDays === undefined
+      ? []
+      : [{ id: `trigger-deploy-logs-${env}`, prefix: keys.allLogs(env), ...days, currentDays: logDays }]),
   ];
 }
 
-const asLifecycleRule = ({ id, prefix, noncurrentDays, uploadDays }: OwnRule): LifecycleRule => ({
+const asLifecycleRule = ({ id, prefix, currentDays, ...days }: OwnRule): LifecycleRule => ({
   ID: id,
   Status: 'Enabled',
   Filter: { Prefix: prefix },
-  Expiration: { ExpiredObjectDeleteMarker: true },
-  NoncurrentVersionExpiration: { NoncurrentDays: noncurrentDays },
-  AbortIncompleteMultipartUpload: { DaysAfterInitiation: uploadDays },
+  // With a number of days, S3 removes delete markers without versions by itself (S3 User Guide, "Lifecycle elements").
+  Expiration: currentDays === undefined ? { ExpiredObjectDeleteMarker: true } : { Days: currentDays },
+  NoncurrentVersionExpiration: { NoncurrentDays: days.noncurrentDays },
+  AbortIncompleteMultipartUpload: { DaysAfterInitiation: days.uploadDays },
 });
 
 /**
@@ -86,11 +95,12 @@ function isSameRule(found: LifecycleRule, wanted: LifecycleRule): boolean {
  * them to a storage class that must be restored before it can be read.
  */
 export function harmfulRules(found: readonly LifecycleRule[], own: readonly OwnRule[]): string[] {
+  const needed = own.filter(({ currentDays }) => currentDays === undefined);
   return found
     .filter((rule) => rule.Status === 'Enabled')
     .flatMap((rule) => {
       const prefix = rule.Filter?.Prefix ?? rule.Filter?.And?.Prefix ?? rule.Prefix ?? '';
-      const covered = own.filter((one) => one.prefix.startsWith(prefix) || prefix.startsWith(one.prefix));
+      const covered = needed.filter((one) => one.prefix.startsWith(prefix) || prefix.startsWith(one.prefix));
       if (covered.length === 0) return [];
       const where = prefix === '' ? 'the whole bucket' : prefix;
       const { Days, Date: date } = rule.Expiration ?? {};

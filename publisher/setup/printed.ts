@@ -10,14 +10,24 @@ import { isTopicOf, type Wanted, wantedOf } from './wanted.ts';
 /** What the command line adds to a printed environment. */
 export interface PrintOptions {
   bucketKey?: string | undefined;
+  logDays?: number | undefined;
   events: boolean;
-  alarm: boolean;
+  /** Whether a write to a signed document by anyone but the publisher is told. */
+  writeAlarm: boolean;
   /** Whether the template makes a KMS key that signs. */
   signingKey: boolean;
   /** Who may assume the roles, but that of the instances: an ARN; the account, which leaves it to IAM, when left out. */
   principal?: string | undefined;
   targetGroup?: readonly string[] | undefined;
+  autoScalingGroup?: readonly string[] | undefined;
+  logBucket?: readonly string[] | undefined;
+  /** Names of instances that are not ids of EC2, with `*`. */
+  instances?: readonly string[] | undefined;
+  with?: readonly PrintedFeature[] | undefined;
 }
+
+/** Features that need permissions, besides those that the config names. */
+export type PrintedFeature = 'logs' | 'alarms' | 'ec2' | 'queue-tags' | 'promote';
 
 export interface PrintedPlace {
   env: string;
@@ -27,6 +37,8 @@ export interface PrintedPlace {
   /** The topic of notifications of the config. */
   events: string | undefined;
   signingKey: string | undefined;
+  /** What the config uses. */
+  uses: readonly PrintedFeature[];
 }
 
 export interface Printed {
@@ -56,7 +68,7 @@ export function printedOf(place: PrintedPlace, options: PrintOptions): Printed {
   const own = place.events === undefined ? undefined : isTopicOf(place.events, region, account);
   const wanted = wantedOf({
     ...place,
-    ...{ bucketKey: options.bucketKey, alarm: options.alarm },
+    ...{ bucketKey: options.bucketKey, logDays: options.logDays, alarm: options.writeAlarm },
     events: own ? place.events : place.events === undefined && options.events ? true : undefined,
   });
   const root = `arn:${wanted.partition}:iam::${account}:root`;
@@ -82,6 +94,8 @@ export function placeOf(place: PrintedPlace, options: PrintOptions, wanted?: Wan
   // A bucket's key of another account is for that account to grant.
   const bucketKey =
     options.bucketKey && accountOfArn(options.bucketKey) === account ? options.bucketKey : undefined;
+  const uses = (feature: PrintedFeature) => place.uses.includes(feature) || options.with?.includes(feature);
+  const logs = [...(uses('logs') ? [bucket] : []), ...(options.logBucket ?? [])];
   return {
     ...{ env, region, account, bucket, partition: partitionOf(region) },
     features: {
@@ -89,6 +103,13 @@ export function placeOf(place: PrintedPlace, options: PrintOptions, wanted?: Wan
       ...(bucketKey !== undefined && { bucketKey }),
       ...(keys.length > 0 && { signingKeys: keys }),
       ...(options.targetGroup !== undefined && { targetGroups: options.targetGroup }),
+      ...(options.autoScalingGroup !== undefined && { autoScalingGroups: options.autoScalingGroup }),
+      ...(options.instances !== undefined && { instances: options.instances }),
+      ...(logs.length > 0 && { logs }),
+      ...(uses('alarms') && { alarms: true }),
+      ...(uses('ec2') && { ec2: true }),
+      ...(uses('queue-tags') && { queueTags: true }),
+      ...(uses('promote') && { promotedFrom: true }),
     },
   };
 }

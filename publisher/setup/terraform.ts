@@ -101,13 +101,17 @@ function bucketBlocks(label: string, { name, policy, lifecycle, encryption }: An
             'aws_s3_bucket_lifecycle_configuration',
             // The rules are about noncurrent versions.
             { depends_on: [to(`aws_s3_bucket_versioning.${label}`)] },
-            ...lifecycle.map(({ id, prefix, noncurrentDays, uploadDays }) =>
+            ...lifecycle.map(({ id, prefix, noncurrentDays, uploadDays, currentDays }) =>
               block(
                 'rule',
                 [],
                 { id, status: 'Enabled' },
                 block('filter', [], { prefix }),
-                block('expiration', [], { expired_object_delete_marker: true }),
+                block(
+                  'expiration',
+                  [],
+                  currentDays === undefined ? { expired_object_delete_marker: true } : { days: currentDays },
+                ),
                 block('noncurrent_version_expiration', [], { noncurrent_days: noncurrentDays }),
                 block('abort_incomplete_multipart_upload', [], { days_after_initiation: uploadDays }),
               ),

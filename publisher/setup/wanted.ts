@@ -18,6 +18,8 @@ export interface Place {
   bucketKey?: string | undefined;
   /** The ARN of the topic of notifications, or true for one with the usual name. */
   events?: string | true | undefined;
+  /** After how many days the logs of services are removed from the bucket; they stay when left out. */
+  logDays?: number | undefined;
   /** Whether a write to a signed document by anyone but the publisher is told to the topic of notifications. */
   alarm?: boolean | undefined;
 }
@@ -79,7 +81,7 @@ export function wantedOf(place: Place): Wanted {
       name: place.bucket,
       arn: bucketArn,
       policy: documentOf(bucketTlsOnly(bucketArn)),
-      lifecycle: ownRules(env),
+      lifecycle: ownRules(env, place.logDays),
       encryption:
         place.bucketKey === undefined
           ? { algorithm: 'AES256' }

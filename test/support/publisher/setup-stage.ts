@@ -42,7 +42,7 @@ export async function openSetup(region = 'eu-west-1'): Promise<SetupStage> {
   const aws = { ...clients, settings, limited: <C extends object>(client: C) => client, now: Date.now };
   const place: SetupPlace = {
     ...{ env: 'dev', region, bucket: BUCKET, account: undefined, profile: undefined, role: undefined },
-    ...{ pathStyle: true, events: undefined, signingKey: undefined, places: undefined },
+    ...{ pathStyle: true, events: undefined, signingKey: undefined, places: undefined, uses: [] },
     ...{ isConfigured: true, file: undefined },
   };
   return {

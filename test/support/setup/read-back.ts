@@ -17,8 +17,8 @@ export interface ReadBack {
   };
 }
 
-const rule = (id: unknown, prefix: unknown, markers: unknown, noncurrent: unknown, uploads: unknown) => ({
-  ...{ id, prefix, markers: String(markers), noncurrent: Number(noncurrent), uploads: Number(uploads) },
+const rule = (id: unknown, prefix: unknown, expiration: unknown, noncurrent: unknown, uploads: unknown) => ({
+  ...{ id, prefix, expiration: String(expiration), noncurrent: Number(noncurrent), uploads: Number(uploads) },
 });
 
 /** `names` are those of the topic, of the topic of notifications, and of the bucket. */
@@ -54,7 +54,13 @@ export function readCloud(
         .map((text) => {
           const tag = (name: string) => new RegExp(`<${name}>([^<]*)<`).exec(text)?.[1];
           const days = ['NoncurrentDays', 'DaysAfterInitiation'].map(tag);
-          return rule(tag('ID'), tag('Prefix'), tag('ExpiredObjectDeleteMarker'), days[0], days[1]);
+          return rule(
+            tag('ID'),
+            tag('Prefix'),
+            tag('ExpiredObjectDeleteMarker') ?? tag('Days'),
+            days[0],
+            days[1],
+          );
         }),
     },
   };
@@ -86,7 +92,7 @@ export function readCloudFormation(text: string): ReadBack {
         rule(
           one.Id,
           one.Prefix,
-          one.ExpiredObjectDeleteMarker,
+          one.ExpiredObjectDeleteMarker ?? one.ExpirationInDays,
           one.NoncurrentVersionExpiration?.NoncurrentDays,
           one.AbortIncompleteMultipartUpload?.DaysAfterInitiation,
         ),
@@ -127,7 +133,7 @@ export async function readTerraform(text: string): Promise<ReadBack> {
         rule(
           one.id,
           one.filter?.[0]?.prefix,
-          one.expiration?.[0]?.expired_object_delete_marker,
+          one.expiration?.[0]?.expired_object_delete_marker ?? one.expiration?.[0]?.days,
           one.noncurrent_version_expiration?.[0]?.noncurrent_days,
           one.abort_incomplete_multipart_upload?.[0]?.days_after_initiation,
         ),

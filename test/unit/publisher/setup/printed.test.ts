@@ -5,23 +5,27 @@ import { type PrintOptions, printedOf } from '../../../../publisher/setup/printe
 import * as cfn from '../../../support/setup/check-cloudformation.ts';
 import * as tf from '../../../support/setup/check-terraform.ts';
 
-const BARE: PrintOptions = { events: false, alarm: false, signingKey: false };
+const BARE: PrintOptions = { events: false, writeAlarm: false, signingKey: false };
 const place = (more: Partial<Omit<SetupPlace, 'account'>> = {}) => ({
   ...{ env: 'dev', region: 'eu-west-1', bucket: 'acme-deploys-dev', account: '123456789012' },
   ...{ profile: undefined, role: undefined, pathStyle: false, events: undefined, signingKey: undefined },
-  ...{ places: undefined, isConfigured: false, file: undefined },
+  ...{ uses: [], places: undefined, isConfigured: false, file: undefined },
   ...more,
 });
 const EVERYTHING: PrintOptions = {
-  ...{ events: true, alarm: true, signingKey: true },
+  ...{ events: true, writeAlarm: true, signingKey: true },
   principal: 'arn:aws:iam::123456789012:role/jenkins',
   bucketKey: 'arn:aws:kms:eu-west-1:123456789012:key/0a1b',
+  logDays: 30,
+  autoScalingGroup: ['payments-*'],
+  logBucket: ['acme-logs'],
+  with: ['logs', 'alarms', 'ec2', 'queue-tags', 'promote'],
   targetGroup: ['arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef'],
 };
 const CASES: [string, Parameters<typeof printEnvironment>[1], PrintOptions][] = [
   ['the smallest', place(), BARE],
   ['with everything', place(), EVERYTHING],
-  ['in China', place({ region: 'cn-north-1' }), { ...BARE, alarm: true }],
+  ['in China', place({ region: 'cn-north-1' }), { ...BARE, writeAlarm: true }],
   ['in GovCloud', place({ region: 'us-gov-west-1' }), { ...BARE, signingKey: true }],
   [
     'with the topic of notifications and the signing key of the config',
@@ -122,7 +126,7 @@ test('the policy of a role fits into it: IAM takes 10,240 characters of inline p
 test('the policies alone are one JSON object, by role', () => {
   const policies = JSON.parse(printEnvironment('iam', place(), BARE));
   expect(Object.keys(policies)).toEqual(['agent', 'publisher', 'reader', 'console', 'setup']);
-  expect(() => printEnvironment('iam', place(), { ...BARE, alarm: true })).toThrow(
-    /--alarm is for the templates/,
+  expect(() => printEnvironment('iam', place(), { ...BARE, writeAlarm: true })).toThrow(
+    /--write-alarm is for the templates/,
   );
 });

@@ -13,19 +13,19 @@ afterEach(() => stage.stop());
 const NAMES = [topicName('dev'), eventsTopicName('dev'), BUCKET] as const;
 
 test.each([
-  [{ events: false, bucketKey: undefined }],
-  [{ events: true, bucketKey: 'arn:aws:kms:eu-west-1:000000000000:key/0a1b' }],
+  [{ events: false, logDays: undefined, bucketKey: undefined }],
+  [{ events: true, logDays: 30, bucketKey: 'arn:aws:kms:eu-west-1:000000000000:key/0a1b' }],
 ])(
   'init, the CloudFormation template and the Terraform configuration give the same environment: %j',
   async (options) => {
     const place = { ...stage.place, account: '000000000000' };
-    const print = { ...options, alarm: false, signingKey: false };
+    const print = { ...options, writeAlarm: false, signingKey: false };
     await stage.run(options);
     const made = readCloud(stage.cloud, NAMES);
     expect(readCloudFormation(printEnvironment('cloudformation', place, print))).toEqual(made);
     expect(await readTerraform(printEnvironment('terraform', place, print))).toEqual(made);
     expect(made.events === undefined).toBe(!options.events);
-    expect(made.bucket.lifecycle).toHaveLength(2);
+    expect(made.bucket.lifecycle).toHaveLength(options.logDays === undefined ? 2 : 3);
   },
 );
 
