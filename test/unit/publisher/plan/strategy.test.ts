@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Strategy } from '../../../../publisher/plan/strategy.ts';
+import type { Environment } from '../../../../publisher/config/load.ts';
+import { type Strategy, strategyOf } from '../../../../publisher/plan/strategy.ts';
 import { rollingFor } from '../../../../publisher/plan/waves.ts';
 
 const strategy: Extract<Strategy, { name: 'rolling' }> = {
@@ -25,4 +26,21 @@ it('there is no timer for one instance, or without a canary', () => {
 
 it('a person confirms one instance, too', () => {
   expect(rollingFor(fleet(1), { ...strategy, gate: 'person', autoConfirmMs: undefined }).gate).toBe('person');
+});
+
+it('with automatic checks, all instances at once is one wave after which they are made, unless they are skipped', () => {
+  const services = { payments: { verify: { run: ['smoke'] } } };
+  const env = { services } as unknown as Environment;
+  const wave = {
+    name: 'rolling',
+    batch: { percent: 100 },
+    gate: 'none',
+    autoConfirmMs: undefined,
+    pauseBetweenMs: 0,
+  };
+  expect(strategyOf(env, 'payments', {})).toEqual(wave);
+  expect(strategyOf(env, 'payments', { strategy: 'all' })).toEqual(wave);
+  expect(strategyOf(env, 'payments', { skipChecks: true })).toEqual({ name: 'all' });
+  expect(strategyOf(env, 'billing', {})).toEqual({ name: 'all' });
+  expect(strategyOf({ ...env, confirm: 'person' }, 'payments', {})).toEqual({ ...wave, gate: 'person' });
 });
