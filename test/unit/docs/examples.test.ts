@@ -33,6 +33,8 @@ const READERS: Record<string, (value: unknown) => unknown> = {
   '# agent.yaml': (value) => agent(value as object),
   '# agent.yaml, the services': (services) => agent({ ...AGENT, services }),
   '# agent.yaml, the metrics': (metrics) => agent({ ...AGENT, metrics, services: { payments: SERVICE } }),
+  '# agent.yaml, the lifecycle': (text) =>
+    agent({ ...AGENT, ...(text as object), services: { payments: SERVICE } }),
   '# agent.yaml, the package of one service': oneService('package'),
   '# agent.yaml, the manager of one service': oneService('manager'),
   '# agent.yaml, the logs of one service': (text) => oneService('logs')((text as { logs: unknown }).logs),
