@@ -12,6 +12,7 @@ const ROOMS = {
   'publisher/main.ts': ['publisher/cli', 'publisher/config', 'publisher/events.ts'],
   'publisher/cli': [
     'publisher/commands',
+    'publisher/cleanup/kinds.ts',
     'publisher/config',
     'publisher/notify',
     'publisher/plan',
@@ -27,6 +28,7 @@ const ROOMS = {
     'publisher/plan',
     'publisher/rollout',
     'publisher/fleet',
+    'publisher/cleanup',
     'publisher/messaging',
     'publisher/packages',
     'publisher/setup',
@@ -45,6 +47,14 @@ const ROOMS = {
     'publisher/session.ts',
     'publisher/events.ts',
     'publisher/config#types',
+  ],
+  'publisher/cleanup': [
+    'publisher/fleet',
+    'publisher/plan',
+    'publisher/record',
+    'publisher/messaging',
+    'publisher/session.ts',
+    'publisher/events.ts',
   ],
   'publisher/fleet': [
     'publisher/plan',
@@ -65,6 +75,7 @@ const ROOMS = {
   ],
   'publisher/render': [
     'publisher/commands#types',
+    'publisher/cleanup#types',
     'publisher/record#types',
     'publisher/rollout#types',
     'publisher/config#types',

@@ -196,6 +196,8 @@ export const keys = {
   manifest: (service: string, version: string) => `artifacts/${service}/${version}/manifest.jws`,
   artifacts: (service: string) => `artifacts/${service}/`,
   index: (service: string) => `artifacts/${service}/index.json`,
+  /** Of all environments that share the bucket. */
+  anyRecord: () => 'state/*',
   services: (env: string) => `state/${env}/`,
   lock: (env: string, service: string) => `state/${env}/${service}/lock.json`,
   queue: (env: string, service: string) => `state/${env}/${service}/line.json`,

@@ -14,14 +14,15 @@ export interface HeartbeatOptions {
 
 /**
  * The heartbeat of this instance: an object whose last write, by S3's clock, says when the agent last reached the record.
- * One for all services: an instance record is written only when it changes. Nobody reads what it says.
+ * One for all services: an instance record is written only when it changes. What it says is read by
+ * nobody; the time in it gives each heartbeat another ETag.
  */
 export function createHeartbeat({ aws, bucket, env, instance, userId }: HeartbeatOptions) {
   return {
     /** @throws AWS_*. */
     async send(signal: AbortSignal): Promise<void> {
       const Key = keys.heartbeat(env, await userId(signal));
-      const Body = JSON.stringify({ v: 1, env, instance });
+      const Body = JSON.stringify({ v: 1, env, instance, at: new Date(aws.now()).toISOString() });
       const command = new PutObjectCommand({ Bucket: bucket, Key, Body, ContentType: 'application/json' });
       await awsCall(`write s3://${bucket}/${Key}`, signal, () =>
         aws.s3.send(command, { abortSignal: signal }),

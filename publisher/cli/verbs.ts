@@ -1,4 +1,5 @@
 import type { Row } from './verb.ts';
+import { cleanVerbs } from './verbs-clean.ts';
 import { decideVerbs } from './verbs-decide.ts';
 import { deployVerbs } from './verbs-deploy.ts';
 import { initVerbs } from './verbs-init.ts';
@@ -7,7 +8,7 @@ import { setupVerbs } from './verbs-setup.ts';
 
 /** The table of all verbs. The parser, the help, the completion and the run of a verb are derived from its row. */
 
-const rows = { ...deployVerbs, ...lookVerbs, ...decideVerbs, ...initVerbs, ...setupVerbs };
+const rows = { ...deployVerbs, ...lookVerbs, ...decideVerbs, ...initVerbs, ...setupVerbs, ...cleanVerbs };
 export type Verb = keyof typeof rows;
 export const VERBS: Readonly<Record<Verb, Row>> = rows;
 

@@ -17,6 +17,7 @@ import {
   noEnvironments,
   readEnvironments,
 } from './environments.ts';
+import type { RetentionInFile } from './retention.ts';
 import type { EnvironmentInFile, NotifyInFile, ServiceDefaults } from './schema.ts';
 import type { WebhookPlace } from './webhook-place.ts';
 
@@ -42,6 +43,8 @@ export interface Environment {
   forgetAtMost?: Size | undefined;
   /** The directory of the config file, in which `verify` runs; without a file the current directory. */
   directory?: string | undefined;
+  /** What `gc` keeps of each service. */
+  retention?: RetentionInFile | undefined;
   /** The environment in which a version must have succeeded before it is deployed here. */
   requires?: string | undefined;
   /** Who must confirm each deployment; nobody when left out. */
@@ -108,6 +111,7 @@ export async function loadEnvironment(
     services: merged.services ?? {},
     ...forgettingOf(merged),
     directory,
+    ...(merged.retention && { retention: merged.retention }),
     notify: merged.notify && notifyOf(merged.notify, path),
     places: placesOf(name, file, source),
   };

@@ -6,6 +6,7 @@ import { envName, instanceId, serviceName } from '../../shared/names.ts';
 import { queueTags } from '../../shared/queue-tags.ts';
 import { sessionName, userId } from '../../shared/role-session.ts';
 import { OF_WAVES } from '../plan/waves.ts';
+import { retentionInFile } from './retention.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 
 /** The schema of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what was expected. */
@@ -89,6 +90,7 @@ const serviceDefaults = z
       alarms: alarms.optional(),
       watchAlarms: duration.optional(),
       verify: verify.optional(),
+      retention: retentionInFile.optional(),
     },
     { error: expectedMap('the defaults of a service') },
   )
@@ -191,6 +193,7 @@ const environment = z.strictObject(
     ec2: z.boolean({ error: expected('true or false') }).optional(),
     forgetAfter: forgetAfter.optional(),
     forgetAtMost: share.optional(),
+    retention: retentionInFile.optional(),
     requires: envName.optional(),
     confirm: oneOf(['person']).optional(),
     sessions: z
@@ -216,6 +219,8 @@ export const configuration = z.strictObject(
 
 /** All keys, to suggest one for a misspelt key. */
 export const KNOWN_KEYS: readonly string[] = [
-  ...[configuration, environment, serviceDefaults, notify].flatMap((one) => Object.keys(one.shape)),
+  ...[configuration, environment, serviceDefaults, notify, retentionInFile].flatMap((one) =>
+    Object.keys(one.shape),
+  ),
   ...['run', 'name', 'insufficientData'],
 ];

@@ -8,6 +8,7 @@ import {
   type ListedInstances,
   openInstanceObjects,
   type ReportReader,
+  type WrittenObject,
 } from './instance-objects.ts';
 import { localDeployment, type PastDeployment } from './local-deployment.ts';
 import { mapLimit } from './map-limit.ts';
@@ -52,6 +53,8 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
   instances(service: string): Promise<InstanceRecord[]>;
   /** The same in two steps: lists the instances, whose records are then read. */
   listInstances(service: string): Promise<ListedInstances>;
+  /** The objects right below `prefix` that instances wrote: `keys.heartbeats` or `keys.instances`. */
+  written(prefix: string): Promise<WrittenObject[]>;
   /** When the instances last wrote their heartbeats, and their records of the service. */
   lastWrites(service: string): Promise<LastWrites>;
   /** The services that have any object in the record of this environment. */
@@ -72,7 +75,7 @@ export interface DeploymentsContext extends SigningContext, InstanceObjectsConte
 export function openDeployments(context: DeploymentsContext): Deployments {
   const { env, objects, signer, verifier, warn, sessions, now } = context;
   const signed = openSignedDeployments({ env, objects, signer, verifier });
-  const { reportReader, listInstances, instances, lastWrites, readValid } = openInstanceObjects({
+  const { reportReader, listInstances, instances, written, lastWrites, readValid } = openInstanceObjects({
     env,
     objects,
     sessions,
@@ -230,6 +233,7 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     reportReader,
     instances,
     listInstances,
+    written,
     lastWrites,
     services,
   };

@@ -146,8 +146,8 @@ export function holdLock(
 /** An owner has a reply queue for its deployment, and one for the rollback that follows. */
 const REPLY_QUEUES = 2;
 
-/** A ULID with another last digit is a ULID. */
-const replyIdsOf = (owner: string) =>
+/** The ids of the reply queues of the owner with this id. A ULID with another last digit is a ULID. */
+export const replyIdsOf = (owner: string) =>
   Array.from({ length: REPLY_QUEUES }, (_, i) => `${owner.slice(0, -1)}${i}`);
 
 function fenced(taker: LockOwner | undefined): TriggerDeployError {

@@ -29,6 +29,15 @@ export interface ListedInstances {
   read(skip?: (instance: string) => boolean): Promise<InstanceRecord[]>;
 }
 
+/** An object that an instance wrote, by its key. */
+export interface WrittenObject {
+  key: string;
+  instance: string;
+  etag: string;
+  lastModified: number; // ms since the epoch, by S3's clock
+  size: number; // bytes
+}
+
 /** When instances last wrote, by instance: ms since the epoch, by S3's clock. */
 export interface LastWrites {
   heartbeats: ReadonlyMap<string, number>;
@@ -109,14 +118,21 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
 
   const instances = async (service: string) => await (await listInstances(service)).read();
 
+  /** The objects right below `prefix` that instances wrote, not read. One whose writer is no instance is left out. */
+  async function written(prefix: string): Promise<WrittenObject[]> {
+    return (await ownObjects(prefix, Number.POSITIVE_INFINITY)).flatMap(({ by, ...one }) => {
+      const instance = instanceOf(by, sessions);
+      return instance === undefined ? [] : [{ ...one, instance }];
+    });
+  }
+
   /** Only lists: the objects themselves are not read. What they say could be forged, and when they were written not. */
   async function lastWrites(service: string): Promise<LastWrites> {
     const [heartbeats, records] = await Promise.all(
       [keys.heartbeats(env), keys.instances(env, service)].map(async (prefix) => {
         const last = new Map<string, number>();
-        for (const { by, lastModified } of await ownObjects(prefix)) {
-          const instance = instanceOf(by, sessions);
-          if (instance !== undefined) last.set(instance, Math.max(lastModified, last.get(instance) ?? 0));
+        for (const { instance, lastModified } of await written(prefix)) {
+          last.set(instance, Math.max(lastModified, last.get(instance) ?? 0));
         }
         return last;
       }),
@@ -129,7 +145,7 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
    * write any number of objects further below: they are not looked at.
    * @throws RECORD_DAMAGED when there are too many.
    */
-  async function ownObjects(prefix: string) {
+  async function ownObjects(prefix: string, most = MOST_INSTANCES) {
     const listed = (await objects.list(prefix, 'right below')).map((one) => ({
       ...one,
       by: writerOf(one.key),
@@ -143,7 +159,7 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
         `${waiting.slice(0, 5).map(oldName).join(', ')} ${waiting.length > 5 ? `and ${waiting.length - 5} more ` : ''}wrote as agents of version 0.1 do, which counts for nothing: update the agent, or delete what is below ${prefix}`,
       );
     }
-    if (own.length <= MOST_INSTANCES) return own;
+    if (own.length <= most) return own;
     throw new TriggerDeployError(
       'RECORD_DAMAGED',
       `there are more than ${MOST_INSTANCES} objects of instances below ${prefix}`,
@@ -178,7 +194,7 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
     }
   }
 
-  return { reportReader, listInstances, instances, lastWrites, readValid };
+  return { reportReader, listInstances, instances, written, lastWrites, readValid };
 }
 
 /** The role session of a userid; for a user, the whole. */

@@ -10,6 +10,7 @@ interface ListedObject {
   key: string;
   etag: string;
   lastModified: number; // ms since the epoch, by S3's clock
+  size: number; // bytes
 }
 
 export interface Lists {
@@ -42,7 +43,12 @@ interface Listing {
 
 interface Page {
   Contents?:
-    | { Key?: string | undefined; ETag?: string | undefined; LastModified?: Date | undefined }[]
+    | {
+        Key?: string | undefined;
+        ETag?: string | undefined;
+        LastModified?: Date | undefined;
+        Size?: number | undefined;
+      }[]
     | undefined;
   CommonPrefixes?: { Prefix?: string | undefined }[] | undefined;
   IsTruncated?: boolean | undefined;
@@ -96,6 +102,7 @@ export function openLists(aws: Aws, bucket: string, notes: ReadNotes): Lists {
             key: one.Key ?? '',
             etag: one.ETag ?? '',
             lastModified: one.LastModified?.getTime() ?? 0,
+            size: one.Size ?? 0,
           }))
           .filter(({ key }) => how === undefined || !key.includes('/', prefix.length)),
       ),

@@ -1,7 +1,10 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Manifest } from '../../shared/manifest.ts';
+import { keys } from '../../shared/names.ts';
 import type { ExitCode } from '../events.ts';
 import type { Change } from '../plan/change.ts';
 import type { Ticket } from '../queue/ticket.ts';
+import { begun } from '../record/begun.ts';
 import type { Session } from '../session.ts';
 import { previousVersion, readBaseline } from './baseline.ts';
 import { drive } from './drive.ts';
@@ -17,7 +20,7 @@ export interface DeployVersionOptions extends RolloutOptions {
 /**
  * Starts the deployment of a pushed version and drives it to its end. The caller holds the lock, and has checked that
  * the version may be deployed here.
- * @returns the exit code of the deployment. @throws as `start` and `drive`.
+ * @returns the exit code of the deployment. @throws VERSION_NOT_FOUND when it was deleted meanwhile; as `start` and `drive`.
  */
 export async function deployVersion(
   session: Session,
@@ -26,7 +29,10 @@ export async function deployVersion(
   options: DeployVersionOptions,
 ): Promise<ExitCode> {
   const { reason, promotedFrom } = options;
+  const there = begun(session.record.objects.exists(keys.manifest(service, version)));
   const baseline = await readBaseline(session, service, ticket.lock.sequence, ticket.reads);
+  // `gc` may have deleted it before the lock was taken; it holds the same lock.
+  if (!(await there)) throw deletedMeanwhile(service, version);
   warnIfLost(session, baseline.desired, baseline.lost);
   const previous = previousVersion(baseline);
   const change: Change = {
@@ -34,4 +40,10 @@ export async function deployVersion(
   };
   const stored = await start(session, ticket, change, options);
   return await drive(session, ticket.lock, stored, options);
+}
+
+function deletedMeanwhile(service: string, version: string): TriggerDeployError {
+  return new TriggerDeployError('VERSION_NOT_FOUND', `${service} ${version} was deleted meanwhile`, {
+    hint: 'push it again, or deploy another version: trigger-deploy versions lists them',
+  });
 }

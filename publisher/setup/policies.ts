@@ -1,4 +1,5 @@
 import { agentStatements } from './agent-policy.ts';
+import { gcStatements } from './gc-policy.ts';
 import { publisherStatements, readerStatements } from './publisher-policy.ts';
 import { setupStatements } from './setup-policy.ts';
 import type { PolicyPlace, Statement } from './statements.ts';
@@ -21,11 +22,12 @@ const STATEMENTS = {
   console: (place: PolicyPlace) =>
     readerStatements({ ...place, features: { ...place.features, promotedFrom: false } }),
   setup: setupStatements,
+  gc: gcStatements,
 } as const satisfies Record<string, (place: PolicyPlace) => Statement[]>;
 
 /**
  * `agent`: of the instances. `publisher`: of those who deploy. `reader`, `console`: of those who only look. `setup`: of those
- * who run `init`.
+ * who run `init`. `gc`: of those who run `gc`, the only one that deletes.
  */
 export type Role = keyof typeof STATEMENTS;
 export const ROLES = Object.keys(STATEMENTS) as Role[];

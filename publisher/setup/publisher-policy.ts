@@ -68,7 +68,7 @@ export function readerStatements(place: PolicyPlace): Statement[] {
 }
 
 /** DescribeInstances knows no resources, and the region as its only condition of use here. */
-function askEc2({ region, features }: PolicyPlace): Statement[] {
+export function askEc2({ region, features }: PolicyPlace): Statement[] {
   if (!features?.ec2) return [];
   return [allow('AskEc2', ['ec2:DescribeInstances'], ['*'], { StringEquals: { 'ec2:Region': region } })];
 }
@@ -91,7 +91,7 @@ function lookAtSetup(place: PolicyPlace): Statement[] {
 }
 
 /** Only signatures of documents: KMS Developer Guide, "kms:SigningAlgorithm" and "kms:MessageType". */
-function signWith(keyArns: readonly string[]): Statement[] {
+export function signWith(keyArns: readonly string[]): Statement[] {
   if (keyArns.length === 0) return [];
   return [
     allow('Sign', ['kms:Sign'], keyArns, {

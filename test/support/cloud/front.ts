@@ -117,6 +117,11 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
         return;
       }
     }
+    if (call.record.operation === 'ListMultipartUploads') {
+      note(exchange);
+      void reply.type('application/xml').send(s3.uploadsAnswer(call.record.bucket ?? ''));
+      return;
+    }
     // The rest runs inside the call, synchronously up to fauxqs' first await: a poll seen here is really open.
     calls.run(call, done);
     note(exchange);

@@ -93,6 +93,7 @@ function s3Operation(
     case 'GET':
       if (key) return 'GetObject';
       if (!bucket) return 'ListBuckets';
+      if (query.has('uploads')) return 'ListMultipartUploads';
       return query.get('list-type') === '2' ? 'ListObjectsV2' : 'ListObjects';
     case 'POST':
       if (query.has('uploads')) return 'CreateMultipartUpload';

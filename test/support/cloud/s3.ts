@@ -79,6 +79,23 @@ export class StrictS3Store extends S3Store {
     return (this as unknown as { buckets: Map<string, unknown> }).buckets.has(bucket);
   }
 
+  /** The uploads that were begun and not completed: fauxqs has no list of them. */
+  uploads(bucket: string): { key: string; uploadId: string; initiated: Date }[] {
+    const { multipartUploads } = this as unknown as {
+      multipartUploads: Map<string, { bucket: string; key: string; uploadId: string; initiated: Date }>;
+    };
+    return [...multipartUploads.values()].filter((one) => one.bucket === bucket);
+  }
+
+  /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html. All of them, on one page. */
+  uploadsAnswer(bucket: string): string {
+    const items = this.uploads(bucket).map(
+      ({ key, uploadId, initiated }) =>
+        `<Upload><Key>${key}</Key><UploadId>${uploadId}</UploadId><Initiated>${initiated.toISOString()}</Initiated></Upload>`,
+    );
+    return `<?xml version="1.0" encoding="UTF-8"?><ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>false</IsTruncated>${items.join('')}</ListMultipartUploadsResult>`;
+  }
+
   /** Like `headObject`, but a missing key is an answer and not an error. A missing bucket stays an error. */
   find(bucket: string, key: string): ReturnType<S3Store['headObject']> | undefined {
     try {

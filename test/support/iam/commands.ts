@@ -31,7 +31,7 @@ const sts: Commands = {
 };
 
 /** The commands of both programs, by the name of the client's package. */
-export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands>> = {
+export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup' | 'gc', Commands>> = {
   agent: {
     ...sts,
     'client-sqs': {
@@ -99,6 +99,26 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup', Commands
     'client-kms': { GetPublicKey: ['kms:GetPublicKey'], Sign: ['kms:Sign'] },
     // S3 User Guide, "Multipart upload API and permissions".
     'lib-storage': { Upload: [...WRITE, 's3:AbortMultipartUpload'] },
+  },
+  gc: {
+    ...sts,
+    'client-sqs': {
+      DeleteQueue: ['sqs:DeleteQueue'],
+      GetQueueAttributes: ['sqs:GetQueueAttributes'],
+      GetQueueUrl: ['sqs:GetQueueUrl'],
+      ListQueues: ['sqs:ListQueues'],
+      ListQueueTags: ['sqs:ListQueueTags'],
+    },
+    'client-sns': {
+      ListSubscriptionsByTopic: ['sns:ListSubscriptionsByTopic'],
+      Unsubscribe: ['sns:Unsubscribe'],
+    },
+    'client-s3': {
+      AbortMultipartUpload: ['s3:AbortMultipartUpload'],
+      // S3 User Guide, "How to perform conditional deletes": with If-Match it needs GetObject as well.
+      DeleteObject: ['s3:DeleteObject', 's3:GetObject'],
+      ListMultipartUploads: ['s3:ListBucketMultipartUploads'],
+    },
   },
   setup: {
     ...sts,

@@ -6,15 +6,22 @@ import { COMMANDS } from '../../../support/iam/commands.ts';
 import { EVERYTHING } from '../../../support/iam/places.ts';
 import { sentCommands } from '../../../support/iam/sent-commands.ts';
 
-/** `setup` is `init`, a part of the publisher that other people run. */
-const PROGRAMS = ['agent', 'publisher', 'setup'] as const;
-const SETUP = 'publisher/setup';
-const isOfSetup = ({ file }: { file: string }) => file.startsWith(`${SETUP}/`);
+/** `setup` is `init`, and `gc` is `gc`: parts of the publisher that other people run. */
+const PROGRAMS = ['agent', 'publisher', 'setup', 'gc'] as const;
+const PARTS: Partial<Record<(typeof PROGRAMS)[number], string>> = {
+  setup: 'publisher/setup',
+  gc: 'publisher/cleanup',
+};
+const isOf = (part: string | undefined, file: string) => part !== undefined && file.startsWith(`${part}/`);
 /** `doctor` looks at what `init` sets, so the publisher sends its reads, too. */
-const sent = (program: (typeof PROGRAMS)[number]) =>
-  program === 'setup'
-    ? sentCommands(SETUP)
-    : sentCommands(program).filter((one) => !isOfSetup(one) || /^(Get|Head)/.test(one.command));
+const sent = (program: (typeof PROGRAMS)[number]) => {
+  const part = PARTS[program];
+  if (part !== undefined) return sentCommands(part);
+  return sentCommands(program).filter(
+    ({ file, command }) =>
+      !isOf(PARTS.gc, file) && (!isOf(PARTS.setup, file) || /^(Get|Head)/.test(command)),
+  );
+};
 const granted = (role: (typeof ROLES)[number]) =>
   policyOf(role, EVERYTHING).Statement.flatMap(({ Action }) => Action);
 
@@ -45,13 +52,27 @@ test.each(PROGRAMS)('the table of the %s names no request that its source does n
   );
 });
 
-test.each(PROGRAMS)('the policy of the %s grants the actions of its requests, and no other', (program) => {
-  const needed = Object.values(COMMANDS[program]).flatMap((commands) => Object.values(commands).flat());
-  expect([...new Set(granted(program))].toSorted()).toEqual([...new Set(needed)].toSorted());
+test.each(PROGRAMS.filter((one) => one !== 'gc'))(
+  'the policy of the %s grants the actions of its requests, and no other',
+  (program) => {
+    const needed = Object.values(COMMANDS[program]).flatMap((commands) => Object.values(commands).flat());
+    expect([...new Set(granted(program))].toSorted()).toEqual([...new Set(needed)].toSorted());
+  },
+);
+
+test('the policy of gc grants the actions of its own requests, and beside them only some that the publisher has', () => {
+  const own = new Set(Object.values(COMMANDS.gc).flatMap((commands) => Object.values(commands).flat()));
+  const all = new Set(granted('gc'));
+  expect([...own].filter((action) => !all.has(action))).toEqual([]);
+  const publisher = new Set(granted('publisher'));
+  expect([...all].filter((action) => !own.has(action) && !publisher.has(action))).toEqual([]);
+  const deletable = policyOf('gc', EVERYTHING).Statement.find(({ Sid }) => Sid === 'Delete')?.Resource;
+  for (const key of [keys.desired('dev', '*'), keys.lock('dev', '*'), keys.pause('dev')])
+    expect(deletable?.some((one) => one.endsWith(key))).toBe(false);
 });
 
-test('no role may delete an object, and those who only look may write nothing', () => {
-  const all = ROLES.flatMap(granted);
+test('no other role may delete an object, and those who only look may write nothing', () => {
+  const all = ROLES.filter((role) => role !== 'gc').flatMap(granted);
   expect(all.filter((action) => /Delete(Object|Bucket|Topic)/.test(action))).toEqual([]);
   for (const role of ['reader', 'console'] as const) {
     expect([...new Set(granted(role))].toSorted()).toEqual(['kms:Decrypt', 's3:GetObject', 's3:ListBucket']);
