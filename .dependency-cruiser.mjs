@@ -12,7 +12,6 @@ const ROOMS = {
   'publisher/main.ts': ['publisher/cli', 'publisher/config', 'publisher/events.ts'],
   'publisher/cli': [
     'publisher/commands',
-    'publisher/cleanup/kinds.ts',
     'publisher/config',
     'publisher/notify',
     'publisher/plan',

@@ -1,7 +1,7 @@
 import { isCode, messageOf } from '../../shared/errors.ts';
 import { note } from '../events.ts';
+import type { Kind } from '../plan/gc-kinds.ts';
 import type { Session } from '../session.ts';
-import type { Kind } from './kinds.ts';
 
 /** One thing that can be deleted, was deleted, or is kept for a reason that a person should know. */
 export interface Finding {

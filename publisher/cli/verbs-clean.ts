@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { KINDS, OF_SERVICES } from '../cleanup/kinds.ts';
+import { KINDS, OF_SERVICES } from '../plan/gc-kinds.ts';
 import { argument, flag, list, service } from './option-kinds.ts';
 import { verb } from './verb.ts';
 

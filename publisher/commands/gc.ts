@@ -4,7 +4,6 @@ import { type Cleaner, openCleaner } from '../cleanup/aws-cleaner.ts';
 import { cleanDeployments } from '../cleanup/deployments.ts';
 import type { Finding, GcContext } from '../cleanup/finding.ts';
 import { type Fleet, findGone } from '../cleanup/instances.ts';
-import { KINDS, type Kind, OF_SERVICES } from '../cleanup/kinds.ts';
 import {
   cleanQueues,
   cleanReplyQueues,
@@ -17,6 +16,7 @@ import { cleanUploads } from '../cleanup/uploads.ts';
 import { cleanVersions } from '../cleanup/versions.ts';
 import { pushedServices } from '../cleanup/wanted.ts';
 import { retentionOf } from '../config/retention.ts';
+import { KINDS, type Kind, OF_SERVICES } from '../plan/gc-kinds.ts';
 import type { Session } from '../session.ts';
 import { checkServiceExists } from './guards.ts';
 

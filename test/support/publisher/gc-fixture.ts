@@ -1,8 +1,8 @@
 import { afterEach, beforeEach } from 'vitest';
 import '../../../publisher/fleet/ec2.ts';
 import type { Finding } from '../../../publisher/cleanup/finding.ts';
-import type { Kind } from '../../../publisher/cleanup/kinds.ts';
 import { gc } from '../../../publisher/commands/gc.ts';
+import type { Kind } from '../../../publisher/plan/gc-kinds.ts';
 import { type FakeEc2, startFakeEc2 } from '../cloud/fake-ec2.ts';
 import { HandClock, openStage, type Stage } from './stage.ts';
 

@@ -197,7 +197,7 @@ describe('a wrong command line is refused with one line that says why', () => {
         );
       }
     }
-    expect((await refused('gc payments 1.4.2')).message).toBe('unknown command: gc');
+    expect((await refused('gc payments 1.4.2')).message).toBe('too many arguments: 1.4.2');
     expect((await refused('deploy payments 1.4.2')).hint).toContain(
       'to deploy, type trigger-deploy payments 1.4.2 --env ENV',
     );

@@ -156,12 +156,8 @@ describe('reply queues', () => {
       signal: session.signal,
     });
     const held = replyQueueName('dev', lock.replyId());
-    for (const name of [
-      held,
-      replyQueue(HOUR),
-      'trigger-deploy-dev-reply-mine',
-      replyQueueName('devx', newUlid(0)),
-    ])
+    const dead = replyQueue(HOUR);
+    for (const name of [held, dead, 'trigger-deploy-dev-reply-mine', replyQueueName('devx', newUlid(0))])
       await make(name);
     const { findings } = await run({ only: ['reply-queues'] }, { later: 25 * HOUR });
     expect(shown(findings).sort()).toEqual([`deleted ${dead}`, `kept ${held}`]);

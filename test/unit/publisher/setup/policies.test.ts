@@ -18,8 +18,7 @@ const sent = (program: (typeof PROGRAMS)[number]) => {
   const part = PARTS[program];
   if (part !== undefined) return sentCommands(part);
   return sentCommands(program).filter(
-    ({ file, command }) =>
-      !isOf(PARTS.gc, file) && (!isOf(PARTS.setup, file) || /^(Get|Head)/.test(command)),
+    ({ file, command }) => !isOf(PARTS.gc, file) && (!isOf(PARTS.setup, file) || /^(Get|Head)/.test(command)),
   );
 };
 const granted = (role: (typeof ROLES)[number]) =>
@@ -101,7 +100,9 @@ test.each([
   const place = { env: 'dev', bucket: 'acme', partition, region, account: '123456789012' };
   for (const role of ROLES) {
     const resources = policyOf(role, place).Statement.flatMap(({ Resource }) => Resource);
-    expect(resources.filter((one) => !one.startsWith(`arn:${partition}:`))).toEqual([]);
+    // Some actions know no resources.
+    const named = resources.filter((one) => one !== '*');
+    expect(named.filter((one) => !one.startsWith(`arn:${partition}:`))).toEqual([]);
   }
 });
 

@@ -125,7 +125,7 @@ test('the policy of a role fits into it: IAM takes 10,240 characters of inline p
 
 test('the policies alone are one JSON object, by role', () => {
   const policies = JSON.parse(printEnvironment('iam', place(), BARE));
-  expect(Object.keys(policies)).toEqual(['agent', 'publisher', 'reader', 'console', 'setup']);
+  expect(Object.keys(policies)).toEqual(['agent', 'publisher', 'reader', 'console', 'setup', 'gc']);
   expect(() => printEnvironment('iam', place(), { ...BARE, writeAlarm: true })).toThrow(
     /--write-alarm is for the templates/,
   );
