@@ -1,8 +1,9 @@
+import { kmsKeyOf } from '../../shared/aws-names.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { SetupPlace } from '../config/load-setup.ts';
 import { cloudFormation } from '../setup/cloudformation.ts';
 import { policyOf, ROLES } from '../setup/policies.ts';
-import { type PrintOptions, placeOf, printedOf } from '../setup/printed.ts';
+import { isKeyArn, type PrintOptions, placeOf, printedOf } from '../setup/printed.ts';
 import { terraform } from '../setup/terraform.ts';
 
 export type PrintForm = 'cloudformation' | 'terraform' | 'iam';
@@ -16,6 +17,7 @@ export function printEnvironment(
   place: SetupPlace & { account: string },
   options: PrintOptions,
 ): string {
+  refuseIncomplete(place, options);
   if (form === 'cloudformation') return cloudFormation(printedOf(place, options));
   if (form === 'terraform') return terraform(printedOf(place, options));
   if (options.signingKey || options.writeAlarm) {
@@ -27,4 +29,24 @@ export function printEnvironment(
   const where = placeOf(place, options);
   const policies = Object.fromEntries(ROLES.map((role) => [role, policyOf(role, where)]));
   return `${JSON.stringify(policies, undefined, 2)}\n`;
+}
+
+/** A trail's bucket is named after the environment's, and the name of a bucket has 63 characters at most. */
+const LONGEST_WITH_TRAIL = 57;
+
+/** @throws USAGE for what would be refused by AWS, or would lack a permission. */
+function refuseIncomplete({ env, bucket, signingKey = '' }: SetupPlace, options: PrintOptions): void {
+  if (options.writeAlarm && bucket.length > LONGEST_WITH_TRAIL) {
+    const text = `--write-alarm needs a bucket name of ${LONGEST_WITH_TRAIL} characters at most: the trail gets NAME-trail`;
+    throw new TriggerDeployError('USAGE', text, { hint: `${bucket} has ${bucket.length} characters` });
+  }
+  const key = kmsKeyOf(signingKey);
+  if (key === undefined || isKeyArn(key) || options.signingKey) return;
+  throw new TriggerDeployError(
+    'USAGE',
+    `${env} signs with ${signingKey}, and a policy needs the ARN of that key`,
+    {
+      hint: 'add --signing-key to make the key with its alias, or name the ARN of the key that exists: signingKey: kms:arn:aws:kms:…:key/…',
+    },
+  );
 }

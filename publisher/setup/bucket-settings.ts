@@ -40,7 +40,7 @@ export function bucketSettings({ s3 }: { s3: S3Client }, wanted: Wanted): Settin
     writes: 's3:CreateBucket',
     async look(): Promise<Look> {
       if (await exists(s3, own)) return { text: 'exists, and belongs to this account' };
-      return { text: 'does not exist', wanted: 'created, private', missing: true, mend: create };
+      return { text: 'does not exist', wanted: NEW_BUCKET, missing: true, mend: create };
     },
     passes: () => false,
   };
@@ -160,6 +160,8 @@ export function bucketSettings({ s3 }: { s3: S3Client }, wanted: Wanted): Settin
     }),
   ];
 }
+
+const NEW_BUCKET = 'created: private, versioned, encrypted, TLS only, with lifecycle rules';
 
 const unless = (isRight: boolean, mend: () => Promise<void>) => (isRight ? undefined : mend);
 

@@ -89,8 +89,10 @@ export function placeOf(place: PrintedPlace, options: PrintOptions, wanted?: Wan
   const { env, region, account, bucket, signingKey } = place;
   const events = place.events ?? wanted?.events?.arn;
   const configured = signingKey === undefined ? undefined : kmsKeyOf(signingKey);
-  const isKeyArn = configured !== undefined && /^arn:[^:]+:kms:.*:key\//.test(configured);
-  const keys = [...(options.signingKey ? [SIGNING_KEY_ARN] : []), ...(isKeyArn ? [configured] : [])];
+  const keys = [
+    ...(options.signingKey ? [SIGNING_KEY_ARN] : []),
+    ...(configured !== undefined && isKeyArn(configured) ? [configured] : []),
+  ];
   // A bucket's key of another account is for that account to grant.
   const bucketKey =
     options.bucketKey && accountOfArn(options.bucketKey) === account ? options.bucketKey : undefined;
@@ -113,6 +115,9 @@ export function placeOf(place: PrintedPlace, options: PrintOptions, wanted?: Wan
     },
   };
 }
+
+/** Whether this is the ARN of a key of KMS, and not of an alias. */
+export const isKeyArn = (key: string): boolean => /^arn:[^:]+:kms:[^:]*:\d+:key\//.test(key);
 
 /** The alias that the config names, else the usual one. */
 function aliasOf({ env, signingKey }: PrintedPlace): string {

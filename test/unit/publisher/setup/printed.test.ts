@@ -130,3 +130,16 @@ test('the policies alone are one JSON object, by role', () => {
     /--write-alarm is for the templates/,
   );
 });
+
+test('what AWS would refuse, or what would lack a permission, is not printed', () => {
+  const long = place({ bucket: 'a'.repeat(58) });
+  expect(() => printEnvironment('terraform', long, { ...BARE, writeAlarm: true })).toThrow(
+    /57 characters at most/,
+  );
+  const signing = place({ signingKey: 'kms:alias/acme-deploys' });
+  expect(() => printEnvironment('cloudformation', signing, BARE)).toThrow(
+    /a policy needs the ARN of that key/,
+  );
+  const arn = 'arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d-0000-0000-0000-000000000000';
+  expect(printEnvironment('iam', place({ signingKey: `kms:${arn}` }), BARE)).toContain(arn);
+});
