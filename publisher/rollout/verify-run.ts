@@ -1,5 +1,6 @@
 import { parseDuration } from '../../shared/duration.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
+import type { Report } from '../../shared/report.ts';
 import type { Environment } from '../config/load.ts';
 import { note } from '../events.ts';
 import { dueChecks, VERIFY_TIMEOUT_MS } from '../plan/checks.ts';
@@ -64,12 +65,16 @@ export async function refuseIfUnverifiable(
   });
 }
 
+/** What the command is told of: the deployment, when it runs, and the reports of the instances. */
+interface About {
+  record: DeploymentRecord;
+  phase: VerifyRun['phase'];
+  reports: ReadonlyMap<string, Report>;
+}
+
 /** Starts the command. @throws CONFIG_INVALID when the config of this machine has none. */
-export function startVerify(
-  session: Session,
-  record: DeploymentRecord,
-  phase: VerifyRun['phase'],
-): Verifying {
+export function startVerify(session: Session, about: About): Verifying {
+  const { record, phase } = about;
   const { clock, env } = session;
   const time = () => new Date(clock.now()).toISOString();
   const command = verifyOf(env, record.service);
@@ -79,7 +84,7 @@ export function startVerify(
   const state: { run: VerifyRun } = { run: { phase, startedAt: time() } };
   const work = async () => {
     const { runVerify } = await import('../checks/run-verify.ts');
-    const variables = variablesOf(record, phase);
+    const variables = variablesOf(about);
     const { why, output } = await runVerify({ ...command, variables }, stop.signal);
     return { passed: why === undefined, ...(why !== undefined && { why }), ...(output !== '' && { output }) };
   };
@@ -100,13 +105,12 @@ export function startVerify(
   };
 }
 
-/** What the command is told, as the hooks of agents are. The instances are those that have switched so far. */
-function variablesOf(record: DeploymentRecord, phase: VerifyRun['phase']): Record<string, string> {
+/** The variables of the command, as the hooks of agents have them. The instances are those that run the version now. */
+function variablesOf({ record, phase, reports }: About): Record<string, string> {
   const { deployment, env, service, version, previous, action, rolling } = record;
   const waves = rolling?.waves ?? [];
   const passed = waves.filter(({ passedAt }) => passedAt !== undefined);
-  const gone = new Set([...(rolling?.failed ?? []), ...(rolling?.missing ?? [])]);
-  const instances = passed.flatMap((wave) => wave.instances).filter((instance) => !gone.has(instance));
+  const instances = record.expected.filter((instance) => reports.get(instance)?.state === 'succeeded');
   return {
     TRIGGER_DEPLOY_DEPLOYMENT: deployment,
     TRIGGER_DEPLOY_ENV: env,

@@ -125,7 +125,8 @@ async function advance(run: WaveRun, position: Position): Promise<Settlement | u
   position.fresh = false;
   if (step.do === 'record') await writeStep(run, position, step);
   else if (step.do === 'verify') {
-    position.verifying = startVerify(run.caller.session, position.stored.value, step.phase);
+    const about = { record: position.stored.value, phase: step.phase, reports: run.progress.reports };
+    position.verifying = startVerify(run.caller.session, about);
   } else if (step.do === 'announce') await announceFirst(run, position, step);
   else if (step.do === 'look') {
     position.unwell = await findUnwell(run.caller.session, position.stored.value, step.at);
