@@ -77,7 +77,8 @@ function isSameRule(found: LifecycleRule, wanted: LifecycleRule): boolean {
     JSON.stringify([
       rule.ID,
       rule.Status,
-      rule.Filter?.Prefix,
+      // CloudFormation writes the old form.
+      rule.Filter?.Prefix ?? rule.Prefix,
       rule.Filter?.And ?? rule.Filter?.Tag ?? rule.Filter?.ObjectSizeGreaterThan,
       rule.Expiration?.ExpiredObjectDeleteMarker,
       rule.Expiration?.Days ?? rule.Expiration?.Date,

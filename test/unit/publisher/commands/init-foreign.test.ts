@@ -59,6 +59,12 @@ describe('what belongs to others stays:', () => {
     ]);
   });
 
+  test('own rules in the old form, as CloudFormation writes them, are right', async () => {
+    await stage.run();
+    stage.cloud.setBucketConfig(BUCKET, 'lifecycle', config('lifecycle').replace(/<\/?Filter>/g, ''));
+    expect((await stage.run()).writes).toEqual([]);
+  });
+
   test.each([
     [
       '',
