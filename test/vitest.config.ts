@@ -45,6 +45,8 @@ const LONG_FAULTS = long('test/fault/**/*.long.test.ts');
 const LONG_E2E = ['self-update', 'unit-types', 'reexec', 'reexec-deb', 'unprivileged', 'zero-downtime'].map(
   (name) => `test/e2e/${name}.test.ts`,
 );
+/** Holds each file to the policies of the roles. */
+const LEDGER = ['test/support/iam/ledger-setup.ts'];
 const E2E_TODAY = partOfToday(LONG_E2E, 2);
 
 /**
@@ -61,6 +63,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          setupFiles: LEDGER,
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 120_000,
           env,
@@ -74,6 +77,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          setupFiles: LEDGER,
           include: ['test/integration/**/*.test.ts'],
           exclude: ['**/*.long.test.ts'],
           env,
@@ -87,6 +91,7 @@ export default defineConfig({
       {
         test: {
           name: 'fault',
+          setupFiles: LEDGER,
           include: ['test/fault/**/*.test.ts'],
           exclude: ['**/*.long.test.ts'],
           expect: poll,
@@ -98,6 +103,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration-long',
+          setupFiles: LEDGER,
           include: LONG_INTEGRATION,
           env,
           expect: poll,
@@ -109,6 +115,7 @@ export default defineConfig({
       {
         test: {
           name: 'long',
+          setupFiles: LEDGER,
           include: LONG_FAULTS,
           expect: poll,
           testTimeout: 600_000,

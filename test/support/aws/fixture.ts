@@ -3,8 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { onTestFinished, vi } from 'vitest';
 import { type Aws, type AwsProgram, createAws } from '../../../shared/aws.ts';
 import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
+import { instanceKey, powerfulKey } from '../cloud/sqs.ts';
 
 export const BUCKET = 'acme-deploys-dev';
+export const TOPIC = 'trigger-deploy-dev';
 
 /** The AWS clients, pointed at `endpoint` by the environment, as in a real agent. */
 function awsAt(environment: Record<string, string>, program: AwsProgram = {}): Aws {
@@ -17,12 +19,27 @@ function awsAt(environment: Record<string, string>, program: AwsProgram = {}): A
   return aws;
 }
 
-/** A cloud of the test's own with the bucket in it, and the clients of one instance. */
-export async function cloudAndAws(options: CloudOptions = {}): Promise<{ cloud: Cloud; aws: Aws }> {
+/** Signs all further requests of these clients with another access key. */
+export function signAs({ sqs, sns, s3 }: Pick<Aws, 'sqs' | 'sns' | 's3'>, accessKeyId: string): void {
+  for (const { config } of [sqs, sns, s3]) {
+    config.credentials = async () => ({ accessKeyId, secretAccessKey: 'any' });
+  }
+}
+
+/**
+ * A cloud of the test's own with the bucket and the topic in it, the clients of one instance, and those of somebody who may
+ * do anything, in its name.
+ */
+export async function cloudAndAws(
+  options: CloudOptions = {},
+): Promise<{ cloud: Cloud; aws: Aws; hand: Aws }> {
   const cloud = await startCloud(options);
   onTestFinished(() => cloud.stop());
   cloud.createBucket(BUCKET);
-  return { cloud, aws: awsAt(cloud.env('session-i-0a')) };
+  cloud.createTopic(TOPIC);
+  const hand = awsAt(cloud.env());
+  signAs(hand, powerfulKey('i-0a'));
+  return { cloud, aws: awsAt(cloud.env(instanceKey('i-0a'))), hand };
 }
 
 /** An HTTP server that is closed after the test; returns its URL. */

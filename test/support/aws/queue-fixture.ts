@@ -15,7 +15,7 @@ export async function queueAndCloud(
   options: CloudOptions = {},
   tags: Pick<AgentQueueOptions, 'services' | 'queueTags'> = {},
 ) {
-  const { cloud, aws } = await cloudAndAws(options);
+  const { cloud, aws, hand } = await cloudAndAws(options);
   const topic = cloud.createTopic('trigger-deploy-dev');
   const recreationMs = options.queueRecreationMs ?? 60_000;
   /** The queue of an agent that starts again, with other tags in its config. */
@@ -32,9 +32,9 @@ export async function queueAndCloud(
     });
   const queue = again(tags);
   const publish = (Message: string, TopicArn = topic) =>
-    aws.sns.send(new PublishCommand({ TopicArn, Message }));
+    hand.sns.send(new PublishCommand({ TopicArn, Message }));
   const asked = (from = 0) => cloud.requests.slice(from).map(({ operation }) => operation);
-  return { cloud, aws, topic, queue, again, publish, asked };
+  return { cloud, aws, hand, topic, queue, again, publish, asked };
 }
 
 export const urlOf = async (aws: Aws) =>

@@ -31,12 +31,12 @@ export function reportOf(n: number, state: State, more: Partial<Report> = {}): R
 }
 
 export async function reporterAndCloud(clock: Clock = systemClock) {
-  const { cloud, aws } = await cloudAndAws();
+  const { cloud, aws, hand } = await cloudAndAws();
   const reporter = createReporter({
     ...{ aws, bucket: BUCKET, clock, log: silentLog() },
     userId: async () => userIdOf('i-0a'),
   });
-  const makeQueue = (name: string) => aws.sqs.send(new CreateQueueCommand({ QueueName: name }));
+  const makeQueue = (name: string) => hand.sqs.send(new CreateQueueCommand({ QueueName: name }));
   return { cloud, aws, reporter, makeQueue };
 }
 

@@ -10,10 +10,10 @@ export interface Clients {
   close(): void;
 }
 
-/** Real SDK clients for a test. One attempt only, unless asked: a test wants to see the first answer. */
+/** Real SDK clients for a test, which may do anything unless another access key is given. One attempt only, unless asked: a test wants to see the first answer. */
 export function clientsOf(
   cloud: Pick<Cloud, 'endpoint' | 'region'>,
-  accessKeyId = 'publisher',
+  accessKeyId = 'operator',
   maxAttempts = 1,
 ): Clients {
   const config = {

@@ -24,8 +24,6 @@ export interface CloudOptions {
   readonly deadPollsReceive?: boolean;
   /** How far the cloud's clock is ahead of this machine's: shifts the Date header and the check of signing times. */
   readonly clockOffsetMs?: number;
-  /** The role of the instances may do only what docs/GETTING-STARTED.md allows it; the default is anything. */
-  readonly instancePolicy?: boolean;
 }
 
 interface StoredObject {
@@ -43,8 +41,9 @@ export interface Cloud {
   stop(): Promise<void>;
 
   /**
-   * What a child process needs to reach this cloud. `session-NAME`, and `session-NAME~MORE`, is the role session NAME (for an instance:
-   * `instanceKey(id)`), any other access key a user of that name.
+   * What a child process needs to reach this cloud. The access key says who it is, and what it may do: `session-NAME`, and
+   * `session-NAME~MORE`, is the role session NAME (for an instance: `instanceKey(id)`), any other key a user with the
+   * policy of its name (test/support/iam/authorize.ts). `publisher` when left out.
    */
   env(accessKeyId?: string): Record<string, string>;
   expireCredentials(accessKeyId: string): void;
@@ -92,7 +91,6 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     queueRecreationMs = 60_000,
     deadPollsReceive = false,
     clockOffsetMs = 0,
-    instancePolicy = false,
   } = options;
   const now = (): number => Date.now() + clockOffsetMs;
   const calls = new AsyncLocalStorage<Call>();
@@ -114,7 +112,6 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     log,
     faults,
     credentials,
-    instancePolicy,
     now,
   });
   const endpoint = await app.listen({ port: wantedPort, host: '127.0.0.1' });

@@ -7,10 +7,10 @@ import { checkChecksum } from './checksums.ts';
 import type { Credentials } from './credentials.ts';
 import { CloudError, errorAnswer, sqsQueryCode } from './errors.ts';
 import type { Faults } from './faults.ts';
-import { createInstancePolicy } from './iam.ts';
+import { createIam } from './iam.ts';
 import { type Call, CLIENT_GONE, type RequestLog, readBody, readHead } from './requests.ts';
 import type { StrictS3Store } from './s3.ts';
-import { isInstance, type ReceivedMessage, type StrictSqsStore, senderId } from './sqs.ts';
+import { type ReceivedMessage, type StrictSqsStore, senderId } from './sqs.ts';
 
 /** One PUT of an object or a part. S3 takes 5 GiB; this process would have to hold them. */
 const BODY_LIMIT = 512 * 1024 * 1024;
@@ -25,8 +25,6 @@ export interface Parts {
   readonly log: RequestLog;
   readonly faults: Faults;
   readonly credentials: Credentials;
-  /** Whether the role of the instances may do only what docs/GETTING-STARTED.md allows it. */
-  readonly instancePolicy: boolean;
   readonly now: () => number;
 }
 
@@ -51,7 +49,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
     // The package exports its application but not these classes; they are imported by file from the pinned version.
     stores: { sqsStore: sqs, snsStore: sns, s3Store: s3 },
   });
-  const allowed = parts.instancePolicy && createInstancePolicy((queue) => sqs.getQueueByName(queue)?.tags);
+  const authorize = createIam(parts);
   const exchanges = new WeakMap<IncomingMessage, Exchange>();
 
   // fauxqs stops at 11 MiB and then answers in a shape that no S3 client reads.
@@ -95,8 +93,7 @@ export function buildFront(parts: Parts): ReturnType<typeof buildApp> {
     const { call } = exchange;
     readBody(call.record, request.body);
     const refusal = refusalOf(() => {
-      const { accessKeyId = '' } = call.record;
-      if (allowed && isInstance(accessKeyId)) allowed(call, request.body, senderId(accessKeyId));
+      authorize(call, request.body);
       exchange.loseAnswer = faults.meet(call);
       buckets.check(call);
       if (call.record.service === 'sqs') sqs.check(call.record.operation, request.body);

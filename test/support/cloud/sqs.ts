@@ -16,11 +16,11 @@ export function instanceKey(instance: string): string {
   return `session-${instance}`;
 }
 
-/** The access key of a session of another role than that of the instances. */
-export const sessionKey = (role: string, session: string): string => `${role}-session-${session}`;
+/** The access key of an instance's session whose role has other policies than the printed one: it may do anything. */
+export const powerfulKey = (instance: string) => `operator-session-${instance}`;
 
-/** Whether the access key is one of the instances' role. */
-export const isInstance = (accessKeyId: string): boolean => accessKeyId.startsWith('session-');
+/** The access key of a session of another role with the policy of the instances' role, as one that was made anew. */
+export const sessionKey = (role: string, session: string): string => `${role}-session-${session}`;
 
 /** The `aws:userid` of the instance. */
 export const userIdOf = (instance: string): string => senderId(instanceKey(instance));
@@ -28,7 +28,7 @@ export const userIdOf = (instance: string): string => senderId(instanceKey(insta
 /** IAM User Guide, "IAM identifiers": a role session is `AROA…:SESSION`, a user is `AIDA…`. */
 export function senderId(accessKeyId: string): string {
   const [, role = 'AROAEMBEDDEDCLOUD', session] =
-    /^(?:(AROA[A-Z0-9]+)-)?session-([^~]+)/.exec(accessKeyId) ?? [];
+    /^(?:(AROA[A-Z0-9]+)-|operator-)?session-([^~]+)/.exec(accessKeyId) ?? [];
   const user = accessKeyId.toUpperCase().replace(/[^A-Z0-9]/g, '');
   return session === undefined ? `AIDA${user}` : `${role}:${session}`;
 }

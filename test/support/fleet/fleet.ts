@@ -145,7 +145,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   };
   try {
     cloud = await startCloud({
-      ...{ region: REGION, queueRecreationMs: 500, instancePolicy: true },
+      ...{ region: REGION, queueRecreationMs: 500 },
       ...options.cloud,
     });
     return await furnish(dir, cloud, start, stop, options);

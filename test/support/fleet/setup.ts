@@ -20,7 +20,7 @@ export interface Setup {
 }
 
 export async function openSetup(fleet: Fleet): Promise<Setup> {
-  Object.assign(process.env, fleet.cloud.env('setup'));
+  Object.assign(process.env, fleet.cloud.env('publisher-setup'));
   const source = { cwd: fleet.publisherDir, home: fleet.dir, variables: {}, file: undefined };
   const env = await loadEnvironment(source, { name: ENV, orHome: false });
   const { signal } = new AbortController();

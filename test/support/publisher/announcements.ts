@@ -72,7 +72,7 @@ export function forge(options: {
 
 /** Publishes to the topic, as anyone with `sns:Publish` could, and waits until the agent is through with it. */
 export async function announceByHand(fleet: Fleet, instance: Instance, text: string): Promise<void> {
-  const { sns, close } = clientsOf(fleet.cloud, 'mallory');
+  const { sns, close } = clientsOf(fleet.cloud, 'operator-mallory');
   try {
     await sns.send(new PublishCommand({ TopicArn: fleet.topicArn, Message: text }));
   } finally {

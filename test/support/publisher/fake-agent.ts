@@ -6,7 +6,7 @@ import {
   SetQueueAttributesCommand,
 } from '@aws-sdk/client-sqs';
 import { type Announcement, announcement, type ChangeAnnouncement } from '../../../shared/announcement.ts';
-import { agentQueueName, keys } from '../../../shared/names.ts';
+import { agentQueueName, keys, USERID_TAG } from '../../../shared/names.ts';
 import { type InstanceRecord, isEnding, type Report, type State } from '../../../shared/report.ts';
 import type { Verifier } from '../../../shared/signing.ts';
 import { type Clients, clientsOf } from '../cloud/clients.ts';
@@ -70,7 +70,8 @@ export class FakeAgent {
     const { topic, instance } = this.#options;
     const { sqs, sns } = this.#clients;
     const name = agentQueueName(this.#env, instance);
-    const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: name }));
+    const tags = { [USERID_TAG]: userIdOf(instance) };
+    const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: name, tags }));
     const Endpoint = topic.replace(':sns:', ':sqs:').replace(/[^:]+$/, name);
     const Policy = JSON.stringify({
       Version: '2012-10-17',

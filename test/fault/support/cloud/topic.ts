@@ -14,7 +14,7 @@ import { ENV } from '../../../support/fleet/fleet.ts';
 
 async function asSomebody<T>(cloud: Cloud, work: (clients: Clients) => Promise<T>): Promise<T> {
   // More than one try: the cloud's clock may be an hour off, and the SDK learns it from a refusal.
-  const clients = clientsOf(cloud, 'intruder', 3);
+  const clients = clientsOf(cloud, 'operator-intruder', 3);
   try {
     return await work(clients);
   } finally {

@@ -28,8 +28,9 @@ import type { Clock } from '../../../../shared/clock.ts';
 import { silentLog } from '../../../../shared/log.ts';
 import { agentQueueName } from '../../../../shared/names.ts';
 import type { Verifier } from '../../../../shared/signing.ts';
+import { signAs } from '../../../support/aws/fixture.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
-import { userIdOf } from '../../../support/cloud/sqs.ts';
+import { instanceKey, userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
 import { NO_HEARTBEAT } from '../../../support/fleet/no-heartbeat.ts';
 import { NO_ORDERS } from '../../../support/fleet/no-orders.ts';
@@ -58,7 +59,7 @@ export interface LiveAgent {
 
 export interface LiveAgentOptions {
   cloud: Cloud;
-  /** How to reach AWS comes from the process's own environment: `cloud.env()` has to be in it. */
+  /** The address of AWS comes from the process's own environment: `cloud.env()` has to be in it. */
   topic: string;
   instance: string;
   /** A directory of its own. */
@@ -73,6 +74,7 @@ export async function openLiveAgent(options: LiveAgentOptions): Promise<LiveAgen
   const identity = { env: ENV, instance, zone: undefined, agentVersion: 'test' };
   const log = silentLog();
   const aws = createAws({ region: cloud.region, pathStyle: true });
+  signAs(aws, instanceKey(instance));
   const { clock, putForward } = jumpingClock(() => aws.now());
   const watchers = new Set<() => void>();
   const heard: string[] = [];

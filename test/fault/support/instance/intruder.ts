@@ -8,16 +8,16 @@ import {
   SetQueueAttributesCommand,
 } from '@aws-sdk/client-sqs';
 import type { Announcement } from '../../../../shared/announcement.ts';
-import { agentQueueName, replyQueueName } from '../../../../shared/names.ts';
+import { agentQueueName, replyQueueName, USERID_TAG } from '../../../../shared/names.ts';
 import { clientsOf } from '../../../support/cloud/clients.ts';
-import { instanceKey, userIdOf } from '../../../support/cloud/sqs.ts';
+import { instanceKey, powerfulKey, userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet, TOPIC } from '../../../support/fleet/fleet.ts';
 import { payloadOf } from '../../../support/publisher/announcements.ts';
 
 /**
- * A person with the role of one instance. This enforces a policy in place of the embedded cloud: `own` is that of
- * docs/GETTING-STARTED.md, `wide` that of version 0.1, where the role may write any name below `instances/` and `reports/`.
- * A `*` of IAM matches any characters, `/` as well.
+ * A person with the role of one instance. `own` is the printed policy, which the embedded cloud enforces; `wide` is that of
+ * version 0.1, where the role may write any name below `instances/` and `reports/`, which is enforced here. A `*` of IAM
+ * matches any characters, `/` as well.
  */
 
 export const EVIL = 'i-evil';
@@ -62,7 +62,9 @@ export interface Intruder {
  */
 export async function openIntruder({ cloud, topicArn }: Fleet, honest: readonly string[]): Promise<Intruder> {
   const { sqs, sns, s3, close } = clientsOf(cloud, instanceKey(EVIL), 3);
-  const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+  const wide = clientsOf(cloud, powerfulKey(EVIL), 3);
+  const tags = { [USERID_TAG]: EVIL_USER };
+  const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: QUEUE, tags }));
   const Endpoint = topicArn.replace(':sns:', ':sqs:').replace(TOPIC, QUEUE);
   const Condition = { ArnEquals: { 'aws:SourceArn': topicArn } };
   const Principal = { Service: 'sns.amazonaws.com' };
@@ -109,7 +111,8 @@ export async function openIntruder({ cloud, topicArn }: Fleet, honest: readonly 
     },
     async put(key: string, body: object | string) {
       allow(key);
-      await s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: text(body) }));
+      const by = intruder.policy === 'own' ? s3 : wide.s3;
+      await by.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: text(body) }));
     },
     putAll(all: readonly string[], body: object) {
       for (const key of all) {
@@ -152,6 +155,7 @@ export async function openIntruder({ cloud, topicArn }: Fleet, honest: readonly 
       });
       cloud.deliveries.straight();
       close();
+      wide.close();
     },
   };
 

@@ -46,8 +46,7 @@ export interface InstanceWorld {
 }
 
 export async function openInstanceWorld(): Promise<InstanceWorld> {
-  // The intruder enforces a policy itself, as it also plays one that allows more.
-  const fleet = await startFleet({ cloud: { instancePolicy: false } });
+  const fleet = await startFleet();
   const { cloud } = fleet;
   Object.assign(process.env, cloud.env('publisher'));
   const source = { cwd: fleet.publisherDir, home: fleet.dir, variables: {}, file: undefined };

@@ -10,8 +10,13 @@ const part = {
   ...{ start: 0, end: 7, body, compressed: false, sha256: createHash('sha256').update(body).digest() },
 };
 const key =
-  'logs/dev/payments/AROA:i-1/2026-11-28/101502-app_log.log-0123456789abcdef/000000000000000-000000000000007.log';
-const place = { bucket: BUCKET, env: 'dev', service: 'payments', userId: async () => 'AROA:i-1' };
+  'logs/dev/payments/AROAEMBEDDEDCLOUD:i-0a/2026-11-28/101502-app_log.log-0123456789abcdef/000000000000000-000000000000007.log';
+const place = {
+  bucket: BUCKET,
+  env: 'dev',
+  service: 'payments',
+  userId: async () => 'AROAEMBEDDEDCLOUD:i-0a',
+};
 
 test('a part is one object under a key of the instance, and a repeated upload leaves it as it is', async () => {
   const { aws, cloud } = await cloudAndAws();

@@ -7,9 +7,10 @@ import {
 import { describe, expect, test, vi } from 'vitest';
 import { createAgentQueue, isQueueGone } from '../../../../agent/aws/queue.ts';
 import { NEVER } from '../../../../shared/abort.ts';
+import type { Aws } from '../../../../shared/aws.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { silentLog } from '../../../../shared/log.ts';
-import { fakeAws, rejection } from '../../../support/aws/fixture.ts';
+import { fakeAws, rejection, signAs } from '../../../support/aws/fixture.ts';
 import {
   attributesOf,
   insteadOnce,
@@ -19,6 +20,8 @@ import {
   urlOf,
   userId,
 } from '../../../support/aws/queue-fixture.ts';
+import { powerfulKey } from '../../../support/cloud/sqs.ts';
+import { takeDenials } from '../../../support/iam/ledger.ts';
 
 describe('ensure', () => {
   test('a message published to the topic is received unchanged', async () => {
@@ -44,10 +47,10 @@ describe('ensure', () => {
   });
 
   test('a queue with other settings is corrected and keeps its messages', async () => {
-    const { cloud, aws, queue } = await queueAndCloud();
+    const { cloud, aws, hand, queue } = await queueAndCloud();
     const Attributes = { VisibilityTimeout: '5', MessageRetentionPeriod: '60' };
-    await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE, Attributes }));
-    await aws.sqs.send(new SendMessageCommand({ QueueUrl: await urlOf(aws), MessageBody: 'earlier' }));
+    await hand.sqs.send(new CreateQueueCommand({ QueueName: QUEUE, Attributes }));
+    await hand.sqs.send(new SendMessageCommand({ QueueUrl: await urlOf(aws), MessageBody: 'earlier' }));
     await queue.ensure(NEVER);
     expect(await attributesOf(aws)).toMatchObject({
       VisibilityTimeout: '30',
@@ -72,9 +75,9 @@ describe('ensure', () => {
   });
 
   test('a queue that was just deleted is created again after the time that AWS requires', async () => {
-    const { cloud, aws, queue, publish } = await queueAndCloud({ queueRecreationMs: 400 });
+    const { cloud, aws, hand, queue, publish } = await queueAndCloud({ queueRecreationMs: 400 });
     await queue.ensure(NEVER);
-    await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
+    await hand.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
     await queue.ensure(NEVER);
     expect(
       cloud.requests.filter(({ operation }) => operation === 'CreateQueue').map(({ status }) => status),
@@ -84,9 +87,9 @@ describe('ensure', () => {
   });
 
   test('the wait for the name of a deleted queue ends when the agent stops', async () => {
-    const { cloud, aws, queue } = await queueAndCloud();
+    const { cloud, aws, hand, queue } = await queueAndCloud();
     await queue.ensure(NEVER);
-    await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
+    await hand.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
     const stop = new AbortController();
     const waiting = rejection(queue.ensure(stop.signal));
     await cloud.until(({ operation, status }) => operation === 'CreateQueue' && status === 400);
@@ -121,12 +124,14 @@ describe('ensure', () => {
 
 describe('receive', () => {
   test('a missing queue is recognised, and ensure restores it', async () => {
-    const { aws, queue, publish } = await queueAndCloud({ queueRecreationMs: 0 });
+    const { aws, hand, queue, publish } = await queueAndCloud({ queueRecreationMs: 0 });
     await queue.ensure(NEVER);
-    await aws.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
+    await hand.sqs.send(new DeleteQueueCommand({ QueueUrl: await urlOf(aws) }));
     const error = await rejection(queue.receive(NEVER));
     expect(error).toMatchObject({ code: 'AWS_REFUSED' });
     expect(isQueueGone(error)).toBe(true);
+    // The condition of the policy asks for a tag, which no missing queue has.
+    expect(takeDenials('agent')).toEqual([expect.stringContaining('sqs:ReceiveMessage')]);
     await queue.ensure(NEVER);
     await publish('again');
     expect(await queue.receive(NEVER)).toMatchObject([{ body: 'again' }]);
@@ -215,6 +220,12 @@ describe('receive', () => {
   });
 });
 
+/** The queue of an agent whose topic is missing. A policy would name another one. */
+function withoutTopic(aws: Aws, topic: string) {
+  signAs(aws, powerfulKey('i-0a'));
+  return createAgentQueue({ aws, env: 'dev', instance: 'i-0a', topic, log: silentLog(), userId });
+}
+
 describe('leave', () => {
   test('deletes the queue and the subscription, and can be repeated', async () => {
     const { cloud, aws, queue, topic } = await queueAndCloud();
@@ -226,17 +237,9 @@ describe('leave', () => {
   });
 
   test('deletes the queue even if the topic is missing', async () => {
-    const { cloud, aws, topic } = await queueAndCloud();
-    await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
-    const missing = `${topic}x`;
-    const queue = createAgentQueue({
-      aws,
-      env: 'dev',
-      instance: 'i-0a',
-      topic: missing,
-      log: silentLog(),
-      userId,
-    });
+    const { cloud, aws, hand, topic } = await queueAndCloud();
+    await hand.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+    const queue = withoutTopic(aws, `${topic}x`);
     await queue.leave(NEVER);
     expect(cloud.queues()).toEqual([]);
   });
@@ -265,15 +268,7 @@ describe('probe', () => {
 
   test('a missing topic is a finding with a hint', async () => {
     const { aws, topic } = await queueAndCloud();
-    const missing = `${topic}x`;
-    const queue = createAgentQueue({
-      aws,
-      env: 'dev',
-      instance: 'i-0a',
-      topic: missing,
-      log: silentLog(),
-      userId,
-    });
+    const queue = withoutTopic(aws, `${topic}x`);
     const [finding] = await queue.probe(NEVER);
     expect(finding).toMatchObject({ ok: false, hint: expect.stringContaining('`topic`') });
   });

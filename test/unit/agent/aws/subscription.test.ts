@@ -10,7 +10,7 @@ import { type AgentQueue, createAgentQueue } from '../../../../agent/aws/queue.t
 import { NEVER } from '../../../../shared/abort.ts';
 import type { Aws } from '../../../../shared/aws.ts';
 import { silentLog } from '../../../../shared/log.ts';
-import { rejection } from '../../../support/aws/fixture.ts';
+import { rejection, signAs } from '../../../support/aws/fixture.ts';
 import {
   attributesOf,
   insteadOnce,
@@ -20,14 +20,15 @@ import {
   urlOf,
   userId,
 } from '../../../support/aws/queue-fixture.ts';
+import { powerfulKey } from '../../../support/cloud/sqs.ts';
 
 describe('the subscription', () => {
   test('no other topic can send to the queue', async () => {
-    const { cloud, aws, queue, topic, publish } = await queueAndCloud();
+    const { cloud, aws, hand, queue, topic, publish } = await queueAndCloud();
     await queue.ensure(NEVER);
     const other = cloud.createTopic('another-topic');
     const { QueueArn } = await attributesOf(aws);
-    await aws.sns.send(new SubscribeCommand({ TopicArn: other, Protocol: 'sqs', Endpoint: QueueArn }));
+    await hand.sns.send(new SubscribeCommand({ TopicArn: other, Protocol: 'sqs', Endpoint: QueueArn }));
     await publish('not for you', other);
     await publish('for you', topic);
     expect(cloud.messages(QUEUE)).toEqual(['for you']);
@@ -58,6 +59,8 @@ describe('the subscription', () => {
 
   test('the error for a missing topic names it', async () => {
     const { aws, topic } = await queueAndCloud();
+    // A policy names the topic of the config, which is another one here.
+    signAs(aws, powerfulKey('i-0a'));
     const missing = `${topic}x`;
     const queue = createAgentQueue({
       aws,

@@ -7,7 +7,9 @@ import {
 import { describe, expect, test } from 'vitest';
 import { NEVER } from '../../../../shared/abort.ts';
 import type { Aws } from '../../../../shared/aws.ts';
+import { signAs } from '../../../support/aws/fixture.ts';
 import { insteadOnce, QUEUE, queueAndCloud, urlOf } from '../../../support/aws/queue-fixture.ts';
+import { powerfulKey } from '../../../support/cloud/sqs.ts';
 
 const tagsOf = async (aws: Aws) =>
   (await aws.sqs.send(new ListQueueTagsCommand({ QueueUrl: await urlOf(aws) }))).Tags;
@@ -19,16 +21,16 @@ const TAGS = {
 };
 
 test('the queue is made with tags that say whose it is', async () => {
-  const { aws, queue } = await queueAndCloud();
+  const { hand, queue } = await queueAndCloud();
   await queue.ensure(NEVER);
-  expect(await tagsOf(aws)).toEqual(TAGS);
+  expect(await tagsOf(hand)).toEqual(TAGS);
 });
 
 test('a queue that an older agent made gets the tags', async () => {
-  const { aws, queue } = await queueAndCloud();
-  await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+  const { hand, queue } = await queueAndCloud();
+  await hand.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
   await queue.ensure(NEVER);
-  expect(await tagsOf(aws)).toEqual(TAGS);
+  expect(await tagsOf(hand)).toEqual(TAGS);
 });
 
 const denied = () => {
@@ -38,40 +40,42 @@ const denied = () => {
 };
 
 test('a role that may not tag gets its queue without tags', async () => {
-  const { aws, queue } = await queueAndCloud();
+  const { aws, hand, queue } = await queueAndCloud();
+  signAs(aws, powerfulKey('i-0a'));
   insteadOnce(aws.sqs, 'CreateQueueCommand', denied);
   await queue.ensure(NEVER);
-  expect(await tagsOf(aws)).toEqual({});
+  expect(await tagsOf(hand)).toEqual({});
   expect((await queue.probe(NEVER)).every(({ ok }) => ok)).toBe(true);
 });
 
 test('a role that may not tag keeps the queue that it has', async () => {
-  const { aws, queue } = await queueAndCloud();
-  await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+  const { aws, hand, queue } = await queueAndCloud();
+  signAs(aws, powerfulKey('i-0a'));
+  await hand.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
   insteadOnce(aws.sqs, 'TagQueueCommand', denied);
   await queue.ensure(NEVER);
-  expect(await tagsOf(aws)).toEqual({});
+  expect(await tagsOf(hand)).toEqual({});
 });
 
 test('a queue that is deleted before it gets its tags is made again, with tags', async () => {
-  const { aws, queue } = await queueAndCloud({ queueRecreationMs: 0 });
-  await aws.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
+  const { aws, hand, queue } = await queueAndCloud({ queueRecreationMs: 0 });
+  await hand.sqs.send(new CreateQueueCommand({ QueueName: QUEUE }));
   const QueueUrl = await urlOf(aws);
   insteadOnce(aws.sqs, 'TagQueueCommand', () => {
     throw new QueueDoesNotExist({ message: 'gone', $metadata: {} });
   });
-  await aws.sqs.send(new DeleteQueueCommand({ QueueUrl }));
+  await hand.sqs.send(new DeleteQueueCommand({ QueueUrl }));
   await queue.ensure(NEVER);
-  expect(await tagsOf(aws)).toEqual(TAGS);
+  expect(await tagsOf(hand)).toEqual(TAGS);
 });
 
 describe('the tags of the operator', () => {
   const queueTags = { team: 'payments' };
 
   test('are on a new queue, beside those of the agent', async () => {
-    const { aws, queue } = await queueAndCloud({}, { queueTags, services: ['payments', 'billing'] });
+    const { hand, queue } = await queueAndCloud({}, { queueTags, services: ['payments', 'billing'] });
     await queue.ensure(NEVER);
-    expect(await tagsOf(aws)).toEqual({
+    expect(await tagsOf(hand)).toEqual({
       ...TAGS,
       team: 'payments',
       'trigger-deploy:services': 'billing payments',
@@ -79,34 +83,34 @@ describe('the tags of the operator', () => {
   });
 
   test('that were changed are set at the next start; the queue, its messages and other tags stay', async () => {
-    const { aws, cloud, queue, again } = await queueAndCloud({}, { queueTags });
+    const { hand, cloud, queue, again } = await queueAndCloud({}, { queueTags });
     await queue.ensure(NEVER);
     cloud.sendRaw(QUEUE, 'waits');
     await again({ queueTags: { team: 'billing' } }).ensure(NEVER);
-    expect(await tagsOf(aws)).toEqual({ ...TAGS, team: 'billing' });
+    expect(await tagsOf(hand)).toEqual({ ...TAGS, team: 'billing' });
     expect(cloud.messages(QUEUE)).toEqual(['waits']);
   });
 
   test('that were removed stay: the role of an agent has no right to remove tags', async () => {
-    const { aws, queue, again, asked } = await queueAndCloud({}, { queueTags });
+    const { hand, queue, again, asked } = await queueAndCloud({}, { queueTags });
     await queue.ensure(NEVER);
     await again({}).ensure(NEVER);
-    expect(await tagsOf(aws)).toEqual({ ...TAGS, team: 'payments' });
+    expect(await tagsOf(hand)).toEqual({ ...TAGS, team: 'payments' });
     expect(asked()).not.toContain('UntagQueue');
   });
 
   test('that the role may not set do not cost the queue the tags of the agent', async () => {
-    const { aws, queue, again } = await queueAndCloud({}, { queueTags });
+    const { aws, hand, queue, again } = await queueAndCloud({}, { queueTags });
     insteadOnce(aws.sqs, 'CreateQueueCommand', denied);
     await queue.ensure(NEVER);
-    expect(await tagsOf(aws)).toEqual(TAGS);
+    expect(await tagsOf(hand)).toEqual(TAGS);
     insteadOnce(aws.sqs, 'TagQueueCommand', denied, 'once more');
     await again({ queueTags, services: ['payments'] }).ensure(NEVER);
-    expect(await tagsOf(aws)).toEqual({ ...TAGS, 'trigger-deploy:services': 'payments' });
+    expect(await tagsOf(hand)).toEqual({ ...TAGS, 'trigger-deploy:services': 'payments' });
   });
 
   test('that SQS throttles do not keep the agent from its queue', async () => {
-    const { aws, queue, again } = await queueAndCloud({}, { queueTags });
+    const { aws, hand, queue, again } = await queueAndCloud({}, { queueTags });
     await queue.ensure(NEVER);
     insteadOnce(aws.sqs, 'TagQueueCommand', () => {
       throw Object.assign(new Error('slow down'), {
@@ -114,7 +118,7 @@ describe('the tags of the operator', () => {
       });
     });
     await again({ queueTags: { team: 'billing' } }).ensure(NEVER);
-    expect(await tagsOf(aws)).toEqual({ ...TAGS, team: 'payments' });
+    expect(await tagsOf(hand)).toEqual({ ...TAGS, team: 'payments' });
   });
 });
 

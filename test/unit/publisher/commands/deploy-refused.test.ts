@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { keys } from '../../../../shared/names.ts';
+import { signAs } from '../../../support/aws/fixture.ts';
 import {
   lockOwner,
   openStageForEach,
@@ -52,6 +53,8 @@ describe('refused before anything is locked or announced', () => {
 
 it('an announcement that AWS refuses leaves a record that says so, a free lock and no queue', async () => {
   const session = await stage.open();
+  // A policy names the topic of the config, which is another one here.
+  signAs(session.aws, 'operator');
   const env = { ...session.env, topic: session.env.topic.replace('-dev', '-gone') };
   await expect(deploy({ ...session, env }, options())).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
   expect(await records()).toMatchObject([

@@ -3,7 +3,6 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { push } from '../../../../publisher/commands/push.ts';
 import type { PublisherEvent } from '../../../../publisher/events.ts';
@@ -203,7 +202,7 @@ describe('push', () => {
     const session = await stage.open();
     await push(session, options([jar]));
     const key = jarKey(Buffer.from(jarText('jar')));
-    await session.aws.s3.send(new DeleteObjectCommand({ Bucket: stage.bucket, Key: key }));
+    stage.cloud.deleteObject(stage.bucket, key);
     expect(await push(session, options([jar]))).toMatchObject({ changed: false });
     expect(stage.cloud.object(stage.bucket, key)?.body.toString()).toBe(jarText('jar'));
   });

@@ -8,6 +8,7 @@ import { showLines, showTable } from '../../../../publisher/render/show.ts';
 import { statusLines, statusTable } from '../../../../publisher/render/status.ts';
 import { plain } from '../../../../publisher/render/text.ts';
 import { keys } from '../../../../shared/names.ts';
+import { signAs } from '../../../support/aws/fixture.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
@@ -125,6 +126,8 @@ describe('status', () => {
   it('shows the record where the roll call is not allowed', async () => {
     putInstance('i-1', '1.0.0');
     const session = await stage.open();
+    // A policy names the topic of the config, which is another one here.
+    signAs(session.aws, 'operator');
     const env = { ...session.env, topic: `${session.env.topic}gone` };
     const answer = await status({ ...session, env }, { service: 'payments' });
     expect(answer.services[0]?.instances).toMatchObject([{ instance: 'i-1', answered: false }]);

@@ -2,10 +2,11 @@ import { GetQueueUrlCommand, ListQueueTagsCommand, type Message } from '@aws-sdk
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openReplyQueue, readReply } from '../../../../publisher/messaging/reply-queue.ts';
 import { rollCall } from '../../../../publisher/messaging/roll-call.ts';
-import type { Session } from '../../../../publisher/session.ts';
 import { isReplyQueueName, keys, newUlid } from '../../../../shared/names.ts';
 import type { Reply } from '../../../../shared/report.ts';
+import { signAs } from '../../../support/aws/fixture.ts';
 import { insteadOnce } from '../../../support/aws/queue-fixture.ts';
+import { clientsOf } from '../../../support/cloud/clients.ts';
 import { instanceKey } from '../../../support/cloud/sqs.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
@@ -85,16 +86,17 @@ describe('in the cloud', () => {
   });
 
   it('the reply queue has tags where the config has queueTags, and none otherwise', async () => {
-    const tagsOf = async (session: Session, name: string) => {
-      const { QueueUrl } = await session.aws.sqs.send(new GetQueueUrlCommand({ QueueName: name }));
-      return (await session.aws.sqs.send(new ListQueueTagsCommand({ QueueUrl }))).Tags ?? {};
+    const hand = clientsOf(stage.cloud);
+    const tagsOf = async (name: string) => {
+      const { QueueUrl } = await hand.sqs.send(new GetQueueUrlCommand({ QueueName: name }));
+      return (await hand.sqs.send(new ListQueueTagsCommand({ QueueUrl }))).Tags ?? {};
     };
     const plain = await stage.open();
-    expect(await tagsOf(plain, (await openReplyQueue(plain)).name)).toEqual({});
+    expect(await tagsOf((await openReplyQueue(plain)).name)).toEqual({});
     stage.env.queueTags = { team: 'payments' };
     const session = await stage.open();
     const queue = await openReplyQueue(session, undefined, { service: 'payments' });
-    expect(await tagsOf(session, queue.name)).toEqual({
+    expect(await tagsOf(queue.name)).toEqual({
       team: 'payments',
       'trigger-deploy:env': 'dev',
       'trigger-deploy:services': 'payments',
@@ -209,6 +211,8 @@ describe('in the cloud', () => {
 
   it('a roll call that cannot be announced leaves no queue', async () => {
     const session = await stage.open();
+    // A policy names the topic of the config, which is another one here.
+    signAs(session.aws, 'operator');
     const env = { ...session.env, topic: session.env.topic.replace('-dev', '-gone') };
     const asking = rollCall({ ...session, env }, { known: [], waitMs: 10 });
     await expect(asking).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { uploadPart } from '../../../../publisher/packages/upload.ts';
 import { NEVER } from '../../../../shared/abort.ts';
-import { cloudAndAws, fakeAws, rejection } from '../../../support/aws/fixture.ts';
+import { cloudAndAws, fakeAws, rejection, signAs } from '../../../support/aws/fixture.ts';
 import { CloudError, errorAnswer } from '../../../support/cloud/errors.ts';
 
 const MIB = 1024 * 1024;
@@ -66,6 +66,7 @@ describe('what is uploaded has a checksum, which S3 compares', () => {
     ['several pieces: one of each', 8 * MIB + 1, ['x-amz-checksum-crc32', 'x-amz-checksum-crc32']],
   ])('%s', async (_, size, expected) => {
     const { cloud, aws } = await cloudAndAws();
+    signAs(aws, 'publisher');
     cloud.createBucket('acme');
     const bytes = Buffer.alloc(size, 'a');
     const sha256 = createHash('sha256').update(bytes).digest('hex');
@@ -95,6 +96,7 @@ describe('what is uploaded has a checksum, which S3 compares', () => {
 
   test('a piece that was changed on its way is refused', async () => {
     const { cloud, aws } = await cloudAndAws();
+    signAs(aws, 'publisher');
     cloud.createBucket('acme');
     const part = {
       artifact: {

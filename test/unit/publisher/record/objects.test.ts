@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as z from 'zod';
 import { type Objects, openObjects } from '../../../../publisher/record/objects.ts';
-import { fakeAws } from '../../../support/aws/fixture.ts';
+import { fakeAws, signAs } from '../../../support/aws/fixture.ts';
 import { openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 let stage: Stage;
 let objects: Objects;
 beforeAll(async () => {
   stage = await openStage();
-  objects = (await stage.open()).record.objects;
+  const session = await stage.open();
+  // The keys of this test belong to nobody.
+  signAs(session.aws, 'operator');
+  objects = session.record.objects;
 });
 afterAll(async () => await stage.close());
 

@@ -37,7 +37,7 @@ describe('a checksum', () => {
   const plain = () =>
     new S3Client({
       ...{ endpoint: cloud.endpoint, region: cloud.region, forcePathStyle: true, maxAttempts: 1 },
-      credentials: { accessKeyId: 'publisher', secretAccessKey: 'embedded-cloud' },
+      credentials: { accessKeyId: 'operator', secretAccessKey: 'embedded-cloud' },
       requestChecksumCalculation: 'WHEN_REQUIRED',
     });
   const base64 = (algorithm: string, body: string) => createHash(algorithm).update(body).digest('base64');

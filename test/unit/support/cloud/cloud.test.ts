@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Clients, clientsOf } from '../../../support/cloud/clients.ts';
 import { type Cloud, startCloud } from '../../../support/cloud/cloud.ts';
 import { CLIENT_GONE } from '../../../support/cloud/requests.ts';
-import { instanceKey } from '../../../support/cloud/sqs.ts';
+import { powerfulKey } from '../../../support/cloud/sqs.ts';
 
 const Bucket = 'acme-deploys-dev';
 let cloud: Cloud;
@@ -72,12 +72,12 @@ describe('credentials', () => {
   });
 
   it('that have expired are refused as ExpiredToken until they are renewed; others are not', async () => {
-    const instance = clientsOf(cloud, instanceKey('i-0abc'));
-    cloud.expireCredentials(instanceKey('i-0abc'));
+    const instance = clientsOf(cloud, powerfulKey('i-0abc'));
+    cloud.expireCredentials(powerfulKey('i-0abc'));
     for (const ask of everyService(instance))
       await expect(ask()).rejects.toMatchObject({ name: 'ExpiredToken' });
     await put('of another');
-    cloud.renewCredentials(instanceKey('i-0abc'));
+    cloud.renewCredentials(powerfulKey('i-0abc'));
     await put('again', instance);
     instance.close();
   });
@@ -105,7 +105,7 @@ describe('the clock', () => {
     expect(names).toEqual(['InvalidSignatureException', 'SignatureDoesNotMatch', 'RequestTimeTooSkewed']);
     once.close();
 
-    const patient = clientsOf(ahead, 'publisher', 2);
+    const patient = clientsOf(ahead, 'operator', 2);
     await patient.sqs.send(new ListQueuesCommand({}));
     await patient.sns.send(new ListTopicsCommand({}));
     await put('key', patient);
@@ -125,7 +125,7 @@ describe('the record of requests', () => {
     await clients.sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'hello' }));
     await clients.sns.send(new PublishCommand({ TopicArn, Message: 'hello' }));
 
-    const accessKeyId = 'publisher';
+    const accessKeyId = 'operator';
     expect(cloud.requests).toMatchObject([
       { service: 'sqs', operation: 'CreateQueue', queue: 'queue', accessKeyId, status: 200 },
       { service: 's3', operation: 'PutObject', bucket: Bucket, key: 'a/b.jar', status: 200 },
@@ -167,7 +167,7 @@ describe('a fault', () => {
 
   it('of a lost answer lets the work be done, so that a retry meets its own write', async () => {
     cloud.fail('answer-lost', ({ operation }) => operation === 'PutObject');
-    const patient = clientsOf(cloud, 'publisher', 2);
+    const patient = clientsOf(cloud, 'operator', 2);
     await expect(put('key', patient, { IfNoneMatch: '*' })).rejects.toMatchObject({
       name: 'PreconditionFailed',
     });
@@ -198,10 +198,10 @@ describe('a child process', () => {
 
   it('that is killed in a long poll takes no message with it', async () => {
     const QueueUrl = await createQueue();
-    const env = { ...process.env, ...cloud.env(instanceKey('i-0abc')) };
+    const env = { ...process.env, ...cloud.env(powerfulKey('i-0abc')) };
     const child = spawn(process.execPath, ['--input-type=module', '-e', poll, QueueUrl], { env });
     const opened = await cloud.until(({ operation }) => operation === 'ReceiveMessage');
-    expect(opened).toMatchObject({ accessKeyId: 'session-i-0abc', queue: 'queue' });
+    expect(opened).toMatchObject({ accessKeyId: powerfulKey('i-0abc'), queue: 'queue' });
     child.kill('SIGKILL');
     await cloud.until(({ status }) => status === CLIENT_GONE);
     cloud.sendRaw('queue', 'hello');
@@ -216,7 +216,7 @@ describe('a child process', () => {
       console.log(KeyCount);`;
     cloud.putObject(Bucket, 'key', 'hello');
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
-      env: { ...process.env, ...cloud.env() },
+      env: { ...process.env, ...cloud.env('operator') },
     });
     expect(stdout.trim()).toBe('1');
   });
@@ -230,7 +230,7 @@ it('npm run cloud says what to export and where to go on, and ends cleanly on Ct
   expect(output).toContain('    topic: arn:aws:sns:eu-west-1:000000000000:trigger-deploy-dev\n');
   const credentials = { accessKeyId: 'publisher', secretAccessKey: 'any' };
   const s3 = new S3Client({ endpoint: endpoint ?? '', region: 'eu-west-1', credentials });
-  await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'key', Body: 'hello' }));
+  await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'artifacts/key', Body: 'hello' }));
   s3.destroy();
   child.kill('SIGINT');
   expect(await once(child, 'exit')).toEqual([0, null]);

@@ -17,7 +17,7 @@ import { type Clients, clientsOf } from '../../../support/cloud/clients.ts';
 import { type Cloud, startCloud } from '../../../support/cloud/cloud.ts';
 import { Deliveries } from '../../../support/cloud/deliveries.ts';
 import { type Call, CLIENT_GONE } from '../../../support/cloud/requests.ts';
-import { instanceKey, StrictSqsStore } from '../../../support/cloud/sqs.ts';
+import { instanceKey, powerfulKey, StrictSqsStore } from '../../../support/cloud/sqs.ts';
 
 let cloud: Cloud;
 let clients: Clients;
@@ -165,7 +165,7 @@ describe('a value out of range is refused:', () => {
 describe('SenderId', () => {
   it('is the role session of the instance that sent the message, alone or in a batch', async () => {
     const QueueUrl = await createQueue();
-    const instance = clientsOf(cloud, instanceKey('i-0abc'));
+    const instance = clientsOf(cloud, powerfulKey('i-0abc'));
     await instance.sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'alone' }));
     await instance.sqs.send(
       new SendMessageBatchCommand({ QueueUrl, Entries: [{ Id: 'a', MessageBody: 'in a batch' }] }),
@@ -185,7 +185,7 @@ describe('SenderId', () => {
       new ReceiveMessageCommand({ QueueUrl, VisibilityTimeout: 0 }),
     );
     expect(Messages?.[0]?.Attributes?.SenderId).toBeUndefined();
-    expect((await receive(QueueUrl))[0]?.Attributes?.SenderId).toBe('AIDAPUBLISHER');
+    expect((await receive(QueueUrl))[0]?.Attributes?.SenderId).toBe('AIDAOPERATOR');
   });
 
   it('of a raw message is of the access key given', async () => {
@@ -242,7 +242,7 @@ describe('a long poll', () => {
     const client = request(cloud.endpoint, {
       method: 'POST',
       headers: {
-        authorization: 'AWS4-HMAC-SHA256 Credential=publisher/20250101/eu-west-1/sqs/aws4_request',
+        authorization: 'AWS4-HMAC-SHA256 Credential=operator/20250101/eu-west-1/sqs/aws4_request',
         'content-type': 'application/x-amz-json-1.0',
         'x-amz-target': 'AmazonSQS.ReceiveMessage',
       },
