@@ -9,6 +9,8 @@ import { tgz } from '../support/host/tarball.ts';
 import { temporaryDirectory } from '../support/host/temporary.ts';
 import { ALL_AT_ONCE } from '../support/publisher/rollout-options.ts';
 import { HandClock, openStage, type Stage } from '../support/publisher/stage.ts';
+import { countedCalls } from '../support/scale/counted.ts';
+import { agentOfDeployment, mostReceives, publisherOfDeployment, times } from '../support/scale/formula.ts';
 import { jarText } from '../support/shared/zip.ts';
 
 /**
@@ -131,6 +133,10 @@ test.each([
   const published = requests.filter((request) => !byInstance(request));
   const receives = published.filter(({ operation }) => operation === 'ReceiveMessage');
   expect(counted(published.filter((request) => !receives.includes(request)))).toEqual(PUBLISHER);
+  expect(countedCalls(requests.filter(byInstance))).toEqual(times(agentOfDeployment(type), INSTANCES.length));
+  const { 'SQS ReceiveMessage': received = 0, ...rest } = countedCalls(published);
+  expect(rest).toEqual(publisherOfDeployment(INSTANCES.length));
+  expect(received).toBeLessThanOrEqual(mostReceives(INSTANCES.length, type));
   // A receive returns when a reply comes, and may then return the replies of several instances. Many replies have
   // another one begin beside it, which ends when few come.
   expect(receives.length).toBeGreaterThan(0);

@@ -52,7 +52,11 @@ export async function measureCrowd(world: World, agents: number): Promise<CrowdF
 }
 
 /** Starts a process with agents; resolves when all wait for announcements. It ends on SIGTERM, or when its stdin ends. */
-async function startCrowd({ directory, cloud }: World, first: number, count: number): Promise<ChildProcess> {
+export async function startCrowd(
+  { directory, cloud }: Pick<World, 'directory' | 'cloud'>,
+  first: number,
+  count: number,
+): Promise<ChildProcess> {
   const program = join(import.meta.dirname, 'crowd-process.ts');
   const keyFile = join(directory, 'keys', 'ci.pub.json');
   const child = spawn(process.execPath, [program, String(first), String(count), keyFile], {
