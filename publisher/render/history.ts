@@ -80,13 +80,15 @@ export function changeText({ previous, version, action }: PastDeployment): strin
   return action === 'deploy' ? change : `${change} (${action})`;
 }
 
-/** What is special about the deployment: it was promoted, it has waves, its checks were skipped, it is for named instances only, its record is not signed. */
+/** What is special about the deployment: it was promoted, it has waves, its automatic checks or that they were skipped, it is for named instances only, its record is not signed. */
 function specialsText({ rolling, targets, promotedFrom, unsigned, checks }: PastDeployment): string {
   const waves = rolling?.waves.length;
   return [
     promotedFrom === undefined ? '' : `from ${promotedFrom}`,
     waves === undefined ? '' : `${waves} ${waves === 1 ? 'wave' : 'waves'}`,
     checks?.skipped ? 'checks skipped' : '',
+    checks && !checks.skipped && checks.alarms.length > 0 ? 'alarms' : '',
+    checks?.verify && !checks.skipped ? 'verify' : '',
     targets === undefined ? '' : `${targets.length} named`,
     unsigned ? 'unsigned' : '',
   ]
