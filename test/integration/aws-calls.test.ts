@@ -90,13 +90,13 @@ const PUBLISHER = [
   '1 CreateQueue reply queue',
   '1 DeleteQueue reply queue',
   '1 GetObject 1.1.0/manifest.jws',
-  // Under the lock: `gc` may have deleted it before.
-  '1 HeadObject 1.1.0/manifest.jws',
   '1 GetObject ID/cancel.jws',
   '1 GetObject ID/deployment.jws',
   '1 GetObject dev/changes.json',
   '1 GetObject payments/line.json',
   '1 GetObject payments/lock.json',
+  // Under the lock: `gc` may have deleted it before.
+  '1 HeadObject 1.1.0/manifest.jws',
   '1 PutObject dev/changes.json',
   '1 PutObject payments/desired.jws',
   '2 Publish',

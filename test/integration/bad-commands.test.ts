@@ -88,11 +88,11 @@ describe('one line says what is wrong, the next what to do, and nothing is done:
       'usage: trigger-deploy push <service> <version> <file..>; trigger-deploy push --help shows examples',
     ],
     [
-      'a service named like a verb of a later version',
-      ['gc', '1.0.0', ...ENV],
+      'a service named like the verb gc, with a version',
+      ['gc', 'payments', '1.0.0', ...ENV],
       2,
-      'unknown command: gc',
-      'the commands are push, promote, rollback, restart, status, history, show, watch, versions, plan, confirm, cancel, resume, pause, unpause, init, keygen, doctor, completion; no service can be named gc',
+      'too many arguments: 1.0.0',
+      'usage: trigger-deploy gc [service]; trigger-deploy gc --help shows examples',
     ],
     [
       'a version that is a path, deployed',
