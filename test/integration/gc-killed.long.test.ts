@@ -1,11 +1,11 @@
 import { CreateQueueCommand } from '@aws-sdk/client-sqs';
 import { expect, test } from 'vitest';
-import { gc } from '../../../../publisher/commands/gc.ts';
-import type { Session } from '../../../../publisher/session.ts';
-import { agentQueueName, keys } from '../../../../shared/names.ts';
-import { userIdOf } from '../../../support/cloud/sqs.ts';
-import { ec2, HOUR, LIVE, objects, openGcStage, run, stage } from '../../../support/publisher/gc-fixture.ts';
-import { HandClock } from '../../../support/publisher/stage.ts';
+import { gc } from '../../publisher/commands/gc.ts';
+import type { Session } from '../../publisher/session.ts';
+import { agentQueueName, keys } from '../../shared/names.ts';
+import { userIdOf } from '../support/cloud/sqs.ts';
+import { ec2, HOUR, LIVE, objects, openGcStage, run, stage } from '../support/publisher/gc-fixture.ts';
+import { HandClock } from '../support/publisher/stage.ts';
 
 /** `gc` that dies after each of its writes, and many queues. */
 
