@@ -5,6 +5,14 @@ import { type FakeCloudWatch, startFakeCloudWatch } from '../../../support/cloud
 
 let cloudwatch: FakeCloudWatch;
 let aws: Aws;
+const before = { ...process.env };
+/** Gives the next file of this process the variables that it would have without this one. */
+function restoreVariables(names: readonly string[]): void {
+  for (const name of names) {
+    if (before[name] === undefined) delete process.env[name];
+    else process.env[name] = before[name];
+  }
+}
 const never = new AbortController().signal;
 
 beforeAll(async () => {
@@ -19,6 +27,7 @@ afterEach(() => {
 });
 afterAll(async () => {
   aws.close();
+  restoreVariables([...Object.keys(cloudwatch.env), 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']);
   await cloudwatch.stop();
 });
 

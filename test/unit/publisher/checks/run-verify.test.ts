@@ -11,7 +11,10 @@ beforeAll(async () => {
   await chmod(join(cwd, 'smoke'), 0o755);
   await writeFile(join(cwd, 'plain'), 'no program');
 });
-afterAll(() => rm(cwd, { recursive: true }));
+afterAll(async () => {
+  delete process.env.SMOKE_TOKEN;
+  await rm(cwd, { recursive: true });
+});
 
 const shell = (script: string, more: { timeoutMs?: number; signal?: AbortSignal } = {}) =>
   runVerify(
