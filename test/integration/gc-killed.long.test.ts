@@ -3,8 +3,18 @@ import { expect, test } from 'vitest';
 import { gc } from '../../publisher/commands/gc.ts';
 import type { Session } from '../../publisher/session.ts';
 import { agentQueueName, keys } from '../../shared/names.ts';
+import { clientsOf } from '../support/cloud/clients.ts';
 import { userIdOf } from '../support/cloud/sqs.ts';
-import { ec2, HOUR, LIVE, objects, openGcStage, run, stage } from '../support/publisher/gc-fixture.ts';
+import {
+  ec2,
+  HOUR,
+  LIVE,
+  objects,
+  openAs,
+  openGcStage,
+  run,
+  stage,
+} from '../support/publisher/gc-fixture.ts';
 import { HandClock } from '../support/publisher/stage.ts';
 
 /** `gc` that dies after each of its writes, and many queues. */
@@ -25,7 +35,7 @@ async function fill(): Promise<void> {
 }
 
 async function leftBehind(instance: string): Promise<void> {
-  const { aws } = await stage.open();
+  const aws = clientsOf(stage.cloud);
   const tags = { 'trigger-deploy:env': 'dev', 'trigger-deploy:instance': instance };
   await aws.sqs.send(new CreateQueueCommand({ QueueName: agentQueueName('dev', instance), tags }));
   const at = new Date(Date.now() - 72 * HOUR);
@@ -36,7 +46,7 @@ async function leftBehind(instance: string): Promise<void> {
 async function dyingAfter(n: number): Promise<boolean> {
   const clock = new HandClock();
   clock.advance(2 * HOUR);
-  const session = await stage.open(clock);
+  const session = await openAs('gc', clock);
   const death = new AbortController();
   let writes = 0;
   const clients = [session.aws.s3, session.aws.sqs, session.aws.sns] as Session['aws']['s3'][];
@@ -98,7 +108,7 @@ test('a thousand queues are deleted at no more than 50 calls a second, two of th
   const clock = new HandClock();
   clock.advance(2 * HOUR);
   const began = clock.monotonic();
-  const sessions = [await stage.open(clock), await stage.open(clock)];
+  const sessions = [await openAs('gc', clock), await openAs('gc', clock)];
   const work = Promise.all(sessions.map((session) => gc(session, { deletes: true, only: ['queues'] })));
   const answers = await clock.during(work, 250);
   const calls = stage.cloud.requests

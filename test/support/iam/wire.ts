@@ -84,6 +84,7 @@ const S3_ACTIONS: Readonly<Record<string, string>> = {
   HeadObject: 'GetObject',
   ListObjects: 'ListBucket',
   ListObjectsV2: 'ListBucket',
+  ListMultipartUploads: 'ListBucketMultipartUploads',
   HeadBucket: 'ListBucket',
   ListBuckets: 'ListAllMyBuckets',
   CopyObject: 'PutObject',

@@ -1,6 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
-import { gc } from '../../../../publisher/commands/gc.ts';
 import { documentOf } from '../../../../publisher/record/deployment-document.ts';
 import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
@@ -60,7 +59,7 @@ test('the only proof of a version that exists stays, and a dry run deletes none'
   const proof = await past({ version: '0.9', status: 'succeeded', previous: null });
   const failed = await past({ version: '0.9', status: 'failed' });
   for (let i = 0; i < 64; i += 1) await past({ status: 'failed', deployment: newUlid(Date.now() - i) });
-  const dry = await gc(await stage.open(), { deletes: false, only: ['deployments'] });
+  const dry = await run({ deletes: false, only: ['deployments'] }, { later: 0 });
   expect(shown(dry.findings).toSorted()).toEqual(
     [`found payments ${failed}`, `kept payments ${proof}`].toSorted(),
   );

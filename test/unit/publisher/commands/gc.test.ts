@@ -4,6 +4,7 @@ import { CreateQueueCommand, DeleteQueueCommand } from '@aws-sdk/client-sqs';
 import { describe, expect, test } from 'vitest';
 import { gcLines } from '../../../../publisher/render/gc.ts';
 import { agentQueueName, keys, newUlid, replyQueueName } from '../../../../shared/names.ts';
+import { clientsOf } from '../../../support/cloud/clients.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import {
   ec2,
@@ -27,7 +28,7 @@ async function abandoned(
   instance: string,
   { days = 3, tags = true, env = 'dev' }: { days?: number; tags?: boolean; env?: string } = {},
 ): Promise<void> {
-  const { aws } = await stage.open();
+  const aws = clientsOf(stage.cloud);
   const name = agentQueueName('dev', instance);
   const own = { 'trigger-deploy:env': env, 'trigger-deploy:instance': instance };
   await aws.sqs.send(new CreateQueueCommand({ QueueName: name, ...(tags && { tags: own }) }));
@@ -43,7 +44,7 @@ async function abandoned(
 }
 
 async function subscriptions(): Promise<number> {
-  const { aws } = await stage.open();
+  const aws = clientsOf(stage.cloud);
   const { Subscriptions = [] } = await aws.sns.send(
     new ListSubscriptionsByTopicCommand({ TopicArn: stage.env.topic }),
   );
@@ -107,7 +108,7 @@ describe('what an instance that is gone left behind', () => {
   test('a subscription whose queue does not exist is removed', async () => {
     await stage.agent(LIVE);
     await abandoned(GONE, { days: 0.1 });
-    const { aws } = await stage.open();
+    const aws = clientsOf(stage.cloud);
     const QueueUrl = `${stage.cloud.endpoint}/000000000000/${agentQueueName('dev', GONE)}`;
     await aws.sqs.send(new DeleteQueueCommand({ QueueUrl }));
     const { findings } = await run({ only: ['subscriptions'] });
@@ -144,7 +145,7 @@ describe('what an instance that is gone left behind', () => {
 describe('reply queues', () => {
   const replyQueue = (age: number) => replyQueueName('dev', newUlid(Date.now() - age));
   async function make(name: string): Promise<void> {
-    await (await stage.open()).aws.sqs.send(new CreateQueueCommand({ QueueName: name }));
+    await clientsOf(stage.cloud).sqs.send(new CreateQueueCommand({ QueueName: name }));
   }
 
   test('of dead publishers are deleted after a day; that of a publisher with a lock and that of another tool are kept', async () => {
@@ -169,7 +170,7 @@ describe('reply queues', () => {
 });
 
 test('incomplete uploads are ended after a day', async () => {
-  const { aws } = await stage.open();
+  const aws = clientsOf(stage.cloud);
   const Key = keys.artifact('payments', '1.0', 'a'.repeat(64), 'app.jar');
   await aws.s3.send(new CreateMultipartUploadCommand({ Bucket: stage.bucket, Key }));
   await aws.s3.send(new CreateMultipartUploadCommand({ Bucket: stage.bucket, Key: 'other/file' }));
