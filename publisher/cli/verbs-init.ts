@@ -9,7 +9,7 @@ import { type Answer, type Surroundings, verb } from './verb.ts';
 const account = text.regex(/^\d{12}$/, { error: 'expected the 12 digits of an AWS account' });
 const arn = text.regex(/^arn:aws[a-z-]*:\S+$/, { error: 'expected an ARN' });
 
-const FEATURES = ['logs', 'alarms', 'ec2', 'queue-tags', 'promote'] as const;
+const FEATURES = ['logs', 'alarms', 'ec2', 'queue-tags', 'promote', 'gc'] as const;
 const NAMED = ['targetGroup', 'autoScalingGroup', 'logBucket', 'instances'] as const;
 
 const options = {
@@ -61,7 +61,7 @@ const options = {
       .enum(FEATURES, { error: `expected ${FEATURES.join(', ')}` })
       .array()
       .optional(),
-    `With --print: permissions for ${FEATURES.join(', ')}, besides what the config uses (repeatable)`,
+    `With --print: permissions for ${FEATURES.join(', ')} (a role of its own), besides what the config uses (repeatable)`,
     { completes: FEATURES },
   ),
 };

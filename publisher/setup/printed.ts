@@ -27,7 +27,7 @@ export interface PrintOptions {
 }
 
 /** Features that need permissions, besides those that the config names. */
-export type PrintedFeature = 'logs' | 'alarms' | 'ec2' | 'queue-tags' | 'promote';
+export type PrintedFeature = 'logs' | 'alarms' | 'ec2' | 'queue-tags' | 'promote' | 'gc';
 
 export interface PrintedPlace {
   env: string;
@@ -60,7 +60,7 @@ export interface WantedRole {
 /** Stands for the ARN of the signing key, which is not known before AWS has made it: a template refers to the key instead. */
 export const SIGNING_KEY_ARN = 'ARN-OF-THE-SIGNING-KEY';
 
-/** The roles that a template makes. `setup` is of those who run it. */
+/** The roles that a template makes, and `gc` where asked. `setup` is of those who run it. */
 const MADE = ['agent', 'publisher', 'reader', 'console'] as const satisfies Role[];
 
 export function printedOf(place: PrintedPlace, options: PrintOptions): Printed {
@@ -75,7 +75,7 @@ export function printedOf(place: PrintedPlace, options: PrintOptions): Printed {
   const where = placeOf(place, options, wanted);
   return {
     wanted,
-    roles: MADE.map((role) => ({
+    roles: [...MADE, ...(options.with?.includes('gc') ? (['gc'] as const) : [])].map((role) => ({
       ...{ role, name: roleName(env, role), policy: policyOf(role, where) },
       for: role === 'agent' ? 'instances' : 'people',
     })),

@@ -19,7 +19,7 @@ const EVERYTHING: PrintOptions = {
   logDays: 30,
   autoScalingGroup: ['payments-*'],
   logBucket: ['acme-logs'],
-  with: ['logs', 'alarms', 'ec2', 'queue-tags', 'promote'],
+  with: ['logs', 'alarms', 'ec2', 'queue-tags', 'promote', 'gc'],
   targetGroup: ['arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef'],
 };
 const CASES: [string, Parameters<typeof printEnvironment>[1], PrintOptions][] = [
@@ -101,7 +101,7 @@ test('both templates have the roles with the same policies and the same trust', 
         .replaceAll(terraformReference('var.principal'), '"PRINCIPAL"'),
     );
   const { roles } = printedOf(place(), EVERYTHING);
-  expect(roles.map(({ role }) => role)).toEqual(['agent', 'publisher', 'reader', 'console']);
+  expect(roles.map(({ role }) => role)).toEqual(['agent', 'publisher', 'reader', 'console', 'gc']);
   for (const { role, name } of roles) {
     const found = Object.values(Resources).find(({ Properties }) => Properties.RoleName === name)?.Properties;
     const [policy] = (found?.Policies ?? []) as { PolicyDocument: unknown }[];
