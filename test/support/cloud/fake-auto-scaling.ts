@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { EVERYTHING } from '../iam/places.ts';
+import { standInRefusal } from '../iam/stand-in.ts';
 
 /**
  * EC2 Auto Scaling as far as an agent speaks to it: the Query protocol and the lifecycle actions of instances. It
@@ -93,6 +95,15 @@ export async function startFakeAutoScaling(): Promise<FakeAutoScaling> {
       const error = `<Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error>`;
       response.writeHead(status).end(`<ErrorResponse>${error}</ErrorResponse>`);
     };
+    const group = form.get('AutoScalingGroupName') ?? '';
+    const { region, account } = EVERYTHING;
+    const refusal = standInRefusal(request, `autoscaling:${action}`, {
+      resource: action.startsWith('Describe')
+        ? '*'
+        : `arn:aws:autoscaling:${region}:${account}:autoScalingGroup:0:autoScalingGroupName/${group}`,
+      features: { autoScalingGroups: ['*'] },
+    });
+    if (refusal !== undefined) return refuse(403, 'AccessDenied', refusal);
     const failure = failures.get(action);
     if (failure && failure.times > 0) {
       failure.times -= 1;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { standInRefusal } from '../iam/stand-in.ts';
 
 /**
  * CloudWatch as far as a publisher speaks to it: DescribeAlarms over the AWS JSON 1.0 protocol of the pinned client. It
@@ -71,11 +72,12 @@ export async function startFakeCloudWatch(): Promise<FakeCloudWatch> {
     return MaxRecords < 1 || MaxRecords > 100 ? 'MaxRecords is not between 1 and 100' : undefined;
   }
 
+  const refused = (status: number, code: string, message: string) => ({
+    ...{ status, error: `${code};Sender` },
+    body: { __type: `com.amazonaws.cloudwatch#${code}`, message },
+  });
+
   function answer(operation: string, input: Input): { status: number; body: object; error?: string } {
-    const refused = (status: number, code: string, message: string) => ({
-      ...{ status, error: `${code};Sender` },
-      body: { __type: `com.amazonaws.cloudwatch#${code}`, message },
-    });
     if (failure !== undefined && failure.times > 0) {
       failure.times -= 1;
       return refused(failure.status, failure.code, 'as the test wants it');
@@ -93,7 +95,9 @@ export async function startFakeCloudWatch(): Promise<FakeCloudWatch> {
     const operation = String(request.headers['x-amz-target'] ?? '').replace(TARGET, '');
     const input = JSON.parse(text) as Input;
     fake.calls.push({ operation, accessKey: accessKeyOf(request), names: input.AlarmNames ?? [] });
-    const { status, body, error } = answer(operation, input);
+    const refusal = standInRefusal(request, `cloudwatch:${operation}`, { features: { alarms: true } });
+    const { status, body, error } =
+      refusal === undefined ? answer(operation, input) : refused(403, 'AccessDenied', refusal);
     response.setHeader('content-type', 'application/x-amz-json-1.0');
     if (error !== undefined) response.setHeader('x-amzn-query-error', error);
     response.writeHead(status).end(JSON.stringify(body));

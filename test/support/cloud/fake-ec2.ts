@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { EVERYTHING } from '../iam/places.ts';
+import { standInRefusal } from '../iam/stand-in.ts';
 
 /**
  * EC2 as far as a publisher speaks to it: DescribeInstances of the Query protocol. It replaces EC2, which tests cannot have.
@@ -72,6 +74,14 @@ export async function startFakeEc2(): Promise<FakeEc2> {
     const accessKeyId = /Credential=([^/,\s]+)\//.exec(request.headers.authorization ?? '')?.[1];
     ec2.calls.push({ operation, accessKeyId, named: valuesOf(form, 'instance-id').length });
     response.setHeader('content-type', 'text/xml');
+    const refusal = standInRefusal(request, `ec2:${operation}`, {
+      features: { ec2: true },
+      context: { 'ec2:Region': EVERYTHING.region },
+    });
+    if (refusal !== undefined) {
+      response.writeHead(403).end(errorAnswer('UnauthorizedOperation', refusal));
+      return;
+    }
     if (failure.times > 0) {
       failure.times -= 1;
       response.writeHead(failure.status).end(errorAnswer(failure.code, 'as the test wants it'));

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { standInRefusal } from '../iam/stand-in.ts';
 
 /**
  * Elastic Load Balancing v2 as far as an agent speaks to it: the Query protocol and the states of a target. It
@@ -33,6 +34,8 @@ interface Target {
   since: number;
 }
 
+/** The target groups that the policy of the agents names. */
+const GRANTED = 'arn:aws:elasticloadbalancing:*:*:targetgroup/*';
 /** One that was registered before the test began. */
 const LONG_AGO = Number.NEGATIVE_INFINITY;
 
@@ -94,6 +97,17 @@ export async function startFakeElb(): Promise<FakeElb> {
     const name = form.get('TargetGroupArn')?.split('/')[1];
     elb.calls.push([action, name, form.get('Targets.member.1.Id')].filter(Boolean).join(' '));
     response.setHeader('content-type', 'text/xml');
+    const arn = form.get('TargetGroupArn') ?? '';
+    const refusal = standInRefusal(request, `elasticloadbalancing:${action}`, {
+      // The actions that read accept no resource.
+      resource: action.startsWith('Describe') ? '*' : arn,
+      features: { targetGroups: [GRANTED] },
+    });
+    if (refusal !== undefined) {
+      const error = `<Type>Sender</Type><Code>AccessDenied</Code><Message>${refusal}</Message>`;
+      response.writeHead(403).end(`<ErrorResponse><Error>${error}</Error></ErrorResponse>`);
+      return;
+    }
     const failure = failures.get(action);
     if (failure && failure.times > 0) {
       failure.times -= 1;

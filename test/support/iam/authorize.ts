@@ -3,7 +3,7 @@ import type { PolicyPlace } from '../../../publisher/setup/statements.ts';
 import { senderId } from '../cloud/sqs.ts';
 import type { AnyPolicy, Context } from './document.ts';
 import { evaluate } from './evaluate.ts';
-import { noteDenial, noteUse } from './ledger.ts';
+import { noteDenial } from './ledger.ts';
 
 /**
  * Holds every caller of a stand-in for AWS to the policy that trigger-deploy prints for its role. The access key names
@@ -33,10 +33,7 @@ export function refusalOf(call: Call, places: readonly PolicyPlace[]): string | 
     { action, resource, principal, context: { 'aws:userid': userid, ...call.context } },
     { identity, resource: call.resourcePolicy },
   );
-  if (decision.isAllowed) {
-    for (const { Sid } of decision.by) noteUse(role, Sid ?? '', action);
-    return undefined;
-  }
+  if (decision.isAllowed) return undefined;
   noteDenial({ role, action, resource });
   const why =
     decision.why === 'an explicit deny'

@@ -29,7 +29,7 @@ export interface Attached {
 }
 
 export type Decision =
-  | { readonly isAllowed: true; readonly by: readonly AnyStatement[] }
+  | { readonly isAllowed: true }
   | { readonly isAllowed: false; readonly why: 'no policy allows the action' | 'an explicit deny' };
 
 export function evaluate(request: IamRequest, { identity = [], resource }: Attached): Decision {
@@ -39,7 +39,7 @@ export function evaluate(request: IamRequest, { identity = [], resource }: Attac
   ];
   if (applying.some(({ Effect }) => Effect === 'Deny')) return { isAllowed: false, why: 'an explicit deny' };
   if (applying.length === 0) return { isAllowed: false, why: 'no policy allows the action' };
-  return { isAllowed: true, by: applying };
+  return { isAllowed: true };
 }
 
 function applyingStatements(policy: AnyPolicy, request: IamRequest, isOfResource = false): AnyStatement[] {

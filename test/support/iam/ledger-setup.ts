@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest';
-import { takeDenials, takeUses } from './ledger.ts';
+import { takeDenials } from './ledger.ts';
 
 /**
  * For each test file: a call of one of our programs that its policy denied fails the file, even where the program went on
@@ -7,7 +7,6 @@ import { takeDenials, takeUses } from './ledger.ts';
  */
 
 beforeAll(() => {
-  takeUses();
   takeDenials();
 });
 

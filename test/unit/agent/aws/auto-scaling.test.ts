@@ -10,7 +10,11 @@ const HOOK = 'drain';
 
 async function world(group?: string) {
   const asg = await startFakeAutoScaling();
-  const credentials = { AWS_ACCESS_KEY_ID: 'anyone', AWS_SECRET_ACCESS_KEY: 'anything', AWS_PROFILE: '' };
+  const credentials = {
+    AWS_ACCESS_KEY_ID: 'session-i-0a',
+    AWS_SECRET_ACCESS_KEY: 'anything',
+    AWS_PROFILE: '',
+  };
   for (const [name, value] of Object.entries({ ...asg.env, ...credentials })) vi.stubEnv(name, value);
   const aws = createAws({ region: 'eu-west-1' });
   onTestFinished(async () => {

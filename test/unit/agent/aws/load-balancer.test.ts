@@ -11,7 +11,11 @@ const ME = 'i-0a1';
 
 async function world(options: Partial<LoadBalancerOptions> = {}) {
   const elb = await startFakeElb();
-  const credentials = { AWS_ACCESS_KEY_ID: 'anyone', AWS_SECRET_ACCESS_KEY: 'anything', AWS_PROFILE: '' };
+  const credentials = {
+    AWS_ACCESS_KEY_ID: 'session-i-0a',
+    AWS_SECRET_ACCESS_KEY: 'anything',
+    AWS_PROFILE: '',
+  };
   for (const [name, value] of Object.entries({ ...elb.env, ...credentials })) vi.stubEnv(name, value);
   const aws = createAws({ region: 'eu-west-1' });
   onTestFinished(async () => {

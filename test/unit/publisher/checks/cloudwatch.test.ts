@@ -17,7 +17,7 @@ const never = new AbortController().signal;
 
 beforeAll(async () => {
   cloudwatch = await startFakeCloudWatch();
-  const keys = { AWS_ACCESS_KEY_ID: 'ci', AWS_SECRET_ACCESS_KEY: 'secret' };
+  const keys = { AWS_ACCESS_KEY_ID: 'publisher', AWS_SECRET_ACCESS_KEY: 'secret' };
   Object.assign(process.env, cloudwatch.env, keys);
   aws = createAws({ region: 'eu-west-1' });
 });
@@ -50,7 +50,7 @@ describe('the alarms', () => {
       { name: 'all', state: 'ALARM', reason: '5xx or latency' },
     ]);
     expect(cloudwatch.calls.slice(before)).toEqual([
-      { operation: 'DescribeAlarms', accessKey: 'ci', names: ['5xx', 'all'] },
+      { operation: 'DescribeAlarms', accessKey: 'publisher', names: ['5xx', 'all'] },
     ]);
   });
 
