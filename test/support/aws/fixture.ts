@@ -6,7 +6,7 @@ import { type Cloud, type CloudOptions, startCloud } from '../cloud/cloud.ts';
 import { instanceKey, powerfulKey } from '../cloud/sqs.ts';
 
 export const BUCKET = 'acme-deploys-dev';
-export const TOPIC = 'trigger-deploy-dev';
+const TOPIC = 'trigger-deploy-dev';
 
 /** The AWS clients, pointed at `endpoint` by the environment, as in a real agent. */
 function awsAt(environment: Record<string, string>, program: AwsProgram = {}): Aws {

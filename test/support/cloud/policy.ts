@@ -49,7 +49,7 @@ function anyLike(patterns: unknown, value: string, fold: (text: string) => strin
 }
 
 /** Whether `value` matches `pattern`, in which `*` is any text and `?` any character. */
-export function like(pattern: string, value: string): boolean {
+function like(pattern: string, value: string): boolean {
   const literal = (text: string): string => text.replace(/[\\^$.|+()[\]{}]/g, '\\$&');
   return new RegExp(`^${literal(pattern).replaceAll('*', '.*').replaceAll('?', '.')}$`).test(value);
 }
