@@ -35,7 +35,17 @@ const ROOMS = {
     'publisher/session.ts',
     'publisher/events.ts',
   ],
-  'publisher/doctor': ['publisher/setup', 'publisher/rollout', 'publisher/record', 'publisher/session.ts'],
+  'publisher/doctor': [
+    'publisher/setup',
+    'publisher/rollout',
+    'publisher/record',
+    'publisher/queue',
+    'publisher/checks',
+    'publisher/cleanup',
+    'publisher/fleet',
+    'publisher/session.ts',
+    'publisher/events.ts',
+  ],
   'publisher/rollout': [
     'publisher/fleet',
     'publisher/checks',

@@ -65,15 +65,16 @@ export const setupVerbs = {
     group: 'setup',
     options: {
       service: argument(service.optional(), 'The service (default: all services)'),
-      repair: flag('Set a lock right that another writer changed (default: only say what is wrong)'),
+      repair: flag('Set locks right, and remove what dead publishers left (default: only say what is wrong)'),
     },
     examples: [
       ['$0 doctor --env dev', 'exit code 1 if anything is wrong'],
       ['$0 doctor payments --repair --env dev', 'after the bucket was changed by another writer'],
-      ['$0 doctor --env prd --output json', 'one JSON object for each finding'],
+      ['$0 doctor --env prd --output json', 'one JSON object for each finding; its id stays the same'],
+      ['$0 doctor --env prd --output lines', 'one line for each finding: what, state, id, text'],
     ],
     notes:
-      'What these credentials may not read is unknown, not wrong. trigger-deploy init sets topic and bucket right.',
+      'Exit code 0: nothing is wrong; 1: something is. What these credentials may not read is unknown, not wrong. trigger-deploy init sets topic and bucket right.',
     async run(session, { service, repair }) {
       const [{ doctor }, { doctorLines, doctorTable }] = await Promise.all([
         import('../commands/doctor.ts'),

@@ -16,16 +16,21 @@ export async function examineCaller({ aws, env, signal }: Session): Promise<Doct
     const userId = await callerUserId(aws, signal);
     const { account, arn } = await callerAccount(aws, signal);
     const owner = accountOfArn(env.topic);
-    const known: DoctorFinding = { state: 'ok', what: `AWS knows this publisher as ${userId} (${arn})` };
+    const known: DoctorFinding = {
+      id: 'caller',
+      state: 'ok',
+      what: `AWS knows this publisher as ${userId} (${arn})`,
+    };
     if (account === owner) return [known];
     const what = `these credentials are of the account ${account}, and the topic of ${env.name} is in ${owner}`;
     const hint = `name a role of that account: environments.${env.name}.role, or a profile`;
-    return [known, { state: 'wrong', what, hint }];
+    return [known, { id: 'caller-account', state: 'wrong', what, hint }];
   } catch (error) {
     signal.throwIfAborted();
-    if (isCode(error, 'AWS_DENIED')) return [{ state: 'wrong', what: messageOf(error), hint: error.hint }];
+    if (isCode(error, 'AWS_DENIED'))
+      return [{ id: 'caller', state: 'wrong', what: messageOf(error), hint: error.hint }];
     const hint = 'see whether the endpoint of STS can be reached';
-    return [{ state: 'unknown', what: messageOf(error), hint }];
+    return [{ id: 'caller', state: 'unknown', what: messageOf(error), hint }];
   }
 }
 
@@ -35,9 +40,11 @@ export async function examineCaller({ aws, env, signal }: Session): Promise<Doct
  */
 export function examineClock({ aws }: Pick<Session, 'aws'>, now = Date.now()): DoctorFinding {
   const ahead = now - aws.now();
-  if (Math.abs(ahead) < CLOCK_MS) return { state: 'ok', what: 'the clock of this machine is right' };
+  if (Math.abs(ahead) < CLOCK_MS)
+    return { id: 'clock', state: 'ok', what: 'the clock of this machine is right' };
   const where = ahead > 0 ? 'ahead of' : 'behind';
   return {
+    id: 'clock',
     state: 'wrong',
     what: `the clock of this machine is ${formatMs(Math.abs(ahead))} ${where} that of AWS`,
     hint: 'timedatectl set-ntp true',

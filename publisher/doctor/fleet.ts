@@ -11,10 +11,11 @@ export function examineAnswers(
 ): DoctorFinding[] {
   const silent = known.filter(({ instance }) => fleet.every((one) => one.instance !== instance));
   if (silent.length === 0) {
-    return [{ state: 'ok', what: `${fleet.length} of ${known.length} instances answer` }];
+    return [{ id: 'answers', state: 'ok', what: `${fleet.length} of ${known.length} instances answer` }];
   }
   const since = new Map(silent.map(({ instance, at }) => [instance, at]));
   return named(
+    'answers',
     [...since.keys()],
     (instance) => ({
       what: `${instance} does not answer; its last record is of ${since.get(instance)}`,
@@ -39,9 +40,10 @@ export function examineDrift(
       version !== desired.version && (state === undefined || isEnding(state)) && !notice?.terminating,
   );
   if (drifting.length === 0)
-    return [{ state: 'ok', what: `no instance runs another version than ${desired.version}` }];
+    return [{ id: 'drift', state: 'ok', what: `no instance runs another version than ${desired.version}` }];
   const byName = new Map(drifting.map((one) => [one.instance, one]));
   return named(
+    'drift',
     [...byName.keys()],
     (name) => {
       const { version, pinned, failure } = byName.get(name) as InstanceRecord;
@@ -65,8 +67,10 @@ export function examineAgents(instances: readonly InstanceRecord[]): DoctorFindi
   const newest = [...versions.values()].sort(byVersion).at(-1);
   const old = [...versions].filter(([, version]) => version !== newest).map(([instance]) => instance);
   if (newest === undefined) return [];
-  if (old.length === 0) return [{ state: 'ok', what: `all agents are of version ${newest}` }];
+  if (old.length === 0)
+    return [{ id: 'agent-version', state: 'ok', what: `all agents are of version ${newest}` }];
   return named(
+    'agent-version',
     old,
     (instance) => ({
       what: `the agent of ${instance} is of version ${versions.get(instance)}, and others are of ${newest}`,

@@ -14,14 +14,15 @@ export async function examineKey(
   const kid = await kidOf(session);
   if (kid === undefined) {
     const what = 'there is no signing key: these commands only look';
-    return [{ state: 'ok', what }];
+    return [{ id: 'signing-key', state: 'ok', what }];
   }
   const without = instances.filter((one) => trustsKey(one, kid) === false).map(({ instance }) => instance);
   const unknowing = instances.filter((one) => trustsKey(one, kid) === undefined).length;
   const silent = unknowing > 0 ? `; ${unknowing} do not say what they trust` : '';
   return [
-    { state: 'ok', what: `the signing key is ${kid}${silent}` },
+    { id: 'signing-key', state: 'ok', what: `the signing key is ${kid}${silent}` },
     ...named(
+      'key-trust',
       [...new Set(without)],
       (instance) => ({
         what: `${instance} does not trust the signing key (kid ${kid})`,

@@ -5,43 +5,82 @@ import { mapLimit } from '../record/map-limit.ts';
 import type { Session } from '../session.ts';
 import type { DoctorFinding } from './finding.ts';
 
-/** Whether these credentials may write what a deployment writes. Changes nothing. */
+/** Whether these credentials may write what they must, and nothing that they must not. Changes nothing. */
 
 /** No object has this ETag: it is as long as one, and no MD5 is known to be it. */
 const NO_ETAG = `"${'0'.repeat(32)}"`;
 const LANES = 4;
+/** In the place of services, versions and ids: no object has such a key. */
+const ANY = 'trigger-deploy-doctor';
+
+/** A publisher writes all of the record but what instances say of themselves; a reader, who has no key, writes nothing. */
+export async function examineWrites(session: Session): Promise<DoctorFinding[]> {
+  const { env } = session;
+  const isReader = env.signingKey === undefined;
+  const places = [
+    keys.lock(env.name, ANY),
+    keys.queue(env.name, ANY),
+    keys.desired(env.name, ANY),
+    keys.deployment(env.name, ANY, ANY),
+    keys.decision(env.name, ANY, ANY, 'confirm'),
+    keys.servicePause(env.name, ANY),
+    keys.changes(env.name),
+    keys.manifest(ANY, ANY),
+  ];
+  const [may, mayReport] = [
+    await mapLimit(places, LANES, (key) => mayWrite(session, key)),
+    await mayWrite(session, keys.instance(env.name, ANY, ANY)),
+  ];
+  const shown = (key: string) => key.replaceAll(ANY, '*');
+  const policy = `trigger-deploy init --env ${env.name} --print iam`;
+  const findings: DoctorFinding[] = [];
+  const missing = places.filter((_, i) => !may[i]);
+  if (!isReader && missing.length > 0) {
+    findings.push(
+      ...missing.map((key) => ({
+        ...{
+          id: 'permission-write',
+          state: 'wrong' as const,
+          what: `s3:PutObject on ${shown(key)} is denied`,
+        },
+        hint: `${policy} prints the policy of a publisher; a reader needs none of it, and no signingKey`,
+      })),
+    );
+  } else if (!isReader) {
+    findings.push({ id: 'permission-write', state: 'ok', what: 'the record and versions can be written' });
+  }
+  const tooMuch = [
+    ...(isReader && missing.length < places.length
+      ? ['the record and versions, and have no signingKey']
+      : []),
+    ...(mayReport ? ['what the instances say of themselves'] : []),
+  ];
+  return [
+    ...findings,
+    ...tooMuch.map(
+      (what): DoctorFinding => ({
+        // An administrator may do all of it, and nothing is broken by that.
+        ...{ id: 'permission-too-much', state: 'ok', what: `these credentials may write ${what}` },
+        hint: `for everyday use: ${policy} prints the policy of a ${isReader ? 'reader' : 'publisher'}, which may not`,
+      }),
+    ),
+  ];
+}
 
 /**
- * Asks S3 to replace each object only if it has an ETag that no object has. S3 checks the permission first, so it
- * answers 403 where that is missing, and otherwise that the condition failed, or that there is no such object (S3 User
- * Guide, "Conditional writes").
+ * Asks S3 to replace the object only if it has an ETag that no object has. S3 checks the permission first, so it answers
+ * 403 where that is missing, and otherwise that the condition failed, or that there is no such object (S3 User Guide,
+ * "Conditional writes"). @throws AWS_UNREACHABLE.
  */
-export async function examineWrites({ aws, env, signal }: Session): Promise<DoctorFinding[]> {
-  const any = 'trigger-deploy-doctor';
-  const places = [
-    keys.lock(env.name, any),
-    keys.desired(env.name, any),
-    keys.deployment(env.name, any, any),
-    keys.changes(env.name),
-    keys.manifest(any, any),
-  ];
-  const denied = await mapLimit(places, LANES, async (Key) => {
-    const write = { Bucket: env.bucket, Key, Body: '', IfMatch: NO_ETAG };
-    try {
-      await aws.s3.send(new PutObjectCommand(write), { abortSignal: signal });
-    } catch (error) {
-      signal.throwIfAborted();
-      const failure = awsError(error, `write s3://${env.bucket}/${Key}`);
-      if (failure.code === 'AWS_DENIED') return Key;
-      if (failure.code === 'AWS_UNREACHABLE') throw failure;
-    }
-    return undefined;
-  });
-  const missing = denied.filter((key) => key !== undefined);
-  if (missing.length === 0) return [{ state: 'ok', what: 'the record and versions can be written' }];
-  return missing.map((key) => ({
-    state: 'wrong',
-    what: `s3:PutObject on ${key.replaceAll(any, '*')} is denied`,
-    hint: `trigger-deploy init --env ${env.name} --print iam prints the policy of a publisher; a reader needs none of it`,
-  }));
+async function mayWrite({ aws, env, signal }: Session, Key: string): Promise<boolean> {
+  const write = { Bucket: env.bucket, Key, Body: '', IfMatch: NO_ETAG };
+  try {
+    await aws.s3.send(new PutObjectCommand(write), { abortSignal: signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = awsError(error, `write s3://${env.bucket}/${Key}`);
+    if (failure.code === 'AWS_DENIED') return false;
+    if (failure.code === 'AWS_UNREACHABLE') throw failure;
+  }
+  return true;
 }

@@ -8,6 +8,7 @@ import { lostDesired, lostText } from '../rollout/lost-desired.ts';
 import type { Session } from '../session.ts';
 import type { DoctorFinding } from './finding.ts';
 import { examineAnswers, examineDrift } from './fleet.ts';
+import { examineStale } from './stale.ts';
 
 /** What the bucket holds about one service, compared with the signatures, with itself and with what the instances say. */
 
@@ -20,8 +21,8 @@ export interface ServiceToExamine {
 }
 
 /**
- * With `repair` it sets a lock right that is unreadable, counts too high or too low. Nothing else is changed: what another
- * writer deleted or put back, a person decides. @throws AWS_*.
+ * With `repair` it sets a lock right that is unreadable, counts too high or too low, and removes what dead publishers left.
+ * Nothing else is changed: what another writer deleted or put back, a person decides. @throws AWS_*.
  */
 export async function examineService(
   session: Session,
@@ -39,6 +40,7 @@ export async function examineService(
     ...(await unsettled(session, service, recent)),
     await pauses(session, service),
     await lock(session, service, highest, repair),
+    ...(await examineStale(session, { service, open: isOpen(recent[0]), repair })),
     ...examineAnswers(known, fleet),
     // A desired state that was put back says nothing about the instances.
     ...(state.state === 'ok' ? examineDrift(session.env.name, desired, fleet) : []),
@@ -51,6 +53,7 @@ async function desiredState(
   service: string,
   recent: readonly StoredDeployment[],
 ): Promise<DoctorFinding> {
+  const id = 'desired-state';
   const deployAnew = `trigger-deploy ${service} VERSION --env ${env.name} sets it anew`;
   try {
     const desired = (await record.desired.read(service))?.value;
@@ -58,10 +61,11 @@ async function desiredState(
       desired,
       recent.map(({ value }) => value),
     );
-    if (lost !== undefined) return { state: 'wrong', what: lostText(desired, lost), hint: deployAnew };
-    if (desired === undefined) return { state: 'ok', what: 'there is no desired state yet' };
+    if (lost !== undefined) return { id, state: 'wrong', what: lostText(desired, lost), hint: deployAnew };
+    if (desired === undefined) return { id, state: 'ok', what: 'there is no desired state yet' };
     const { version, sequence, changedBy, changedAt } = desired;
     return {
+      id,
       state: 'ok',
       what: `the desired state is ${version} (sequence ${sequence}, by ${changedBy} at ${changedAt})`,
     };
@@ -73,18 +77,24 @@ async function desiredState(
 /** The records that cannot be verified. @throws what is not about their form or signature. */
 async function records({ record: { deployments } }: Session, service: string): Promise<DoctorFinding[]> {
   const wrong = await deployments.unverified(service);
-  if (wrong.length === 0) return [{ state: 'ok', what: 'the newest deployment records verify' }];
+  if (wrong.length === 0)
+    return [{ id: 'records', state: 'ok', what: 'the newest deployment records verify' }];
   const hint = 'restore the last version of the object, or delete it: it counts for nothing';
-  return wrong.map((what) => ({ state: 'wrong', what, hint }));
+  return wrong.map((what) => ({ id: 'records', state: 'wrong', what, hint }));
 }
 
 async function pauses({ record, env, clock }: Session, service: string): Promise<DoctorFinding> {
   const pause = await record.pauses.of(service);
-  if (pause === undefined) return { state: 'ok', what: 'not paused' };
+  if (pause === undefined) return { id: 'pause', state: 'ok', what: 'not paused' };
   const what = pauseText(env.name, clock.now(), service, pause);
-  if (!pause.unverified && !pause.left) return { state: 'ok', what };
+  if (!pause.unverified && !pause.left) return { id: 'pause', state: 'ok', what };
   const scope = pause.scope === 'service' ? ` ${service}` : '';
-  return { state: 'wrong', what, hint: `trigger-deploy unpause${scope} --env ${env.name} ends it` };
+  return {
+    id: 'pause',
+    state: 'wrong',
+    what,
+    hint: `trigger-deploy unpause${scope} --env ${env.name} ends it`,
+  };
 }
 
 async function desiredOf({ record }: Session, service: string): Promise<Desired | undefined> {
@@ -120,16 +130,20 @@ async function lock(
   repair: boolean,
 ): Promise<DoctorFinding> {
   const wrong = await locks.inspect(service, highest);
-  if (wrong === undefined) return { state: 'ok', what: `the lock counts to ${highest} or higher` };
+  if (wrong === undefined)
+    return { id: 'lock', state: 'ok', what: `the lock counts to ${highest} or higher` };
   if (repair && (await locks.repair(service, highest))) {
-    return { state: 'repaired', what: `${wrong}; it now counts to ${highest}` };
+    return { id: 'lock', state: 'repaired', what: `${wrong}; it now counts to ${highest}` };
   }
   return {
+    id: 'lock',
     state: 'wrong',
     what: wrong,
     hint: `trigger-deploy doctor ${service} --repair --env ${env.name} sets it right`,
   };
 }
+
+const isOpen = (newest: StoredDeployment | undefined) => newest?.value.status === 'announced';
 
 /** A deployment that nobody drives any more: its outcome is not decided, and its desired state not set. */
 async function unsettled(
@@ -137,14 +151,15 @@ async function unsettled(
   service: string,
   [newest]: readonly StoredDeployment[],
 ): Promise<DoctorFinding[]> {
-  if (newest === undefined || newest.value.status !== 'announced') return [];
+  if (newest === undefined || !isOpen(newest)) return [];
   const { deployment, version, rolling } = newest.value;
   const { state, owner } = await locks.look(service);
   const what = `${deployment} of ${version} has not ended`;
-  if (state === 'held') return [{ state: 'ok', what: `${what}; ${owner?.who} drives it` }];
+  if (state === 'held') return [{ id: 'unsettled', state: 'ok', what: `${what}; ${owner?.who} drives it` }];
   const resume = `trigger-deploy resume ${deployment} --env ${env.name} continues it; or: `;
   return [
     {
+      id: 'unsettled',
       state: 'wrong',
       what: `${what}, and its publisher has stopped`,
       hint: `${rolling ? resume : ''}trigger-deploy watch ${deployment} --env ${env.name} follows and settles it`,
@@ -154,5 +169,5 @@ async function unsettled(
 
 function unverified(error: unknown, hint: string): DoctorFinding {
   if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
-  return { state: 'wrong', what: messageOf(error), hint };
+  return { id: 'desired-state', state: 'wrong', what: messageOf(error), hint };
 }

@@ -39,6 +39,7 @@ export async function examineSubscriptions(
   );
   const wrong = [
     ...named(
+      'subscription',
       lost,
       (instance) => ({
         what: `no subscription leads to the queue of ${instance}: it hears no announcement`,
@@ -49,7 +50,13 @@ export async function examineSubscriptions(
     ...mistakes.flat(),
   ];
   if (wrong.length > 0) return wrong;
-  return [{ state: 'ok', what: `${instances.length} of ${instances.length} instances are subscribed` }];
+  return [
+    {
+      id: 'subscription',
+      state: 'ok',
+      what: `${instances.length} of ${instances.length} instances are subscribed`,
+    },
+  ];
 }
 
 async function subscriptionsOf({ aws, env, signal }: Session): Promise<Subscription[]> {
@@ -90,20 +97,23 @@ function mistakeOf(
   attributes: Record<string, string> | undefined,
 ): DoctorFinding[] {
   const found: DoctorFinding[] = [];
+  const about = (id: string) => ({ id, instance, state: 'wrong' as const });
   if (attributes === undefined || attributes.PendingConfirmation === 'true') {
     const what = `the subscription of ${instance} is not confirmed`;
-    return [{ state: 'wrong', what, hint: 'topic and queue must be in the same account' }];
+    return [
+      { ...about('subscription-confirmed'), what, hint: 'topic and queue must be in the same account' },
+    ];
   }
   if (attributes.RawMessageDelivery !== 'true') {
     found.push({
-      state: 'wrong',
+      ...about('subscription-raw-delivery'),
       what: `the subscription of ${instance} has no raw message delivery: its agent cannot read announcements`,
       hint: `its agent corrects it within 10 min, or: aws sns set-subscription-attributes --subscription-arn ${arn} --attribute-name RawMessageDelivery --attribute-value true`,
     });
   }
   if (attributes.FilterPolicy) {
     found.push({
-      state: 'wrong',
+      ...about('subscription-filter'),
       what: `the subscription of ${instance} has a filter policy, which may drop announcements`,
       hint: `aws sns set-subscription-attributes --subscription-arn ${arn} --attribute-name FilterPolicy --attribute-value '{}'`,
     });

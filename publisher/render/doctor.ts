@@ -12,6 +12,8 @@ const GLYPHS: Record<DoctorFinding['state'], { glyph: string; tone: Tone }> = {
   wrong: { glyph: '✗', tone: 'bad' },
 };
 
+const NOTICE: (typeof GLYPHS)['ok'] = { glyph: '!', tone: 'warn' };
+
 export function doctorTable({ service, env, findings }: DoctorAnswer, page: Page): string[] {
   const about = new Set(findings.map((one) => one.service));
   const parts = [...about].flatMap((one) => [
@@ -24,7 +26,8 @@ export function doctorTable({ service, env, findings }: DoctorAnswer, page: Page
 }
 
 function linesOf({ state, what, hint }: DoctorFinding, page: Page): string[] {
-  const { glyph, tone } = GLYPHS[state];
+  // Nothing is broken, but somebody should look.
+  const { glyph, tone } = state === 'ok' && hint !== undefined ? NOTICE : GLYPHS[state];
   const said = `  ${page.paint(tone, glyph)} ${state === 'repaired' ? 'repaired: ' : ''}${oneLine(what)}`;
   return hint === undefined ? [said] : [said, page.paint('dim', `    → ${oneLine(hint)}`)];
 }
@@ -39,10 +42,10 @@ function summaryOf(findings: readonly DoctorFinding[]): string {
     .join(', ');
 }
 
-/** `payments wrong: the lock of payments …; → trigger-deploy doctor …`; of the environment, `dev wrong: …`. */
+/** `payments wrong lock: the lock of payments …; → trigger-deploy doctor …`; of the environment, `dev wrong topic: …`. */
 export function doctorLines({ env, findings }: DoctorAnswer): string[] {
-  return findings.map(({ state, service, what, hint }) => {
+  return findings.map(({ id, state, service, what, hint }) => {
     const todo = hint === undefined ? '' : `; → ${oneLine(hint)}`;
-    return `${service ?? env} ${state}: ${oneLine(what)}${todo}`;
+    return `${service ?? env} ${state} ${id}: ${oneLine(what)}${todo}`;
   });
 }

@@ -42,7 +42,9 @@ export function publisherStatements(place: PolicyPlace): Statement[] {
     ...askEc2(place),
     // For all resources: with less, composite alarms are not returned (API Reference of CloudWatch, "DescribeAlarms").
     ...(features.alarms ? [allow('ReadAlarms', ['cloudwatch:DescribeAlarms'], ['*'])] : []),
-    ...(features.events === undefined ? [] : [allow('Notify', ['sns:Publish'], [features.events])]),
+    ...(features.events === undefined
+      ? []
+      : [allow('Notify', ['sns:Publish', 'sns:GetTopicAttributes'], [features.events])]),
   ];
 }
 

@@ -45,8 +45,8 @@ const put = (key: string, body: string) => stage.cloud.putObject(stage.bucket, k
 it('finds nothing wrong with a healthy service, and says so line by line', async () => {
   expect(await wrong()).toEqual([]);
   const lines = doctorLines(await doctor(await stage.open(), { service: 'payments' }));
-  expect(lines).toContainEqual(expect.stringContaining('payments ok: the desired state is 1.0.0'));
-  expect(lines).toContainEqual('payments ok: 3 of 3 instances answer');
+  expect(lines).toContainEqual(expect.stringContaining('payments ok desired-state: the desired state is 1.0.0'));
+  expect(lines).toContainEqual('payments ok answers: 3 of 3 instances answer');
 });
 
 it('refuses a service that nobody knows', async () => {
@@ -146,7 +146,101 @@ describe('the environment', () => {
       ...session,
       env: { ...session.env, topic: session.env.topic.replace('000000000000', '999999999999') },
     }));
-    expect(found[0]).toMatchObject({ state: 'wrong', what: expect.stringContaining('999999999999') });
+    expect(found).toContainEqual(
+      expect.objectContaining({ id: 'caller-account', what: expect.stringContaining('999999999999') }),
+    );
+  });
+
+  const failing = (client: 'sns' | 's3', command: string, error: object) => (session: Session) => {
+    insteadOnce(session.aws[client] as unknown as Aws['sqs'], command, () => {
+      throw Object.assign(new Error('no'), error);
+    });
+    return session;
+  };
+
+  it('without an answer of SNS has a finding about it, and the rest is still looked at', async () => {
+    await setUp();
+    const all = await environment(
+      failing('sns', 'GetTopicAttributesCommand', { name: 'ECONNREFUSED', code: 'ECONNREFUSED' }),
+    );
+    expect(all.filter(({ state }) => state !== 'ok')).toMatchObject([
+      { id: 'endpoint-sns', state: 'wrong', hint: expect.stringContaining('com.amazonaws.eu-west-1.sns') },
+    ]);
+    const ids = all.map(({ id }) => id);
+    expect(ids).toContain('bucket-versioning');
+    expect(ids).not.toContain('subscription');
+  });
+
+  it('whose bucket is in another region has one finding with the right one', async () => {
+    await setUp();
+    const moved = {
+      name: 'HTTP 301',
+      $metadata: { httpStatusCode: 301 },
+      $response: { headers: { 'x-amz-bucket-region': 'eu-central-1' } },
+    };
+    const found = await bad(failing('s3', 'HeadBucketCommand', moved));
+    expect(found).toMatchObject([
+      { id: 'bucket-region', state: 'wrong', what: expect.stringContaining('eu-central-1') },
+      { id: 'record', state: 'unknown' },
+    ]);
+  });
+
+  it('names role sessions that no instance has, and keys that are trusted besides', async () => {
+    await setUp();
+    const found = await environment((session) => ({
+      ...session,
+      env: { ...session.env, sessions: { 'i-gone': 'gone' }, trust: ['/old.pub.json'] },
+    }));
+    const noted = found.filter(({ hint }) => hint !== undefined).map(({ id, state }) => `${state} ${id}`);
+    expect(noted).toEqual(expect.arrayContaining(['ok sessions', 'ok trust-keys']));
+  });
+
+  it('says of a reader, who has no signing key, that it may write', async () => {
+    await setUp();
+    const found = await environment((session) => ({
+      ...session,
+      env: { ...session.env, signingKey: undefined },
+    }));
+    expect(found).toContainEqual(
+      expect.objectContaining({ id: 'permission-too-much', what: expect.stringContaining('no signingKey') }),
+    );
+  });
+
+  it('without the topic of the notifications is wrong', async () => {
+    await setUp();
+    const found = await bad((session) => ({
+      ...session,
+      env: { ...session.env, notify: { events: `${session.env.topic}-events` } },
+    }));
+    expect(found).toMatchObject([
+      { id: 'events-topic', hint: expect.stringContaining('aws sns create-topic') },
+    ]);
+  });
+});
+
+describe('what dead publishers left', () => {
+  const ENTRY = { ...{ id: '01JDB2Q0V7M3N8T5R9XKZC4W6H', who: 'nobody', pid: 1, host: 'h' }, command: 'deploy' };
+  const QUEUE = keys.queue('dev', 'payments');
+  const stale = () => {
+    put(LOCK, JSON.stringify({ ...lockNow(), owner: { ...OWNER, since: PAST, beat: PAST } }));
+    put(QUEUE, JSON.stringify({ v: 1, nonce: 'n', waiting: [{ ...ENTRY, since: PAST, beat: 3 }] }));
+    for (const key of [LOCK, QUEUE]) {
+      const object = stage.cloud.object(stage.bucket, key);
+      if (object) object.lastModified = Date.now() - 600_000;
+    }
+  };
+
+  it('a lock and a place in the queue, is named, and removed only where that is asked for', async () => {
+    stale();
+    const found = await wrong();
+    expect(found.map(({ id, state }) => `${state} ${id}`)).toEqual(['wrong stale-lock', 'wrong queue']);
+    for (const { hint } of found) expect(hint).toContain('doctor payments --repair');
+    expect((await wrong(true)).map(({ id, state }) => `${state} ${id}`)).toEqual([
+      'repaired stale-lock',
+      'repaired queue',
+    ]);
+    expect(await wrong()).toEqual([]);
+    expect(await deploy(await stage.open(), options())).toBe(0);
   });
 });
 
@@ -217,6 +311,7 @@ describe('a lock', () => {
   );
 });
 
+const PAST = '2020-01-01T00:00:00Z';
 const OWNER = {
   ...{ id: '01JDB2Q0V7M3N8T5R9XKZC4W6H', who: 'nobody', pid: 1, host: 'h', command: 'deploy' },
   deployment: '01JDB2Q0V7M3N8T5R9XKZC4W6H',
