@@ -1,4 +1,4 @@
-import { isCode, messageOf } from '../../shared/errors.ts';
+import { isCode } from '../../shared/errors.ts';
 import type { Session } from '../session.ts';
 
 /** What `doctor` found out about one thing. */
@@ -30,9 +30,9 @@ export async function collect(
     return await probe();
   } catch (error) {
     signal.throwIfAborted();
-    if (!isCode(error) || isCode(error, 'SERVICE_NOT_FOUND')) throw error;
-    const state = isCode(error, 'AWS_DENIED') ? 'unknown' : 'wrong';
-    return [{ id, state, what: messageOf(error), hint: error.hint }];
+    if (!isCode(error) || error.code === 'SERVICE_NOT_FOUND') throw error;
+    const state = error.code === 'AWS_DENIED' ? 'unknown' : 'wrong';
+    return [{ id, state, what: error.message, hint: error.hint }];
   }
 }
 

@@ -1,20 +1,11 @@
-import { PutBucketVersioningCommand } from '@aws-sdk/client-s3';
-import { ListSubscriptionsByTopicCommand, UnsubscribeCommand } from '@aws-sdk/client-sns';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { deploy } from '../../../../publisher/commands/deploy.ts';
 import { doctor } from '../../../../publisher/commands/doctor.ts';
 import { pause } from '../../../../publisher/commands/pause.ts';
 import type { DoctorFinding } from '../../../../publisher/doctor/finding.ts';
 import { doctorLines } from '../../../../publisher/render/doctor.ts';
-import type { Session } from '../../../../publisher/session.ts';
-import { bucketSettings } from '../../../../publisher/setup/bucket-settings.ts';
-import { keepRight } from '../../../../publisher/setup/setting.ts';
-import { topicSettings } from '../../../../publisher/setup/topic-settings.ts';
-import { wantedOf } from '../../../../publisher/setup/wanted.ts';
-import type { Aws } from '../../../../shared/aws.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys } from '../../../../shared/names.ts';
-import { insteadOnce } from '../../../support/aws/queue-fixture.ts';
 import {
   deployed,
   openStageForEach,
@@ -45,7 +36,9 @@ const put = (key: string, body: string) => stage.cloud.putObject(stage.bucket, k
 it('finds nothing wrong with a healthy service, and says so line by line', async () => {
   expect(await wrong()).toEqual([]);
   const lines = doctorLines(await doctor(await stage.open(), { service: 'payments' }));
-  expect(lines).toContainEqual(expect.stringContaining('payments ok desired-state: the desired state is 1.0.0'));
+  expect(lines).toContainEqual(
+    expect.stringContaining('payments ok desired-state: the desired state is 1.0.0'),
+  );
   expect(lines).toContainEqual('payments ok answers: 3 of 3 instances answer');
 });
 
@@ -55,179 +48,18 @@ it('refuses a service that nobody knows', async () => {
   });
 });
 
-/** Topic and bucket as `trigger-deploy init` makes them. */
-async function setUp(): Promise<void> {
-  const { aws, env, signal } = await stage.open();
-  const wanted = wantedOf({
-    ...{ env: env.name, region: env.region, bucket: env.bucket },
-    account: '000000000000',
-  });
-  for (const setting of [...topicSettings(aws, wanted), ...bucketSettings(aws, wanted)]) {
-    await keepRight(setting, signal);
-  }
-}
-
-describe('the environment', () => {
-  const environment = async (change: (session: Session) => Session = (session) => session) =>
-    (await doctor(change(await stage.open()), {})).findings.filter(({ service }) => service === undefined);
-  const bad = async (change?: (session: Session) => Session) =>
-    (await environment(change)).filter(({ state }) => state !== 'ok');
-
-  it('is right as init makes it; who this is, keys, subscriptions, agents and the clock are named', async () => {
-    await setUp();
-    const findings = await environment();
-    expect(findings.filter(({ state }) => state !== 'ok')).toEqual([]);
-    const all = findings.map(({ what }) => what).join('\n');
-    for (const text of ['AIDAPUBLISHER', 'versioning of bucket', 'signing key', 'are subscribed', 'clock']) {
-      expect(all).toContain(text);
-    }
-  });
-
-  it('without a setting of the bucket is wrong, with the command that sets it right', async () => {
-    await setUp();
-    const { aws, env } = await stage.open();
-    const off = { Bucket: env.bucket, VersioningConfiguration: { Status: 'Suspended' } as const };
-    await aws.s3.send(new PutBucketVersioningCommand(off));
-    expect(await bad()).toMatchObject([
-      {
-        state: 'wrong',
-        what: expect.stringContaining('versioning'),
-        hint: expect.stringContaining('trigger-deploy init --env dev'),
-      },
-    ]);
-  });
-
-  it('says which instance hears no announcement, and which has no raw delivery', async () => {
-    await setUp();
-    const { aws, env } = await stage.open();
-    const listed = await aws.sns.send(new ListSubscriptionsByTopicCommand({ TopicArn: env.topic }));
-    await aws.sns.send(
-      new UnsubscribeCommand({ SubscriptionArn: listed.Subscriptions?.[0]?.SubscriptionArn }),
-    );
-    const found = await bad((session) => {
-      const answer = () => ({ $metadata: {}, Attributes: { RawMessageDelivery: 'false' } });
-      insteadOnce(session.aws.sns as unknown as Aws['sqs'], 'GetSubscriptionAttributesCommand', answer);
-      return session;
-    });
-    const all = found.map(({ what }) => what).join('\n');
-    expect(all).toContain('no subscription leads to the queue of');
-    expect(all).toContain('has no raw message delivery');
-  });
-
-  it('with what may not be read is unknown there, and everything else is still looked at', async () => {
-    await setUp();
-    const found = await bad((session) => {
-      const refuse = () => {
-        throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
-      };
-      insteadOnce(session.aws.s3 as unknown as Aws['sqs'], 'GetBucketVersioningCommand', refuse);
-      return session;
-    });
-    expect(found).toMatchObject([{ state: 'unknown', hint: 'it needs s3:GetBucketVersioning' }]);
-  });
-
-  it('in which this role may not write is wrong, and nothing was written', async () => {
-    await setUp();
-    const before = stage.cloud.objects(stage.bucket, '').slice();
-    const found = await bad((session) => {
-      const deny = () => {
-        throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
-      };
-      insteadOnce(session.aws.s3 as unknown as Aws['sqs'], 'PutObjectCommand', deny);
-      return session;
-    });
-    expect(found).toMatchObject([{ state: 'wrong', what: expect.stringContaining('s3:PutObject on') }]);
-    await environment();
-    expect(stage.cloud.objects(stage.bucket, '').slice()).toEqual(before);
-  });
-
-  it('of another account than the topic is wrong', async () => {
-    const found = await bad((session) => ({
-      ...session,
-      env: { ...session.env, topic: session.env.topic.replace('000000000000', '999999999999') },
-    }));
-    expect(found).toContainEqual(
-      expect.objectContaining({ id: 'caller-account', what: expect.stringContaining('999999999999') }),
-    );
-  });
-
-  const failing = (client: 'sns' | 's3', command: string, error: object) => (session: Session) => {
-    insteadOnce(session.aws[client] as unknown as Aws['sqs'], command, () => {
-      throw Object.assign(new Error('no'), error);
-    });
-    return session;
-  };
-
-  it('without an answer of SNS has a finding about it, and the rest is still looked at', async () => {
-    await setUp();
-    const all = await environment(
-      failing('sns', 'GetTopicAttributesCommand', { name: 'ECONNREFUSED', code: 'ECONNREFUSED' }),
-    );
-    expect(all.filter(({ state }) => state !== 'ok')).toMatchObject([
-      { id: 'endpoint-sns', state: 'wrong', hint: expect.stringContaining('com.amazonaws.eu-west-1.sns') },
-    ]);
-    const ids = all.map(({ id }) => id);
-    expect(ids).toContain('bucket-versioning');
-    expect(ids).not.toContain('subscription');
-  });
-
-  it('whose bucket is in another region has one finding with the right one', async () => {
-    await setUp();
-    const moved = {
-      name: 'HTTP 301',
-      $metadata: { httpStatusCode: 301 },
-      $response: { headers: { 'x-amz-bucket-region': 'eu-central-1' } },
-    };
-    const found = await bad(failing('s3', 'HeadBucketCommand', moved));
-    expect(found).toMatchObject([
-      { id: 'bucket-region', state: 'wrong', what: expect.stringContaining('eu-central-1') },
-      { id: 'record', state: 'unknown' },
-    ]);
-  });
-
-  it('names role sessions that no instance has, and keys that are trusted besides', async () => {
-    await setUp();
-    const found = await environment((session) => ({
-      ...session,
-      env: { ...session.env, sessions: { 'i-gone': 'gone' }, trust: ['/old.pub.json'] },
-    }));
-    const noted = found.filter(({ hint }) => hint !== undefined).map(({ id, state }) => `${state} ${id}`);
-    expect(noted).toEqual(expect.arrayContaining(['ok sessions', 'ok trust-keys']));
-  });
-
-  it('says of a reader, who has no signing key, that it may write', async () => {
-    await setUp();
-    const found = await environment((session) => ({
-      ...session,
-      env: { ...session.env, signingKey: undefined },
-    }));
-    expect(found).toContainEqual(
-      expect.objectContaining({ id: 'permission-too-much', what: expect.stringContaining('no signingKey') }),
-    );
-  });
-
-  it('without the topic of the notifications is wrong', async () => {
-    await setUp();
-    const found = await bad((session) => ({
-      ...session,
-      env: { ...session.env, notify: { events: `${session.env.topic}-events` } },
-    }));
-    expect(found).toMatchObject([
-      { id: 'events-topic', hint: expect.stringContaining('aws sns create-topic') },
-    ]);
-  });
-});
-
 describe('what dead publishers left', () => {
-  const ENTRY = { ...{ id: '01JDB2Q0V7M3N8T5R9XKZC4W6H', who: 'nobody', pid: 1, host: 'h' }, command: 'deploy' };
+  const ENTRY = {
+    ...{ id: '01JDB2Q0V7M3N8T5R9XKZC4W6H', who: 'nobody', pid: 1, host: 'h' },
+    command: 'deploy',
+  };
   const QUEUE = keys.queue('dev', 'payments');
   const stale = () => {
-    put(LOCK, JSON.stringify({ ...lockNow(), owner: { ...OWNER, since: PAST, beat: PAST } }));
-    put(QUEUE, JSON.stringify({ v: 1, nonce: 'n', waiting: [{ ...ENTRY, since: PAST, beat: 3 }] }));
-    for (const key of [LOCK, QUEUE]) {
-      const object = stage.cloud.object(stage.bucket, key);
-      if (object) object.lastModified = Date.now() - 600_000;
-    }
+    const lock = { ...lockNow(), owner: { ...OWNER, since: PAST, beat: PAST } };
+    const queue = { v: 1, nonce: 'n', waiting: [{ ...ENTRY, since: PAST, beat: 3 }] };
+    const before = new Date(Date.now() - 600_000);
+    stage.cloud.putObject(stage.bucket, LOCK, JSON.stringify(lock), before);
+    stage.cloud.putObject(stage.bucket, QUEUE, JSON.stringify(queue), before);
   };
 
   it('a lock and a place in the queue, is named, and removed only where that is asked for', async () => {
