@@ -1,6 +1,6 @@
 import { PutBucketVersioningCommand } from '@aws-sdk/client-s3';
 import { ListSubscriptionsByTopicCommand, SubscribeCommand, UnsubscribeCommand } from '@aws-sdk/client-sns';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { doctor } from '../../../../publisher/commands/doctor.ts';
 import type { Session } from '../../../../publisher/session.ts';
 import { bucketSettings } from '../../../../publisher/setup/bucket-settings.ts';
@@ -13,6 +13,8 @@ import { deployed, openStageForEach, stage } from '../../../support/publisher/de
 
 openStageForEach();
 
+// A publisher may not list queues.
+afterEach(() => void takeDenials());
 beforeEach(async () => {
   stage.cloud.enableVersioning(stage.bucket);
   await deployed(undefined, undefined, undefined);
