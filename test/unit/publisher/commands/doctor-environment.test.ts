@@ -9,6 +9,7 @@ import { topicSettings } from '../../../../publisher/setup/topic-settings.ts';
 import { wantedOf } from '../../../../publisher/setup/wanted.ts';
 import type { Aws } from '../../../../shared/aws.ts';
 import { insteadOnce } from '../../../support/aws/queue-fixture.ts';
+import { takeDenials } from '../../../support/iam/ledger.ts';
 import { deployed, openStageForEach, stage } from '../../../support/publisher/deploy-fixture.ts';
 
 openStageForEach();
