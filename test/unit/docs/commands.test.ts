@@ -21,9 +21,9 @@ const commands = blocks.flatMap(({ page, text }) =>
   })),
 );
 
-/** The words of a line as a shell reads them; what follows ` #` is a comment. */
+/** The words of a line as a shell reads them; what follows ` #` is a comment, and ` > FILE` where its output goes. */
 function wordsOf(line: string): string[] {
-  const [code = ''] = line.split(/\s#/);
+  const [code = ''] = line.split(/\s(?:#|> )/);
   return [...code.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '');
 }
 
