@@ -53,6 +53,8 @@ export function publisherOfDeployment(instances: number): Calls {
     'SQS CreateQueue': 1,
     'SQS DeleteQueue': 1,
     'S3 GetObject': 16 + instances,
+    // Whether the manifest is still there, once the lock is held.
+    'S3 HeadObject': 1,
     'S3 PutObject': 6,
     'S3 ListObjectsV2': 3 + extraPages(instances),
   };
