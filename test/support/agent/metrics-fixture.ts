@@ -6,7 +6,7 @@ import { IDENTITY } from '../fleet/fake-ports.ts';
 import { AT, EMPTY, ORDER } from './state-fixture.ts';
 
 /** A journal in memory, which begins with `state`. */
-export const journalWith = (state?: ServiceState): Journal => ({
+const journalWith = (state?: ServiceState): Journal => ({
   load: async () => ({ state, quarantined: undefined }),
   append: async () => undefined,
 });

@@ -69,7 +69,7 @@ export const mostReceives = (instances: number, type: keyof typeof SENDS) => 2 *
 export const times = (calls: Calls, factor: number): Calls =>
   Object.fromEntries(Object.entries(calls).map(([name, count]) => [name, count * factor]));
 
-export function plus(...all: readonly Calls[]): Calls {
+function plus(...all: readonly Calls[]): Calls {
   const sum: Record<string, number> = {};
   for (const calls of all) {
     for (const [name, count] of Object.entries(calls)) sum[name] = (sum[name] ?? 0) + count;
@@ -106,7 +106,7 @@ export const PRICES = {
 } as const;
 
 /** What a call is billed as. AWS bills PUT, POST and LIST of S3 as one kind, and GET and HEAD as another one. */
-export function kindOf(name: string): keyof typeof PRICES {
+function kindOf(name: string): keyof typeof PRICES {
   const [service, operation = ''] = name.split(' ');
   if (service === 'SQS' || service === 'SNS') return service;
   return /^(Put|List|Create|Upload|Complete)/.test(operation) ? 'S3 PUT' : 'S3 GET';

@@ -22,7 +22,7 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
   [row(head), row(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(row)].join('\n');
 
 /** The text of each block of the page, by its name. */
-export function scaleTables(): Record<string, string> {
+function scaleTables(): Record<string, string> {
   const operations = [
     ...new Set([idleDay(1), agentOfDeployment('jar'), publisherOfDeployment(1)].flatMap(Object.keys)),
   ];
