@@ -49,7 +49,7 @@ it('exits with 2 and one clear line for wrong usage, and sends no request', {
   const before = cloud.requests.length;
   const lines = [
     ['payments ../../etc --env dev', '"../../etc" cannot be a version'],
-    ['gc 1.0.0 --env dev', 'unknown command: gc'],
+    ['deploy payments 1.0.0 --env dev', 'unknown command: deploy'],
     ['payments 1.0.0', '--env is required'],
     ['payments 1.0.0 --env prd', 'the environment has one mistake'],
     ['push payments 1.0.0 no.jar --env dev', 'cannot push no.jar: there is no such file'],
