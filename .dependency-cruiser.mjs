@@ -135,7 +135,16 @@ const ROOMS = {
     'agent/config.ts',
   ],
   'agent/wire-logs.ts': ['agent/host', 'agent/aws', 'agent/config.ts'],
+  'agent/wire-check.ts': [
+    'agent/commands',
+    'agent/deploy',
+    'agent/host',
+    'agent/aws',
+    'agent/config.ts',
+    'agent/wire-instance.ts',
+  ],
   'agent/wire-commands.ts': [
+    'agent/wire-check.ts',
     'agent/commands',
     'agent/life',
     'agent/deploy',

@@ -62,10 +62,10 @@ export async function parseCommandLine(
     )
     .command(
       'check',
-      'Check config, keys, AWS access, units and paths; print every problem with a hint',
-      (parser) => parser,
+      'Check config, keys, AWS, permissions, units and paths; print every problem with a hint',
+      (parser) => parser.option('json', { type: 'boolean', default: false, describe: 'Print JSON' }),
       (args) => {
-        found = { command: 'check', ...commonOf(args) };
+        found = { command: 'check', json: args.json, ...commonOf(args) };
       },
     )
     .command(

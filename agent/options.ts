@@ -15,7 +15,7 @@ interface OrderOptions extends Common {
 
 export type Options =
   | (Common & { command: 'run' })
-  | (Common & { command: 'check' })
+  | (Common & { command: 'check'; json: boolean })
   | (Common & { command: 'leave' })
   | (Common & { command: 'status'; json: boolean; offline: boolean })
   | (OrderOptions & { command: 'deploy'; files: string[] })

@@ -6,8 +6,15 @@ import { probeUserId } from './aws/own-user-id.ts';
 import { createAgentQueue } from './aws/queue.ts';
 import { createReporter } from './aws/reporter.ts';
 import { createArtifactStore, probeBucket } from './aws/s3-stores.ts';
-import { check, formatFindings } from './commands/check.ts';
-import type { CheckDeps, CheckedService, LeaveDeps, LocalDeployDeps, StatusDeps } from './commands/deps.ts';
+import { check, findingsJson, formatFindings } from './commands/check.ts';
+import type {
+  CheckDeps,
+  CheckedService,
+  CheckProbes,
+  LeaveDeps,
+  LocalDeployDeps,
+  StatusDeps,
+} from './commands/deps.ts';
 import { leave } from './commands/leave.ts';
 import { deploy, rollback } from './commands/local-deploy.ts';
 import { status } from './commands/status.ts';
@@ -56,8 +63,9 @@ export async function runCommand(
   try {
     switch (options.command) {
       case 'check': {
-        const findings = await check(checkDeps(config, aws));
-        say(formatFindings(findings, options.config));
+        const { checkProbes } = await import('./wire-check.ts');
+        const findings = await check(checkDeps(config, aws, checkProbes(config, aws)));
+        say((options.json ? findingsJson : formatFindings)(findings, options.config));
         return findings.every((finding) => finding.ok);
       }
       case 'status': {
@@ -91,13 +99,17 @@ async function checkAsAgent(tell: (line: string) => void): Promise<number | unde
   return await runAs(user, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], signal);
 }
 
-function checkDeps(config: AgentConfig, aws: Aws): CheckDeps {
+function checkDeps(config: AgentConfig, aws: Aws, { environment, ofService }: CheckProbes): CheckDeps {
   return {
     ...instanceDeps(config, aws),
     trustedKeys: async () => (await loadVerifier(config)).kids,
     probeUserId: (instance, signal) => probeUserId(aws, { instance, session: config.session }, signal),
     probeBucket: (signal) => probeBucket(aws, config.bucket, config.env, signal),
-    services: servicesOf(config, aws),
+    environment,
+    services: servicesOf(config, aws).map((one) => {
+      const service = config.services[one.name];
+      return { ...one, probes: service ? ofService(one.name, service, one.package) : [] };
+    }),
   };
 }
 

@@ -1,6 +1,12 @@
 import { asTriggerDeployError } from '../../shared/errors.ts';
 import type { Finding } from '../deploy/ports.ts';
-import type { CheckDeps, CheckedService } from './deps.ts';
+import type { CheckDeps, CheckedService, CheckProbe } from './deps.ts';
+
+/** A finding with its name, and the service that it is about. */
+export interface CheckFinding extends Finding {
+  id: string;
+  service?: string | undefined;
+}
 
 /** `trigger-deploy-agent check`: finds the problems that would make a deployment fail, each with a hint. */
 
@@ -9,40 +15,55 @@ const WITHIN = 30_000;
 const limit = () => AbortSignal.timeout(WITHIN);
 
 /** Returns all findings, in the order in which a person would solve the problems. */
-export async function check(deps: CheckDeps): Promise<Finding[]> {
-  const findings = [
-    ...(await collect('keys', async () => {
+export async function check(deps: CheckDeps): Promise<CheckFinding[]> {
+  const findings: CheckFinding[] = [
+    ...(await collect({ id: 'keys', what: 'keys' }, async () => {
       const keys = await deps.trustedKeys();
       if (keys.length > 0) return keys.map((kid) => ({ ok: true, what: `key ${kid}` }));
       const what =
         'trust: none: signatures are not checked; anyone who can publish to the topic can deploy here';
       return [{ ok: true, what }];
     })),
-    ...(await collect('identity', async () => {
+    ...(await collect({ id: 'identity', what: 'identity' }, async () => {
       const { instance } = await deps.identify(limit());
       return [
         { ok: true, what: `instance ${instance}` },
-        await deps.probeUserId(instance, limit()),
-        ...(await deps.probeQueue(instance, limit())),
+        named('role-session', await deps.probeUserId(instance, limit())),
+        ...(await deps.probeQueue(instance, limit())).map((one) => named('queue', one)),
       ];
     })),
-    ...(await collect('bucket', () => deps.probeBucket(limit()))),
+    ...(await collect({ id: 'permission', what: 'bucket' }, () => deps.probeBucket(limit()))),
   ];
+  for (const probe of deps.environment) findings.push(...(await run(probe)));
   for (const service of deps.services) {
     const { name, probeTraffic } = service;
-    findings.push(...(await collect(`service ${name}`, () => inspect(service))));
+    const about = (id: string) => ({ id, service: name, what: `service ${name}` });
+    findings.push(...(await collect(about('package'), () => inspect(service))));
     const hint = 'correct `manager:` of this service in the config';
-    findings.push(...(await collect(`service ${name}`, () => inspectHost(service), hint)));
-    if (!service.namesVersion) findings.push(unnamedVersion(name));
+    findings.push(...(await collect(about('manager'), () => inspectHost(service), hint)));
+    if (!service.namesVersion) findings.push({ ...unnamedVersion(name), id: 'checks', service: name });
+    for (const probe of service.probes) findings.push(...(await run(probe, name)));
     if (!probeTraffic) continue;
     findings.push(
-      ...(await collect(`traffic of ${name}`, async () => {
+      ...(await collect({ ...about('traffic'), what: `traffic of ${name}` }, async () => {
         const { instance } = await deps.identify(limit());
         return await probeTraffic(instance, limit());
       })),
     );
   }
   return findings;
+}
+
+const named = (id: string, one: Finding): Finding => ({ id, ...one });
+
+/** The findings of a probe; those of a service say so. */
+async function run({ id, run: look }: CheckProbe, service?: string): Promise<CheckFinding[]> {
+  const what = service === undefined ? id : `service ${service}: ${id}`;
+  return await collect({ id, service, what }, async () => {
+    const found = await look(limit());
+    if (service === undefined) return found;
+    return found.map((one) => ({ ...one, what: `service ${service}: ${one.what}` }));
+  });
 }
 
 async function inspect({ name, dir, inspectDirectory, package: pkg }: CheckedService): Promise<Finding[]> {
@@ -91,16 +112,25 @@ async function inspectStatus(
 
 /** Runs `probe` and turns what it throws into a finding, so that the other probes still run. */
 async function collect(
-  what: string,
+  { what, ...about }: { id: string; service?: string | undefined; what: string },
   probe: () => Promise<readonly Finding[]>,
   hint?: string,
-): Promise<readonly Finding[]> {
+): Promise<CheckFinding[]> {
   try {
-    return await probe();
+    return (await probe()).map((one) => ({ ...about, ...one, id: one.id ?? about.id }));
   } catch (thrown) {
     const error = asTriggerDeployError(thrown);
-    return [{ ok: false, what: `${what}: ${error.message}`, hint: error.hint ?? hint }];
+    return [{ ...about, ok: false, what: `${what}: ${error.message}`, hint: error.hint ?? hint }];
   }
+}
+
+/** The findings as one JSON document. `state`: `ok`, `warning` (nothing is broken, but somebody should look) or `wrong`. */
+export function findingsJson(findings: readonly CheckFinding[], config: string): string {
+  const all = findings.map(({ id, service, ok, what, hint }) => {
+    const state = !ok ? 'wrong' : hint === undefined ? 'ok' : 'warning';
+    return { id, state, service, what, hint };
+  });
+  return JSON.stringify({ type: 'check', config, findings: all }, null, 2);
 }
 
 /** The findings as text, one per line; a hint is below its finding. `config` is the path of the config file. */

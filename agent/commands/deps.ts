@@ -1,5 +1,6 @@
 import type { Artifact, GivenFile } from '../../shared/manifest.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
+import type { AgentServiceConfig } from '../config.ts';
 import type { LocalOrder } from '../deploy/local-order.ts';
 import type { Check, Finding, HealthProbe, Identity, PackageType, Readiness } from '../deploy/ports.ts';
 import type { ServiceManager } from '../deploy/service-port.ts';
@@ -7,7 +8,24 @@ import type { ServiceState } from '../deploy/state.ts';
 
 /** The dependencies of each command. wire-commands.ts supplies them; the commands import no adapter. */
 
+/** Something that `check` looks at. `id` is its name in JSON, and stays the same. It changes nothing. */
+export interface CheckProbe {
+  id: string;
+  run(signal: AbortSignal): Promise<readonly Finding[]>;
+}
+
+export interface CheckProbes {
+  /** What is around the services: AWS, its permissions, the metadata, the clock, the disk. */
+  environment: readonly CheckProbe[];
+  ofService(
+    name: string,
+    service: AgentServiceConfig,
+    pkg: Pick<PackageType, 'current'>,
+  ): readonly CheckProbe[];
+}
+
 export interface CheckDeps {
+  environment: readonly CheckProbe[];
   /** The ids of the trusted keys; none where the config says `trust: none`. @throws KEY_INVALID. */
   trustedKeys(): Promise<readonly string[]>;
   identify(signal: AbortSignal): Promise<Identity>;
@@ -35,6 +53,7 @@ export interface CheckedService {
   inspectDirectory(): Promise<readonly Finding[]>;
   /** Checks the target groups; undefined if the config names none. Changes nothing. */
   probeTraffic: ((instance: string, signal: AbortSignal) => Promise<readonly Finding[]>) | undefined;
+  probes: readonly CheckProbe[];
 }
 
 export interface StatusDeps {

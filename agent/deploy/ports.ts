@@ -61,6 +61,8 @@ export interface ChangesStore {
  * one that is `ok` is a warning.
  */
 export interface Finding {
+  /** What `check --json` calls it; that of its probe when left out. */
+  id?: string | undefined;
   ok: boolean;
   what: string;
   /** How to solve the problem, or what to do about the warning. */

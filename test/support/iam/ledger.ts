@@ -23,7 +23,7 @@ const ledger = () => {
 };
 
 /** The names that `doctor` and `check` ask for, to see that it is denied: the answer is a finding of theirs. */
-const PROBE = /\/trigger-deploy-(doctor|check)\b/;
+const PROBE = /\btrigger-deploy-(doctor|check)\b/;
 
 export function noteDenial(denial: Denial): void {
   if (!PROBE.test(denial.resource)) ledger().denials.push(denial);

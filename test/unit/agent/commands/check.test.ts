@@ -27,6 +27,7 @@ async function findings(
     probeQueue: async () => [],
     probeUserId: async () => ({ ok: true, what: 'known' }),
     probeBucket: async () => [],
+    environment: [],
     services: [
       {
         name: 'pay',
@@ -38,10 +39,11 @@ async function findings(
         statusSource,
         inspectDirectory: async () => problems.map((what) => ({ ok: false, what, hint: 'fix it' })),
         probeTraffic: undefined,
+        probes: [],
       },
     ],
   });
-  return found.filter(({ what }) => what.startsWith('service pay: '));
+  return found.filter(({ what }) => what.startsWith('service pay: ')).map(({ id, service, ...said }) => said);
 }
 
 const unit =
@@ -142,6 +144,7 @@ test('each probe has a deadline of its own: one that expires does not fail the n
       seen(signal);
       return [];
     },
+    environment: [],
     services: [
       {
         ...{ name: 'pay', dir: '/opt/pay', namesVersion: true, statusSource: UNIT },
@@ -159,6 +162,15 @@ test('each probe has a deadline of its own: one that expires does not fail the n
           },
         },
         inspectDirectory: async () => [],
+        probes: [
+          {
+            id: 'drift',
+            async run(signal) {
+              seen(signal);
+              return [];
+            },
+          },
+        ],
         async probeTraffic(_instance, signal) {
           seen(signal);
           return [];
@@ -166,8 +178,8 @@ test('each probe has a deadline of its own: one that expires does not fail the n
       },
     ],
   });
-  expect(signals).toHaveLength(8);
-  expect(new Set(signals).size).toBe(8);
+  expect(signals).toHaveLength(9);
+  expect(new Set(signals).size).toBe(9);
 });
 
 test('what the readiness of a service lacks is a finding of it, the same as a deployment is refused for', async () => {
