@@ -28,7 +28,7 @@ export function refusalOf(call: Call, places: readonly PolicyPlace[]): string | 
   if (role === 'operator') return undefined;
   const userid = senderId(accessKeyId);
   const principal = { AWS: principalsOf(role, userid) };
-  const identity = places.map((place) => policyOf(role, place));
+  const identity = places.map((place) => policyIn(place, role));
   const decision = evaluate(
     { action, resource, principal, context: { 'aws:userid': userid, ...call.context } },
     { identity, resource: call.resourcePolicy },
@@ -40,6 +40,17 @@ export function refusalOf(call: Call, places: readonly PolicyPlace[]): string | 
       ? 'with an explicit deny'
       : `because no identity-based policy allows the ${action} action`;
   return `User: ${principal.AWS.at(-1)} is not authorized to perform: ${action} on resource: ${resource} ${why}`;
+}
+
+/** Made once for each place: thousands of calls are held to the same policy. */
+const made = new WeakMap<PolicyPlace, Map<Role, AnyPolicy>>();
+
+function policyIn(place: PolicyPlace, role: Role): AnyPolicy {
+  const known = made.get(place) ?? new Map<Role, AnyPolicy>();
+  made.set(place, known);
+  const policy = known.get(role) ?? policyOf(role, place);
+  known.set(role, policy);
+  return policy;
 }
 
 function roleOf(accessKeyId: string): Role | 'operator' {

@@ -64,8 +64,9 @@ function isAbout(statement: AnyStatement, { action, resource }: IamRequest, how:
     throw new Error('one of Resource and NotResource');
   const noVariables = { context: {}, hasVariables: false, isCaseless: true };
   const isNamed = listOf(Action ?? NotAction).some((pattern) => isLike(pattern, action, noVariables));
+  if (isNamed !== (Action !== undefined)) return false;
   const isThere = listOf(Resource ?? NotResource).some((pattern) => isLikeArn(pattern, resource, how));
-  return isNamed === (Action !== undefined) && isThere === (Resource !== undefined);
+  return isThere === (Resource !== undefined);
 }
 
 /**

@@ -34,7 +34,20 @@ function variable(inner: string, context: Context): string | undefined {
 
 const escaped = (text: string) => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
 const wild = (text: string) => escaped(text).replaceAll('\\*', '[^]*').replaceAll('\\?', '[^]');
-const whole = (source: string, isCaseless: boolean) => new RegExp(`^${source}$`, isCaseless ? 'iu' : 'u');
+
+/** The patterns that are in use. Those of userids and tags would fill it in a long run. */
+const compiled = new Map<string, RegExp>();
+const MOST_COMPILED = 5000;
+
+function whole(source: string, isCaseless: boolean): RegExp {
+  const key = `${isCaseless ? 'i' : ''}:${source}`;
+  const known = compiled.get(key);
+  if (known !== undefined) return known;
+  const made = new RegExp(`^${source}$`, isCaseless ? 'iu' : 'u');
+  if (compiled.size >= MOST_COMPILED) compiled.clear();
+  compiled.set(key, made);
+  return made;
+}
 
 export interface Matching {
   readonly context: Context;
@@ -44,6 +57,10 @@ export interface Matching {
 
 /** Whether `value` matches the pattern, in which `*` is any text and `?` any character. */
 export function isLike(pattern: string, value: string, how: Matching & { isCaseless?: boolean }): boolean {
+  // Most patterns are names.
+  if (!/[*?$]/.test(pattern)) {
+    return how.isCaseless ? pattern.toLowerCase() === value.toLowerCase() : pattern === value;
+  }
   const pieces = piecesOf(pattern, how.context, how.hasVariables);
   if (pieces === undefined) return false;
   const source = pieces.map(({ text, isLiteral }) => (isLiteral ? escaped(text) : wild(text))).join('');
