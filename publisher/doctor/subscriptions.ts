@@ -1,6 +1,7 @@
 import { GetSubscriptionAttributesCommand, ListSubscriptionsByTopicCommand } from '@aws-sdk/client-sns';
 import { awsError } from '../../shared/aws-errors.ts';
 import { agentQueueName } from '../../shared/names.ts';
+import { createPace } from '../cleanup/pace.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import type { Session } from '../session.ts';
 import { type DoctorFinding, named } from './finding.ts';
@@ -11,6 +12,8 @@ import { type DoctorFinding, named } from './finding.ts';
 const MOST_PAGES = 10_000;
 /** SNS API Reference: ListSubscriptionsByTopic and GetSubscriptionAttributes are limited per account and second. */
 const LANES = 4;
+/** Lists a second. Amazon SNS endpoints and quotas: 30 for an account and region, of which the agents take some. */
+const LISTS = 10;
 /** Of so many subscriptions the attributes are read: one call each. The agents correct their own every 10 min. */
 const LOOKED_AT = 100;
 
@@ -59,12 +62,14 @@ export async function examineSubscriptions(
   ];
 }
 
-async function subscriptionsOf({ aws, env, signal }: Session): Promise<Subscription[]> {
+async function subscriptionsOf({ aws, clock, env, signal }: Session): Promise<Subscription[]> {
+  const pace = createPace(clock, LISTS);
   const all: Subscription[] = [];
   let NextToken: string | undefined;
   for (let page = 0; page < MOST_PAGES; page += 1) {
     const command = new ListSubscriptionsByTopicCommand({ TopicArn: env.topic, NextToken });
     try {
+      await pace(signal);
       const answer = await aws.sns.send(command, { abortSignal: signal });
       for (const { SubscriptionArn: arn = '', Endpoint = '' } of answer.Subscriptions ?? []) {
         all.push({ arn, queue: Endpoint.split(':').at(-1) ?? '' });
