@@ -12,10 +12,14 @@ const WHEN = { canary: 'after the canary', last: 'after the last wave' } as cons
 /** Lines of the output that a failed `verify` shows at once; `trigger-deploy show` has all that is kept. */
 const TAIL = 20;
 
+/** `verify after the canary`, `alarms`. */
+export const checkName = ({ check, phase = 'last' }: Pick<CheckEvent, 'check' | 'phase'>): string =>
+  check === 'verify' ? `verify ${WHEN[phase]}` : 'alarms';
+
 /** `verify after the canary failed: exit code 3`, and the end of its output below. */
-export function checkLines({ check, state, phase = 'last', until, text, output, at }: CheckEvent): string[] {
+export function checkLines({ check, state, phase, until, text, output, at }: CheckEvent): string[] {
   if (check === 'verify') {
-    const what = `verify ${WHEN[phase]}`;
+    const what = checkName({ check, phase });
     if (state === 'started') return [`${what} runs: ${oneLine(text)}`];
     if (state === 'passed') return [`${what} passed`];
     return [`${what} failed: ${oneLine(text)}`, ...outputLines(output, TAIL)];

@@ -1,6 +1,7 @@
 import { asTriggerDeployError } from '../../shared/errors.ts';
 import { isEnding, isTerminating } from '../../shared/report.ts';
 import type { ExitCode, PublisherEvent, Settled } from '../events.ts';
+import { checkName } from './check-text.ts';
 import { applyEvent, emptyView, type Row, spentMs, type View } from './deployment-view.ts';
 import { oneLine, tailLines } from './text.ts';
 import { element } from './xml.ts';
@@ -32,6 +33,14 @@ const MOST_WARNINGS = 100;
 interface Suite {
   view: View;
   warnings: string[];
+  /** The automatic checks, by name, in the order in which they began. */
+  checks: Map<string, Check>;
+}
+type CheckEvent = Extract<PublisherEvent, { type: 'check' }>;
+interface Check {
+  /** ms since the epoch */
+  startedAt: number;
+  last: CheckEvent;
 }
 interface Case {
   name: string;
@@ -59,7 +68,9 @@ export function createJUnit({ command, group }: About): JUnit {
   return {
     event(event) {
       lastAt = event.at;
-      if (event.type === 'started') suites.push({ view: applyEvent(emptyView, event), warnings: [] });
+      if (event.type === 'started') {
+        suites.push({ view: applyEvent(emptyView, event), warnings: [], checks: new Map() });
+      } else if (event.type === 'check') noteCheck(suiteOf(event.deployment), event);
       else if (event.type === 'report') apply(suiteOf(event.report.deployment), event);
       // The outcome of the first deployment comes once more after a rollback.
       else if (event.type === 'settled' && !event.afterRollback) apply(suiteOf(event.deployment), event);
@@ -76,7 +87,7 @@ export function createJUnit({ command, group }: About): JUnit {
 
     xml(now) {
       const budget = { left: MOST_LOG };
-      const cases = suites.map(({ view }) => casesOf(view, endedAt ?? now, budget));
+      const cases = suites.map((suite) => casesOf(suite, endedAt ?? now, budget));
       const own = ownCase(command, end, cases);
       if (own && cases.length > 0) cases.at(-1)?.push(own);
       const rendered = suites.map((suite, i) => suiteXml(suite, cases[i] ?? [], groupOf(group, i)));
@@ -125,12 +136,36 @@ function ownCase(
   return cases.length === 0 ? { ...own, kind: 'passed' } : undefined;
 }
 
-function casesOf({ rows, settled, started }: View, now: number, budget: { left: number }): Case[] {
-  const cases = [...rows.values()].map((row) => ({
+function noteCheck(suite: Suite | undefined, event: CheckEvent): void {
+  const name = checkName(event);
+  suite?.checks.set(name, { startedAt: suite.checks.get(name)?.startedAt ?? event.at, last: event });
+}
+
+/** A check is a case as an instance is; the watch of the alarms is one only when alarms went off. */
+function checkCases({ checks }: Suite): Case[] {
+  return [...checks].flatMap(([name, { startedAt, last }]): Case[] => {
+    const { state, check, text, output = '' } = last;
+    const one = { name, seconds: Math.max(0, last.at - startedAt) / 1000 };
+    if (state === 'failed') {
+      return [{ ...one, kind: 'failure', type: check, message: oneLine(text), body: tailLines(output) }];
+    }
+    if (check === 'alarms') return [];
+    return [
+      state === 'passed'
+        ? { ...one, kind: 'passed' }
+        : { ...one, kind: 'skipped', message: 'it did not end' },
+    ];
+  });
+}
+
+function casesOf(suite: Suite, now: number, budget: { left: number }): Case[] {
+  const { rows, settled, started } = suite.view;
+  const ofInstances = [...rows.values()].map((row) => ({
     name: row.instance,
     seconds: spentMs(row, now) / 1000,
     ...verdictOf(row, settled, budget),
   }));
+  const cases: Case[] = [...ofInstances, ...checkCases(suite)];
   const isTold = cases.some(({ kind }) => kind === 'failure');
   if (settled && settled.outcome !== 'succeeded' && !isTold) {
     const message = oneLine(settled.text);

@@ -65,6 +65,32 @@ describe('a deployment', () => {
     expect(Object.fromEntries(properties)).toMatchObject({ deployment: ID, outcome: 'succeeded' });
   });
 
+  test('whose automatic checks fail has a case per check, with the output of verify, beside instances that failed', () => {
+    const check = { type: 'check', deployment: ID } as const;
+    const verify = { ...check, check: 'verify', phase: 'canary', text: './smoke' } as const;
+    const root = documentOf(
+      [
+        ...[two, done('i-1'), failed('i-2')],
+        { ...verify, at: START + 3000, state: 'started' },
+        { ...verify, at: START + 4500, state: 'failed', text: 'exit code 3', output: 'GET /\n500 ]]>' },
+        { ...check, check: 'alarms', at: START + 5000, state: 'failed', text: 'the alarm 5xx is in ALARM' },
+        settled(),
+      ],
+      { code: 1 },
+    );
+    expect(casesOf(root)).toEqual([
+      ['payments.dev i-1', 'passed'],
+      ['payments.dev i-2', 'failure CHECK_FAILED'],
+      ['payments.dev verify after the canary', 'failure verify'],
+      ['payments.dev alarms', 'failure alarms'],
+    ]);
+    const [, ofVerify, ofAlarms] = elements(root, 'failure');
+    expect(ofVerify?.attributes.message).toBe('exit code 3');
+    expect(ofVerify?.text).toBe('GET /\n500 ]]>');
+    expect(ofAlarms?.attributes.message).toBe('the alarm 5xx is in ALARM');
+    expect(elements(root, 'testcase')[2]?.attributes.time).toBe('1.500');
+  });
+
   test('that fails has the code, the message and the log of each failed instance', () => {
     const root = documentOf([two, done('i-1'), failed('i-2'), settled()], { code: 1 });
     expect(casesOf(root)).toEqual([
