@@ -30,17 +30,21 @@ export const stampOf = ({ size, mtimeNs }: Pick<BigIntStats, 'size' | 'mtimeNs'>
   mtime: Number(mtimeNs / 1000n) / 1000,
 });
 
-/** Takes the handle: `close` closes it. */
-export async function openContent(handle: FileHandle): Promise<Content> {
+/**
+ * Takes the handle: `close` closes it. Reading ends with `signal`: a small file may unpack for minutes.
+ */
+export async function openContent(handle: FileHandle, signal: AbortSignal): Promise<Content> {
   const magic = Buffer.alloc(GZIP.length);
   await handle.read(magic, 0, magic.length, 0);
-  return magic.equals(GZIP) ? new Compressed(handle) : new Plain(handle);
+  return magic.equals(GZIP) ? new Compressed(handle, signal) : new Plain(handle, signal);
 }
 
 abstract class Opened {
   readonly handle: FileHandle;
-  constructor(handle: FileHandle) {
+  readonly signal: AbortSignal;
+  constructor(handle: FileHandle, signal: AbortSignal) {
     this.handle = handle;
+    this.signal = signal;
   }
   async stat() {
     return stampOf(await this.handle.stat({ bigint: true }));
@@ -53,7 +57,7 @@ abstract class Opened {
 class Plain extends Opened implements Content {
   readonly compressed = false;
   chunks(start: number, end: number) {
-    return chunksOf(this.handle, start, end);
+    return chunksOf(this.handle, start, end, this.signal);
   }
   async end() {
     return (await this.handle.stat()).size;
@@ -91,6 +95,7 @@ class Compressed extends Opened implements Content {
   }
 
   async #more(): Promise<boolean> {
+    this.signal.throwIfAborted();
     if (this.#at >= INFLATED_AT_MOST) return false;
     const next = await this.#inflated?.next();
     if (!next || next.done) return false;
@@ -106,8 +111,14 @@ class Compressed extends Opened implements Content {
   }
 }
 
-async function* chunksOf(handle: FileHandle, start: number, end: number): AsyncGenerator<Buffer> {
+async function* chunksOf(
+  handle: FileHandle,
+  start: number,
+  end: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
   for (let at = start; at < end; ) {
+    signal?.throwIfAborted();
     const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, end - at));
     const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
     if (bytesRead === 0) return;

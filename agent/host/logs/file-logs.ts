@@ -93,9 +93,9 @@ export function createFileLogs(options: FileLogsOptions): FileLogs {
     log.warn({ path }, `a log is not uploaded: ${path}: ${why}`);
   }
 
-  async function open(file: FoundFile): Promise<Content | undefined> {
+  async function open(file: FoundFile, signal: AbortSignal): Promise<Content | undefined> {
     const handle = await openFound(file, directories, skipped);
-    return handle && (await openContent(handle));
+    return handle && (await openContent(handle, signal));
   }
 
   function begin(file: FoundFile, head: Stream['head']): Stream {
@@ -162,7 +162,10 @@ export function createFileLogs(options: FileLogsOptions): FileLogs {
   return {
     async look(signal) {
       const files = await findFiles(places, directories, skipped, signal);
-      const sightings = await identify({ files, streams: [...streams.values()], open, begin, signal });
+      const sightings = await identify({
+        ...{ files, streams: [...streams.values()], begin, signal },
+        open: (file) => open(file, signal),
+      });
       await forget(new Set(sightings.map(({ stream }) => stream)));
       for (const { file, stream } of sightings) ends.set(stream.id, file.size);
       const newest = newestOf(files);
@@ -177,7 +180,7 @@ export function createFileLogs(options: FileLogsOptions): FileLogs {
     left: ({ file, stream }) => unshipped(stream.shipped, file.size),
 
     async ship({ file, stream }, how) {
-      const content = await open(file);
+      const content = await open(file, how.signal);
       if (!content) return;
       try {
         if (!(await hasStream(content, stream))) return;

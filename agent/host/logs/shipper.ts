@@ -1,4 +1,4 @@
-import { sleepUnlessAborted } from '../../../shared/abort.ts';
+import { orAborted, sleepUnlessAborted } from '../../../shared/abort.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
@@ -38,6 +38,21 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
   const { service, files, unit, uploads, gate, partBytes, clock, log } = options;
   /** Size and modification time of each file at the last look. */
   let before = new Map<string, string>();
+  let idle: Promise<unknown> = Promise.resolve();
+
+  /** One round at a time: they share the open directories and what is known of the files. Returns how to end it. */
+  async function begin(signal: AbortSignal): Promise<() => void> {
+    const earlier = idle;
+    const { promise, resolve: end } = Promise.withResolvers<void>();
+    idle = earlier.then(() => promise);
+    try {
+      await orAborted(earlier, signal);
+      return end;
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
 
   async function look(signal: AbortSignal) {
     const found = await files.look(signal);
@@ -57,6 +72,7 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
           return given;
         };
         const how: ShipHow = { signal, isLast: false, from: 'start', turn };
+        const end = await begin(signal);
         try {
           const isDue = (one: Unsettled & { isStill: boolean }) =>
             one.stream.plan !== undefined || files.left(one) >= partBytes || (!one.isCurrent && one.isStill);
@@ -66,7 +82,7 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
           }
           if (all) await unit?.ship(how);
         } finally {
-          await files.close();
+          await files.close().finally(end);
         }
       }, signal);
       return isDone && (isWhole || uploads.isSpent());
@@ -82,6 +98,7 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
   /** Ships everything, the newest first. Ends when it is done, or with the signal; says what is left. */
   async function last(signal: AbortSignal): Promise<void> {
     const began = clock.monotonic();
+    let end: (() => void) | undefined;
     const turn = (): Promise<Turn> => gate.last(signal);
     const how = { signal, isLast: true, turn };
     let left: Unsettled[] = [];
@@ -90,6 +107,8 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
     while (!signal.aborted) {
       failure = undefined;
       try {
+        // The regular round that was ended for this one may still have files open.
+        end ??= await begin(signal);
         const found = (await look(signal)).reverse();
         const [current, rotated] = [
           found.filter((one) => one.isCurrent),
@@ -105,13 +124,13 @@ export function createLogShipper(options: ShipperOptions): LogShipper {
         break;
       } catch (error) {
         failure = error;
-        await files.close();
+        if (end) await files.close();
         if (signal.aborted) break;
         log.warn({ err: error }, `uploading the last logs failed: ${messageOf(error)}`);
         await sleepUnlessAborted(LAST_RETRY, signal, clock).catch(() => {});
       }
     }
-    await files.close();
+    if (end) await files.close().finally(end);
     const ms = Math.round(clock.monotonic() - began);
     const bytes = left.reduce((sum, one) => sum + files.left(one), 0);
     if (failure === undefined && isUnitDone && bytes === 0)

@@ -1,5 +1,6 @@
 import { appendFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { aborted } from '../../../../../agent/deploy/abandon.ts';
 import { lines, worldWith } from '../../../../support/agent/logs-fixture.ts';
 import { calm } from '../../../../support/host/clock.ts';
 
@@ -84,6 +85,28 @@ describe('the last logs', () => {
     expect(await shipper.round(true, calm)).toBe(false);
     await done;
     expect(bucket.logs()).toEqual([lines(0, 300)]);
+  });
+
+  test('are complete although a regular upload is cut off by them, and closes its directory', async () => {
+    const files = Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [`app${i}x.log`, lines(i, i + 30)]),
+    );
+    const { shipper, last, bucket, warnings } = await worldAtEnd(files);
+    const { put } = bucket;
+    const begun = Promise.withResolvers<void>();
+    // Like a PUT on a slow line: it ends with its signal.
+    bucket.put = async (_part, signal) => {
+      bucket.put = put;
+      begun.resolve();
+      await aborted(signal, calm);
+      throw signal.reason;
+    };
+    const round = shipper.round(true, calm);
+    await begun.promise;
+    await Promise.all([last(), round]);
+    expect(await round).toBe(false);
+    expect(bucket.logs().length).toBe(40);
+    expect(warnings).toEqual([]);
   });
 
   test('of an instance that lives on are no obstacle to the next rounds', async () => {
