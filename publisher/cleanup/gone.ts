@@ -30,7 +30,8 @@ export function whyGone(
 ): { why: string; lastSeen: number } | undefined {
   if (facts.answered) return undefined;
   const lastSeen = Math.max(facts.heartbeat ?? 0, facts.record ?? 0, facts.queueMade ?? 0);
-  const verdict = ec2Verdict(instance, facts, word, { now, isId });
+  // A queue was made by an instance that lived then: EC2 may not know that one yet.
+  const verdict = ec2Verdict(instance, { heartbeat: facts.heartbeat, record: lastSeen }, word, { now, isId });
   if (verdict === 'terminated') return { why: 'EC2 says that it is terminated', lastSeen };
   if (verdict === 'unknown') return { why: 'EC2 does not know it', lastSeen };
   if (verdict === 'there' || (word?.states.has(instance) ?? false)) return undefined;

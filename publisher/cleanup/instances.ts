@@ -1,5 +1,12 @@
 import { isCode, messageOf } from '../../shared/errors.ts';
-import { agentQueueName, instanceId, isReplyQueueName, keys } from '../../shared/names.ts';
+import {
+  agentQueueName,
+  ENV_TAG,
+  INSTANCE_TAG,
+  instanceId,
+  isReplyQueueName,
+  keys,
+} from '../../shared/names.ts';
 import { instanceRecord } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import { ec2Word } from '../fleet/forgetting.ts';
@@ -28,6 +35,8 @@ export interface GoneInstance {
 export interface Fleet {
   answered: ReadonlySet<string>;
   gone: ReadonlyMap<string, GoneInstance>;
+  /** Queues that are named as those of instances, and are not known to be of one: why, by name. */
+  strangers: ReadonlyMap<string, string>;
   /** What the instances that answered run, by service. */
   running: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -63,18 +72,52 @@ export async function findGone(
   const silent = known.filter((instance) => !answered.has(instance));
   const { word, isId } = await ec2Word(session, { silent, answered: [...answered], warn });
   const gone = new Map<string, GoneInstance>();
+  const strangers = new Map<string, string>();
   await mapLimit(silent, READS, async (instance) => {
     const objects = byInstance.get(instance) ?? [];
     const facts = await factsOf(session, objects);
-    const url = queues.get(agentQueueName(env.name, instance));
-    // Of one without an object, only the queue says how old it is.
-    if (objects.length === 0 && url !== undefined)
-      facts.queueMade = (await cleaner.queueFacts(url))?.createdAt;
+    // Of one without an object, only the queue says whether it is an instance, and how old it is.
+    if (objects.length === 0) {
+      const name = agentQueueName(env.name, instance);
+      const made = await queueMadeOf(cleaner, queues.get(name) ?? '', { env: env.name, instance });
+      if (typeof made !== 'number') {
+        if (made !== undefined) strangers.set(name, made);
+        return;
+      }
+      facts.queueMade = made;
+    }
     const verdict = whyGone(instance, facts, word, { now: clock.now(), isId });
     if (verdict) gone.set(instance, { instance, ...verdict, objects });
   });
-  return { answered, gone, running: runningIn(answers) };
+  return { answered, gone, strangers, running: runningIn(answers) };
 }
+
+/**
+ * When the queue of the instance was made, ms since the epoch; a text that says why it is not known to be one of an
+ * instance; undefined when it is gone. Somebody else may have named a queue alike, and subscribed it.
+ */
+async function queueMadeOf(
+  cleaner: Cleaner,
+  url: string,
+  { env, instance }: { env: string; instance: string },
+): Promise<number | string | undefined> {
+  try {
+    const facts = await cleaner.queueFacts(url);
+    if (facts === undefined) return undefined;
+    const { createdAt, tags } = facts;
+    return isTagged(tags, env, instance) ? createdAt : untagged(env);
+  } catch (error) {
+    if (!isCode(error, 'AWS_DENIED')) throw error;
+    return messageOf(error);
+  }
+}
+
+/** Whether the tags are those of the queue of this instance. */
+export const isTagged = (tags: Readonly<Record<string, string>>, env: string, instance: string): boolean =>
+  tags[ENV_TAG] === env && tags[INSTANCE_TAG] === instance;
+
+export const untagged = (env: string): string =>
+  `it has no tag ${ENV_TAG}: ${env} of this instance; if it is nobody's, delete it by hand`;
 
 async function factsOf({ record, env }: Session, objects: readonly WrittenObject[]): Promise<InstanceFacts> {
   const isHeartbeat = ({ key }: WrittenObject) => key.startsWith(keys.heartbeats(env.name));

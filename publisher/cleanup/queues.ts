@@ -1,16 +1,10 @@
-import {
-  agentQueueName,
-  ENV_TAG,
-  INSTANCE_TAG,
-  isReplyQueueName,
-  replyQueueName,
-  ulidTime,
-} from '../../shared/names.ts';
+import { isCode, messageOf } from '../../shared/errors.ts';
+import { agentQueueName, ENV_TAG, isReplyQueueName, replyQueueName, ulidTime } from '../../shared/names.ts';
 import { replyIdsOf } from '../record/held-lock.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import type { Cleaner } from './aws-cleaner.ts';
 import { collect, type GcContext, keep } from './finding.ts';
-import { type Fleet, ownerOf } from './instances.ts';
+import { type Fleet, isTagged, ownerOf, untagged } from './instances.ts';
 
 /** Deletes the queues and subscriptions of instances that are gone, and the reply queues of publishers that have died. */
 
@@ -55,11 +49,24 @@ export async function cleanSubscriptions(
     const ageMs = gone && gone.lastSeen > 0 ? clock.now() - gone.lastSeen : undefined;
     await collect(context, { kind: 'subscriptions', name: `of ${name}`, why, ageMs }, async () => {
       // The list of queues may lag behind: this answer does not.
-      if (gone === undefined && (await cleaner.hasQueue(name))) return 'its queue exists';
+      if (gone === undefined) {
+        const mayExist = await hasQueue(cleaner, name);
+        if (mayExist) return mayExist === true ? 'its queue exists' : mayExist;
+      }
       await cleaner.unsubscribe(arn);
       return undefined;
     });
   });
+}
+
+/** Whether the queue exists; why that cannot be known, where the policy does not know a queue of this name. */
+async function hasQueue(cleaner: Cleaner, name: string): Promise<boolean | string> {
+  try {
+    return await cleaner.hasQueue(name);
+  } catch (error) {
+    if (!isCode(error, 'AWS_DENIED')) throw error;
+    return messageOf(error);
+  }
 }
 
 /** Queues of instances that are gone. One without the tags of this environment is not ours, and is left alone. */
@@ -70,6 +77,7 @@ export async function cleanQueues(
   fleet: Fleet,
 ): Promise<void> {
   const { env, clock } = context.session;
+  for (const [name, why] of fleet.strangers) keep(context, { kind: 'queues', name, why });
   await mapLimit([...fleet.gone.values()], DELETES, async ({ instance, why, lastSeen }) => {
     const name = agentQueueName(env.name, instance);
     const url = queues.get(name);
@@ -78,11 +86,8 @@ export async function cleanQueues(
     if (facts === undefined) return;
     const ageMs = clock.now() - Math.max(lastSeen, lastSeen > 0 ? 0 : facts.createdAt);
     const found = { kind: 'queues' as const, name, why, ageMs };
-    if (facts.tags[ENV_TAG] !== env.name || facts.tags[INSTANCE_TAG] !== instance) {
-      keep(context, {
-        ...found,
-        why: `it has no tag ${ENV_TAG}: ${env.name} of this instance; delete it by hand`,
-      });
+    if (!isTagged(facts.tags, env.name, instance)) {
+      keep(context, { ...found, why: untagged(env.name) });
     } else if (!(clock.now() - facts.createdAt >= YOUNG_MS)) {
       keep(context, { ...found, why: `${why}, but the queue was made within the hour` });
     } else {

@@ -48,6 +48,18 @@ test.each<[string, ReturnType<typeof facts>, ReturnType<typeof states> | undefin
   ['an agent without heartbeats, a week', facts({ record: 7 * 24 }), undefined, /a week/],
   ['an agent without heartbeats, six days', facts({ record: 6 * 24 }), undefined, undefined],
   ['only a queue, of a minute ago', facts({ queueMade: 0.02 }), undefined, undefined],
+  [
+    'only a queue, of a minute ago, and EC2 does not know it',
+    facts({ queueMade: 0.02 }),
+    states(),
+    undefined,
+  ],
+  [
+    'only a queue, of an hour ago, and EC2 does not know it',
+    facts({ queueMade: 1 }),
+    states(),
+    /does not know/,
+  ],
 ])('%s', (_what, one, word, why) => {
   const said = isGone(one, word);
   if (why === undefined) expect(said).toBeUndefined();

@@ -6,6 +6,7 @@ import { gcLines } from '../../../../publisher/render/gc.ts';
 import { agentQueueName, keys, newUlid, replyQueueName } from '../../../../shared/names.ts';
 import { clientsOf } from '../../../support/cloud/clients.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
+import { takeDenials } from '../../../support/iam/ledger.ts';
 import {
   ec2,
   HOUR,
@@ -114,6 +115,48 @@ describe('what an instance that is gone left behind', () => {
     const { findings } = await run({ only: ['subscriptions'] });
     expect(findings).toMatchObject([{ state: 'deleted', why: 'its queue does not exist' }]);
     expect(await subscriptions()).toBe(1);
+  });
+
+  test.each(['i-0000dddd', 'audit'])(
+    'a queue %s that somebody else named alike and subscribed keeps its subscription, and holds nothing up',
+    async (name) => {
+      await stage.agent(LIVE);
+      await abandoned(GONE);
+      await abandoned(name, { tags: false });
+      for (const key of objects('state/').filter((one) => one.includes(name)))
+        stage.cloud.deleteObject(stage.bucket, key);
+      ec2.states.set(LIVE, 'running').set(GONE, 'terminated');
+      const { findings, problems } = await run({}, { later: 8 * 24 * HOUR });
+      expect(problems).toEqual([]);
+      expect(shown(findings)).toEqual([
+        `deleted of trigger-deploy-dev-${GONE}`,
+        `kept trigger-deploy-dev-${name}`,
+        `deleted trigger-deploy-dev-${GONE}`,
+        `deleted of ${GONE}`,
+      ]);
+      expect(await subscriptions()).toBe(2);
+      takeDenials();
+    },
+  );
+
+  test('the subscription of a queue that is gone, with a name that the policy does not know, does not end the rest', async () => {
+    await stage.agent(LIVE);
+    await abandoned('audit');
+    await abandoned(GONE);
+    const aws = clientsOf(stage.cloud);
+    for (const name of ['audit', GONE]) {
+      const QueueUrl = `${stage.cloud.endpoint}/000000000000/${agentQueueName('dev', name)}`;
+      await aws.sqs.send(new DeleteQueueCommand({ QueueUrl }));
+      for (const key of objects('state/').filter((one) => one.includes(name)))
+        stage.cloud.deleteObject(stage.bucket, key);
+    }
+    const { findings, problems } = await run({ only: ['subscriptions'] });
+    expect(problems).toEqual([]);
+    expect(shown(findings).sort()).toEqual([
+      `deleted of trigger-deploy-dev-${GONE}`,
+      'kept of trigger-deploy-dev-audit',
+    ]);
+    takeDenials();
   });
 
   test('a record of an instance that comes back meanwhile is kept', async () => {
