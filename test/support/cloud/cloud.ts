@@ -46,6 +46,8 @@ export interface Cloud {
    * policy of its name (test/support/iam/authorize.ts). `publisher` when left out.
    */
   env(accessKeyId?: string): Record<string, string>;
+  /** The cloud's clock goes ahead of this machine's by so much more; programs set theirs by it with their next request. */
+  advanceClock(ms: number): void;
   expireCredentials(accessKeyId: string): void;
   renewCredentials(accessKeyId: string): void;
 
@@ -92,7 +94,8 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
     deadPollsReceive = false,
     clockOffsetMs = 0,
   } = options;
-  const now = (): number => Date.now() + clockOffsetMs;
+  let offsetMs = clockOffsetMs;
+  const now = (): number => Date.now() + offsetMs;
   const calls = new AsyncLocalStorage<Call>();
   const deliveries = new Deliveries();
   const log = new RequestLog();
@@ -140,6 +143,9 @@ export async function startCloud(options: CloudOptions = {}): Promise<Cloud> {
       // A profile in the developer's own shell would win over the keys above.
       AWS_PROFILE: '',
     }),
+    advanceClock(ms) {
+      offsetMs += ms;
+    },
     expireCredentials: (accessKeyId) => credentials.expire(accessKeyId),
     renewCredentials: (accessKeyId) => credentials.renew(accessKeyId),
 
