@@ -75,10 +75,20 @@ export const regionOfArn = (arn: string): string => arn.split(':')[3] ?? '';
 /** The account in an ARN; '' for an ARN without one, such as that of a bucket. */
 export const accountOfArn = (arn: string): string => arn.split(':')[4] ?? '';
 
+/** By what the names of their regions begin with (partitions.json of the AWS SDKs). */
+const PARTITIONS = {
+  'cn-': 'aws-cn',
+  'us-gov-': 'aws-us-gov',
+  'us-iso-': 'aws-iso',
+  'us-isob-': 'aws-iso-b',
+  'eu-isoe-': 'aws-iso-e',
+  'us-isof-': 'aws-iso-f',
+  'eusc-': 'aws-eusc',
+};
+
 /** The partition of a region: what its ARNs begin with. */
 export function partitionOf(region: string): string {
-  if (region.startsWith('cn-')) return 'aws-cn';
-  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
+  return Object.entries(PARTITIONS).find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'aws';
 }
 
 /** The name of the topic in its ARN. */

@@ -1,10 +1,10 @@
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Document, parseDocument } from 'yaml';
+import { Document, isScalar, parseDocument } from 'yaml';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { type ConfigSource, candidates, variable } from './config-source.ts';
 
-/** Adds an environment to trigger-deploy.yaml. Comments and the order of what is there stay. */
+/** Adds an environment to trigger-deploy.yaml. Comments, the order of what is there, its ends of line and a link to it stay. */
 
 export type Entry = Readonly<Record<string, unknown>>;
 
@@ -23,7 +23,7 @@ export function newConfigFile(source: ConfigSource): string {
 
 /**
  * Writes the environment into `file`, which is created where it does not exist. The file is replaced as a whole, so a run
- * that is killed leaves the old one. @throws CONFIG_INVALID.
+ * that is killed leaves the old one. An environment that is there by now, of another run, stays. @throws CONFIG_INVALID.
  */
 export async function addEnvironment(file: string, env: string, entry: Entry): Promise<void> {
   try {
@@ -32,10 +32,9 @@ export async function addEnvironment(file: string, env: string, entry: Entry): P
       return undefined;
     });
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    await replace(
-      file,
-      found === undefined ? environmentYaml(env, entry, true) : withEnvironment(found, env, entry),
-    );
+    const text = found === undefined ? environmentYaml(env, entry, true) : withEnvironment(found, env, entry);
+    // A link stays, and the file that it names is replaced.
+    if (text !== found) await replace(found === undefined ? file : await realpath(file), text);
   } catch (cause) {
     throw new TriggerDeployError('CONFIG_INVALID', `cannot write ${file}: ${messageOf(cause)}`, {
       cause,
@@ -48,8 +47,13 @@ function withEnvironment(text: string, env: string, entry: Entry): string {
   const document = parseDocument(text);
   // A file that is empty but for comments.
   if (document.contents === null) document.contents = document.createNode({}) as never;
+  if (document.hasIn(['environments', env])) return text;
+  const environments = document.get('environments', true);
+  if (isScalar(environments) && environments.value === null)
+    document.set('environments', document.createNode({}));
   document.setIn(['environments', env], document.createNode(entry));
-  return document.toString({ lineWidth: 0 });
+  const written = document.toString({ lineWidth: 0 });
+  return text.includes('\r\n') ? written.replaceAll('\n', '\r\n') : written;
 }
 
 async function replace(file: string, text: string): Promise<void> {

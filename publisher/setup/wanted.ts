@@ -142,7 +142,7 @@ export function isDefaultStatement(statement: unknown, account: string): boolean
   const { Sid, Condition } = (statement ?? {}) as { Sid?: unknown; Condition?: unknown };
   return (
     Sid === '__default_statement_ID' &&
-    JSON.stringify(Condition).toLowerCase() === `{"stringequals":{"aws:sourceowner":"${account}"}}`
+    JSON.stringify(Condition ?? {}).toLowerCase() === `{"stringequals":{"aws:sourceowner":"${account}"}}`
   );
 }
 

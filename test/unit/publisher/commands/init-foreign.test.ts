@@ -167,3 +167,15 @@ test('SNS’s default statement leaves the topic of the announcements, and stays
     'TriggerDeployTlsOnly',
   ]);
 });
+
+test('a statement with the name of SNS’s default, and another condition or none, is somebody else’s and stays', async () => {
+  stage.cloud.createTopic(stage.topic.split(':').at(-1) ?? '');
+  const theirs = {
+    ...{ Sid: '__default_statement_ID', Effect: 'Allow', Principal: { AWS: '*' } },
+    ...{ Action: 'SNS:Subscribe', Resource: stage.topic },
+  };
+  stage.cloud.setTopicAttribute(stage.topic, 'Policy', JSON.stringify({ Statement: theirs }));
+  const { exitCode } = await stage.run();
+  expect(exitCode).toBe(0);
+  expect(sids(stage.cloud.topicAttribute(stage.topic, 'Policy') ?? '')).toContain('__default_statement_ID');
+});

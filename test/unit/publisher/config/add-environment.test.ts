@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -43,6 +43,32 @@ test('the comments, the order and the mode of a file stay', async () => {
   );
   expect((await stat(file)).mode & 0o777).toBe(0o640);
   expect(await readdir(home)).toEqual(['trigger-deploy.yaml']);
+});
+
+test('a link to the file stays a link, and its ends of line stay', async () => {
+  const file = join(home, 'trigger-deploy.yaml');
+  await writeFile(join(home, 'real.yaml'), 'environments:\r\n  dev:\r\n    region: eu-west-1\r\n');
+  await symlink('real.yaml', file);
+  await addEnvironment(file, 'stg', { region: 'eu-west-1' });
+  expect((await lstat(file)).isSymbolicLink()).toBe(true);
+  expect(await readFile(join(home, 'real.yaml'), 'utf8')).toBe(
+    'environments:\r\n  dev:\r\n    region: eu-west-1\r\n  stg:\r\n    region: eu-west-1\r\n',
+  );
+});
+
+test('environments without a value get their first', async () => {
+  const file = join(home, 'trigger-deploy.yaml');
+  await writeFile(file, 'home: stg\nenvironments: # none yet\n');
+  await addEnvironment(file, 'stg', { region: 'eu-west-1' });
+  expect(await readFile(file, 'utf8')).toMatch(/\n {2}stg:\n {4}region: eu-west-1\n/);
+});
+
+test('an environment that another run wrote meanwhile stays as it is', async () => {
+  const file = join(home, 'trigger-deploy.yaml');
+  const text = 'environments:\n    stg: { region: us-east-1 } # theirs\n';
+  await writeFile(file, text);
+  await addEnvironment(file, 'stg', ENTRY);
+  expect(await readFile(file, 'utf8')).toBe(text);
 });
 
 test('a file that is not there where it was named is made there', () => {

@@ -140,6 +140,35 @@ test('what AWS would refuse, or what would lack a permission, is not printed', (
   expect(() => printEnvironment('cloudformation', signing, BARE)).toThrow(
     /a policy needs the ARN of that key/,
   );
+  for (const bucketKey of ['arn:aws:kms:eu-west-1:123456789012:alias/deploys', 'arn:aws:s3:::acme']) {
+    expect(() => printEnvironment('iam', place(), { ...BARE, bucketKey })).toThrow(/no ARN of a KMS key/);
+  }
+  const targetGroup = Array.from(
+    { length: 99 },
+    (_, i) => `arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/${i}/0123456789abcdef`,
+  );
+  for (const form of ['iam', 'terraform'] as const) {
+    expect(() => printEnvironment(form, place(), { ...BARE, targetGroup })).toThrow(
+      /the policy of agent has \d+ characters, and IAM takes 10240/,
+    );
+  }
   const arn = 'arn:aws:kms:eu-west-1:123456789012:key/0a1b2c3d-0000-0000-0000-000000000000';
   expect(printEnvironment('iam', place({ signingKey: `kms:${arn}` }), BARE)).toContain(arn);
+});
+
+test.each([
+  ['us-east-1', 'aws'],
+  ['cn-north-1', 'aws-cn'],
+  ['us-gov-west-1', 'aws-us-gov'],
+  ['us-iso-east-1', 'aws-iso'],
+  ['us-isob-east-1', 'aws-iso-b'],
+  ['eu-isoe-west-1', 'aws-iso-e'],
+  ['us-isof-south-1', 'aws-iso-f'],
+  ['eusc-de-east-1', 'aws-eusc'],
+])('in %s every ARN is of the partition %s', (region, partition) => {
+  const text = (['cloudformation', 'terraform', 'iam'] as const)
+    .map((form) => printEnvironment(form, place({ region }), BARE))
+    .join('\n');
+  const partitions = [...text.matchAll(/arn:([a-z-]+):/g)].map(([, one]) => one);
+  expect(new Set(partitions)).toEqual(new Set([partition]));
 });
