@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -125,12 +125,18 @@ export async function whyNotRunnable(
     ? [resolve(cwd, program)]
     : path.split(delimiter).map((directory) => join(resolve(cwd, directory), program));
   for (const place of places) {
-    const isThere = await access(place, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return undefined;
+    if (await isProgram(place)) return undefined;
   }
   const where = program.includes('/') ? `at ${places[0]}` : 'in the PATH';
   return `there is no executable ${program} ${where}`;
+}
+
+/** A directory is executable, too, and cannot be run. */
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import * as z from 'zod';
 import { contradiction } from './deploy-values.ts';
 import { programHelp } from './help.ts';
@@ -103,6 +104,7 @@ function refusalOf(invocation: Invocation): string | undefined {
     withoutReason(invocation) ??
     twoEnvironments(invocation) ??
     contradiction(invocation) ??
+    twoInOneFile(invocation) ??
     VERBS[verb].refuse?.(invocation)
   );
 }
@@ -122,6 +124,12 @@ function twoEnvironments(invocation: Invocation): string | undefined {
   if (invocation.env === undefined || named === invocation.env) return undefined;
   const option = invocation.verb === 'promote' ? '--to' : '--deploy';
   return `${option} ${named} and --env ${invocation.env} name different environments`;
+}
+
+function twoInOneFile({ idFile, junit }: Invocation): string | undefined {
+  if (typeof idFile !== 'string' || typeof junit !== 'string' || resolve(idFile) !== resolve(junit))
+    return undefined;
+  return `--id-file and --junit name the same file: ${junit}`;
 }
 
 function issueText({ path, message }: z.core.$ZodIssue, options: Options): string {

@@ -60,11 +60,16 @@ const alarms = z
   .array(alarm, { error: expected('a list of CloudWatch alarms') })
   .min(1, { error: 'expected at least one alarm' })
   .max(MOST_ALARMS, { error: `expected at most ${MOST_ALARMS} alarms` });
+/** Each record of a deployment has the command, and Linux takes 128 KiB as one argument at most. A longer one is a file. */
+const LONGEST_COMMAND = 16_384;
 const verify = z.strictObject(
   {
     run: z
-      .array(z.string({ error: expected('a text') }), {
+      .array(text('a text without NUL', /^[^\0]*$/), {
         error: expected('a command and its arguments, as a list'),
+      })
+      .refine((run) => run.join(' ').length <= LONGEST_COMMAND, {
+        error: `expected a command of at most ${LONGEST_COMMAND} characters`,
       })
       .min(1, { error: expected('a command and its arguments, as a list') })
       .refine(([program]) => /\S/.test(program ?? ' '), { error: 'expected a command as the first item' }),

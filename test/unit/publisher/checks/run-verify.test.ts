@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -112,5 +112,10 @@ describe('the program of the command', () => {
       `there is no executable ./plain at ${join(cwd, 'plain')}`,
     );
     expect(await whyNotRunnable(['smoke'], cwd)).toBe('there is no executable smoke in the PATH');
+    await mkdir(join(cwd, 'directory'));
+    expect(await whyNotRunnable(['./directory'], cwd)).toContain('there is no executable ./directory at ');
+    expect(await whyNotRunnable(['directory'], cwd, cwd)).toBe(
+      'there is no executable directory in the PATH',
+    );
   });
 });

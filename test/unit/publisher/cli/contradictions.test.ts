@@ -24,6 +24,7 @@ describe('is refused in one sentence:', () => {
     ['-only i-1', 'unknown option: -o'],
     ['-- --only i-1', 'too many arguments: --only i-1'],
     ['--env dev --env prd', '--env is given more than once'],
+    ['--id-file a --junit ./a', '--id-file and --junit name the same file: ./a'],
     ['-e dev --env prd', '--env is given more than once'],
     ["--env ''", 'cannot be an environment'],
     ...['0', '-1', '1e3', '0x10', 'NaN', '1.5', '101%', '0%', "''", '1,2'].flatMap((size): string[][] =>

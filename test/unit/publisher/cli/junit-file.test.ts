@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -33,6 +33,24 @@ test('nothing else is left in the directory', async () => {
   const made = await directory();
   openJUnitFile(join(made, 'deploy.xml'), ABOUT).ended({ code: 0 });
   expect(await readdir(made)).toEqual(['deploy.xml']);
+});
+
+test('a link stays, and the file that it names is replaced', async () => {
+  const [made, other] = [await directory(), await directory()];
+  await writeFile(join(other, 'kept.xml'), 'of an earlier build');
+  await symlink(join(other, 'kept.xml'), join(made, 'deploy.xml'));
+  openJUnitFile(join(made, 'deploy.xml'), ABOUT).ended({ code: 0 });
+  expect((await lstat(join(made, 'deploy.xml'))).isSymbolicLink()).toBe(true);
+  expect(await outcomesIn(join(other, 'kept.xml'))).toEqual(['passed']);
+  expect([await readdir(made), await readdir(other)]).toEqual([['deploy.xml'], ['kept.xml']]);
+});
+
+test('a link that waits where the next document is written is not followed', async () => {
+  const made = await directory();
+  await writeFile(join(made, 'secret'), 'of another user');
+  await symlink('secret', join(made, `deploy.xml.${process.pid}.tmp`));
+  openJUnitFile(join(made, 'deploy.xml'), ABOUT).ended({ code: 0 });
+  expect(await readFile(join(made, 'secret'), 'utf8')).toBe('of another user');
 });
 
 describe('what cannot be written', () => {

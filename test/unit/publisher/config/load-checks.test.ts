@@ -44,6 +44,11 @@ describe('the automatic checks of a service', () => {
     ['{ verify: ./smoke }', 'verify: expected { run: [COMMAND, ARGUMENT], timeout: 5m }, found "./smoke"'],
     ['{ verify: { run: ./smoke } }', 'verify.run: expected a command and its arguments, as a list'],
     ['{ verify: { run: [] } }', 'verify.run: expected a command and its arguments, as a list'],
+    ['{ verify: { run: [a, "b\\0"] } }', 'verify.run.1: expected a text without NUL, found "b\\u0000"'],
+    [
+      `{ verify: { run: [a, ${'x'.repeat(16_384)}] } }`,
+      'verify.run: expected a command of at most 16384 characters',
+    ],
     ['{ verify: { run: [""] } }', 'verify.run: expected a command as the first item'],
     [
       '{ verify: { run: [a], timeout: 0s } }',
