@@ -160,7 +160,10 @@ export function createServiceEnd(context: {
     notice: () => notice,
 
     async announce(next, signal) {
+      const isOther = notice?.terminating && next?.terminating && notice.kind !== next.kind;
       notice = next;
+      // Since the last logs of the other end, which may be days ago, there may be more.
+      if (isOther) await store.update((state) => withEnd(state, { shipped: false }));
       const reason = why();
       if (reason) {
         await store.update(withEndAnnounced);

@@ -24,12 +24,17 @@ export interface LaunchParts {
 
 /** The pause between two looks, ms. */
 const LOOK_EVERY = 3000;
+/** The longest pause while Auto Scaling refuses, ms: all instances of an account share its limit of calls. */
+const LONGEST_PAUSE = 60_000;
+/** A call that is still refused this long after the deadline is not repeated, ms. It is the default timeout of a hook. */
+const REFUSED_AT_MOST = 3_600_000;
 
 /** Resolves when the launch is over. @throws the reason of `signal` when it aborts. */
 export async function awaitLaunch(parts: LaunchParts, signal: AbortSignal): Promise<void> {
   const { hook, actions, clock, log, onFailure } = parts;
   let beatAt = clock.monotonic() + HEARTBEAT_EVERY;
   let said = '';
+  let pause = LOOK_EVERY;
   for (;;) {
     const { state, why } = await look(parts, signal);
     const failed = state === 'failed' || clock.now() >= parts.deadline;
@@ -48,13 +53,21 @@ export async function awaitLaunch(parts: LaunchParts, signal: AbortSignal): Prom
       }
       if (why !== said) log.info({ hook }, `the launch waits: ${why}`);
       said = why;
+      pause = LOOK_EVERY;
     } catch (error) {
       signal.throwIfAborted();
+      if (clock.now() >= parts.deadline + REFUSED_AT_MOST) {
+        return log.error(
+          { err: error, hook },
+          `the launch cannot be completed, and is given up: ${messageOf(error)}`,
+        );
+      }
+      pause = Math.min(LONGEST_PAUSE, pause * 2);
       if (messageOf(error) !== said)
         log.warn({ err: error }, `the launch cannot be completed: ${messageOf(error)}`);
       said = messageOf(error);
     }
-    await clock.sleep(LOOK_EVERY, signal);
+    await clock.sleep(pause, signal);
   }
 
   function say(answer: 'done' | 'over'): void {

@@ -188,11 +188,13 @@ export async function openLife(parts: LifeParts): Promise<(stopping: AbortSignal
     const before = state.notice ?? undefined;
     const { wasInService } = state;
     const found = noticeOf(seen, { before, wasInService, now: clock.now(), within: settings.within });
-    readsWithout = found ? 0 : readsWithout + 1;
+    // A text that is not understood does not say that the instance stays.
+    const isStaying = !found && !seen.isDoubtful;
+    readsWithout = isStaying ? readsWithout + 1 : 0;
     if (found && !(before && isSame(found, before))) {
       await save({ notice: found, ...(found.kind !== before?.kind && { completed: false }) });
     }
-    if (before && !found && readsWithout >= READS_WITHOUT) {
+    if (before && isStaying && readsWithout >= READS_WITHOUT) {
       log.info({ notice: before.kind }, 'the notice was taken back: the instance stays');
       await save({ notice: null, leaving: false, left: false, completed: false });
       gate.set(true);

@@ -52,9 +52,16 @@ export interface Seen {
   rebalance: { since: number } | undefined;
   target: Target | undefined;
   unknown: string[];
+  /** Whether one of these may announce an end: `spot` or `target` is not understood. */
+  isDoubtful: boolean;
 }
 
-const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
+/** In UTC, the year has four digits: readers of the record refuse others. */
+const FOUR_DIGITS = { from: Date.UTC(1970, 0), to: Date.UTC(9999, 0) };
+const time = z.iso
+  .datetime({ offset: true })
+  .transform((text) => Date.parse(text))
+  .refine((at) => at >= FOUR_DIGITS.from && at < FOUR_DIGITS.to);
 const spotAction = z.object({ action: z.enum(['terminate', 'stop', 'hibernate']), time });
 const rebalance = z.object({ noticeTime: time });
 /** How much of an unknown text is named, characters. */
@@ -83,6 +90,8 @@ export function understand(readings: Readings): Seen {
     rebalance: advice && { since: advice.noticeTime },
     target,
     unknown,
+    isDoubtful:
+      (readings.spot !== undefined && !spot) || (readings.target !== undefined && target === undefined),
   };
 }
 
@@ -96,7 +105,8 @@ function jsonOf(text: string): unknown {
 
 /**
  * The notice that `seen` makes; undefined if the instance stays. `before` is the notice so far: it keeps its times.
- * `within` is the time for an end without a time of its own, ms. An instance whose group moves it into the warm pool when
+ * An end of another kind has its own: an instance may be in the warm pool for days. `within` is the time for an end without a
+ * time of its own, ms. An instance whose group moves it into the warm pool when
  * it has been in service leaves; one that is launched into the pool is only being made ready (`wasInService`).
  */
 export function noticeOf(
@@ -109,7 +119,7 @@ export function noticeOf(
     spot?.action === 'terminate' ? spotKind(spot) : group === 'scale-in' ? group : (spotKind(spot) ?? group);
   if (decided === undefined) return undefined;
   const { before, now, within } = known;
-  const since = before?.since ?? now;
+  const since = before?.kind === decided ? before.since : now;
   const latest = since + within;
   return {
     kind: decided,

@@ -101,7 +101,7 @@ export function createMetrics(parts: MetricsParts): Metrics {
     reporter: (inner) => ({
       ...inner,
       async putInstance(record, signal) {
-        isNoticed = record.notice !== undefined;
+        isNoticed = record.notice?.terminating === true;
         await inner.putInstance(record, signal);
       },
     }),

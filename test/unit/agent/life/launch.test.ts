@@ -104,9 +104,20 @@ test('a call that fails is repeated', async () => {
   world.group = new Error('throttled');
   services.web = CONVERGED;
   await putForward(10_000);
-  expect(calls.length).toBeGreaterThan(2);
+  expect(calls.length).toBeGreaterThan(1);
   world.group = 'done';
-  await putForward(5000);
+  await putForward(20_000);
+  expect(ended()).toBe('ended');
+});
+
+test('one that is refused for ever asks once a minute, and not for ever', async () => {
+  const { services, world, calls, putForward, ended } = launching();
+  world.group = new Error('not allowed');
+  services.web = CONVERGED;
+  await putForward(60 * MINUTE);
+  expect(calls.length).toBeLessThan(70);
+  expect(ended()).toBeUndefined();
+  await putForward(12 * MINUTE);
   expect(ended()).toBe('ended');
 });
 

@@ -217,49 +217,6 @@ describe('an instance that comes back', () => {
   });
 });
 
-describe('the metadata', () => {
-  test('that cannot be read changes nothing, and what an earlier process began goes on', async () => {
-    const world = worldOf(balanced());
-    const before = await start(world, { killAt: 12 });
-    world.readings = { ...NOTHING, target: 'Terminated' };
-    await before.killed;
-    await before.stop();
-    world.onRead = () => {
-      throw new Error('the metadata is down');
-    };
-    await living(world);
-    await soon(() => expect(world.disk).toMatchObject({ left: true, completed: true }));
-  });
-
-  test('with a rebalance recommendation is shown; deployments go on', async () => {
-    const world = worldOf(balanced());
-    const { worker } = await living(world);
-    world.readings = { ...NOTHING, rebalance: '{"noticeTime":"2026-01-01T00:00:00Z"}' };
-    await soon(() => expect(world.model.records.at(-1)?.notice).toMatchObject({ kind: 'rebalance' }));
-    expect(world.shown.at(-1)).toBe('notice: rebalance');
-    const order = orderOf('2.0.0');
-    await worker.accept(order);
-    expect(await endingOf(world, order.deployment)).toMatchObject({ state: 'succeeded' });
-  });
-});
-
-describe('the warm pool', () => {
-  test('an instance that moves there is drained, stays in its environment, and completes its hook', async () => {
-    const world = worldOf(balanced());
-    await living(world);
-    world.readings = { ...NOTHING, target: 'InService' };
-    await soon(() => expect(world.disk?.wasInService).toBe(true));
-    world.readings = { ...NOTHING, target: 'Warmed:Hibernated' };
-    await soon(() => expect(world.disk?.completed).toBe(true));
-    expect(world.model.course.filter((one) => one === 'leave')).toHaveLength(1); // the target group
-    expect(world.disk?.left).toBe(false);
-    // Hibernated and woken up: the same boot.
-    world.readings = { ...NOTHING, target: 'InService' };
-    await soon(() => expect(world.model.groups).toEqual(new Set([GROUP])));
-    expect(world.disk).toMatchObject({ pooled: false, launchingSince: expect.any(Number) });
-  });
-});
-
 test('a process that is killed at any of its calls is continued to the same end', async () => {
   const done = (world: World) => world.disk?.left === true && world.disk.completed;
   const whole = worldOf(balanced());

@@ -18,7 +18,7 @@ function decide(
 
 describe('the metadata', () => {
   test('without anything means that the instance stays', () => {
-    expect(understand(NOTHING)).toEqual({ ...NOTHING, unknown: [] });
+    expect(understand(NOTHING)).toEqual({ ...NOTHING, unknown: [], isDoubtful: false });
     expect(decide({})).toBeUndefined();
   });
 
@@ -31,6 +31,16 @@ describe('the metadata', () => {
       ...{ kind: `spot-${action}`, final, hook: false, since: NOW },
       ...{ at: IN_TWO_MINUTES, deadline: IN_TWO_MINUTES - 5000 },
     });
+  });
+
+  test('with a time that a record could not have is not understood', () => {
+    for (const time of ['9999-12-31T23:59:59-23:59', '0000-01-01T00:00:00+23:59']) {
+      const seen = understand({
+        ...{ spot: JSON.stringify({ action: 'stop', time }), target: undefined },
+        rebalance: JSON.stringify({ noticeTime: time }),
+      });
+      expect(seen).toMatchObject({ spot: undefined, rebalance: undefined, isDoubtful: true });
+    }
   });
 
   test.each(['Terminated', 'Warmed:Terminated'])('with the target %s is a scale-in', (target) => {

@@ -132,8 +132,12 @@ test('refused announcements are counted by code, and the notice is read from the
   metrics.refused('EXPIRED');
   expect(Object.fromEntries(metrics.read().refused)).toMatchObject({ SIGNATURE_INVALID: 1, EXPIRED: 1 });
   const reporter = metrics.reporter(createFakePorts(createModel()).reporter);
-  await reporter.putInstance({ notice: { kind: 'spot' } } as never, calm);
+  const noticed = (terminating: boolean) => ({ notice: { kind: 'any', terminating } }) as never;
+  await reporter.putInstance(noticed(true), calm);
   expect(metrics.read().isNoticed).toBe(true);
   await reporter.putInstance({} as never, calm);
+  expect(metrics.read().isNoticed).toBe(false);
+  // A recommendation to rebalance is no end.
+  await reporter.putInstance(noticed(false), calm);
   expect(metrics.read().isNoticed).toBe(false);
 });
