@@ -75,21 +75,25 @@ export const regionOfArn = (arn: string): string => arn.split(':')[3] ?? '';
 /** The account in an ARN; '' for an ARN without one, such as that of a bucket. */
 export const accountOfArn = (arn: string): string => arn.split(':')[4] ?? '';
 
-/** By what the names of their regions begin with (partitions.json of the AWS SDKs). */
-const PARTITIONS = {
-  'cn-': 'aws-cn',
-  'us-gov-': 'aws-us-gov',
-  'us-iso-': 'aws-iso',
-  'us-isob-': 'aws-iso-b',
-  'eu-isoe-': 'aws-iso-e',
-  'us-isof-': 'aws-iso-f',
-  'eusc-': 'aws-eusc',
-};
+/** The beginning of the names of a partition's regions, the partition, and its domain (partitions.json of the AWS SDKs). */
+const PARTITIONS = [
+  ['cn-', 'aws-cn', 'amazonaws.com.cn'],
+  ['us-gov-', 'aws-us-gov', 'amazonaws.com'],
+  ['us-iso-', 'aws-iso', 'c2s.ic.gov'],
+  ['us-isob-', 'aws-iso-b', 'sc2s.sgov.gov'],
+  ['eu-isoe-', 'aws-iso-e', 'cloud.adc-e.uk'],
+  ['us-isof-', 'aws-iso-f', 'csp.hci.ic.gov'],
+  ['eusc-', 'aws-eusc', 'amazonaws.eu'],
+  ['', 'aws', 'amazonaws.com'],
+] as const;
+
+const rowOf = (region: string) => PARTITIONS.find(([prefix]) => region.startsWith(prefix));
 
 /** The partition of a region: what its ARNs begin with. */
-export function partitionOf(region: string): string {
-  return Object.entries(PARTITIONS).find(([prefix]) => region.startsWith(prefix))?.[1] ?? 'aws';
-}
+export const partitionOf = (region: string): string => rowOf(region)?.[1] ?? 'aws';
+
+/** What the host names of AWS in a region end in. */
+export const domainOf = (region: string): string => rowOf(region)?.[2] ?? 'amazonaws.com';
 
 /** The name of the topic in its ARN. */
 export const topicOfArn = (arn: string): string => arn.split(':')[5] ?? '';

@@ -2,7 +2,7 @@ import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { GetTopicAttributesCommand } from '@aws-sdk/client-sns';
 import { ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { awsError } from '../../shared/aws-errors.ts';
-import { accountOfArn, kmsKeyOf } from '../../shared/aws-names.ts';
+import { accountOfArn, domainOf, kmsKeyOf } from '../../shared/aws-names.ts';
 import { callerAccount } from '../../shared/caller-identity.ts';
 import { type AwsService, type Reach, reach } from '../../shared/endpoints.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
@@ -65,7 +65,9 @@ function probesOf(session: Session): [AwsService, Ask][] {
   };
   // No queue has this name: the id is of the first millisecond of 1970.
   const queue = replyQueueName(env.name, ulidOf(0));
-  const QueueUrl = `https://sqs.${env.region}.amazonaws.com/${accountOfArn(env.topic)}/${queue}`;
+  // The SDK asks the host of this URL.
+  const host = `sqs.${env.region}.${domainOf(env.region)}`;
+  const QueueUrl = `https://${host}/${accountOfArn(env.topic)}/${queue}`;
   const probes: [AwsService, Ask][] = [
     ['STS', (abortSignal) => callerAccount(aws, abortSignal)],
     [

@@ -1,5 +1,6 @@
+import { SQSClient } from '@aws-sdk/client-sqs';
 import { expect, test } from 'vitest';
-import { awsNames } from '../../../shared/aws-names.ts';
+import { awsNames, domainOf, partitionOf } from '../../../shared/aws-names.ts';
 
 /** The names of AWS that both config files accept. */
 
@@ -41,4 +42,19 @@ test('a FIFO topic is refused by that name, whichever region and partition it is
       { message: `expected the ARN of a standard topic, found a FIFO topic: "${arn}"` },
     ]);
   }
+});
+
+test.each([
+  ['eu-west-1', 'aws'],
+  ['cn-north-1', 'aws-cn'],
+  ['us-gov-west-1', 'aws-us-gov'],
+  ['us-iso-east-1', 'aws-iso'],
+  ['us-isob-east-1', 'aws-iso-b'],
+  ['eu-isoe-west-1', 'aws-iso-e'],
+  ['us-isof-south-1', 'aws-iso-f'],
+  ['eusc-de-east-1', 'aws-eusc'],
+])('the region %s is in %s, and its domain is that of the SDK', (region, partition) => {
+  expect(partitionOf(region)).toBe(partition);
+  const { url } = new SQSClient({ region }).config.endpointProvider({ Region: region });
+  expect(`sqs.${region}.${domainOf(region)}`).toBe(url.hostname);
 });
