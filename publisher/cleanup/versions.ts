@@ -76,7 +76,7 @@ export async function cleanVersions(
   } else {
     for (let at = 0; at < doomed.length; at += AT_A_TIME) {
       const some = doomed.slice(at, at + AT_A_TIME);
-      const kept = await deleteManifests(context, cleaner, { service, environments, running, some });
+      const kept = await deleteManifests(context, cleaner, { service, running, some });
       for (const one of some) {
         const why = kept.get(one.version);
         if (why !== undefined) keep(context, about(one, why));
@@ -104,24 +104,29 @@ async function deleteManifests(
   cleaner: Cleaner,
   what: {
     service: string;
-    environments: readonly string[];
     running: ReadonlySet<string>;
     some: readonly StoredVersion[];
   },
 ): Promise<Map<string, string>> {
   const { service, some } = what;
   const locks: Lock[] = [];
+  const environments = new Set<string>();
   try {
     try {
-      for (const env of what.environments) {
-        const lock = await lockOf(session, env, service);
-        if (lock !== undefined) locks.push(lock);
+      // Until there is none that began meanwhile.
+      for (let more = await environmentsIn(session); more.length > 0; ) {
+        for (const env of more) {
+          environments.add(env);
+          const lock = await lockOf(session, env, service);
+          if (lock !== undefined) locks.push(lock);
+        }
+        more = (await environmentsIn(session)).filter((env) => !environments.has(env));
       }
     } catch (error) {
       if (!isCode(error, 'LOCKED', 'RECORD_DAMAGED')) throw error;
       return new Map(some.map(({ version }) => [version, `${error.message}: run gc again later`]));
     }
-    const wanted = await readWanted(session, service, what);
+    const wanted = await readWanted(session, service, { ...what, environments: [...environments] });
     const kept = new Map<string, string>();
     await mapLimit(some, DELETES, async ({ version, manifest }) => {
       for (const { lost } of locks) lost.throwIfAborted();
