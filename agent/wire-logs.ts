@@ -18,6 +18,7 @@ import { openDurableMap } from './host/state/durable-map.ts';
 const PART_BYTES = 4 * 1024 ** 2;
 const PART_MS = 8000;
 const SMALLEST_PART = 64 * 1024;
+const PART_COUNTS_AS = 64 * 1024;
 
 export interface WiredLogs extends LogShipper {
   service: string;
@@ -53,7 +54,7 @@ export async function wireLogs(
     const map = await openDurableMap(join(config.state, 'logs', `${service}.state`), (value) =>
       logEntry.parse(value),
     );
-    const uploads = createUploads({ ...shared, map, store, maxPerDay });
+    const uploads = createUploads({ ...shared, map, store, maxPerDay, partCountsAs: PART_COUNTS_AS });
     const files = createFileLogs({ ...shared, places: logs.files, uploads });
     const hasUnit = manager.type === 'systemd' && logs.journal !== false;
     const unit = hasUnit ? createUnitLogs({ ...shared, unit: manager.unit, uploads }) : undefined;

@@ -16,6 +16,11 @@ const MOST_CONNECTIONS = 8;
 const LASTS = 5000;
 /** The longest head of a request, bytes. */
 const LONGEST_HEAD = 4096;
+/**
+ * The hosts for which it answers: addresses, which a client gives for no other reason than that it means them, and localhost. A name
+ * that was made to lead here (DNS rebinding) would let a page in a browser of this machine read the metrics.
+ */
+const OWN_HOST = /^(?:(?:\d{1,3}\.){3}\d{1,3}|\[[\da-f:.]+\]|localhost)(?::\d{1,5})?$/i;
 /** The same text is given out for this time, ms: asking again and again costs little. */
 const SAME_FOR = 1000;
 /** The pause after which an address that is taken is tried again, ms. */
@@ -110,7 +115,8 @@ function answer(request: IncomingMessage, response: ServerResponse, current: () 
     response.end(body);
   };
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  if (method !== 'GET') end(405, 'GET only\n', undefined, { allow: 'GET' });
+  if (headers.host !== undefined && !OWN_HOST.test(headers.host)) end(421, 'ask by address\n');
+  else if (method !== 'GET') end(405, 'GET only\n', undefined, { allow: 'GET' });
   else if (hasBody) end(400, 'no body\n');
   else if (url.split('?', 1)[0] === '/metrics') end(200, current(), TEXT_FORMAT);
   else end(404, 'see /metrics\n');

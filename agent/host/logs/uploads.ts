@@ -35,6 +35,11 @@ export interface UploadOptions {
   store: LogStore;
   /** Bytes that are stored on one day at most. */
   maxPerDay: number;
+  /**
+   * A part counts as this many bytes at least: a request is paid for, however small it is, and the user of the service could
+   * make as many as the line carries, with a file of one hole or with thousands of files.
+   */
+  partCountsAs: number;
   /** ms since the epoch */
   now: () => number;
   log: Log;
@@ -42,7 +47,7 @@ export interface UploadOptions {
 
 const SPENT = 'spent';
 
-export function createUploads({ map, store, maxPerDay, now, log }: UploadOptions): Uploads {
+export function createUploads({ map, store, maxPerDay, partCountsAs, now, log }: UploadOptions): Uploads {
   let toldDay = '';
   const today = () => new Date(now()).toISOString().slice(0, 10);
 
@@ -72,7 +77,8 @@ export function createUploads({ map, store, maxPerDay, now, log }: UploadOptions
     async upload(part, done, { signal, isLast, turn }) {
       turn.spend(part.body.length);
       await store.put(part, signal);
-      const spent: LogEntry = { kind: 'spent', day: today(), bytes: spentToday() + part.body.length };
+      const bytes = spentToday() + Math.max(part.body.length, partCountsAs);
+      const spent: LogEntry = { kind: 'spent', day: today(), bytes };
       await note({ ...done(), [SPENT]: spent }, isLast);
     },
   };

@@ -84,6 +84,7 @@ export interface LogWorldOptions {
   partBytes?: number;
   compress?: boolean;
   maxPerDay?: number;
+  partCountsAs?: number;
   match?: string;
   unit?: string;
   bytesPerSecond?: number;
@@ -91,7 +92,14 @@ export interface LogWorldOptions {
 
 /** A service whose logs are in `dir`, and the shipper of an agent that may be killed and started again. */
 export async function createLogWorld(options: LogWorldOptions = {}): Promise<LogWorld> {
-  const { partBytes = 4096, compress = true, maxPerDay = 2 ** 40, match = '*.log*', unit } = options;
+  const {
+    partBytes = 4096,
+    compress = true,
+    maxPerDay = 2 ** 40,
+    partCountsAs = 0,
+    match = '*.log*',
+    unit,
+  } = options;
   const root = await temporaryDirectory();
   const dir = join(root, 'logs');
   await mkdir(dir);
@@ -112,7 +120,7 @@ export async function createLogWorld(options: LogWorldOptions = {}): Promise<Log
       });
       const shared = { partBytes, compress, now, log: noting(warnings) };
       const map = await openDurableMap(state, (value) => logEntry.parse(value));
-      const uploads = createUploads({ ...shared, map, store, maxPerDay });
+      const uploads = createUploads({ ...shared, map, store, maxPerDay, partCountsAs });
       const files = createFileLogs({ ...shared, uploads, places: [{ dir, match }] });
       const unitLogs = unit === undefined ? undefined : createUnitLogs({ ...shared, unit, uploads });
       shipper = createLogShipper({

@@ -55,16 +55,30 @@ describe('the endpoint', () => {
     expect((await fetch(`${url}/`)).status).toBe(404);
     expect((await fetch(`${url}/metrics/../etc/passwd`)).status).toBe(404);
     expect((await fetch(`${url}/metrics`, { method: 'DELETE' })).status).toBe(405);
-    const body = 'GET /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello';
+    const body = 'GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\n\r\nhello';
     expect(await answerTo(port, body)).toContain('400 Bad Request');
     expect(await answerTo(port, 'nonsense\r\n\r\n')).toBe('');
     const long = `GET /metrics HTTP/1.1\r\nhost: ${'x'.repeat(5000)}\r\n\r\n`;
     expect(await answerTo(port, long)).not.toContain('200 OK');
   });
 
+  test.each([
+    ['127.0.0.1:9464', 200],
+    ['localhost', 200],
+    ['[::1]:9464', 200],
+    ['rebound.example:9464', 421],
+    ['127.0.0.1.rebound.example', 421],
+    ['localhost.rebound.example', 421],
+    ['', 421],
+  ])('asked as %j answers %i', async (host, status) => {
+    const { port } = await served();
+    const request = `GET /metrics HTTP/1.1\r\nhost: ${host}\r\n\r\n`;
+    expect(await answerTo(port, request)).toContain(`HTTP/1.1 ${status} `);
+  });
+
   test('answers one request of a connection only', async () => {
     const { port } = await served();
-    const two = 'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(2);
+    const two = 'GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n'.repeat(2);
     const answers = await answerTo(port, two);
     expect(answers.split('HTTP/1.1 200').length - 1).toBe(1);
   });

@@ -194,6 +194,19 @@ describe('limits', () => {
     expect(bucket.puts).toBe(1);
   });
 
+  test('a sparse file, or many small ones, cannot cost more requests than the limit of the day has', async () => {
+    const limits = { partBytes: 4096, maxPerDay: 640_000, partCountsAs: 64_000 };
+    const sparse = await worldWith({ 'app.log': 'begin\n' }, limits);
+    await truncate(sparse.at('app.log'), 2 ** 40);
+    await sparse.ship();
+    expect(sparse.bucket.puts).toBe(10);
+    const names = Array.from({ length: 50 }, (_, i) => `n${i}x.log`);
+    const many = await worldWith(Object.fromEntries(names.map((name) => [name, name])), limits);
+    await many.ship();
+    await many.ship();
+    expect(many.bucket.puts).toBe(10);
+  });
+
   test('no more than maxPerDay is stored on a day, which is said once; the next day goes on', async () => {
     const { world, bucket, warnings } = await worldWith(
       { 'app.log': lines(0, 500) },
