@@ -54,6 +54,11 @@ export const INPUT = {
     promise:
       'after a second the command says what it waits for; Ctrl-C ends it; without that it ends as unreachable.',
   },
+  logs: {
+    fault:
+      'SIGKILL of the agent while it uploads logs; rotation by renaming and by copying meanwhile; lost answers',
+    promise: 'each byte of a log is stored once; an interrupted upload goes on where it was.',
+  },
   output: {
     fault: 'The output of the publisher cannot be written: a full disk, a closed pipe',
     promise:
