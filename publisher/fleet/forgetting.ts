@@ -89,7 +89,7 @@ async function findForgotten(
 }
 
 /** When these instances last wrote. */
-export async function lastWritesOf(
+async function lastWritesOf(
   { record }: Pick<Session, 'record'>,
   service: string,
   instances: readonly string[],

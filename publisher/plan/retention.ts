@@ -21,7 +21,7 @@ const FEWEST_VERSIONS = 3;
 const FEWEST_DEPLOYMENTS = 64;
 
 /** Of `all`, the newest first, those beyond both limits. */
-export function beyond<T extends { at: number }>(
+function beyond<T extends { at: number }>(
   all: readonly T[],
   {
     keep,

@@ -33,7 +33,7 @@ export interface FoundFile {
 export type TellSkipped = (path: string, why: string) => void;
 
 /** More files of one service are not looked at. */
-export const FILES_AT_MOST = 10_000;
+const FILES_AT_MOST = 10_000;
 
 /** Directories that are open, each under the path that led to it when it was first looked at. */
 export interface OpenDirectories {

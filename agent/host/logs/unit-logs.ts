@@ -30,7 +30,7 @@ export interface UnitLogsOptions {
   log: Log;
 }
 
-export const journalArgv = (unit: string, after: string | undefined) => [
+const journalArgv = (unit: string, after: string | undefined) => [
   ...['journalctl', '-u', unit, '-o', 'json', '--all', '--no-pager', '-q'],
   '--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_PID',
   ...(after === undefined ? [] : [`--after-cursor=${after}`]),

@@ -26,7 +26,7 @@ export interface LogBucket extends LogStore {
   logs(): string[];
 }
 
-export function createLogBucket(): LogBucket {
+function createLogBucket(): LogBucket {
   const objects = new Map<string, LogPart>();
   return {
     objects,

@@ -29,7 +29,7 @@ export interface World {
 
 export const NOTHING: Readings = { spot: undefined, rebalance: undefined, target: undefined };
 
-export const DRAINED = serviceConfig({
+const DRAINED = serviceConfig({
   hooks: {
     beforeStop: [hook('/drain')],
     afterStart: [hook('/undrain')],
