@@ -10,7 +10,8 @@ import { documentOf, type PolicyDocument, type Statement } from './policy-docume
  * health the trail logs nothing. EventBridge hands each event to the topic of the notifications.
  *
  * It sees PUT, copy, multipart uploads and deletions of `*.jws`, and each DeleteObjects call, whose event names no key;
- * refused calls too. It does not see: what the publisher's own role does, so not its theft; what a lifecycle rule removes; a
+ * refused calls too. It does not see: what the publisher's own role does, so not its theft; the same of the role of `gc`,
+ * which can only delete, where the template makes one; what a lifecycle rule removes; a
  * change of the trail, the rule or the topic by their administrator. CloudTrail delivers on a best effort basis, typically
  * within minutes. All of it is CloudTrail User Guide, "Logging data events", and EventBridge, "Amazon S3 events".
  */
@@ -18,8 +19,9 @@ import { documentOf, type PolicyDocument, type Statement } from './policy-docume
 /** The same for those who read a template. */
 export const ALARM_COMMENT = [
   '# The alarm tells the topic for notifications when anyone but the publisher writes or deletes a signed document (*.jws).',
-  '# It does not see what the role of the publisher does, or what a lifecycle rule removes. CloudTrail charges for what it',
-  '# logs: writes by others only. An event arrives within minutes, on a best effort basis.',
+  '# It does not see what the role of the publisher does, what that of gc deletes, if it is made here, or what a lifecycle',
+  '# rule removes. CloudTrail charges for what it logs: writes by others only. An event arrives within minutes, on a best',
+  '# effort basis.',
 ];
 
 export interface Alarm {
@@ -55,6 +57,8 @@ interface AlarmPlace {
   bucket: string;
   bucketArn: string;
   eventsArn: string;
+  /** Whether there is a role of `gc`: what it deletes is no alarm. */
+  hasGc: boolean;
 }
 
 export function alarmOf({
@@ -65,18 +69,20 @@ export function alarmOf({
   bucket,
   bucketArn,
   eventsArn,
+  hasGc,
 }: AlarmPlace): Alarm {
   const name = `trigger-deploy-${env}-signed`;
   const trailArn = `arn:${partition}:cloudtrail:${region}:${account}:trail/${name}`;
   const trailBucket = `${bucket}-trail`;
   const trailBucketArn = `arn:${partition}:s3:::${trailBucket}`;
-  const publisher = `arn:${partition}:sts::${account}:assumed-role/${roleName(env, 'publisher')}/`;
+  const sessionOf = (role: string) => `arn:${partition}:sts::${account}:assumed-role/${roleName(env, role)}/`;
+  const publisher = sessionOf('publisher');
   const writes: readonly SelectorField[] = [
     { field: 'eventCategory', equals: ['Data'] },
     { field: 'resources.type', equals: ['AWS::S3::Object'] },
     { field: 'readOnly', equals: ['false'] },
     { field: 'resources.ARN', startsWith: [`${bucketArn}/`] },
-    { field: 'userIdentity.arn', notStartsWith: [publisher] },
+    { field: 'userIdentity.arn', notStartsWith: [publisher, ...(hasGc ? [sessionOf('gc')] : [])] },
   ];
   const signed = writes.map((one) => (one.field === 'resources.ARN' ? { ...one, endsWith: ['.jws'] } : one));
   return {
@@ -102,7 +108,20 @@ export function alarmOf({
         eventSource: ['s3.amazonaws.com'],
         readOnly: [false],
         requestParameters: { bucketName: [bucket] },
-        userIdentity: { arn: [{ 'anything-but': { prefix: publisher } }, { exists: false }] },
+        userIdentity: {
+          arn: [{ 'anything-but': { prefix: publisher } }, { exists: false }],
+          // `anything-but` takes one prefix, so the other role is told by its own ARN.
+          ...(hasGc && {
+            sessionContext: {
+              sessionIssuer: {
+                arn: [
+                  { 'anything-but': `arn:${partition}:iam::${account}:role/${roleName(env, 'gc')}` },
+                  { exists: false },
+                ],
+              },
+            },
+          }),
+        },
         $or: [{ requestParameters: { key: [{ suffix: '.jws' }] } }, { eventName: ['DeleteObjects'] }],
       },
     },

@@ -37,7 +37,7 @@ export function cloudFormation(printed: Printed): string {
         Type: 'String',
         Default: principal,
         Description:
-          'Who may assume the roles of publisher, reader and console: the ARN of a role, a user or the account',
+          'Who may assume the roles, but that of the instances: the ARN of a role, a user or the account',
       },
     },
     Resources: resourcesOf(printed),

@@ -65,17 +65,18 @@ const MADE = ['agent', 'publisher', 'reader', 'console'] as const satisfies Role
 
 export function printedOf(place: PrintedPlace, options: PrintOptions): Printed {
   const { env, region, account } = place;
+  const hasGc = options.with?.includes('gc') ?? false;
   const own = place.events === undefined ? undefined : isTopicOf(place.events, region, account);
   const wanted = wantedOf({
     ...place,
-    ...{ bucketKey: options.bucketKey, logDays: options.logDays, alarm: options.writeAlarm },
+    ...{ bucketKey: options.bucketKey, logDays: options.logDays, alarm: options.writeAlarm, hasGc },
     events: own ? place.events : place.events === undefined && options.events ? true : undefined,
   });
   const root = `arn:${wanted.partition}:iam::${account}:root`;
   const where = placeOf(place, options, wanted);
   return {
     wanted,
-    roles: [...MADE, ...(options.with?.includes('gc') ? (['gc'] as const) : [])].map((role) => ({
+    roles: [...MADE, ...(hasGc ? (['gc'] as const) : [])].map((role) => ({
       ...{ role, name: roleName(env, role), policy: policyOf(role, where) },
       for: role === 'agent' ? 'instances' : 'people',
     })),

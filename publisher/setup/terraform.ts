@@ -49,7 +49,7 @@ function settingsOf({ region, account }: Wanted, principal: string): Block[] {
     block('provider', ['aws'], { region, allowed_account_ids: [account] }),
     block('variable', ['principal'], {
       description:
-        'Who may assume the roles of publisher, reader and console: the ARN of a role, a user or the account',
+        'Who may assume the roles, but that of the instances: the ARN of a role, a user or the account',
       type: to('string'),
       default: principal,
     }),

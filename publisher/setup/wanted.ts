@@ -22,6 +22,8 @@ export interface Place {
   logDays?: number | undefined;
   /** Whether a write to a signed document by anyone but the publisher is told to the topic of notifications. */
   alarm?: boolean | undefined;
+  /** Whether there is a role of `gc`. */
+  hasGc?: boolean | undefined;
 }
 
 export interface WantedTopic {
@@ -68,7 +70,10 @@ export function wantedOf(place: Place): Wanted {
   const bucketArn = `arn:${partition}:s3:::${place.bucket}`;
   const events = place.events === true || (place.events === undefined && place.alarm);
   const eventsArn = events ? arnOf(eventsTopicName(env)) : (place.events as string | undefined);
-  const alarm = place.alarm && eventsArn ? alarmOf({ ...place, partition, bucketArn, eventsArn }) : undefined;
+  const alarm =
+    place.alarm && eventsArn
+      ? alarmOf({ ...place, hasGc: place.hasGc ?? false, partition, bucketArn, eventsArn })
+      : undefined;
   const topic = (arn: string, ...more: readonly Statement[]): WantedTopic => ({
     name: arn.split(':')[5] ?? '',
     arn,

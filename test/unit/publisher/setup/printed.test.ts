@@ -172,3 +172,17 @@ test.each([
   const partitions = [...text.matchAll(/arn:([a-z-]+):/g)].map(([, one]) => one);
   expect(new Set(partitions)).toEqual(new Set([partition]));
 });
+
+test('what the role of gc deletes is no alarm where the template makes that role, and only there', () => {
+  const print = (withGc: boolean) =>
+    printEnvironment('cloudformation', place(), {
+      ...BARE,
+      writeAlarm: true,
+      ...(withGc && { with: ['gc'] }),
+    });
+  const session = 'arn:aws:sts::123456789012:assumed-role/trigger-deploy-dev-gc/';
+  const issuer = 'anything-but: arn:aws:iam::123456789012:role/trigger-deploy-dev-gc';
+  expect(print(true).split(session)).toHaveLength(3);
+  expect(print(true)).toContain(issuer);
+  expect(print(false)).not.toContain('trigger-deploy-dev-gc');
+});
