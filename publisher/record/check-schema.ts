@@ -30,6 +30,8 @@ const verifyRun = z.looseObject({
   /** After which part of the rollout it runs. */
   phase: z.enum(['canary', 'last']),
   startedAt: z.iso.datetime(),
+  /** The command that ran, where the config of its publisher had another one than the deployment demands. For people. */
+  run: z.array(z.string()).optional(),
   /** Left out while it runs, or when its publisher stopped: it then runs again. */
   endedAt: z.iso.datetime().optional(),
   passed: z.boolean().optional(),

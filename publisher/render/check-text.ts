@@ -53,10 +53,12 @@ export function demandText(checks: Checks): string {
 }
 
 /** One run of `verify` in the record: `after the canary: passed in 4.2 s`. */
-function runText({ phase, startedAt, endedAt, passed, why }: VerifyRun): string {
-  if (endedAt === undefined) return `${WHEN[phase]}: did not end`;
+function runText({ phase, startedAt, run, endedAt, passed, why }: VerifyRun): string {
+  const other = run === undefined ? '' : ` (${oneLine(run.join(' '))})`;
+  if (endedAt === undefined) return `${WHEN[phase]}: did not end${other}`;
   const took = formatMs(Math.max(0, Date.parse(endedAt) - Date.parse(startedAt)));
-  return `${WHEN[phase]}: ${passed ? `passed in ${took}` : `failed after ${took}: ${oneLine(why ?? '')}`}`;
+  const verdict = passed ? `passed in ${took}` : `failed after ${took}: ${oneLine(why ?? '')}`;
+  return `${WHEN[phase]}: ${verdict}${other}`;
 }
 
 /** What was demanded of a deployment, and what it gave, by name. */

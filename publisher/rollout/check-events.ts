@@ -14,11 +14,12 @@ export function emitCheckChanges(
   const due = dueChecks(checks);
   if (due === undefined) return;
   const base = { type: 'check', at: clock.now(), deployment } as const;
-  for (const { phase, startedAt, endedAt, passed, why, output } of now.verify ?? []) {
+  for (const { phase, startedAt, run, endedAt, passed, why, output } of now.verify ?? []) {
     const known = before.verify?.find((run) => run.phase === phase);
     if (known?.startedAt === startedAt && known.endedAt === endedAt) continue;
     const about = { ...base, check: 'verify', phase } as const;
-    if (endedAt === undefined) emit({ ...about, state: 'started', text: (due.verify?.run ?? []).join(' ') });
+    if (endedAt === undefined)
+      emit({ ...about, state: 'started', text: (run ?? due.verify?.run ?? []).join(' ') });
     else if (passed) emit({ ...about, state: 'passed', text: 'passed', output });
     else emit({ ...about, state: 'failed', text: why ?? 'it did not pass', output });
   }

@@ -11,6 +11,9 @@ import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 /** How old the last answer about the alarms may be where a wave starts or the deployment succeeds, ms. */
 export const FRESH_MS = 45_000;
 
+/** How old it may be in the moment in which a wave starts, ms: a person may have confirmed just after an alarm went off. */
+const AT_START_MS = 10_000;
+
 /** The alarms as this publisher read them last. */
 export interface AlarmFacts {
   /** ms since the last answer was asked for. */
@@ -28,6 +31,8 @@ export interface CheckFacts {
   alarms?: AlarmFacts | undefined;
   /** The run of `verify` that this publisher started; it has an `endedAt` once it has ended. */
   verify?: VerifyRun | undefined;
+  /** The command `verify` of this publisher, where it is not the demanded one. */
+  otherVerify?: readonly string[] | undefined;
 }
 
 export type CheckRecord = Pick<DeploymentRecord, 'checks' | 'checked'> & { rolling: Rolling };
@@ -95,6 +100,12 @@ export function checkBeforeWave(record: CheckRecord, facts: CheckFacts, next: nu
   return (isAfterCanary ? verifyStep(record, facts, 'canary') : undefined) ?? waitForAnswer(record, facts);
 }
 
+/** What must happen in the moment in which the next wave would start; undefined when nothing must. */
+export function checkAtStart({ checks }: CheckRecord, { alarms }: CheckFacts): CheckStep | undefined {
+  if (!dueChecks(checks)?.alarms.length || (alarms && alarms.ageMs <= AT_START_MS)) return undefined;
+  return { do: 'wait', ask: true };
+}
+
 /** What must happen after the last wave before the deployment has succeeded; undefined when nothing must. */
 export function checkAfterLastWave(record: CheckRecord, facts: CheckFacts): CheckStep | undefined {
   return watchStep(record, facts) ?? verifyStep(record, facts, 'last') ?? waitForWatch(record, facts);
@@ -102,7 +113,7 @@ export function checkAfterLastWave(record: CheckRecord, facts: CheckFacts): Chec
 
 function verifyStep(
   { checks, checked, rolling }: CheckRecord,
-  { now, verify }: CheckFacts,
+  { now, verify, otherVerify }: CheckFacts,
   phase: VerifyRun['phase'],
 ): CheckStep | undefined {
   if (dueChecks(checks)?.verify === undefined) return undefined;
@@ -116,7 +127,8 @@ function verifyStep(
   });
   if (known?.passed) return undefined;
   if (verify?.phase === phase) return verify.endedAt === undefined ? { do: 'wait' } : record(verify);
-  if (known === undefined) return record({ phase, startedAt: new Date(now).toISOString() });
+  const own = otherVerify && { run: [...otherVerify] };
+  if (known === undefined) return record({ phase, startedAt: new Date(now).toISOString(), ...own });
   return { do: 'verify', phase };
 }
 
@@ -140,17 +152,24 @@ function waitForWatch(record: CheckRecord, facts: CheckFacts): CheckStep | undef
   const { checks, checked } = record;
   const watchMs = dueChecks(checks)?.alarms.length ? (checks?.watchAlarmsMs ?? 0) : 0;
   const until = Date.parse(checked?.watchingSince ?? '') + watchMs;
-  return watchMs > 0 && !(facts.now >= until) ? { do: 'wait' } : waitForAnswer(record, facts);
+  return watchMs > 0 && !(facts.now >= until) ? { do: 'wait' } : waitForAnswer(record, facts, until);
 }
 
-/** Waits for an answer about the alarms that is not too old, and was asked for after the last wave that passed. */
-function waitForAnswer({ checks, rolling }: CheckRecord, { now, alarms }: CheckFacts): CheckStep | undefined {
+/**
+ * Waits for an answer about the alarms that is not too old, and was asked for after the last wave that passed and after
+ * `from` (ms since the epoch): the end of the watch is watched, too.
+ */
+function waitForAnswer(
+  { checks, rolling }: CheckRecord,
+  { now, alarms }: CheckFacts,
+  from = 0,
+): CheckStep | undefined {
   if (!dueChecks(checks)?.alarms.length) return undefined;
   const passed = rolling.waves.flatMap(({ passedAt }) =>
     passedAt === undefined ? [] : [Date.parse(passedAt)],
   );
   if (alarms === undefined) return { do: 'wait' };
-  const isNew = now - alarms.ageMs >= Math.max(0, ...passed);
+  const isNew = now - alarms.ageMs >= Math.max(from, ...passed);
   return isNew && alarms.ageMs <= FRESH_MS ? undefined : { do: 'wait', ask: true };
 }
 

@@ -7,6 +7,7 @@ import {
   type CheckFacts,
   type CheckStep,
   checkAfterLastWave,
+  checkAtStart,
   checkBeforeWave,
   checksText,
   hasOpenChecks,
@@ -78,7 +79,11 @@ export function nextStep(record: RollingRecord, facts: Facts): Step {
   if (current !== -1) return followWave(record, facts, current);
   const next = rolling.waves.findIndex(({ announcedAt }) => announcedAt === undefined);
   if (next === -1) return checkAfterLastWave(record, facts) ?? end(record, facts, 'succeeded', '');
-  return checkBeforeWave(record, facts, next) ?? startWave(record, facts, next);
+  const before = checkBeforeWave(record, facts, next);
+  if (before !== undefined) return before;
+  const step = startWave(record, facts, next);
+  const starts = step.do === 'record' && step.rolling.waves[next]?.announcedAt !== undefined;
+  return (starts ? checkAtStart(record, facts) : undefined) ?? step;
 }
 
 function prepare(record: RollingRecord, facts: Facts): Step {

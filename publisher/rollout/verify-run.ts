@@ -32,6 +32,17 @@ function verifyOf({ services, directory = process.cwd() }: Environment, service:
   return { run: verify.run, cwd: directory, timeoutMs };
 }
 
+/** The command of this publisher's config, where it is another one than the deployment demands; undefined otherwise. */
+export function otherVerify(
+  { env }: Pick<Session, 'env'>,
+  { service, checks }: Pick<DeploymentRecord, 'service' | 'checks'>,
+): readonly string[] | undefined {
+  const demanded = dueChecks(checks)?.verify?.run;
+  const own = env.services[service]?.verify?.run;
+  if (demanded === undefined || own === undefined) return undefined;
+  return own.join('\0') === demanded.join('\0') ? undefined : own;
+}
+
 /**
  * Refuses a deployment that this machine cannot verify: its config has no `verify` for the service, or the program is not
  * there. @throws CONFIG_INVALID.
@@ -55,9 +66,9 @@ export async function refuseIfUnverifiable(
   const { whyNotRunnable } = await import('../checks/run-verify.ts');
   const why = await whyNotRunnable(command.run, command.cwd);
   if (why === undefined) {
-    const isOther = command.run.join('\0') !== demanded.run.join('\0');
-    const text = `verify is another command here than where the deployment started: ${command.run.join(' ')}`;
-    if (isOther) note(session, text, 'warning');
+    const other = otherVerify(session, { service, checks });
+    const text = `verify is another command here than where the deployment started: ${other?.join(' ')}`;
+    if (other) note(session, text, 'warning');
     return;
   }
   throw new TriggerDeployError('CONFIG_INVALID', `${service} cannot be verified: ${why}`, {
@@ -81,7 +92,8 @@ export function startVerify(session: Session, about: About): Verifying {
   if (command === undefined)
     throw new TriggerDeployError('CONFIG_INVALID', `no verify for ${record.service}`);
   const stop = new AbortController();
-  const state: { run: VerifyRun } = { run: { phase, startedAt: time() } };
+  const other = otherVerify(session, record);
+  const state: { run: VerifyRun } = { run: { phase, startedAt: time(), ...(other && { run: [...other] }) } };
   const work = async () => {
     const { runVerify } = await import('../checks/run-verify.ts');
     const variables = variablesOf(about);

@@ -21,7 +21,7 @@ import {
 } from './next-step.ts';
 import type { RetryOutage } from './retry-outage.ts';
 import { REPEAT_MS, type Settlement } from './settle.ts';
-import { startVerify, type Verifying } from './verify-run.ts';
+import { otherVerify, startVerify, type Verifying } from './verify-run.ts';
 import { announcePhase, type Caller, findUnwell } from './wave-announcements.ts';
 import { emitWaveChanges, isAwaiting } from './wave-events.ts';
 
@@ -153,6 +153,7 @@ function stepOf(run: WaveRun, position: Position): Step {
     unwell,
     alarms: alarms?.facts(),
     verify: verifying?.run,
+    otherVerify: otherVerify(caller.session, stored.value),
   };
   return nextStep(rollingRecord(stored.value), facts);
 }

@@ -129,6 +129,7 @@ describe('the record of a deployment with checks', () => {
         {
           phase: 'last',
           startedAt: at(60),
+          run: ['./other', 'prd'],
           endedAt: at(64),
           passed: false,
           why: 'exit code 3',
@@ -148,7 +149,7 @@ describe('the record of a deployment with checks', () => {
         'alarms 5xx, heartbeat (fails without data), watched for 10 min after the last wave',
         'verify: ./smoke prd (2 min at most)',
         'after the canary: passed in 2.0 s',
-        'after the last wave: failed after 4.0 s: exit code 3',
+        'after the last wave: failed after 4.0 s: exit code 3 (./other prd)',
         '5xx ALARM (9 > 5) at',
         'output of verify after the last wave:',
         '| no shop',

@@ -219,6 +219,53 @@ describe('a rollout with automatic checks, whenever its publisher dies and Cloud
     });
   });
 
+  test('starts no wave on an answer of before the pause or the confirmation: it asks once more', () => {
+    check((given) => {
+      if (given.skipped || !given.hasAlarms) return;
+      const { waves, reads } = play({ ...given, deaths: [] });
+      for (const { at } of waves) {
+        expect(reads.some((read) => read <= at && at - read <= 10 * SECOND)).toBe(true);
+      }
+    });
+  });
+
+  test('succeeds only on an answer that was asked for after the end of the watch', () => {
+    check((given) => {
+      const { settlement, record, reads } = play(given);
+      if (given.skipped || !given.hasAlarms || settlement.outcome !== 'succeeded') return;
+      const until = Date.parse(record.checked?.watchingSince ?? '') + given.watchMs;
+      expect(reads.at(-1)).toBeGreaterThanOrEqual(until);
+    });
+  });
+
+  test('records which command ran where another machine has another one', () => {
+    const now = 1_000_000_000;
+    const rolling = {
+      failed: [],
+      missing: [],
+      gate: 'none',
+      pauseBetweenMs: 0,
+      preparedAt: new Date(now).toISOString(),
+    };
+    const passed = { announcedAt: new Date(now).toISOString(), passedAt: new Date(now).toISOString() };
+    const record: RollingRecord = {
+      ...{ version: '2', previous: '1', action: 'deploy', expected: ['i-0'], desiredFirst: false },
+      checks: { alarms: [], watchAlarmsMs: 0, verify: { run: ['smoke'], timeoutMs: 60_000 } },
+      policy: { maxFailures: 0, allowMissing: 0, onFailure: 'rollback', timeoutMs: 60_000 },
+      rolling: { ...rolling, gate: 'none', waves: [{ kind: 'batch', instances: ['i-0'], ...passed }] },
+    };
+    const facts = { now, reports: new Map(), sinceAnnounced: undefined };
+    const started = (run?: string[]) => ({
+      phase: 'last',
+      startedAt: new Date(now).toISOString(),
+      ...(run && { run }),
+    });
+    expect(nextStep(record, { ...facts, otherVerify: ['true'] })).toMatchObject({
+      checked: { verify: [started(['true'])] },
+    });
+    expect(nextStep(record, facts)).toMatchObject({ checked: { verify: [started()] } });
+  });
+
   test('that skips them goes through, and says so', () => {
     check((given) => {
       const { settlement } = play({ ...given, skipped: true });
