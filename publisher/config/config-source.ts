@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, lstat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type ConfigFile, readConfigFile } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
@@ -21,6 +21,16 @@ export function candidates(source: ConfigSource): string[] {
   const user = variable(source, 'XDG_CONFIG_HOME') ?? join(source.home, '.config');
   return [source.cwd, join(user, 'trigger-deploy'), '/etc/trigger-deploy'].flatMap((directory) =>
     ['yaml', 'yml'].map((ending) => join(directory, `trigger-deploy.${ending}`)),
+  );
+}
+
+/** Whether the user named a file that does not exist, not even as a link that leads nowhere. */
+export async function isNamedFileMissing(source: ConfigSource): Promise<boolean> {
+  const [named, ...others] = candidates(source);
+  if (named === undefined || others.length > 0) return false;
+  return await lstat(named).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
   );
 }
 

@@ -3,7 +3,7 @@ import { accountOfArn } from '../../shared/aws-names.ts';
 import { mistaken } from '../../shared/config-file.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { envName, topicName } from '../../shared/names.ts';
-import { type ConfigSource, findConfigFile, variable } from './config-source.ts';
+import { type ConfigSource, findConfigFile, isNamedFileMissing, variable } from './config-source.ts';
 import { applyVariables, noEnvironments, readEnvironments } from './environments.ts';
 import { loadEnvironment } from './load.ts';
 import { type EnvironmentInFile, type FormName, forms } from './schema.ts';
@@ -37,6 +37,8 @@ export interface TypedPlace {
   bucket?: string | undefined;
   role?: string | undefined;
   account?: string | undefined;
+  /** Whether the config file is written, so that the one that is named need not exist. */
+  writeConfig?: boolean | undefined;
 }
 
 /**
@@ -58,7 +60,8 @@ export async function loadForSetup(source: ConfigSource, typed: TypedPlace): Pro
       `${JSON.stringify(env)} cannot be an environment: ${name.error.issues[0]?.message}`,
     );
   }
-  const file = await findConfigFile(source);
+  const isNew = typed.writeConfig === true && (await isNamedFileMissing(source));
+  const file = isNew ? undefined : await findConfigFile(source);
   const { environments, mistakes } = file ? readEnvironments(file) : noEnvironments();
   if (file && mistakes.length > 0) throw mistaken(file.name, mistakes);
   const isInFile = Object.hasOwn(environments, env);

@@ -71,8 +71,12 @@ test('an environment that another run wrote meanwhile stays as it is', async () 
   expect(await readFile(file, 'utf8')).toBe(text);
 });
 
-test('a file that is not there where it was named is made there', () => {
+test('a file that is not there where it was named is made there, if it is to be written', async () => {
   expect(newConfigFile(source({ file: 'mine.yaml' }))).toBe(join(home, 'mine.yaml'));
+  const typed = { env: 'stg', region: 'eu-west-1', bucket: 'acme-deploys-stg' };
+  const place = await loadForSetup(source({ file: 'mine.yaml' }), { ...typed, writeConfig: true });
+  expect(place).toMatchObject({ file: undefined, isConfigured: false });
+  await expect(loadForSetup(source({ file: 'mine.yaml' }), typed)).rejects.toThrow(/cannot read .*mine.yaml/);
 });
 
 test('what cannot be written is said, with the way without it', async () => {
