@@ -1,5 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import type { Aws } from '../shared/aws.ts';
+import { callerUserId } from '../shared/caller-identity.ts';
 import { desired } from '../shared/desired.ts';
 import { messageOf } from '../shared/errors.ts';
 import { createLifecycleActions } from './aws/auto-scaling.ts';
@@ -7,6 +8,7 @@ import { finding } from './aws/aws-call.ts';
 import { probeClock, probeEndpoints } from './aws/probe-endpoints.ts';
 import { probeMetadata } from './aws/probe-metadata.ts';
 import { probeLogUpload, probeTooMuch } from './aws/probe-permissions.ts';
+import { probeOwnQueue } from './aws/probe-queue.ts';
 import { createDesiredStore } from './aws/s3-stores.ts';
 import type { CheckProbe, CheckProbes } from './commands/deps.ts';
 import type { AgentConfig, AgentServiceConfig } from './config.ts';
@@ -23,6 +25,7 @@ const UNUSED = 'trigger-deploy-check';
 export function checkProbes(config: AgentConfig, aws: Aws): CheckProbes {
   const { env, bucket, state, lifecycle, instance } = config;
   const environment: CheckProbe[] = [
+    { id: 'queue', run: (signal) => ownQueue(config, aws, signal) },
     { id: 'endpoint', run: (signal) => probeEndpoints(aws, config, signal) },
     { id: 'clock', run: async () => [probeClock(aws)] },
     { id: 'permission-too-much', run: (signal) => probeTooMuch(aws, { bucket, env }, signal) },
@@ -56,6 +59,13 @@ export function checkProbes(config: AgentConfig, aws: Aws): CheckProbes {
       ...logProbes(config, aws, name, service),
     ],
   };
+}
+
+async function ownQueue(config: AgentConfig, aws: Aws, signal: AbortSignal): Promise<Finding[]> {
+  const { env, topic, queueTags = {}, services } = config;
+  const { instance } = await identify(config, signal);
+  const about = { env, topic, instance, queueTags, services: Object.keys(services) };
+  return await probeOwnQueue(aws, { ...about, userId: await callerUserId(aws, signal) }, signal);
 }
 
 /** The desired state, verified, beside what is current here. */

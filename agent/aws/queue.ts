@@ -16,6 +16,7 @@ import type { QueueTags } from '../../shared/queue-tags.ts';
 import { retry } from '../../shared/retry.ts';
 import type { Finding } from '../deploy/ports.ts';
 import { awsCall, finding, findings, isNamed, isNoSuchQueue } from './aws-call.ts';
+import { queueAttributes } from './queue-attributes.ts';
 import { createSubscription, RESTART } from './subscription.ts';
 import { createTaggedQueue } from './tagged-queue.ts';
 
@@ -89,33 +90,6 @@ export function isQueueGone(error: unknown): boolean {
 /** Whether SQS refuses to create the queue because one of this name was deleted a short time ago. */
 function isNameTaken(error: unknown): boolean {
   return isNamed(error, 'QueueDeletedRecently', 'AWS.SimpleQueueService.QueueDeletedRecently');
-}
-
-/**
- * The attributes of the queue. SQS Developer Guide, "Subscribing an Amazon SQS queue to an Amazon SNS topic":
- * without this policy SNS delivers nothing, and reports no error.
- */
-function queueAttributes(queueArn: string, topic: string): Record<string, string> {
-  return {
-    // LONGEST_EXPIRY_MS in seconds: an older announcement has expired.
-    MessageRetentionPeriod: '3600',
-    ReceiveMessageWaitTimeSeconds: '20',
-    VisibilityTimeout: '30',
-    SqsManagedSseEnabled: 'true',
-    Policy: JSON.stringify({
-      Version: '2012-10-17',
-      Statement: [
-        {
-          Sid: 'OnlyTheTopic',
-          Effect: 'Allow',
-          Principal: { Service: 'sns.amazonaws.com' },
-          Action: 'sqs:SendMessage',
-          Resource: queueArn,
-          Condition: { ArnEquals: { 'aws:SourceArn': topic } },
-        },
-      ],
-    }),
-  };
 }
 
 /** SQS may return the text of a policy with other white space. */
@@ -251,14 +225,14 @@ export function createAgentQueue(options: AgentQueueOptions): AgentQueue {
     if (knownUrl === undefined) {
       return [{ ok: true, what: `the queue ${name} does not exist; the agent creates it when it starts` }];
     }
-    const exists = { ok: true, what: `the queue ${name} exists` };
+    const found: Finding[] = [{ ok: true, what: `the queue ${name} exists` }];
     const { QueueArn = '', Policy } = await readAttributes(signal);
     if (!isSameJson(Policy, queueAttributes(QueueArn, topic).Policy)) {
       const what = `the policy of the queue ${name} is not the agent's: announcements of ${topic} may not reach it`;
-      return [exists, { ok: false, what, hint: RESTART }];
+      found.push({ id: 'queue-policy', ok: false, what, hint: RESTART });
     }
     const reading = `read the subscription of the queue ${name}`;
-    return [exists, ...(await findings(reading, signal, () => subscription.inspect(QueueArn, signal)))];
+    return [...found, ...(await findings(reading, signal, () => subscription.inspect(QueueArn, signal)))];
   }
 
   async function leave(signal: AbortSignal): Promise<void> {

@@ -23,6 +23,7 @@ export function agentStatements(place: PolicyPlace): Statement[] {
       'UseOwnQueue',
       [
         'sqs:GetQueueAttributes',
+        'sqs:ListQueueTags',
         'sqs:SetQueueAttributes',
         'sqs:ReceiveMessage',
         'sqs:DeleteMessage',

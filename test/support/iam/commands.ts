@@ -41,7 +41,9 @@ export const COMMANDS: Readonly<Record<'agent' | 'publisher' | 'setup' | 'gc', C
       DeleteQueue: ['sqs:DeleteQueue'],
       GetQueueAttributes: ['sqs:GetQueueAttributes'],
       GetQueueUrl: ['sqs:GetQueueUrl'],
+      ListQueueTags: ['sqs:ListQueueTags'],
       ReceiveMessage: ['sqs:ReceiveMessage'],
+      SendMessage: ['sqs:SendMessage'],
       // SQS API Reference, SendMessageBatch: the permission of a batch is that of the single call.
       SendMessageBatch: ['sqs:SendMessage'],
       SetQueueAttributes: ['sqs:SetQueueAttributes'],
