@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { appendFile, copyFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -73,27 +72,6 @@ describe('a rotation', () => {
     await rm(at('app.log.1'));
     expect(await ship()).toEqual([lines(0, 3000)]);
   });
-
-  test.runIf(execFileSync('sh', ['-c', 'command -v logrotate || true']).length > 0)(
-    'by logrotate itself',
-    async () => {
-      const { at, ship, dir } = await worldWith({ 'app.log': '' });
-      const config = join(dir, 'rotate.conf');
-      const written: string[] = [];
-      for (let i = 0; i < 6; i += 1) {
-        await writeFile(
-          config,
-          `"${at('app.log')}" { rotate 9\n compress\n missingok\n ${i % 2 ? 'copytruncate' : 'create'} }`,
-        );
-        written.push(lines(i * 10, i * 10 + 5));
-        await appendFile(at('app.log'), lines(i * 10, i * 10 + 5));
-        if (i % 3 === 0) await ship();
-        execFileSync('logrotate', ['-f', '-s', join(dir, 'status'), config]);
-        await ship();
-      }
-      expect(await ship()).toEqual(written);
-    },
-  );
 
   test('of a log that was there before the agent: each file once', async () => {
     const { ship, bucket, world } = await worldWith({
