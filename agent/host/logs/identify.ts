@@ -17,6 +17,12 @@ export interface Sighting {
   isSettled: boolean;
 }
 
+/**
+ * With so many logs, whose files are gone or there, a file is compared at most. Thousands of files may begin with the same bytes, and
+ * comparing each with each would take hours. A copy of one that is left out is uploaded as a log of its own.
+ */
+const COMPARED = { gone: 256, there: 16 };
+
 export interface Identifying {
   /** Of all files that were found. Empty files have no stream yet. */
   files: readonly FoundFile[];
@@ -67,7 +73,8 @@ export async function identify(parts: Identifying): Promise<Sighting[]> {
     await using(parts, file, async (content) => {
       const head = await bytesOf(content, 0, PRINT_BYTES);
       if (head.length === 0) return;
-      const found = await streamOf(content, relatives.of(file.label, head), parts, sightings);
+      const similar = relatives.of(file.label, head);
+      const found = await streamOf(content, likeliest(similar, file.label, sightings), parts, sightings);
       if (found) return seen(found, file, false);
       const stream = parts.begin(file, printOf(head));
       relatives.add(stream);
@@ -125,6 +132,26 @@ function createRelatives() {
 export async function hasStream(content: Content, { head, tail }: Stream): Promise<boolean> {
   if (!isSamePrint(await readPrint(content, 0, head.length), head)) return false;
   return isSamePrint(await readPrint(content, tail.end - tail.length, tail.end), tail);
+}
+
+/** The streams that are worth a comparison: those begun last, and before them what the name says that it is a copy of. */
+function likeliest(
+  streams: readonly Stream[],
+  label: string,
+  sightings: ReadonlyMap<Stream, readonly Sighting[]>,
+): Stream[] {
+  const newest = streams.toReversed();
+  const gone = newest.filter((stream) => !sightings.has(stream));
+  const closeness = (stream: Stream) => {
+    const original = sightings.get(stream)?.[0]?.file.label ?? '';
+    return label.startsWith(original) ? original.length : 0;
+  };
+  const there = newest
+    .filter((stream) => sightings.has(stream))
+    .map((stream) => ({ stream, close: closeness(stream) }))
+    .sort((a, b) => b.close - a.close)
+    .map(({ stream }) => stream);
+  return [...gone.slice(0, COMPARED.gone), ...there.slice(0, COMPARED.there)];
 }
 
 /** The stream, of these, that an unknown file has: it is a copy, or the file itself under another inode. */
