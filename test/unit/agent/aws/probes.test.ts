@@ -74,9 +74,15 @@ test.each([
 });
 
 test('logs that the role may not upload are a problem', async () => {
-  const { hand } = await cloudAndAws();
+  const { aws, hand, cloud } = await cloudAndAws();
   const about = { bucket: BUCKET, env: 'dev', service: 'payments' };
   expect(await probeLogUpload(hand, about, signal)).toMatchObject({ ok: true });
+  // The policy of an agent has them only where services have logs.
+  expect(await probeLogUpload(aws, about, signal)).toMatchObject({
+    ...{ ok: false, what: expect.stringContaining('s3:PutObject below s3://') },
+    hint: expect.stringContaining('--print iam, with the logs of services'),
+  });
+  expect(cloud.objects(BUCKET, '')).toEqual([]);
 });
 
 test('metadata without tags is a warning with the command that allows them', async () => {
