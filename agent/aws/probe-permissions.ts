@@ -14,7 +14,7 @@ const NO_ETAG = `"${'0'.repeat(32)}"`;
 /** S3 checks the permission before the condition (S3 User Guide, "Conditional writes"). @throws AWS_UNREACHABLE. */
 async function mayWrite(aws: Aws, Bucket: string, Key: string, abortSignal: AbortSignal): Promise<boolean> {
   try {
-    const write = new PutObjectCommand({ Bucket, Key, IfMatch: NO_ETAG, Body: '' });
+    const write = new PutObjectCommand({ Bucket, Key, IfMatch: NO_ETAG, Body: '', ContentLength: 0 });
     await aws.s3.send(write, { abortSignal });
   } catch (error) {
     abortSignal.throwIfAborted();

@@ -73,7 +73,7 @@ export async function examineWrites(session: Session): Promise<DoctorFinding[]> 
  * "Conditional writes"). @throws AWS_UNREACHABLE.
  */
 async function mayWrite({ aws, env, signal }: Session, Key: string): Promise<boolean> {
-  const write = { Bucket: env.bucket, Key, Body: '', IfMatch: NO_ETAG };
+  const write = { Bucket: env.bucket, Key, Body: '', ContentLength: 0, IfMatch: NO_ETAG };
   try {
     await aws.s3.send(new PutObjectCommand(write), { abortSignal: signal });
   } catch (error) {

@@ -1,6 +1,6 @@
 import { PutBucketVersioningCommand } from '@aws-sdk/client-s3';
 import { ListSubscriptionsByTopicCommand, SubscribeCommand, UnsubscribeCommand } from '@aws-sdk/client-sns';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { doctor } from '../../../../publisher/commands/doctor.ts';
 import type { Session } from '../../../../publisher/session.ts';
 import { bucketSettings } from '../../../../publisher/setup/bucket-settings.ts';
@@ -53,7 +53,11 @@ describe('the environment', () => {
 
   it('is right as init makes it; who this is, keys, subscriptions, agents and the clock are named', async () => {
     await setUp();
+    // The SDK would warn there.
+    const warn = vi.spyOn(console, 'warn');
     const findings = await environment();
+    expect(warn.mock.calls).toEqual([]);
+    warn.mockRestore();
     expect(findings.filter(({ state }) => state !== 'ok')).toMatchObject([
       { id: 'orphans', state: 'unknown' },
     ]);
