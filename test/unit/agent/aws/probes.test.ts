@@ -2,7 +2,9 @@ import { expect, test } from 'vitest';
 import { probeClock, probeEndpoints } from '../../../../agent/aws/probe-endpoints.ts';
 import { probeMetadata } from '../../../../agent/aws/probe-metadata.ts';
 import { probeLogUpload, probeTooMuch } from '../../../../agent/aws/probe-permissions.ts';
+import type { Aws } from '../../../../shared/aws.ts';
 import { BUCKET, cloudAndAws, fakeAws, serve } from '../../../support/aws/fixture.ts';
+import { insteadOnce } from '../../../support/aws/queue-fixture.ts';
 import { startFakeImds } from '../../../support/cloud/fake-imds.ts';
 
 /** What `check` finds around the services. */
@@ -77,7 +79,9 @@ test('logs that the role may not upload are a problem', async () => {
   const { aws, hand, cloud } = await cloudAndAws();
   const about = { bucket: BUCKET, env: 'dev', service: 'payments' };
   expect(await probeLogUpload(hand, about, signal)).toMatchObject({ ok: true });
-  // The policy of an agent has them only where services have logs.
+  insteadOnce(aws.s3 as unknown as Aws['sqs'], 'PutObjectCommand', () => {
+    throw Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } });
+  });
   expect(await probeLogUpload(aws, about, signal)).toMatchObject({
     ...{ ok: false, what: expect.stringContaining('s3:PutObject below s3://') },
     hint: expect.stringContaining('--print iam, with the logs of services'),
