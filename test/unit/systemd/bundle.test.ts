@@ -64,8 +64,8 @@ describe.each(names)('the chunks of %s', (name) => {
 
 describe('the size', () => {
   test.each<[ProgramName, number]>([
-    ['trigger-deploy', 2.52],
-    ['trigger-deploy-agent', 2.28],
+    ['trigger-deploy', 2.56],
+    ['trigger-deploy-agent', 2.32],
   ])('of the chunks of %s is %d MB at most', (name, most) => {
     expect(bundleOf(name).sizes.chunks / MB).toBeLessThan(most);
     expect(bundleOf(name).sizes.chunks / MB).toBeGreaterThan(most * 0.95);
