@@ -51,8 +51,6 @@ export interface Process {
   stop(): Promise<void>;
 }
 
-class Killed extends Error {}
-
 /** `killAt`: the process is killed at this call of a port, counted from 1; the call itself does not happen. */
 export async function start(
   world: World,
@@ -137,9 +135,6 @@ export async function start(
   };
   const run = await openLife(parts);
   const running = Promise.all([worker.run(stopping.signal), run(stopping.signal)]);
-  running.catch((error: unknown) => {
-    if (!(error instanceof Killed)) throw error;
-  });
   return {
     worker,
     gate: () => isOpen,
