@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import '../../../../publisher/fleet/ec2.ts';
-import { deploy } from '../../../../publisher/commands/deploy.ts';
-import { plan } from '../../../../publisher/commands/plan.ts';
-import type { PublisherEvent } from '../../../../publisher/events.ts';
-import type { Strategy } from '../../../../publisher/plan/strategy.ts';
-import { createLines } from '../../../../publisher/render/lines.ts';
-import { keys } from '../../../../shared/names.ts';
-import { type FakeEc2, startFakeEc2 } from '../../../support/cloud/fake-ec2.ts';
-import { userIdOf } from '../../../support/cloud/sqs.ts';
-import { options, settled } from '../../../support/publisher/deploy-fixture.ts';
-import { HandClock, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import '../../publisher/fleet/ec2.ts';
+import { deploy } from '../../publisher/commands/deploy.ts';
+import { plan } from '../../publisher/commands/plan.ts';
+import type { PublisherEvent } from '../../publisher/events.ts';
+import type { Strategy } from '../../publisher/plan/strategy.ts';
+import { createLines } from '../../publisher/render/lines.ts';
+import { keys } from '../../shared/names.ts';
+import { type FakeEc2, startFakeEc2 } from '../support/cloud/fake-ec2.ts';
+import { userIdOf } from '../support/cloud/sqs.ts';
+import { options, settled } from '../support/publisher/deploy-fixture.ts';
+import { HandClock, notes, openStage, type Stage } from '../support/publisher/stage.ts';
 
 /**
  * Instances that are gone without `leave`, and that no deployment waits for. The client of EC2 is imported before: no time
