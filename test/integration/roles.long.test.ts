@@ -47,7 +47,7 @@ describe.each(['reader', 'console'] as const)('the role %s', (role) => {
     'rollback payments --to 1.1.0',
     'pause payments --reason incident',
     'push payments 1.2.0 FILE',
-  ])('%s is refused with the action that is missing, and changes nothing', async (line) => {
+  ])('%s is refused with what AWS says, and changes nothing', async (line) => {
     const objects = () => fleet.cloud.objects(BUCKET, '').toSorted();
     const before = { objects: objects(), instance: await snapshotOf(fleet, instance) };
     const result = await typed(...line.replace('FILE', archive).split(' '));
