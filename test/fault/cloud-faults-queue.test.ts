@@ -4,6 +4,7 @@ import { instanceKey } from '../support/cloud/sqs.ts';
 import { deploy, push } from '../support/commands.ts';
 import { logOf, nextLogged } from '../support/fleet/agent-log.ts';
 import { ENV, type Instance } from '../support/fleet/fleet.ts';
+import { takeDenials } from '../support/iam/ledger.ts';
 import { AGENT } from '../support/programs.ts';
 import { proved } from '../support/reliability.ts';
 import { deleteQueueOf, deleteTopic, subscribersOf } from './support/cloud/topic.ts';
@@ -60,6 +61,9 @@ test('a queue deleted under the agent is made again, subscribed, and what was an
   expect(messages.filter((msg) => happened.includes(msg))).toEqual(happened);
   expect(await subscribersOf(cloud, topicArn)).toContain(queue);
   expect(await currentOf(instance)).toBe('1.1.0');
+  // A queue that is gone has no tags, so the policy denies its use: the agent takes that for gone.
+  const denied = new Set(takeDenials('agent'));
+  expect([...denied]).toEqual([expect.stringMatching(/^sqs:ReceiveMessage .*-i-0a1$/)]);
   proved('late', 'announced while the instance had no queue: converged');
 });
 

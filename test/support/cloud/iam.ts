@@ -31,12 +31,15 @@ export function createIam({ region, sqs, sns, s3, buckets }: Stores): (call: Cal
     tagsOf: (queue) => sqs.getQueueByName(queue)?.tags,
     hasObject: (bucket, key) => !s3.hasBucket(bucket) || s3.find(bucket, key) !== undefined,
   };
-  let known: { names: string; places: PolicyPlace[] } = { names: '', places: [] };
+  // A role keeps its policy when the topic or the bucket is deleted.
+  const topics = new Set<string>();
+  const bucketNames = new Set<string>();
+  let known: { count: number; places: PolicyPlace[] } = { count: 0, places: [] };
   function places(): PolicyPlace[] {
-    const topics = [...sns.topics.keys()];
-    const buckets = s3.listBuckets().map(({ name }) => name);
-    const names = [...topics, ...buckets].join(' ');
-    if (names !== known.names) known = { names, places: placesOf(region, topics, buckets) };
+    for (const arn of sns.topics.keys()) topics.add(arn);
+    for (const { name } of s3.listBuckets()) bucketNames.add(name);
+    const count = topics.size + bucketNames.size;
+    if (count !== known.count) known = { count, places: placesOf(region, [...topics], [...bucketNames]) };
     return known.places;
   }
 
