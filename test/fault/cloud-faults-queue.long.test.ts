@@ -3,6 +3,7 @@ import { agentQueueName } from '../../shared/names.ts';
 import type { Which } from '../support/cloud/fault-proxy.ts';
 import { deploy, push } from '../support/commands.ts';
 import { ENV, type Instance } from '../support/fleet/fleet.ts';
+import { takeDenials } from '../support/iam/ledger.ts';
 import { proved } from '../support/reliability.ts';
 import { deleteQueueOf, subscribersOf } from './support/cloud/topic.ts';
 import { type FaultWorld, nextSucceeded, startFaultWorld } from './support/cloud/world.ts';
@@ -47,5 +48,7 @@ test('the queue is made again after the minute AWS asks for, not sooner, and wha
   expect(await currentOf(instance)).toBe('1.1.0');
   await deploy(world.fleet, '1.2.0');
   expect(await currentOf(instance)).toBe('1.2.0');
+  // A queue that is gone has no tags, so the policy denies its use: the agent takes that for gone.
+  expect(takeDenials('agent').filter((one) => !one.endsWith(`:${QUEUE}`))).toEqual([]);
   proved('queue-gone', 'with the minute that AWS keeps the name: asked twice, back and caught up');
 });

@@ -62,8 +62,9 @@ test('a queue deleted under the agent is made again, subscribed, and what was an
   expect(await subscribersOf(cloud, topicArn)).toContain(queue);
   expect(await currentOf(instance)).toBe('1.1.0');
   // A queue that is gone has no tags, so the policy denies its use: the agent takes that for gone.
-  const denied = new Set(takeDenials('agent'));
-  expect([...denied]).toEqual([expect.stringMatching(/^sqs:ReceiveMessage .*-i-0a1$/)]);
+  const denied = takeDenials('agent');
+  expect(denied.filter((one) => !one.endsWith(`:${queue}`))).toEqual([]);
+  expect(denied.length).toBeGreaterThan(0);
   proved('late', 'announced while the instance had no queue: converged');
 });
 
