@@ -81,8 +81,12 @@ const stateOf = async (unit: string) => (await host.show(unit, 'ActiveState')).A
 async function deploy(service: string, version: string, files: readonly string[]) {
   const pushed = await site.fleet.publisher('push', service, version, ...files);
   expect(pushed, pushed.stderr).toMatchObject({ code: 0 });
+  const endings = () => endingsOf(site.fleet, host, service);
+  const before = endings().length;
   const { code, stdout, stderr } = await publisher(service, version);
-  return { code, state: endingsOf(site.fleet, host, service).at(-1)?.state, said: `${stdout}${stderr}` };
+  // The publisher hears of the ending by its queue, which may be before the report is in the record.
+  await expect.poll(() => endings().length).toBeGreaterThan(before);
+  return { code, state: endings().at(-1)?.state, said: `${stdout}${stderr}` };
 }
 
 const deployJar = async (service: string, version: string, behaviour: Behaviour = 'good') =>
