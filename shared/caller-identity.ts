@@ -11,10 +11,7 @@ import { userId } from './role-session.ts';
  * @throws AWS_*; the reason of `signal`.
  */
 export async function callerUserId(aws: Aws, signal: AbortSignal): Promise<string> {
-  const { UserId } = await identityOf(aws, signal);
-  const parsed = userId.safeParse(UserId);
-  if (parsed.success) return parsed.data;
-  throw new TriggerDeployError('AWS_REFUSED', 'the answer of STS names no user id', { cause: parsed.error });
+  return userIdIn(await identityOf(aws, signal));
 }
 
 /** The AWS account of the caller, 12 digits, and who it is. @throws as `callerUserId`. */
@@ -22,7 +19,25 @@ export async function callerAccount(
   aws: Aws,
   signal: AbortSignal,
 ): Promise<{ account: string; arn: string }> {
-  const { Account = '', Arn = '' } = await identityOf(aws, signal);
+  return accountIn(await identityOf(aws, signal));
+}
+
+/** All that STS says of the caller, by one call. @throws as `callerUserId`. */
+export async function callerIdentity(
+  aws: Aws,
+  signal: AbortSignal,
+): Promise<{ userId: string; account: string; arn: string }> {
+  const answer = await identityOf(aws, signal);
+  return { userId: userIdIn(answer), ...accountIn(answer) };
+}
+
+function userIdIn({ UserId }: GetCallerIdentityResponse): string {
+  const parsed = userId.safeParse(UserId);
+  if (parsed.success) return parsed.data;
+  throw new TriggerDeployError('AWS_REFUSED', 'the answer of STS names no user id', { cause: parsed.error });
+}
+
+function accountIn({ Account = '', Arn = '' }: GetCallerIdentityResponse): { account: string; arn: string } {
   if (/^\d{12}$/.test(Account)) return { account: Account, arn: Arn };
   throw new TriggerDeployError('AWS_REFUSED', 'the answer of STS names no account');
 }

@@ -1,28 +1,18 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Aws } from '../../shared/aws.ts';
-import { awsError } from '../../shared/aws-errors.ts';
 import { callerUserId } from '../../shared/caller-identity.ts';
 import { keys } from '../../shared/names.ts';
+import { isPermitted, WRITES_NOTHING } from '../../shared/permission-probe.ts';
 import type { Finding } from '../deploy/ports.ts';
 
 /** What the role of this instance may do, tried by writes whose condition cannot hold. Changes nothing. */
 
 const UNUSED = 'trigger-deploy-check';
-/** No object has this ETag: it is as long as one, and no MD5 is known to be it. */
-const NO_ETAG = `"${'0'.repeat(32)}"`;
 
-/** S3 checks the permission before the condition (S3 User Guide, "Conditional writes"). @throws AWS_UNREACHABLE. */
 async function mayWrite(aws: Aws, Bucket: string, Key: string, abortSignal: AbortSignal): Promise<boolean> {
-  try {
-    const write = new PutObjectCommand({ Bucket, Key, IfMatch: NO_ETAG, Body: '', ContentLength: 0 });
-    await aws.s3.send(write, { abortSignal });
-  } catch (error) {
-    abortSignal.throwIfAborted();
-    const failure = awsError(error, `write s3://${Bucket}/${Key}`);
-    if (failure.code === 'AWS_DENIED') return false;
-    if (failure.code === 'AWS_UNREACHABLE') throw failure;
-  }
-  return true;
+  const write = new PutObjectCommand({ Bucket, Key, ...WRITES_NOTHING });
+  const attempt = () => aws.s3.send(write, { abortSignal });
+  return await isPermitted(`write s3://${Bucket}/${Key}`, attempt, abortSignal);
 }
 
 /**

@@ -9,6 +9,7 @@ import {
 import type { Aws } from '../../shared/aws.ts';
 import { awsError } from '../../shared/aws-errors.ts';
 import { agentQueueName, replyQueueName, ulidOf } from '../../shared/names.ts';
+import { isPermitted } from '../../shared/permission-probe.ts';
 import { ownTags, type QueueTags } from '../../shared/queue-tags.ts';
 import type { Finding } from '../deploy/ports.ts';
 import { isNoSuchQueue } from './aws-call.ts';
@@ -170,14 +171,9 @@ async function missing(
 
 /** Any other answer than a denial comes after the permission. @throws AWS_UNREACHABLE; the reason of `signal`. */
 async function isDenied(call: () => Promise<unknown>, signal: AbortSignal): Promise<boolean> {
-  try {
-    await call();
-    return false;
-  } catch (error) {
-    signal.throwIfAborted();
-    if (isNoSuchQueue(error)) return false;
-    const failure = awsError(error, 'try the permissions of the role');
-    if (failure.code === 'AWS_UNREACHABLE') throw failure;
-    return failure.code === 'AWS_DENIED';
-  }
+  const attempt = () =>
+    call().catch((error: unknown) => {
+      if (!isNoSuchQueue(error)) throw error;
+    });
+  return !(await isPermitted('try the permissions of the role', attempt, signal));
 }

@@ -1,5 +1,5 @@
 import { accountOfArn } from '../../shared/aws-names.ts';
-import { callerAccount, callerUserId } from '../../shared/caller-identity.ts';
+import { callerIdentity } from '../../shared/caller-identity.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import { formatMs } from '../../shared/retry.ts';
 import type { Session } from '../session.ts';
@@ -13,8 +13,7 @@ const CLOCK_MS = 60_000;
 /** The identity of the publisher, to compare with the policies, and whether its account is that of the topic. */
 export async function examineCaller({ aws, env, signal }: Session): Promise<DoctorFinding[]> {
   try {
-    const userId = await callerUserId(aws, signal);
-    const { account, arn } = await callerAccount(aws, signal);
+    const { userId, account, arn } = await callerIdentity(aws, signal);
     const owner = accountOfArn(env.topic);
     const known: DoctorFinding = {
       id: 'caller',

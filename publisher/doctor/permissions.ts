@@ -1,14 +1,12 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { awsError } from '../../shared/aws-errors.ts';
 import { keys } from '../../shared/names.ts';
+import { isPermitted, WRITES_NOTHING } from '../../shared/permission-probe.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import type { Session } from '../session.ts';
 import type { DoctorFinding } from './finding.ts';
 
 /** Whether these credentials may write what they must, and nothing that they must not. Changes nothing. */
 
-/** No object has this ETag: it is as long as one, and no MD5 is known to be it. */
-const NO_ETAG = `"${'0'.repeat(32)}"`;
 const LANES = 4;
 /** In the place of services, versions and ids: no object has such a key. */
 const ANY = 'trigger-deploy-doctor';
@@ -67,20 +65,8 @@ export async function examineWrites(session: Session): Promise<DoctorFinding[]> 
   ];
 }
 
-/**
- * Asks S3 to replace the object only if it has an ETag that no object has. S3 checks the permission first, so it answers
- * 403 where that is missing, and otherwise that the condition failed, or that there is no such object (S3 User Guide,
- * "Conditional writes"). @throws AWS_UNREACHABLE.
- */
 async function mayWrite({ aws, env, signal }: Session, Key: string): Promise<boolean> {
-  const write = { Bucket: env.bucket, Key, Body: '', ContentLength: 0, IfMatch: NO_ETAG };
-  try {
-    await aws.s3.send(new PutObjectCommand(write), { abortSignal: signal });
-  } catch (error) {
-    signal.throwIfAborted();
-    const failure = awsError(error, `write s3://${env.bucket}/${Key}`);
-    if (failure.code === 'AWS_DENIED') return false;
-    if (failure.code === 'AWS_UNREACHABLE') throw failure;
-  }
-  return true;
+  const write = new PutObjectCommand({ Bucket: env.bucket, Key, ...WRITES_NOTHING });
+  const attempt = () => aws.s3.send(write, { abortSignal: signal });
+  return await isPermitted(`write s3://${env.bucket}/${Key}`, attempt, signal);
 }
