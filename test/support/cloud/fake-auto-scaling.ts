@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { EVERYTHING } from '../iam/places.ts';
 import { standInRefusal } from '../iam/stand-in.ts';
+import { accessKeyOf, startStandIn } from './stand-in-server.ts';
 
 /**
  * EC2 Auto Scaling as far as an agent speaks to it: the Query protocol and the lifecycle actions of instances. It
@@ -78,9 +76,7 @@ export async function startFakeAutoScaling(): Promise<FakeAutoScaling> {
     }
   }
 
-  const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request.setEncoding('utf8')) body += chunk;
+  const server = await startStandIn((request, body, response) => {
     const form = new URLSearchParams(body);
     const action = form.get('Action') ?? '';
     asg.calls.push({
@@ -88,7 +84,7 @@ export async function startFakeAutoScaling(): Promise<FakeAutoScaling> {
       instance: form.get('InstanceId') ?? form.get('InstanceIds.member.1') ?? '',
       hook: form.get('LifecycleHookName') ?? '',
       result: form.get('LifecycleActionResult') ?? '',
-      accessKey: /Credential=([^/]+)/.exec(request.headers.authorization ?? '')?.[1] ?? '',
+      accessKey: accessKeyOf(request),
     });
     response.setHeader('content-type', 'text/xml');
     const refuse = (status: number, code: string, message: string) => {
@@ -117,12 +113,10 @@ export async function startFakeAutoScaling(): Promise<FakeAutoScaling> {
       if (!(error instanceof Refusal)) throw error;
       refuse(400, 'ValidationError', error.message);
     }
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  });
 
   const asg: FakeAutoScaling = {
-    env: { AWS_ENDPOINT_URL_AUTO_SCALING: `http://127.0.0.1:${port}` },
+    env: { AWS_ENDPOINT_URL_AUTO_SCALING: server.endpoint },
     calls: [],
     join: (instance, group) => void groups.set(instance, group),
     wait: (instance, hook, timeoutMs = HOUR) =>
@@ -132,11 +126,7 @@ export async function startFakeAutoScaling(): Promise<FakeAutoScaling> {
       return action?.result ?? (action && action.until <= performance.now() ? 'timed out' : undefined);
     },
     fail: (action, error, times = Number.POSITIVE_INFINITY) => void failures.set(action, { ...error, times }),
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop: server.stop,
   };
   return asg;
 }

@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { standInRefusal } from '../iam/stand-in.ts';
+import { accessKeyOf, startStandIn } from './stand-in-server.ts';
 
 /**
  * CloudWatch as far as a publisher speaks to it: DescribeAlarms over the AWS JSON 1.0 protocol of the pinned client. It
@@ -89,9 +87,7 @@ export async function startFakeCloudWatch(): Promise<FakeCloudWatch> {
       : refused(400, 'ValidationError', invalid);
   }
 
-  const server = createServer(async (request, response) => {
-    let text = '';
-    for await (const chunk of request.setEncoding('utf8')) text += chunk;
+  const server = await startStandIn((request, text, response) => {
     const operation = String(request.headers['x-amz-target'] ?? '').replace(TARGET, '');
     const input = JSON.parse(text) as Input;
     fake.calls.push({ operation, accessKey: accessKeyOf(request), names: input.AlarmNames ?? [] });
@@ -107,12 +103,10 @@ export async function startFakeCloudWatch(): Promise<FakeCloudWatch> {
       waiting.delete(one);
       one.resolve();
     }
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  });
 
   const fake: FakeCloudWatch = {
-    env: { AWS_ENDPOINT_URL_CLOUDWATCH: `http://127.0.0.1:${port}` },
+    env: { AWS_ENDPOINT_URL_CLOUDWATCH: server.endpoint },
     calls: [],
     pageSize: Number.POSITIVE_INFINITY,
     set: (name, state, more = {}) =>
@@ -128,15 +122,7 @@ export async function startFakeCloudWatch(): Promise<FakeCloudWatch> {
       failure = { ...error, times };
     },
     answered: (left) => new Promise((resolve) => waiting.add({ left, resolve })),
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop: server.stop,
   };
   return fake;
 }
-
-/** The access key in the signature of a request: `Credential=AKIA…/20260101/…`. */
-const accessKeyOf = ({ headers }: IncomingMessage) =>
-  /Credential=([^/]+)\//.exec(headers.authorization ?? '')?.[1] ?? '';

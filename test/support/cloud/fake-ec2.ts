@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { EVERYTHING } from '../iam/places.ts';
 import { standInRefusal } from '../iam/stand-in.ts';
+import { accessKeyOf, startStandIn } from './stand-in-server.ts';
 
 /**
  * EC2 as far as a publisher speaks to it: DescribeInstances of the Query protocol. It replaces EC2, which tests cannot have.
@@ -13,7 +11,7 @@ export interface FakeEc2 {
   /** What makes a publisher ask here. */
   readonly env: Record<string, string>;
   /** Every call so far: the operation, the access key of the caller, and how many instances it named. */
-  readonly calls: { operation: string; accessKeyId: string | undefined; named: number }[];
+  readonly calls: { operation: string; accessKeyId: string; named: number }[];
   /** The states by instance; an instance that is not here is unknown to EC2. */
   readonly states: Map<string, string>;
   /** How many instances an answer has at most. */
@@ -66,12 +64,10 @@ export async function startFakeEc2(): Promise<FakeEc2> {
     };
   }
 
-  const server = createServer(async (request, response) => {
-    let text = '';
-    for await (const chunk of request.setEncoding('utf8')) text += chunk;
+  const server = await startStandIn((request, text, response) => {
     const form = new URLSearchParams(text);
     const operation = form.get('Action') ?? '';
-    const accessKeyId = /Credential=([^/,\s]+)\//.exec(request.headers.authorization ?? '')?.[1];
+    const accessKeyId = accessKeyOf(request);
     ec2.calls.push({ operation, accessKeyId, named: valuesOf(form, 'instance-id').length });
     response.setHeader('content-type', 'text/xml');
     const refusal = standInRefusal(request, `ec2:${operation}`, {
@@ -92,23 +88,17 @@ export async function startFakeEc2(): Promise<FakeEc2> {
         ? describe(form)
         : { status: 400, body: errorAnswer('InvalidAction', `the fake knows no ${operation}`) };
     response.writeHead(status).end(body);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  });
 
   const ec2: FakeEc2 = {
-    env: { AWS_ENDPOINT_URL_EC2: `http://127.0.0.1:${port}` },
+    env: { AWS_ENDPOINT_URL_EC2: server.endpoint },
     calls: [],
     states: new Map(),
     pageSize: 1000,
     fail(error, times = Number.POSITIVE_INFINITY) {
       failure = { ...error, times };
     },
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop: server.stop,
   };
   return ec2;
 }

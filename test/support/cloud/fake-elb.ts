@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { standInRefusal } from '../iam/stand-in.ts';
+import { startStandIn } from './stand-in-server.ts';
 
 /**
  * Elastic Load Balancing v2 as far as an agent speaks to it: the Query protocol and the states of a target. It
@@ -89,9 +87,7 @@ export async function startFakeElb(): Promise<FakeElb> {
     }
   }
 
-  const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request.setEncoding('utf8')) body += chunk;
+  const server = await startStandIn((request, body, response) => {
     const form = new URLSearchParams(body);
     const action = form.get('Action') ?? '';
     const name = form.get('TargetGroupArn')?.split('/')[1];
@@ -117,12 +113,10 @@ export async function startFakeElb(): Promise<FakeElb> {
     }
     const result = `<${action}Result>${answer(form)}</${action}Result>`;
     response.end(`<${action}Response>${result}</${action}Response>`);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  });
 
   const elb: FakeElb = {
-    env: { AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2: `http://127.0.0.1:${port}` },
+    env: { AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2: server.endpoint },
     calls: [],
     isHealthy: () => true,
     delayMs: 50,
@@ -131,11 +125,7 @@ export async function startFakeElb(): Promise<FakeElb> {
       void targets.set(keyOf(arn, instance, String(at ?? '')), { state: 'registered', since: LONG_AGO }),
     stateOf: (arn, instance, at) => healthOf(keyOf(arn, instance, String(at ?? '')), instance).state,
     fail: (action, error, times = Number.POSITIVE_INFINITY) => void failures.set(action, { ...error, times }),
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop: server.stop,
   };
   return elb;
 }

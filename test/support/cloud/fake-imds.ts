@@ -1,6 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { startStandIn } from './stand-in-server.ts';
 
 /**
  * The instance metadata service, version 2, as EC2 answers it. It replaces what only EC2 has: a link-local address of
@@ -69,7 +68,10 @@ export async function startFakeImds(facts: Record<string, string> = {}): Promise
     return 200;
   }
 
-  const server = createServer((request, response) => {
+  const countConnection = () => {
+    connections += 1;
+  };
+  const server = await startStandIn((request, _text, response) => {
     // The status has to be set before the body is written: so it is decided on a response that collects.
     const body: string[] = [];
     const collected = Object.assign(Object.create(response) as ServerResponse, {
@@ -78,12 +80,8 @@ export async function startFakeImds(facts: Record<string, string> = {}): Promise
     const status = answer(request, collected);
     imds.requests.push(`${request.method} ${pathOf(request.url ?? '')} ${status}`);
     if (status !== 'none') response.writeHead(status, { 'content-type': 'text/plain' }).end(body.join(''));
-  }).listen(0, '127.0.0.1');
-  server.on('connection', () => {
-    connections += 1;
-  });
-  await once(server, 'listening');
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }, countConnection);
+  const { endpoint } = server;
   const set = (path: string, text: string | undefined) =>
     text === undefined ? imds.facts.delete(path) : imds.facts.set(path, text);
   const time = (at: number) => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
@@ -111,11 +109,7 @@ export async function startFakeImds(facts: Record<string, string> = {}): Promise
     recommendRebalance: (at) =>
       void set('events/recommendations/rebalance', JSON.stringify({ noticeTime: time(at) })),
     target: (state) => void set('autoscaling/target-lifecycle-state', state),
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop: server.stop,
   };
   return imds;
 }

@@ -1,8 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { signDigest } from './ecdsa-digest.ts';
+import { accessKeyOf, startStandIn } from './stand-in-server.ts';
 
 /**
  * The signing of AWS KMS as far as a publisher speaks to it: the JSON 1.1 protocol (`TrentService.*`), asymmetric keys,
@@ -153,12 +151,10 @@ export async function startFakeKms(): Promise<FakeKms> {
     }
   }
 
-  const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request.setEncoding('utf8')) body += chunk;
+  const server = await startStandIn((request, body, response) => {
     const operation = String(request.headers['x-amz-target']).replace(/^TrentService\./, '');
     const input = JSON.parse(body) as Input;
-    const accessKey = /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    const accessKey = accessKeyOf(request);
     kms.calls.push({
       ...{ operation, keyId: input.KeyId ?? '', accessKey },
       ...(input.SigningAlgorithm && { algorithm: input.SigningAlgorithm }),
@@ -178,12 +174,10 @@ export async function startFakeKms(): Promise<FakeKms> {
         .writeHead(status ?? 500)
         .end(JSON.stringify({ __type: code ?? 'KMSInternalException', message }));
     }
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  });
 
   const kms: FakeKms = {
-    env: { AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${port}` },
+    env: { AWS_ENDPOINT_URL_KMS: server.endpoint },
     calls: [],
     createKey(
       spec = 'ECC_NIST_P256',
@@ -205,11 +199,7 @@ export async function startFakeKms(): Promise<FakeKms> {
     fail: (operation, error, times = Number.POSITIVE_INFINITY) =>
       void failures.set(operation, { ...error, times }),
     arnOf,
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop: server.stop,
   };
   return kms;
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Features } from '../../../publisher/setup/statements.ts';
+import { accessKeyOf } from '../cloud/stand-in-server.ts';
 import { refusalOf } from './authorize.ts';
 import type { Context } from './document.ts';
 import { EVERYTHING } from './places.ts';
@@ -9,11 +10,11 @@ import { EVERYTHING } from './places.ts';
  * features, does not allow the action. Undefined when it does.
  */
 export function standInRefusal(
-  { headers }: IncomingMessage,
+  request: IncomingMessage,
   action: string,
   { resource = '*', features, context }: { resource?: string; features: Features; context?: Context },
 ): string | undefined {
-  const accessKeyId = /Credential=([^/,\s]+)\//.exec(headers.authorization ?? '')?.[1] ?? '';
+  const accessKeyId = accessKeyOf(request);
   const call = { accessKeyId, action, resource, ...(context && { context }) };
   return refusalOf(call, [{ ...EVERYTHING, features }]);
 }
