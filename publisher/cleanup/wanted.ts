@@ -84,7 +84,7 @@ async function readRecords({ record: { objects }, clock }: Session, env: string,
   return records.sort((a, b) => b.sequence - a.sequence);
 }
 
-/** What the instance records say that runs, whoever wrote them, also of instances that do not answer. */
+/** The versions that the instance records name, whether or not the writer is believed and the instance answers. */
 async function readRuns({ record: { objects } }: Session, env: string, service: string): Promise<string[]> {
   const listed = await objects.list(keys.instances(env, service), 'right below');
   const versions = await mapLimit(listed, READS, async ({ key }) => {

@@ -9,7 +9,7 @@ import type { DoctorFinding } from './finding.ts';
 
 interface StaleQuestion {
   service: string;
-  /** Whether the newest deployment has not ended: then whoever continues it takes the lock over. */
+  /** Whether the newest deployment has not ended: then the publisher that continues it takes the lock over. */
   open: boolean;
   repair: boolean;
 }

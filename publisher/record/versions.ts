@@ -17,7 +17,7 @@ export interface Versions {
    * @throws as `readManifest`.
    */
   resolve(service: string, version: string): Promise<Manifest>;
-  /** All versions that have a manifest, whoever signed it. */
+  /** All versions that have a manifest; no signature is checked. */
   all(service: string): Promise<string[]>;
   /** The pushed versions, the newest push first, `limit` at most. From the index, which is not signed. */
   newest(service: string, limit: number): Promise<string[]>;
