@@ -13,11 +13,33 @@ const ROOMS = {
   'publisher/cli': [
     'publisher/commands',
     'publisher/config',
+    'publisher/console',
     'publisher/notify',
     'publisher/plan',
     'publisher/render',
     'publisher/events.ts',
     'publisher/session.ts',
+  ],
+  // The server of the console. The command line is given to it (ports.ts), because cli imports this room.
+  'publisher/console': [
+    'publisher/config',
+    'publisher/fleet',
+    'publisher/messaging',
+    'publisher/plan',
+    'publisher/queue',
+    'publisher/record',
+    'publisher/rollout',
+    'publisher/session.ts',
+    'publisher/events.ts',
+  ],
+  // Runs in a browser.
+  'publisher/page': [
+    'publisher/console/api.ts#types',
+    'publisher/console/permissions.ts',
+    'publisher/render/deployment-view.ts',
+    'publisher/render/words.ts',
+    'publisher/record#types',
+    'publisher/events.ts#types',
   ],
   'publisher/commands': [
     'publisher/config',
@@ -298,7 +320,7 @@ export default {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default'],
-      extensions: ['.ts', '.mjs', '.js', '.json'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js', '.json'],
     },
   },
 };
