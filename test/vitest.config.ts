@@ -51,9 +51,9 @@ const E2E_TODAY = partOfToday(LONG_E2E, 2);
 
 /**
  * `unit`: pure code and single adapters. `integration`: real processes against the embedded cloud. `fault`: the
- * fault matrix, by real kills and real faults. `integration-long`, `long`: the parts of both that take minutes, or loop
- * over everything. `e2e`: booted instances. `npm test` runs the first two, `npm run test:fault` the next three,
- * `.ci/run` all.
+ * fault matrix, by real kills and real faults. `console`: the server of the console, and its page in Chromium.
+ * `integration-long`, `long`: the parts of both that take minutes, or loop over everything. `e2e`: booted instances.
+ * `npm test` runs the first two, `npm run test:console` and `npm run test:fault` the next ones, `.ci/run` all.
  */
 export default defineConfig({
   test: {
@@ -94,6 +94,18 @@ export default defineConfig({
           setupFiles: LEDGER,
           include: ['test/fault/**/*.test.ts'],
           exclude: ['**/*.long.test.ts'],
+          expect: poll,
+          testTimeout: HANGS_MS,
+          hookTimeout: HANGS_MS,
+          maxWorkers: 3,
+        },
+      },
+      {
+        test: {
+          name: 'console',
+          setupFiles: LEDGER,
+          include: ['test/console/**/*.test.ts'],
+          env,
           expect: poll,
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,

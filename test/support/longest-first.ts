@@ -11,8 +11,8 @@ const SLOW = [
   ...['power-off', 'reexec', 'reexec-deb', 'self-update', 'deb'],
   ...['kill-matrix.long', 'many-files.long', 'message-faults-hostile.long', 'publisher-faults-dead.long'],
   ...['cloud-faults-slow.long', 'power-loss.long', 'disk-faults-agent.long'],
-  ...['retry-outage', 'waves', 'cancel', 'promote', 'doctor', 'wait', 'put-back-together', 'watch'],
-  ...['bad-versions', 'bad-order', 'checks', 'bad-artifacts', 'bad-commands', 'story'],
+  ...['publisher-outage', 'waves', 'cancel', 'promote', 'doctor', 'wait', 'put-back-together', 'watch'],
+  ...['bad-versions', 'bad-order', 'failed-checks', 'bad-artifacts', 'bad-commands', 'story'],
   ...['service-faults-restart', 'state-files', 'service-faults-broken', 'power-loss', 'kill-matrix'],
 ];
 

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { confirm } from '../../../../publisher/commands/confirm.ts';
-import { type DeployOptions, deploy } from '../../../../publisher/commands/deploy.ts';
-import { pause, unpause } from '../../../../publisher/commands/pause.ts';
-import type { PublisherEvent } from '../../../../publisher/events.ts';
-import type { Strategy } from '../../../../publisher/plan/strategy.ts';
-import { keys } from '../../../../shared/names.ts';
-import type { Fault } from '../../../support/cloud/faults.ts';
-import type { RequestRecord } from '../../../support/cloud/requests.ts';
-import { userIdOf } from '../../../support/cloud/sqs.ts';
-import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
+import { confirm } from '../../publisher/commands/confirm.ts';
+import { type DeployOptions, deploy } from '../../publisher/commands/deploy.ts';
+import { pause, unpause } from '../../publisher/commands/pause.ts';
+import type { PublisherEvent } from '../../publisher/events.ts';
+import type { Strategy } from '../../publisher/plan/strategy.ts';
+import { keys } from '../../shared/names.ts';
+import type { Fault } from '../support/cloud/faults.ts';
+import type { RequestRecord } from '../support/cloud/requests.ts';
+import { userIdOf } from '../support/cloud/sqs.ts';
+import { HandClock, never, notes, openStage, type Stage } from '../support/publisher/stage.ts';
 
 /** What a publisher of a rolling deployment does while it waits: for a person, for silent instances, for AWS. */
 
