@@ -11,6 +11,8 @@ export interface Option<S extends z.ZodType = z.ZodType> {
   help: string;
   schema: S;
   alias?: string;
+  /** Whether the option makes sense at a terminal only: the page of the console may not use it. */
+  atTerminal?: true;
   /** What shell completion offers. */
   completes?: readonly string[] | 'file' | 'directory';
 }
@@ -18,20 +20,24 @@ export type Options = Readonly<Record<string, Option>>;
 /** The checked values of `O`, by option. */
 export type ValuesOf<O extends Options> = z.infer<z.ZodObject<{ [K in keyof O]: O[K]['schema'] }>>;
 
-type More = Pick<Option, 'alias' | 'completes'>;
+type More = Pick<Option, 'alias' | 'completes' | 'atTerminal'>;
 export const argument = <S extends z.ZodType>(schema: S, help: string, more: More = {}) =>
   ({ kind: 'argument', schema, help, ...more }) as const;
 export const value = <S extends z.ZodType>(schema: S, help: string, more: More = {}) =>
   ({ kind: 'value', schema, help, ...more }) as const;
 export const list = <S extends z.ZodType>(schema: S, help: string, more: More = {}) =>
   ({ kind: 'list', schema, help, ...more }) as const;
-export const flag = (help: string) =>
-  ({ kind: 'flag', schema: z.boolean({ error: once }).default(false), help }) as const;
+export const flag = (help: string, more: Pick<Option, 'atTerminal'> = {}) =>
+  ({ kind: 'flag', schema: z.boolean({ error: once }).default(false), help, ...more }) as const;
 /** One of `words`. */
-export const choice = <const T extends readonly [string, ...string[]]>(words: T, help: string) => {
+export const choice = <const T extends readonly [string, ...string[]]>(
+  words: T,
+  help: string,
+  more: Pick<Option, 'atTerminal'> = {},
+) => {
   const expected = `expected ${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
   const error = (issue: { input?: unknown }) => (Array.isArray(issue.input) ? once(issue) : expected);
-  return value(z.enum(words, { error }).optional(), help, { completes: words });
+  return value(z.enum(words, { error }).optional(), help, { completes: words, ...more });
 };
 
 /** The option as a person types it: `--no-wait` for the key `noWait`. */

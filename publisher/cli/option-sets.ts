@@ -28,13 +28,14 @@ export const common = {
   output: choice(
     ['table', 'lines', 'json'],
     'Output format: table, lines or json (default: table on a terminal, else lines)',
+    { atTerminal: true },
   ),
   configFile: value(
     text.optional(),
     'The config file (default: the first trigger-deploy.yaml found in ., ~/.config/trigger-deploy, /etc/trigger-deploy)',
     { completes: 'file' },
   ),
-  verbose: flag('Show the causes of an error'),
+  verbose: flag('Show the causes of an error', { atTerminal: true }),
 } as const satisfies Options;
 
 /** The option of every verb that follows a deployment. */
@@ -57,7 +58,7 @@ export const watching = {
 /** The options of the verbs that start a deployment and follow it to its end. */
 export const following = {
   ...watching,
-  noWait: flag('Set the desired state, announce, and exit without waiting'),
+  noWait: flag('Set the desired state, announce, and exit without waiting', { atTerminal: true }),
   reason: value(reason.optional(), 'Why; recorded in the history'),
   allowMissing: value(
     count.optional(),

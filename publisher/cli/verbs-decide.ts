@@ -24,6 +24,7 @@ export const decideVerbs = {
     usage: '<deployment>',
     summary: 'Approve a deployment that is waiting for confirmation',
     group: 'decide',
+    onPage: 'signs',
     options: { deployment: anId, reason: why },
     examples: [['$0 confirm 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', 'the other waves follow']],
     async run(session, { deployment, reason }) {
@@ -40,6 +41,7 @@ export const decideVerbs = {
     usage: '<deployment>',
     summary: 'Cancel a deployment (rolling: until it ends; all at once: until the first instance switches)',
     group: 'decide',
+    onPage: 'signs',
     options: { deployment: anId, reason: why },
     examples: [['$0 cancel 01JDB2Q0V7M3N8T5R9XKZC4W6H --env dev', 'rolling: switched instances roll back']],
     async run(session, { deployment, reason }) {
@@ -57,6 +59,7 @@ export const decideVerbs = {
     usage: '<deployment>',
     summary: 'Continue a rolling deployment whose publisher stopped',
     group: 'decide',
+    onPage: 'signs',
     options: {
       deployment: anId,
       timeout: value(
@@ -81,6 +84,7 @@ export const decideVerbs = {
     usage: '[service] --reason <why>',
     summary: 'Block new deployments until unpaused',
     group: 'decide',
+    onPage: 'signs',
     options: {
       service: argument(service.optional(), 'Only this service (default: the whole environment)'),
       reason: value(
@@ -106,6 +110,7 @@ export const decideVerbs = {
     usage: '[service]',
     summary: 'Allow deployments again',
     group: 'decide',
+    onPage: 'signs',
     options: {
       service: argument(
         service.optional(),

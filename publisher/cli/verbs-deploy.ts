@@ -26,6 +26,7 @@ export const deployVerbs = {
     usage: '<service> <version>',
     summary: 'Deploy a version to every instance of a service',
     group: 'deploy',
+    onPage: 'signs',
     options: {
       service: aService,
       version: argument(versionOrLatest, 'A pushed version, or latest: the newest push'),
@@ -126,6 +127,7 @@ export const deployVerbs = {
     usage: '<service> --from <env> --to <env>',
     summary: 'Deploy the version of one environment to another',
     group: 'deploy',
+    onPage: 'signs',
     options: {
       service: aService,
       from: value(environment, 'The environment where the version runs (required)'),
@@ -167,6 +169,7 @@ export const deployVerbs = {
     usage: '<service>',
     summary: 'Roll back to the previous version',
     group: 'deploy',
+    onPage: 'signs',
     options: {
       service: aService,
       to: value(version.optional(), 'The version to roll back to (default: the previous one)'),
@@ -190,6 +193,7 @@ export const deployVerbs = {
     usage: '<service>',
     summary: 'Restart the running version (drain, checks, waves)',
     group: 'deploy',
+    onPage: 'signs',
     options: { service: aService, ...following, ...rolling },
     examples: [['$0 restart payments -e prd --batch 25%', 'a quarter of the instances at a time']],
     follows: always,

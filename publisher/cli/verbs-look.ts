@@ -24,6 +24,7 @@ export const lookVerbs = {
     usage: '[service]',
     summary: 'List instances and their versions',
     group: 'look',
+    onPage: 'signs',
     options: {
       service: argument(service.optional(), 'Only this service (default: every service)'),
       all: flag('Every environment of the config, side by side'),
@@ -56,6 +57,7 @@ export const lookVerbs = {
     usage: '<service>',
     summary: 'List the last deployments of a service',
     group: 'look',
+    onPage: 'reads',
     options: {
       service: aService,
       limit: value(positiveCount.default(20), 'At most this many deployments (default: 20)', { alias: 'n' }),
@@ -88,6 +90,7 @@ export const lookVerbs = {
     usage: '<deployment>',
     summary: 'Show everything recorded about one deployment',
     group: 'look',
+    onPage: 'reads',
     options: {
       deployment: anId,
       instance: value(
@@ -133,6 +136,7 @@ export const lookVerbs = {
     usage: '<service>',
     summary: 'List the pushed versions of a service and where each runs',
     group: 'look',
+    onPage: 'reads',
     options: {
       service: aService,
       limit: value(countUpTo(200).default(20), 'At most this many versions, 1 to 200 (default: 20)', {
@@ -168,6 +172,7 @@ export const lookVerbs = {
     usage: '<service> <version>',
     summary: 'Show the waves of a deployment without deploying',
     group: 'look',
+    onPage: 'reads',
     options: {
       service: aService,
       version: argument(versionOrLatest, 'A pushed version, or latest: the newest push'),

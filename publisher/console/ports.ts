@@ -1,8 +1,10 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Environment } from '../config/load.ts';
 import type { ExitCode, PublisherEvent } from '../events.ts';
 import type { Person } from '../record/origin.ts';
 import type { Session } from '../session.ts';
-import type { LiveMessage } from './api.ts';
+import type { ErrorView, HistoryView, LiveMessage, Report, RollCallView, StandingView } from './api.ts';
+import type { Grant } from './permissions.ts';
 
 /** What the rooms of the console take from outside and from each other. */
 
@@ -18,6 +20,30 @@ export interface Command {
   follows: boolean;
   /** The group of the verb in the help. */
   group: string;
+  /** `reads`: it signs nothing. `signs`: it changes something, or asks the fleet. */
+  effect: 'reads' | 'signs';
+  /** Why the page may not run it; undefined when it may. */
+  notOnPage: string | undefined;
+}
+
+/** Why a request is refused. 401: nothing proves who sends it. 403: that person may not. 503: nobody can be verified now. */
+export interface Refusal {
+  status: 401 | 403 | 503;
+  error: ErrorView;
+}
+
+/** Who uses the console, and what each person may do. */
+export interface People {
+  /** Whether the page has a session of its own, or a proxy says at each request who the person is. */
+  readonly mode: 'loopback' | 'proxy';
+  /** Who sends a request with these headers. It is asked at each request, after the headers of admit.ts are checked. */
+  personOf(
+    headers: IncomingHttpHeaders,
+    signal: AbortSignal,
+  ): Promise<{ person: Person } | { refusal: Refusal }>;
+  grantsOf(person: Person): readonly Grant[];
+  /** Why the person may not run the command, which has an environment unless it needs none; undefined when they may. */
+  mayRun(person: Person, command: Command): Refusal | undefined;
 }
 
 /** How a command is carried out for a person at a page. */
@@ -67,3 +93,44 @@ export interface Subject {
  * aborts. It never writes, publishes or creates anything.
  */
 export type OpenSubject = (show: (message: LiveMessage) => void, signal: AbortSignal) => Promise<Subject>;
+
+/** What the deployments that this console drives tell, as it happens. */
+export interface OwnEvents {
+  /**
+   * Calls `hear` with what such a deployment has told, at once, and with all that follows, until `signal` aborts. Returns
+   * whether this console drives it now.
+   */
+  listen(deployment: string, hear: (event: PublisherEvent) => void, signal: AbortSignal): boolean;
+}
+
+export interface HistoryQuestion {
+  env?: string | undefined;
+  service?: string | undefined;
+  /** Only what began at that time or later, ms since the epoch. */
+  since?: number | undefined;
+  only?: 'failed' | undefined;
+  before?: string | undefined;
+  /** 1 to 200. */
+  limit: number;
+}
+
+/** All that pages look at. Nothing here writes or publishes, but `rollCall`. */
+export interface Looks {
+  overview(): OpenSubject;
+  service(service: string): OpenSubject;
+  deployment(place: { env: string; service: string; deployment: string }): OpenSubject;
+  history(question: HistoryQuestion, signal: AbortSignal): Promise<HistoryView>;
+  standing(
+    question: { at: number; service?: string | undefined },
+    signal: AbortSignal,
+  ): Promise<StandingView>;
+  /** @throws DEPLOYMENT_NOT_FOUND. */
+  find(deployment: string, signal: AbortSignal): Promise<{ env: string; service: string }>;
+  /** The report of one instance with its whole log tail. @throws DEPLOYMENT_NOT_FOUND, INSTANCE_NOT_FOUND. */
+  report(
+    place: { env: string; service: string; deployment: string; instance: string },
+    signal: AbortSignal,
+  ): Promise<Report>;
+  /** Asks the fleet. One at a time in each environment, every 5 s at most: who asks meanwhile gets the same answer. */
+  rollCall(env: string, person: Person, signal: AbortSignal): Promise<RollCallView>;
+}
