@@ -1,7 +1,7 @@
 import { childController, NEVER, orAborted } from './abort.ts';
 import { type AwsOrigin, noteOrigin } from './aws-errors.ts';
+import { formatMs } from './duration.ts';
 import { TriggerDeployError } from './errors.ts';
-import { formatMs } from './retry.ts';
 
 /**
  * The limits of each call to AWS: a deadline, the end of the program, and a word to a person who waits. They are set

@@ -1,5 +1,6 @@
+import { formatMs } from './duration.ts';
 import { isCode, messageOf } from './errors.ts';
-import { deadline, formatMs } from './retry.ts';
+import { deadline } from './retry.ts';
 
 /** Whether a service of AWS answers from here, and what to look at when it does not. */
 

@@ -1,6 +1,6 @@
 import { cleanTail } from './clean-text.ts';
-import { STEPS } from './report.ts';
-import { formatMs } from './retry.ts';
+import { formatMs } from './duration.ts';
+import { STEPS } from './states.ts';
 
 /**
  * Turns a log entry into lines for a person who reads `journalctl -u trigger-deploy-agent`: first the service and the

@@ -2,54 +2,15 @@ import * as z from 'zod';
 import { cleanLine, cleanTail, DETAIL_LIMIT } from './clean-text.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from './names.ts';
 import { knownSpans } from './spans.ts';
+import { ENDINGS, isEnding, PROGRESS_STATES, STEPS } from './states.ts';
 
 /**
  * What an agent reports, on the reply queue and in the S3 record. Fields that are not named here are dropped: an instance
  * may write anything, and publishers sign a part of what it reports.
  */
 
-export const PROGRESS_STATES = [
-  'accepted',
-  'preparing',
-  'prepared',
-  'draining',
-  'switching',
-  'starting',
-  'checking',
-  'watching',
-] as const;
-export const ENDINGS = [
-  /** The announced version runs and is healthy. */
-  'succeeded',
-  /** The deployment failed before the switch: the instance still runs the old release. */
-  'failed',
-  /** The old release runs again and is healthy. After a first deployment: the unit is stopped, `current` is removed. */
-  'rolled-back',
-  /** The rollback failed, too: a person must repair the service. */
-  'broken',
-  'superseded',
-  'cancelled',
-  'rejected',
-] as const;
-
-export type ProgressState = (typeof PROGRESS_STATES)[number];
-export type Ending = (typeof ENDINGS)[number];
-export type State = ProgressState | Ending;
-
-/** The position of each state in the order of a deployment. */
-export const ORDER_OF_STATES = Object.fromEntries(PROGRESS_STATES.map((state, i) => [state, i])) as Record<
-  ProgressState,
-  number
->;
-
-export const isEnding = (state: State): state is Ending => (ENDINGS as readonly string[]).includes(state);
-
 /** How long the hint of an error in a report is at most, characters. */
 export const HINT_LIMIT = 512;
-
-/** The steps of a deployment, in order. A report has the time of each step under its name. */
-export const STEPS = ['prepare', 'drain', 'switch', 'start', 'check', 'watch', 'commit', 'rollback'] as const;
-export type Step = (typeof STEPS)[number];
 
 /** A line of text. Parsing cleans it, so that each reader of a report or a record gets text that is safe to print. */
 const line = (max: number) => z.string().max(max).transform(cleanLine);

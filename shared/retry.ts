@@ -1,5 +1,6 @@
 import { sleepUnlessAborted } from './abort.ts';
 import { type Clock, createClock } from './clock.ts';
+import { formatMs } from './duration.ts';
 import { TriggerDeployError } from './errors.ts';
 
 export interface Backoff {
@@ -111,15 +112,4 @@ export async function withTimeout<T>(ms: number, work: () => Promise<T>): Promis
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** `800 ms`, `4.2 s`, `3 min 20 s`: a duration for a person. */
-export function formatMs(ms: number): string {
-  // The bounds take rounding into account: the text is never `1000 ms`, `10.0 s`, `60 s` or `1 min 60 s`.
-  if (ms < 999.5) return `${Math.round(ms)} ms`;
-  if (ms < 59_500) return `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
-  const whole = Math.round(ms / 1000);
-  const minutes = Math.floor(whole / 60);
-  const seconds = whole % 60;
-  return seconds === 0 ? `${minutes} min` : `${minutes} min ${seconds} s`;
 }

@@ -1,6 +1,6 @@
 import { addAbortSignal, finished, Readable } from 'node:stream';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
-import { formatMs } from './retry.ts';
+import { formatMs } from './duration.ts';
 
 export interface BodyOptions {
   signal: AbortSignal;

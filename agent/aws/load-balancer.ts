@@ -9,8 +9,9 @@ import {
 import { sleepUnlessAborted } from '../../shared/abort.ts';
 import type { Aws } from '../../shared/aws.ts';
 import { awsError, isPassing } from '../../shared/aws-errors.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { backoffMs, deadline, formatMs, retry } from '../../shared/retry.ts';
+import { backoffMs, deadline, retry } from '../../shared/retry.ts';
 import type { Finding } from '../deploy/ports.ts';
 import type { Traffic } from '../deploy/traffic-port.ts';
 import { finding } from './aws-call.ts';

@@ -4,10 +4,10 @@ import { GetQueueUrlCommand } from '@aws-sdk/client-sqs';
 import type { Aws } from '../../shared/aws.ts';
 import { awsError } from '../../shared/aws-errors.ts';
 import { callerUserId } from '../../shared/caller-identity.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { type AwsService, reach } from '../../shared/endpoints.ts';
 import { isCode } from '../../shared/errors.ts';
 import { agentQueueName, keys } from '../../shared/names.ts';
-import { formatMs } from '../../shared/retry.ts';
 import type { Finding } from '../deploy/ports.ts';
 
 /** Which services of AWS answer, whether the bucket is in this region, and the clock. Changes nothing. */

@@ -4,7 +4,7 @@ import type { Aws } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import { isReplyQueueName, keys } from '../../shared/names.ts';
-import { isEnding } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import { awsCall } from './aws-call.ts';
 import { createReplySender } from './reply-sender.ts';

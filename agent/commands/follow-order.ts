@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanTail } from '../../shared/clean-text.ts';
+import { formatMs } from '../../shared/duration.ts';
 import type { Report } from '../../shared/report.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { endingOf, hasEnded, type ServiceState } from '../deploy/state.ts';
 import type { DeployableService, LocalDeployDeps } from './deps.ts';
 

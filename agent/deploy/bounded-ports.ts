@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { ANSWERS_WITHIN, within } from './abandon.ts';
 import type { Ports } from './ports.ts';
 

@@ -1,16 +1,14 @@
 import { cleanLine, cleanTail } from '../../shared/clean-text.ts';
 import type { TriggerDeployError } from '../../shared/errors.ts';
 import {
-  type Ending,
   HINT_LIMIT,
   type InstanceNotice,
   type InstanceRecord,
   MOST_TRUSTED,
   type Report,
   SHORT_TEXT,
-  type State,
-  type Step,
 } from '../../shared/report.ts';
+import type { Ending, State, Step } from '../../shared/states.ts';
 import { DEFAULT_HINTS } from './default-hints.ts';
 import type { Identity } from './ports.ts';
 import { type Active, brokenBy, type Order, type ServiceState } from './state.ts';

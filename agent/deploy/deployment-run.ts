@@ -1,8 +1,8 @@
+import { formatMs } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Step } from '../../shared/report.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { collectSpans, type Span } from '../../shared/spans.ts';
+import type { Step } from '../../shared/states.ts';
 import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from './abandon.ts';
 import { buildReport, previousAndChanged, progressReport } from './build-report.ts';
 import type { Hook, Identity, Ports, ServiceConfig } from './ports.ts';

@@ -1,5 +1,5 @@
 import { asTriggerDeployError, type ErrorCode, isCode, TriggerDeployError } from '../../shared/errors.ts';
-import type { Ending, ProgressState, Step } from '../../shared/report.ts';
+import type { Ending, ProgressState, Step } from '../../shared/states.ts';
 import { buildReportError } from './build-report.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { rejoinTraffic } from './drain-traffic.ts';

@@ -1,4 +1,4 @@
-import { ORDER_OF_STATES } from '../../shared/report.ts';
+import { ORDER_OF_STATES } from '../../shared/states.ts';
 import { type Active, initialState, type ServiceState } from './state.ts';
 import { withActive } from './state-transitions.ts';
 

@@ -1,4 +1,5 @@
-import type { Ending, Report } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import type { Ending } from '../../shared/states.ts';
 import type { Active, Order, ServiceState } from './state.ts';
 
 /** Every change of a service's state. Pure: each function returns the next state and leaves the old one as it was. */

@@ -1,16 +1,9 @@
 import * as z from 'zod';
 import { artifact, artifacts } from '../../shared/manifest.ts';
 import { serviceName, ulid, versionName } from '../../shared/names.ts';
-import {
-  type Ending,
-  ORDER_OF_STATES,
-  PROGRESS_STATES,
-  type Report,
-  report,
-  reportError,
-  STEPS,
-} from '../../shared/report.ts';
+import { type Report, report, reportError } from '../../shared/report.ts';
 import { knownSpans } from '../../shared/spans.ts';
+import { type Ending, ORDER_OF_STATES, PROGRESS_STATES, STEPS } from '../../shared/states.ts';
 
 /**
  * The state of one service on this instance, and functions that read it. Pure. The state is one document, which is

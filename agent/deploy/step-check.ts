@@ -1,5 +1,6 @@
+import { formatMs } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { deadline, formatMs } from '../../shared/retry.ts';
+import { deadline } from '../../shared/retry.ts';
 import { beginSpan } from '../../shared/spans.ts';
 import { commandEnvironment } from './command-environment.ts';
 import type { DeploymentRun } from './deployment-run.ts';

@@ -1,5 +1,5 @@
 import type { TriggerDeployError } from '../../shared/errors.ts';
-import type { Step } from '../../shared/report.ts';
+import type { Step } from '../../shared/states.ts';
 import { buildReportError } from './build-report.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { assertRuns, processIds } from './running-version.ts';

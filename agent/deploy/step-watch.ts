@@ -1,5 +1,5 @@
+import { formatMs } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { formatMs } from '../../shared/retry.ts';
 import type { DeploymentRun } from './deployment-run.ts';
 import { assertRuns } from './running-version.ts';
 import type { ServiceStatus } from './service-port.ts';

@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { aborted, orLeft, untilTime } from '../deploy/abandon.ts';
 
 /** How long work may take to answer the end of its time, ms. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { HEARTBEAT_EVERY_MS } from '../../shared/heartbeat.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { ANSWERS_WITHIN, aborted, orLeft, untilTime } from '../deploy/abandon.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import type { ServiceWorker } from '../deploy/worker.ts';

@@ -1,7 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
-import { formatMs, type RetryOptions, retry } from '../../shared/retry.ts';
+import { type RetryOptions, retry } from '../../shared/retry.ts';
 
 const BACKOFF = { first: 500, longest: 60_000 }; // ms
 /** After this time, ms, the same failure is logged as a warning again. Until then it is logged at debug level. */

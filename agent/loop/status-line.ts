@@ -1,5 +1,6 @@
 import { messageOf } from '../../shared/errors.ts';
-import { isEnding, type Reply } from '../../shared/report.ts';
+import type { Reply } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import type { Reporter } from '../deploy/ports.ts';
 import type { Inbox, Notifier } from './ports.ts';
 

@@ -1,4 +1,5 @@
-import { type Report, STEPS } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { STEPS } from '../../shared/states.ts';
 import type { ServiceValues, Snapshot } from './metrics.ts';
 
 /**

@@ -1,7 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Desired } from '../../shared/desired.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
-import { ENDINGS, type Ending, type Report, STEPS, type Step } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { ENDINGS, type Ending, STEPS, type Step } from '../../shared/states.ts';
 import type { Identity, Journal, Reporter } from '../deploy/ports.ts';
 import { brokenBy, type ServiceState } from '../deploy/state.ts';
 import type { Inbox } from '../loop/ports.ts';

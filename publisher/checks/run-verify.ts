@@ -5,8 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { orAborted } from '../../shared/abort.ts';
 import { cleanTail } from '../../shared/clean-text.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { deadline, formatMs } from '../../shared/retry.ts';
+import { deadline } from '../../shared/retry.ts';
 import { TailBuffer } from '../../shared/tail-buffer.ts';
 
 /**

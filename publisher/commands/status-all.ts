@@ -1,5 +1,6 @@
+import { formatMs } from '../../shared/duration.ts';
 import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
-import { formatMs, withTimeout } from '../../shared/retry.ts';
+import { withTimeout } from '../../shared/retry.ts';
 import { fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Session } from '../session.ts';
 import { checkServiceKnown } from './guards.ts';

@@ -1,7 +1,7 @@
 import { accountOfArn } from '../../shared/aws-names.ts';
 import { callerIdentity } from '../../shared/caller-identity.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
-import { formatMs } from '../../shared/retry.ts';
 import type { Session } from '../session.ts';
 import type { DoctorFinding } from './finding.ts';
 

@@ -1,5 +1,6 @@
 import type { Desired } from '../../shared/desired.ts';
-import { type InstanceRecord, isEnding } from '../../shared/report.ts';
+import type { InstanceRecord } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import { type DoctorFinding, named } from './finding.ts';
 
 /** What the instances of a service say: who answers, which agents are old, who runs another version. Pure. */

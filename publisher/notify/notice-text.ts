@@ -1,4 +1,4 @@
-import { formatMs } from '../../shared/retry.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { oneLine } from '../render/text.ts';
 import type { Notice } from './notice.ts';
 

@@ -1,6 +1,6 @@
+import { formatMs } from '../../shared/duration.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import { begun } from '../record/begun.ts';
 import { STALE_MS } from '../record/lock-document.ts';

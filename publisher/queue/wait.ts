@@ -1,6 +1,6 @@
+import { formatMs } from '../../shared/duration.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import { HEARTBEAT_MS, STALE_MS } from '../record/lock-document.ts';
 import type { Session } from '../session.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { messageOf, TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { compareAndSwap } from './compare-and-swap.ts';
 import {
   HEARTBEAT_MS,

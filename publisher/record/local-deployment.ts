@@ -1,5 +1,6 @@
 import { ulidTime } from '../../shared/names.ts';
-import { isEnding, type Report } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import type { DeploymentRecord } from './deployment-schema.ts';
 
 /** A past deployment: announced, or ordered locally on one instance. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { keys, newUlid } from '../../shared/names.ts';
-import { formatMs } from '../../shared/retry.ts';
 import { beyondReach, isBeyondReach } from '../../shared/sequence.ts';
 import { begun } from './begun.ts';
 import { compareAndSwap } from './compare-and-swap.ts';

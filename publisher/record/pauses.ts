@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import type { Desired } from '../../shared/desired.ts';
+import { formatMs } from '../../shared/duration.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { envName, keys, serviceName } from '../../shared/names.ts';
-import { formatMs } from '../../shared/retry.ts';
 import type { Signer, Verifier } from '../../shared/signing.ts';
 import { compareAndSwap } from './compare-and-swap.ts';
 import { nonce, type Objects } from './objects.ts';

@@ -1,4 +1,4 @@
-import { formatMs } from '../../shared/retry.ts';
+import { formatMs } from '../../shared/duration.ts';
 import type { PublisherEvent } from '../events.ts';
 import type { Checked, Checks, VerifyRun } from '../record/check-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';

@@ -1,4 +1,5 @@
-import { isEnding, type Report, type State } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding, type State } from '../../shared/states.ts';
 import type { PublisherEvent, Settled, Started } from '../events.ts';
 import type { Forgotten } from '../record/deployment-schema.ts';
 

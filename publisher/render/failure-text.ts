@@ -2,8 +2,8 @@ import type { Report } from '../../shared/report.ts';
 import type { Settled } from '../events.ts';
 import { type FailedReport, type FailureGroup, groupFailures } from './group-failures.ts';
 import type { Page } from './page.ts';
-import { styleOf } from './state-style.ts';
 import { lineOf, oneLine, tailLines } from './text.ts';
+import { styleOf } from './words.ts';
 
 /** The text of a failure of one instance or of many. Pure. */
 

@@ -1,4 +1,4 @@
-import { formatMs } from '../../shared/retry.ts';
+import { formatMs } from '../../shared/duration.ts';
 import type { Finding } from '../cleanup/finding.ts';
 import type { GcAnswer } from '../commands/gc.ts';
 import type { Page } from './page.ts';

@@ -1,4 +1,5 @@
-import type { Report, State } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import type { State } from '../../shared/states.ts';
 
 /**
  * Groups reports with the same failure: the same code, and the same message apart from ids, times and addresses.

@@ -1,4 +1,4 @@
-import { formatMs } from '../../shared/retry.ts';
+import { formatMs } from '../../shared/duration.ts';
 import type { HistoryAnswer } from '../commands/history.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import type { Page } from './page.ts';

@@ -1,5 +1,6 @@
 import { asTriggerDeployError } from '../../shared/errors.ts';
-import { isEnding, isTerminating } from '../../shared/report.ts';
+import { isTerminating } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import type { ExitCode, PublisherEvent, Settled } from '../events.ts';
 import { checkName } from './check-text.ts';
 import { applyEvent, emptyView, type Row, spentMs, type View } from './deployment-view.ts';

@@ -1,4 +1,5 @@
-import { isEnding, type Report, STEPS } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding, STEPS } from '../../shared/states.ts';
 import type { PublisherEvent, Renderer } from '../events.ts';
 import { checkLines } from './check-text.ts';
 import { failureLines, instancesText, lateLines } from './failure-text.ts';

@@ -1,4 +1,4 @@
-import { formatMs } from '../../shared/retry.ts';
+import { formatMs } from '../../shared/duration.ts';
 import type { PlanAnswer } from '../commands/plan.ts';
 import { demandText } from './check-text.ts';
 import { forgottenText } from './forgotten-text.ts';

@@ -1,20 +1,20 @@
-import { isEnding, type Report, STEPS } from '../../shared/report.ts';
-import { formatMs } from '../../shared/retry.ts';
+import { formatMs } from '../../shared/duration.ts';
+import type { Report } from '../../shared/report.ts';
 import { SPANS } from '../../shared/spans.ts';
+import { isEnding, STEPS } from '../../shared/states.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { Rolling } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import { checkFacts, failedRunLines } from './check-text.ts';
-import { versionsText } from './deployment-table.ts';
 import type { Row } from './deployment-view.ts';
 import { failureBlocks, failureLines, instancesText } from './failure-text.ts';
 import { forgottenText } from './forgotten-text.ts';
 import { changeText, fromText, OUTCOMES } from './history.ts';
 import { reportText } from './lines.ts';
 import type { Page } from './page.ts';
-import { styleOf } from './state-style.ts';
 import { aligned, bytesText, localTime, oneLine, type Span } from './text.ts';
 import { warningTexts } from './warning-text.ts';
+import { styleOf, versionsText } from './words.ts';
 
 /** One deployment: who, when, from where, why, its waves, its instances and its failures. Pure. */
 

@@ -1,9 +1,10 @@
-import { isEnding } from '../../shared/report.ts';
+import { ago } from '../../shared/duration.ts';
+import { isEnding } from '../../shared/states.ts';
 import type { StatusAnswer } from '../commands/status.ts';
 import type { InstanceStatus, ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Page } from './page.ts';
-import { styleOf } from './state-style.ts';
-import { ago, aligned, oneLine, plain, type Span } from './text.ts';
+import { aligned, oneLine, plain, type Span } from './text.ts';
+import { styleOf } from './words.ts';
 
 /** The instances of each service, as a table for a terminal or a line each for a pipe. Pure. */
 

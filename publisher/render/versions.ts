@@ -1,6 +1,7 @@
+import { ago } from '../../shared/duration.ts';
 import type { Place, PushedVersion, VersionsAnswer } from '../commands/versions.ts';
 import type { Page } from './page.ts';
-import { ago, aligned, bytesText, localTime, oneLine, type Span } from './text.ts';
+import { aligned, bytesText, localTime, oneLine, type Span } from './text.ts';
 
 /** The pushed versions of a service and where each runs, the newest push first. Pure. */
 

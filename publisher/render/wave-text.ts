@@ -1,4 +1,4 @@
-import { formatMs } from '../../shared/retry.ts';
+import { formatMs } from '../../shared/duration.ts';
 import type { PublisherEvent } from '../events.ts';
 import { instancesText } from './failure-text.ts';
 

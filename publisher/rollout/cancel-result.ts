@@ -1,4 +1,5 @@
-import { isEnding, ORDER_OF_STATES, type Report, type State } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding, ORDER_OF_STATES, type State } from '../../shared/states.ts';
 import { rollCall } from '../messaging/roll-call.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { Session } from '../session.ts';

@@ -1,5 +1,6 @@
 import { messageOf } from '../../shared/errors.ts';
-import { isEnding, type Report } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import { createWakeUp, type WakeUp } from '../../shared/wake-up.ts';
 import { note } from '../events.ts';
 import type { ReplyQueue } from '../messaging/reply-queue.ts';

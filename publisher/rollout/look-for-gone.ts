@@ -1,4 +1,5 @@
-import { isEnding, type Report } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import type { Forgetting } from '../fleet/forgetting.ts';
 import type { DeploymentRecord, Forgotten } from '../record/deployment-schema.ts';
 import type { Output } from './driving.ts';

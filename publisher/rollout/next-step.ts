@@ -1,4 +1,5 @@
-import { isEnding, isTerminating, ORDER_OF_STATES, type Report } from '../../shared/report.ts';
+import { isTerminating, type Report } from '../../shared/report.ts';
+import { isEnding, ORDER_OF_STATES } from '../../shared/states.ts';
 import { whenCancelled, whyNoRollback } from '../plan/rollback-policy.ts';
 import { gateBefore, wavesWithout } from '../plan/waves.ts';
 import type { DeploymentRecord, Forgotten, Rolling } from '../record/deployment-schema.ts';

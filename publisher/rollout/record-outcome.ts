@@ -1,5 +1,6 @@
 import { isCode, messageOf } from '../../shared/errors.ts';
-import { isEnding, type Report } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import type { PublisherEvent } from '../events.ts';
 import { announceConverge } from '../messaging/announce.ts';
 import { begun } from '../record/begun.ts';

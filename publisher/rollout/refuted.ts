@@ -1,6 +1,6 @@
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
-import { isEnding } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import { rollCall } from '../messaging/roll-call.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { Session } from '../session.ts';

@@ -1,5 +1,6 @@
+import { formatMs } from '../../shared/duration.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
-import { formatMs, retry } from '../../shared/retry.ts';
+import { retry } from '../../shared/retry.ts';
 import { note } from '../events.ts';
 import type { Output } from './driving.ts';
 

@@ -1,4 +1,5 @@
-import { type Ending, isEnding, isTerminating, type Report } from '../../shared/report.ts';
+import { isTerminating, type Report } from '../../shared/report.ts';
+import { type Ending, isEnding } from '../../shared/states.ts';
 import { whyNoRollback } from '../plan/rollback-policy.ts';
 import type { DeploymentRecord, Forgotten } from '../record/deployment-schema.ts';
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { keys, newUlid, replyQueueName } from '../../shared/names.ts';
-import { isEnding, type Report } from '../../shared/report.ts';
+import type { Report } from '../../shared/report.ts';
+import { isEnding } from '../../shared/states.ts';
 import { userIdOf } from '../support/cloud/sqs.ts';
 import { logOf } from '../support/fleet/agent-log.ts';
 import { BUCKET, ENV, type Instance } from '../support/fleet/fleet.ts';

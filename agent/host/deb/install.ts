@@ -1,6 +1,6 @@
 import { sleepUnlessAborted } from '../../../shared/abort.ts';
+import { formatMs } from '../../../shared/duration.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
-import { formatMs } from '../../../shared/retry.ts';
 import { timeSpan } from '../../../shared/spans.ts';
 import type { Change } from '../../deploy/ports.ts';
 import type { Packages } from './contents.ts';

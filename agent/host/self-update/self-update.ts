@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts';
+import { formatMs } from '../../../shared/duration.ts';
 import { type ErrorCode, TriggerDeployError } from '../../../shared/errors.ts';
-import { formatMs } from '../../../shared/retry.ts';
 import type { Change, PackageType } from '../../deploy/ports.ts';
 import type { ServiceManager } from '../../deploy/service-port.ts';
 import type { Guard, Verdict } from './guard.ts';

@@ -1,8 +1,8 @@
 import { lstat } from 'node:fs/promises';
 import { DETAIL_LIMIT } from '../../../shared/clean-text.ts';
 import type { Clock } from '../../../shared/clock.ts';
+import { formatMs } from '../../../shared/duration.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
-import { formatMs } from '../../../shared/retry.ts';
 import { timeSpan } from '../../../shared/spans.ts';
 import type { ServiceManager, ServiceStatus } from '../../deploy/service-port.ts';
 import { readRange } from '../fs/durable-files.ts';

@@ -1,5 +1,6 @@
+import { formatMs } from '../../../shared/duration.ts';
 import { messageOf } from '../../../shared/errors.ts';
-import { deadline, formatMs } from '../../../shared/retry.ts';
+import { deadline } from '../../../shared/retry.ts';
 import type { Check, Expected, HealthProbe } from '../../deploy/ports.ts';
 import { systemCode } from '../fs/durable-files.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';

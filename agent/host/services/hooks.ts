@@ -1,5 +1,5 @@
+import { formatMs } from '../../../shared/duration.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
-import { formatMs } from '../../../shared/retry.ts';
 import type { HookRunner } from '../../deploy/ports.ts';
 import { type RunCommand, runCommand } from '../process/run-command.ts';
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/clock.ts';
+import { formatMs } from '../../../shared/duration.ts';
 import { isCode, messageOf, TriggerDeployError } from '../../../shared/errors.ts';
-import { formatMs } from '../../../shared/retry.ts';
 import { beginSpan } from '../../../shared/spans.ts';
 import type { ServiceManager, ServiceStatus, StoppedTriggers } from '../../deploy/service-port.ts';
 import { controlGroupMembers, familyOf, idOf } from '../process/proc.ts';

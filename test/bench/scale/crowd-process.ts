@@ -14,8 +14,9 @@ import { announcement } from '../../../shared/announcement.ts';
 import type { Aws } from '../../../shared/aws.ts';
 import { createClock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
-import { type InstanceRecord, isEnding, type Report, type State } from '../../../shared/report.ts';
+import type { InstanceRecord, Report } from '../../../shared/report.ts';
 import { loadPublicKey, type Verifier, verifierOf } from '../../../shared/signing.ts';
+import { isEnding, type State } from '../../../shared/states.ts';
 import { clientsOf } from '../../support/cloud/clients.ts';
 import { instanceKey, userIdOf } from '../../support/cloud/sqs.ts';
 

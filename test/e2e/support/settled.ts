@@ -1,7 +1,8 @@
 import { posix } from 'node:path';
 import { expect } from 'vitest';
 import { RECORD_NAME } from '../../../shared/names.ts';
-import { isEnding, type Report } from '../../../shared/report.ts';
+import type { Report } from '../../../shared/report.ts';
+import { isEnding } from '../../../shared/states.ts';
 import type { RecordWatch } from '../../fault/support/publisher/record-watch.ts';
 import { userIdOf } from '../../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet } from '../../support/fleet/fleet.ts';

@@ -8,7 +8,8 @@ import {
 import type { Knowledge } from '../../../agent/loop/admit.ts';
 import { type Announcement, announcement } from '../../../shared/announcement.ts';
 import { newUlid, replyQueueName } from '../../../shared/names.ts';
-import type { Ending, Report } from '../../../shared/report.ts';
+import type { Report } from '../../../shared/report.ts';
+import type { Ending } from '../../../shared/states.ts';
 import { artifactsOf } from '../fleet/fake-ports.ts';
 
 export const NOW = Date.parse('2026-01-31T08:00:00.000Z');

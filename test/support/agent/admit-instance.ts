@@ -10,7 +10,7 @@ import {
 } from '../../../agent/deploy/state-transitions.ts';
 import { admit, type Decision } from '../../../agent/loop/admit.ts';
 import type { Announcement } from '../../../shared/announcement.ts';
-import { type Ending, PROGRESS_STATES } from '../../../shared/report.ts';
+import { type Ending, PROGRESS_STATES } from '../../../shared/states.ts';
 import { fresh, know, NOW, reportOf } from './admit-fixture.ts';
 
 /**

@@ -7,7 +7,8 @@ import { withEnding, withOutgoing } from '../../../agent/deploy/state-transition
 import type { Clock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { newUlid } from '../../../shared/names.ts';
-import { isEnding, type Report, type State } from '../../../shared/report.ts';
+import type { Report } from '../../../shared/report.ts';
+import { isEnding, type State } from '../../../shared/states.ts';
 
 export const NOW = Date.parse('2026-01-31T08:00:00.000Z');
 export const DAY = 24 * 60 * 60 * 1000;

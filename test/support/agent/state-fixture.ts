@@ -1,7 +1,8 @@
 import { type Active, initialState, type Order, type ServiceState } from '../../../agent/deploy/state.ts';
 import { started, withActiveEnded, withWaiting } from '../../../agent/deploy/state-transitions.ts';
 import { newUlid } from '../../../shared/names.ts';
-import type { Ending, Report, State } from '../../../shared/report.ts';
+import type { Report } from '../../../shared/report.ts';
+import type { Ending, State } from '../../../shared/states.ts';
 import { orderOf } from '../fleet/fake-ports.ts';
 
 export const AT = '2026-01-31T08:00:00.000Z';

@@ -3,7 +3,8 @@ import type { ServiceConfig } from '../../../agent/deploy/ports.ts';
 import { openWorker, type ServiceWorker } from '../../../agent/deploy/worker.ts';
 import { TriggerDeployError } from '../../../shared/errors.ts';
 import { type Log, silentLog } from '../../../shared/log.ts';
-import { isEnding, type Report } from '../../../shared/report.ts';
+import type { Report } from '../../../shared/report.ts';
+import { isEnding } from '../../../shared/states.ts';
 import { createFakePorts, IDENTITY, type Model, serviceConfig } from './fake-ports.ts';
 
 /** One worker over an instance in memory, from its start to `stop` or to the end of the test. */

@@ -7,8 +7,9 @@ import {
 } from '@aws-sdk/client-sqs';
 import { type Announcement, announcement, type ChangeAnnouncement } from '../../../shared/announcement.ts';
 import { agentQueueName, keys, USERID_TAG } from '../../../shared/names.ts';
-import { type InstanceRecord, isEnding, type Report, type State } from '../../../shared/report.ts';
+import type { InstanceRecord, Report } from '../../../shared/report.ts';
 import type { Verifier } from '../../../shared/signing.ts';
+import { isEnding, type State } from '../../../shared/states.ts';
 import { type Clients, clientsOf } from '../cloud/clients.ts';
 import type { Cloud } from '../cloud/cloud.ts';
 import { instanceKey, userIdOf } from '../cloud/sqs.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { ENDINGS, PROGRESS_STATES } from '../../../shared/report.ts';
+import { ENDINGS, PROGRESS_STATES } from '../../../shared/states.ts';
 
 /** docs/OPERATIONS.md explains exactly the error codes and the endings that exist. */
 

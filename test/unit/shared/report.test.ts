@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DETAIL_LIMIT } from '../../../shared/clean-text.ts';
-import { ENDINGS, isEnding, PROGRESS_STATES, type Report, reply, report } from '../../../shared/report.ts';
+import { type Report, reply, report } from '../../../shared/report.ts';
+import { ENDINGS, isEnding, PROGRESS_STATES } from '../../../shared/states.ts';
 
 const REPORT: Report = {
   kind: 'report',

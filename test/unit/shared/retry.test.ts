@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { formatMs } from '../../../shared/duration.ts';
 import { isCode } from '../../../shared/errors.ts';
-import { backoffMs, deadline, formatMs, retry } from '../../../shared/retry.ts';
+import { backoffMs, deadline, retry } from '../../../shared/retry.ts';
 import { sleepingClock } from '../../support/host/clock.ts';
 
 const BACKOFF = { first: 500, longest: 60_000 };

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { agentQueueName, keys, newUlid } from '../../../../shared/names.ts';
-import type { Ending, Report } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import type { Ending } from '../../../../shared/states.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';
 import { currentOf, SERVICE } from './by-hand.ts';

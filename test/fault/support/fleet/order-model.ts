@@ -1,5 +1,5 @@
 import type { ServiceState } from '../../../../agent/deploy/state.ts';
-import type { Ending } from '../../../../shared/report.ts';
+import type { Ending } from '../../../../shared/states.ts';
 
 /** What was said of deployment `n`; `others` is a deploy that is aimed at other instances. */
 export interface Said {

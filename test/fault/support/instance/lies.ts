@@ -1,6 +1,7 @@
 import type { Announcement, ChangeAnnouncement } from '../../../../shared/announcement.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
-import type { InstanceRecord, Report, RollCallAnswer, State } from '../../../../shared/report.ts';
+import type { InstanceRecord, Report, RollCallAnswer } from '../../../../shared/report.ts';
+import type { State } from '../../../../shared/states.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { ENV } from '../../../support/fleet/fleet.ts';
 import { EVIL, EVIL_USER, type Intruder, type Policy } from './intruder.ts';

@@ -1,6 +1,6 @@
 import type { Announcement, ChangeAnnouncement } from '../../../../shared/announcement.ts';
 import { keys } from '../../../../shared/names.ts';
-import { isEnding, type State } from '../../../../shared/report.ts';
+import { isEnding, type State } from '../../../../shared/states.ts';
 import { ENV } from '../../../support/fleet/fleet.ts';
 import { EVIL, EVIL_USER, type Intruder } from './intruder.ts';
 import { answerOf, HUGE, isOrder, recordOf, reportOf, SERVICE, withDeep } from './lies.ts';

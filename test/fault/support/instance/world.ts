@@ -6,7 +6,7 @@ import type { DeploymentRecord } from '../../../../publisher/record/deployment-s
 import { createJson } from '../../../../publisher/render/json.ts';
 import { createLines } from '../../../../publisher/render/lines.ts';
 import { openSession } from '../../../../publisher/session.ts';
-import type { State } from '../../../../shared/report.ts';
+import type { State } from '../../../../shared/states.ts';
 import { ENV, type Fleet, sampleService, startFleet } from '../../../support/fleet/fleet.ts';
 import { type RunningVerb, runVerb } from '../../../support/publisher/run-verb.ts';
 import { type Intruder, openIntruder } from './intruder.ts';

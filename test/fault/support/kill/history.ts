@@ -1,4 +1,5 @@
-import { isEnding, type Report } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import type { Event } from './plan.ts';
 
 /** The course of a deployment, as events.jsonl shows it. */

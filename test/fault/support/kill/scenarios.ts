@@ -1,4 +1,4 @@
-import type { Ending } from '../../../../shared/report.ts';
+import type { Ending } from '../../../../shared/states.ts';
 
 /** What is announced to an agent in each scenario, and what may come of it, however often it is killed. */
 

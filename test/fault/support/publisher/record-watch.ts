@@ -1,5 +1,5 @@
 import { keys } from '../../../../shared/names.ts';
-import { isEnding } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import type { Cloud } from '../../../support/cloud/cloud.ts';
 import type { RequestRecord } from '../../../support/cloud/requests.ts';
 import { BUCKET, ENV } from '../../../support/fleet/fleet.ts';

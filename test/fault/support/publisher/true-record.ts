@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { keys } from '../../../../shared/names.ts';
-import { isEnding } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import { BUCKET, ENV, type Fleet } from '../../../support/fleet/fleet.ts';
 import { deploymentIn, storedText } from '../../../support/publisher/announcements.ts';

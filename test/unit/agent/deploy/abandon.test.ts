@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { newUlid } from '../../../../shared/names.ts';
-import { isEnding } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import { hook, type Model, modelRunning, orderOf } from '../../../support/fleet/fake-ports.ts';
 import { hangAt, liveOnHeldClock } from '../../../support/fleet/hanging.ts';
 import { proved } from '../../../support/reliability.ts';

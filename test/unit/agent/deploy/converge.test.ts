@@ -12,7 +12,8 @@ import {
 } from '../../../../agent/deploy/state-transitions.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 import { newUlid } from '../../../../shared/names.ts';
-import type { Ending, Report } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import type { Ending } from '../../../../shared/states.ts';
 import { SINCE, WANT } from '../../../support/agent/desired-fixture.ts';
 import { orderOf } from '../../../support/fleet/fake-ports.ts';
 

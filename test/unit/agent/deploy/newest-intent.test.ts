@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Order } from '../../../../agent/deploy/state.ts';
-import { isEnding } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import { createFakePorts, modelRunning, orderOf, serviceConfig } from '../../../support/fleet/fake-ports.ts';
 import { openOnHeldClock } from '../../../support/fleet/hanging.ts';
 import { proved } from '../../../support/reliability.ts';

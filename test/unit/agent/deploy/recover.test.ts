@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { isExhausted, MAX_RECOVERIES, resumed, stateAtStart } from '../../../../agent/deploy/recover.ts';
 import { type Active, initialState, type ServiceState } from '../../../../agent/deploy/state.ts';
 import { started, withActive, withWaiting } from '../../../../agent/deploy/state-transitions.ts';
-import { PROGRESS_STATES } from '../../../../shared/report.ts';
+import { PROGRESS_STATES } from '../../../../shared/states.ts';
 import { orderOf } from '../../../support/fleet/fake-ports.ts';
 
 const HERE = { instance: 'i-1', service: 'payments' };

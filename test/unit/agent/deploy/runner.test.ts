@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
-import { isEnding } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import { live } from '../../../support/fleet/agent-life.ts';
 import { modelRunning, orderOf } from '../../../support/fleet/fake-ports.ts';
 import { holdAt } from '../../../support/fleet/hold.ts';

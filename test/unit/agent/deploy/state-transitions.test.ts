@@ -9,7 +9,7 @@ import {
   withSequence,
   withWaiting,
 } from '../../../../agent/deploy/state-transitions.ts';
-import { ENDINGS } from '../../../../shared/report.ts';
+import { ENDINGS } from '../../../../shared/states.ts';
 import {
   AT,
   active,

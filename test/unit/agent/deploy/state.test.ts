@@ -18,7 +18,7 @@ import {
   withTombstone,
   withWaiting,
 } from '../../../../agent/deploy/state-transitions.ts';
-import { ENDINGS, PROGRESS_STATES } from '../../../../shared/report.ts';
+import { ENDINGS, PROGRESS_STATES } from '../../../../shared/states.ts';
 import {
   active,
   activeOf,

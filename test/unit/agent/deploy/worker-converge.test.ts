@@ -5,7 +5,7 @@ import { NEVER } from '../../../../shared/abort.ts';
 import type { Desired } from '../../../../shared/desired.ts';
 import { silentLog } from '../../../../shared/log.ts';
 import { newUlid } from '../../../../shared/names.ts';
-import { isEnding } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import { live } from '../../../support/fleet/agent-life.ts';
 import {
   createFakePorts,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isEnding, type Report } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import { balanced, GROUP } from '../../../support/fleet/balanced.ts';
 import { orderOf } from '../../../support/fleet/fake-ports.ts';
 import { NOTHING, start, type World, worldOf } from '../../../support/fleet/instance-life.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { isEnding } from '../../../../shared/report.ts';
+import { isEnding } from '../../../../shared/states.ts';
 import { balanced, GROUP } from '../../../support/fleet/balanced.ts';
 import { orderOf } from '../../../support/fleet/fake-ports.ts';
 import { NOTHING, start, type World, worldOf } from '../../../support/fleet/instance-life.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { endingOf, type ServiceState } from '../../../../agent/deploy/state.ts';
 import { admit, type Decision } from '../../../../agent/loop/admit.ts';
 import type { Announcement } from '../../../../shared/announcement.ts';
-import type { Ending } from '../../../../shared/report.ts';
+import type { Ending } from '../../../../shared/states.ts';
 import { EXPIRED, id, KINDS, know, REPLY_TO, say } from '../../../support/agent/admit-fixture.ts';
 import { Instance } from '../../../support/agent/admit-instance.ts';
 

@@ -9,7 +9,7 @@ import type { Strategy } from '../../../../publisher/plan/strategy.ts';
 import { decisionLines } from '../../../../publisher/render/decision.ts';
 import { createLines } from '../../../../publisher/render/lines.ts';
 import { keys } from '../../../../shared/names.ts';
-import type { State } from '../../../../shared/report.ts';
+import type { State } from '../../../../shared/states.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';
 import { proved } from '../../../support/reliability.ts';

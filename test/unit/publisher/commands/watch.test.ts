@@ -6,7 +6,7 @@ import type { DeploymentRecord } from '../../../../publisher/record/deployment-s
 import { STALE_MS } from '../../../../publisher/record/lock-document.ts';
 import { TriggerDeployError } from '../../../../shared/errors.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
-import type { State } from '../../../../shared/report.ts';
+import type { State } from '../../../../shared/states.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import type { FakeAgent } from '../../../support/publisher/fake-agent.ts';
 import { HandClock, never, notes, openStage, type Stage } from '../../../support/publisher/stage.ts';

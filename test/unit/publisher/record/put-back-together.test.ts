@@ -7,7 +7,7 @@ import { rollback } from '../../../../publisher/commands/rollback.ts';
 import { watch } from '../../../../publisher/commands/watch.ts';
 import type { DeploymentRecord } from '../../../../publisher/record/deployment-schema.ts';
 import { keys, newUlid } from '../../../../shared/names.ts';
-import type { State } from '../../../../shared/report.ts';
+import type { State } from '../../../../shared/states.ts';
 import { userIdOf } from '../../../support/cloud/sqs.ts';
 import {
   deployed,

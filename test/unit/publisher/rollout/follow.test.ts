@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { PublisherEvent } from '../../../../publisher/events.ts';
 import { hearing, isNewer, openProgress } from '../../../../publisher/rollout/follow.ts';
-import { isEnding, PROGRESS_STATES, type Report } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import { isEnding, PROGRESS_STATES } from '../../../../shared/states.ts';
 import { never } from '../../../support/publisher/stage.ts';
 
 const deployment = '01JDB200000000000000000000';

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { planWaves, type Wave } from '../../../../publisher/plan/waves.ts';
 import type { Rolling } from '../../../../publisher/record/deployment-schema.ts';
 import { nextStep, type RollingRecord } from '../../../../publisher/rollout/next-step.ts';
-import { isEnding, type Report, type State } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import { isEnding, type State } from '../../../../shared/states.ts';
 
 /** A publisher that can die at any step, and instances that can fail in any way, simulated with pure steps. */
 

@@ -6,7 +6,8 @@ import {
   type RollingRecord,
   settleUndriven,
 } from '../../../../publisher/rollout/next-step.ts';
-import type { Report, State } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import type { State } from '../../../../shared/states.ts';
 import { proved } from '../../../support/reliability.ts';
 
 /** A rollout never goes further than its successes: whatever it may lose, it needs one in each wave. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type SettleRecord, settle, settleFinally, silenceMs } from '../../../../publisher/rollout/settle.ts';
-import { ENDINGS, isEnding, PROGRESS_STATES, type Report, type State } from '../../../../shared/report.ts';
+import type { Report } from '../../../../shared/report.ts';
+import { ENDINGS, isEnding, PROGRESS_STATES, type State } from '../../../../shared/states.ts';
 
 const record = (change: Partial<SettleRecord> = {}): SettleRecord => ({
   version: '1.1.0',

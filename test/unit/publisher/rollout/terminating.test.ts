@@ -5,7 +5,8 @@ import type { Rolling } from '../../../../publisher/record/deployment-schema.ts'
 import { statusLines } from '../../../../publisher/render/status.ts';
 import { nextStep, type RollingRecord } from '../../../../publisher/rollout/next-step.ts';
 import { settle } from '../../../../publisher/rollout/settle.ts';
-import type { InstanceRecord, Report, State } from '../../../../shared/report.ts';
+import type { InstanceRecord, Report } from '../../../../shared/report.ts';
+import type { State } from '../../../../shared/states.ts';
 import { never, openStage, type Stage } from '../../../support/publisher/stage.ts';
 
 /** Instances that are about to stop or to be terminated: they count neither as a success nor as a failure. */
