@@ -123,7 +123,7 @@ const ROOMS = {
   ],
   'publisher/kms': [],
   'publisher/plan': ['publisher/record#types', 'publisher/config#types'],
-  'publisher/config': ['publisher/plan'],
+  'publisher/config': ['publisher/plan', 'publisher/console/permissions.ts'],
   'publisher/record': [],
   'publisher/setup': [],
   'publisher/events.ts': ['publisher/record#types'],

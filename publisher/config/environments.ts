@@ -3,6 +3,7 @@ import { type ConfigFile, type Mistake, mistakesOf } from '../../shared/config-f
 import { envName, topicName } from '../../shared/names.ts';
 import { type ConfigSource, variable } from './config-source.ts';
 import { configuration, type EnvironmentInFile, type FormName, forms, KNOWN_KEYS } from './schema.ts';
+import type { ConsoleInFile } from './schema-console.ts';
 
 /**
  * Reads the environments of a config file, applies the variables, and checks the result. Mistakes are collected, so
@@ -12,15 +13,21 @@ import { configuration, type EnvironmentInFile, type FormName, forms, KNOWN_KEYS
 export interface EnvironmentsInFile {
   environments: Record<string, EnvironmentInFile>;
   home: string | undefined;
+  console: ConsoleInFile | undefined;
   mistakes: Mistake[];
 }
-export const noEnvironments = (): EnvironmentsInFile => ({ environments: {}, home: undefined, mistakes: [] });
+export const noEnvironments = (): EnvironmentsInFile => ({
+  environments: {},
+  home: undefined,
+  console: undefined,
+  mistakes: [],
+});
 
 /** Reads the whole file even where a part is wrong, so that every mistake is reported at once. */
 export function readEnvironments(file: ConfigFile): EnvironmentsInFile {
   const parsed = configuration.safeParse(file.content);
   const mistakes = parsed.success ? [] : mistakesOf(parsed.error, file, KNOWN_KEYS);
-  const raw = file.content as { home?: unknown; environments?: unknown } | null;
+  const raw = file.content as { home?: unknown; environments?: unknown; console?: unknown } | null;
   const listed: Record<string, EnvironmentInFile> = parsed.success
     ? parsed.data.environments
     : (object(raw?.environments) as Record<string, EnvironmentInFile>);
@@ -32,7 +39,9 @@ export function readEnvironments(file: ConfigFile): EnvironmentsInFile {
     const text = `expected one of the environments (${Object.keys(environments).join(', ')}), found "${home}"`;
     mistakes.push({ path: 'home', line: file.lineOf(['home']), text });
   }
-  return { environments, home, mistakes };
+  const rules = (object(raw?.console) as { allow?: unknown }).allow;
+  mistakes.push(...unknownInRules(rules, Object.keys(environments), file));
+  return { environments, home, console: parsed.data?.console, mistakes };
 }
 
 /**
@@ -113,6 +122,19 @@ export function checkAgreement(
   } else if (topic !== topicName(name)) {
     add('topic', `expected the topic ${topicName(name)}, as the environment is ${name}, found ${topic}`);
   }
+}
+
+/** Rules for environments that the file does not have: a misspelt name would give nothing, and nobody would see why. */
+function unknownInRules(rules: unknown, environments: readonly string[], file: ConfigFile): Mistake[] {
+  if (!Array.isArray(rules)) return [];
+  return rules.flatMap((rule: { env?: unknown } | null, at) =>
+    (Array.isArray(rule?.env) ? rule.env : []).flatMap((name: unknown, i) => {
+      if (typeof name !== 'string' || environments.includes(name)) return [];
+      const path = ['console', 'allow', at, 'env', i];
+      const text = `expected one of the environments (${environments.join(', ')}), found ${JSON.stringify(name)}`;
+      return [{ path: path.join('.'), line: file.lineOf(path), text }];
+    }),
+  );
 }
 
 function object(value: unknown): object {

@@ -6,31 +6,13 @@ import { envName, instanceId, serviceName } from '../../shared/names.ts';
 import { queueTags } from '../../shared/queue-tags.ts';
 import { sessionName, userId } from '../../shared/role-session.ts';
 import { OF_WAVES } from '../plan/waves.ts';
+import { expected, expectedMap, oneOf, text } from './expected.ts';
 import { retentionInFile } from './retention.ts';
+import { CONSOLE_KEYS, consoleInFile } from './schema-console.ts';
 import { isWebhookAddress } from './webhook-place.ts';
 
 /** The schema of `trigger-deploy.yaml`. Unknown keys are mistakes; each message says what was expected. */
 
-interface WrongValue {
-  code?: string | undefined;
-  input?: unknown;
-}
-
-const expected =
-  (what: string) =>
-  ({ input }: WrongValue) =>
-    input === undefined || input === null
-      ? `expected ${what}, found nothing`
-      : `expected ${what}, found ${JSON.stringify(input)}`;
-
-/** The error of a map. Unknown and invalid keys keep the issue of zod: `mistakesOf` turns each key into a mistake. */
-const expectedMap = (what: string) => (issue: WrongValue) =>
-  issue.code === 'unrecognized_keys' || issue.code === 'invalid_key' ? undefined : expected(what)(issue);
-
-const text = (what: string, pattern = /\S/) =>
-  z.string({ error: expected(what) }).regex(pattern, { error: expected(what) });
-const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
-  z.enum(values, { error: expected(values.join(' or ')) });
 const count = z.custom<number>((value) => Number.isInteger(value) && Number(value) >= 0, {
   error: expected('a whole number, 0 or more'),
 });
@@ -218,8 +200,9 @@ export const configuration = z.strictObject(
   {
     home: envName.optional(),
     environments: z.record(envName, environment, { error: expectedMap('environments by name') }),
+    console: consoleInFile.optional(),
   },
-  { error: expectedMap('the keys home and environments') },
+  { error: expectedMap('the keys home, environments and console') },
 );
 
 /** All keys, to suggest one for a misspelt key. */
@@ -228,4 +211,5 @@ export const KNOWN_KEYS: readonly string[] = [
     Object.keys(one.shape),
   ),
   ...['run', 'name', 'insufficientData'],
+  ...CONSOLE_KEYS,
 ];

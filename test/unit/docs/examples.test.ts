@@ -25,6 +25,7 @@ const oneService = (part: string) => (value: unknown) =>
 /** By the first line of a YAML block: what reads it. */
 const READERS: Record<string, (value: unknown) => unknown> = {
   '# trigger-deploy.yaml': (value) => configuration.parse(value),
+  '# trigger-deploy.yaml, the console': (console) => configuration.parse({ environments: {}, console }),
   '# trigger-deploy.yaml, the environments': (value) => configuration.parse({ environments: value }),
   '# trigger-deploy.yaml, the notify of one environment': (value) =>
     configuration.parse({ environments: { dev: { notify: value } } }),
