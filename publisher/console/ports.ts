@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Environment } from '../config/load.ts';
 import type { ExitCode, PublisherEvent } from '../events.ts';
 import type { Person } from '../record/origin.ts';
@@ -36,13 +35,20 @@ export interface Refusal {
 export interface People {
   /** Whether the page has a session of its own, or a proxy says at each request who the person is. */
   readonly mode: 'loopback' | 'proxy';
-  /** Who sends a request with these headers. It is asked at each request, after the headers of admit.ts are checked. */
+  /**
+   * Who sends a request with these headers (`headersDistinct` of Node's IncomingMessage: every value that came). It is
+   * asked at each request, after the headers of admit.ts are checked. `until`: when the token expires, ms since the
+   * epoch; a stream ends then at the latest.
+   */
   personOf(
-    headers: IncomingHttpHeaders,
+    headers: NodeJS.Dict<string[]>,
     signal: AbortSignal,
-  ): Promise<{ person: Person } | { refusal: Refusal }>;
+  ): Promise<{ person: Person; until?: number | undefined } | { refusal: Refusal }>;
   grantsOf(person: Person): readonly Grant[];
-  /** Why the person may not run the command, which has an environment unless it needs none; undefined when they may. */
+  /**
+   * Why the person may not run the command; undefined when they may. A command that names a deployment gets the service
+   * of that deployment (`Looks.find`) as `service` before: without it, only a permission for all services counts.
+   */
   mayRun(person: Person, command: Command): Refusal | undefined;
 }
 

@@ -23,4 +23,6 @@ export interface Person {
   groups: readonly string[];
   /** Whether the token is of a program, not of a person: it may not confirm. */
   isMachine: boolean;
+  /** The token does not say who it is: whatever the rules give, this person may only look. */
+  mayOnlyLook?: true | undefined;
 }
