@@ -1,13 +1,13 @@
 import { hostname } from 'node:os';
-import { type Aws, createAws, type Interruption } from '../shared/aws.ts';
-import { kmsKeyOf } from '../shared/aws-names.ts';
-import { type Clock, createClock } from '../shared/clock.ts';
+import type { Aws, Interruption } from '../shared/aws.ts';
+import type { Clock } from '../shared/clock.ts';
 import { TriggerDeployError } from '../shared/errors.ts';
 import { userName } from '../shared/home.ts';
-import { loadPublicKey, loadSigner, type Signer, type Verifier, verifierOf } from '../shared/signing.ts';
+import type { Signer, Verifier } from '../shared/signing.ts';
 import type { Environment } from './config/load.ts';
+import { type Connection, openConnection } from './connection.ts';
 import { note, type PublisherEvent } from './events.ts';
-import type { Origin } from './record/origin.ts';
+import type { Origin, Person } from './record/origin.ts';
 import { type EnvironmentRecord, openRecord } from './record/record.ts';
 
 /** One run of a command in one environment. */
@@ -15,16 +15,18 @@ export interface Session {
   readonly env: Environment;
   readonly aws: Aws;
   readonly record: EnvironmentRecord;
-  /** The environment's signing key. @throws CONFIG_INVALID when there is none, KEY_INVALID, AWS_* (KMS). */
+  /** As `Connection.signer`. */
   signer(): Promise<Signer>;
-  /**
-   * The verifier. It trusts the keys of `trust` and the signing key's public key. For a signing key in KMS, its public
-   * key is read when a document needs it, at once if `trust` is empty. @throws as `signer`.
-   */
+  /** As `Connection.verifier`. */
   verifier(): Promise<Verifier>;
-  /** `issuedBy`: `jenkins payments#4711` in a Jenkins build, `github acme/payments#4711` in a run of GitHub Actions, else `user@host`. */
+  /**
+   * `issuedBy`: the name of the person at a console, `jenkins payments#4711` in a Jenkins build,
+   * `github acme/payments#4711` in a run of GitHub Actions, else `user@host`.
+   */
   readonly who: string;
   readonly origin: Origin;
+  /** The person at a console for whom the command runs; undefined in a terminal and in a build. */
+  readonly person?: Person | undefined;
   /** Aborts when the command must end. In a verb that follows a deployment, Ctrl-C aborts `detach` instead. */
   readonly signal: AbortSignal;
   emit(event: PublisherEvent): void;
@@ -38,6 +40,9 @@ export interface Session {
   close(): void;
 }
 
+/** Asks a person: true for yes, rejects when `signal` aborts. */
+export type Ask = (signal: AbortSignal) => Promise<boolean>;
+
 export interface SessionOptions {
   signal: AbortSignal;
   /** What ends the calls to AWS after Ctrl-C; only their deadlines when left out. */
@@ -46,7 +51,11 @@ export interface SessionOptions {
   /** The environment variables of the process, for `issuedBy` and the origin. */
   environment: Readonly<Record<string, string | undefined>>;
   /** Loads another environment, for commands that need more than one. */
-  load?: (name: string) => Promise<Environment>;
+  load?: ((name: string) => Promise<Environment>) | undefined;
+  /** The person at a console for whom the command runs; then the name of this process says nothing. */
+  person?: Person | undefined;
+  /** The command line, as the page of the console showed it; recorded. */
+  argv?: readonly string[] | undefined;
 }
 
 /** Ends a command that is interrupted before it announces its deployment. @throws CANCELLED if `detach` has aborted. */
@@ -54,40 +63,74 @@ export function refuseIfDetached(detach: AbortSignal): void {
   if (detach.aborted) throw new TriggerDeployError('CANCELLED', 'interrupted; nothing was announced');
 }
 
-/** Opens the environment. AWS is not called and no key is read until something needs it. */
+/**
+ * Opens the environment with a connection of its own, which ends with the session. AWS is not called and no key is read
+ * until something needs it.
+ */
 export async function openSession(env: Environment, options: SessionOptions): Promise<Session> {
-  const { interruption } = options;
-  const onSlow = (text: string) => note({ emit: options.emit, clock }, text);
-  const aws = createAws(env, { interruption, onSlow });
-  const signer = once(() => loadSigningKey(env, aws, options.signal));
-  const verifier = once(() => openVerifier(env, signer));
-  const clock = createClock(() => aws.now());
-  const origin = originOf(options.environment);
-  const who = issuedBy(options.environment, origin);
+  const { load } = options;
+  const connect = async (name: string) => openOwn(await loadOther(name, load), options);
+  const connection = openOwn(env, options);
+  return sessionOf(connection, connection.aws, { ...options, connect, closes: true });
+}
+
+function openOwn(env: Environment, { emit, signal, interruption }: SessionOptions): Connection {
+  const onSlow = (text: string) => note({ emit, clock: connection.clock }, text);
+  const connection = openConnection(env, { signal, interruption, onSlow });
+  return connection;
+}
+
+/**
+ * A session on a connection that others share: its signal and its interruption end only its own calls, and to close it
+ * closes nothing else. `connect` gives the shared connection of another environment, for `beside`.
+ */
+export function shareSession(
+  connection: Connection,
+  options: Omit<SessionOptions, 'load'> & { connect: Connect },
+): Session {
+  const { interruption, emit } = options;
+  const onSlow = (text: string) => note({ emit, clock: connection.clock }, text);
+  return sessionOf(connection, connection.aws.within({ interruption, onSlow }), {
+    ...options,
+    closes: false,
+  });
+}
+
+/** Gives the connection of another environment of the config. @throws as `loadEnvironment`. */
+export type Connect = (name: string) => Promise<Connection>;
+
+interface Opening extends Omit<SessionOptions, 'load'> {
+  connect: Connect;
+  /** Whether the session closes its connections. */
+  closes: boolean;
+}
+
+function sessionOf(connection: Connection, aws: Aws, options: Opening): Session {
+  const { env, clock, signer, verifier } = connection;
+  const { interruption, person, closes, connect } = options;
+  const origin = originOf(options.environment, person, options.argv);
+  const who = person?.name.slice(0, 256) ?? issuedBy(options.environment, origin);
   const warn = (text: string) => note({ emit: options.emit, clock }, text, 'warning');
+  const tell = (text: string) => note({ emit: options.emit, clock }, text);
   // A verb that changes something completes its last step after Ctrl-C, with the reads that belong to it.
   const reading = interruption?.readMs === 0 ? interruption.signal : undefined;
-  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, warn, tell: onSlow, reading });
+  const record = openRecord({ env, aws, clock, who, origin, signer, verifier, warn, tell, reading });
   const others = new Map<string, Promise<Session>>();
   const beside = (name: string) => {
-    const opening = others.get(name) ?? openBeside(name, options);
+    const opening =
+      others.get(name) ??
+      connect(name).then((other) =>
+        closes ? sessionOf(other, other.aws, options) : shareSession(other, options),
+      );
     others.set(name, opening);
     return opening;
   };
   return {
-    env,
-    aws,
-    record,
-    signer,
-    verifier,
-    who,
-    origin,
+    ...{ env, aws, record, signer, verifier, who, origin, person, clock, beside },
     signal: options.signal,
     emit: options.emit,
-    clock,
-    beside,
     close() {
-      aws.close();
+      if (closes) connection.close();
       for (const opening of others.values())
         opening.then(
           (other) => other.close(),
@@ -97,66 +140,35 @@ export async function openSession(env: Environment, options: SessionOptions): Pr
   };
 }
 
-async function openBeside(name: string, options: SessionOptions): Promise<Session> {
-  if (options.load === undefined) {
-    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${name} is not known here`);
-  }
-  return await openSession(await options.load(name), options);
+async function loadOther(name: string, load: SessionOptions['load']): Promise<Environment> {
+  if (load !== undefined) return await load(name);
+  throw new TriggerDeployError('CONFIG_INVALID', `the environment ${name} is not known here`);
 }
 
-async function loadSigningKey(env: Environment, aws: Aws, signal: AbortSignal): Promise<Signer> {
-  const { name, region, signingKey } = env;
-  if (signingKey === undefined) {
-    throw new TriggerDeployError('CONFIG_INVALID', `the environment ${name} has no signingKey`, {
-      hint: `add signingKey under environments.${name}; trigger-deploy keygen creates a key pair`,
-    });
-  }
-  const key = kmsKeyOf(signingKey);
-  if (key === undefined) return await loadSigner(signingKey);
-  // Loaded only here: the client of KMS costs a publisher with a key file nothing.
-  const { openKmsSigner } = await import('./kms/signer.ts');
-  return await openKmsSigner({ aws, env: name, region, key, signal });
-}
-
-async function openVerifier(env: Environment, signer: () => Promise<Signer>): Promise<Verifier> {
-  const { name, signingKey } = env;
-  const trusted = await Promise.all(env.trust.map(loadPublicKey));
-  const own = async () => (await signer()).publicKey;
-  if (signingKey === undefined && trusted.length === 0) {
-    throw new TriggerDeployError(
-      'CONFIG_INVALID',
-      `the environment ${name} has no key to verify signatures with`,
-      {
-        hint: `add signingKey, or public key files as trust, under environments.${name}`,
-      },
-    );
-  }
-  if (signingKey === undefined) return verifierOf(trusted);
-  if (kmsKeyOf(signingKey) === undefined) return verifierOf([await own(), ...trusted]);
-  if (trusted.length === 0) await own();
-  const { kmsVerifier } = await import('./kms/verifier.ts');
-  return kmsVerifier(trusted, signingKey, own);
-}
-
-/** Calls `make` once and gives its promise to every caller. After a failure, the next call calls `make` again. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
-  };
-}
-
-export function originOf(environment: SessionOptions['environment']): Origin {
-  const build = environment.BUILD_URL ?? githubRun(environment)?.url;
+/** Of a person at a console: the process of the console, and the person. */
+export function originOf(
+  environment: SessionOptions['environment'],
+  person?: Person,
+  argv?: readonly string[],
+): Origin {
+  const build = person ? undefined : (environment.BUILD_URL ?? githubRun(environment)?.url);
   return {
     user: userName(environment).slice(0, 128),
     host: hostname().slice(0, 255),
     ...(build ? { build } : {}),
+    ...(person && { via: person.via }),
+    ...(person?.verified && { verified: person.verified }),
+    ...(argv && { argv: shortened(argv) }),
   };
+}
+
+/** How much of a command line is recorded: words, and characters of each. Only a long list of instances has more. */
+const MOST_WORDS = 100;
+const LONGEST_WORD = 2048;
+
+function shortened(argv: readonly string[]): string[] {
+  const words = argv.length <= MOST_WORDS ? argv : [...argv.slice(0, MOST_WORDS - 1), '…'];
+  return words.map((word) => (word.length <= LONGEST_WORD ? word : `${word.slice(0, LONGEST_WORD - 1)}…`));
 }
 
 /**

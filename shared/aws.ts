@@ -38,6 +38,11 @@ export interface Aws {
    * an hour off, and may be set while the program runs.
    */
   now(): number;
+  /**
+   * The same clients, over the same connections, whose calls also end with `limits`. They are not closed: the clients
+   * that they come from are.
+   */
+  within(limits: Pick<CallLimits, 'interruption' | 'onSlow'>): Aws;
   close(): void;
 }
 
@@ -95,18 +100,29 @@ export function createAws(options: AwsOptions, program: AwsProgram = {}): Aws {
   sqs.middlewareStack.add((next) => async (args) => await clock.read(() => next(args)), place);
   sns.middlewareStack.add((next) => async (args) => await clock.read(() => next(args)), place);
   s3.middlewareStack.add((next) => async (args) => await clock.read(() => next(args)), place);
-  return {
-    sqs,
-    sns,
-    s3,
-    settings: common,
-    limited,
-    now: clock.now,
+  const aws: Aws = {
+    ...{ sqs, sns, s3, settings: common, limited, now: clock.now },
+    within(limits) {
+      const more = { ...limits, region, places };
+      return {
+        ...aws,
+        sqs: narrowed(sqs, 'SQS', more),
+        sns: narrowed(sns, 'SNS', more),
+        s3: narrowed(s3, 'S3', more),
+        limited: (client, service) => limitCalls(client, service, more),
+        close() {},
+      };
+    },
     close() {
       for (const client of [sqs, sns, s3]) client.destroy();
     },
   };
+  return aws;
 }
+
+/** A view of `client` with limits of its own, in front of those of `client`. */
+const narrowed = <C extends object>(client: C, service: string, limits: CallLimits): C =>
+  limitCalls(Object.create(client) as C, service, limits);
 
 /** The `Date` header of an answer, ms since the epoch; undefined when it has none. */
 export function dateOf(response: unknown): number | undefined {

@@ -1,8 +1,9 @@
 import type { Aws, AwsOptions } from '../../shared/aws.ts';
 import type { ConfigSource } from '../config/config-source.ts';
+import type { ConsolePorts } from '../console/ports.ts';
 import type { ExitCode, OutputFormat } from '../events.ts';
 import type { Page } from '../render/page.ts';
-import type { Session } from '../session.ts';
+import type { Ask, Session } from '../session.ts';
 import type { Options, ValuesOf } from './option-kinds.ts';
 import type { common } from './option-sets.ts';
 
@@ -26,8 +27,12 @@ export interface Answer {
 /** What a verb can use besides its session and its values. */
 export interface Surroundings {
   format: OutputFormat;
-  /** Waits until a person types y or n; undefined when no person can be asked. */
-  ask: ((signal: AbortSignal) => Promise<boolean>) | undefined;
+  /** Waits until the person at the terminal types y or n; undefined when no person can be asked. */
+  ask: Ask | undefined;
+  /** Opens the gate of a deployment; see `Driving`. */
+  gate: Ask | undefined;
+  /** Agrees to deploy where no instance is yet; see `Driving`. */
+  confirmEmpty: true | Ask | undefined;
   /** The first Ctrl-C aborts it if the verb follows a deployment. */
   detach: AbortSignal;
   /** Aborts when the command must end, in a verb that follows no deployment. */
@@ -45,6 +50,8 @@ export interface Surroundings {
   /** The session of one environment. Its notes begin with the name of the environment. */
   open(environment: string): Promise<Session>;
   verbs: Readonly<Record<string, Row>>;
+  /** What the console takes from the command line; undefined for a command of its page. */
+  openConsolePorts: (() => Promise<ConsolePorts>) | undefined;
 }
 
 export type CommonValues = ValuesOf<typeof common>;

@@ -74,9 +74,9 @@ export const decideVerbs = {
     },
     examples: [['$0 resume 01JDB2Q0V7M3N8T5R9XKZC4W6H --env prd', 'from any machine']],
     follows: () => true,
-    async run(session, { deployment, allowMissing, timeout: timeoutMs }, { ask, detach }) {
+    async run(session, { deployment, allowMissing, timeout: timeoutMs }, { gate, detach }) {
       const { resume } = await import('../commands/resume.ts');
-      return await resume(session, { deployment, allowMissing, timeoutMs, ask, detach });
+      return await resume(session, { deployment, allowMissing, timeoutMs, gate, detach });
     },
   }),
 

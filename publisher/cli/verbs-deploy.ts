@@ -48,11 +48,11 @@ export const deployVerbs = {
       'To deploy a service whose name looks like a command, type -- before it: trigger-deploy -- SERVICE VERSION --env ENV',
     ].join('\n'),
     follows: always,
-    async run(session, values, { ask, detach }) {
+    async run(session, values, { gate, confirmEmpty, detach }) {
       const { deploy } = await import('../commands/deploy.ts');
       const { service, version, reason } = values;
       const options = { service, version, reason, ...deployOptions(session.env, values) };
-      return await deploy(session, { ...options, ask, detach });
+      return await deploy(session, { ...options, gate, confirmEmpty, detach });
     },
   }),
 
@@ -104,7 +104,7 @@ export const deployVerbs = {
       const needless = keys.find((key) => values[key] !== undefined && values[key] !== false);
       return needless && `${optionName(needless)} needs --deploy ENV: push alone deploys nothing`;
     },
-    async run(session, values, { format, ask, detach, printThing }) {
+    async run(session, values, { format, gate, confirmEmpty, detach, printThing }) {
       const { service, version, file: files, config: configs, reason, deploy } = values;
       const [{ push, pushAndDeploy }, { pushLines, pushNote, pushJson }] = await Promise.all([
         import('../commands/push.ts'),
@@ -115,7 +115,8 @@ export const deployVerbs = {
         const pushed = await push(session, what);
         return said(pushJson(pushed), () => pushLines(pushed));
       }
-      const options = { ...what, reason, ...deployOptions(session.env, values), ask, detach };
+      const driving = { gate, confirmEmpty, detach };
+      const options = { ...what, reason, ...deployOptions(session.env, values), ...driving };
       return await pushAndDeploy(session, options, (pushed) => {
         if (format === 'json') printThing(pushJson(pushed));
         else session.emit(pushNote(pushed, session.clock.now()));
@@ -157,11 +158,11 @@ export const deployVerbs = {
     publishes: true,
     follows: always,
     environment: ({ to }) => to,
-    async run(session, values, { ask, detach }) {
+    async run(session, values, { gate, confirmEmpty, detach }) {
       const { promote } = await import('../commands/promote.ts');
       const { service, from, version, config: configs, reason } = values;
       const options = { service, from, version, configs, reason, ...deployOptions(session.env, values) };
-      return await promote(session, { ...options, ask, detach });
+      return await promote(session, { ...options, gate, confirmEmpty, detach });
     },
   }),
 
@@ -197,10 +198,11 @@ export const deployVerbs = {
     options: { service: aService, ...following, ...rolling },
     examples: [['$0 restart payments -e prd --batch 25%', 'a quarter of the instances at a time']],
     follows: always,
-    async run(session, values, { ask, detach }) {
+    async run(session, values, { gate, confirmEmpty, detach }) {
       const { restart } = await import('../commands/restart.ts');
       const { service, reason } = values;
-      return await restart(session, { service, reason, ...deployOptions(session.env, values), ask, detach });
+      const options = { service, reason, ...deployOptions(session.env, values) };
+      return await restart(session, { ...options, gate, confirmEmpty, detach });
     },
   }),
 };

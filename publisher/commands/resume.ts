@@ -10,7 +10,7 @@ import { watchDeployment } from '../rollout/watch.ts';
 import type { Session } from '../session.ts';
 import { refuseIfOutdated, refuseIfOver, refuseIfOvertaken } from './guards.ts';
 
-export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
+export interface ResumeOptions extends Pick<Driving, 'gate' | 'detach'> {
   deployment: string;
   /** How long each wave may take from now on, ms; unchanged when left out. */
   timeoutMs?: number | undefined;
@@ -28,7 +28,7 @@ export interface ResumeOptions extends Pick<Driving, 'ask' | 'detach'> {
  */
 export async function resume(session: Session, options: ResumeOptions): Promise<ExitCode> {
   const { deployments } = session.record;
-  const { deployment, allowMissing, ask, detach } = options;
+  const { deployment, allowMissing, gate, detach } = options;
   const service = await deployments.find(deployment);
   const [found, newest] = await Promise.all([
     deployments.read(service, deployment),
@@ -57,7 +57,7 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     const checked = withoutOpenChecks(stored.value.checked);
     const resumed = await deployments.update(stored, { ...UNSETTLED, policy, ...(checked && { checked }) });
     emitStarted(session, resumed.value, instances, 'resumed');
-    return await drive(session, lock, resumed, { wait: true, detach, ask });
+    return await drive(session, lock, resumed, { wait: true, detach, gate });
   } finally {
     await lock.release();
   }

@@ -18,7 +18,7 @@ import { assertFiles } from '../rollout/trusted-order.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 
 export interface RollbackOptions
-  extends Omit<Driving, 'ask'>,
+  extends Pick<Driving, 'wait' | 'detach'>,
     Pick<PolicyOptions, 'timeoutMs' | 'allowMissing'> {
   service: string;
   /** The version to roll back to; when left out, `rollbackTarget` decides. */

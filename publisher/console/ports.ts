@@ -13,6 +13,8 @@ export interface Command {
   env: string | undefined;
   service: string | undefined;
   deployment: string | undefined;
+  /** The command line as it was given to `parse`. */
+  argv: readonly string[];
   /** The checked values of the arguments and options, by name. */
   values: Readonly<Record<string, unknown>>;
   /** Whether the verb follows a deployment to its end. */
@@ -71,12 +73,26 @@ export type Outcome =
 
 /** The command line, as the terminal has it: the same parser, the same checks, the same functions. */
 export interface CommandLine {
-  /** @throws USAGE; also for a request of help. */
+  /**
+   * A service that looks like a misspelt verb is a service where the config has it, or a version follows it.
+   * @throws USAGE; also for a request of help, and where no environment is named: the page names it always.
+   */
   parse(argv: readonly string[]): Promise<Command>;
-  /** Carries out a command that `parse` returned. @throws as the verb. */
+  /**
+   * Carries out a command that `parse` returned; what happens is told to `order.emit` alone. The notices of the
+   * environment are sent. @throws USAGE for a command that is not for a page; as the verb.
+   */
   invoke(command: Command, order: Order): Promise<Outcome>;
   /** The error as the page gets it, and the exit code of the terminal. */
   explain(error: unknown): { code: string; message: string; hint?: string | undefined; exitCode: ExitCode };
+}
+
+/** What the verb `console` gives to the server. */
+export interface ConsolePorts {
+  commandLine: CommandLine;
+  environments: Environments;
+  /** Closes the connections. Commands that are under way fail: they are to be detached before. */
+  close(): void;
 }
 
 /** The environments, each with one long-lived connection that all sessions share. */

@@ -1,6 +1,6 @@
 import type { ExitCode } from '../events.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
-import type { Session } from '../session.ts';
+import type { Ask, Session } from '../session.ts';
 
 /** The options and the result of driving a deployment. To drive is to announce it, to follow it and to settle it. */
 
@@ -9,8 +9,13 @@ export interface Driving {
   wait: boolean;
   /** Aborted by Ctrl-C: this publisher stops driving. Instances that have the announcement continue. */
   detach: AbortSignal;
-  /** Asks the person at the terminal: true for yes, rejects when `signal` aborts. Undefined without a terminal. */
-  ask?: ((signal: AbortSignal) => Promise<boolean>) | undefined;
+  /** Asks the person at the terminal whether the gate opens. Undefined without a terminal: no page has it. */
+  gate?: Ask | undefined;
+  /**
+   * Whether a person agrees to deploy where no instance is yet: `true` beforehand, or asked for then. It opens no gate,
+   * also where an instance appears meanwhile.
+   */
+  confirmEmpty?: true | Ask | undefined;
 }
 
 /** A function that is called with the settled record, before the reply queue is deleted. */

@@ -89,19 +89,20 @@ const namesOf = ({ alarms, verify }: Checks) =>
 
 /**
  * A deployment without instances has no gate. If the environment requires that a person confirms, the person at the
- * terminal is asked here, before anything is written.
- * @throws INSTANCE_NOT_FOUND without a terminal; CANCELLED when the answer is no.
+ * terminal is asked here, before anything is written; a page has asked beforehand.
+ * @throws INSTANCE_NOT_FOUND where nobody can be asked; CANCELLED when the answer is no.
  */
 async function confirmWithoutInstances(
   session: Session,
   { lock }: Ticket,
   { service, version, action }: Change,
-  { ask, detach }: Driving,
+  { confirmEmpty, detach }: Driving,
 ): Promise<void> {
   const { name, confirm } = session.env;
   if (confirm !== 'person' || action !== 'deploy') return;
   const none = `no instance of ${service} is known in ${name}`;
-  if (ask === undefined) {
+  if (confirmEmpty === true) return;
+  if (confirmEmpty === undefined) {
     throw new TriggerDeployError(
       'INSTANCE_NOT_FOUND',
       `${none}, and a person must confirm what the first instance will run`,
@@ -112,10 +113,12 @@ async function confirmWithoutInstances(
     session,
     `${none}; the first instance will run ${version}. y: set the desired state   n: leave it unchanged`,
   );
-  const yes = await ask(AbortSignal.any([session.signal, detach, lock.lost])).catch((error: unknown) => {
-    refuseIfDetached(detach);
-    throw error;
-  });
+  const yes = await confirmEmpty(AbortSignal.any([session.signal, detach, lock.lost])).catch(
+    (error: unknown) => {
+      refuseIfDetached(detach);
+      throw error;
+    },
+  );
   if (!yes) throw new TriggerDeployError('CANCELLED', 'not confirmed; nothing was changed');
 }
 

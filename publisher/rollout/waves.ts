@@ -71,7 +71,7 @@ async function openReplies(
 async function driveToSettlement(
   caller: Caller,
   first: StoredDeployment,
-  { detach, ask }: Driving,
+  { detach, gate }: Driving,
 ): Promise<StoredDeployment | undefined> {
   const { session, lock, replies } = caller;
   const { service, deployment, announcedAt, policy } = first.value;
@@ -95,7 +95,7 @@ async function driveToSettlement(
   const run: WaveRun = {
     ...{ caller, progress, seen, readRecord, stop, retryOutage, alarms },
     forgetting: openForgetting(session, service, first.value.forgotten),
-    confirm: (stored) => confirmAtTerminal(session, stored, { ask, readRecord, stop }),
+    confirm: (stored) => confirmAtTerminal(session, stored, { gate, readRecord, stop }),
   };
   const listening = replies.listen(hearing(progress, heard), stop);
   const polling = poll(session, readRecord, stop);
@@ -149,7 +149,7 @@ async function settle(
 }
 
 interface Terminal {
-  ask: Driving['ask'];
+  gate: Driving['gate'];
   readRecord: () => Promise<void>;
   stop: AbortSignal;
 }
@@ -161,11 +161,11 @@ interface Terminal {
 function confirmAtTerminal(
   session: Session,
   stored: StoredDeployment,
-  { ask, readRecord, stop }: Terminal,
+  { gate, readRecord, stop }: Terminal,
 ): AbortController {
   const ended = new AbortController();
-  if (ask === undefined) return ended;
-  const answered = ask(ended.signal);
+  if (gate === undefined) return ended;
+  const answered = gate(ended.signal);
   note(session, `y: continue   n: cancel (${whenCancelled(stored.value)})   Ctrl-C: leave it waiting`);
   const warn = (error: unknown) => {
     // Not a failure: this publisher stops.

@@ -62,6 +62,7 @@ export async function runVerb(
     printThing: () => undefined,
     printLines: () => undefined,
     stop: stop.signal,
+    ...{ gate: undefined, confirmEmpty: undefined, openConsolePorts: undefined },
     config: { cwd: '/nowhere', home: '/nowhere', variables: {} },
     aws: () => {
       throw new Error('a verb that works without a session is tested as a program');

@@ -1,6 +1,7 @@
 import { type InitOptions, init } from '../../../publisher/commands/init.ts';
 import type { SetupPlace } from '../../../publisher/config/load-setup.ts';
 import type { Step } from '../../../publisher/setup/setting.ts';
+import type { Aws } from '../../../shared/aws.ts';
 import { clientsOf } from '../cloud/clients.ts';
 import { type Cloud, startCloud } from '../cloud/cloud.ts';
 import type { RequestRecord } from '../cloud/requests.ts';
@@ -39,7 +40,8 @@ export async function openSetup(region = 'eu-west-1'): Promise<SetupStage> {
     ...{ region, endpoint: cloud.endpoint, maxAttempts: 3 },
     credentials: { accessKeyId: 'operator', secretAccessKey: 'embedded-cloud' },
   };
-  const aws = { ...clients, settings, limited: <C extends object>(client: C) => client, now: Date.now };
+  const limited = <C extends object>(client: C) => client;
+  const aws: Aws = { ...clients, settings, limited, now: Date.now, within: () => aws };
   const place: SetupPlace = {
     ...{ env: 'dev', region, bucket: BUCKET, account: undefined, profile: undefined, role: undefined },
     ...{ pathStyle: true, events: undefined, signingKey: undefined, places: undefined, uses: [] },

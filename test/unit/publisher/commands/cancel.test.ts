@@ -118,7 +118,7 @@ describe('a gate', { timeout: 60_000 }, () => {
   it('asks at the terminal, and says what no does', async () => {
     const asked = async (change: Partial<DeployOptions>, work: typeof deploy | typeof restart = deploy) => {
       const session = await stage.open();
-      await work(session, options({ strategy: person, ask: async () => false, ...change }));
+      await work(session, options({ strategy: person, gate: async () => false, ...change }));
       return notes(session.events).find((text) => text.startsWith('y: continue'));
     };
     expect(await asked({})).toContain('n: cancel (switched instances roll back to 1.0.0)');

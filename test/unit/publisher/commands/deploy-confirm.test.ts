@@ -76,10 +76,13 @@ describe('a rollback with --to', () => {
 });
 
 describe('a first version, before any instance is known', () => {
-  const first = async (ask?: DeployOptions['ask'], clock?: HandClock) => {
+  const first = async (ask?: DeployOptions['gate'], clock?: HandClock) => {
     const session = await demanding({ confirm: 'person' }, clock);
     const strategy = strategyOf(session.env, 'payments', {});
-    return { session, deploying: deploy(session, { ...options('1.0.0'), strategy, ask }) };
+    return {
+      session,
+      deploying: deploy(session, { ...options('1.0.0'), strategy, gate: ask, confirmEmpty: ask }),
+    };
   };
 
   it('is refused where a person must confirm and there is no terminal', async () => {

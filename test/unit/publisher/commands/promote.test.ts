@@ -193,7 +193,9 @@ describe('promote', { timeout: PATIENCE }, () => {
       switched.push(agent.heard.some((one) => one.kind === 'deploy'));
       return true;
     };
-    expect(await promote({ ...session, env }, { ...promotion, strategy, ask })).toBe(0);
+    expect(await promote({ ...session, env }, { ...promotion, strategy, gate: ask, confirmEmpty: ask })).toBe(
+      0,
+    );
     expect(switched).toEqual([false]);
     const [record] = await session.record.deployments.list('payments', 1);
     expect(record).toMatchObject({

@@ -148,7 +148,7 @@ describe('a gate after the canary', () => {
       wavesAtItsEnd = waves(session.events).length;
       throw signal.reason;
     };
-    const deploying = deploy(session, options({ strategy: person, ask }));
+    const deploying = deploy(session, options({ strategy: person, gate: ask }));
     await until(() => session.events.find((event) => event.type === 'waiting'));
     await confirm(await stage.open(), { deployment: (await newest())?.deployment ?? '' });
     expect(await deploying).toBe(0);
@@ -185,7 +185,7 @@ describe('a gate after the canary', () => {
   it('is answered at the terminal: no rolls the canary back', async () => {
     await fleet();
     const ask = async () => false;
-    expect(await deploy(await stage.open(), options({ strategy: person, ask }))).toBe(1);
+    expect(await deploy(await stage.open(), options({ strategy: person, gate: ask }))).toBe(1);
     const [rollback, cancelled] = await (await stage.open()).record.deployments.list('payments', 2);
     expect(cancelled).toMatchObject({ status: 'cancelled' });
     expect(rollback).toMatchObject({ action: 'rollback', version: '1.0.0', status: 'succeeded' });
