@@ -1,0 +1,126 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { Announcer, announce } from './announcer.tsx';
+import { Filter } from './filter.tsx';
+import { Foreign } from './foreign.tsx';
+import { KeyHelp, showKeys } from './key-help.tsx';
+import { areKeysOn, switchKeys } from './keys.ts';
+import { ErrorBox } from './parts.tsx';
+import { errorOf, request } from './request.ts';
+import { place } from './router.ts';
+import { asOf, config, liveness, trouble } from './state.ts';
+import { timeOfDay } from './times.ts';
+
+/** What is around each screen: the header, the footer, and what is wrong with the console itself. */
+export function Frame({ children }: { children: ComponentChildren }) {
+  const isStale = liveness.value.kind === 'stale';
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <Header />
+      <main id="main" tabIndex={-1} class={isStale ? 'stale' : ''}>
+        {isStale && <Stale />}
+        {trouble.value !== undefined && <ErrorBox error={trouble.value} />}
+        {children}
+      </main>
+      <Footer />
+      <KeyHelp />
+      <Announcer />
+    </>
+  );
+}
+
+function Header() {
+  const page = place.value?.page;
+  return (
+    <header class="top">
+      <nav aria-label="Pages">
+        <a class="brand" href="/" aria-current={page === 'overview' ? 'page' : undefined}>
+          trigger-deploy
+        </a>
+        <a href="/h" aria-current={page === 'history' ? 'page' : undefined}>
+          History
+        </a>
+      </nav>
+      {page === 'overview' && <Filter />}
+      <AsOf />
+      <Person />
+    </header>
+  );
+}
+
+function AsOf() {
+  const live = liveness.value;
+  useEffect(() => {
+    if (live.kind === 'stale') announce('the connection to the console is lost');
+    return () => {
+      if (live.kind === 'stale') announce('the connection to the console is back');
+    };
+  }, [live.kind]);
+  if (asOf.value === undefined)
+    return <span class="as-of">{live.kind === 'connecting' ? 'reading …' : ''}</span>;
+  return (
+    <span class="as-of">
+      as of {timeOfDay(asOf.value)} · {live.kind === 'connecting' ? 'reading …' : live.kind}
+    </span>
+  );
+}
+
+function Stale() {
+  const live = liveness.value;
+  if (live.kind !== 'stale') return null;
+  return (
+    <p class="stale-note">
+      <span aria-hidden="true">! </span>
+      Stale since {timeOfDay(live.since)}: the console does not answer. This page tries again by itself.
+    </p>
+  );
+}
+
+function Person() {
+  const known = config.value;
+  if (known === undefined) return null;
+  return (
+    <span class="person">
+      <Foreign text={known.person.name} />
+      {known.readOnly && ' · read-only'}
+    </span>
+  );
+}
+
+function Footer() {
+  const known = config.value;
+  return (
+    <footer class="bottom">
+      <button type="button" class="quiet" onClick={showKeys}>
+        Keys
+      </button>
+      <label>
+        <input
+          type="checkbox"
+          checked={areKeysOn.value}
+          onChange={(event) => switchKeys(event.currentTarget.checked)}
+        />{' '}
+        one-letter keys
+      </label>
+      {known?.mode === 'loopback' && (
+        <button type="button" class="quiet" onClick={() => void endSessions()}>
+          End all sessions
+        </button>
+      )}
+      {known !== undefined && <span>trigger-deploy {known.version}</span>}
+    </footer>
+  );
+}
+
+async function endSessions(): Promise<void> {
+  try {
+    await request('/api/end', { body: {} });
+    // The next request is refused, and says how to come back.
+    location.reload();
+  } catch (error) {
+    trouble.value = errorOf(error);
+  }
+}

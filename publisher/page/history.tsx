@@ -1,0 +1,4 @@
+/** Past deployments. */
+export function HistoryScreen() {
+  return <h1>History</h1>;
+}

@@ -1,0 +1,2 @@
+import { computed } from '@preact/signals';
+export const attentionCount = computed(() => 0);

@@ -1,0 +1,120 @@
+import { signal } from '@preact/signals';
+import { render } from 'preact';
+import type { ConfigView, ErrorView } from '../console/api.ts';
+import { pathOf } from '../render/address.ts';
+import { Act } from './act.tsx';
+import { DeploymentScreen } from './deployment.tsx';
+import { Frame } from './frame.tsx';
+import { HistoryScreen } from './history.tsx';
+import { listenForKeys } from './keys.ts';
+import { keepLive } from './live.ts';
+import { OverviewScreen } from './overview.tsx';
+import { ErrorBox } from './parts.tsx';
+import { errorOf, request } from './request.ts';
+import { go, listenForAddresses, place } from './router.ts';
+import { ServiceScreen } from './service.tsx';
+import { onNewSession, refused, storeSession, takeKey } from './session.ts';
+import { config, keepTime } from './state.ts';
+
+/** Why the page could not start; undefined while it starts. */
+const failure = signal<ErrorView | undefined>(undefined);
+
+function Page() {
+  if (refused.value !== undefined) return <Refused />;
+  if (config.value === undefined) return <Starting />;
+  return (
+    <Frame>
+      <Screen />
+      <Act />
+    </Frame>
+  );
+}
+
+function Screen() {
+  switch (place.value?.page) {
+    case 'overview':
+      return <OverviewScreen />;
+    case 'service':
+      return <ServiceScreen />;
+    case 'deployment':
+      return <DeploymentScreen />;
+    case 'history':
+      return <HistoryScreen />;
+    case 'find':
+      return <Find deployment={place.value.deployment} />;
+    default:
+      return <h1>There is no such page</h1>;
+  }
+}
+
+const found = signal<ErrorView | undefined>(undefined);
+
+/** Looks where a deployment is, and goes there. */
+function Find({ deployment }: { deployment: string }) {
+  if (found.value !== undefined) return <ErrorBox error={found.value} />;
+  void request<{ env: string; service: string }>(`/api/find?${new URLSearchParams({ deployment })}`).then(
+    ({ env, service }) => go(pathOf({ page: 'deployment', env, service, deployment }), { replace: true }),
+    (error: unknown) => {
+      found.value = errorOf(error);
+    },
+  );
+  return <p>Looking for {deployment} …</p>;
+}
+
+function Starting() {
+  return (
+    <main class="alone">
+      <h1>trigger-deploy</h1>
+      {failure.value === undefined ? <p>reading …</p> : <ErrorBox error={failure.value} />}
+      {failure.value !== undefined && (
+        <button type="button" onClick={() => void start()}>
+          Try again
+        </button>
+      )}
+    </main>
+  );
+}
+
+function Refused() {
+  return (
+    <main class="alone">
+      <h1>trigger-deploy</h1>
+      {refused.value === 'no-session' ? (
+        <p>
+          This page has no session. Open the address that <code>trigger-deploy console</code> printed in its
+          terminal; it works once. To get another one, press Enter there, or start the console again.
+        </p>
+      ) : (
+        <p>You are not logged in, or the login has expired. Reload the page to log in.</p>
+      )}
+      <button type="button" onClick={() => location.reload()}>
+        Reload
+      </button>
+    </main>
+  );
+}
+
+/** Exchanges the key of the address, if there is one, and asks what the page may show. */
+async function start(): Promise<void> {
+  failure.value = undefined;
+  try {
+    const key = takeKey();
+    if (key !== undefined) {
+      const { session } = await request<{ session: string }>('/api/session', { body: { key } });
+      storeSession(session);
+    }
+    config.value = await request<ConfigView>('/api/config');
+    refused.value = undefined;
+  } catch (error) {
+    failure.value = errorOf(error);
+  }
+}
+
+listenForAddresses();
+listenForKeys();
+keepTime();
+onNewSession(() => void start());
+const root = document.getElementById('page');
+if (root !== null) render(<Page />, root);
+await start();
+keepLive();
