@@ -34,7 +34,14 @@ export type PublisherEvent =
   /** The instances that the deployment does not wait for, because they are gone: all of them, as far as known now. */
   | { type: 'forgotten'; at: number; deployment: string; instances: readonly Forgotten[] }
   /** A message for a person that is not about one instance: the command waits for a lock, a report was dropped. */
-  | { type: 'note'; at: number; level: 'info' | 'warning'; text: string }
+  | {
+      type: 'note';
+      at: number;
+      level: 'info' | 'warning';
+      text: string;
+      /** In a note about the queue: the place of this command, and how many wait. */
+      place?: { place: number; of: number } | undefined;
+    }
   /** A wave starts: the deployment is announced to its instances. */
   | {
       type: 'wave';
@@ -129,6 +136,7 @@ export function note(
   to: { emit: (event: PublisherEvent) => void; clock: { now(): number } },
   text: string,
   level: 'info' | 'warning' = 'info',
+  place?: { place: number; of: number },
 ): void {
-  to.emit({ type: 'note', at: to.clock.now(), level, text });
+  to.emit({ type: 'note', at: to.clock.now(), level, text, ...(place !== undefined && { place }) });
 }

@@ -1,5 +1,6 @@
 import type { Row } from './verb.ts';
 import { cleanVerbs } from './verbs-clean.ts';
+import { consoleVerbs } from './verbs-console.ts';
 import { decideVerbs } from './verbs-decide.ts';
 import { deployVerbs } from './verbs-deploy.ts';
 import { initVerbs } from './verbs-init.ts';
@@ -8,7 +9,15 @@ import { setupVerbs } from './verbs-setup.ts';
 
 /** The table of all verbs. The parser, the help, the completion and the run of a verb are derived from its row. */
 
-const rows = { ...deployVerbs, ...lookVerbs, ...decideVerbs, ...initVerbs, ...setupVerbs, ...cleanVerbs };
+const rows = {
+  ...deployVerbs,
+  ...lookVerbs,
+  ...consoleVerbs,
+  ...decideVerbs,
+  ...initVerbs,
+  ...setupVerbs,
+  ...cleanVerbs,
+};
 export type Verb = keyof typeof rows;
 export const VERBS: Readonly<Record<Verb, Row>> = rows;
 

@@ -149,7 +149,8 @@ function placeNotes({ session, request }: Waiter) {
     const isNews = last?.text !== text || now - last.at >= SHOW_MS;
     if (isNews) {
       const before = ahead.length > 0 ? `ahead: ${namesOf(session, ahead)}` : '';
-      note(session, [place, before, locked].filter(Boolean).join('; '));
+      const line = [place, before, locked].filter(Boolean).join('; ');
+      note(session, line, 'info', { place: ahead.length + 1, of: length });
     }
     const ids = new Set(ahead.map((entry) => entry.id));
     last = { text, at: isNews || last === undefined ? now : last.at, ahead: ids };

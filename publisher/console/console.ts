@@ -1,0 +1,235 @@
+import type { Server } from 'node:http';
+import { orAborted } from '../../shared/abort.ts';
+import { cleanLine } from '../../shared/clean-text.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
+import type { ConsoleConfig } from '../config/load-console.ts';
+import type { ConfigView, ErrorView } from './api.ts';
+import { loadAssets } from './assets.ts';
+import { environmentView, inOrder } from './config-view.ts';
+import { commandOf } from './hint-command.ts';
+import { isLoopback, type ListenPlace, listen, listenOnLoopback } from './listen.ts';
+import { openLooks } from './looks.ts';
+import { createLoopbackKeys } from './loopback-key.ts';
+import { loopbackPeople } from './loopback-people.ts';
+import type { ConsolePorts, Environments, People } from './ports.ts';
+import { createRouter } from './router.ts';
+import { createRuns } from './runs.ts';
+import { createConsoleServer } from './server.ts';
+import type { AuditEntry, Services, Sessions } from './services.ts';
+import { createWatches } from './watches.ts';
+
+export interface ConsoleOptions {
+  ports: ConsolePorts;
+  config: ConsoleConfig;
+  /** The version of trigger-deploy. */
+  version: string;
+  /** The port on loopback; 0 takes any free one. */
+  port: number;
+  /** Where it listens instead of loopback. */
+  place: ListenPlace | undefined;
+  readOnly: boolean;
+  /** The environments that it shows; all when left out. */
+  only: readonly string[] | undefined;
+  /** Hosts that are allowed besides loopback and the host of `console.url`. */
+  allowHosts: readonly string[];
+  /** Who started it, and on which machine. */
+  person: { name: string; via: string };
+  /** Shows an address at which the page opens: on loopback it has a key that is good for one use. */
+  announce(address: string): void;
+  /** Tells a person at the terminal. */
+  tell(text: string): void;
+  /** Writes a line of the log. */
+  log(entry: object): void;
+  /** Aborts when the console must end. */
+  stop: AbortSignal;
+}
+
+/** How long commands may take to let go of what they drive, and then to end, ms. */
+const DETACH_MS = 4000;
+const STOP_MS = 2000;
+
+/** Runs the console until `stop` aborts. @throws USAGE when it may not or cannot listen, CONFIG_INVALID. */
+export async function runConsole(options: ConsoleOptions): Promise<void> {
+  const { ports, config, place, port, stop, tell } = options;
+  if (place !== undefined && !isLoopback(place) && config.trust === undefined) {
+    throw new TriggerDeployError('USAGE', 'without console.trust the console listens on loopback only', {
+      hint: 'set console.trust in trigger-deploy.yaml, or forward a port: ssh -L 7117:127.0.0.1:7117 HOST',
+    });
+  }
+  const environments = limited(ports.environments, options.only);
+  // Every mistake of the config is found now, not by the first person who looks.
+  for (const name of await environments.names()) await environments.load(name);
+  const services = await openServices(options, environments);
+  const { runs, watches } = services;
+  const route = createRouter(services);
+  const onError = (error: unknown) => options.log(logged(error));
+  const servers: Server[] = [];
+  try {
+    if (place === undefined) {
+      const found = await listenOnLoopback(() => createConsoleServer(route, onError), port);
+      servers.push(...found.servers);
+      services.start(`http://127.0.0.1:${found.port}/`);
+    } else {
+      const server = createConsoleServer(route, onError);
+      servers.push(server);
+      await listen(server, place);
+      services.start(addressOf(server, place));
+    }
+    await untilAborted(stop);
+    for (const server of servers) server.close();
+    if (runs.views().some(({ state }) => state !== 'ended'))
+      tell('the console ends: its deployments stay as they are');
+    const reason = new TriggerDeployError('INTERRUPTED', 'the console ended');
+    const detached = runs.detach(reason);
+    if (!(await settledWithin(detached, DETACH_MS))) {
+      runs.stop(reason);
+      await settledWithin(detached, STOP_MS);
+    }
+  } finally {
+    watches.close();
+    for (const server of servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+    ports.close();
+  }
+}
+
+async function openServices(
+  options: ConsoleOptions,
+  environments: Environments,
+): Promise<Services & { start(address: string): void }> {
+  const { ports, config, version, readOnly, person, log, place } = options;
+  const { commandLine: commands } = ports;
+  const now = Date.now;
+  const monotonic = () => performance.now();
+  const view: Services['view'] = async (thrown) => {
+    const { exitCode, code, message, hint } = commands.explain(thrown);
+    if (code === 'INTERNAL') log(logged(thrown));
+    const command = await commandOf(hint, (argv) => commands.parse(argv));
+    const error: ErrorView = {
+      ...{ code, message: cleanLine(message) },
+      ...(hint !== undefined && { hint: cleanLine(hint) }),
+      ...(command !== undefined && { command }),
+    };
+    return { error, exitCode };
+  };
+  const runs = createRuns({ commands, view, now });
+  const watches = createWatches();
+  const looks = openLooks({ environments, runs, now });
+  const isProxied = place !== undefined && config.trust !== undefined;
+  const own = isProxied ? undefined : openSessions(options, monotonic);
+  const people: People = own?.people ?? (await proxied(config));
+  const configOf = async (): Promise<ConfigView> => {
+    const { logs, builds } = config.links;
+    const names = await environments.names();
+    const loaded = await Promise.all(names.map((name) => environments.load(name)));
+    return {
+      ...{ version, mode: people.mode, readOnly, grants: [] },
+      links: { ...(logs !== undefined && { logs }), ...(builds !== undefined && { builds }) },
+      person: { name: person.name, isVerified: false },
+      environments: inOrder(loaded.map((env) => environmentView(env, readOnly))),
+    };
+  };
+  return {
+    ...{ people, commands, environments, looks, runs, watches, readOnly, view, now, monotonic },
+    hosts: hostsOf(options),
+    assets: await loadAssets(),
+    sessions: own?.sessions,
+    config: configOf,
+    audit: (entry) => log(auditLine(entry, now())),
+    start: (address) => (own === undefined ? options.announce(config.url ?? address) : own.start(address)),
+  };
+}
+
+/** The keys of a console on loopback, and the one person who has them. */
+function openSessions({ person, announce, tell, log }: ConsoleOptions, monotonic: () => number) {
+  const keys = createLoopbackKeys({ monotonic });
+  const listeners = new Set<() => void>();
+  let address = '';
+  const show = () => announce(`${address}#k=${keys.renew()}`);
+  const sessions: Sessions = {
+    exchange(key) {
+      const given = keys.exchange(key);
+      if (given === 'used') {
+        tell(
+          'warning: the address of this console was opened a second time: somebody else may have it. End all sessions on the page, or start the console again, if that was not you',
+        );
+      }
+      if (typeof given === 'string') log({ type: 'session', refused: given });
+      return given;
+    },
+    endAll() {
+      tell('all sessions have ended; the new address:');
+      show();
+      for (const then of [...listeners]) then();
+    },
+    onEnd(then) {
+      listeners.add(then);
+      return () => listeners.delete(then);
+    },
+  };
+  const start = (at: string) => {
+    address = at;
+    show();
+  };
+  return { people: loopbackPeople(keys, person), sessions, start };
+}
+
+async function proxied(_config: ConsoleConfig): Promise<People> {
+  throw new TriggerDeployError('USAGE', 'console.trust is not there yet');
+}
+
+/** The environments that the console was started for. @throws USAGE for one that the config does not have. */
+function limited(environments: Environments, only: readonly string[] | undefined): Environments {
+  if (only === undefined) return environments;
+  return {
+    ...environments,
+    async names() {
+      const all = await environments.names();
+      const unknown = only.find((name) => !all.includes(name));
+      if (unknown === undefined) return all.filter((name) => only.includes(name));
+      throw new TriggerDeployError('USAGE', `there is no environment ${unknown}`, {
+        hint: `the environments are ${all.join(', ')}`,
+      });
+    },
+  };
+}
+
+function hostsOf({ config, allowHosts }: ConsoleOptions): string[] {
+  const own = config.url === undefined ? [] : [new URL(config.url).host];
+  return [...own, ...allowHosts].map((host) => host.toLowerCase());
+}
+
+function addressOf(server: Server, place: ListenPlace): string {
+  if ('path' in place) return `unix:${place.path}`;
+  const bound = server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : place.port;
+  return `http://${place.host.includes(':') ? `[${place.host}]` : place.host}:${port}/`;
+}
+
+function auditLine({ person, verified, argv, answer }: AuditEntry, at: number): object {
+  return {
+    ...{ type: 'audit', time: new Date(at).toISOString(), person: cleanLine(person) },
+    ...(verified !== undefined && { iss: cleanLine(verified.iss), sub: cleanLine(verified.sub) }),
+    ...{ argv: argv.map(cleanLine), answer },
+  };
+}
+
+function logged(error: unknown): object {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { type: 'error', time: new Date().toISOString(), text: cleanLine(text) };
+}
+
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  await orAborted(new Promise<never>(() => undefined), signal).catch(() => undefined);
+}
+
+/** Whether `work` settled in that time. */
+async function settledWithin(work: Promise<void>, ms: number): Promise<boolean> {
+  const signal = AbortSignal.timeout(ms);
+  return await orAborted(work, signal).then(
+    () => true,
+    () => !signal.aborted,
+  );
+}

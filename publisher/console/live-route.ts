@@ -1,0 +1,64 @@
+import { NEVER } from '../../shared/abort.ts';
+import { type Connection, refused } from './answer.ts';
+import { MOST_STREAMS } from './limits.ts';
+import type { OpenSubject } from './ports.ts';
+import { checkQuery, QUESTIONS } from './query.ts';
+import { mayNotLook, noEnvironment, type Route } from './route.ts';
+import type { Services } from './services.ts';
+import { PROXIED_MS, writeStream } from './stream.ts';
+import { maySee, visibleTo } from './visible.ts';
+
+/** GET /api/live: a stream for one page. */
+export function liveRoute(services: Services): Route {
+  const { looks, watches, runs, people, sessions, environments, now } = services;
+  let streams = 0;
+  return {
+    method: 'GET',
+    needsPerson: true,
+    async answer({ query, grants, headersDistinct, until = Number.POSITIVE_INFINITY }) {
+      const asked = checkQuery(QUESTIONS.live, query);
+      if ('refusal' in asked) return asked.refusal;
+      const about = asked.value;
+      const place = about.about === 'deployment' ? about : undefined;
+      if (place !== undefined) {
+        if (!(await environments.names()).includes(place.env)) return noEnvironment(place.env);
+        if (!maySee(grants, place.env, place.service)) return mayNotLook();
+      }
+      if (streams >= MOST_STREAMS) {
+        return refused(503, 'TOO_MANY', `${MOST_STREAMS} pages look at this console already`);
+      }
+      const key = Object.values(about).join(' ');
+      const open: OpenSubject =
+        about.about === 'overview'
+          ? looks.overview()
+          : about.about === 'service'
+            ? looks.service(about.service)
+            : looks.deployment(about);
+      const stream = (connection: Connection) => {
+        streams += 1;
+        const leave = sessions?.onEnd(() => connection.end());
+        connection.onGone(() => {
+          streams -= 1;
+          leave?.();
+        });
+        writeStream(connection, {
+          join: (show) => watches.join(key, open, show),
+          runs: (show) => runs.watch(show),
+          visible: visibleTo(grants),
+          // Behind a proxy the stream ends when the token of its request does: the next one has a new token.
+          ...(sessions === undefined
+            ? { isAdmitted: async () => true, endsAfterMs: Math.min(PROXIED_MS, until - now()) }
+            : { isAdmitted: async () => 'person' in (await people.personOf(headersDistinct, NEVER)) }),
+          explain: async (error) => (await services.view(error)).error,
+          now,
+        });
+      };
+      return {
+        status: 200,
+        // A proxy that collects an answer, or packs it, would hold the stream back.
+        headers: { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' },
+        stream,
+      };
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import type { Person } from '../record/origin.ts';
+import { type Answer, refused } from './answer.ts';
+import type { ErrorView, RunAnswer } from './api.ts';
+import { createRateLimit, MOST_CHANGES } from './limits.ts';
+import type { Command } from './ports.ts';
+import { BODIES, check } from './query.ts';
+import { failure, nameOf, noEnvironment, noKey, type Route } from './route.ts';
+import type { Services } from './services.ts';
+
+/** To find the service of a deployment may take this long, ms. */
+const FIND_MS = 20_000;
+
+/** POST /api/run: the command line of the terminal, for the person at the page. */
+export function runRoute(services: Services): Route {
+  const { commands, people, runs, monotonic, audit } = services;
+  const waitOf = createRateLimit(monotonic);
+
+  const refusalOf = async (person: Person, command: Command): Promise<Answer | undefined> => {
+    const { env, effect, notOnPage } = command;
+    if (notOnPage !== undefined) {
+      return refused(400, 'USAGE', `the page cannot run this: ${notOnPage}`, { hint: 'use a terminal' });
+    }
+    if (env === undefined) return refused(400, 'USAGE', '--env is required');
+    if (!(await services.environments.names()).includes(env)) return noEnvironment(env);
+    const refusal = people.mayRun(person, await withService(command, env));
+    if (refusal !== undefined) return { status: refusal.status, json: { error: refusal.error } };
+    if (effect === 'reads') return undefined;
+    const canSign = !services.readOnly && (await services.environments.load(env)).signingKey !== undefined;
+    return canSign ? undefined : noKey(env);
+  };
+
+  /** A command that names only a deployment, with the service of that deployment. @throws DEPLOYMENT_NOT_FOUND. */
+  const withService = async (command: Command, env: string): Promise<Command> => {
+    const { service, deployment } = command;
+    if (people.mode === 'loopback' || service !== undefined || deployment === undefined) return command;
+    const found = await services.looks.find(deployment, AbortSignal.timeout(FIND_MS));
+    return found.env === env ? { ...command, service: found.service } : command;
+  };
+
+  const tooMany = (person: Person, { effect }: Command): Answer | undefined => {
+    const seconds = effect === 'reads' ? 0 : waitOf(person.name);
+    if (seconds === 0) return undefined;
+    const text = `you have changed something ${MOST_CHANGES} times in a minute`;
+    const headers = { 'retry-after': String(seconds) };
+    return refused(429, 'TOO_MANY', text, { hint: `try again in ${seconds} s`, headers });
+  };
+
+  const answerTo = async (person: Person, asked: typeof BODIES.run._output): Promise<Answer> => {
+    const { argv, run: id, confirmsEmpty = false } = asked;
+    try {
+      const command = await commands.parse(argv);
+      const refusal = (await refusalOf(person, command)) ?? tooMany(person, command);
+      return refusal ?? (await runs.start({ id, argv, command, person, confirmsEmpty }));
+    } catch (error) {
+      return await failure(services, error);
+    }
+  };
+
+  return {
+    method: 'POST',
+    needsPerson: true,
+    async answer({ body, person }) {
+      const asked = check(BODIES.run, body);
+      if ('refusal' in asked || person === undefined) return 'refusal' in asked ? asked.refusal : noPerson();
+      const answer = await answerTo(person, asked.value);
+      const { error, run } = (answer.json ?? {}) as RunAnswer & { error?: ErrorView };
+      audit({
+        ...{ person: nameOf(person), verified: person.verified, argv: asked.value.argv },
+        answer: { status: answer.status, code: error?.code, deployment: run?.deployment },
+      });
+      return answer;
+    },
+  };
+}
+
+const noPerson = () => refused(401, 'NO_SESSION', 'nobody is known');

@@ -1,0 +1,208 @@
+import { cleanLine } from '../../shared/clean-text.ts';
+import { shellLine } from '../../shared/shell-line.ts';
+import type { ExitCode, PublisherEvent } from '../events.ts';
+import type { Person } from '../record/origin.ts';
+import { type Answer, refused } from './answer.ts';
+import type { ErrorView, RunAnswer, RunView } from './api.ts';
+import { MOST_RUNS } from './limits.ts';
+import { createEventHub } from './own-events.ts';
+import type { Command, CommandLine, OwnEvents } from './ports.ts';
+
+/** How long a command that has ended is kept, ms: the same id is the same command until then. */
+const KEPT_MS = 5 * 60_000;
+/** How long the pages show it after its end, ms. */
+const SHOWN_MS = 60_000;
+/** An answer comes after this time at the latest, ms: a load balancer waits for 60 s. */
+const ANSWER_MS = 25_000;
+const MOST_NOTES = 20;
+const LONGEST_NOTE = 1000;
+
+export interface RunRequest {
+  /** The id that the page made. */
+  id: string;
+  argv: readonly string[];
+  command: Command;
+  person: Person;
+  confirmsEmpty: boolean;
+}
+
+/** The commands that this process carries out. */
+export interface Runs extends OwnEvents {
+  /**
+   * Carries out a command, or finds the one with the same id of the same person. Resolves when the deployment has
+   * started, when it waits in the queue, when it has ended, or after 25 s.
+   */
+  start(request: RunRequest): Promise<Answer>;
+  /** Those that go on, and those that ended in the last minute; the oldest first. */
+  views(): RunView[];
+  /** Calls `show` now and after each change. Returns what ends that. */
+  watch(show: (runs: readonly RunView[]) => void): () => void;
+  /**
+   * Stops driving: the deployments stay as they are. Resolves when all commands have ended; `stop` ends those that do not
+   * end by themselves.
+   */
+  detach(reason: unknown): Promise<void>;
+  stop(reason: unknown): void;
+}
+
+export interface RunsOptions {
+  commands: CommandLine;
+  /** The error for the page, with the command that its hint names. */
+  view(error: unknown): Promise<{ error: ErrorView; exitCode: ExitCode }>;
+  /** ms since the epoch. */
+  now(): number;
+}
+
+interface Run {
+  view: RunView;
+  /** Resolves with the first answer that is worth to be sent. */
+  first: PromiseWithResolvers<void>;
+  answer: { things: readonly object[]; lines: readonly string[] } | undefined;
+  /** Whether the pages show it. */
+  isShown: boolean;
+  timer: NodeJS.Timeout | undefined;
+  /** Of this command alone, so that nothing of it stays on a signal that lives as long as the process. */
+  detach: AbortController;
+  stop: AbortController;
+}
+
+export function createRuns({ commands, view, now }: RunsOptions): Runs {
+  const runs = new Map<string, Run>();
+  const watchers = new Set<(views: readonly RunView[]) => void>();
+  const hub = createEventHub();
+  const going = new Map<Run, Promise<void>>();
+  let isEnding = false;
+
+  const views = () => [...runs.values()].filter((run) => run.isShown).map((run) => run.view);
+  const changed = () => {
+    const all = views();
+    for (const show of watchers) show(all);
+  };
+  const change = (run: Run, more: Partial<RunView>) => {
+    run.view = { ...run.view, ...more };
+    changed();
+  };
+
+  const hear = (key: string, run: Run, event: PublisherEvent) => {
+    hub.tell(key, event);
+    if (event.type === 'started') {
+      const { deployment } = event;
+      const { place: _, ...rest } = run.view;
+      run.view = { ...rest, state: 'running', deployment: run.view.deployment ?? deployment };
+      changed();
+      run.first.resolve();
+    } else if (event.type === 'note') {
+      const { at, level, place } = event;
+      const text = cleanLine(event.text).slice(0, LONGEST_NOTE);
+      const notes = [...run.view.notes.slice(1 - MOST_NOTES), { at, level, text }];
+      change(run, { notes, ...(place !== undefined && { state: 'queued', place }) });
+      if (place !== undefined) run.first.resolve();
+    }
+  };
+
+  const carryOut = async (key: string, run: Run, { command, person, confirmsEmpty }: RunRequest) => {
+    try {
+      const order = { person, confirmsEmpty, detach: run.detach.signal, stop: run.stop.signal };
+      const outcome = await commands.invoke(command, { ...order, emit: (event) => hear(key, run, event) });
+      if (outcome.kind === 'answer') run.answer = { things: outcome.things, lines: outcome.lines };
+      const wasDetached = outcome.kind === 'driven' && run.detach.signal.aborted;
+      change(run, { state: wasDetached ? 'detached' : 'ended', exitCode: outcome.exitCode });
+    } catch (thrown) {
+      const { error, exitCode } = await view(thrown);
+      change(run, { state: run.detach.signal.aborted ? 'detached' : 'ended', error, exitCode });
+    } finally {
+      hub.ended(key);
+      run.first.resolve();
+      if (command.effect === 'reads') runs.delete(key);
+      else {
+        run.timer = setTimeout(() => hide(key, run), SHOWN_MS);
+        run.timer.unref();
+      }
+    }
+  };
+  const hide = (key: string, run: Run) => {
+    run.isShown = false;
+    changed();
+    run.timer = setTimeout(() => {
+      runs.delete(key);
+      hub.forget(key);
+    }, KEPT_MS - SHOWN_MS);
+    run.timer.unref();
+  };
+
+  const begin = (key: string, request: RunRequest): Run => {
+    const { id, argv, command, person } = request;
+    const { verb, env, service, deployment } = command;
+    const run: Run = {
+      first: Promise.withResolvers(),
+      answer: undefined,
+      // What only reads, such as the plan of a dialog, is nobody else's business.
+      isShown: command.effect === 'signs',
+      timer: undefined,
+      detach: new AbortController(),
+      stop: new AbortController(),
+      view: {
+        ...{ run: id, argv, line: shellLine(['trigger-deploy', ...argv]), verb, by: person.name },
+        ...(env !== undefined && { env }),
+        ...(service !== undefined && { service }),
+        ...(deployment !== undefined && { deployment }),
+        ...{ startedAt: now(), state: 'starting', notes: [] },
+      },
+    };
+    runs.set(key, run);
+    changed();
+    const work = carryOut(key, run, request);
+    going.set(run, work);
+    void work.finally(() => going.delete(run));
+    return run;
+  };
+
+  return {
+    async start(request) {
+      const key = `${request.person.name} ${request.id}`;
+      const known = runs.get(key);
+      if (known !== undefined && known.view.argv.join('\0') !== request.argv.join('\0')) {
+        return refused(400, 'USAGE', 'the id of the run belongs to another command');
+      }
+      if (known === undefined && isEnding) {
+        return refused(503, 'ENDING', 'this console is ending', { hint: 'open the page again' });
+      }
+      if (known === undefined && going.size >= MOST_RUNS) {
+        const hint = 'wait until one of them has ended, or use a terminal';
+        return refused(503, 'TOO_MANY', `this console carries out ${MOST_RUNS} commands already`, { hint });
+      }
+      const run = known ?? begin(key, request);
+      const timer = setTimeout(run.first.resolve, ANSWER_MS);
+      await run.first.promise;
+      clearTimeout(timer);
+      return answerOf(run);
+    },
+    views,
+    watch(show) {
+      watchers.add(show);
+      show(views());
+      return () => watchers.delete(show);
+    },
+    async detach(reason) {
+      isEnding = true;
+      for (const run of going.keys()) run.detach.abort(reason);
+      await Promise.all(going.values());
+    },
+    stop(reason) {
+      for (const run of going.keys()) run.stop.abort(reason);
+    },
+    listen: hub.listen,
+  };
+}
+
+/** 200: it has answered; 202: it goes on; else its error: 400 for exit code 2, 409 for a refusal, 500 for the rest. */
+function answerOf({ view: run, answer }: Run): Answer {
+  const { error, exitCode } = run;
+  if (error !== undefined) {
+    const status = exitCode === 2 ? 400 : exitCode === 4 ? 409 : 500;
+    return { status, json: { error, run } };
+  }
+  const isOver = run.state === 'ended' || run.state === 'detached';
+  const json: RunAnswer = { run, ...answer, ...(exitCode !== undefined && { exitCode }) };
+  return { status: isOver ? 200 : 202, json };
+}

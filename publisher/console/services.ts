@@ -1,0 +1,51 @@
+import type { ExitCode } from '../events.ts';
+import type { ConfigView, ErrorView } from './api.ts';
+import type { Assets } from './assets.ts';
+import type { CommandLine, Environments, Looks, People } from './ports.ts';
+import type { Runs } from './runs.ts';
+import type { Watches } from './watches.ts';
+
+/** What the routes answer with. */
+export interface Services {
+  /** The hosts that are allowed besides loopback, in lower case. */
+  hosts: readonly string[];
+  assets: Assets;
+  people: People;
+  /** The sessions of a console on loopback; undefined behind a proxy. */
+  sessions: Sessions | undefined;
+  commands: CommandLine;
+  environments: Environments;
+  looks: Looks;
+  runs: Runs;
+  watches: Watches;
+  /** Whether nothing can be signed with this console. */
+  readOnly: boolean;
+  /** What does not depend on the person. */
+  config(): Promise<ConfigView>;
+  /** The error for the page, with the command that its hint names. */
+  view(error: unknown): Promise<{ error: ErrorView; exitCode: ExitCode }>;
+  /** Writes a line about a request that changes something. */
+  audit(entry: AuditEntry): void;
+  /** ms since the epoch. */
+  now(): number;
+  /** A clock that never jumps, ms. */
+  monotonic(): number;
+}
+
+export interface AuditEntry {
+  person: string;
+  /** The issuer and the subject of a signed token. */
+  verified?: { iss: string; sub: string } | undefined;
+  /** What was asked for: a command line, or the address for a request without one. */
+  argv: readonly string[];
+  answer: { status: number; code?: string | undefined; deployment?: string | undefined };
+}
+
+export interface Sessions {
+  /** A session for the key of the address, once. */
+  exchange(key: string): { session: string } | 'used' | 'wrong';
+  /** Ends all sessions and their streams, and shows a new address where the console was started. */
+  endAll(): void;
+  /** Calls `then` when all sessions end. Returns what ends that. */
+  onEnd(then: () => void): () => void;
+}
