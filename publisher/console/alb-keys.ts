@@ -1,0 +1,96 @@
+import { regionOfArn } from '../../shared/aws-names.ts';
+
+/**
+ * The public keys with which a load balancer signs. Elastic Load Balancing, "Authenticate users using an Application Load
+ * Balancer" (User claims encoding and signature verification): each key has an address of its own, a UUID.
+ */
+
+/** `kid` is written by whoever sends the token: nothing but a UUID gets into an address. */
+const KEY_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+export const isKeyId = (kid: unknown): kid is string => typeof kid === 'string' && KEY_ID.test(kid);
+
+const FETCH_MS = 3_000;
+const LONGEST_KEY = 10_000;
+/** A load balancer signs with one key, and with a second one while they change. */
+const MOST_KEYS = 8;
+const KEPT_MS = 24 * 60 * 60 * 1000;
+/** How many keys are asked for in `WINDOW_MS`: made-up ids must not become a flood of requests. */
+const MOST_FETCHES = 10;
+const WINDOW_MS = 60_000;
+
+/** Where the keys of a load balancer's region are, as documented; `aws-cn` has no documented address: `trust.keys`. */
+export function keyAddress(alb: string): string {
+  const region = regionOfArn(alb);
+  return alb.startsWith('arn:aws-us-gov:')
+    ? `https://s3-${region}.amazonaws.com/aws-elb-public-keys-prod-${region}`
+    : `https://public-keys.auth.elb.${region}.amazonaws.com`;
+}
+
+export interface KeyStore<K> {
+  /** The key. Rejects when it cannot be had now; undefined when there is none. */
+  find(kid: string): Promise<K | undefined>;
+  /** Keeps a key that has verified a token of our load balancer: no other is kept. */
+  keep(kid: string, key: K): void;
+}
+
+export interface KeyStoreOptions<K> {
+  address: string;
+  monotonic(): number;
+  /** @throws when it is no public key. */
+  read(pem: string): Promise<K>;
+}
+
+/**
+ * A key is kept once it has verified a token, and then for a day: neither made-up ids nor the keys of other load balancers
+ * push it out. While too many unknown ids come, unknown ones are refused; those who use a kept key notice nothing.
+ */
+export function createKeyStore<K>({ address, monotonic, read }: KeyStoreOptions<K>): KeyStore<K> {
+  const kept = new Map<string, { key: K; until: number }>();
+  const coming = new Map<string, Promise<K | undefined>>();
+  let fetches: number[] = [];
+
+  const fetchKey = async (kid: string): Promise<K | undefined> => {
+    const answer = await fetch(`${address}/${kid}`, {
+      redirect: 'error',
+      signal: AbortSignal.timeout(FETCH_MS),
+    });
+    // S3 answers 403 for a key that does not exist where it may not be listed.
+    if (answer.status === 404 || answer.status === 403) return undefined;
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    return await read(await boundedText(answer, LONGEST_KEY));
+  };
+
+  return {
+    async find(kid) {
+      const now = monotonic();
+      const found = kept.get(kid);
+      if (found !== undefined && found.until > now) return found.key;
+      const underWay = coming.get(kid);
+      if (underWay !== undefined) return await underWay;
+      fetches = fetches.filter((at) => at > now - WINDOW_MS);
+      if (fetches.length >= MOST_FETCHES) throw new Error('too many unknown keys were asked for');
+      fetches.push(now);
+      const fetching = fetchKey(kid).finally(() => coming.delete(kid));
+      coming.set(kid, fetching);
+      return await fetching;
+    },
+    keep(kid, key) {
+      if (kept.has(kid)) return;
+      const [oldest] = kept.keys();
+      if (kept.size >= MOST_KEYS && oldest !== undefined) kept.delete(oldest);
+      kept.set(kid, { key, until: monotonic() + KEPT_MS });
+    },
+  };
+}
+
+/** @throws when the body is longer than `most` bytes. */
+export async function boundedText(answer: Response, most: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of answer.body ?? []) {
+    length += chunk.length;
+    if (length > most) throw new Error(`the answer has more than ${most} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
