@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plugin } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
+import { buildPage } from './page-bundle.ts';
 
 /** What the bundles have in place of some modules. */
 
@@ -11,6 +12,7 @@ export const bundlePlugins = (version: string): Plugin[] => [
   versionOnly(version),
   plainWidth(),
   droppableSchemas(),
+  consolePage(),
 ];
 
 /** Bundles only name and version of package.json: any other change of package.json must not change the bundles. */
@@ -70,6 +72,25 @@ function droppableSchemas(): Plugin {
           return text === undefined ? key : `${text}:`;
         });
         return { contents, loader: 'js' };
+      });
+    },
+  };
+}
+
+/** An error prints a whole line of the bundle: text is cut to pieces of this length. */
+const PIECE = 120;
+
+/** Puts the files of the page into the bundle, as text. */
+function consolePage(): Plugin {
+  return {
+    name: 'console-page',
+    setup(build) {
+      build.onLoad({ filter: /\/publisher\/console\/page-source\.ts$/ }, async () => {
+        const files = (await buildPage()).map(({ path, type, brotli }) => {
+          const pieces = brotli.match(new RegExp(`.{1,${PIECE}}`, 'g')) ?? [];
+          return `{path:${JSON.stringify(path)},type:${JSON.stringify(type)},brotli:${JSON.stringify(pieces, undefined, 1)}.join('')}`;
+        });
+        return { contents: `export const pageFiles=async()=>[${files.join(',')}];`, loader: 'js' };
       });
     },
   };
