@@ -18,7 +18,11 @@ const fileOf = (ending: string) => {
 const packed = (ending: string) => Buffer.from(fileOf(ending).brotli, 'base64').length / KB;
 
 test('the page is three requests: the HTML, one script, one style sheet', () => {
-  expect(files.map(({ path }) => path.replace(/-[0-9a-f]{16}\./, '.'))).toEqual(['/', '/page.js', '/page.css']);
+  expect(files.map(({ path }) => path.replace(/-[0-9a-f]{16}\./, '.'))).toEqual([
+    '/',
+    '/page.js',
+    '/page.css',
+  ]);
   const html = textOf(fileOf('/'));
   const named = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path);
   expect(named.filter((path) => !path?.startsWith('data:')).sort()).toEqual(
