@@ -64,6 +64,8 @@ export type PublisherEvent =
       /** How many waves have passed; 0 when all instances are prepared and none has switched. */
       after: number;
       until: number | undefined;
+      /** Only another person may confirm, whom a console has verified. */
+      confirm?: 'other' | undefined;
       /** The command that confirms. */
       command: string;
     }

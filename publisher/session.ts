@@ -162,6 +162,13 @@ export function originOf(
   };
 }
 
+/** What the record says of the person beside the name: through which console they acted, and who they are by a token. */
+export function actorOf({
+  origin: { via, verified },
+}: Pick<Session, 'origin'>): Pick<Origin, 'via' | 'verified'> {
+  return { ...(via !== undefined && { via }), ...(verified && { verified }) };
+}
+
 /** How much of a command line is recorded: words, and characters of each. Only a long list of instances has more. */
 const MOST_WORDS = 100;
 const LONGEST_WORD = 2048;

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'NOT_UNDER_WAY'
   | 'NOT_PROVEN'
   | 'ALARMS_NOT_OK'
+  | 'NOT_ALLOWED'
   // trust
   | 'SIGNATURE_INVALID'
   | 'DOCUMENT_INVALID'

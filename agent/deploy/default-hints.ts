@@ -18,6 +18,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
   INSTANCE_NOT_FOUND: undefined,
   NOT_UNDER_WAY: undefined,
   NOT_PROVEN: undefined,
+  NOT_ALLOWED: undefined,
   ALARMS_NOT_OK: undefined,
   SIGNATURE_INVALID:
     'after a rotation of keys, add the new key to `trust` in agent.yaml; otherwise find out who publishes',

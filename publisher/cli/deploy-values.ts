@@ -73,6 +73,7 @@ function whyWait(
   { checks }: Pick<ReturnType<typeof rollingOptions>, 'checks'>,
 ): { why: string; hint: string } {
   const hint = 'leave out --no-wait';
+  if (confirm === 'other') return { why: `${name} requires another person's confirmation`, hint };
   if (confirm === 'person') return { why: `${name} requires a person's confirmation`, hint };
   if (dueChecks(checks) !== undefined) {
     return { why: `${service} has automatic checks in ${name}, which a running publisher makes`, hint };

@@ -4,7 +4,7 @@ import { note } from '../events.ts';
 import { announceConverge } from '../messaging/announce.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import { forAgents, type Pause, pauseText } from '../record/pauses.ts';
-import type { Session } from '../session.ts';
+import { actorOf, type Session } from '../session.ts';
 import { checkServiceExists } from './guards.ts';
 
 export interface PauseOptions {
@@ -62,7 +62,11 @@ async function change(
   // A copy may stand although its document is missing.
   const isLeft =
     !paused && (await mapLimit(services, WRITES, (name) => pauses.of(name))).some((one) => one?.left);
-  const changed = await pauses.write(service, { paused, by, at, ...(reason && { reason }) }, isLeft);
+  const changed = await pauses.write(
+    service,
+    { paused, by, at, ...(reason && { reason }), ...actorOf(session) },
+    isLeft,
+  );
   if (changed) session.emit({ type: 'pause', at: Date.parse(at), service, paused, reason });
   const now = await mapLimit(services, WRITES, async (name) => {
     const pause = await pauses.of(name);

@@ -47,8 +47,11 @@ export interface Environment {
   retention?: RetentionInFile | undefined;
   /** The environment in which a version must have succeeded before it is deployed here. */
   requires?: string | undefined;
-  /** Who must confirm each deployment; nobody when left out. */
-  confirm?: 'person' | undefined;
+  /**
+   * Who must confirm each deployment: a person, or a person other than the one who issued it, where a console has verified
+   * who both are; nobody when left out.
+   */
+  confirm?: 'person' | 'other' | undefined;
   /** The role sessions of the instances whose session is not the instance id. */
   sessions?: Sessions | undefined;
   /** Where notifications are sent. */

@@ -182,7 +182,7 @@ const environment = z.strictObject(
     forgetAtMost: share.optional(),
     retention: retentionInFile.optional(),
     requires: envName.optional(),
-    confirm: oneOf(['person']).optional(),
+    confirm: oneOf(['person', 'other']).optional(),
     sessions: z
       .record(instanceId, z.union([sessionName, userId], { error: expected('the name of a role session') }), {
         error: expectedMap('role sessions by instance'),

@@ -60,8 +60,10 @@ function endingText({ type, text, hint, tookMs }: Of<keyof typeof MARKS>): strin
   return `${type === 'timed-out' ? 'timed out' : type.replace('-', ' ')}: ${oneLine(text)}${took}${advice}`;
 }
 
-function waitingText({ after, until, at, command }: Of<'waiting'>): string {
+function waitingText({ after, until, at, command, confirm }: Of<'waiting'>): string {
   const where = after === 0 ? 'is prepared on all instances' : 'has passed its canary';
+  if (confirm === 'other')
+    return `${where} and waits for another person to confirm it on the console: ${command}`;
   const whom =
     until === undefined
       ? 'waits for confirmation'

@@ -16,6 +16,8 @@ const base = {
   env: envName,
   /** Who ran the command that sent this notice. */
   by: z.string(),
+  /** The host of the console where it was done. */
+  via: z.string().optional(),
   /** The URL of the CI build, if any. */
   build: z.string().optional(),
 };
@@ -66,6 +68,8 @@ export const notice = z.discriminatedUnion('type', [
     after: z.int().min(0),
     /** When the deployment continues by itself if nothing fails; without `until` only a confirmation continues it. */
     until: z.iso.datetime().optional(),
+    /** Only another person may confirm, whom a console has verified. */
+    confirm: z.literal('other').optional(),
     /** The command that confirms. */
     command: z.string(),
   }),
@@ -114,6 +118,7 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
 
   const baseOf = (at: number) => ({
     ...{ v: 1 as const, id: newUlid(at), at: new Date(at).toISOString(), env, by: who },
+    ...(origin.via && { via: origin.via }),
     ...(origin.build && { build: origin.build }),
   });
   const aboutOf = (at: number, started: Started) => {
@@ -155,9 +160,16 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
         case 'waiting': {
           // The publisher that drives the deployment sends this notice.
           if (current === undefined || current.how === 'watched') return undefined;
-          const { at, after, until, command } = event;
+          const { at, after, until, command, confirm } = event;
           const time = until === undefined ? {} : { until: new Date(until).toISOString() };
-          return { type: 'waiting', ...aboutOf(at, current), after, command, ...time };
+          return {
+            type: 'waiting',
+            ...aboutOf(at, current),
+            after,
+            command,
+            ...time,
+            ...(confirm && { confirm }),
+          };
         }
         case 'check': {
           if (event.state !== 'failed' || current === undefined || current.how === 'watched')

@@ -31,12 +31,13 @@ const BATCH: Size = { percent: 25 };
 
 /**
  * The strategy to use. `--strategy all` overrides all defaults of the service; each other option overrides only its own
- * default. If the environment has `confirm: person`, the strategy always has a gate that a person must open. With a gate
+ * default. If the environment has `confirm:`, the strategy always has a gate that a person must open. With a gate
  * or with automatic checks, `all` is one wave: the publisher can then stop the deployment, and another one continue it.
  */
 export function strategyOf(env: Environment, service: string, wish: StrategyWish): Strategy {
   const defaults = defaultsOf(env.services[service], service);
-  const needsPerson = env.confirm === 'person';
+  const needsPerson = env.confirm !== undefined;
+  const by = env.confirm === 'other' ? { confirm: 'other' as const } : {};
   const asked =
     wish.canary ?? wish.batch ?? wish.autoConfirmMs ?? wish.pauseBetweenMs ?? (wish.confirm || undefined);
   const name = wish.strategy ?? (asked === undefined ? defaults.strategy : 'rolling');
@@ -45,7 +46,10 @@ export function strategyOf(env: Environment, service: string, wish: StrategyWish
     if (!needsPerson && !isChecked) return { name };
     // All instances prepare; the gate is before the wave.
     const gate = needsPerson ? 'person' : 'none';
-    return { name: 'rolling', batch: { percent: 100 }, gate, autoConfirmMs: undefined, pauseBetweenMs: 0 };
+    return {
+      ...{ name: 'rolling', batch: { percent: 100 }, gate, autoConfirmMs: undefined, pauseBetweenMs: 0 },
+      ...by,
+    };
   }
   const autoConfirmMs = wish.confirm ? undefined : (wish.autoConfirmMs ?? defaults.autoConfirmMs);
   const gate = needsPerson || wish.confirm ? 'person' : autoConfirmMs === undefined ? 'none' : 'time';
@@ -54,6 +58,7 @@ export function strategyOf(env: Environment, service: string, wish: StrategyWish
     canary: wish.canary ?? defaults.canary,
     batch: wish.batch ?? defaults.batch ?? BATCH,
     gate,
+    ...by,
     autoConfirmMs: gate === 'time' ? autoConfirmMs : undefined,
     pauseBetweenMs: wish.pauseBetweenMs ?? defaults.pauseBetweenMs ?? 0,
   };

@@ -21,6 +21,8 @@ export interface WaveSizes {
 /** The options of a rolling deployment. */
 export interface InWaves extends WaveSizes {
   gate: Rolling['gate'];
+  /** See `Rolling`. */
+  confirm?: Rolling['confirm'];
   autoConfirmMs: number | undefined;
   pauseBetweenMs: number;
 }
@@ -100,12 +102,13 @@ export function gateBefore(rolling: {
 /** The waves of a new rolling deployment, as the record holds them. */
 export function rollingFor(fleet: readonly Member[], strategy: InWaves): Rolling {
   const waves = planWaves(fleet, strategy);
-  const { gate, autoConfirmMs, pauseBetweenMs } = withItsGate(strategy, waves);
+  const { gate, confirm, autoConfirmMs, pauseBetweenMs } = withItsGate(strategy, waves);
   return {
     waves: waves.map((wave) => ({ ...wave })),
     failed: [],
     missing: [],
     gate,
+    ...(confirm && { confirm }),
     ...(autoConfirmMs === undefined ? {} : { autoConfirmMs }),
     pauseBetweenMs,
   };

@@ -6,6 +6,7 @@ import {
   type DeploymentRecord,
   deploymentDocument,
   deploymentHead,
+  rollingTerms,
 } from './deployment-schema.ts';
 import { nonce } from './objects.ts';
 
@@ -24,8 +25,8 @@ export function recordOf(document: DeploymentDocument): DeploymentRecord {
 function headOf({ rolling, ...record }: DeploymentRecord): DeploymentHead {
   const known = Object.keys(deploymentHead.shape);
   const ordered = Object.entries(record).filter(([key]) => known.includes(key));
-  const { gate, autoConfirmMs, pauseBetweenMs } = rolling ?? {};
-  const terms = rolling && { gate, autoConfirmMs, pauseBetweenMs };
+  const { gate, confirm, autoConfirmMs, pauseBetweenMs } = rolling ?? {};
+  const terms = rolling && { gate, confirm, autoConfirmMs, pauseBetweenMs };
   return deploymentHead.parse({ ...Object.fromEntries(ordered), rolling: terms });
 }
 
@@ -53,12 +54,12 @@ export function documentOf(
       { hint: `trigger-deploy show ${record.deployment} --env ${record.env}` },
     );
   }
-  const { gate: _gate, autoConfirmMs: _auto, pauseBetweenMs: _pause, ...progress } = record.rolling ?? {};
+  const progress = Object.entries(record.rolling ?? {}).filter(([key]) => !(key in rollingTerms.shape));
   const rest = Object.entries(record).filter(([key]) => !(key in deploymentHead.shape));
   return deploymentDocument.parse({
     ...Object.fromEntries(rest),
     ...{ v: 1, nonce: id, head },
-    ...(record.rolling && { rolling: progress }),
+    ...(record.rolling && { rolling: Object.fromEntries(progress) }),
     ...(resumed && { resumed: { timeoutMs, allowMissing } }),
   });
 }

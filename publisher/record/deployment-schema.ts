@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { verifiedPerson } from '../../shared/decision.ts';
 import { artifacts } from '../../shared/manifest.ts';
 import { envName, instanceId, serviceName, ulid, versionName } from '../../shared/names.ts';
 import { report, reportError } from '../../shared/report.ts';
@@ -21,9 +22,11 @@ const policy = z.looseObject({
 export type Policy = z.infer<typeof policy>;
 
 /** How a rolling deployment is carried out. */
-const terms = z.looseObject({
+export const rollingTerms = z.looseObject({
   /** What opens the gate: only a person, or else a timer too (`time`), if the switched instances are still healthy. */
   gate: z.enum(['none', 'person', 'time']),
+  /** The person must be another than the one who issued the deployment, and a console must have verified both. */
+  confirm: z.literal('other').optional(),
   autoConfirmMs: z.int().min(0).optional(),
   pauseBetweenMs: z.int().min(0),
 });
@@ -47,7 +50,7 @@ const progress = z.looseObject({
   awaitingSince: z.iso.datetime().optional(),
   confirmed: z.looseObject({ by: z.string(), at: z.iso.datetime() }).optional(),
 });
-export type Rolling = z.infer<typeof terms> & z.infer<typeof progress>;
+export type Rolling = z.infer<typeof rollingTerms> & z.infer<typeof progress>;
 
 /** What was ordered, to whom, by whom and why, apart from `rolling`. */
 const ordered = {
@@ -63,7 +66,15 @@ const ordered = {
   action: z.enum(['deploy', 'rollback', 'restart']),
   sequence: z.int().min(1),
   issuedBy: z.string(),
-  from: z.looseObject({ user: z.string(), host: z.string(), build: z.string().optional() }),
+  /** As `Origin`. */
+  from: z.looseObject({
+    user: z.string(),
+    host: z.string(),
+    build: z.string().optional(),
+    via: z.string().max(255).optional(),
+    verified: verifiedPerson.optional(),
+    argv: z.array(z.string().max(2048)).max(100).readonly().optional(),
+  }),
   reason: z.string().optional(),
   /** The wait of the publisher in the queue. `jumped` is the reason for `--jump`, `overtook` whom it overtook. */
   line: z
@@ -144,7 +155,7 @@ const moving = {
   rolledBackBy: ulid.optional(),
 };
 
-export const deploymentHead = z.looseObject({ ...ordered, rolling: terms.optional() });
+export const deploymentHead = z.looseObject({ ...ordered, rolling: rollingTerms.optional() });
 export type DeploymentHead = z.infer<typeof deploymentHead>;
 
 /** `deployments/ID/deployment.jws`: the signed document. */
@@ -168,5 +179,5 @@ export const unsignedDeployment = z.looseObject({
   ...ordered,
   ...moving,
   v: z.literal(1),
-  rolling: z.looseObject({ ...terms.shape, ...progress.shape }).optional(),
+  rolling: z.looseObject({ ...rollingTerms.shape, ...progress.shape }).optional(),
 });

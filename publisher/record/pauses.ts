@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { verifiedPerson } from '../../shared/decision.ts';
 import type { Desired } from '../../shared/desired.ts';
 import { formatMs } from '../../shared/duration.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
@@ -16,6 +17,9 @@ import { verifyStored } from './signed-document.ts';
 const change = z.looseObject({
   paused: z.boolean(),
   by: z.string().max(256),
+  /** The host of the console where it was done, and who the person is by a token. */
+  via: z.string().max(255).optional(),
+  verified: verifiedPerson.optional(),
   at: z.iso.datetime(),
   reason: z.string().max(1024).optional(),
 });

@@ -68,9 +68,10 @@ export function historyLines({ deployments }: HistoryAnswer): string[] {
   });
 }
 
-/** Who started the deployment, and on which host unless the name includes the host. */
+/** Who started the deployment, and through which console, or on which host unless the name includes the host. */
 export function fromText({ issuedBy, from }: PastDeployment): string {
   const who = oneLine(issuedBy);
+  if (from.via !== undefined) return `${who} via ${oneLine(from.via)}`;
   const host = oneLine(from.host);
   return who.includes(host) ? who : `${who} on ${host}`;
 }

@@ -64,7 +64,10 @@ function rulesText({ strategy, maxFailures, onFailure, previous, waves }: PlanAn
   if (waves.every((wave) => wave.instances.length === 0)) rules.push('no known instance');
   if (strategy.name === 'rolling') {
     rules.push('all instances prepare first');
-    if (strategy.gate === 'person') rules.push('waits for confirmation');
+    if (strategy.gate === 'person')
+      rules.push(
+        strategy.confirm === 'other' ? 'waits for another person to confirm' : 'waits for confirmation',
+      );
     if (strategy.gate === 'time')
       rules.push(`continues by itself after ${formatMs(strategy.autoConfirmMs ?? 0)}`);
     if (strategy.pauseBetweenMs > 0) rules.push(`${formatMs(strategy.pauseBetweenMs)} between waves`);

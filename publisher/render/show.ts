@@ -1,11 +1,13 @@
 import { formatMs } from '../../shared/duration.ts';
 import type { Report } from '../../shared/report.ts';
+import { shellLine } from '../../shared/shell-line.ts';
 import { SPANS } from '../../shared/spans.ts';
 import { isEnding, STEPS } from '../../shared/states.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { Rolling } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import { checkFacts, failedRunLines } from './check-text.ts';
+import { confirmedText, decisionText, waitingFor } from './decided-text.ts';
 import type { Row } from './deployment-view.ts';
 import { failureBlocks, failureLines, instancesText } from './failure-text.ts';
 import { forgottenText } from './forgotten-text.ts';
@@ -53,6 +55,8 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['settled', settledAt && localTime(Date.parse(settledAt))],
     ['by', fromText(deployment)],
     ['from', deployment.issuedBy === who || deployment.local ? undefined : who],
+    ['verified', from.verified && `${from.verified.sub}, by ${from.verified.iss}`],
+    ['command', from.argv && shellLine(['trigger-deploy', ...from.argv])],
     ['build', from.build],
     ['reason', deployment.reason],
     ['promoted from', promotedFrom],
@@ -82,7 +86,10 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
 function strategyText({ strategy, rolling, policy }: PastDeployment): string | undefined {
   if (strategy === undefined) return undefined;
   const parts: string[] = [strategy];
-  if (rolling?.gate === 'person') parts.push('waits for confirmation');
+  if (rolling?.gate === 'person')
+    parts.push(
+      rolling.confirm === 'other' ? 'waits for another person to confirm' : 'waits for confirmation',
+    );
   if (rolling?.gate === 'time')
     parts.push(`continues by itself after ${formatMs(rolling.autoConfirmMs ?? 0)}`);
   if (rolling && rolling.pauseBetweenMs > 0) parts.push(`${formatMs(rolling.pauseBetweenMs)} between waves`);
@@ -92,32 +99,6 @@ function strategyText({ strategy, rolling, policy }: PastDeployment): string | u
     );
   }
   return parts.join('; ');
-}
-
-const decisionText = ({ by, at, reason }: { by: string; at: string; reason?: string | undefined }) =>
-  `by ${by} at ${localTime(Date.parse(at))}${reason === undefined ? '' : `: ${reason}`}`;
-
-function confirmedText(
-  rolling: Rolling | undefined,
-  { confirm }: ShowAnswer['decisions'],
-): string | undefined {
-  const confirmed = rolling?.confirmed;
-  if (confirmed?.by === 'time')
-    return `by itself at ${localTime(Date.parse(confirmed.at))}, as nothing had failed`;
-  if (confirm) return decisionText(confirm);
-  return confirmed && decisionText(confirmed);
-}
-
-/** What the deployment waits for, by its record. The record does not say whether a publisher still drives it. */
-function waitingFor(
-  { deployment, env, status, rolling }: PastDeployment,
-  { confirm, cancel }: ShowAnswer['decisions'],
-): string | undefined {
-  if (rolling?.awaitingSince === undefined || rolling.confirmed || confirm || cancel) return undefined;
-  if (status !== 'announced' && status !== 'timed-out') return undefined;
-  const until = localTime(Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0));
-  const whom = rolling.gate === 'time' ? `confirmation, until ${until} if nothing fails` : 'confirmation';
-  return `for ${whom}: trigger-deploy confirm ${deployment} --env ${env}`;
 }
 
 function waitedText({ line }: PastDeployment): string | undefined {

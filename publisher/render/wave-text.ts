@@ -11,8 +11,10 @@ export function waveText(event: WaveEvent): string {
     const size = kind === 'canary' ? 'canary' : `batch of ${instances.length}`;
     return `wave ${wave} of ${of}, ${size}: ${instancesText(instances)}`;
   }
-  const { after, until, command, at } = event;
+  const { after, until, command, at, confirm } = event;
   const where = after === 0 ? 'all instances are prepared, none has switched' : 'the canary has switched';
+  if (confirm === 'other')
+    return `${where}; waiting for another person to confirm it on the console: ${command}`;
   const whom =
     until === undefined
       ? 'waiting for confirmation'

@@ -8,7 +8,8 @@ import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import { nonce } from '../record/objects.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { verifyStored } from '../record/signed-document.ts';
-import type { Session } from '../session.ts';
+import { actorOf, type Session } from '../session.ts';
+import { refuseToConfirm, whyNotConfirming } from './confirmation.ts';
 
 /**
  * The decisions of people about a deployment that has not ended: `confirm` and `cancel`. Each is signed and is written
@@ -43,8 +44,8 @@ const ATTEMPTS = 5;
 type Decided = Pick<StoredDeployment, 'value' | 'document'>;
 
 /**
- * Reads the decisions about a deployment. A decision that cannot be verified, or that was made about another order, is
- * ignored, with a warning.
+ * Reads the decisions about a deployment. A decision that cannot be verified, that was made about another order, or by one
+ * who may not confirm it, is ignored, with a warning.
  * @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
  */
 export async function readDecisions(session: Session, about: Decided): Promise<Decisions> {
@@ -75,9 +76,10 @@ export async function cancelledBy(session: Session, about: Decided): Promise<str
 }
 
 /**
- * Writes the decision, unless a decision of this kind is stored already. One that cannot be verified is replaced.
+ * Writes the decision, unless a decision of this kind is stored already. One that does not count is replaced.
  * @returns the stored decision.
- * @throws AWS_*, CONFIG_INVALID, KEY_INVALID.
+ * @throws NOT_ALLOWED for a confirmation by a program, or by one who may not (see `confirmation.ts`); AWS_*,
+ * CONFIG_INVALID, KEY_INVALID.
  */
 export async function decide(
   session: Session,
@@ -85,10 +87,12 @@ export async function decide(
   kind: DecisionKind,
   reason?: string,
 ): Promise<Decision> {
+  if (kind === 'confirm') refuseToConfirm(session, about.value);
   const { service, deployment: id } = about.value;
   const signer = await session.signer();
   const value = decision.parse({
     ...{ v: 1, env: session.env.name, service, deployment: id, kind, by: session.who, reason },
+    ...actorOf(session),
     head: digestOf(about.document.head),
     at: new Date(session.clock.now()).toISOString(),
     nonce: nonce(),
@@ -122,10 +126,11 @@ async function readDecision(
 /** The decision that `text` holds; undefined, with a warning, when it is none about this deployment. */
 async function verified(
   session: Session,
-  { value: { service, deployment: id }, document }: Decided,
+  { value, document }: Decided,
   kind: DecisionKind,
   text: string,
 ): Promise<Decision | undefined> {
+  const { service, deployment: id } = value;
   const key = keys.decision(session.env.name, service, id, kind);
   try {
     const verifier = await session.verifier();
@@ -135,7 +140,11 @@ async function verified(
       warn(session, `${key} holds the decision ${about}; ignored`);
     } else if (found.head !== digestOf(document.head)) {
       warn(session, `${key} decides about another order than that of ${id}; ignored`);
-    } else return found;
+    } else {
+      const why = kind === 'confirm' ? whyNotConfirming(value, found) : undefined;
+      if (why === undefined) return found;
+      warn(session, `${key} does not count: ${why}`);
+    }
   } catch (error) {
     if (!isCode(error, 'SIGNATURE_INVALID', 'DOCUMENT_INVALID')) throw error;
     warn(session, `${error.message}; ignored`);

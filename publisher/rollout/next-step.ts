@@ -208,7 +208,9 @@ function waitAtGate(record: RollingRecord, facts: Facts, next: number): Step {
   if (rolling.awaitingSince === undefined)
     return { do: 'record', rolling: { ...rolling, awaitingSince: at } };
   const timeIsUp =
-    rolling.gate === 'time' && now >= Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0);
+    rolling.gate === 'time' &&
+    rolling.confirm === undefined &&
+    now >= Date.parse(rolling.awaitingSince) + (rolling.autoConfirmMs ?? 0);
   if (facts.paused || (confirmedBy === undefined && !timeIsUp)) return { do: 'wait' };
   const switched = rolling.waves.slice(0, next).flatMap((wave) => wave.instances);
   const succeeded = switched.filter((instance) => facts.reports.get(instance)?.state === 'succeeded');

@@ -50,6 +50,7 @@ export function waitingText(record: DeploymentRecord, publisher: string): string
   if (!isAwaiting(record)) {
     return `its publisher ${publisher} is still running: trigger-deploy watch ${deployment} --env ${env}`;
   }
-  const whom = rolling.gate === 'time' ? 'the timer or a person' : 'a person';
+  const person = rolling.confirm === 'other' ? 'another person, on the console' : 'a person';
+  const whom = rolling.gate === 'time' ? 'the timer or a person' : person;
   return `waiting for ${whom}: trigger-deploy confirm ${deployment} --env ${env}`;
 }

@@ -98,11 +98,11 @@ export async function checkRollbackTo(
 ): Promise<void> {
   const { name, requires, confirm } = session.env;
   const { service, version } = wanted;
-  if (requires === undefined && confirm !== 'person') return;
+  if (requires === undefined && confirm === undefined) return;
   if (version === desired?.version || version === desired?.previous) return;
   if (await hasSucceeded(session, wanted)) return;
   await checkRequired(session, wanted);
-  if (confirm !== 'person') return;
+  if (confirm === undefined) return;
   throw new TriggerDeployError(
     'NOT_PROVEN',
     `${service} ${version} never ran in ${name}, where a person must confirm new versions`,

@@ -11,6 +11,7 @@ import type { Checks } from '../record/check-schema.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 import { refuseIfAlarmed } from './alarm-watch.ts';
+import { refuseUnverified } from './confirmation.ts';
 import { begin, createRecord } from './create-record.ts';
 import type { Driving, Output } from './driving.ts';
 import { commonVersion, isLeaving, isSelective, type Selection, targetsOf } from './targets.ts';
@@ -28,7 +29,7 @@ export interface RolloutOptions extends Selection, PolicyOptions, Driving {
 
 /**
  * Creates the record of the deployment; nothing is announced yet.
- * @throws ALARMS_NOT_OK; CONFIG_INVALID when `verify` cannot be run here; INSTANCE_NOT_FOUND; CANCELLED when detached or not
+ * @throws NOT_ALLOWED where another person must confirm, and who begins is not verified; ALARMS_NOT_OK; CONFIG_INVALID when `verify` cannot be run here; INSTANCE_NOT_FOUND; CANCELLED when detached or not
  * confirmed before anything was written; KEY_INVALID when instances do not trust the signing key; FENCED; AWS_*.
  */
 export async function start(
@@ -38,6 +39,7 @@ export async function start(
   options: RolloutOptions,
 ): Promise<StoredDeployment> {
   const { strategy, wait, detach, checks } = options;
+  refuseUnverified(session);
   const selective = isSelective(options);
   await refuseByChecks(session, change.service, checks);
   // A deployment to all instances at once needs no roll call: their `accepted` reports show who answers.
@@ -90,7 +92,7 @@ const namesOf = ({ alarms, verify }: Checks) =>
 /**
  * A deployment without instances has no gate. If the environment requires that a person confirms, the person at the
  * terminal is asked here, before anything is written; a page has asked beforehand.
- * @throws INSTANCE_NOT_FOUND where nobody can be asked; CANCELLED when the answer is no.
+ * @throws INSTANCE_NOT_FOUND where nobody can be asked, or where another person must confirm; CANCELLED when the answer is no.
  */
 async function confirmWithoutInstances(
   session: Session,
@@ -99,8 +101,15 @@ async function confirmWithoutInstances(
   { confirmEmpty, detach }: Driving,
 ): Promise<void> {
   const { name, confirm } = session.env;
-  if (confirm !== 'person' || action !== 'deploy') return;
+  if (confirm === undefined || action !== 'deploy') return;
   const none = `no instance of ${service} is known in ${name}`;
+  if (confirm === 'other') {
+    throw new TriggerDeployError(
+      'INSTANCE_NOT_FOUND',
+      `${none}, and another person must confirm what the first instance will run`,
+      { hint: 'start an instance first: the deployment then waits for that person' },
+    );
+  }
   if (confirmEmpty === true) return;
   if (confirmEmpty === undefined) {
     throw new TriggerDeployError(

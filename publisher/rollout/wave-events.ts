@@ -27,7 +27,15 @@ export function emitWaveChanges(
   if (now.awaitingSince !== undefined && now.confirmed === undefined && before.awaitingSince === undefined) {
     const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
     const command = `trigger-deploy confirm ${deployment} --env ${env}`;
-    emit({ type: 'waiting', at, deployment, after: gateBefore(now) ?? 0, until, command });
+    emit({
+      type: 'waiting',
+      at,
+      deployment,
+      after: gateBefore(now) ?? 0,
+      until,
+      command,
+      confirm: now.confirm,
+    });
   }
   if (now.confirmed !== undefined && before.confirmed === undefined) {
     const { by } = now.confirmed;

@@ -164,7 +164,8 @@ function confirmAtTerminal(
   { gate, readRecord, stop }: Terminal,
 ): AbortController {
   const ended = new AbortController();
-  if (gate === undefined) return ended;
+  // Nobody at a terminal is verified: a `y` would be refused.
+  if (gate === undefined || stored.value.rolling?.confirm === 'other') return ended;
   const answered = gate(ended.signal);
   note(session, `y: continue   n: cancel (${whenCancelled(stored.value)})   Ctrl-C: leave it waiting`);
   const warn = (error: unknown) => {
