@@ -114,9 +114,10 @@ async function openServices(
     };
     return { error, exitCode };
   };
-  const runs = createRuns({ commands, view, now });
+  const onChange = (env: string, service?: string) => looks.refresh(env, service);
+  const runs = createRuns({ commands, view, onChange, now });
   const watches = createWatches();
-  const looks = openLooks({ environments, runs, now });
+  const looks = openLooks({ environments, runs, now, monotonic });
   const isProxied = place !== undefined && config.trust !== undefined;
   const own = isProxied ? undefined : openSessions(options, monotonic);
   const people: People = own?.people ?? (await proxied(config));

@@ -49,6 +49,8 @@ export interface RunsOptions {
   commands: CommandLine;
   /** The error for the page, with the command that its hint names. */
   view(error: unknown): Promise<{ error: ErrorView; exitCode: ExitCode }>;
+  /** A command has changed, or may have changed, what pages show of the environment or of one of its services. */
+  onChange(env: string, service?: string): void;
   /** ms since the epoch. */
   now(): number;
 }
@@ -66,7 +68,7 @@ interface Run {
   stop: AbortController;
 }
 
-export function createRuns({ commands, view, now }: RunsOptions): Runs {
+export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs {
   const runs = new Map<string, Run>();
   const watchers = new Set<(views: readonly RunView[]) => void>();
   const hub = createEventHub();
@@ -90,6 +92,7 @@ export function createRuns({ commands, view, now }: RunsOptions): Runs {
       const { place: _, ...rest } = run.view;
       run.view = { ...rest, state: 'running', deployment: run.view.deployment ?? deployment };
       changed();
+      onChange(event.env, event.service);
       run.first.resolve();
     } else if (event.type === 'note') {
       const { at, level, place } = event;
@@ -115,6 +118,7 @@ export function createRuns({ commands, view, now }: RunsOptions): Runs {
       run.first.resolve();
       if (command.effect === 'reads') runs.delete(key);
       else {
+        if (command.env !== undefined) onChange(command.env, command.service);
         run.timer = setTimeout(() => hide(key, run), SHOWN_MS);
         run.timer.unref();
       }
