@@ -114,7 +114,7 @@ async function serve(
         () => tell('no browser was opened: open the address yourself'),
       );
     },
-    log: (entry) => complain([JSON.stringify(entry)]),
+    log: (line) => complain([line]),
   });
   await removeFile?.();
   return said({ type: 'console', ended: true }, () => ['the console has ended']);

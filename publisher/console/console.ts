@@ -1,10 +1,12 @@
 import type { Server } from 'node:http';
 import { orAborted } from '../../shared/abort.ts';
 import { cleanLine } from '../../shared/clean-text.ts';
+import { createClock } from '../../shared/clock.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ConsoleConfig } from '../config/load-console.ts';
 import type { ConfigView, ErrorView } from './api.ts';
 import { loadAssets } from './assets.ts';
+import { auditLine } from './audit.ts';
 import { environmentView, inOrder } from './config-view.ts';
 import { commandOf } from './hint-command.ts';
 import { isLoopback, type ListenPlace, listen, listenOnLoopback } from './listen.ts';
@@ -15,7 +17,7 @@ import type { ConsolePorts, Environments, People } from './ports.ts';
 import { createRouter } from './router.ts';
 import { createRuns } from './runs.ts';
 import { createConsoleServer } from './server.ts';
-import type { AuditEntry, Services, Sessions } from './services.ts';
+import type { Services, Sessions } from './services.ts';
 import { createWatches } from './watches.ts';
 
 export interface ConsoleOptions {
@@ -38,8 +40,8 @@ export interface ConsoleOptions {
   announce(address: string): void;
   /** Tells a person at the terminal. */
   tell(text: string): void;
-  /** Writes a line of the log. */
-  log(entry: object): void;
+  /** Writes a line of the log: JSON without control characters. */
+  log(line: string): void;
   /** Aborts when the console must end. */
   stop: AbortSignal;
 }
@@ -99,7 +101,7 @@ async function openServices(
   options: ConsoleOptions,
   environments: Environments,
 ): Promise<Services & { start(address: string): void }> {
-  const { ports, config, version, readOnly, person, log, place } = options;
+  const { ports, config, version, readOnly, person, log, place, announce } = options;
   const { commandLine: commands } = ports;
   const now = Date.now;
   const monotonic = () => performance.now();
@@ -119,8 +121,9 @@ async function openServices(
   const watches = createWatches();
   const looks = openLooks({ environments, runs, now, monotonic });
   const isProxied = place !== undefined && config.trust !== undefined;
-  const own = isProxied ? undefined : openSessions(options, monotonic);
-  const people: People = own?.people ?? (await proxied(config));
+  const { people, sessions, start } = isProxied
+    ? { people: await proxied(config, place), sessions: undefined, start: () => announce(config.url ?? '') }
+    : openSessions(options, monotonic);
   const configOf = async (): Promise<ConfigView> => {
     const { logs, builds } = config.links;
     const names = await environments.names();
@@ -136,10 +139,10 @@ async function openServices(
     ...{ people, commands, environments, looks, runs, watches, readOnly, view, now, monotonic },
     hosts: hostsOf(options),
     assets: await loadAssets(),
-    sessions: own?.sessions,
+    sessions,
+    start,
     config: configOf,
-    audit: (entry) => log(auditLine(entry, now())),
-    start: (address) => (own === undefined ? options.announce(config.url ?? address) : own.start(address)),
+    audit: (entry) => log(auditLine({ ...entry, at: now() })),
   };
 }
 
@@ -157,7 +160,8 @@ function openSessions({ person, announce, tell, log }: ConsoleOptions, monotonic
           'warning: the address of this console was opened a second time: somebody else may have it. End all sessions on the page, or start the console again, if that was not you',
         );
       }
-      if (typeof given === 'string') log({ type: 'session', refused: given });
+      if (typeof given === 'string')
+        log(JSON.stringify({ type: 'session', time: new Date().toISOString(), refused: given }));
       return given;
     },
     endAll() {
@@ -177,8 +181,10 @@ function openSessions({ person, announce, tell, log }: ConsoleOptions, monotonic
   return { people: loopbackPeople(keys, person), sessions, start };
 }
 
-async function proxied(_config: ConsoleConfig): Promise<People> {
-  throw new TriggerDeployError('USAGE', 'console.trust is not there yet');
+/** Loaded only here: a console on loopback needs no tokens. @throws as `createProxyPeople`. */
+async function proxied(config: ConsoleConfig, place: ListenPlace): Promise<People> {
+  const { createProxyPeople } = await import('./proxy-people.ts');
+  return await createProxyPeople(config, { place, clock: createClock(Date.now) });
 }
 
 /** The environments that the console was started for. @throws USAGE for one that the config does not have. */
@@ -209,17 +215,9 @@ function addressOf(server: Server, place: ListenPlace): string {
   return `http://${place.host.includes(':') ? `[${place.host}]` : place.host}:${port}/`;
 }
 
-function auditLine({ person, verified, argv, answer }: AuditEntry, at: number): object {
-  return {
-    ...{ type: 'audit', time: new Date(at).toISOString(), person: cleanLine(person) },
-    ...(verified !== undefined && { iss: cleanLine(verified.iss), sub: cleanLine(verified.sub) }),
-    ...{ argv: argv.map(cleanLine), answer },
-  };
-}
-
-function logged(error: unknown): object {
+function logged(error: unknown): string {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { type: 'error', time: new Date().toISOString(), text: cleanLine(text) };
+  return JSON.stringify({ type: 'error', time: new Date().toISOString(), text: cleanLine(text) });
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

@@ -8,10 +8,17 @@ export interface LooksOptions {
   runs: OwnEvents;
   /** ms since the epoch. */
   now(): number;
+  /** A clock that never jumps, ms. */
+  monotonic(): number;
+}
+
+export interface OwnLooks extends Looks {
+  /** Reads what this console has just changed, if somebody looks at it: a service, or without one the environment. */
+  refresh(env: string, service?: string): void;
 }
 
 /** All that pages look at, over the connections of this console. */
-export function openLooks({ environments, now }: LooksOptions): Looks {
+export function openLooks({ environments, now }: LooksOptions): OwnLooks {
   const notYet = async (): Promise<never> => {
     throw new TriggerDeployError('INTERNAL', 'not there yet');
   };
@@ -28,5 +35,6 @@ export function openLooks({ environments, now }: LooksOptions): Looks {
     find: notYet,
     report: notYet,
     rollCall: notYet,
+    refresh: () => undefined,
   };
 }

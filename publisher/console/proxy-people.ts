@@ -2,13 +2,11 @@ import type { Clock } from '../../shared/clock.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ConsoleConfig } from '../config/load-console.ts';
 import type { Person } from '../record/origin.ts';
+import type { ListenPlace } from './listen.ts';
 import { personOfClaims } from './person-claims.ts';
 import { notIdentified } from './person-refusal.ts';
 import type { People, Refusal } from './ports.ts';
 import { grantsOf, mayRun } from './roles.ts';
-
-/** Where a console listens that is given `--listen`: an address with a port, or a unix socket. */
-export type ListenPlace = { host: string; port: number } | { path: string };
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/;
 /** Whether only this machine reaches it. */

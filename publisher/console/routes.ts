@@ -123,7 +123,7 @@ export function apiRoutes(services: Services): ReadonlyMap<string, Route> {
             const asked = check(BODIES.nothing, body);
             if ('refusal' in asked) return asked.refusal;
             sessions.endAll();
-            services.audit({ person: nameOf(person), argv: ['/api/end'], answer: { status: 200 } });
+            services.audit({ person, path: '/api/end', status: 200 });
             return { status: 200, json: {} };
           },
         },

@@ -4,7 +4,7 @@ import type { ErrorView, RunAnswer } from './api.ts';
 import { createRateLimit, MOST_CHANGES } from './limits.ts';
 import type { Command } from './ports.ts';
 import { BODIES, check } from './query.ts';
-import { failure, nameOf, noEnvironment, noKey, type Route } from './route.ts';
+import { failure, noEnvironment, noKey, type Route } from './route.ts';
 import type { Services } from './services.ts';
 
 /** To find the service of a deployment may take this long, ms. */
@@ -64,10 +64,10 @@ export function runRoute(services: Services): Route {
       if ('refusal' in asked || person === undefined) return 'refusal' in asked ? asked.refusal : noPerson();
       const answer = await answerTo(person, asked.value);
       const { error, run } = (answer.json ?? {}) as RunAnswer & { error?: ErrorView };
-      audit({
-        ...{ person: nameOf(person), verified: person.verified, argv: asked.value.argv },
-        answer: { status: answer.status, code: error?.code, deployment: run?.deployment },
-      });
+      const { argv, run: id } = asked.value;
+      const { status } = answer;
+      const { deployment, env } = run ?? {};
+      audit({ person, path: '/api/run', argv, run: id, env, deployment, status, code: error?.code });
       return answer;
     },
   };

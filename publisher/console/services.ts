@@ -1,6 +1,7 @@
 import type { ExitCode } from '../events.ts';
 import type { ConfigView, ErrorView } from './api.ts';
 import type { Assets } from './assets.ts';
+import type { Audited } from './audit.ts';
 import type { CommandLine, Environments, Looks, People } from './ports.ts';
 import type { Runs } from './runs.ts';
 import type { Watches } from './watches.ts';
@@ -25,20 +26,11 @@ export interface Services {
   /** The error for the page, with the command that its hint names. */
   view(error: unknown): Promise<{ error: ErrorView; exitCode: ExitCode }>;
   /** Writes a line about a request that changes something. */
-  audit(entry: AuditEntry): void;
+  audit(entry: Omit<Audited, 'at'>): void;
   /** ms since the epoch. */
   now(): number;
   /** A clock that never jumps, ms. */
   monotonic(): number;
-}
-
-export interface AuditEntry {
-  person: string;
-  /** The issuer and the subject of a signed token. */
-  verified?: { iss: string; sub: string } | undefined;
-  /** What was asked for: a command line, or the address for a request without one. */
-  argv: readonly string[];
-  answer: { status: number; code?: string | undefined; deployment?: string | undefined };
 }
 
 export interface Sessions {
