@@ -139,13 +139,15 @@ export interface Cell {
   /** Why the desired state, or the pause, cannot be read. */
   trouble?: string;
   pause?: PauseView;
-  /** How many instances there are, and how many of them run the desired version and are well. */
+  /** How many instances there are, and how many of them run the desired version: `3 of 3` in `status --all`. */
   instances: number;
   good: number;
   /** Instances that run another version. */
   drift: number;
   /** Instances whose service a person must repair. */
   broken: number;
+  /** Instances whose unit is not active. */
+  down?: number;
   /** Instances that gave no heartbeat or did not answer the last roll call. */
   silent: number;
   underWay?: UnderWay;
@@ -159,6 +161,7 @@ export interface EnvironmentState {
   /** Why it cannot be read. */
   trouble?: ErrorView;
   pause?: PauseView;
+  /** When all of it was read last; left out until then. With `trouble`, the cells are as old as that. */
   readAt?: number;
   rollCall?: RollCallView;
 }

@@ -1,5 +1,5 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
-import type { OverviewView } from './api.ts';
+import { openFleetLooks } from './fleet-looks.ts';
 import type { Environments, Looks, OwnEvents } from './ports.ts';
 
 export interface LooksOptions {
@@ -18,23 +18,17 @@ export interface OwnLooks extends Looks {
 }
 
 /** All that pages look at, over the connections of this console. */
-export function openLooks({ environments, now }: LooksOptions): OwnLooks {
+export function openLooks({ environments }: LooksOptions): OwnLooks {
+  const fleet = openFleetLooks(environments);
   const notYet = async (): Promise<never> => {
     throw new TriggerDeployError('INTERNAL', 'not there yet');
   };
   return {
-    overview: () => async () => {
-      const names = await environments.names();
-      const view: OverviewView = { at: now(), environments: names.map((env) => ({ env })), cells: [] };
-      return { snapshot: () => ({ type: 'overview', view }) };
-    },
-    service: () => notYet,
+    ...fleet,
     deployment: () => notYet,
     history: notYet,
     standing: notYet,
     find: notYet,
     report: notYet,
-    rollCall: notYet,
-    refresh: () => undefined,
   };
 }

@@ -50,7 +50,7 @@ export function ec2Verdict(
 }
 
 /** Why an instance counts as silent, without EC2's word: since when; undefined when it does not. */
-function silentSince(
+export function silentSince(
   writes: LastWrites | undefined,
   { now, afterMs }: { now: number; afterMs: number },
 ): number | undefined {

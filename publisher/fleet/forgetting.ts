@@ -27,6 +27,11 @@ export interface Forgetting {
   look(instances: { silent: readonly string[]; answered: readonly string[] }): Promise<readonly Forgotten[]>;
 }
 
+/** How long an instance must have written nothing to be called silent on a page, ms. */
+export function forgetAfterOf({ env: { forgetAfterMs = FORGET_AFTER_MS } }: Pick<Session, 'env'>): number {
+  return Number.isFinite(forgetAfterMs) ? forgetAfterMs : FORGET_AFTER_MS;
+}
+
 export function openForgetting(
   session: Session,
   service: string,

@@ -1,5 +1,5 @@
 import { isCode } from '../../shared/errors.ts';
-import { keys, serviceName, ulidTime } from '../../shared/names.ts';
+import { keys, serviceName, ulid, ulidTime } from '../../shared/names.ts';
 import type { InstanceRecord, Report } from '../../shared/report.ts';
 import { type DeploymentRecord, unsignedDeployment } from './deployment-schema.ts';
 import {
@@ -42,6 +42,11 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
   recent(service: string): Promise<StoredDeployment[]>;
   /** Why each of the newest records cannot be verified, and which ids no publisher made. */
   unverified(service: string): Promise<string[]>;
+  /**
+   * The ids after `id`, or all when it is left out, without those of the future: the newest first, 32 at most. Not each
+   * has a signed record.
+   */
+  idsAfter(service: string, id?: string): Promise<string[]>;
   /** The one with the highest sequence; undefined when there is none. */
   newest(service: string): Promise<StoredDeployment | undefined>;
   /** The service of a deployment. @throws DEPLOYMENT_NOT_FOUND. */
@@ -215,6 +220,13 @@ export function openDeployments(context: DeploymentsContext): Deployments {
       );
       const ahead = future.length > 0 ? [futureText(service, future)] : [];
       return [...ahead, ...found.filter((why) => why !== undefined)];
+    },
+    async idsAfter(service, id) {
+      if (id === undefined) return (await ids(service, () => undefined).next()).value ?? [];
+      // "0" follows "/": after each key of the folder.
+      const names = await objects.folders(keys.deployments(env, service), { after: `${id}0` });
+      const past = names.filter((name) => ulid.safeParse(name).success && ulidTime(name) <= now() + AHEAD_MS);
+      return past.toReversed().slice(0, READS);
     },
     newest: async (service) => (await recent(service))[0],
     async find(id) {

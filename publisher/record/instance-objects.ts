@@ -22,6 +22,8 @@ export type ReportReader = (heard?: ReadonlySet<string>) => Promise<Report[]>;
 export interface ListedInstances {
   /** The instances by the names of their objects: also those that left, and those whose objects count for nothing. */
   names: string[];
+  /** When each instance last wrote its record, ms since the epoch by S3's clock; without objects that count for nothing. */
+  writtenAt: ReadonlyMap<string, number>;
   /**
    * The latest record of each instance that has the service, without those that left. Where several userids may speak
    * for an instance, the record that was written last counts. Before each read, `skip` says whether to leave it out.
@@ -104,6 +106,13 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
     const oldestFirst = listed.sort((a, b) => a.lastModified - b.lastModified);
     return {
       names: [...new Set(listed.map(({ by }) => sessionPart(by)))],
+      // The oldest first: of two, the later one stays.
+      writtenAt: new Map(
+        oldestFirst.flatMap(({ by, lastModified }) => {
+          const instance = instanceOf(by, sessions);
+          return instance === undefined ? [] : [[instance, lastModified] as const];
+        }),
+      ),
       async read(skip = () => false) {
         const records = await mapLimit(oldestFirst, READS, async (one) =>
           isSkipped(one.by, skip)

@@ -32,7 +32,7 @@ const WATCH_MS = 2000;
 const ATTEMPTS = 5;
 
 /** The lock at the time of a read. `stale`: it has an owner that wrote no heartbeat for `STALE_MS`. */
-interface LockView {
+export interface LockView {
   state: 'free' | 'held' | 'stale';
   sequence: number;
   owner: LockOwner | null;

@@ -60,6 +60,8 @@ export interface Pauses {
    * itself gives its copy.
    */
   of(service: string, copy?: Promise<Desired['pause']>): Promise<Pause | undefined>;
+  /** The document of one scope, as `pauseOf` takes it: of `service`, or of the environment when `service` is undefined. */
+  read(service: string | undefined): Promise<PauseFound | undefined>;
   /** The pause of one scope only: of `service`, or of the environment when `service` is undefined. */
   at(service: string | undefined): Promise<Pause | undefined>;
   /** The newest `KEPT` pauses and unpauses, the newest last; empty when the document cannot be verified. */
@@ -84,7 +86,8 @@ interface PausesContext {
 /** How often a write is tried. Few people pause at the same moment. */
 const ATTEMPTS = 5;
 
-interface Found {
+/** The document of one scope as it was read. */
+export interface PauseFound {
   document: PauseDocument | undefined;
   /** Why the document cannot be trusted. */
   trouble: TriggerDeployError | undefined;
@@ -96,7 +99,7 @@ export function openPauses({ env, objects, signer, verifier, copyOf }: PausesCon
   const keyOf = (service: string | undefined) =>
     service === undefined ? keys.pause(env) : keys.servicePause(env, service);
 
-  async function read(service: string | undefined): Promise<Found | undefined> {
+  async function read(service: string | undefined): Promise<PauseFound | undefined> {
     const key = keyOf(service);
     const stored = await objects.read(key);
     if (stored === undefined) return undefined;
@@ -115,30 +118,12 @@ export function openPauses({ env, objects, signer, verifier, copyOf }: PausesCon
     }
   }
 
-  function pauseIn(found: Found | undefined, scope: Pause['scope']): Pause | undefined {
-    if (found === undefined) return undefined;
-    if (found.trouble !== undefined) {
-      const since = new Date(found.lastModified).toISOString();
-      const reason = `the pause document cannot be verified, which counts as a pause: ${found.trouble.message}`;
-      return { scope, by: 'unknown', since, reason, unverified: true };
-    }
-    const last = found.document?.changes.at(-1);
-    if (!last?.paused) return undefined;
-    return { scope, by: last.by, since: last.at, reason: last.reason ?? '' };
-  }
-
   return {
+    read,
     at: async (service) => pauseIn(await read(service), service === undefined ? 'environment' : 'service'),
     async of(service, copying = copyOf(service)) {
       const [environment, own, copy] = await Promise.all([read(undefined), read(service), copying]);
-      const pause = pauseIn(environment, 'environment') ?? pauseIn(own, 'service');
-      if (pause !== undefined || copy === undefined) return pause;
-      const { by, since, reason, scope } = copy;
-      const documents =
-        scope === 'environment' ? [environment] : scope === 'service' ? [own] : [environment, own];
-      const unpaused = documents.flatMap((found) => found?.document?.changes.at(-1)?.at ?? []);
-      if (unpaused.some((at) => Date.parse(at) >= Date.parse(since))) return undefined;
-      return { scope: scope ?? 'service', by, since, reason, left: true };
+      return pauseOf({ environment, own, copy });
     },
     changes: async (service) => (await read(service))?.document?.changes ?? [],
     async write(service, change, force = false) {
@@ -158,6 +143,39 @@ export function openPauses({ env, objects, signer, verifier, copyOf }: PausesCon
       return value;
     },
   };
+}
+
+/** The pause that one document says. Pure. */
+export function pauseIn(found: PauseFound | undefined, scope: Pause['scope']): Pause | undefined {
+  if (found === undefined) return undefined;
+  if (found.trouble !== undefined) {
+    const since = new Date(found.lastModified).toISOString();
+    const reason = `the pause document cannot be verified, which counts as a pause: ${found.trouble.message}`;
+    return { scope, by: 'unknown', since, reason, unverified: true };
+  }
+  const last = found.document?.changes.at(-1);
+  if (!last?.paused) return undefined;
+  return { scope, by: last.by, since: last.at, reason: last.reason ?? '' };
+}
+
+/** The pause that blocks a service, as `of` says: by the two documents, and the copy in its desired state. Pure. */
+export function pauseOf({
+  environment,
+  own,
+  copy,
+}: {
+  environment: PauseFound | undefined;
+  own: PauseFound | undefined;
+  copy: Desired['pause'];
+}): Pause | undefined {
+  const pause = pauseIn(environment, 'environment') ?? pauseIn(own, 'service');
+  if (pause !== undefined || copy === undefined) return pause;
+  const { by, since, reason, scope } = copy;
+  const documents =
+    scope === 'environment' ? [environment] : scope === 'service' ? [own] : [environment, own];
+  const unpaused = documents.flatMap((found) => found?.document?.changes.at(-1)?.at ?? []);
+  if (unpaused.some((at) => Date.parse(at) >= Date.parse(since))) return undefined;
+  return { scope: scope ?? 'service', by, since, reason, left: true };
 }
 
 /** `payments is paused in prd by ann@host since …, 3 min ago: release freeze`. */
