@@ -104,7 +104,11 @@ describe('the page of a service', () => {
     const looks = openFleetLooks(await environments());
     const { subject } = await look(looks.service('payments'));
     expect((subject.snapshot() as { view: ServiceView }).view.lanes).toMatchObject([
-      { env: 'dev', desired: { version: '1.1.0' }, inventory: [{ instance: 'i-1', version: '1.0.0', drift: true }] },
+      {
+        env: 'dev',
+        desired: { version: '1.1.0' },
+        inventory: [{ instance: 'i-1', version: '1.0.0', drift: true }],
+      },
     ]);
   });
 });
