@@ -56,9 +56,9 @@ async function perform(): Promise<number> {
 }
 
 async function play(stage: Stage): Promise<void> {
-  await tellStory(stage);
+  const console = await tellStory(stage);
   if (!keep) return;
-  await offerMore(stage);
+  await offerMore(stage, console);
   if (!signal.aborted) await once(signal, 'abort');
   if (!(signal.reason instanceof Ended)) throw signal.reason;
 }

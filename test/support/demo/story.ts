@@ -21,11 +21,13 @@ export interface Stage {
   signal: AbortSignal;
 }
 
-export async function tellStory(stage: Stage): Promise<void> {
+/** Tells the story. Returns the address of the console, whose key is good for one use. */
+export async function tellStory(stage: Stage): Promise<string> {
   const { fleet } = stage;
   say('trigger-deploy: one message out; every instance fetches, switches, restarts, checks and answers.');
   say(`No root, no Java, no AWS account: all of this demo lies in ${fleet.dir}.`);
   await startInstances(stage);
+  const console = await startConsole(stage);
 
   heading('1. A first version');
   await push(stage, '1.0.0');
@@ -48,10 +50,11 @@ export async function tellStory(stage: Stage): Promise<void> {
   say('');
   await type(stage, ['history', 'payments', '--env', ENV], 0);
   await tellSeconds(stage);
+  return console;
 }
 
 /** What to type in another terminal, to be pasted as it is. */
-export async function offerMore({ fleet }: Stage): Promise<void> {
+export async function offerMore({ fleet }: Stage, console: string): Promise<void> {
   await packSampleService(fleet.publisherDir, '1.3.0');
   await packSampleService(fleet.publisherDir, '1.4.0', { exitAtStart: true });
   const bin = join(fleet.dir, 'bin');
@@ -70,6 +73,8 @@ export async function offerMore({ fleet }: Stage): Promise<void> {
   say(`cd ${quoted(fleet.publisherDir)}`);
   say(`export PATH=${quoted(bin)}:"$PATH"`);
   for (const line of exports) say(line);
+  heading('The console, for a browser on this machine; the address is good for one use:');
+  say(console);
   heading('Then try:');
   say(`trigger-deploy push payments 1.3.0 payments-1.3.0.tar.gz
 trigger-deploy payments 1.3.0 --env ${ENV}                # or: latest
@@ -100,6 +105,15 @@ async function startInstances({ fleet, signal }: Stage): Promise<void> {
   for (const { id, agent, port } of started) {
     say(`  ${id}  an agent, process ${agent?.process.pid}, with payments to run on http://127.0.0.1:${port}`);
   }
+}
+
+/** The console, as a person starts it. It runs beside all that follows. */
+async function startConsole({ fleet, signal }: Stage): Promise<string> {
+  const program = fleet.startPublisher('console', '--port', '0', '--no-open');
+  const address = await program.line((line) => line.startsWith('http://'));
+  signal.throwIfAborted();
+  say(`  the console ${address}`);
+  return address;
 }
 
 async function push(stage: Stage, version: string, behaviour?: Behaviour): Promise<void> {
