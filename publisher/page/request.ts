@@ -85,9 +85,12 @@ const unreadable = ({ status }: Response): ErrorView => ({
 export const errorOf = (error: unknown): ErrorView =>
   error instanceof RequestError ? error.view : { code: 'INTERNAL', message: String(error) };
 
-/** Carries out a command. `run` is an id that the caller made: the same id again is the same run. */
-export const runCommand = (argv: readonly string[], run: string) =>
-  request<RunAnswer>('/api/run', { body: { argv, run } });
+/**
+ * Carries out a command. `run` is an id that the caller made: the same id again is the same run. `confirmsEmpty`: the person
+ * agrees to deploy where no instance is yet.
+ */
+export const runCommand = (argv: readonly string[], run: string, confirmsEmpty = false) =>
+  request<RunAnswer>('/api/run', { body: { argv, run, ...(confirmsEmpty && { confirmsEmpty }) } });
 
 /** Asks all instances of the environment which versions they run. */
 export const rollCall = (env: string) => request<RollCallView>('/api/roll-call', { body: { env } });

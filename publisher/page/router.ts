@@ -1,5 +1,6 @@
 import { computed, signal } from '@preact/signals';
 import { type Place, pathOf, placeOf } from '../render/address.ts';
+import { ACT_PARAMETERS, type Act } from './act-form.ts';
 
 /**
  * Every state of the page is its address, so that it can be sent to somebody. A link never acts: it opens a page or
@@ -17,18 +18,15 @@ function current() {
   return { path: location.pathname, query: location.search };
 }
 
-/** The parameters that make up a dialog. */
-const DIALOG = ['act', 'env', 'service', 'version', 'deployment'] as const;
-
 /** A dialog that is open: `?act=deploy&env=prd&service=payments`. */
 export interface ActQuery {
-  act:
-    | ('deploy' | 'promote' | 'rollback' | 'restart' | 'pause' | 'unpause')
-    | ('confirm' | 'cancel' | 'resume' | 'queue' | 'jump');
+  act: Act;
   env: string;
   /** Left out for a pause of the whole environment. */
   service?: string | undefined;
   version?: string | undefined;
+  /** The environment that `promote` takes the version from. */
+  from?: string | undefined;
   deployment?: string | undefined;
 }
 
@@ -66,7 +64,7 @@ function addressWith(changes: Readonly<Record<string, string | undefined>>): str
 
 /** Opens a dialog: its address can be sent to somebody, who finds it filled in. */
 export function openAct(act: ActQuery): void {
-  const none = Object.fromEntries(DIALOG.map((name) => [name, undefined]));
+  const none = Object.fromEntries(ACT_PARAMETERS.map((name) => [name, undefined]));
   setQuery({ ...none, ...act });
 }
 
@@ -74,7 +72,7 @@ export function openAct(act: ActQuery): void {
 export function closeAct(): void {
   if (!query.peek().has('act')) return;
   if ((history.state as { isOurs?: true } | null)?.isOurs) history.back();
-  else setQuery(Object.fromEntries(DIALOG.map((name) => [name, undefined])), { replace: true });
+  else setQuery(Object.fromEntries(ACT_PARAMETERS.map((name) => [name, undefined])), { replace: true });
 }
 
 /** Listens for clicks on links of this page and for the browser's back button. Call once. */

@@ -1,0 +1,216 @@
+import type {
+  Action,
+  Cell,
+  ConfigView,
+  EnvironmentState,
+  Lane,
+  Obstacle,
+  PauseView,
+  QueueEntryView,
+  ServiceView,
+  UnderWay,
+  VersionView,
+} from '../console/api.ts';
+import { isGranted, type Permission } from '../console/permissions.ts';
+import { verbOf } from './act-command.ts';
+import type { ActForm } from './act-form.ts';
+import type { DeploymentState } from './deployment-state.ts';
+
+/** What a dialog shows of the world, from whatever the page knows of it. Pure. */
+
+export interface World {
+  /** The desired version; null where there is none. */
+  runs: string | null;
+  /** Who made it so, and when. */
+  by?: string;
+  at?: number;
+  sequence?: number;
+  instances?: number;
+  pause?: PauseView;
+  underWay?: UnderWay;
+  queue: readonly QueueEntryView[];
+  /** Why the action is not possible; undefined where the page does not know it. */
+  obstacles: readonly Obstacle[];
+  rollbackTo?: string;
+  promote?: { from: string; version: string };
+  /** The versions that can be chosen, the newest first. */
+  versions: readonly VersionView[];
+}
+
+export interface Known {
+  cells: ReadonlyMap<string, Cell> | undefined;
+  environmentStates: readonly EnvironmentState[];
+  service: ServiceView | undefined;
+  deployment: DeploymentState | undefined;
+}
+
+/** What the page knows of the place of the dialog; undefined while, or where, it knows nothing. */
+export function worldOf(form: ActForm, known: Known): World | undefined {
+  const { env, service } = form;
+  if (service === undefined) return form.deployment === undefined ? ofEnvironment(env, known) : undefined;
+  const lane =
+    known.service?.service === service ? known.service.lanes.find((one) => one.env === env) : undefined;
+  const cell = lane ?? known.cells?.get(`${env}/${service}`);
+  if (cell !== undefined) return ofCell(form, cell, lane, known.service?.versions ?? []);
+  return ofDeployment(form, known.deployment);
+}
+
+function ofEnvironment(env: string, { environmentStates }: Known): World | undefined {
+  const state = environmentStates.find((one) => one.env === env);
+  if (state === undefined) return undefined;
+  return { runs: null, queue: [], obstacles: [], versions: [], ...(state.pause && { pause: state.pause }) };
+}
+
+function ofCell(form: ActForm, cell: Cell, lane: Lane | undefined, versions: readonly VersionView[]): World {
+  const { desired, pause, underWay, queue, instances } = cell;
+  const action = verbOf(form) as Action;
+  return {
+    ...{ runs: desired?.version ?? null, instances, queue },
+    ...(desired && { by: desired.by, at: desired.at, sequence: desired.sequence }),
+    ...(pause && { pause }),
+    ...(underWay && { underWay }),
+    obstacles: lane === undefined ? derivedObstacles(form, cell) : (lane.obstacles[action] ?? []),
+    ...rest(cell, lane),
+    versions,
+  };
+}
+
+function rest({ desired }: Cell, lane: Lane | undefined): Pick<World, 'rollbackTo' | 'promote'> {
+  const rollbackTo = lane === undefined ? desired?.previous : lane.rollbackTo;
+  return { ...(rollbackTo !== undefined && { rollbackTo }), ...(lane?.promote && { promote: lane.promote }) };
+}
+
+/** What the overview knows of it: it has no list of obstacles. */
+function derivedObstacles(form: ActForm, { pause, underWay, service, env }: Cell): Obstacle[] {
+  if (!['deploy', 'promote', 'rollback', 'restart'].includes(verbOf(form))) return [];
+  return [
+    ...(pause === undefined
+      ? []
+      : [
+          {
+            code: 'PAUSED',
+            text: `${pause.scope === 'environment' ? env : service} is paused by ${pause.by}: ${pause.reason}`,
+            hint: 'unpause it first, or ask who paused it',
+          },
+        ]),
+    ...(underWay === undefined
+      ? []
+      : [
+          {
+            code: 'LOCKED',
+            text: `${underWay.by} changes it to ${underWay.version}`,
+            hint: 'wait until that ends, or join the queue',
+            waits: true,
+          },
+        ]),
+  ];
+}
+
+/** On the page of a deployment: what its own record says. */
+function ofDeployment(form: ActForm, state: DeploymentState | undefined): World | undefined {
+  if (state === undefined) return undefined;
+  const { record, underWay, sequence } = state.view;
+  if (record.env !== form.env || record.service !== form.service) return undefined;
+  return {
+    runs: record.status === 'succeeded' ? record.version : record.previous,
+    ...(sequence !== undefined && { sequence }),
+    instances: record.expected.length,
+    ...(underWay && { underWay }),
+    ...{ queue: [], obstacles: [], versions: [] },
+  };
+}
+
+const PERMISSION_OF: Readonly<Record<string, Permission>> = {
+  ...{ deploy: 'deploy', promote: 'deploy', rollback: 'rollback', restart: 'restart', resume: 'deploy' },
+  ...{ pause: 'pause', unpause: 'unpause', confirm: 'confirm', cancel: 'cancel' },
+};
+
+/** Why this person, at this console, cannot do it wherever the world stands. */
+export function personObstacles(form: ActForm, config: ConfigView): Obstacle[] {
+  const { env, service } = form;
+  const environment = config.environments.find(({ name }) => name === env);
+  if (environment === undefined) {
+    return [{ code: 'NOT_FOUND', text: `this console knows no environment ${env}` }];
+  }
+  if (config.readOnly) return [{ code: 'NO_KEY', text: 'this console is read-only' }];
+  if (!environment.canSign) {
+    return [{ code: 'NO_KEY', text: `this console has no key to sign for ${env}` }];
+  }
+  const permission = PERMISSION_OF[verbOf(form)];
+  const wanted = [permission, form.flags.has('jump') ? 'jump' : undefined] as const;
+  const lacks = wanted.find((one) => one !== undefined && !isGranted(config.grants, one, env, service));
+  if (lacks === undefined) return [];
+  return [
+    {
+      code: 'NOT_ALLOWED',
+      text: `${config.person.name} may not ${lacks} ${service ?? 'all services'} in ${env}`,
+      hint: 'send the address of this dialog to a person who may',
+    },
+  ];
+}
+
+/** Whether an obstacle prevents the press, with the options that are chosen. */
+export function prevents({ code, waits }: Obstacle, { flags }: ActForm): boolean {
+  if (waits && (flags.has('queue') || flags.has('jump'))) return false;
+  return !(code === 'PAUSED' && flags.has('despite-pause'));
+}
+
+/** What the person saw, so that the dialog can say what has changed since. */
+export interface Seen {
+  runs: string | null;
+  sequence: number | undefined;
+  underWay: string | undefined;
+  paused: string | undefined;
+}
+
+export const seenOf = (world: World): Seen => ({
+  runs: world.runs,
+  sequence: world.sequence,
+  underWay: world.underWay?.deployment,
+  paused: world.pause && `${world.pause.scope} ${world.pause.since}`,
+});
+
+/** What has changed since, in words; empty when nothing has. */
+export function changesSince(seen: Seen, world: World): string[] {
+  const now = seenOf(world);
+  const by = world.by === undefined ? '' : ` (${world.by})`;
+  const changes: string[] = [];
+  if (now.sequence !== seen.sequence) {
+    changes.push(
+      now.runs === seen.runs
+        ? `${now.runs ?? 'no version'} was deployed again${by}`
+        : `the desired version is ${now.runs ?? 'none'} now, not ${seen.runs ?? 'none'}${by}`,
+    );
+  }
+  if (now.underWay !== seen.underWay) {
+    changes.push(
+      world.underWay === undefined
+        ? 'the deployment that was under way has ended'
+        : `${world.underWay.by} began a deployment of ${world.underWay.version}`,
+    );
+  }
+  if (now.paused !== seen.paused) {
+    changes.push(
+      world.pause === undefined
+        ? 'the pause has ended'
+        : `${world.pause.by} paused it: ${world.pause.reason}`,
+    );
+  }
+  return changes;
+}
+
+/** Why a deployment cannot be confirmed, cancelled or resumed now. */
+export function decisionObstacles({ act, deployment }: ActForm, world: World | undefined): Obstacle[] {
+  if (world === undefined || deployment === undefined) return [];
+  const { underWay } = world;
+  if (underWay?.deployment !== deployment) {
+    return [{ code: 'SETTLED', text: 'this deployment is not under way' }];
+  }
+  if (act === 'confirm' && underWay.waiting === undefined) {
+    return [{ code: 'NOT_WAITING', text: 'it does not wait for confirmation now' }];
+  }
+  if (act === 'resume' && underWay.driver.state === 'held') {
+    return [{ code: 'LOCKED', text: `${underWay.driver.who ?? 'a publisher'} drives it` }];
+  }
+  return [];
+}

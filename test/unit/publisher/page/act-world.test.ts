@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import type { Cell } from '../../../../publisher/console/api.ts';
+import { type ActForm, formOf } from '../../../../publisher/page/act-form.ts';
+import {
+  changesSince,
+  decisionObstacles,
+  prevents,
+  seenOf,
+  worldOf,
+} from '../../../../publisher/page/act-world.ts';
+
+const ID = '01M7AAAAAAAAAAAAAAAAAAAAAA';
+const form = (query: string) => formOf(new URLSearchParams(`env=prd&service=payments&${query}`)) as ActForm;
+const desired = { version: '1', sequence: 41, deployment: ID, by: 'ann', at: 0, action: 'deploy' } as const;
+const cell: Cell = {
+  ...{ env: 'prd', service: 'payments', desired, instances: 9, good: 9 },
+  ...{ drift: 0, broken: 0, silent: 0, queue: [] },
+};
+const underWay = {
+  ...{ deployment: ID, version: '2', from: '1', action: 'deploy', by: 'bob', since: 0, done: 0, of: 9 },
+  driver: { state: 'held', who: 'bob' },
+} as const;
+const worldIn = (one: Cell, query: string) => {
+  const world = worldOf(form(query), {
+    cells: new Map([['prd/payments', one]]),
+    ...{ environmentStates: [], service: undefined, deployment: undefined },
+  });
+  if (world === undefined) throw new Error('nothing is known');
+  return world;
+};
+
+test('what has changed since the dialog opened is said in words', () => {
+  const seen = seenOf(worldIn(cell, 'act=deploy'));
+  expect(changesSince(seen, worldIn(cell, 'act=deploy'))).toEqual([]);
+  const later = { ...cell, desired: { ...desired, version: '3', sequence: 42, by: 'bob' }, underWay };
+  expect(changesSince(seen, worldIn(later, 'act=deploy'))).toEqual([
+    'the desired version is 3 now, not 1 (bob)',
+    'bob began a deployment of 2',
+  ]);
+});
+
+test('another deployment prevents the press, unless the person joins the queue', () => {
+  const [obstacle] = worldIn({ ...cell, underWay }, 'act=deploy').obstacles;
+  if (obstacle === undefined) throw new Error('no obstacle');
+  expect(prevents(obstacle, form('act=deploy'))).toBe(true);
+  expect(prevents(obstacle, form('act=queue'))).toBe(false);
+});
+
+test('a pause prevents a rollback, unless the person ignores it', () => {
+  const pause = { scope: 'service', by: 'cat', since: 0, reason: 'quarter end' } as const;
+  const [obstacle] = worldIn({ ...cell, pause }, 'act=rollback').obstacles;
+  if (obstacle === undefined) throw new Error('no obstacle');
+  expect(prevents(obstacle, form('act=rollback&with-queue=1'))).toBe(true);
+  expect(prevents(obstacle, form('act=rollback&with-despite-pause=1'))).toBe(false);
+});
+
+test('only a deployment that waits can be confirmed, and only one without a driver resumed', () => {
+  const codes = (query: string, one: Cell) =>
+    decisionObstacles(form(query), worldIn(one, query)).map(({ code }) => code);
+  const decide = (act: string) => `act=${act}&deployment=${ID}`;
+  expect(codes(decide('confirm'), cell)).toEqual(['SETTLED']);
+  expect(codes(decide('confirm'), { ...cell, underWay })).toEqual(['NOT_WAITING']);
+  const waiting = { ...underWay, waiting: { since: 0, after: 1 } };
+  expect(codes(decide('confirm'), { ...cell, underWay: waiting })).toEqual([]);
+  expect(codes(decide('resume'), { ...cell, underWay })).toEqual(['LOCKED']);
+  const undriven = { ...underWay, driver: { state: 'none' as const } };
+  expect(codes(decide('resume'), { ...cell, underWay: undriven })).toEqual([]);
+});
