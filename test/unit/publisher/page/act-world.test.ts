@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Cell } from '../../../../publisher/console/api.ts';
+import type { Cell, UnderWay } from '../../../../publisher/console/api.ts';
 import { type ActForm, formOf } from '../../../../publisher/page/act-form.ts';
 import {
   changesSince,
@@ -16,10 +16,11 @@ const cell: Cell = {
   ...{ env: 'prd', service: 'payments', desired, instances: 9, good: 9 },
   ...{ drift: 0, broken: 0, silent: 0, queue: [] },
 };
-const underWay = {
-  ...{ deployment: ID, version: '2', from: '1', action: 'deploy', by: 'bob', since: 0, done: 0, of: 9 },
+const underWay: UnderWay = {
+  ...{ deployment: ID, version: '2', from: '1', by: 'bob', since: 0, done: 0, of: 9 },
+  action: 'deploy',
   driver: { state: 'held', who: 'bob' },
-} as const;
+};
 const worldIn = (one: Cell, query: string) => {
   const world = worldOf(form(query), {
     cells: new Map([['prd/payments', one]]),
