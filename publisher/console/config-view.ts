@@ -47,8 +47,9 @@ export function inOrder<T extends Pick<EnvironmentView, 'name' | 'requires'>>(al
 export function configFor(view: ConfigView, grants: readonly Grant[]): ConfigView {
   const environments = view.environments
     .filter(({ name }) => maySee(grants, name))
-    .map((env) => ({
+    .map(({ requires, ...env }) => ({
       ...env,
+      ...(requires !== undefined && maySee(grants, requires) && { requires }),
       services: Object.fromEntries(
         Object.entries(env.services).filter(([service]) => maySee(grants, env.name, service)),
       ),

@@ -6,7 +6,7 @@ import { checkQuery, QUESTIONS } from './query.ts';
 import { mayNotLook, noEnvironment, type Route } from './route.ts';
 import type { Services } from './services.ts';
 import { PROXIED_MS, writeStream } from './stream.ts';
-import { maySee, visibleTo } from './visible.ts';
+import { maySee, maySeeService, visibleTo } from './visible.ts';
 
 /** GET /api/live: a stream for one page. */
 export function liveRoute(services: Services): Route {
@@ -21,9 +21,10 @@ export function liveRoute(services: Services): Route {
       const about = asked.value;
       const place = about.about === 'deployment' ? about : undefined;
       if (place !== undefined) {
-        if (!(await environments.names()).includes(place.env)) return noEnvironment(place.env);
         if (!maySee(grants, place.env, place.service)) return mayNotLook();
+        if (!(await environments.names()).includes(place.env)) return noEnvironment(place.env);
       }
+      if (about.about === 'service' && !maySeeService(grants, about.service)) return mayNotLook();
       if (streams >= MOST_STREAMS) {
         return refused(503, 'TOO_MANY', `${MOST_STREAMS} pages look at this console already`);
       }

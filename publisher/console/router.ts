@@ -3,9 +3,11 @@ import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import type { Person } from '../record/origin.ts';
 import { MOST_BODY, refuseBody, refuseForeign, refuseHost, tooLarge } from './admit.ts';
 import { type Answer, refused } from './answer.ts';
-import type { Route } from './route.ts';
+import type { Grant } from './permissions.ts';
+import { mayNotLook, type Route } from './route.ts';
 import { apiRoutes } from './routes.ts';
 import type { Services } from './services.ts';
+import { visibleTo } from './visible.ts';
 
 /** A request as the server read it, and as tests make one. */
 export interface Asked {
@@ -63,8 +65,19 @@ export function createRouter(services: Services): (asked: Asked) => Promise<Answ
     const body = isChange ? await bodyOf(asked) : { value: undefined };
     if ('refusal' in body) return body.refusal;
     const grants = person === undefined ? [] : people.grantsOf(person);
-    return await route.answer({ query, body: body.value, headersDistinct, person, until, grants, signal });
+    const answer = await route.answer({
+      ...{ query, body: body.value, headersDistinct, person, until, grants, signal },
+    });
+    return route.needsPerson ? inSight(answer, grants) : answer;
   }
+}
+
+/** Nothing of what a route answers is sent that the person may not look at, whatever the route thought of. */
+function inSight(answer: Answer, grants: readonly Grant[]): Answer {
+  const visible = visibleTo(grants);
+  if (visible === undefined || answer.json === undefined) return answer;
+  const json = visible(answer.json);
+  return json === undefined ? mayNotLook() : { ...answer, json };
 }
 
 async function bodyOf(asked: Asked): Promise<{ value: unknown } | { refusal: Answer }> {

@@ -6,6 +6,7 @@ import type { Command } from './ports.ts';
 import { BODIES, check } from './query.ts';
 import { failure, noEnvironment, noKey, type Route } from './route.ts';
 import type { Services } from './services.ts';
+import { maySee } from './visible.ts';
 
 /** To find the service of a deployment may take this long, ms. */
 const FIND_MS = 20_000;
@@ -21,18 +22,22 @@ export function runRoute(services: Services): Route {
       return refused(400, 'USAGE', `the page cannot run this: ${notOnPage}`, { hint: 'use a terminal' });
     }
     if (env === undefined) return refused(400, 'USAGE', '--env is required');
-    if (!(await services.environments.names()).includes(env)) return noEnvironment(env);
-    const refusal = people.mayRun(person, await withService(command, env));
+    const refusal = people.mayRun(person, command);
     if (refusal !== undefined) return { status: refusal.status, json: { error: refusal.error } };
+    if (!(await services.environments.names()).includes(env)) return noEnvironment(env);
     if (effect === 'reads') return undefined;
     const canSign = !services.readOnly && (await services.environments.load(env)).signingKey !== undefined;
     return canSign ? undefined : noKey(env);
   };
 
-  /** A command that names only a deployment, with the service of that deployment. @throws DEPLOYMENT_NOT_FOUND. */
-  const withService = async (command: Command, env: string): Promise<Command> => {
-    const { service, deployment } = command;
+  /**
+   * A command that names only a deployment, with the service of that deployment: the person may be allowed that service
+   * alone, and the others may not see the command. @throws DEPLOYMENT_NOT_FOUND.
+   */
+  const withService = async (person: Person, command: Command): Promise<Command> => {
+    const { env, service, deployment } = command;
     if (people.mode === 'loopback' || service !== undefined || deployment === undefined) return command;
+    if (env === undefined || !maySee(people.grantsOf(person), env)) return command;
     const found = await services.looks.find(deployment, AbortSignal.timeout(FIND_MS));
     return found.env === env ? { ...command, service: found.service } : command;
   };
@@ -48,8 +53,11 @@ export function runRoute(services: Services): Route {
   const answerTo = async (person: Person, asked: typeof BODIES.run._output): Promise<Answer> => {
     const { argv, run: id, confirmsEmpty = false } = asked;
     try {
-      const command = await commands.parse(argv);
-      const refusal = (await refusalOf(person, command)) ?? tooMany(person, command);
+      const typed = await commands.parse(argv);
+      const refused = tooMany(person, typed);
+      if (refused !== undefined) return refused;
+      const command = await withService(person, typed);
+      const refusal = await refusalOf(person, command);
       return refusal ?? (await runs.start({ id, argv, command, person, confirmsEmpty }));
     } catch (error) {
       return await failure(services, error);
