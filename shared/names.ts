@@ -214,6 +214,11 @@ export const keys = {
     `state/${env}/${service}/deployments/${id}/reports/${userId}.json`,
   decision: (env: string, service: string, id: string, kind: string) =>
     `state/${env}/${service}/deployments/${id}/${kind}.jws`,
+  /** What the publisher that drives the deployment has heard: unsigned, shown and never believed. */
+  pulse: (env: string, service: string, id: string) => `state/${env}/${service}/deployments/${id}/pulse.json`,
+  /** The record of a deployment with all that belongs to it. */
+  deploymentFolder: (env: string, service: string, id: string) =>
+    `state/${env}/${service}/deployments/${id}/`,
   instances: (env: string, service: string) => `state/${env}/${service}/instances/`,
   instance: (env: string, service: string, userId: string) =>
     `state/${env}/${service}/instances/${userId}.json`,

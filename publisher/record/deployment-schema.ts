@@ -105,7 +105,7 @@ const ordered = {
 };
 
 /** An instance that a deployment does not wait for. */
-const forgotten = z.looseObject({
+export const forgotten = z.looseObject({
   instance: instanceId,
   /** `terminated`: so says EC2. `unknown`: EC2 does not know it. `silent`: it wrote nothing for `forgetAfter`. */
   why: z.enum(['terminated', 'unknown', 'silent']),

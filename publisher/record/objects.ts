@@ -50,6 +50,12 @@ export interface Objects extends Lists {
    * larger than `LONGEST_JSON`.
    */
   readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
+  /** As `readJson`; `unchanged` when the object still has this `etag`: then S3 sends no body. */
+  readJsonUnless<T>(
+    key: string,
+    schema: z.ZodType<T>,
+    etag: string | undefined,
+  ): Promise<StoredValue<T> | 'unchanged' | undefined>;
   exists(key: string): Promise<boolean>;
   /** The ETag of the object, which is not read; undefined when there is none. */
   etagOf(key: string): Promise<string | undefined>;
@@ -60,10 +66,15 @@ export interface Objects extends Lists {
    * or deleted.
    */
   putIf(key: string, body: string, etag: string): Promise<string>;
+  /** Writes whatever is there. `signal` ends the try. Only for what decides nothing. */
+  overwrite(key: string, body: string, signal: AbortSignal): Promise<void>;
 }
 
 /** A random value that makes the body of a conditional write unique. */
 export const nonce = () => randomBytes(16).toString('hex');
+
+/** Thrown within this file. RFC 9110, "304 Not Modified". */
+const UNCHANGED = new Error('the object has not changed');
 
 /** How often a write is tried. S3 answers 409 while another write is in progress, and asks to retry. */
 const CONFLICT_ATTEMPTS = 4;
@@ -91,10 +102,11 @@ export function openObjects(
   const notes = createReadNotes(bucket, tell);
   const where = (key: string) => `s3://${bucket}/${key}`;
 
-  async function read(key: string, longest = LONGEST): Promise<StoredText | undefined> {
+  async function read(key: string, longest = LONGEST, unless?: string): Promise<StoredText | undefined> {
     const noteRead = notes.begin('reading', key);
     try {
-      const command = new GetObjectCommand({ Bucket: bucket, Key: key });
+      const condition = unless === undefined ? {} : { IfNoneMatch: unless };
+      const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...condition });
       let readAt: number | undefined;
       command.middlewareStack.add(
         (next) => async (args) => {
@@ -116,6 +128,7 @@ export function openObjects(
       return { text, etag: answer.ETag ?? '', lastModified: answer.LastModified?.getTime() ?? 0, readAt };
     } catch (error) {
       if (isMissing(error)) return undefined;
+      if (unless !== undefined && awsStatus(error) === 304) throw UNCHANGED;
       throw awsError(error, `read ${where(key)}`);
     } finally {
       noteRead(1);
@@ -160,13 +173,31 @@ export function openObjects(
     }
   }
 
+  async function readJson<T>(
+    key: string,
+    schema: z.ZodType<T>,
+    unless?: string,
+  ): Promise<StoredValue<T> | undefined> {
+    const stored = await read(key, LONGEST_JSON, unless);
+    if (stored === undefined) return undefined;
+    const { text, ...rest } = stored;
+    return { value: parseJson(text, schema, where(key)), ...rest };
+  }
+
   return {
-    read,
-    async readJson(key, schema) {
-      const stored = await read(key, LONGEST_JSON);
-      if (stored === undefined) return undefined;
-      const { text, ...rest } = stored;
-      return { value: parseJson(text, schema, where(key)), ...rest };
+    read: (key, longest) => read(key, longest),
+    readJson: (key, schema) => readJson(key, schema),
+    async readJsonUnless(key, schema, etag) {
+      try {
+        return await readJson(key, schema, etag);
+      } catch (error) {
+        if (error === UNCHANGED) return 'unchanged';
+        throw error;
+      }
+    },
+    async overwrite(key, body, abortSignal) {
+      const command = { Bucket: bucket, Key: key, Body: body, ContentType: 'application/json' };
+      await aws.s3.send(new PutObjectCommand(command), { abortSignal });
     },
     exists: async (key) => (await etagOf(key)) !== undefined,
     etagOf,

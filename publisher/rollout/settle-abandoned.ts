@@ -2,15 +2,13 @@ import { isCode } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
 import type { Forgetting } from '../fleet/forgetting.ts';
 import type { Lock } from '../record/held-lock.ts';
-import type { ReportReader } from '../record/instance-objects.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
 import { acquireLock } from './acquire-lock.ts';
 import { repeatRollback, rollBackIfDue } from './auto-rollback.ts';
 import { cancelledBy } from './decisions.ts';
-import type { Progress } from './follow.ts';
 import { refuseIfFleetIsNewer } from './lost-desired.ts';
-import type { ObservedWaves } from './observed-waves.ts';
+import type { Observation } from './observe.ts';
 import {
   isFinal,
   isRollBackDue,
@@ -26,15 +24,12 @@ import { announceCancelled } from './wave-announcements.ts';
 /** Settles a deployment whose publisher has stopped, and carries out its rollback. */
 
 /** A watch of one deployment. */
-export interface Watch {
+export interface Watch extends Observation {
   session: Session;
   /** The deployment's id. */
   deployment: string;
   /** Aborted by Ctrl-C. */
   detach: AbortSignal;
-  progress: Progress;
-  readReports: ReportReader;
-  waves: ObservedWaves;
   forgetting: Forgetting;
   /** When the watch ends, on the monotonic clock, ms. */
   until: number;

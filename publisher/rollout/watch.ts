@@ -3,13 +3,13 @@ import { openForgetting } from '../fleet/forgetting.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
-import { emitStarted } from './create-record.ts';
 import { cancelledBy } from './decisions.ts';
 import { DETACHED } from './driving.ts';
-import { follow, openProgress } from './follow.ts';
+import { follow } from './follow.ts';
 import { lookForGone } from './look-for-gone.ts';
 import { hasOpenChecks, whyChecksFailed } from './next-check.ts';
-import { observeWaves, waitingText } from './observed-waves.ts';
+import { beginToLook } from './observe.ts';
+import { waitingText } from './observed-waves.ts';
 import { isFinal, isRollBackLeft, settledEvent, settleNow, unsettledEvent } from './record-outcome.ts';
 import type { Settlement } from './settle.ts';
 import { settleUnderLock, type Watch } from './settle-abandoned.ts';
@@ -35,23 +35,15 @@ export interface WatchOptions {
  */
 export async function watchDeployment(session: Session, options: WatchOptions): Promise<ExitCode> {
   const { clock } = session;
-  const { deployments } = session.record;
-  const service = await deployments.find(options.deployment);
-  const [stored, instances] = await Promise.all([
-    deployments.read(service, options.deployment),
-    deployments.instances(service),
-  ]);
+  const service = await session.record.deployments.find(options.deployment);
+  const { stored, ...looking } = await beginToLook(session, service, options.deployment);
   const record = stored.value;
-  emitStarted(session, record, instances, 'watched');
   const watch: Watch = {
     ...{ session, deployment: options.deployment, detach: options.detach },
-    progress: openProgress(session, record, () => clock.now() - Date.parse(record.announcedAt)),
-    readReports: deployments.reportReader(service, record.deployment),
     until: clock.monotonic() + options.timeoutMs,
-    waves: observeWaves(session),
+    ...looking,
     forgetting: openForgetting(session, service, record.forgotten),
   };
-  for (const report of await watch.readReports()) watch.progress.add(report);
   return isFinal(record) ? await showEnded(watch, stored) : await followRecord(watch, stored);
 }
 
