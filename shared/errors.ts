@@ -10,6 +10,7 @@ export type ErrorCode =
   // refused
   | 'LOCKED'
   | 'PAUSED'
+  | 'CHANGED'
   | 'VERSION_EXISTS'
   | 'VERSION_NOT_FOUND'
   | 'SERVICE_NOT_FOUND'

@@ -10,6 +10,7 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string | undefined>> = {
   KEY_INVALID: 'check the key files of `trust` in agent.yaml; agents need public keys',
   LOCKED: undefined,
   PAUSED: undefined,
+  CHANGED: undefined,
   VERSION_EXISTS: undefined,
   VERSION_NOT_FOUND: undefined,
   SERVICE_NOT_FOUND: undefined,

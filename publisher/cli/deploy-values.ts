@@ -33,6 +33,7 @@ export function followOptions(env: Environment, values: OfService<FollowValues>)
     wait: !values.noWait,
     timeoutMs: values.timeout ?? timeout ?? DEFAULT_TIMEOUT_MS,
     allowMissing: values.allowMissing ?? defaults.allowMissing ?? 0,
+    ifSequence: values.ifSequence,
     queueMode: values.jump ? 'jump' : values.queue ? 'queue' : undefined,
   } as const;
 }

@@ -85,6 +85,11 @@ export const positiveCount = text
   .regex(/^[1-9]\d{0,5}$/, { error: 'expected a whole number, 1 or more' })
   .transform(Number);
 
+/** The sequence of a desired state; 0: there is none. */
+export const sequence = text
+  .regex(/^(0|[1-9]\d{0,14})$/, { error: 'expected the sequence of a desired state, or 0' })
+  .transform(Number);
+
 export const countUpTo = (most: number) =>
   positiveCount.refine((number) => number <= most, { error: `expected a whole number, 1 to ${most}` });
 

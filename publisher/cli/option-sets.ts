@@ -8,6 +8,7 @@ import {
   list,
   type Options,
   reason,
+  sequence,
   size,
   sizeOrZero,
   tags,
@@ -66,6 +67,10 @@ export const following = {
   ),
   queue: flag('Wait in the queue while another deployment of the service runs (default: fail)'),
   jump: flag('As --queue, at the front of the queue; needs --reason'),
+  ifSequence: value(
+    sequence.optional(),
+    'Refuse unless the desired state has this sequence, as status --output json shows it; 0: unless there is none (default: any)',
+  ),
   idFile: value(
     text.optional(),
     'A file that gets the id of the deployment once it starts, for a script (default: none)',

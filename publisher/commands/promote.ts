@@ -31,6 +31,8 @@ export interface PromoteOptions extends RolloutOptions {
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait while other publishers change the service. */
   queueMode?: QueueMode;
+  /** The sequence of the desired state that this command may change; 0: none. Any when left out. */
+  ifSequence?: number | undefined;
 }
 
 /**
@@ -42,7 +44,7 @@ export interface PromoteOptions extends RolloutOptions {
  * as `deploy`.
  */
 export async function promote(session: Session, options: PromoteOptions): Promise<ExitCode> {
-  const { service, from, detach, configs, reason, queueMode } = options;
+  const { service, from, detach, configs, reason, queueMode, ifSequence } = options;
   if (from === session.env.name) {
     throw new TriggerDeployError('USAGE', `--from and --to name the same environment: ${from}`, {
       hint: 'for example --from dev --to stg',
@@ -56,7 +58,7 @@ export async function promote(session: Session, options: PromoteOptions): Promis
   const signal = AbortSignal.any([session.signal, detach]);
   const manifest = await copyVersion({ ...session, signal }, source, proven, configs);
   const { version } = manifest;
-  const wanted = { service, version, command: 'promote', reason, queueMode, detach };
+  const wanted = { service, version, command: 'promote', reason, queueMode, ifSequence, detach };
   const ticket = await acquire(session, wanted);
   try {
     return await deployVersion(session, ticket, manifest, { ...options, promotedFrom: from });

@@ -48,6 +48,8 @@ export interface PushAndDeployOptions extends PushOptions, RolloutOptions {
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait while other publishers change the service. */
   queueMode?: QueueMode;
+  /** The sequence of the desired state that this command may change; 0: none. Any when left out. */
+  ifSequence?: number | undefined;
 }
 
 /**
@@ -64,8 +66,8 @@ export async function pushAndDeploy(
   const pushed = await push({ ...session, signal }, options);
   onPushed(pushed);
   await checkRequired(session, pushed.manifest);
-  const { service, version, reason, queueMode, detach } = options;
-  const wanted = { service, version, command: 'push --deploy', reason, queueMode, detach };
+  const { service, version, reason, queueMode, ifSequence, detach } = options;
+  const wanted = { service, version, command: 'push --deploy', reason, queueMode, ifSequence, detach };
   const ticket = await acquire(session, wanted);
   try {
     return await deployVersion(session, ticket, pushed.manifest, options);

@@ -14,6 +14,8 @@ export interface RestartOptions extends RolloutOptions {
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait while other publishers change the service. */
   queueMode?: QueueMode;
+  /** The sequence of the desired state that this command may change; 0: none. Any when left out. */
+  ifSequence?: number | undefined;
 }
 
 /**
@@ -23,11 +25,13 @@ export interface RestartOptions extends RolloutOptions {
  * and as `deploy`.
  */
 export async function restart(session: Session, options: RestartOptions): Promise<ExitCode> {
-  const { service, detach, reason, queueMode } = options;
+  const { service, detach, reason, queueMode, ifSequence } = options;
   await session.signer();
-  const ticket = await acquire(session, { service, command: 'restart', reason, queueMode, detach });
+  const wanted = { service, command: 'restart', reason, queueMode, ifSequence, detach };
+  const ticket = await acquire(session, wanted);
   try {
-    const { desired, records } = await readBaseline(session, service, ticket.lock.sequence, ticket.reads);
+    const { lock, reads } = ticket;
+    const { desired, records } = await readBaseline(session, service, lock.sequence, reads, ifSequence);
     await refuseIfLost(session, desired, records, { service, ask: true, keeps: true });
     if (desired === undefined) {
       throw new TriggerDeployError(

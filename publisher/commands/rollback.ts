@@ -7,6 +7,7 @@ import { rollbackTarget, strayVersion, versionBefore } from '../plan/rollback-ta
 import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import { beginReads } from '../record/reads.ts';
 import { readBaseline } from '../rollout/baseline.ts';
 import { begin, createRecord } from '../rollout/create-record.ts';
 import { drive } from '../rollout/drive.ts';
@@ -26,6 +27,8 @@ export interface RollbackOptions
   reason?: string | undefined;
   /** `--queue`, `--jump`: wait while other publishers change the service. */
   queueMode?: QueueMode;
+  /** The sequence of the desired state that this command may change; 0: none. Any when left out. */
+  ifSequence?: number | undefined;
   /** Whether to roll back even while the service is paused; `reason` is then required. */
   despitePause?: boolean | undefined;
 }
@@ -44,9 +47,9 @@ export async function rollback(session: Session, options: RollbackOptions): Prom
   const { service, detach } = options;
   await session.signer();
   if (options.to !== undefined) await session.record.versions.readManifest(service, options.to);
-  const { to: version, reason, queueMode, despitePause } = options;
+  const { to: version, reason, queueMode, despitePause, ifSequence } = options;
   const ticket = await acquire(session, {
-    ...{ service, version, command: 'rollback', reason, queueMode, despitePause, detach },
+    ...{ service, version, command: 'rollback', reason, queueMode, despitePause, ifSequence, detach },
   }).catch(async (error: unknown) => {
     throw (await lockedByRollout(session, service, error)) ?? error;
   });
@@ -88,11 +91,12 @@ interface Planned {
 
 async function planned(
   session: Session,
-  { service, to, reason }: RollbackOptions,
+  { service, to, reason, ifSequence }: RollbackOptions,
   lockSequence: number,
 ): Promise<Planned> {
   const { deployments, versions } = session.record;
-  const baseline = await readBaseline(session, service, lockSequence);
+  const reads = beginReads(session.record, service);
+  const baseline = await readBaseline(session, service, lockSequence, reads, ifSequence);
   const { last, leftover, records, lost } = baseline;
   const history = await deployments.list(service, HISTORY);
   if (to === undefined && leftover && last?.action === 'rollback') {

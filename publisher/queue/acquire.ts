@@ -3,6 +3,7 @@ import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
 import { note } from '../events.ts';
 import { begun } from '../record/begun.ts';
+import { refuseIfChanged } from '../record/if-sequence.ts';
 import { STALE_MS } from '../record/lock-document.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
 import { beginReads } from '../record/reads.ts';
@@ -20,7 +21,7 @@ import { type AcquireRequest, namesOf, POLL_MS, type Waiter, waitInQueue } from 
  * Acquires the lock for a new deployment, whose id is in the returned ticket. With `queueMode` this publisher waits in
  * the queue. Without `queueMode` it fails if it would have to wait for a live publisher. It waits only to find out
  * whether a publisher that wrote no heartbeat for `STALE_MS` is dead.
- * @throws PAUSED; CANCELLED when detached; without `queueMode`, LOCKED while another publisher changes the service or
+ * @throws PAUSED; CHANGED by `ifSequence`; CANCELLED when detached; without `queueMode`, LOCKED while another publisher changes the service or
  * is queued for it.
  */
 export async function acquire(session: Session, request: AcquireRequest): Promise<Ticket> {
@@ -30,6 +31,8 @@ export async function acquire(session: Session, request: AcquireRequest): Promis
     await checked;
     // The first answer from AWS also corrects `session.clock`, which dates the id of the place in the queue.
     await refuseIfPaused(session, request);
+    // There is nothing to wait for where the change would be refused anyway.
+    if (request.ifSequence !== undefined) await refuseUnseen(session, request);
     const waiter = waiterOf(session, request);
     return await admit(waiter, await waitInQueue(waiter));
   } catch (error) {
@@ -66,13 +69,14 @@ async function refuseIfPaused(
 
 /**
  * Checks for a pause again, now under the lock, because one may have been set while this publisher waited. Releases the
- * lock on failure. @throws PAUSED, CANCELLED.
+ * lock on failure. The desired state, too, can have changed until the lock was taken. @throws PAUSED, CHANGED, CANCELLED.
  */
 async function admit({ session, request }: Waiter, taken: Ticket): Promise<Ticket> {
   const ticket = { ...taken, reads: beginReads(session.record, request.service) };
   try {
     refuseIfDetached(request.detach);
     const pause = await refuseIfPaused(session, request);
+    if (request.ifSequence !== undefined) await refuseUnseen(session, request, ticket.reads.desired);
     if (pause === undefined) return ticket;
     const { by, since, reason } = pause;
     return { ...ticket, about: { ...ticket.about, despitePause: { by, since, reason } } };
@@ -80,6 +84,16 @@ async function admit({ session, request }: Waiter, taken: Ticket): Promise<Ticke
     await ticket.lock.release();
     throw error;
   }
+}
+
+/** @throws CHANGED where the desired state is not that of `ifSequence`; as the read. */
+async function refuseUnseen(
+  session: Session,
+  { service, ifSequence }: Pick<AcquireRequest, 'service' | 'ifSequence'>,
+  reading = session.record.desired.read(service),
+): Promise<void> {
+  const desired = (await reading)?.value;
+  refuseIfChanged({ env: session.env.name, service, ifSequence }, desired, session.clock.now());
 }
 
 /**

@@ -30,6 +30,8 @@ export interface AcquireRequest {
   despitePause?: boolean | undefined;
   /** What has to succeed before a queue is entered or a lock is taken; what can be read meanwhile is read. */
   checked?: Promise<unknown>;
+  /** The sequence of the desired state that is to be changed; 0: none. Any when left out. */
+  ifSequence?: number | undefined;
   /** Aborted by Ctrl-C. */
   detach: AbortSignal;
 }

@@ -1,6 +1,7 @@
 import type { Desired } from '../../shared/desired.ts';
 import { note } from '../events.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
+import { refuseIfChanged } from '../record/if-sequence.ts';
 import { beginReads, type Reads } from '../record/reads.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
 import type { Session } from '../session.ts';
@@ -14,8 +15,9 @@ import { assertFiles, isCurrent } from './trusted-order.ts';
  * Reads the state before a change, and notices what another writer changed in the bucket. If the newest deployment has no
  * final outcome (its publisher died, detached, did not wait or timed out), it is settled first, and this can set the
  * desired state. Otherwise a later rollback would not return to a version that a detached deployment brought to all
- * instances. The caller holds the lock, which it took with `lockSequence`.
- * @throws RECORD_DAMAGED when the newest deployment has this sequence, or a higher one; ARTIFACT_DIGEST_MISMATCH; AWS_*,
+ * instances. The caller holds the lock, which it took with `lockSequence`. `ifSequence`: the desired state that is to be
+ * changed, if not any: to settle a deployment may have changed it.
+ * @throws CHANGED; RECORD_DAMAGED when the newest deployment has this sequence, or a higher one; ARTIFACT_DIGEST_MISMATCH; AWS_*,
  * SIGNATURE_INVALID, DOCUMENT_INVALID.
  */
 export async function readBaseline(
@@ -23,6 +25,7 @@ export async function readBaseline(
   service: string,
   lockSequence: number,
   reads: Pick<Reads, 'recent' | 'desired'> = beginReads(session.record, service),
+  ifSequence?: number,
 ): Promise<Baseline> {
   const [newest, ...older] = await reads.recent;
   const current =
@@ -31,6 +34,7 @@ export async function readBaseline(
   const last = leftover ? await settleLeftover(session, newest) : newest?.value;
   const stored = await (leftover ? session.record.desired.read(service) : reads.desired);
   const desired = stored?.value;
+  refuseIfChanged({ env: session.env.name, service, ifSequence }, desired, session.clock.now());
   const records = [...(last ? [last] : []), ...older.map(({ value }) => value)];
   return { desired, last, leftover, records, lost: lostDesired(desired, records) };
 }

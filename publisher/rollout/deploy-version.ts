@@ -15,6 +15,8 @@ export interface DeployVersionOptions extends RolloutOptions {
   reason?: string | undefined;
   /** For a promotion, the environment that the version was promoted from. */
   promotedFrom?: string | undefined;
+  /** As in `AcquireRequest`. */
+  ifSequence?: number | undefined;
 }
 
 /**
@@ -28,9 +30,10 @@ export async function deployVersion(
   { service, version, artifacts }: Manifest,
   options: DeployVersionOptions,
 ): Promise<ExitCode> {
-  const { reason, promotedFrom } = options;
+  const { reason, promotedFrom, ifSequence } = options;
   const there = begun(session.record.objects.exists(keys.manifest(service, version)));
-  const baseline = await readBaseline(session, service, ticket.lock.sequence, ticket.reads);
+  const { lock, reads } = ticket;
+  const baseline = await readBaseline(session, service, lock.sequence, reads, ifSequence);
   // `gc` may have deleted it before the lock was taken; it holds the same lock.
   if (!(await there)) throw deletedMeanwhile(service, version);
   warnIfLost(session, baseline.desired, baseline.lost);

@@ -8,6 +8,7 @@ it.each<[ErrorCode, number]>([
   ['KEY_INVALID', 2],
   ['LOCKED', 4],
   ['PAUSED', 4],
+  ['CHANGED', 4],
   ['VERSION_EXISTS', 4],
   ['VERSION_NOT_FOUND', 4],
   ['SERVICE_NOT_FOUND', 4],
