@@ -119,7 +119,7 @@ async function openServices(
   const onChange = (env: string, service?: string) => looks.refresh(env, service);
   const runs = createRuns({ commands, view, onChange, now });
   const watches = createWatches();
-  const looks = openLooks({ environments, runs, now, monotonic });
+  const looks = openLooks({ environments, runs });
   const isProxied = place !== undefined && config.trust !== undefined;
   const { people, sessions, start } = isProxied
     ? { people: await proxied(config, place), sessions: undefined, start: () => announce(config.url ?? '') }
