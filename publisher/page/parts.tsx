@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { ErrorView } from '../console/api.ts';
 import { Foreign } from './foreign.tsx';
+import { Glyph } from './glyph.tsx';
 import { minute } from './state.ts';
 import { age, dateAndTime } from './times.ts';
 
@@ -12,9 +13,7 @@ export type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'dim';
 export function Mark({ tone, glyph, children }: { tone: Tone; glyph: string; children: ComponentChildren }) {
   return (
     <span class={`mark ${tone}`}>
-      <span class="glyph" aria-hidden="true">
-        {glyph}
-      </span>
+      {glyph !== '' && <Glyph of={glyph} />}
       {children}
     </span>
   );

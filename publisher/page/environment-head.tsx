@@ -1,0 +1,59 @@
+import type { EnvironmentView } from '../console/api.ts';
+import { ActButton } from './act-button.tsx';
+import { whyNever } from './allowed.ts';
+import { shortName } from './cell-facts.ts';
+import { Foreign } from './foreign.tsx';
+import { Age, ErrorBox, Mark } from './parts.tsx';
+import { config, environmentStates } from './state.ts';
+
+/** The head of an environment's column: its name, its pause, and the red button. */
+export function EnvironmentHead({ environment: { name } }: { environment: EnvironmentView }) {
+  const known = config.value;
+  const state = environmentStates.value.find(({ env }) => env === name);
+  const pause = state?.pause;
+  const act = pause === undefined ? 'pause' : 'unpause';
+  const isPossible = known !== undefined && whyNever(known, act, name) === undefined;
+  return (
+    <div class="environment">
+      <span class="name">
+        <Foreign text={name} />
+      </span>
+      {pause !== undefined && (
+        <Mark tone="warn" glyph="⏸">
+          {pause.unverified ? 'PAUSED, not verified' : 'PAUSED'}
+          <span class="foreign" title={pause.reason.slice(0, 300)}>
+            {' '}
+            <Foreign text={`${shortName(pause.by)}: ${pause.reason.slice(0, 300)}`} />
+          </span>{' '}
+          <Age at={pause.since} />
+        </Mark>
+      )}
+      {isPossible && (
+        <ActButton
+          act={{ act, env: name }}
+          label={pause === undefined ? `Pause ${name}…` : `Unpause ${name}…`}
+          {...(pause === undefined && { glyph: '⏸', kind: 'red' })}
+        />
+      )}
+    </div>
+  );
+}
+
+/** The environments that cannot be read, and why. */
+export function EnvironmentTrouble() {
+  return (
+    <>
+      {environmentStates.value.map(
+        ({ env, trouble }) =>
+          trouble && (
+            <div key={env}>
+              <h2>
+                <Foreign text={env} /> cannot be read
+              </h2>
+              <ErrorBox error={trouble} />
+            </div>
+          ),
+      )}
+    </>
+  );
+}
