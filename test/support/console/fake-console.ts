@@ -1,8 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { brotliCompressSync } from 'node:zlib';
 import type { ConfigView, LiveMessage } from '../../../publisher/console/api.ts';
-import { buildPage } from '../../../systemd/page.ts';
+import { buildPage } from '../../../systemd/page-bundle.ts';
 import { config as cannedConfig, NOW, overview } from './canned-overview.ts';
 import { deploymentView, history, serviceMessage } from './canned-service.ts';
 
@@ -52,12 +51,7 @@ const KEY = 'k'.repeat(43);
 
 /** Starts on loopback. */
 export async function startFakeConsole(options: FakeConsoleOptions = {}): Promise<FakeConsole> {
-  const page = await buildPage();
-  const files: Readonly<Record<string, { type: string; body: Buffer }>> = {
-    '/page.js': { type: 'text/javascript; charset=utf-8', body: brotliCompressSync(page.js) },
-    '/page.css': { type: 'text/css; charset=utf-8', body: brotliCompressSync(page.css) },
-  };
-  const shell = { type: 'text/html; charset=utf-8', body: brotliCompressSync(page.html) };
+  const files = new Map((await buildPage()).map((file) => [file.path, file]));
   const streams = new Set<ServerResponse>();
   const ran: { argv: readonly string[]; run: string }[] = [];
   let isRefusing = false;
@@ -65,9 +59,12 @@ export async function startFakeConsole(options: FakeConsoleOptions = {}): Promis
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://127.0.0.1');
     if (!url.pathname.startsWith('/api/')) {
-      const { type, body } = files[url.pathname] ?? shell;
-      response.writeHead(200, { ...PAGE_HEADERS, 'content-type': type, 'content-encoding': 'br' });
-      response.end(body);
+      const file = files.get(url.pathname) ?? files.get('/');
+      response.writeHead(200, {
+        ...PAGE_HEADERS,
+        ...(file && { 'content-type': file.type, 'content-encoding': 'br' }),
+      });
+      response.end(Buffer.from(file?.brotli ?? '', 'base64'));
       return;
     }
     const body = await bodyOf(request);
