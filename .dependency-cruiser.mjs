@@ -77,6 +77,7 @@ const ROOMS = {
     'publisher/record',
     'publisher/messaging',
     'publisher/queue#types',
+    'publisher/queue/refusals.ts',
     'publisher/session.ts',
     'publisher/events.ts',
     'publisher/config#types',

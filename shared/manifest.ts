@@ -88,6 +88,18 @@ export function samePackages(a: readonly Artifact[], b: readonly Artifact[]): bo
   return digests(a) === digests(b);
 }
 
+/** The address of a build: an http or https address, else it counts as left out. */
+export const buildAddress = z
+  .string()
+  .max(1024)
+  .refine(isWebAddress, { error: 'not an http or https address' })
+  .optional()
+  .catch(undefined);
+
+function isWebAddress(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && !/[\s\p{C}]/u.test(text);
+}
+
 /** The signed list of a version's files. It is written after the files: then the version exists. It never changes. */
 export const manifest = z.looseObject({
   v: z.literal(1),
@@ -96,6 +108,8 @@ export const manifest = z.looseObject({
   artifacts,
   pushedAt: z.iso.datetime(),
   pushedBy: z.string().max(256),
+  /** The CI build that pushed the files. Older publishers omit it. */
+  build: buildAddress,
   nonce: z.string().max(64),
 });
 export type Manifest = z.infer<typeof manifest>;

@@ -2,10 +2,12 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { mostFailures, type PolicyOptions } from '../plan/policy.ts';
 import type { Strategy } from '../plan/strategy.ts';
 import { planWaves, withItsGate } from '../plan/waves.ts';
+import { openQueue } from '../queue/queue-store.ts';
 import type { Checks } from '../record/check-schema.ts';
 import type { Forgotten } from '../record/deployment-schema.ts';
 import { type AlarmsNow, lookAtAlarms } from '../rollout/alarm-watch.ts';
 import { baselineAsRead, previousVersion } from '../rollout/baseline.ts';
+import { type Obstacle, obstacleOfKey, obstaclesOnTheWay } from '../rollout/obstacles.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import { commonVersion, isSelective, type Selection, targetsOf } from '../rollout/targets.ts';
 import type { Session } from '../session.ts';
@@ -42,6 +44,8 @@ export interface PlanAnswer {
   waves: { kind: 'canary' | 'batch' | 'all'; instances: PlannedInstance[] }[];
   /** The instances that do not answer, and that the deployment would not wait for. */
   forgotten?: readonly Forgotten[] | undefined;
+  /** Why a deployment would be refused now, apart from what is thrown. Left out when nothing stands in its way. */
+  obstacles?: readonly Obstacle[];
 }
 
 /**
@@ -54,11 +58,12 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
   const manifest = await session.record.versions.resolve(service, options.version);
   await checkRequired(session, manifest);
   const { version } = manifest;
-  const [{ instances, forgotten }, desired, recent, alarmsNow] = await Promise.all([
+  const [{ instances, forgotten }, desired, recent, alarmsNow, obstacles] = await Promise.all([
     targetsOf(session, service, options),
     session.record.desired.read(service),
     session.record.deployments.recent(service),
     lookAtAlarms(session, checks),
+    obstaclesNow(session, service),
   ]);
   const there = new Map(instances.map((one) => [one.instance, one]));
   const { strategy, waves } = inOrder(instances, options.strategy);
@@ -79,7 +84,25 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
       })),
     })),
     ...(forgotten.length > 0 && { forgotten }),
+    ...(obstacles.length > 0 && { obstacles }),
   };
+}
+
+/** What a deployment would be refused for now. It may be gone, or there may be more, when somebody deploys. */
+async function obstaclesNow(session: Session, service: string): Promise<Obstacle[]> {
+  const { env, clock, record } = session;
+  const warn = () => undefined;
+  const queue = openQueue({ env: env.name, clock, warn, ...record }, service, '');
+  const [key, pause, lock, waiting] = await Promise.all([
+    obstacleOfKey(session),
+    record.pauses.of(service),
+    record.locks.look(service),
+    queue.look(),
+  ]);
+  const dead = queue.dead();
+  const wanted = { env: env.name, service, command: 'deploy', now: clock.now() };
+  const way = { pause, lock, queue: waiting.queue.filter(({ id }) => !dead.has(id)) };
+  return [...key, ...obstaclesOnTheWay(wanted, way)];
 }
 
 function inOrder(

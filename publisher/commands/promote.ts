@@ -89,6 +89,7 @@ async function copyVersion(
       version,
       parts,
       pushedBy: `${session.who.slice(0, 200)}, promoted from ${source.env.name}`,
+      build: proven.build,
     },
     isSame: (there) =>
       configs.length > 0

@@ -38,7 +38,7 @@ export async function push(session: Session, options: PushOptions): Promise<Push
   const files = await describeFiles(options.files, options.configs, session.signal, warn);
   const artifacts = files.map((file) => file.artifact);
   const published = await publish(session, {
-    ...{ service, version, parts: files.map(partOf), pushedBy: session.who },
+    ...{ service, version, parts: files.map(partOf), pushedBy: session.who, build: session.origin.build },
     isSame: (there) => sameArtifacts(there.artifacts, artifacts),
   });
   return { type: 'pushed', env: session.env.name, ...published };

@@ -1,4 +1,3 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ExitCode } from '../events.ts';
 import type { Change } from '../plan/change.ts';
 import { acquire } from '../queue/acquire.ts';
@@ -6,6 +5,7 @@ import type { QueueMode } from '../queue/wait.ts';
 import { readBaseline } from '../rollout/baseline.ts';
 import { drive } from '../rollout/drive.ts';
 import { refuseIfLost } from '../rollout/lost-desired.ts';
+import { neverDeployed } from '../rollout/obstacles.ts';
 import { type RolloutOptions, start } from '../rollout/start.ts';
 import type { Session } from '../session.ts';
 
@@ -34,13 +34,7 @@ export async function restart(session: Session, options: RestartOptions): Promis
     const { desired, records } = await readBaseline(session, service, lock.sequence, reads, ifSequence);
     await refuseIfLost(session, desired, records, { service, ask: true, keeps: true });
     if (desired === undefined) {
-      throw new TriggerDeployError(
-        'SERVICE_NOT_FOUND',
-        `${service} was never deployed in ${session.env.name}`,
-        {
-          hint: `trigger-deploy ${service} VERSION --env ${session.env.name} deploys it`,
-        },
-      );
+      throw neverDeployed(session.env.name, service);
     }
     const { version, artifacts } = desired;
     const change: Change = { service, version, artifacts, action: 'restart', previous: version, reason };

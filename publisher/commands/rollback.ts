@@ -13,6 +13,7 @@ import { begin, createRecord } from '../rollout/create-record.ts';
 import { drive } from '../rollout/drive.ts';
 import type { Driving } from '../rollout/driving.ts';
 import { refuseIfLost, warnIfLost } from '../rollout/lost-desired.ts';
+import { nothingToRollBackTo } from '../rollout/obstacles.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
 import { checkRollbackTo } from '../rollout/requires.ts';
 import { assertFiles } from '../rollout/trusted-order.ts';
@@ -108,7 +109,7 @@ async function planned(
   // One that was put back says nothing about what runs now, nor about what is proven.
   const desired = lost === undefined ? baseline.desired : undefined;
   const version = to ?? rollbackTarget(desired, history);
-  if (version === undefined) throw nothingToRollBackTo(session, service, desired?.version);
+  if (version === undefined) throw nothingToRollBackTo(session.env.name, service, desired?.version);
   const manifest = await versions.readManifest(service, version);
   if (to !== undefined) await checkRollbackTo(session, manifest, desired);
   const { artifacts } = manifest;
@@ -130,18 +131,4 @@ function repeated(session: Session, last: DeploymentRecord, reason: string | und
   const text = `the publisher of the last rollback (to ${version}, ${deployment}) stopped before it ended, so this command repeats that rollback; to roll back one more version, run rollback again afterwards`;
   note(session, text);
   return { service, version, artifacts, action: 'rollback', previous, reason, rollbackOf };
-}
-
-function nothingToRollBackTo(
-  session: Session,
-  service: string,
-  current: string | undefined,
-): TriggerDeployError {
-  const why =
-    current === undefined
-      ? `was never deployed in ${session.env.name}`
-      : `has no version before ${current} in its history`;
-  return new TriggerDeployError('NOTHING_TO_ROLL_BACK_TO', `${service} ${why}`, {
-    hint: `name a version: trigger-deploy rollback ${service} --to VERSION --env ${session.env.name}`,
-  });
 }

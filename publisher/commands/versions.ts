@@ -20,7 +20,7 @@ export interface PushedVersion {
   service: string;
   version: string;
   /** Undefined when the manifest cannot be read. */
-  pushed: { at: string; by: string; size: number } | undefined; // size in bytes, all files
+  pushed: { at: string; by: string; size: number; build?: string | undefined } | undefined; // size in bytes, all files
   /** Why the manifest cannot be read. */
   error: { code: string; message: string } | undefined;
   /** The environments where the version is the desired version, or where an instance runs it. */
@@ -90,8 +90,8 @@ async function readPush(
   }
 }
 
-function pushOf({ pushedAt, pushedBy, artifacts }: Manifest) {
-  return { at: pushedAt, by: pushedBy, size: artifacts.reduce((sum, { size }) => sum + size, 0) };
+function pushOf({ pushedAt, pushedBy, build, artifacts }: Manifest) {
+  return { at: pushedAt, by: pushedBy, build, size: artifacts.reduce((sum, { size }) => sum + size, 0) };
 }
 
 interface FleetVersions {

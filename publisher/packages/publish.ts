@@ -1,6 +1,6 @@
 import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
-import { type Manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
+import { buildAddress, type Manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
 import { keys } from '../../shared/names.ts';
 import { compareAndSwap } from '../record/compare-and-swap.ts';
 import { nonce } from '../record/objects.ts';
@@ -13,6 +13,8 @@ export interface Publication {
   version: string;
   parts: readonly Part[];
   pushedBy: string;
+  /** The address of the CI build; left out of the manifest unless it is one of the web. */
+  build?: string | undefined;
   /** Whether an existing version has the same files. */
   isSame: (there: Manifest) => boolean;
 }
@@ -35,6 +37,7 @@ const INDEX_ATTEMPTS = 40;
  */
 export async function publish(session: Session, publication: Publication): Promise<Published> {
   const { service, version, parts, pushedBy } = publication;
+  const build = buildAddress.parse(publication.build);
   const { record, signal } = session;
   // A missing key is reported before a long upload.
   const signer = await session.signer();
@@ -51,6 +54,7 @@ export async function publish(session: Session, publication: Publication): Promi
     artifacts: parts.map((part) => part.artifact),
     pushedAt: new Date(session.clock.now()).toISOString(),
     pushedBy: pushedBy.slice(0, 256),
+    ...(build !== undefined && { build }),
     nonce: nonce(),
   };
   const text = await signer.sign('td-manifest+jws', manifest);

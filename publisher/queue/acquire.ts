@@ -1,16 +1,17 @@
 import { formatMs } from '../../shared/duration.ts';
-import { isCode, TriggerDeployError } from '../../shared/errors.ts';
+import { isCode } from '../../shared/errors.ts';
 import { newUlid } from '../../shared/names.ts';
 import { note } from '../events.ts';
 import { begun } from '../record/begun.ts';
 import { refuseIfChanged } from '../record/if-sequence.ts';
 import { STALE_MS } from '../record/lock-document.ts';
-import { type Pause, pauseText } from '../record/pauses.ts';
+import type { Pause } from '../record/pauses.ts';
 import { beginReads } from '../record/reads.ts';
 import { refuseIfDetached, type Session } from '../session.ts';
 import { openQueue } from './queue-store.ts';
+import { heldError, namesOf, pausedError, queuedError, type Wanted } from './refusals.ts';
 import type { Ticket } from './ticket.ts';
-import { type AcquireRequest, namesOf, POLL_MS, type Waiter, waitInQueue } from './wait.ts';
+import { type AcquireRequest, POLL_MS, type Waiter, waitInQueue } from './wait.ts';
 
 /**
  * A publisher may change a service when no pause blocks the change, no live publisher is queued before it, and it holds
@@ -41,6 +42,11 @@ export async function acquire(session: Session, request: AcquireRequest): Promis
   }
 }
 
+const wantedBy = (
+  { env, clock }: Session,
+  { service, command }: Pick<AcquireRequest, 'service' | 'command'>,
+): Wanted => ({ env: env.name, service, command, now: clock.now() });
+
 function waiterOf(session: Session, request: AcquireRequest): Waiter {
   const self = newUlid(session.clock.now());
   const signal = AbortSignal.any([session.signal, request.detach]);
@@ -58,13 +64,7 @@ async function refuseIfPaused(
 ): Promise<Pause | undefined> {
   const pause = await read;
   if (pause === undefined || despitePause) return pause;
-  const env = session.env.name;
-  const scope = pause.scope === 'service' ? ` ${service}` : '';
-  const unpause = `to unpause: trigger-deploy unpause${scope} --env ${env}`;
-  const override = '; --despite-pause --reason WHY rolls back despite the pause';
-  throw new TriggerDeployError('PAUSED', pauseText(env, session.clock.now(), service, pause), {
-    hint: command === 'rollback' ? unpause + override : unpause,
-  });
+  throw pausedError(wantedBy(session, { service, command }), pause);
 }
 
 /**
@@ -116,8 +116,7 @@ async function acquireNow(session: Session, request: AcquireRequest): Promise<Ti
     return await admit(waiter, { deployment, sequence: lock.sequence, lock });
   } catch (error) {
     if (!isCode(error, 'LOCKED')) throw error;
-    const hint = `--queue waits for the lock; ${error.hint}`;
-    throw new TriggerDeployError('LOCKED', error.message, { cause: error, hint });
+    throw heldError(error);
   }
 }
 
@@ -137,13 +136,9 @@ async function refuseIfOthersQueue(
       await queue.change((left) => left);
       return await refuseIfOthersQueue({ session, request, signal, queue, self }, queue.look());
     }
-    const names = namesOf(session, entries);
-    if (!silent) {
-      throw new TriggerDeployError('LOCKED', `other publishers are queued for ${service}: ${names}`, {
-        hint: '--queue waits behind them; --jump --reason WHY goes to the front of the queue',
-      });
-    }
+    if (!silent) throw queuedError(wantedBy(session, request), entries);
     if (!isWatching) {
+      const names = namesOf(entries, session.clock.now());
       const minute = formatMs(STALE_MS);
       const text = `no heartbeat from the queue for ${service} (${names}); watching it for ${minute} before dropping them`;
       note(session, text, 'warning');

@@ -6,6 +6,7 @@ import { HEARTBEAT_MS, STALE_MS } from '../record/lock-document.ts';
 import type { Session } from '../session.ts';
 import { aheadOf, dequeue, enqueue, type Queue, type QueueEntry, withHeartbeat } from './queue.ts';
 import type { QueueStore } from './queue-store.ts';
+import { nameOf, namesOf } from './refusals.ts';
 import type { Ticket } from './ticket.ts';
 
 /** How a publisher waits in the queue until the lock is free. It keeps its place by heartbeats. */
@@ -142,7 +143,7 @@ function placeNotes({ session, request }: Waiter) {
     const now = session.clock.monotonic();
     for (const entry of ahead) {
       if (last === undefined || last.ahead.has(entry.id) || entry.jumped === undefined) continue;
-      const text = `overtaken in the queue for ${request.service} by ${nameOf(session, entry)}: ${entry.jumped}`;
+      const text = `overtaken in the queue for ${request.service} by ${nameOf(entry, session.clock.now())}: ${entry.jumped}`;
       note(session, text, 'warning');
     }
     const place = `place ${ahead.length + 1} of ${length} in the queue for ${request.service}`;
@@ -150,7 +151,7 @@ function placeNotes({ session, request }: Waiter) {
     const text = [place, ahead.map((entry) => entry.id).join(), locked].join();
     const isNews = last?.text !== text || now - last.at >= SHOW_MS;
     if (isNews) {
-      const before = ahead.length > 0 ? `ahead: ${namesOf(session, ahead)}` : '';
+      const before = ahead.length > 0 ? `ahead: ${namesOf(ahead, session.clock.now())}` : '';
       const line = [place, before, locked].filter(Boolean).join('; ');
       note(session, line, 'info', { place: ahead.length + 1, of: length });
     }
@@ -171,17 +172,4 @@ async function leaveQueue({ session, queue, self, request }: Waiter): Promise<vo
   if (trouble === undefined) return;
   const text = `could not leave the queue for ${request.service} (${trouble}); the place expires after ${formatMs(STALE_MS)}`;
   note(session, text, 'warning');
-}
-
-/** `ann@host (deploy 1.4.2, for 3 min)`. */
-function nameOf(session: Session, { who, command, version, since }: QueueEntry): string {
-  const waits = formatMs(Math.max(0, session.clock.now() - Date.parse(since)));
-  return `${who} (${[command, version].filter(Boolean).join(' ')}, for ${waits})`;
-}
-
-/** The names of the entries, five at most. */
-export function namesOf(session: Session, queue: Queue): string {
-  const shown = queue.slice(0, 5).map((entry) => nameOf(session, entry));
-  const more = queue.length > 5 ? [`${queue.length - 5} more`] : [];
-  return [...shown, ...more].join(', ');
 }

@@ -263,8 +263,8 @@ function takenText(service: string, { who, command, deployment }: LockOwner, why
   return `taking over the lock of ${service} from ${who} (${command} ${deployment}): ${why}`;
 }
 
-/** `leftMs`: when the lock expires if no heartbeat comes. */
-function locked(
+/** LOCKED. `leftMs`: when the lock expires if no heartbeat comes. */
+export function locked(
   { env, service, owner }: { env: string; service: string; owner: LockOwner },
   now: number,
   leftMs: number,

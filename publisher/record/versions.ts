@@ -1,3 +1,4 @@
+import { cleanLine } from '../../shared/clean-text.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { type Manifest, manifest, type VersionIndex, versionIndex } from '../../shared/manifest.ts';
 import { keys, versionName } from '../../shared/names.ts';
@@ -19,8 +20,20 @@ export interface Versions {
   resolve(service: string, version: string): Promise<Manifest>;
   /** All versions that have a manifest; no signature is checked. */
   all(service: string): Promise<string[]>;
+  /**
+   * The pushes, the newest first, `limit` at most. From the index, which is not signed: who and when is only what
+   * somebody wrote there, cleaned. The manifest of each version says it for certain.
+   */
+  pushes(service: string, limit: number): Promise<IndexedPush[]>;
   /** The pushed versions, the newest push first, `limit` at most. From the index, which is not signed. */
   newest(service: string, limit: number): Promise<string[]>;
+}
+
+/** A push as the index has it; without time and person where there is no index. */
+export interface IndexedPush {
+  version: string;
+  pushedAt?: string | undefined;
+  pushedBy?: string | undefined;
 }
 
 /** How many versions the hint of VERSION_NOT_FOUND names. */
@@ -41,11 +54,20 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
     }
   }
 
-  async function newest(service: string, limit: number): Promise<string[]> {
-    const indexed = (await index(service)).map((push) => push.version);
-    const names = indexed.length > 0 ? indexed : (await listed(service)).map(({ version }) => version);
-    return [...new Set(names)].slice(0, limit);
+  async function pushes(service: string, limit: number): Promise<IndexedPush[]> {
+    const indexed: IndexedPush[] = (await index(service)).map(({ version, pushedAt, pushedBy }) => ({
+      ...{ version, pushedAt },
+      pushedBy: cleanLine(pushedBy),
+    }));
+    const found = indexed.length > 0 ? indexed : (await listed(service)).map(({ version }) => ({ version }));
+    // Of two pushes of one version, the newer one counts.
+    const first = new Map<string, IndexedPush>();
+    for (const push of found) if (!first.has(push.version)) first.set(push.version, push);
+    return [...first.values()].slice(0, limit);
   }
+
+  const newest = async (service: string, limit: number) =>
+    (await pushes(service, limit)).map(({ version }) => version);
 
   /** The versions that have a manifest in the bucket, sorted by the time of its last write, the newest first. */
   async function listed(service: string): Promise<{ version: string; lastModified: number }[]> {
@@ -113,6 +135,7 @@ export function openVersions(objects: Objects, verifier: () => Promise<Verifier>
   return {
     readManifest,
     newest,
+    pushes,
     all: async (service) => (await listed(service)).map(({ version }) => version),
     async resolve(service, version) {
       if (version !== 'latest') return await readManifest(service, version);

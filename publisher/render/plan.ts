@@ -28,7 +28,16 @@ export function planTable(answer: PlanAnswer, page: Page): string[] {
     '',
     rulesText(answer),
     ...checksLines(answer),
+    ...obstacleTexts(answer).map((text) => page.paint('bad', text)),
   ];
+}
+
+/** Why a deployment would be refused now. */
+function obstacleTexts({ obstacles = [] }: PlanAnswer): string[] {
+  return obstacles.map(({ code, text, hint }) => {
+    const what = hint === undefined ? '' : ` → ${oneLine(hint)}`;
+    return `now refused: ${oneLine(code)}: ${oneLine(text)}${what}`;
+  });
 }
 
 export function planLines(answer: PlanAnswer): string[] {
@@ -38,7 +47,7 @@ export function planLines(answer: PlanAnswer): string[] {
     return `${service} ${version} ${waveText(wave, i + 1, waves.length)}: ${who}`;
   });
   const gone = forgotten.map((one) => `${service} ${one.instance} ${forgottenText(one)}`);
-  const rules = [rulesText(answer), ...checksLines(answer)];
+  const rules = [rulesText(answer), ...checksLines(answer), ...obstacleTexts(answer)];
   return [...lines, ...gone, ...rules.map((text) => `${service} ${version} ${text}`)];
 }
 

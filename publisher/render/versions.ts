@@ -12,6 +12,7 @@ export function versionsTable({ service, env, at, versions, more }: VersionsAnsw
     { text: pushed ? ago(Date.parse(pushed.at), at) : '', tone: 'dim' },
     { text: pushed ? bytesText(pushed.size) : '' },
     { text: oneLine(pushed?.by ?? '') },
+    { text: pushed?.build ?? '', tone: 'dim' },
     { text: runsIn.map(placeText).join(' · ') },
     { text: error ? errorText(error) : '', tone: 'bad' },
   ]);
@@ -27,7 +28,7 @@ export function versionsTable({ service, env, at, versions, more }: VersionsAnsw
 export function versionsLines({ versions }: VersionsAnswer): string[] {
   return versions.map(({ service, version, pushed, error, runsIn }) => {
     const push = pushed
-      ? `pushed ${pushed.at} by ${oneLine(pushed.by)} ${bytesText(pushed.size)}`
+      ? `pushed ${pushed.at} by ${oneLine(pushed.by)} ${bytesText(pushed.size)}${pushed.build === undefined ? '' : ` of ${pushed.build}`}`
       : `unreadable ${error ? errorText(error) : ''}`;
     const places = runsIn.length > 0 ? `runs in ${runsIn.map(placeText).join(', ')}` : 'runs nowhere';
     return `${service} ${version} ${push} ${places}`;
@@ -37,7 +38,7 @@ export function versionsLines({ versions }: VersionsAnswer): string[] {
 export function versionsJson({ env, versions }: VersionsAnswer): object[] {
   return versions.map(({ pushed, ...rest }) => ({
     ...{ type: 'version', env, ...rest },
-    ...{ pushedAt: pushed?.at, pushedBy: pushed?.by, size: pushed?.size },
+    ...{ pushedAt: pushed?.at, pushedBy: pushed?.by, build: pushed?.build, size: pushed?.size },
   }));
 }
 

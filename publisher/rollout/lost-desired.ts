@@ -48,9 +48,7 @@ export async function refuseIfLost(
   const lost = lostDesired(desired, records);
   const env = session.env.name;
   if (lost !== undefined) {
-    throw new TriggerDeployError('RECORD_DAMAGED', lostText(desired, lost), {
-      hint: `trigger-deploy ${service} ${lost.version} --env ${env} sets the desired state again`,
-    });
+    throw lostError(env, desired, lost);
   }
   const known = await session.record.deployments.instances(service);
   const run = ask ? await askedNow(session, service, known) : known;
@@ -136,6 +134,16 @@ const saidBy = (desired: Desired | undefined) =>
   desired === undefined
     ? 'the record, which has no desired state'
     : `the desired state ${desired.version} (sequence ${desired.sequence})`;
+
+export function lostError(
+  env: string,
+  desired: Desired | undefined,
+  lost: DeploymentRecord,
+): TriggerDeployError {
+  return new TriggerDeployError('RECORD_DAMAGED', lostText(desired, lost), {
+    hint: `trigger-deploy ${lost.service} ${lost.version} --env ${env} sets the desired state again`,
+  });
+}
 
 /** What another writer did to the desired state, one line. Pure. */
 export function lostText(desired: Desired | undefined, lost: DeploymentRecord): string {
