@@ -42,11 +42,12 @@ export interface KeyStoreOptions<K> {
 
 /**
  * A key is kept once it has verified a token, and then for a day: neither made-up ids nor the keys of other load balancers
- * push it out. While too many unknown ids come, unknown ones are refused; those who use a kept key notice nothing.
+ * push it out. The answer about any other id is remembered for a minute, at most 10 of them: while more come, unknown ids
+ * are refused, and those who use a kept key notice nothing.
  */
 export function createKeyStore<K>({ address, monotonic, read }: KeyStoreOptions<K>): KeyStore<K> {
   const kept = new Map<string, { key: K; until: number }>();
-  const coming = new Map<string, Promise<K | undefined>>();
+  const unproven = new Map<string, { key: Promise<K | undefined>; at: number }>();
   let fetches: number[] = [];
 
   const fetchKey = async (kid: string): Promise<K | undefined> => {
@@ -65,17 +66,23 @@ export function createKeyStore<K>({ address, monotonic, read }: KeyStoreOptions<
       const now = monotonic();
       const found = kept.get(kid);
       if (found !== undefined && found.until > now) return found.key;
-      const underWay = coming.get(kid);
-      if (underWay !== undefined) return await underWay;
       fetches = fetches.filter((at) => at > now - WINDOW_MS);
+      for (const [other, { at }] of unproven) if (at <= now - WINDOW_MS) unproven.delete(other);
+      const asked = unproven.get(kid);
+      if (asked !== undefined) return await asked.key;
       if (fetches.length >= MOST_FETCHES) throw new Error('too many unknown keys were asked for');
       fetches.push(now);
-      const fetching = fetchKey(kid).finally(() => coming.delete(kid));
-      coming.set(kid, fetching);
-      return await fetching;
+      const key = fetchKey(kid);
+      unproven.set(kid, { key, at: now });
+      // What failed is asked for again by the next request.
+      key.catch(() => unproven.delete(kid));
+      return await key;
     },
     keep(kid, key) {
-      if (kept.has(kid)) return;
+      unproven.delete(kid);
+      const own = kept.get(kid);
+      if (own !== undefined && own.until > monotonic()) return;
+      kept.delete(kid);
       const [oldest] = kept.keys();
       if (kept.size >= MOST_KEYS && oldest !== undefined) kept.delete(oldest);
       kept.set(kid, { key, until: monotonic() + KEPT_MS });
