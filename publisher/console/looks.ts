@@ -1,5 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { type FleetLooks, openFleetLooks } from './fleet-looks.ts';
+import { openDeploymentLook } from './look-deployment.ts';
 import type { Environments, Looks, OwnEvents } from './ports.ts';
 
 export interface LooksOptions {
@@ -9,13 +10,13 @@ export interface LooksOptions {
 }
 
 /** All that pages look at, over the connections of this console. */
-export function openLooks({ environments }: LooksOptions): Looks & FleetLooks {
+export function openLooks({ environments, runs }: LooksOptions): Looks & FleetLooks {
   const notYet = async (): Promise<never> => {
     throw new TriggerDeployError('INTERNAL', 'not there yet');
   };
   return {
     ...openFleetLooks(environments),
-    deployment: () => notYet,
+    deployment: ({ env, ...place }) => openDeploymentLook(() => environments.look(env), place, runs),
     history: notYet,
     standing: notYet,
     find: notYet,

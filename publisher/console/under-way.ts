@@ -27,10 +27,8 @@ export function underWayOf(
   { newest, lock, instances }: Pick<Facts, 'newest' | 'lock' | 'instances'>,
   here: ProcessIdentity,
 ): UnderWay | undefined {
-  if (newest === undefined || isFinal(newest)) return undefined;
-  const { deployment, version, previous: from, action, issuedBy: by, announcedAt, expected } = newest;
-  const driver = ownerOf(newest, lock, here);
-  const since = Date.parse(announcedAt);
+  if (newest === undefined) return undefined;
+  const { deployment, expected } = newest;
   const awaited = new Set(expected);
   const ended = instances.filter(
     (one) =>
@@ -39,15 +37,33 @@ export function underWayOf(
       one.state !== undefined &&
       isEnding(one.state),
   );
+  return goesOn(newest, lock, { here, done: ended.length, of: expected.length });
+}
+
+/**
+ * The deployment as it goes on; undefined when it has ended. `done`: how many of its instances have ended. `lock` must
+ * have been read before `record`: a lock that is free says "nobody drives" only of a record that was read later.
+ */
+export function goesOn(
+  record: DeploymentRecord,
+  lock: LockView,
+  { here, done, of }: { here: ProcessIdentity; done: number; of: number },
+): UnderWay | undefined {
+  if (isFinal(record)) return undefined;
+  const { deployment, version, previous: from, action, issuedBy: by, announcedAt } = record;
+  const driver = ownerOf(record, lock, here);
+  const since = Date.parse(announcedAt);
+  // While another command holds the lock, `resume` is refused.
+  const isResumable = record.rolling !== undefined && lock.state !== 'held';
   return {
-    ...{ deployment, version, from, action, by, since, driver, done: ended.length, of: expected.length },
-    ...wavesOf(newest),
-    ...(newest.rolling && driver.state !== 'held' && { resumable: true as const }),
+    ...{ deployment, version, from, action, by, since, driver, done, of },
+    ...wavesOf(record),
+    ...(isResumable && { resumable: true as const }),
   };
 }
 
 /** A publisher that rolls back holds the lock that it took for the deployment before. */
-function ownerOf(record: DeploymentRecord, lock: LockView, here: ProcessIdentity): DriverView {
+export function ownerOf(record: DeploymentRecord, lock: LockView, here: ProcessIdentity): DriverView {
   const own = driverOf(record.deployment, lock, here);
   if (own.state !== 'none' || record.rollbackOf === undefined) return own;
   return driverOf(record.rollbackOf, lock, here);

@@ -1,7 +1,9 @@
+import { isCode } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import type { Report } from '../../shared/report.ts';
 import { isEnding } from '../../shared/states.ts';
 import type { PublisherEvent } from '../events.ts';
+import type { DeploymentRecord } from '../record/deployment-schema.ts';
 import type { ReportReader } from '../record/instance-objects.ts';
 import type { LockView } from '../record/lock.ts';
 import { pulseReader } from '../record/pulse.ts';
@@ -85,7 +87,7 @@ export async function observe(
   const overlay = openOverlay(session);
   const looking = { ...session, emit: overlay.emit };
   // Before the record: a lock that is free says "nobody drives" only of a record that was read later.
-  const firstLock = await record.locks.look(service);
+  const firstLock = await lookAtLock(session, service);
   const { stored: first, progress, readReports, waves } = await beginToLook(looking, service, deployment);
   const about = { env: session.env.name, objects: record.objects };
   const readPulse = pulseReader(about, service, deployment);
@@ -109,12 +111,12 @@ export async function observe(
     }
     observer.onRecord(next);
     await seenWaves.see(next.value);
-    const isSettled = next.value.settledAt !== undefined && before.settledAt !== next.value.settledAt;
-    if (isSettled) looking.emit(settledEvent(clock, next.value, true));
+    if (hasEnded(next.value) && !(hasEnded(before) && before.settledAt === next.value.settledAt))
+      looking.emit(settledEvent(clock, next.value, true));
   }
 
   /** Lists the deployment, and reads what has changed. */
-  async function readChanges(): Promise<void> {
+  async function readChanges(withPause: boolean): Promise<void> {
     const folder = keys.deploymentFolder(session.env.name, service, deployment);
     const now = new Map((await record.objects.list(folder)).map(({ key, etag }) => [key, etag]));
     const isChanged = (key: string) => now.get(key) !== listed.get(key);
@@ -129,16 +131,16 @@ export async function observe(
     const own = keys.deployment(session.env.name, service, deployment);
     if (isChanged(own) && now.get(own) !== stored.etag) {
       await take(await record.deployments.read(service, deployment));
-    } else await seenWaves.see(stored.value);
+    } else if (withPause) await seenWaves.see(stored.value);
     listed = now;
   }
 
   async function look(): Promise<void> {
     const now = clock.monotonic();
     const isLockDue = now >= due.lock;
-    const read = isLockDue ? await record.locks.look(service) : undefined;
+    const read = isLockDue ? await lookAtLock(session, service) : undefined;
     if (isLockDue || now >= due.record) {
-      await readChanges();
+      await readChanges(isLockDue);
       due.record = now + RECORD_MS;
     }
     if (read !== undefined) {
@@ -174,11 +176,24 @@ export async function observe(
   await seenWaves.see(stored.value);
   observer.onRecord(stored);
   observer.onLock(lock);
-  await readChanges();
-  if (stored.value.settledAt !== undefined && stored === first) {
+  await readChanges(false);
+  if (hasEnded(stored.value) && stored === first) {
     looking.emit(settledEvent(clock, stored.value, true));
   }
   return { done: goOn() };
+}
+
+/** A deployment that could not be announced has no `settledAt`; one that timed out may go on. */
+const hasEnded = (record: DeploymentRecord) => isFinal(record) || record.settledAt !== undefined;
+
+/** A lock that another writer damaged is held by nobody: whoever wants it is told what is wrong. */
+async function lookAtLock({ record }: Session, service: string): Promise<LockView> {
+  try {
+    return await record.locks.look(service);
+  } catch (error) {
+    if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
+    return { state: 'free', sequence: 0, owner: null, dead: false };
+  }
 }
 
 /**
