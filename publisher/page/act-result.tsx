@@ -3,9 +3,10 @@ import { shellLine } from '../../shared/shell-line.ts';
 import type { ErrorView } from '../console/api.ts';
 import type { ActForm } from './act-form.ts';
 import { newRunId, type Press } from './act-run.ts';
-import { ForeignBlock, visible } from './foreign.tsx';
+import { ForeignBlock } from './foreign.tsx';
 import { ErrorBox } from './parts.tsx';
 import { errorOf, runCommand } from './request.ts';
+import { visible } from './visible-text.ts';
 
 /** What became of the press: the place in the queue, the answer, or the error and what to do about it. */
 export function PressResult({ press, lookAgain, form }: { press: Press; lookAgain(): void; form: ActForm }) {

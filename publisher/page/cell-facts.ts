@@ -1,5 +1,5 @@
 import type { Cell, UnderWay } from '../console/api.ts';
-import type { Tone } from './parts.tsx';
+import type { Tone } from './tone.ts';
 
 /** What the overview says of a service in an environment: five facts at most, the worst first. Pure. */
 

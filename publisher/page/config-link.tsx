@@ -28,7 +28,7 @@ export function ConfigLink({
  */
 export function BuildLink({ build }: { build: string }) {
   const label = /\/(\d+)\/?$/.exec(build)?.[1];
-  if (!isAt(build, config.value?.links.builds)) return <Foreign text={build.slice(0, 200)} />;
+  if (!isAt(build, config.value?.links.builds)) return <Foreign text={build} most={200} />;
   return (
     <a href={build} target="_blank" rel="noreferrer">
       {label === undefined ? 'build' : `#${label}`} <span aria-hidden="true">↗</span>

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { shellLine } from '../../shared/shell-line.ts';
 import { announce } from './announcer.tsx';
-import { visible } from './foreign.tsx';
+import { visible } from './visible-text.ts';
 
 /** A command as a person types it, and a button that copies it. */
 export function CommandLine({ argv, id }: { argv: readonly string[]; id?: string }) {

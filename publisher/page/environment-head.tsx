@@ -5,6 +5,7 @@ import { shortName } from './cell-facts.ts';
 import { Foreign } from './foreign.tsx';
 import { Age, ErrorBox, Mark } from './parts.tsx';
 import { config, environmentStates } from './state.ts';
+import { visibleLine } from './visible-text.ts';
 
 /** The head of an environment's column: its name, its pause, and the red button. */
 export function EnvironmentHead({ environment: { name } }: { environment: EnvironmentView }) {
@@ -21,12 +22,15 @@ export function EnvironmentHead({ environment: { name } }: { environment: Enviro
       {pause !== undefined && (
         <Mark tone="warn" glyph="⏸">
           {pause.unverified ? 'PAUSED, not verified' : 'PAUSED'}
-          <span class="foreign" title={pause.reason.slice(0, 300)}>
-            {' '}
-            <Foreign text={`${shortName(pause.by)}: ${pause.reason.slice(0, 300)}`} />
-          </span>{' '}
-          <Age at={pause.since} />
+          <span class="foreign" title={visibleLine(pause.reason)}>
+            <Foreign text={`${shortName(pause.by)}: ${pause.reason}`} most={100} />
+          </span>
         </Mark>
+      )}
+      {pause !== undefined && (
+        <span class="detail">
+          <Age at={pause.since} />
+        </span>
       )}
       {isPossible && (
         <ActButton

@@ -7,7 +7,7 @@ import { KeyHelp, showKeys } from './key-help.tsx';
 import { areKeysOn, switchKeys } from './keys.ts';
 import { ErrorBox } from './parts.tsx';
 import { errorOf, request } from './request.ts';
-import { place } from './router.ts';
+import { place, query } from './router.ts';
 import { asOf, config, liveness, trouble } from './state.ts';
 import { timeOfDay } from './times.ts';
 
@@ -44,7 +44,7 @@ function Header() {
           History
         </a>
       </nav>
-      {page === 'overview' && <Filter />}
+      {page === 'overview' && !query.value.has('at') && <Filter />}
       <AsOf />
       <Person />
     </header>

@@ -12,6 +12,7 @@ import { query } from './router.ts';
 import { isRoomy } from './settings.ts';
 import { Standing } from './standing.tsx';
 import { cells, environments } from './state.ts';
+import { visibleLine } from './visible-text.ts';
 import { Waits } from './waits.tsx';
 
 /** From so many services on the rows are lower, so that 50 fit a screen of 1080 lines. */
@@ -100,12 +101,12 @@ function CellFacts({ cell }: { cell: Cell }) {
       <span class="versions">
         {underWay && underWay.from !== null && underWay.from !== underWay.version && (
           <>
-            <Foreign text={underWay.from} />
+            <Foreign text={underWay.from} most={40} />
             <span class="dim"> → </span>
           </>
         )}
         <b>
-          <Foreign text={underWay?.version ?? desired?.version ?? '–'} />
+          <Foreign text={underWay?.version ?? desired?.version ?? '–'} most={40} />
         </b>
       </span>
       {factsOf(cell).map(({ tone, glyph, text, foreign }, i) => (
@@ -116,16 +117,15 @@ function CellFacts({ cell }: { cell: Cell }) {
             text
           )}
           {foreign !== undefined && (
-            <span class="foreign" title={foreign.slice(0, 300)}>
-              {' '}
-              <Foreign text={foreign.slice(0, 300)} />
+            <span class="foreign" title={visibleLine(foreign)}>
+              <Foreign text={foreign} most={100} />
             </span>
           )}
         </Mark>
       ))}
       {underWay && (
-        <span class="who" title={underWay.by}>
-          <Foreign text={shortName(underWay.by)} /> <Age at={underWay.since} />
+        <span class="who" title={visibleLine(underWay.by)}>
+          <Foreign text={shortName(underWay.by)} most={24} /> <Age at={underWay.since} />
         </span>
       )}
     </div>

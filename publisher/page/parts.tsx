@@ -4,10 +4,9 @@ import { Foreign } from './foreign.tsx';
 import { Glyph } from './glyph.tsx';
 import { minute } from './state.ts';
 import { age, dateAndTime } from './times.ts';
+import type { Tone } from './tone.ts';
 
 /** Small parts that all screens use. */
-
-export type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'dim';
 
 /** A state: its glyph, then its word, in its colour. The glyph is not read out: the word says it. */
 export function Mark({ tone, glyph, children }: { tone: Tone; glyph: string; children: ComponentChildren }) {

@@ -4,8 +4,9 @@ import { ActButton } from './act-button.tsx';
 import { whyNever } from './allowed.ts';
 import { BuildLink } from './config-link.tsx';
 import { Foreign } from './foreign.tsx';
-import { Age, Mark, type Tone } from './parts.tsx';
+import { Age, Mark } from './parts.tsx';
 import { config, environments } from './state.ts';
+import type { Tone } from './tone.ts';
 
 /** How many versions are shown at first. */
 const FEW = 10;

@@ -51,14 +51,14 @@ function Wait({ cell, underWay, kind }: { cell: Cell; underWay: UnderWay; kind: 
         <Mark tone={kind === 'confirm' ? 'warn' : 'bad'} glyph={kind === 'confirm' ? '⏳' : '!'}>
           <a href={pathOf({ page: 'deployment', env, service, deployment })}>
             <strong>
-              <Foreign text={service} /> <Foreign text={version} />
+              <Foreign text={service} /> <Foreign text={version} most={64} />
             </strong>{' '}
             in <Foreign text={env} />
           </a>
         </Mark>
         <span class="detail">
           {kind === 'confirm' ? <GateText underWay={underWay} /> : <StandsText underWay={underWay} />} · begun
-          by <Foreign text={shortName(by)} />
+          by <Foreign text={shortName(by)} most={64} />
         </span>
       </p>
       <span class="buttons">
