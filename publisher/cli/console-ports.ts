@@ -86,7 +86,7 @@ function commandOf(argv: readonly string[], invocation: Invocation): Command {
   const row: Row = VERBS[invocation.verb];
   const env = environmentOf(invocation);
   const refused = notOnPage(invocation);
-  if (env === undefined && refused === undefined && invocation.all !== true) {
+  if (env === undefined && refused === undefined) {
     throw misused(invocation.verb, '--env is required');
   }
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined);

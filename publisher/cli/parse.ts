@@ -5,7 +5,14 @@ import { programHelp } from './help.ts';
 import { refuseMisspelt } from './misspelt.ts';
 import { type Options, optionName } from './option-kinds.ts';
 import { common } from './option-sets.ts';
-import { buildParser, missingArguments, misused, refuseFlagValues, refuseUnknownOptions } from './parser.ts';
+import {
+  buildParser,
+  missingArguments,
+  misused,
+  refuseFlagValues,
+  refuseUnknownOptions,
+  withQuotes,
+} from './parser.ts';
 import type { CommonValues } from './verb.ts';
 import { isVerb, VERBS, type Verb } from './verbs.ts';
 import { wordsOf } from './words.ts';
@@ -57,7 +64,7 @@ export async function parseCommandLine(
   const typed = verb === 'deploy' ? rest : [verb, ...rest];
   let help = '';
   const parser = buildParser(verb, columns);
-  const parsed = await parser.parseAsync(typed, {}, (_error, _args, output) => {
+  const parsed = await parser.parseAsync(withQuotes(verb, typed), {}, (_error, _args, output) => {
     help = output;
   });
   if (help !== '') return { verb: 'print', text: verb === 'deploy' ? programHelp(help, columns) : help };

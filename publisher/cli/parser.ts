@@ -132,4 +132,16 @@ export function refuseFlagValues(verb: Verb, argv: readonly string[]): void {
   }
 }
 
+/** yargs takes a pair of quotes off a value that is attached to a list, as in `--where='"a=b"'`: here it gets one more. */
+export function withQuotes(verb: Verb, argv: readonly string[]): string[] {
+  const lists = Object.entries(VERBS[verb].options)
+    .filter(([, { kind }]) => kind === 'list')
+    .flatMap(([key, option]) => [...optionForms(key, option), `--${key}`]);
+  return argv.map((typed) => {
+    const [name = '', attached = ''] = typed.split(/=(.*)/s, 2);
+    const quote = /^(["']).*\1$|^(["'])$/s.exec(attached)?.[0][0];
+    return quote === undefined || !lists.includes(name) ? typed : `${name}=${quote}${attached}${quote}`;
+  });
+}
+
 const dashed = (name: string) => (name.length === 1 ? `-${name}` : `--${name}`);

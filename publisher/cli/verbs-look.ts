@@ -27,7 +27,7 @@ export const lookVerbs = {
     onPage: 'signs',
     options: {
       service: argument(service.optional(), 'Only this service (default: every service)'),
-      all: flag('Every environment of the config, side by side'),
+      all: flag('Every environment of the config, side by side', { atTerminal: true }),
     },
     examples: [
       ['$0 status --all', 'every environment'],
@@ -142,7 +142,9 @@ export const lookVerbs = {
       limit: value(countUpTo(200).default(20), 'At most this many versions, 1 to 200 (default: 20)', {
         alias: 'n',
       }),
-      all: flag('Look for running versions in every environment of the config (default: only in --env)'),
+      all: flag('Look for running versions in every environment of the config (default: only in --env)', {
+        atTerminal: true,
+      }),
     },
     examples: [
       ['$0 versions payments --env dev', 'the newest 20 pushes'],

@@ -2,6 +2,7 @@ import type { ExitCode } from '../events.ts';
 import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
 import { begun } from '../record/begun.ts';
+import { refuseUnverified } from '../rollout/confirmation.ts';
 import { deployVersion } from '../rollout/deploy-version.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import type { RolloutOptions } from '../rollout/start.ts';
@@ -26,6 +27,7 @@ export interface DeployOptions extends RolloutOptions {
  */
 export async function deploy(session: Session, options: DeployOptions): Promise<ExitCode> {
   const { service, reason, queueMode, ifSequence, detach } = options;
+  refuseUnverified(session);
   await session.signer();
   const resolving = session.record.versions.resolve(service, options.version);
   const checked = begun(resolving.then((manifest) => checkRequired(session, manifest)));

@@ -15,6 +15,7 @@ import type { Part } from '../packages/upload.ts';
 import { verifiedBytes } from '../packages/verify-stream.ts';
 import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
+import { refuseUnverified } from '../rollout/confirmation.ts';
 import { deployVersion } from '../rollout/deploy-version.ts';
 import { checkRequired, provenIn } from '../rollout/requires.ts';
 import type { RolloutOptions } from '../rollout/start.ts';
@@ -50,6 +51,7 @@ export async function promote(session: Session, options: PromoteOptions): Promis
       hint: 'for example --from dev --to stg',
     });
   }
+  refuseUnverified(session);
   await session.signer();
   const source = await session.beside(from);
   const proven = await provenIn(source, service, options.version);

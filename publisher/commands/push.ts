@@ -4,6 +4,7 @@ import { describeFiles, partOf } from '../packages/local-files.ts';
 import { publish } from '../packages/publish.ts';
 import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
+import { refuseUnverified } from '../rollout/confirmation.ts';
 import { deployVersion } from '../rollout/deploy-version.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import type { RolloutOptions } from '../rollout/start.ts';
@@ -62,6 +63,7 @@ export async function pushAndDeploy(
   options: PushAndDeployOptions,
   onPushed: (pushed: PushAnswer) => void,
 ): Promise<ExitCode> {
+  refuseUnverified(session);
   const signal = AbortSignal.any([session.signal, options.detach]);
   const pushed = await push({ ...session, signal }, options);
   onPushed(pushed);

@@ -3,6 +3,7 @@ import type { Change } from '../plan/change.ts';
 import { acquire } from '../queue/acquire.ts';
 import type { QueueMode } from '../queue/wait.ts';
 import { readBaseline } from '../rollout/baseline.ts';
+import { refuseUnverified } from '../rollout/confirmation.ts';
 import { drive } from '../rollout/drive.ts';
 import { refuseIfLost } from '../rollout/lost-desired.ts';
 import { neverDeployed } from '../rollout/obstacles.ts';
@@ -26,6 +27,7 @@ export interface RestartOptions extends RolloutOptions {
  */
 export async function restart(session: Session, options: RestartOptions): Promise<ExitCode> {
   const { service, detach, reason, queueMode, ifSequence } = options;
+  refuseUnverified(session);
   await session.signer();
   const wanted = { service, command: 'restart', reason, queueMode, ifSequence, detach };
   const ticket = await acquire(session, wanted);

@@ -39,6 +39,8 @@ describe('the page may not run', () => {
     ['doctor --repair --env=dev', 'doctor is for the terminal'],
     ['completion bash', 'completion is for the terminal'],
     [`watch ${ID} --env=dev`, 'watch is for the terminal'],
+    ['status --all', '--all is for the terminal'],
+    ['versions payments --all --env=dev', '--all is for the terminal'],
     ['payments 1.4.2 --env=dev --no-wait', '--no-wait is for the terminal'],
     ['payments 1.4.2 --env=dev --id-file=/tmp/a', '--id-file is for the terminal'],
     ['payments 1.4.2 --env=dev --junit=/tmp/a', '--junit is for the terminal'],

@@ -35,6 +35,18 @@ describe('a valid command line', () => {
     expect(await parse('payments latest -e dev')).toMatchObject({ version: 'latest', noWait: false });
   });
 
+  it('takes a value as it is typed, with its quotes and leading dashes', async () => {
+    const line = `payments 1.4.2 -e prd --where="a"="b" --where='=' --reason="x" --only=i-1`;
+    expect(await parse(line)).toMatchObject({
+      where: { '"a"': '"b"', "'": "'" },
+      reason: '"x"',
+      only: ['i-1'],
+    });
+    expect(await parse('payments 1.4.2 -e prd --reason=--despite-pause')).toMatchObject({
+      reason: '--despite-pause',
+    });
+  });
+
   it('deploys in waves', async () => {
     const line =
       'payments 1.4.2 -e prd --canary 5% --batch 4 --auto-confirm 10m --pause-between 30s --max-failures 10% --where stack=pr-1 --where a=b=c --only i-1 --only i-2';
