@@ -89,7 +89,7 @@ export function cellOf(facts: Facts, seen: readonly SeenInstance[], around: Arou
   return {
     ...{ env, service },
     ...(desired && { desired: desiredView(desired) }),
-    ...(trouble !== undefined && { trouble }),
+    ...(trouble && { trouble: trouble.message }),
     ...(pause && { pause: pauseView(pause) }),
     instances: seen.length,
     good: count(({ record }) => record.version === desired?.version),

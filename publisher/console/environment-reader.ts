@@ -42,6 +42,8 @@ export interface EnvironmentReader {
   /** The services that the record has, sorted; only while a follower of all is there. */
   services(): readonly string[];
   facts(service: string): Facts | undefined;
+  /** The session that it reads with; undefined until it is open. */
+  session(): Session | undefined;
   around(): Around;
   /**
    * Reads `service`, or all services when it is left out, and calls `told` with what has changed, until `signal` aborts.
@@ -173,7 +175,7 @@ export function openEnvironmentReader(
         await entry.read(at);
       } catch (error) {
         // One service that cannot be read, such as one with too many objects, hides no other one.
-        if (isOfService(error)) entry.fail(at, error.message);
+        if (isOfService(error)) entry.fail(at, error);
         else failure ??= error;
       }
     });
@@ -208,6 +210,7 @@ export function openEnvironmentReader(
     state,
     services: () => listed.toSorted(),
     facts: (service) => entries.get(service)?.facts,
+    session: () => session,
     around: () => ({
       ...{ env, heartbeats, pause, rollCall: rollCall?.call, now: now() },
       here: session?.record.here ?? { host: '', pid: 0 },

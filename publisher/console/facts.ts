@@ -1,5 +1,5 @@
 import type { Desired } from '../../shared/desired.ts';
-import { isCode } from '../../shared/errors.ts';
+import { isCode, type TriggerDeployError } from '../../shared/errors.ts';
 import type { InstanceRecord } from '../../shared/report.ts';
 import type { QueueEntry } from '../queue/queue.ts';
 import { openQueue, type QueueStore } from '../queue/queue-store.ts';
@@ -15,7 +15,7 @@ export interface Facts {
   service: string;
   desired: Desired | undefined;
   /** Why the desired state cannot be read. */
-  trouble: string | undefined;
+  trouble: TriggerDeployError | undefined;
   /** The document of its own pause. */
   pause: PauseFound | undefined;
   lock: LockView;
@@ -70,7 +70,7 @@ export function openFactsReader(session: Session, service: string): FactsReader 
       return { desired: (await record.desired.read(service))?.value, trouble: undefined };
     } catch (error) {
       if (!isCode(error) || !isDamage(error)) throw error;
-      return { desired: undefined, trouble: error.message };
+      return { desired: undefined, trouble: error };
     }
   }
 

@@ -1,3 +1,4 @@
+import type { TriggerDeployError } from '../../shared/errors.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
 import type { Session } from '../session.ts';
 import { type Facts, openFactsReader } from './facts.ts';
@@ -19,7 +20,7 @@ export interface ServiceReader {
   /** All of it is due: what was read may have changed. */
   touch(): void;
   /** It cannot be read, and is tried again later. What was read before stays, as old as it is. */
-  fail(at: number, why: string): void;
+  fail(at: number, why: TriggerDeployError): void;
 }
 
 const NOTHING = {

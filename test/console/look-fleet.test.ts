@@ -113,6 +113,42 @@ describe('the page of a service', () => {
   });
 });
 
+describe('the page of a service, further', () => {
+  it('says why each action would be refused, what was pushed, and where a rollback would go', async () => {
+    await stage.agent('i-1', undefined, '1.0.0');
+    const looks = openFleetLooks(await environments());
+    const { subject } = await look(looks.service('payments'));
+    const lane = () => (subject.snapshot() as { view: ServiceView }).view.lanes[0];
+    expect(lane()?.obstacles).toMatchObject({
+      restart: [{ code: 'SERVICE_NOT_FOUND' }],
+      rollback: [{ code: 'NOTHING_TO_ROLL_BACK_TO' }],
+    });
+    expect(lane()?.obstacles.deploy).toBeUndefined();
+    expect((subject.snapshot() as { view: ServiceView }).view.versions).toMatchObject([
+      { version: expect.stringMatching(/^1\.[01]\.0$/), pushedBy: 'ci', places: [] },
+      { pushedBy: 'ci' },
+    ]);
+    expect(await deploy(await stage.open(), options({ version: '1.0.0', reason: 'first' }))).toBe(0);
+    expect(await deploy(await stage.open(), options({ version: '1.1.0', reason: 'second' }))).toBe(0);
+    await pause(await stage.open(), { service: 'payments', reason: 'freeze' });
+    looks.refresh('dev');
+    await expect.poll(lane).toMatchObject({
+      reason: 'second',
+      rollbackTo: '1.0.0',
+      obstacles: {
+        deploy: [{ code: 'PAUSED' }],
+        rollback: [{ code: 'PAUSED' }],
+        restart: [{ code: 'PAUSED' }],
+      },
+    });
+    const { versions } = (subject.snapshot() as { view: ServiceView }).view;
+    expect(versions.map(({ version, places }) => [version, places[0]?.state]).sort()).toEqual([
+      ['1.0.0', 'succeeded'],
+      ['1.1.0', 'desired'],
+    ]);
+  });
+});
+
 describe('a roll call', () => {
   it('marks who did not answer as silent until it writes again; all who ask meanwhile get one answer', async () => {
     await stage.agent('i-1', undefined, '1.0.0');
