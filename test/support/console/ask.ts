@@ -5,7 +5,7 @@ export interface Asked {
   path?: string;
   method?: string;
   /** `null` leaves one out that is there by default. */
-  headers?: Record<string, string | string[] | null>;
+  headers?: Record<string, string | string[] | null> | undefined;
   body?: unknown;
 }
 
