@@ -54,6 +54,8 @@ export interface Environment {
   confirm?: 'person' | 'other' | undefined;
   /** The role sessions of the instances whose session is not the instance id. */
   sessions?: Sessions | undefined;
+  /** Whether the config has `console:`: then somebody may look at what others drive. */
+  hasConsole?: true | undefined;
   /** Where notifications are sent. */
   notify?: Notify | undefined;
   /** Tags of the reply queues, for cost allocation; the queues have no tags at all when left out. */
@@ -86,7 +88,8 @@ export async function loadEnvironment(
     });
   }
   const file = await findConfigFile(source);
-  const { environments, home, mistakes } = file ? readEnvironments(file) : noEnvironments();
+  const read = file ? readEnvironments(file) : noEnvironments();
+  const { environments, home, mistakes } = read;
   const name = asked ?? (wanted.orHome ? home : undefined);
   const inFile = name !== undefined && Object.hasOwn(environments, name) ? environments[name] : undefined;
   if (name === undefined || (!inFile && !isInVariables(source))) {
@@ -115,6 +118,7 @@ export async function loadEnvironment(
     ...forgettingOf(merged),
     directory,
     ...(merged.retention && { retention: merged.retention }),
+    ...(read.console !== undefined && { hasConsole: true as const }),
     notify: merged.notify && notifyOf(merged.notify, path),
     places: placesOf(name, file, source),
   };

@@ -5,6 +5,7 @@ import type { Session } from '../session.ts';
 import { driveAllAtOnce } from './all-at-once.ts';
 import { rollBackIfDue } from './auto-rollback.ts';
 import type { Driving } from './driving.ts';
+import { withPulse } from './pulse.ts';
 import { driveWaves } from './waves.ts';
 
 /**
@@ -20,8 +21,10 @@ export async function drive(
 ): Promise<ExitCode> {
   const driveOne = stored.value.rolling ? driveWaves : driveAllAtOnce;
   // The rollback runs before the reply queue is deleted: the deletion would delay it, and agents may still reply.
-  const { exitCode } = await driveOne(session, lock, stored, driving, (settled) =>
-    rollBackIfDue(session, lock, settled, driving.detach),
-  );
-  return exitCode;
+  return await withPulse(session, stored, async (heard) => {
+    const { exitCode } = await driveOne(heard, lock, stored, driving, (settled) =>
+      rollBackIfDue(heard, lock, settled, driving.detach),
+    );
+    return exitCode;
+  });
 }

@@ -9,6 +9,7 @@ import { repeatRollback, rollBackIfDue } from './auto-rollback.ts';
 import { cancelledBy } from './decisions.ts';
 import { refuseIfFleetIsNewer } from './lost-desired.ts';
 import type { Observation } from './observe.ts';
+import { withPulse } from './pulse.ts';
 import {
   isFinal,
   isRollBackDue,
@@ -78,9 +79,9 @@ async function settle(watch: Watch, lock: Lock, service: string): Promise<ExitCo
   session.emit(settledEvent(session.clock, settled.value, ended || undefined));
   if (!overtaken) {
     if (isRollBackDue(settled.value)) await refuseIfFleetIsNewer(session, settled.value);
-    await rollBackIfDue(session, lock, settled, detach);
+    await withPulse(session, settled, (heard) => rollBackIfDue(heard, lock, settled, detach));
   } else if (newer && isRollBackLeft(settled.value, newest.value)) {
-    await repeatRollback(session, lock, settled, newest, detach);
+    await withPulse(session, newest, (heard) => repeatRollback(heard, lock, settled, newest, detach));
   }
   return settled.value.exitCode ?? 3;
 }

@@ -29,6 +29,7 @@ export function publisherStatements(place: PolicyPlace): Statement[] {
         keys.desired(env, '*'),
         keys.deployment(env, '*', '*'),
         keys.decision(env, '*', '*', '*'),
+        keys.pulse(env, '*', '*'),
         keys.changes(env),
         keys.pause(env),
         keys.servicePause(env, '*'),
