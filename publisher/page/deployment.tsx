@@ -1,13 +1,99 @@
-import { place } from './router.ts';
+import { useEffect, useMemo } from 'preact/hooks';
+import { countsText } from '../render/words.ts';
+import { announce } from './announcer.tsx';
+import { CommandLine, copyShown } from './copy.tsx';
+import { DeploymentHead, isUnderWay, openDecision } from './deployment-head.tsx';
+import { Checks, Decisions, Outcome } from './deployment-outcome.tsx';
+import { Foreign } from './foreign.tsx';
+import { GlyphStrip } from './glyph-strip.tsx';
+import { InstanceRows } from './instance-rows.tsx';
+import { useKeys } from './keys.ts';
+import { Mark } from './parts.tsx';
+import { openAct, place } from './router.ts';
+import { preparedOf, standingOf, type Wave, wavesOf } from './stages.ts';
 import { deployment } from './state.ts';
 
-/** A deployment, live. */
+/** A deployment, live: who drives it, its waves, and the instances that a person must look at first. */
 export function DeploymentScreen() {
+  useKeys(KEYS);
   const at = place.value;
+  const state = deployment.value;
+  const rows = state?.table.rows;
+  const waves = useMemo(() => {
+    return state === undefined ? [] : wavesOf(state.view.record, state.table, state.stages);
+  }, [state?.view.record, state?.stages, state?.table.started, rows?.size]);
+  useEffect(() => {
+    if (state !== undefined && rows !== undefined && isUnderWay(state)) announce(countsText([...rows.values()]));
+  }, [rows]);
   if (at?.page !== 'deployment') return null;
+  if (state === undefined || rows === undefined) {
+    return (
+      <>
+        <h1>
+          <Foreign text={`${at.service} in ${at.env}`} />
+        </h1>
+        <p class="empty">reading …</p>
+      </>
+    );
+  }
   return (
-    <h1>
-      {at.service} in {at.env}: {deployment.value?.view.record.status ?? ''}
-    </h1>
+    <>
+      <DeploymentHead state={state} />
+      <CommandLine argv={[isUnderWay(state) ? 'watch' : 'show', at.deployment, `--env=${at.env}`]} />
+      <Outcome state={state} />
+      <Waves waves={waves} rows={rows} isRolling={state.view.record.strategy === 'rolling'} />
+      <Checks state={state} />
+      <Decisions state={state} />
+      <GlyphStrip waves={waves} rows={rows} />
+      <p class="counts">{rows.size === 0 ? 'No instance has answered yet.' : countsText([...rows.values()])}</p>
+      <InstanceRows table={state.table} last={state.view.lastTimes} />
+    </>
   );
+}
+
+/** `prepared ✓ 9   canary ✓ 1   wave 2 ● 3`. */
+function Waves({
+  waves,
+  rows,
+  isRolling,
+}: {
+  waves: readonly Wave[];
+  rows: Parameters<typeof standingOf>[1];
+  isRolling: boolean;
+}) {
+  if (!isRolling || waves.length === 0) return null;
+  const prepared = preparedOf(rows.values());
+  return (
+    <ol class="stages" aria-label="Waves">
+      <li>
+        prepared <Mark tone={prepared === rows.size ? 'good' : 'busy'} glyph={prepared === rows.size ? '✓' : '●'}>
+          {prepared}
+        </Mark>
+      </li>
+      {waves.map((wave) => {
+        const { tone, glyph, word } = standingOf(wave, rows);
+        return (
+          <li key={wave.name}>
+            {wave.name}{' '}
+            <Mark tone={tone} glyph={glyph}>
+              {wave.instances.length}
+              <span class="unseen"> {word}</span>
+            </Mark>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+const KEYS = [
+  { key: 'c', text: 'confirm the deployment', run: () => openDecision('confirm') },
+  { key: 'x', text: 'cancel the deployment', run: () => openDecision('cancel') },
+  { key: 'p', text: 'pause the service', run: () => openHere('pause') },
+  { key: 'y', text: 'copy the command', run: copyShown },
+];
+
+function openHere(act: 'pause'): void {
+  const at = place.peek();
+  if (at?.page === 'deployment') openAct({ act, env: at.env, service: at.service });
 }

@@ -2,6 +2,7 @@ import { batch, effect, signal } from '@preact/signals';
 import { createParser } from 'eventsource-parser';
 import type { LiveMessage } from '../console/api.ts';
 import type { Place } from '../render/address.ts';
+import { joinEvents } from './deployment-state.ts';
 import { send } from './request.ts';
 import { place } from './router.ts';
 import { refused } from './session.ts';
@@ -149,7 +150,7 @@ class Inbox {
     // Of what is no longer shown, nothing is shown.
     if (messages.length === 0 || this.#signal.aborted) return;
     batch(() => {
-      for (const message of messages) apply(message);
+      for (const message of joinEvents(messages)) apply(message);
       if (messages.some(isNews) && liveness.peek().kind !== 'live') liveness.value = { kind: 'live' };
     });
   }
