@@ -38,6 +38,7 @@ const ROOMS = {
     'publisher/console/api.ts#types',
     'publisher/console/permissions.ts',
     'publisher/render/deployment-view.ts',
+    'publisher/render/badges.ts',
     'publisher/render/words.ts',
     'publisher/render/address.ts',
     'publisher/record#types',

@@ -11,9 +11,9 @@ import type {
   UnderWay,
   VersionView,
 } from '../console/api.ts';
-import { isGranted, type Permission } from '../console/permissions.ts';
 import { verbOf } from './act-command.ts';
 import type { ActForm } from './act-form.ts';
+import { whyNever } from './allowed.ts';
 import type { DeploymentState } from './deployment-state.ts';
 
 /** What a dialog shows of the world, from whatever the page knows of it. Pure. */
@@ -120,33 +120,14 @@ function ofDeployment(form: ActForm, state: DeploymentState | undefined): World 
   };
 }
 
-const PERMISSION_OF: Readonly<Record<string, Permission>> = {
-  ...{ deploy: 'deploy', promote: 'deploy', rollback: 'rollback', restart: 'restart', resume: 'deploy' },
-  ...{ pause: 'pause', unpause: 'unpause', confirm: 'confirm', cancel: 'cancel' },
-};
-
-/** Why this person, at this console, cannot do it wherever the world stands. */
+/** Why this person, at this console, cannot do it whatever runs there. */
 export function personObstacles(form: ActForm, config: ConfigView): Obstacle[] {
-  const { env, service } = form;
-  const environment = config.environments.find(({ name }) => name === env);
-  if (environment === undefined) {
+  const { act, env, service, flags } = form;
+  if (!config.environments.some(({ name }) => name === env)) {
     return [{ code: 'NOT_FOUND', text: `this console knows no environment ${env}` }];
   }
-  if (config.readOnly) return [{ code: 'NO_KEY', text: 'this console is read-only' }];
-  if (!environment.canSign) {
-    return [{ code: 'NO_KEY', text: `this console has no key to sign for ${env}` }];
-  }
-  const permission = PERMISSION_OF[verbOf(form)];
-  const wanted = [permission, form.flags.has('jump') ? 'jump' : undefined] as const;
-  const lacks = wanted.find((one) => one !== undefined && !isGranted(config.grants, one, env, service));
-  if (lacks === undefined) return [];
-  return [
-    {
-      code: 'NOT_ALLOWED',
-      text: `${config.person.name} may not ${lacks} ${service ?? 'all services'} in ${env}`,
-      hint: 'send the address of this dialog to a person who may',
-    },
-  ];
+  const why = whyNever(config, act, env, service);
+  return [why ?? (flags.has('jump') ? whyNever(config, 'jump', env, service) : undefined) ?? []].flat();
 }
 
 /** Whether an obstacle prevents the press, with the options that are chosen. */

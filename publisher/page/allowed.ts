@@ -1,13 +1,8 @@
 import type { ConfigView, Obstacle } from '../console/api.ts';
 import { isGranted, type Permission } from '../console/permissions.ts';
+import type { Act } from './act-form.ts';
 
 /** What this person may do here, as far as the page knows. The server decides; this says it beforehand. Pure. */
-
-export const ACTS = [
-  ...(['deploy', 'promote', 'rollback', 'restart', 'pause', 'unpause'] as const),
-  ...(['confirm', 'cancel', 'resume', 'queue', 'jump'] as const),
-] as const;
-export type Act = (typeof ACTS)[number];
 
 const PERMISSION: Readonly<Record<Act, Permission>> = {
   ...{ deploy: 'deploy', promote: 'deploy', resume: 'deploy', queue: 'deploy' },

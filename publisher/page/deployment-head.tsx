@@ -110,7 +110,7 @@ function Elapsed({ state }: { state: DeploymentState }) {
   const { settled } = state.table;
   const began = Date.parse(record.announcedAt);
   const ended = record.settledAt === undefined ? undefined : Date.parse(record.settledAt) - began;
-  const ms = isUnderWay(state) ? now - began : (settled?.tookMs || record.tookMs || ended);
+  const ms = isUnderWay(state) ? now - began : settled?.tookMs || record.tookMs || ended;
   return ms === undefined ? null : <span class="elapsed">{clockText(ms)}</span>;
 }
 
@@ -137,7 +137,13 @@ function Driver({ state }: { state: DeploymentState }) {
       </Mark>
       {who !== undefined && (
         <>
-          : <Foreign text={who} /> gave no heartbeat{beatAt !== undefined && <> for <Age at={beatAt} /></>}
+          : <Foreign text={who} /> gave no heartbeat
+          {beatAt !== undefined && (
+            <>
+              {' '}
+              for <Age at={beatAt} />
+            </>
+          )}
         </>
       )}
       {underWay?.resumable
@@ -157,16 +163,17 @@ function Buttons({ state }: { state: DeploymentState }) {
   if (!isUnderWay(state)) {
     // On the page of the service, the dialog knows what runs there now.
     const at = pathOf({ page: 'service', service });
-    const link = (query: Record<string, string>) => `${at}?${new URLSearchParams({ env, service, ...query })}`;
+    const link = (query: Record<string, string>) =>
+      `${at}?${new URLSearchParams({ env, service, ...query })}`;
     return (
       <span class="buttons">
         {may('deploy') && record.action === 'deploy' && (
-          <a class="act" href={link({ act: 'deploy', version })}>
+          <a class="button" href={link({ act: 'deploy', version })}>
             Deploy <Foreign text={version} /> again…
           </a>
         )}
         {may('rollback') && (
-          <a class="act" href={link({ act: 'rollback' })}>
+          <a class="button" href={link({ act: 'rollback' })}>
             Roll back…
           </a>
         )}

@@ -1,6 +1,6 @@
 import { pathOf } from '../render/address.ts';
-import type { DeploymentState } from './deployment-state.ts';
 import { isUnderWay } from './deployment-head.tsx';
+import type { DeploymentState } from './deployment-state.ts';
 import { Foreign, ForeignBlock } from './foreign.tsx';
 import { Mark } from './parts.tsx';
 import { timeOfDay } from './times.ts';

@@ -1,5 +1,5 @@
-import type { PublisherEvent } from '../events.ts';
 import type { DeploymentView, LiveMessage } from '../console/api.ts';
+import type { PublisherEvent } from '../events.ts';
 import { applyEvents, emptyView, type View } from '../render/deployment-view.ts';
 import { noStages, type Stages, stagesAfter } from './stages.ts';
 

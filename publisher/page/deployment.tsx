@@ -23,7 +23,8 @@ export function DeploymentScreen() {
     return state === undefined ? [] : wavesOf(state.view.record, state.table, state.stages);
   }, [state?.view.record, state?.stages, state?.table.started, rows?.size]);
   useEffect(() => {
-    if (state !== undefined && rows !== undefined && isUnderWay(state)) announce(countsText([...rows.values()]));
+    if (state !== undefined && rows !== undefined && isUnderWay(state))
+      announce(countsText([...rows.values()]));
   }, [rows]);
   if (at?.page !== 'deployment') return null;
   if (state === undefined || rows === undefined) {
@@ -45,7 +46,9 @@ export function DeploymentScreen() {
       <Checks state={state} />
       <Decisions state={state} />
       <GlyphStrip waves={waves} rows={rows} />
-      <p class="counts">{rows.size === 0 ? 'No instance has answered yet.' : countsText([...rows.values()])}</p>
+      <p class="counts">
+        {rows.size === 0 ? 'No instance has answered yet.' : countsText([...rows.values()])}
+      </p>
       <InstanceRows table={state.table} last={state.view.lastTimes} />
     </>
   );
@@ -66,7 +69,8 @@ function Waves({
   return (
     <ol class="stages" aria-label="Waves">
       <li>
-        prepared <Mark tone={prepared === rows.size ? 'good' : 'busy'} glyph={prepared === rows.size ? '✓' : '●'}>
+        prepared{' '}
+        <Mark tone={prepared === rows.size ? 'good' : 'busy'} glyph={prepared === rows.size ? '✓' : '●'}>
           {prepared}
         </Mark>
       </li>

@@ -1,7 +1,7 @@
-import { memo } from './memo.ts';
 import type { View } from '../render/deployment-view.ts';
 import { isRollingBack } from '../render/deployment-view.ts';
 import { styleOf } from '../render/words.ts';
+import { memo } from './memo.ts';
 import type { Wave } from './stages.ts';
 
 /** So many glyphs are drawn anew when one of them changes. */
@@ -40,7 +40,9 @@ function runsOf(instances: readonly string[], rows: View['rows']): string {
   let last = '';
   for (const instance of instances) {
     const row = rows.get(instance);
-    const { glyph, tone } = styleOf(row === undefined ? 'waiting' : isRollingBack(row) ? 'rolled-back' : row.state);
+    const { glyph, tone } = styleOf(
+      row === undefined ? 'waiting' : isRollingBack(row) ? 'rolled-back' : row.state,
+    );
     text += tone === last ? glyph : `${text === '' ? '' : '|'}${tone} ${glyph}`;
     last = tone;
   }

@@ -20,7 +20,11 @@ export function InstanceRows({ table, last }: { table: View; last: Times }) {
   const { rows } = table;
   const names = useMemo(() => [...rows.keys()].sort(), [table.started, rows.size]);
   const { shown, folded } = useMemo(
-    () => fold(names.flatMap((name) => rows.get(name) ?? []), MOST_ROWS),
+    () =>
+      fold(
+        names.flatMap((name) => rows.get(name) ?? []),
+        MOST_ROWS,
+      ),
     [rows, names],
   );
   if (rows.size === 0) return null;
@@ -30,7 +34,7 @@ export function InstanceRows({ table, last }: { table: View; last: Times }) {
   const isSplit = all === undefined && folded.length > 0;
   return (
     <>
-      <table class="instances">
+      <table class="list deployment-rows">
         <caption class="unseen">The instances that need a look come first</caption>
         <Head />
         <tbody>
@@ -163,7 +167,7 @@ function Progress({ row, last }: { row: Row; last: Times }) {
 /** Every instance as it was when a person asked for it: plain text, which does not change. */
 const AllRows = memo(function AllRows({ rows }: { rows: readonly Row[] }) {
   return (
-    <table class="instances all">
+    <table class="list">
       <Head />
       <tbody>
         {rows.map((row) => (

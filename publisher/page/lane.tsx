@@ -1,7 +1,8 @@
 import type { Action, Lane as LaneView, Obstacle, QueueEntryView, UnderWay } from '../console/api.ts';
 import { pathOf } from '../render/address.ts';
 import { ActButton, Why } from './act-button.tsx';
-import { type Act, whyNever } from './allowed.ts';
+import type { Act } from './act-form.ts';
+import { whyNever } from './allowed.ts';
 import { factsOf, shortName } from './cell-facts.ts';
 import { ConfigLink } from './config-link.tsx';
 import { Foreign } from './foreign.tsx';

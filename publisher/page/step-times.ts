@@ -17,7 +17,9 @@ export function stepTimesText(timings: Times, last: Times = {}): string {
     const ms = timings[step] ?? 0;
     if (ms < SHORTEST_MS) return [];
     const before = last[step];
-    return [`${step} ${formatMs(ms)}${before !== undefined && differs(ms, before) ? ` (last time ${formatMs(before)})` : ''}`];
+    return [
+      `${step} ${formatMs(ms)}${before !== undefined && differs(ms, before) ? ` (last time ${formatMs(before)})` : ''}`,
+    ];
   }).join(' · ');
 }
 
