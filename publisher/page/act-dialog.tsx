@@ -126,7 +126,7 @@ export function ActDialog({ asked }: { asked: ActForm }) {
           </button>
           <button
             type="submit"
-            class={verbOf(form) === 'pause' || verbOf(form) === 'cancel' ? 'primary red' : 'primary'}
+            class={verbOf(form) === 'pause' || verbOf(form) === 'cancel' ? 'red' : 'primary'}
             disabled={!isPossible}
             aria-busy={isBusy}
             {...(needsReason(form) && form.reason === '' ? {} : { 'data-first': true })}

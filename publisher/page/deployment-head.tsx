@@ -6,9 +6,10 @@ import { whyNever } from './allowed.ts';
 import { BuildLink } from './config-link.tsx';
 import type { DeploymentState } from './deployment-state.ts';
 import { Foreign } from './foreign.tsx';
-import { Age, Mark, type Tone } from './parts.tsx';
+import { Age, Mark } from './parts.tsx';
 import { type ActQuery, openAct } from './router.ts';
 import { config, deployment, serverNow } from './state.ts';
+import type { Tone } from './tone.ts';
 
 /** What a deployment changes, how it stands, who began and who drives it, and what a person can do. */
 export function DeploymentHead({ state }: { state: DeploymentState }) {

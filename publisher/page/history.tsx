@@ -9,10 +9,11 @@ import { Foreign } from './foreign.tsx';
 import { HistoryFilter } from './history-filter.tsx';
 import { questionOf, rowsOf } from './history-rows.ts';
 import { useKeys } from './keys.ts';
-import { ErrorBox, Mark, type Tone } from './parts.tsx';
+import { ErrorBox, Mark } from './parts.tsx';
 import { errorOf, request } from './request.ts';
 import { query } from './router.ts';
 import { dateAndTime } from './times.ts';
+import type { Tone } from './tone.ts';
 
 const KEYS = [
   { key: '/', text: 'filter by service', run: () => document.getElementById('history-service')?.focus() },

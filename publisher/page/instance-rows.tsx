@@ -4,10 +4,11 @@ import { countsText, failureOf, fold, noteText, reasonText, styleOf, versionsTex
 import { Foreign } from './foreign.tsx';
 import { LogTail } from './log-tail.tsx';
 import { memo } from './memo.ts';
-import { Mark, type Tone } from './parts.tsx';
+import { Mark } from './parts.tsx';
 import { serverNow } from './state.ts';
 import { stepTimesText } from './step-times.ts';
 import { timeOfDay } from './times.ts';
+import type { Tone } from './tone.ts';
 
 /** So many instances are live rows; the others are glyphs and counts. */
 const MOST_ROWS = 60;

@@ -1,7 +1,7 @@
 import type { PublisherEvent } from '../events.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import { isFailing, isOver, type Row, type View } from '../render/deployment-view.ts';
-import type { Tone } from './parts.tsx';
+import type { Tone } from './tone.ts';
 
 /** The waves and the automatic checks of a deployment, from its events and its record. Pure. */
 
