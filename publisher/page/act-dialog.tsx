@@ -23,7 +23,7 @@ import { CommandLine, copyShown } from './copy.tsx';
 import { Foreign } from './foreign.tsx';
 import { useKeys } from './keys.ts';
 import { Modal } from './modal.tsx';
-import { closeAct, go, setQuery } from './router.ts';
+import { closeAct, go, isOpenedHere, setQuery } from './router.ts';
 import { cells, config, deployment, environmentStates, service } from './state.ts';
 
 /** The address follows what is typed, after this time without a key, ms: browsers limit how often it may change. */
@@ -35,6 +35,8 @@ const KEYS = [{ key: 'y', text: 'copy the command', run: copyShown }];
 export function ActDialog({ asked }: { asked: ActForm }) {
   useKeys(KEYS);
   const [form, setForm] = useState(asked);
+  // Who opens a link must read before Enter presses the button.
+  const [isFirst] = useState(isOpenedHere() && !(needsReason(asked) && asked.reason === ''));
   const [agreesEmpty, setAgreesEmpty] = useState(false);
   const pressing = useMemo(() => new Pressing(), []);
   const known = {
@@ -129,7 +131,7 @@ export function ActDialog({ asked }: { asked: ActForm }) {
             class={verbOf(form) === 'pause' || verbOf(form) === 'cancel' ? 'red' : 'primary'}
             disabled={!isPossible}
             aria-busy={isBusy}
-            {...(needsReason(form) && form.reason === '' ? {} : { 'data-first': true })}
+            {...(isFirst ? { 'data-first': true } : {})}
           >
             {isBusy && press.state !== 'done' ? 'Working … ' : ''}
             <Foreign text={buttonText(filled, versionOf(filled, world), world?.instances)} />{' '}

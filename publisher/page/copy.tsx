@@ -14,7 +14,6 @@ export function CommandLine({ argv, id }: { argv: readonly string[]; id?: string
   }, [copied]);
   return (
     <p class="command">
-      <span aria-hidden="true">$ </span>
       <code id={id}>
         <bdi>{visible(line)}</bdi>
       </code>{' '}

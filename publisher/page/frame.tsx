@@ -59,6 +59,8 @@ function AsOf() {
       if (live.kind === 'stale') announce('the connection to the console is back');
     };
   }, [live.kind]);
+  // The history has no stream: it is as of when it was asked for.
+  if (place.value?.page === 'history') return null;
   if (asOf.value === undefined)
     return <span class="as-of">{live.kind === 'connecting' ? 'reading …' : ''}</span>;
   return (

@@ -114,7 +114,7 @@ const InstanceRow = memo(function InstanceRow({ row, more, same, last }: RowProp
         <Foreign text={instance} />
         {more > 0 && ` and ${more} more`}
         {zone !== undefined && more === 0 && (
-          <span class="dim">
+          <span class="dim zone">
             {' '}
             <Foreign text={zone} />
           </span>

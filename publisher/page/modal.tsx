@@ -3,7 +3,7 @@ import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 
 /**
  * A modal dialog while it is rendered. The browser keeps the focus inside, and gives it back to where it was; Escape closes.
- * The element with `data-first` gets the focus at the start.
+ * The element with `data-first` gets the focus at the start, else the title.
  */
 export function Modal({
   title,
@@ -21,7 +21,7 @@ export function Modal({
     if (shown === null) return;
     const before = document.activeElement;
     shown.showModal();
-    shown.querySelector<HTMLElement>('[data-first]')?.focus();
+    (shown.querySelector<HTMLElement>('[data-first]') ?? shown.querySelector('h2'))?.focus();
     return () => {
       shown.close();
       // The browser gives the focus back itself, but not to a row that was drawn anew meanwhile.
@@ -41,7 +41,9 @@ export function Modal({
       }}
       onKeyDownCapture={ignoreHeldEnter}
     >
-      <h2 id={id}>{title}</h2>
+      <h2 id={id} tabIndex={-1}>
+        {title}
+      </h2>
       {children}
     </dialog>
   );

@@ -68,10 +68,13 @@ export function openAct(act: ActQuery): void {
   setQuery({ ...none, ...act });
 }
 
+/** Whether the address was reached on this page, and not by a link from elsewhere. */
+export const isOpenedHere = () => (history.state as { isOurs?: true } | null)?.isOurs === true;
+
 /** Closes the dialog: back where it was opened, or the address without it. */
 export function closeAct(): void {
   if (!query.peek().has('act')) return;
-  if ((history.state as { isOurs?: true } | null)?.isOurs) history.back();
+  if (isOpenedHere()) history.back();
   else setQuery(Object.fromEntries(ACT_PARAMETERS.map((name) => [name, undefined])), { replace: true });
 }
 

@@ -55,7 +55,7 @@ export function wavesOf({ rolling }: PastDeployment, table: View, stages: Stages
   const others = [...table.rows.keys()].filter((instance) => !placed.has(instance)).sort();
   if (others.length === 0) return waves;
   const isAll = waves.length === 0;
-  return [...waves, { name: isAll ? 'all' : 'in no wave', instances: others, hasBegun: isAll }];
+  return [...waves, { name: isAll ? 'all' : 'in no wave yet', instances: others, hasBegun: isAll }];
 }
 
 export interface Standing {
