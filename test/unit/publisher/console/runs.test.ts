@@ -184,3 +184,25 @@ test('what a command may have changed is read again when it starts and when it e
     ['dev', 'payments'],
   ]);
 });
+
+test('a command that has ended is shown for a minute, and its id is known for five', async () => {
+  vi.useFakeTimers();
+  try {
+    const { runs, ends, orders } = open();
+    const answer = runs.start(request());
+    ends[0]?.({ kind: 'driven', exitCode: 0 });
+    await answer;
+    await vi.advanceTimersByTimeAsync(59_999);
+    expect(runs.views()).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(runs.views()).toEqual([]);
+    await runs.start(request());
+    expect(orders).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(4 * 60_000);
+    expect(vi.getTimerCount()).toBe(0);
+    void runs.start(request());
+    expect(orders).toHaveLength(2);
+  } finally {
+    vi.useRealTimers();
+  }
+});
