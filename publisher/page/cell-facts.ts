@@ -19,8 +19,7 @@ const MOST = 5;
 export function progressFact({ done, of, waiting, driver, resumable }: UnderWay): Fact {
   const count = `${done} of ${of}`;
   if (waiting !== undefined) return { tone: 'warn', glyph: '⏳', text: `waits, ${count}` };
-  if (resumable || driver.state !== 'held')
-    return { tone: 'bad', glyph: '!', text: `NOBODY DRIVES, ${count}` };
+  if (resumable || driver.state !== 'held') return { tone: 'bad', glyph: '!', text: `NO DRIVER, ${count}` };
   return { tone: 'busy', glyph: '●', text: count };
 }
 

@@ -2,11 +2,12 @@ import { signal } from '@preact/signals';
 import { formatMs } from '../../shared/duration.ts';
 import type { ErrorView, RollCallView } from '../console/api.ts';
 import { announce } from './announcer.tsx';
+import { shownRows } from './filter.tsx';
 import { Foreign } from './foreign.tsx';
 import { Age, ErrorBox, Mark } from './parts.tsx';
 import { errorOf, rollCall } from './request.ts';
 import { setQuery } from './router.ts';
-import { isRoomy, setRoomy } from './settings.ts';
+import { DENSE_FROM, isRoomy, setRoomy } from './settings.ts';
 import { config, environmentStates, environments } from './state.ts';
 
 /** Below the services: who is really there, and what ran at another time. */
@@ -27,14 +28,16 @@ export function FleetBar() {
         </label>
         <button type="submit">Show</button>
       </form>
-      <label class="roomy">
-        <input
-          type="checkbox"
-          checked={isRoomy.value}
-          onChange={(event) => setRoomy(event.currentTarget.checked)}
-        />{' '}
-        high rows
-      </label>
+      {shownRows.value.length >= DENSE_FROM && (
+        <label class="roomy">
+          <input
+            type="checkbox"
+            checked={isRoomy.value}
+            onChange={(event) => setRoomy(event.currentTarget.checked)}
+          />{' '}
+          large rows
+        </label>
+      )}
     </section>
   );
 }

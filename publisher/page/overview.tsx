@@ -9,14 +9,11 @@ import { Foreign } from './foreign.tsx';
 import { useKeys } from './keys.ts';
 import { Age, Mark } from './parts.tsx';
 import { query } from './router.ts';
-import { isRoomy } from './settings.ts';
+import { DENSE_FROM, isRoomy } from './settings.ts';
 import { Standing } from './standing.tsx';
 import { cells, environments } from './state.ts';
 import { visibleLine } from './visible-text.ts';
 import { Waits } from './waits.tsx';
-
-/** From so many services on the rows are lower, so that 50 fit a screen of 1080 lines. */
-const DENSE_FROM = 30;
 
 /** All services in all environments, those that need a person first. */
 export function OverviewScreen() {
