@@ -7,7 +7,8 @@ import type { Checks } from '../record/check-schema.ts';
 import type { Forgotten } from '../record/deployment-schema.ts';
 import { type AlarmsNow, lookAtAlarms } from '../rollout/alarm-watch.ts';
 import { baselineAsRead, previousVersion } from '../rollout/baseline.ts';
-import { type Obstacle, obstacleOfKey, obstaclesOnTheWay } from '../rollout/obstacles.ts';
+import { refuseUnverified } from '../rollout/confirmation.ts';
+import { type Obstacle, obstacleOf, obstacleOfKey, obstaclesOnTheWay } from '../rollout/obstacles.ts';
 import { checkRequired } from '../rollout/requires.ts';
 import { commonVersion, isSelective, type Selection, targetsOf } from '../rollout/targets.ts';
 import type { Session } from '../session.ts';
@@ -93,8 +94,9 @@ async function obstaclesNow(session: Session, service: string): Promise<Obstacle
   const { env, clock, record } = session;
   const warn = () => undefined;
   const queue = openQueue({ env: env.name, clock, warn, ...record }, service, '');
-  const [key, pause, lock, waiting] = await Promise.all([
+  const [key, person, pause, lock, waiting] = await Promise.all([
     obstacleOfKey(session),
+    obstacleOf(async () => refuseUnverified(session)),
     record.pauses.of(service),
     record.locks.look(service),
     queue.look(),
@@ -102,7 +104,7 @@ async function obstaclesNow(session: Session, service: string): Promise<Obstacle
   const dead = queue.dead();
   const wanted = { env: env.name, service, command: 'deploy', now: clock.now() };
   const way = { pause, lock, queue: waiting.queue.filter(({ id }) => !dead.has(id)) };
-  return [...key, ...obstaclesOnTheWay(wanted, way)];
+  return [...key, ...person, ...obstaclesOnTheWay(wanted, way)];
 }
 
 function inOrder(

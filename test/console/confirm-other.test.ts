@@ -46,6 +46,8 @@ describe('confirm: other', () => {
       }
       expect(await (await run(line, loopback, strict)).ended).toMatchObject(refusal);
     }
+    const planned = await (await run('plan payments 1.1.0 --env=prd', loopback, strict)).ended;
+    expect(planned).toMatchObject({ things: [{ obstacles: [refusal] }] });
     expect(await record(prd)).toBeUndefined();
     expect(prd.json(keys.lock('prd', 'payments'))).toBeUndefined();
   });

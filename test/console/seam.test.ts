@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openConnection } from '../../publisher/connection.ts';
 import type { ConsolePorts, Order } from '../../publisher/console/ports.ts';
-import { asTriggerDeployError } from '../../shared/errors.ts';
+import { shareSession } from '../../publisher/session.ts';
+import { asTriggerDeployError, TriggerDeployError } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import {
   desired,
@@ -14,7 +16,7 @@ import {
   record,
   waiting,
 } from '../support/publisher/page-runs.ts';
-import { notes, type Stage } from '../support/publisher/stage.ts';
+import { never, notes, type Stage } from '../support/publisher/stage.ts';
 
 /** Command lines of the page, carried out side by side in one process over shared connections. */
 
@@ -28,6 +30,8 @@ beforeEach(async () => {
   ports = await pages.ports();
 });
 afterEach(() => pages.close());
+/** The key of nothing. */
+const NONE = keys.manifest('payments', '9.9.9');
 const run = (line: string, change: Partial<Order> = {}, of = ports) => pages.run(of, line, change);
 
 describe('two commands of one process', () => {
@@ -72,6 +76,28 @@ describe('two commands of one process', () => {
     const look = await ports.environments.look('dev');
     expect((await look.record.desired.read('payments'))?.value.version).toBeUndefined();
     expect(await ports.environments.look('dev')).toBe(look);
+  });
+
+  it('share keys and connections; an interrupted session ends its own calls alone, and closes nothing', async () => {
+    const connection = openConnection(dev.env, { signal: never() });
+    const options = {
+      signal: never(),
+      emit: () => undefined,
+      environment: {},
+      connect: async () => connection,
+    };
+    const end = new AbortController();
+    const interruption = { signal: end.signal, readMs: 0, writeMs: 0 };
+    const one = shareSession(connection, { ...options, interruption });
+    const other = shareSession(connection, options);
+    expect(await one.signer()).toBe(await other.signer());
+    expect(await one.record.objects.exists(NONE)).toBe(false);
+    end.abort(new TriggerDeployError('INTERRUPTED', 'interrupted'));
+    await expect(one.record.objects.exists(NONE)).rejects.toMatchObject({ code: 'INTERRUPTED' });
+    (await one.beside('dev')).close();
+    one.close();
+    expect(await other.record.objects.exists(NONE)).toBe(false);
+    connection.close();
   });
 
   it('promote over the connections of both environments', async () => {
