@@ -34,10 +34,8 @@ export interface Facts {
 export interface FactsReader {
   /** Everything but `newest`. @throws AWS_*. */
   read(): Promise<Omit<Facts, 'newest'>>;
-  /** Only the lock. @throws AWS_*. */
-  lock(): Promise<LockView>;
-  /** Only the queue. @throws AWS_*. */
-  queue(): Promise<readonly QueueEntry[]>;
+  /** The lock and the queue. @throws AWS_*. */
+  lock(): Promise<[LockView, readonly QueueEntry[]]>;
   /** One deployment; undefined when it cannot be verified. @throws AWS_*. */
   record(id: string): Promise<DeploymentRecord | undefined>;
   /** The deployment with the highest sequence. @throws AWS_*. */
@@ -84,6 +82,12 @@ export function openFactsReader(session: Session, service: string): FactsReader 
     }
   }
 
+  /** Nobody waits for a lock that is free: the queue is then not read. */
+  async function lockAndQueue(): Promise<[LockView, readonly QueueEntry[]]> {
+    const held = await lock();
+    return [held, held.owner === null ? [] : await queue()];
+  }
+
   async function one(id: string): Promise<DeploymentRecord | undefined> {
     try {
       return (await record.deployments.read(service, id)).value;
@@ -104,17 +108,15 @@ export function openFactsReader(session: Session, service: string): FactsReader 
   }
 
   return {
-    lock,
-    queue,
+    lock: lockAndQueue,
     record: one,
     newest,
     async read() {
       const readAt = clock.now();
-      const [wanted, pause, held, waiting, listed] = await Promise.all([
+      const [wanted, pause, [held, waiting], listed] = await Promise.all([
         desired(),
         record.pauses.read(service),
-        lock(),
-        queue(),
+        lockAndQueue(),
         record.deployments.listInstances(service),
       ]);
       return {

@@ -1,12 +1,14 @@
 import { orAborted } from '../../shared/abort.ts';
 import { forgetAfterOf } from '../fleet/forgetting.ts';
 import type { Person } from '../record/origin.ts';
+import type { Session } from '../session.ts';
 import type { RollCallView } from './api.ts';
 import { askAll } from './ask-fleet.ts';
 import { type EnvironmentReader, openEnvironmentReader } from './environment-reader.ts';
 import { openOverview } from './look-overview.ts';
 import { openServiceLook } from './look-service.ts';
 import type { Environments, Looks } from './ports.ts';
+import { rememberingSession } from './remembering-session.ts';
 
 /** The looks at the fleet: each environment is read once, for the overview and for all pages of services. */
 
@@ -20,8 +22,15 @@ const BETWEEN_MS = 5000;
 
 export function openFleetLooks(environments: Environments): FleetLooks {
   const readers = new Map<string, EnvironmentReader>();
+  /** By environment: the session that all looks share, with what it remembers. */
+  const sessions = new Map<string, Session>();
+  async function sessionOf(env: string): Promise<Session> {
+    const found = sessions.get(env) ?? rememberingSession(await environments.look(env), sessionOf);
+    sessions.set(env, found);
+    return found;
+  }
   function reader(env: string): EnvironmentReader {
-    const open = () => environments.look(env);
+    const open = () => sessionOf(env);
     const found = readers.get(env) ?? openEnvironmentReader(env, open, { silentAfterMs: forgetAfterOf });
     readers.set(env, found);
     return found;

@@ -50,11 +50,8 @@ export function openServiceReader(
 
   async function readLock(known: Facts, at: number): Promise<void> {
     due.lock = at + LOCK_MS;
-    const lock = await from.lock();
+    const [lock, queue] = await from.lock();
     if (isOther(lock, known.lock)) return await readAll(at);
-    // Nobody waits for a lock that is free.
-    const isIdle = lock.owner === null && known.queue.length === 0;
-    const queue = isIdle ? known.queue : await from.queue();
     const newest = lock.owner === null ? known.newest : await readUnderWay(known.newest);
     replace({ ...(facts ?? known), lock, queue, newest });
   }

@@ -49,6 +49,8 @@ export interface LastWrites {
 
 /** How many objects are read at a time. */
 const READS = 32;
+/** So many warnings are remembered. */
+const MOST_WARNED = 1000;
 /** More instances than this are not believed: one that writes as many others is no instance. */
 const MOST_INSTANCES = 10_000;
 
@@ -67,6 +69,8 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
   /** Each warning once: a deployment is polled for as long as it lasts. */
   function warn(text: string): void {
     if (warned.has(text)) return;
+    // A console lives for months, and anyone may write objects that are invalid in ever new ways.
+    if (warned.size >= MOST_WARNED) warned.clear();
     warned.add(text);
     context.warn(text);
   }
@@ -178,11 +182,11 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
 
   /** Reads an object. Undefined, with a warning, if it is invalid, or not about what its key says. */
   async function readOwn<T extends { env: string; instance: string }>(
-    { key, by }: { key: string; by: string },
+    { key, by, etag }: { key: string; by: string; etag: string },
     schema: z.ZodType<T>,
     isAbout: (value: T) => boolean,
   ): Promise<T | undefined> {
-    const found = await readValid(key, schema);
+    const found = await readValid(key, schema, etag);
     if (found === undefined) return undefined;
     if (found.env !== env || !isAbout(found)) {
       warn(`${key} names another service, deployment or environment; ignored`);
@@ -193,9 +197,9 @@ export function openInstanceObjects(context: InstanceObjectsContext) {
   }
 
   /** Reads an object that anyone may have written. Undefined, with a warning, if it is invalid. */
-  async function readValid<T>(key: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  async function readValid<T>(key: string, schema: z.ZodType<T>, listed?: string): Promise<T | undefined> {
     try {
-      return (await objects.readJson(key, schema))?.value;
+      return (await objects.readJson(key, schema, listed))?.value;
     } catch (error) {
       if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
       warn(`${error.message}; ignored`);

@@ -16,7 +16,7 @@ import { type Lists, notOfS3, openLists } from './lists.ts';
 import { createReadNotes } from './read-notes.ts';
 
 /** An object as it was read. A conditional write names its `etag`. */
-interface StoredText {
+export interface StoredText {
   text: string;
   etag: string;
   lastModified: number; // ms since the epoch, by S3's clock
@@ -45,11 +45,17 @@ export interface Objects extends Lists {
    * @throws DOCUMENT_INVALID when it is larger than `longest` bytes (`LONGEST` when left out); no more is read.
    */
   read(key: string, longest?: number): Promise<StoredText | undefined>;
+  /** As `read`; when the object still has this `etag`, S3 sends no body. */
+  readUnless(
+    key: string,
+    etag: string | undefined,
+    longest?: number,
+  ): Promise<StoredText | Unchanged | undefined>;
   /**
    * Undefined when there is no object with this key. @throws DOCUMENT_INVALID when it does not match `schema`, or is
-   * larger than `LONGEST_JSON`.
+   * larger than `LONGEST_JSON`. `listed` is the ETag that the object had in a list just now: only remember.ts uses it.
    */
-  readJson<T>(key: string, schema: z.ZodType<T>): Promise<StoredValue<T> | undefined>;
+  readJson<T>(key: string, schema: z.ZodType<T>, listed?: string): Promise<StoredValue<T> | undefined>;
   /** As `readJson`; `unchanged` when the object still has this `etag`: then S3 sends no body. */
   readJsonUnless<T>(
     key: string,
@@ -73,8 +79,12 @@ export interface Objects extends Lists {
 /** A random value that makes the body of a conditional write unique. */
 export const nonce = () => randomBytes(16).toString('hex');
 
-/** Thrown within this file. RFC 9110, "304 Not Modified". */
-const UNCHANGED = new Error('the object has not changed');
+/** The object still has the ETag that was named. RFC 9110, "304 Not Modified". */
+export interface Unchanged {
+  unchanged: true;
+  /** When S3 answered, ms since the epoch, by S3's clock; undefined when the answer has no date. */
+  readAt: number | undefined;
+}
 
 /** How often a write is tried. S3 answers 409 while another write is in progress, and asks to retry. */
 const CONFLICT_ATTEMPTS = 4;
@@ -82,7 +92,7 @@ const CONFLICT_ATTEMPTS = 4;
 /** The largest object that is read, bytes, unless the caller names another size. */
 const LONGEST = 1024 * 1024;
 /** The largest report or other unsigned document, bytes. */
-const LONGEST_JSON = 128 * 1024;
+export const LONGEST_JSON = 128 * 1024;
 
 /** A document from which no byte comes for this long is given up, ms. */
 const STALL_MS = 8000;
@@ -102,7 +112,14 @@ export function openObjects(
   const notes = createReadNotes(bucket, tell);
   const where = (key: string) => `s3://${bucket}/${key}`;
 
-  async function read(key: string, longest = LONGEST, unless?: string): Promise<StoredText | undefined> {
+  const read = async (key: string, longest?: number) =>
+    (await readUnless(key, undefined, longest)) as StoredText | undefined;
+
+  async function readUnless(
+    key: string,
+    unless: string | undefined,
+    longest = LONGEST,
+  ): Promise<StoredText | Unchanged | undefined> {
     const noteRead = notes.begin('reading', key);
     try {
       const condition = unless === undefined ? {} : { IfNoneMatch: unless };
@@ -128,7 +145,9 @@ export function openObjects(
       return { text, etag: answer.ETag ?? '', lastModified: answer.LastModified?.getTime() ?? 0, readAt };
     } catch (error) {
       if (isMissing(error)) return undefined;
-      if (unless !== undefined && awsStatus(error) === 304) throw UNCHANGED;
+      if (unless !== undefined && awsStatus(error) === 304) {
+        return { unchanged: true, readAt: dateOf((error as { $response?: unknown }).$response ?? {}) };
+      }
       throw awsError(error, `read ${where(key)}`);
     } finally {
       noteRead(1);
@@ -173,28 +192,24 @@ export function openObjects(
     }
   }
 
-  async function readJson<T>(
+  async function readJsonUnless<T>(
     key: string,
     schema: z.ZodType<T>,
-    unless?: string,
-  ): Promise<StoredValue<T> | undefined> {
-    const stored = await read(key, LONGEST_JSON, unless);
+    etag: string | undefined,
+  ): Promise<StoredValue<T> | 'unchanged' | undefined> {
+    const stored = await readUnless(key, etag, LONGEST_JSON);
     if (stored === undefined) return undefined;
+    if ('unchanged' in stored) return 'unchanged';
     const { text, ...rest } = stored;
     return { value: parseJson(text, schema, where(key)), ...rest };
   }
 
   return {
-    read: (key, longest) => read(key, longest),
-    readJson: (key, schema) => readJson(key, schema),
-    async readJsonUnless(key, schema, etag) {
-      try {
-        return await readJson(key, schema, etag);
-      } catch (error) {
-        if (error === UNCHANGED) return 'unchanged';
-        throw error;
-      }
-    },
+    read,
+    readUnless,
+    readJson: async <T>(key: string, schema: z.ZodType<T>) =>
+      (await readJsonUnless(key, schema, undefined)) as StoredValue<T> | undefined,
+    readJsonUnless,
     async overwrite(key, body, abortSignal) {
       const command = { Bucket: bucket, Key: key, Body: body, ContentType: 'application/json' };
       await aws.s3.send(new PutObjectCommand(command), { abortSignal });
@@ -213,7 +228,7 @@ function tooLarge(where: string, longest: number): TriggerDeployError {
   });
 }
 
-function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
+export function parseJson<T>(text: string, schema: z.ZodType<T>, where: string): T {
   let json: unknown;
   try {
     json = parseBoundedJson(text);

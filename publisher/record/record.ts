@@ -12,6 +12,7 @@ import { type Objects, openObjects } from './objects.ts';
 import type { Origin } from './origin.ts';
 import { forAgents, openPauses, type Pauses } from './pauses.ts';
 import { ownIdentity, type ProcessIdentity } from './process-identity.ts';
+import { rememberObjects, rememberVerifier } from './remember.ts';
 import { openResigner, type Resigner } from './resign.ts';
 import { openVersions, type Versions } from './versions.ts';
 
@@ -43,6 +44,8 @@ export interface RecordOptions {
   tell?: ((text: string) => void) | undefined;
   /** Ends the reads of documents; only their deadlines when left out. */
   reading?: AbortSignal | undefined;
+  /** Whether what was read is kept by its ETag (remember.ts): only for a process that looks again and again. */
+  remembers?: boolean | undefined;
 }
 
 function ignoreUnverified(error: unknown): undefined {
@@ -50,11 +53,14 @@ function ignoreUnverified(error: unknown): undefined {
 }
 
 export function openRecord(options: RecordOptions): EnvironmentRecord {
-  const { clock, who, origin, signer, verifier, warn } = options;
+  const { clock, who, origin, signer, warn } = options;
   const env = options.env.name;
   const now = () => clock.now();
   const { aws, reading: signal, tell } = options;
-  const objects = openObjects(aws, options.env.bucket, { signal, ...(tell && { tell }) });
+  const { bucket } = options.env;
+  const plain = openObjects(aws, bucket, { signal, ...(tell && { tell }) });
+  const objects = options.remembers ? rememberObjects(plain, bucket) : plain;
+  const verifier = options.remembers ? rememberVerifier(options.verifier) : options.verifier;
   // A desired state that cannot be verified has no copy of a pause: whatever needs it is refused anyway.
   const copyOf = async (service: string) =>
     (await desired.read(service).catch(ignoreUnverified))?.value.pause;
