@@ -77,6 +77,7 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
       await listen(server, place);
       services.start(addressOf(server, place));
     }
+    if (config.resume && !options.readOnly) void goOn(options, services, stop);
     await untilAborted(stop);
     for (const server of servers) server.close();
     if (runs.views().some(({ state }) => state !== 'ended'))
@@ -94,6 +95,20 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
       server.closeAllConnections();
     }
     ports.close();
+  }
+}
+
+/** Continues what other consoles left. Loaded only where the config wants it. Never throws. */
+async function goOn(options: ConsoleOptions, services: Services, stop: AbortSignal): Promise<void> {
+  const { log, person } = options;
+  const report = (entry: object) =>
+    log(JSON.stringify({ type: 'resume', time: new Date().toISOString(), ...entry }));
+  try {
+    const { resumeByItself } = await import('./self-resume.ts');
+    const clock = createClock(Date.now);
+    await resumeByItself({ ...services, clock, host: person.via, log: report }, stop);
+  } catch (error) {
+    if (!stop.aborted) log(logged(error));
   }
 }
 

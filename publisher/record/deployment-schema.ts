@@ -151,6 +151,8 @@ const moving = {
   setDesired: z.boolean().optional(),
   /** The version to roll back to; set when a rollback must follow. Once it has started, `rolledBackBy` is set. */
   rollBackTo: versionName.optional(),
+  /** Who continued it last, after its publisher had stopped. */
+  resumedBy: z.string().max(256).optional(),
   /** The deployment that rolled back this one. */
   rolledBackBy: ulid.optional(),
 };
