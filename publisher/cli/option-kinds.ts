@@ -119,6 +119,23 @@ export const since = text.transform((typed, context): Since => {
   return { at };
 });
 
+/** A time of which something is asked: as `since`, or a time of the day, the last one that is past, in UTC. */
+export type Moment = Since | { ofDay: number }; // ms since midnight
+
+/** `14:02`, `14:02:30`, `2h`, `2026-11-01T14:02`. */
+export const moment = text.transform((typed, context): Moment => {
+  const [, hours, minutes, seconds = '0'] = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/.exec(typed) ?? [];
+  if (hours !== undefined) {
+    return { ofDay: ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000 };
+  }
+  const parsed = since.safeParse(typed);
+  if (!parsed.success) {
+    context.addIssue('expected a time such as 14:02, 2h or 2026-11-01T14:02, in UTC');
+    return { ago: 0 };
+  }
+  return parsed.data;
+});
+
 /** NaN for a day that does not exist: JavaScript takes February 30 for March 2. */
 function dateMs(typed: string): number {
   const day = typed.slice(0, 10);

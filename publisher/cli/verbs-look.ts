@@ -5,6 +5,7 @@ import {
   deployment,
   flag,
   instance,
+  moment,
   positiveCount,
   service,
   since,
@@ -12,6 +13,7 @@ import {
   versionOrLatest,
 } from './option-kinds.ts';
 import { DEFAULT_TIMEOUT_MS, rolling, watching } from './option-sets.ts';
+import { standingHere, standingOfAll } from './standing-answer.ts';
 import { type Answer, type Surroundings, verb } from './verb.ts';
 
 /** The verbs that change nothing. Each loads its command when it runs. */
@@ -28,16 +30,25 @@ export const lookVerbs = {
     options: {
       service: argument(service.optional(), 'Only this service (default: every service)'),
       all: flag('Every environment of the config, side by side', { atTerminal: true }),
+      at: value(
+        moment.optional(),
+        'What was desired and under way at a time in UTC, from the record: 14:02, 2h (ago), 2026-11-01T14:02 (default: now)',
+      ),
     },
     examples: [
       ['$0 status --all', 'every environment'],
       ['$0 status --env dev', 'every service'],
+      ['$0 status --all --at 14:02', 'which version stood where at that time'],
       ['$0 status payments -e dev --output json', 'one service, for a program'],
     ],
     looks: true,
     refuse: ({ all, env }) => (all && env !== undefined ? '--all and --env cannot be combined' : undefined),
-    alone: ({ all, service }, around) => (all ? statusOfAll(service, around) : undefined),
-    async run(session, { service }) {
+    alone({ all, service, at }, around) {
+      if (!all) return undefined;
+      return at === undefined ? statusOfAll(service, around) : standingOfAll(service, at, around);
+    },
+    async run(session, { service, at: moment }) {
+      if (moment !== undefined) return await standingHere(session, service, moment);
       const [{ status }, { statusLines, statusTable }] = await Promise.all([
         import('../commands/status.ts'),
         import('../render/status.ts'),
@@ -54,32 +65,39 @@ export const lookVerbs = {
   }),
 
   history: verb({
-    usage: '<service>',
-    summary: 'List the last deployments of a service',
+    usage: '[service]',
+    summary: 'List the last deployments, and the pauses between them',
     group: 'look',
     onPage: 'reads',
     options: {
-      service: aService,
-      limit: value(positiveCount.default(20), 'At most this many deployments (default: 20)', { alias: 'n' }),
+      service: argument(service.optional(), 'Only this service (default: every service)'),
+      limit: value(positiveCount.default(20), 'At most this many deployments (default: 20)', {
+        alias: 'n',
+      }),
       failed: flag('Only deployments that did not succeed on every instance'),
       since: value(
         since.optional(),
         'Only deployments of a time such as 7d or 1w, or since a date in UTC: 2026-11-01 (default: no limit)',
       ),
+      before: value(
+        deployment.optional(),
+        'Only deployments that are older than this one (default: from the newest on)',
+      ),
     },
     examples: [
       ['$0 history payments -e prd --failed --since 7d', 'what failed this week'],
       ['$0 history payments --env dev -n 5', 'the last five'],
+      ['$0 history --env prd --since 1d', 'every service, since yesterday'],
     ],
     looks: true,
-    async run(session, { service, limit, failed, since }) {
-      const [{ history }, { historyLines, historyTable }] = await Promise.all([
+    async run(session, { service, limit, failed, since, before }) {
+      const [{ history }, { historyJson, historyLines, historyTable }] = await Promise.all([
         import('../commands/history.ts'),
         import('../render/history.ts'),
       ]);
-      const found = await history(session, { service, limit, failed, since });
+      const found = await history(session, { service, limit, failed, since, before });
       return {
-        things: found.deployments.map((one) => ({ type: 'deployment', ...one })),
+        things: historyJson(found),
         table: (page) => historyTable(found, page),
         lines: () => historyLines(found),
       };

@@ -1,43 +1,64 @@
+import { ulidTime } from '../../shared/names.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
+import { hasFailed, pastDeployments } from '../record/past-deployments.ts';
+import { type PastPause, pastPauses } from '../record/past-pauses.ts';
 import type { Session } from '../session.ts';
 import { checkServiceExists } from './guards.ts';
 
 export interface HistoryAnswer {
   type: 'history';
   env: string;
-  service: string;
+  /** Undefined: of all services. */
+  service: string | undefined;
   at: number; // ms since the epoch
   /** Newest first. */
   deployments: PastDeployment[];
+  /** The pauses and unpauses between them. */
+  pauses: readonly PastPause[];
   /** Whether a filter was given. If so, an empty list does not mean that the service has no deployment. */
   narrowed: boolean;
+  /** The id for `--before` that continues the list; left out at its end. */
+  before?: string;
 }
 
 export interface HistoryOptions {
-  service: string;
+  /** All services when left out. */
+  service?: string | undefined;
   /** At most this many. */
   limit: number;
   /** Only deployments that did not succeed, or on which an instance failed. */
   failed?: boolean;
   /** Only deployments of the last `ago` ms, or since `at`, ms since the epoch. */
   since?: { ago: number } | { at: number } | undefined;
+  /** Only deployments that are older than this one. */
+  before?: string | undefined;
 }
 
-/** `trigger-deploy history SERVICE`: the last deployments of the service. @throws SERVICE_NOT_FOUND. */
+/**
+ * `trigger-deploy history [SERVICE]`: the last deployments, with the pauses between them.
+ * @throws SERVICE_NOT_FOUND.
+ */
 export async function history(session: Session, options: HistoryOptions): Promise<HistoryAnswer> {
-  const { service, limit, failed = false, since: from } = options;
-  const { deployments } = session.record;
-  const since = from && ('at' in from ? from.at : () => session.clock.now() - from.ago);
-  const wanted = failed ? hasFailed : undefined;
-  const found = await deployments.history(service, limit, { since, ...(wanted && { wanted }) });
-  if (found.length === 0) await checkServiceExists(session, service);
+  const { service, limit, failed = false, since: from, before } = options;
+  const { deployments, pauses } = session.record;
+  const since = () => (from === undefined ? 0 : 'at' in from ? from.at : session.clock.now() - from.ago);
+  const services = service === undefined ? await deployments.services() : [service];
+  const page = await pastDeployments(deployments, {
+    ...{ services, limit, since, before },
+    ...(failed && { wanted: hasFailed }),
+  });
+  if (page.deployments.length === 0 && service !== undefined) await checkServiceExists(session, service);
+  const oldest = page.deployments.at(-1)?.deployment;
   return {
     ...{ type: 'history', env: session.env.name, service, at: session.clock.now() },
-    deployments: found,
-    narrowed: failed || since !== undefined,
+    deployments: page.deployments,
+    pauses: failed
+      ? []
+      : await pastPauses(pauses, services, {
+          since: Math.max(since(), page.before === undefined || oldest === undefined ? 0 : ulidTime(oldest)),
+          until: before === undefined ? Number.POSITIVE_INFINITY : ulidTime(before),
+        }),
+    narrowed: failed || from !== undefined || before !== undefined,
+    ...(page.before !== undefined && { before: page.before }),
   };
 }
-
-/** A deployment that succeeded has exit code 1 when some instances failed, but no more than allowed. */
-const hasFailed = ({ status, exitCode }: PastDeployment) =>
-  status === 'failed' || status === 'timed-out' || status === 'cancelled' || exitCode === 1;

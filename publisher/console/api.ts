@@ -41,7 +41,6 @@ export interface ConfigView {
   readOnly: boolean;
   /** In the order in which `requires` has them: the first one first. */
   environments: readonly EnvironmentView[];
-  /** What this person may do. */
   grants: readonly Grant[];
   /** Addresses with {service}, {env}, {since}; {deployment} and {version} where they are known. */
   links: { logs?: string; builds?: string };
@@ -283,7 +282,7 @@ export interface PauseChangeView {
   reason?: string;
 }
 
-/** Which version was desired at a time. */
+/** Which version was desired at a time, and which deployment was under way. `unknown`: why the record does not say it. */
 export interface StandingView {
   at: number;
   places: readonly {
@@ -291,9 +290,10 @@ export interface StandingView {
     service: string;
     version: string | null;
     deployment?: string;
-    /** A deployment that was under way at that time. */
     underWay?: { deployment: string; version: string };
+    unknown?: string;
   }[];
+  trouble?: readonly { env: string; error: ErrorView }[];
 }
 
 export type LiveMessage =

@@ -1,6 +1,7 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import { type FleetLooks, openFleetLooks } from './fleet-looks.ts';
 import { openDeploymentLook } from './look-deployment.ts';
+import { openHistoryLooks } from './look-history.ts';
 import type { Environments, Looks, OwnEvents } from './ports.ts';
 
 export interface LooksOptions {
@@ -17,8 +18,7 @@ export function openLooks({ environments, runs }: LooksOptions): Looks & FleetLo
   return {
     ...openFleetLooks(environments),
     deployment: ({ env, ...place }) => openDeploymentLook(() => environments.look(env), place, runs),
-    history: notYet,
-    standing: notYet,
+    ...openHistoryLooks(environments),
     find: notYet,
     report: notYet,
   };

@@ -38,6 +38,12 @@ export interface Deployments extends Pick<SignedDeployments, 'create' | 'update'
     limit: number,
     which?: { since?: number | (() => number) | undefined; wanted?: (one: PastDeployment) => boolean },
   ): Promise<PastDeployment[]>;
+  /** The ids of deployments in pieces, the newest first; with `before`, an id, only those that are older. */
+  ids(service: string, before?: string): AsyncGenerator<string[]>;
+  /** As `past`; undefined if there is none. One that cannot be verified counts for nothing, and is named in a warning. */
+  pastOrNone(service: string, id: string): Promise<PastDeployment | undefined>;
+  /** The first ids from `after` on, the oldest first: a thousand at most. */
+  someIds(service: string, after: string): Promise<string[]>;
   /** The newest deployments, the highest sequence first: 32 at most. */
   recent(service: string): Promise<StoredDeployment[]>;
   /** Why each of the newest records cannot be verified, and which ids no publisher made. */
@@ -132,9 +138,10 @@ export function openDeployments(context: DeploymentsContext): Deployments {
     future: (ids: readonly string[]) => void = (those) => {
       if (those.length > 0) warnOnce(futureText(service, those));
     },
+    before?: string,
   ): AsyncGenerator<string[]> {
     let isFirst = true;
-    for await (const some of newestIds(objects, env, service, now)) {
+    for await (const some of newestIds(objects, env, service, now, before)) {
       const isPast = (id: string) => ulidTime(id) <= now() + AHEAD_MS;
       // All of the future are in the first piece: it has everything from some time in the past on.
       const past = isFirst ? some.filter(isPast) : some;
@@ -201,6 +208,12 @@ export function openDeployments(context: DeploymentsContext): Deployments {
       };
       const found = await firstOf(sinceThen(ids(service), since), work, (count) => count.found >= limit);
       return found.slice(0, limit);
+    },
+    ids: (service, before) => ids(service, undefined, before),
+    pastOrNone: readPast,
+    async someIds(service, after) {
+      const { names } = await objects.someFolders(keys.deployments(env, service), after);
+      return names.filter((id) => ulid.safeParse(id).success);
     },
     recent,
     async unverified(service) {

@@ -24,8 +24,8 @@ export interface Lists {
    * @throws as `list`.
    */
   folders(prefix: string, between?: { after?: string; until?: string | undefined }): Promise<string[]>;
-  /** The first of them, as many as S3 lists in one answer, and whether there are more. */
-  someFolders(prefix: string): Promise<{ names: string[]; more: boolean }>;
+  /** The first of them, or the first after `after`, as many as S3 lists in one answer, and whether there are more. */
+  someFolders(prefix: string, after?: string): Promise<{ names: string[]; more: boolean }>;
 }
 
 /** The SDK takes any page with the status 200 for success, such as one of a proxy. */
@@ -120,8 +120,9 @@ export function openLists(aws: Aws, bucket: string, notes: ReadNotes): Lists {
       );
       return names.filter((name) => !isPast(name)).sort();
     },
-    async someFolders(prefix) {
-      const page = await onePage({ Prefix: prefix, Delimiter: '/' });
+    async someFolders(prefix, after) {
+      const from = after === undefined ? {} : { StartAfter: prefix + after };
+      const page = await onePage({ Prefix: prefix, Delimiter: '/', ...from });
       return { names: namesIn(page, prefix), more: page.IsTruncated === true };
     },
   };

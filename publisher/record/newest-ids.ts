@@ -5,6 +5,7 @@ import type { Objects } from './objects.ts';
  * The ids of the deployments of a service, the newest first, in pieces of any length. S3 lists keys from the oldest on,
  * a thousand a request. A history that is longer is read backwards, as far as the caller asks: first the time in which
  * half a thousand deployments can be expected, then four times as much, and so on. Ids that are no ULIDs are left out.
+ * With `before`, an id, only those that are older: nothing of what is newer is listed.
  * @throws RECORD_DAMAGED when there are too many; AWS_*.
  */
 export async function* newestIds(
@@ -12,21 +13,25 @@ export async function* newestIds(
   env: string,
   service: string,
   now: () => number, // ms since the epoch
+  before?: string,
 ): AsyncGenerator<string[]> {
   const prefix = keys.deployments(env, service);
   const { names: oldest, more } = await objects.someFolders(prefix);
-  const first = idsIn(oldest).reverse();
-  if (!more) {
+  const first = idsIn(oldest)
+    .filter((id) => before === undefined || id < before)
+    .reverse();
+  const last = oldest.at(-1) ?? '';
+  if (!more || (before !== undefined && before <= last)) {
     yield first;
     return;
   }
-  const last = oldest.at(-1) ?? '';
   /** Everything from this id on was returned. */
-  let until: string | undefined;
+  let until = before;
+  const newest = before === undefined ? now : () => Math.min(now(), ulidTime(before));
   for (let span = spanOf(first) / 2; ; span *= 4) {
-    const from = ulidOf(now() - span);
+    const from = ulidOf(newest() - span);
     // Whoever may write reports can make a thousand names that sort before every id: there is no time before the first.
-    const isRest = from <= last || span >= now();
+    const isRest = from <= last || span >= newest();
     // "0" follows "/": after each key of the folder.
     const names = await objects.folders(prefix, { after: isRest ? `${last}0` : from, until });
     const ids = idsIn(names);

@@ -6,6 +6,7 @@ import { isEnding, STEPS } from '../../shared/states.ts';
 import type { ShowAnswer } from '../commands/show.ts';
 import type { Rolling } from '../record/deployment-schema.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
+import { badgesOf } from './badges.ts';
 import { checkFacts, failedRunLines } from './check-text.ts';
 import { confirmedText, decisionText, waitingFor } from './decided-text.ts';
 import type { Row } from './deployment-view.ts';
@@ -59,6 +60,7 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['command', from.argv && shellLine(['trigger-deploy', ...from.argv])],
     ['build', from.build],
     ['reason', deployment.reason],
+    ['note', badgesOf(deployment).join(', ') || undefined],
     ['promoted from', promotedFrom],
     ['waited', waitedText(deployment)],
     ['despite pause', pausedText(deployment)],

@@ -161,8 +161,15 @@ describe('the record of a deployment with checks', () => {
 
   test('is marked in the history, and when it is shown, if they were skipped', () => {
     const skipped = { ...deployment, checks: { ...CHECKS, skipped: true as const }, checked: undefined };
-    const history = { type: 'history', env: 'prd', service: 'payments', at: START, narrowed: false } as const;
-    expect(historyLines({ ...history, deployments: [skipped] })[0]).toContain('checks skipped');
+    const history = {
+      type: 'history',
+      env: 'prd',
+      service: 'payments',
+      at: START,
+      narrowed: false,
+      pauses: [],
+    } as const;
+    expect(historyLines({ ...history, deployments: [skipped] })[0]).toContain('CHECKS SKIPPED');
     expect(historyLines({ ...history, deployments: [deployment] })[0]).toContain(' alarms, verify failed');
     expect(showLines({ ...answer, deployment: skipped, reports: [] }).join('\n')).toContain(
       'skipped checks alarms 5xx',

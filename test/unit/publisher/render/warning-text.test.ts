@@ -44,6 +44,7 @@ test('`history` has the warnings of a deployment that succeeded', () => {
     at: START,
     deployments,
     narrowed: false,
+    pauses: [],
   };
   expect(historyTable(answer, page).map((line) => line.trim())).toContain(TEXT);
   expect(historyLines(answer)[0]).toContain(`${ID} 1.4.1 → 1.4.2`.slice(0, 26));
