@@ -9,7 +9,7 @@ import { loadAssets } from './assets.ts';
 import { auditLine } from './audit.ts';
 import { environmentView, inOrder } from './config-view.ts';
 import { commandOf } from './hint-command.ts';
-import { isLoopback, type ListenPlace, listen, listenOnLoopback } from './listen.ts';
+import { isLoopback, type ListenPlace, listenAt, listenOnLoopback } from './listen.ts';
 import { openLooks } from './looks.ts';
 import { createLoopbackKeys } from './loopback-key.ts';
 import { loopbackPeople } from './loopback-people.ts';
@@ -17,7 +17,7 @@ import type { ConsolePorts, Environments, People } from './ports.ts';
 import { createRouter } from './router.ts';
 import { createRuns } from './runs.ts';
 import { createConsoleServer } from './server.ts';
-import type { Services, Sessions } from './services.ts';
+import { createStreams, type Services, type Sessions } from './services.ts';
 import { createWatches } from './watches.ts';
 
 export interface ConsoleOptions {
@@ -49,6 +49,8 @@ export interface ConsoleOptions {
 /** How long commands may take to let go of what they drive, and then to end, ms. */
 const DETACH_MS = 4000;
 const STOP_MS = 2000;
+/** How long pages may take to read the last of their streams, ms. */
+const CLOSE_MS = 1000;
 
 /** Runs the console until `stop` aborts. @throws USAGE when it may not or cannot listen, CONFIG_INVALID. */
 export async function runConsole(options: ConsoleOptions): Promise<void> {
@@ -74,12 +76,12 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     } else {
       const server = createConsoleServer(route, onError);
       servers.push(server);
-      await listen(server, place);
+      await listenAt(server, place);
       services.start(addressOf(server, place));
     }
     if (config.resume && !options.readOnly) void goOn(options, services, stop);
     await untilAborted(stop);
-    for (const server of servers) server.close();
+    const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
     if (runs.views().some(({ state }) => state !== 'ended'))
       tell('the console ends: its deployments stay as they are');
     const reason = new TriggerDeployError('INTERRUPTED', 'the console ended');
@@ -88,6 +90,9 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
       runs.stop(reason);
       await settledWithin(detached, STOP_MS);
     }
+    // The pages are told how their commands ended.
+    services.streams.endAll();
+    await settledWithin(Promise.all(closed), CLOSE_MS);
   } finally {
     watches.close();
     for (const server of servers) {
@@ -134,11 +139,12 @@ async function openServices(
   const onChange = (env: string, service?: string) => looks.refresh(env, service);
   const runs = createRuns({ commands, view, onChange, now });
   const watches = createWatches();
+  const streams = createStreams();
   const looks = openLooks({ environments, runs });
   const isProxied = place !== undefined && config.trust !== undefined;
   const { people, sessions, start } = isProxied
     ? { people: await proxied(config, place), sessions: undefined, start: () => announce(config.url ?? '') }
-    : openSessions(options, monotonic);
+    : openSessions(options, { streams, monotonic });
   const configOf = async (): Promise<ConfigView> => {
     const { logs, builds } = config.links;
     const names = await environments.names();
@@ -151,7 +157,7 @@ async function openServices(
     };
   };
   return {
-    ...{ people, commands, environments, looks, runs, watches, readOnly, view, now, monotonic },
+    ...{ people, commands, environments, looks, runs, streams, watches, readOnly, view, now, monotonic },
     hosts: hostsOf(options),
     assets: await loadAssets(),
     sessions,
@@ -162,9 +168,11 @@ async function openServices(
 }
 
 /** The keys of a console on loopback, and the one person who has them. */
-function openSessions({ person, announce, tell, log }: ConsoleOptions, monotonic: () => number) {
+function openSessions(
+  { person, announce, tell, log }: ConsoleOptions,
+  { streams, monotonic }: Pick<Services, 'streams' | 'monotonic'>,
+) {
   const keys = createLoopbackKeys({ monotonic });
-  const listeners = new Set<() => void>();
   let address = '';
   const show = () => announce(`${address}#k=${keys.renew()}`);
   const sessions: Sessions = {
@@ -182,11 +190,7 @@ function openSessions({ person, announce, tell, log }: ConsoleOptions, monotonic
     endAll() {
       tell('all sessions have ended; the new address:');
       show();
-      for (const then of [...listeners]) then();
-    },
-    onEnd(then) {
-      listeners.add(then);
-      return () => listeners.delete(then);
+      streams.endAll();
     },
   };
   const start = (at: string) => {
@@ -240,7 +244,7 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
 }
 
 /** Whether `work` settled in that time. */
-async function settledWithin(work: Promise<void>, ms: number): Promise<boolean> {
+async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   const signal = AbortSignal.timeout(ms);
   return await orAborted(work, signal).then(
     () => true,

@@ -1,5 +1,6 @@
+import { rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { isIP } from 'node:net';
+import { connect, isIP } from 'node:net';
 import { TriggerDeployError } from '../../shared/errors.ts';
 
 /** Where the console listens. */
@@ -46,8 +47,29 @@ export async function listenOnLoopback(
   }
 }
 
-/** @throws USAGE when the address is taken or not allowed. */
-export async function listen(server: Server, place: ListenPlace): Promise<void> {
+/**
+ * Listens on an address, or on a unix socket: one that a console left when it was killed is replaced.
+ * @throws USAGE when the address is taken or not allowed.
+ */
+export async function listenAt(server: Server, place: ListenPlace): Promise<void> {
+  try {
+    await listen(server, place);
+  } catch (error) {
+    if (!('path' in place) || !isTaken(error) || !(await isLeft(place.path))) throw error;
+    await rm(place.path);
+    await listen(server, place);
+  }
+}
+
+/** Whether nobody listens on the socket. */
+async function isLeft(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(path, () => resolve(false));
+  socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'));
+  return await promise.finally(() => socket.destroy());
+}
+
+async function listen(server: Server, place: ListenPlace): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const fail = (error: Error) => reject(error);
   server.once('error', fail);
@@ -67,7 +89,7 @@ export async function listen(server: Server, place: ListenPlace): Promise<void> 
   }
 }
 
-const hasNoAddress = (error: unknown) => {
-  const { cause } = error as { cause?: NodeJS.ErrnoException };
-  return cause?.code === 'EADDRNOTAVAIL' || cause?.code === 'EAFNOSUPPORT';
-};
+const codeOf = (error: unknown) => (error as { cause?: NodeJS.ErrnoException }).cause?.code ?? '';
+const isTaken = (error: unknown) => codeOf(error) === 'EADDRINUSE';
+/** The machine has no IPv6. */
+const hasNoAddress = (error: unknown) => ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(codeOf(error));

@@ -10,8 +10,7 @@ import { maySee, maySeeService, visibleTo } from './visible.ts';
 
 /** GET /api/live: a stream for one page. */
 export function liveRoute(services: Services): Route {
-  const { looks, watches, runs, people, sessions, environments, now } = services;
-  let streams = 0;
+  const { looks, watches, runs, streams, people, sessions, environments, now } = services;
   return {
     method: 'GET',
     needsPerson: true,
@@ -25,7 +24,7 @@ export function liveRoute(services: Services): Route {
         if (!(await environments.names()).includes(place.env)) return noEnvironment(place.env);
       }
       if (about.about === 'service' && !maySeeService(grants, about.service)) return mayNotLook();
-      if (streams >= MOST_STREAMS) {
+      if (streams.count() >= MOST_STREAMS) {
         return refused(503, 'TOO_MANY', `${MOST_STREAMS} pages look at this console already`);
       }
       const key = Object.values(about).join(' ');
@@ -36,12 +35,7 @@ export function liveRoute(services: Services): Route {
             ? looks.service(about.service)
             : looks.deployment(about);
       const stream = (connection: Connection) => {
-        streams += 1;
-        const leave = sessions?.onEnd(() => connection.end());
-        connection.onGone(() => {
-          streams -= 1;
-          leave?.();
-        });
+        connection.onGone(streams.add(() => connection.end()));
         writeStream(connection, {
           join: (show) => watches.join(key, open, show),
           runs: (show) => runs.watch(show),

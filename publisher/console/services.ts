@@ -18,6 +18,7 @@ export interface Services {
   environments: Environments;
   looks: Looks;
   runs: Runs;
+  streams: Streams;
   watches: Watches;
   /** Whether nothing can be signed with this console. */
   readOnly: boolean;
@@ -33,11 +34,31 @@ export interface Services {
   monotonic(): number;
 }
 
+/** The streams that are open. */
+export interface Streams {
+  /** `end` ends the stream once what was written is sent. Returns what is to be called when the stream is gone. */
+  add(end: () => void): () => void;
+  count(): number;
+  endAll(): void;
+}
+
+export function createStreams(): Streams {
+  const ends = new Set<() => void>();
+  return {
+    add(end) {
+      ends.add(end);
+      return () => ends.delete(end);
+    },
+    count: () => ends.size,
+    endAll() {
+      for (const end of [...ends]) end();
+    },
+  };
+}
+
 export interface Sessions {
   /** A session for the key of the address, once. */
   exchange(key: string): { session: string } | 'used' | 'wrong';
   /** Ends all sessions and their streams, and shows a new address where the console was started. */
   endAll(): void;
-  /** Calls `then` when all sessions end. Returns what ends that. */
-  onEnd(then: () => void): () => void;
 }

@@ -14,7 +14,7 @@ import type {
 } from '../../../publisher/console/ports.ts';
 import { type Asked, createRouter } from '../../../publisher/console/router.ts';
 import { createRuns } from '../../../publisher/console/runs.ts';
-import type { Services } from '../../../publisher/console/services.ts';
+import { createStreams, type Services } from '../../../publisher/console/services.ts';
 import { createWatches } from '../../../publisher/console/watches.ts';
 import type { PublisherEvent } from '../../../publisher/events.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../../../shared/errors.ts';
@@ -108,7 +108,14 @@ export function fakeConsole(
   } as unknown as Environments;
   const services: Services = {
     ...{ hosts: [], assets: assetsOf(PAGE), people: ANYBODY, sessions: undefined, readOnly: false },
-    ...{ commands, environments, view, looks: fakeLooks(), watches: createWatches() },
+    ...{
+      commands,
+      environments,
+      view,
+      looks: fakeLooks(),
+      watches: createWatches(),
+      streams: createStreams(),
+    },
     runs: createRuns({ commands, view, onChange: () => undefined, now: () => NOW }),
     config: async () => ({
       ...{ version: '1', person: { name: '', isVerified: false }, mode: 'loopback', readOnly: false },
