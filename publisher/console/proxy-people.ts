@@ -2,15 +2,14 @@ import type { Clock } from '../../shared/clock.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ConsoleConfig } from '../config/load-console.ts';
 import type { Person } from '../record/origin.ts';
-import type { ListenPlace } from './listen.ts';
+import { isLoopback, type ListenPlace } from './listen.ts';
 import { personOfClaims } from './person-claims.ts';
 import { notIdentified } from './person-refusal.ts';
 import type { People, Refusal } from './ports.ts';
 import { grantsOf, mayRun } from './roles.ts';
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|::1|\[::1\])$/;
 /** Whether only this machine reaches it. */
-export const isLocalPlace = (place: ListenPlace): boolean => 'path' in place || LOOPBACK.test(place.host);
+const isLocalPlace = (place: ListenPlace) => 'path' in place || isLoopback(place);
 
 type PersonOf = People['personOf'];
 
