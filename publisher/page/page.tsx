@@ -1,4 +1,4 @@
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import type { ConfigView, ErrorView } from '../console/api.ts';
 import { pathOf } from '../render/address.ts';
@@ -14,7 +14,7 @@ import { errorOf, request } from './request.ts';
 import { go, listenForAddresses, place } from './router.ts';
 import { ServiceScreen } from './service.tsx';
 import { onNewSession, refused, storeSession, takeKey } from './session.ts';
-import { config, keepTime } from './state.ts';
+import { config, keepTime, liveness } from './state.ts';
 
 /** Why the page could not start; undefined while it starts. */
 const failure = signal<ErrorView | undefined>(undefined);
@@ -114,7 +114,19 @@ listenForAddresses();
 listenForKeys();
 keepTime();
 onNewSession(() => void start());
+// An address with a key that is opened in this tab changes only the fragment: the page is not loaded anew.
+addEventListener('hashchange', () => {
+  if (location.hash.startsWith('#k=')) void start();
+});
 const root = document.getElementById('page');
 if (root !== null) render(<Page />, root);
 await start();
 keepLive();
+// After an outage the console may be another process, with another config.
+let isOld = config.peek() === undefined;
+effect(() => {
+  if (liveness.value.kind === 'stale') isOld = true;
+  if (liveness.value.kind !== 'live' || !isOld) return;
+  isOld = false;
+  void start();
+});
