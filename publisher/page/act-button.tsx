@@ -25,6 +25,7 @@ export function ActButton({
     <button
       type="button"
       class={`act ${kind}`}
+      data-act={act.act}
       aria-disabled={why === undefined ? undefined : 'true'}
       aria-describedby={why}
       onClick={() => why === undefined && openAct(act)}

@@ -33,7 +33,7 @@ const KEYS = [{ key: 'y', text: 'copy the command', run: copyShown }];
 
 /** One opening of a dialog. Nothing in `asked` acts: only the press of its button does. */
 export function ActDialog({ asked }: { asked: ActForm }) {
-  useKeys(KEYS);
+  useKeys(KEYS, { isDialog: true });
   const [form, setForm] = useState(asked);
   // Who opens a link must read before Enter presses the button.
   const [isFirst] = useState(isOpenedHere() && !(needsReason(asked) && asked.reason === ''));

@@ -1,11 +1,14 @@
 import { useComputed } from '@preact/signals';
 import { ActDialog } from './act-dialog.tsx';
 import { type ActForm, formOf } from './act-form.ts';
+import { ACT_KEYS } from './act-keys.ts';
+import { useKeys } from './keys.ts';
 import { Modal } from './modal.tsx';
 import { closeAct, query } from './router.ts';
 
 /** The dialog that the address asks for: `?act=deploy&env=prd&service=payments`. Nothing without one. */
 export function Act() {
+  useKeys(ACT_KEYS);
   const asked = useComputed(() => formOf(query.value)).value;
   if (asked === undefined) return null;
   if ('wrong' in asked) return <Wrong text={asked.wrong} />;

@@ -7,8 +7,8 @@ import { BuildLink } from './config-link.tsx';
 import type { DeploymentState } from './deployment-state.ts';
 import { Foreign } from './foreign.tsx';
 import { Age, Mark } from './parts.tsx';
-import { type ActQuery, openAct } from './router.ts';
-import { config, deployment, serverNow } from './state.ts';
+import type { ActQuery } from './router.ts';
+import { config, serverNow } from './state.ts';
 import type { Tone } from './tone.ts';
 
 /** What a deployment changes, how it stands, who began and who drives it, and what a person can do. */
@@ -169,12 +169,12 @@ function Buttons({ state }: { state: DeploymentState }) {
     return (
       <span class="buttons">
         {may('deploy') && record.action === 'deploy' && (
-          <a class="button" href={link({ act: 'deploy', version })}>
+          <a class="button" data-act="deploy" href={link({ act: 'deploy', version })}>
             Deploy <Foreign text={version} /> again…
           </a>
         )}
         {may('rollback') && (
-          <a class="button" href={link({ act: 'rollback' })}>
+          <a class="button" data-act="rollback" href={link({ act: 'rollback' })}>
             Roll back…
           </a>
         )}
@@ -192,14 +192,6 @@ function Buttons({ state }: { state: DeploymentState }) {
       {may('pause') && <ActButton act={{ act: 'pause', env, service }} label="Pause…" glyph="⏸" />}
     </span>
   );
-}
-
-/** Opens the dialog of a decision, where there is something to decide. */
-export function openDecision(act: 'confirm' | 'cancel'): void {
-  const state = deployment.peek();
-  if (state === undefined || !isUnderWay(state)) return;
-  const { env, service, deployment: id } = state.view.record;
-  openAct({ act, env, service, deployment: id });
 }
 
 /** The server's time, each second while `isGoing`. */

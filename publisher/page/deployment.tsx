@@ -1,21 +1,19 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import { countsText } from '../render/words.ts';
 import { announce } from './announcer.tsx';
-import { CommandLine, copyShown } from './copy.tsx';
-import { DeploymentHead, isUnderWay, openDecision } from './deployment-head.tsx';
+import { CommandLine } from './copy.tsx';
+import { DeploymentHead, isUnderWay } from './deployment-head.tsx';
 import { Checks, Decisions, Outcome } from './deployment-outcome.tsx';
 import { Foreign } from './foreign.tsx';
 import { GlyphStrip } from './glyph-strip.tsx';
 import { InstanceRows } from './instance-rows.tsx';
-import { useKeys } from './keys.ts';
 import { Mark } from './parts.tsx';
-import { openAct, place } from './router.ts';
+import { place } from './router.ts';
 import { preparedOf, standingOf, type Wave, wavesOf } from './stages.ts';
 import { deployment } from './state.ts';
 
 /** A deployment, live: who drives it, its waves, and the instances that a person must look at first. */
 export function DeploymentScreen() {
-  useKeys(KEYS);
   const at = place.value;
   const state = deployment.value;
   const rows = state?.table.rows;
@@ -88,16 +86,4 @@ function Waves({
       })}
     </ol>
   );
-}
-
-const KEYS = [
-  { key: 'c', text: 'confirm the deployment', run: () => openDecision('confirm') },
-  { key: 'x', text: 'cancel the deployment', run: () => openDecision('cancel') },
-  { key: 'p', text: 'pause the service', run: () => openHere('pause') },
-  { key: 'y', text: 'copy the command', run: copyShown },
-];
-
-function openHere(act: 'pause'): void {
-  const at = place.peek();
-  if (at?.page === 'deployment') openAct({ act, env: at.env, service: at.service });
 }

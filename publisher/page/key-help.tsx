@@ -12,14 +12,17 @@ export function KeyHelp() {
     <dialog id={ID} aria-labelledby="keys-title">
       <h2 id="keys-title">Keys</h2>
       <dl class="keys">
-        {bound.value.flat().map(({ key, text }) => (
-          <div>
-            <dt>
-              <kbd>{key}</kbd>
-            </dt>
-            <dd>{text}</dd>
-          </div>
-        ))}
+        {bound.value
+          .filter(({ isDialog }) => !isDialog)
+          .flatMap(({ keys }) => keys)
+          .map(({ key, text }) => (
+            <div>
+              <dt>
+                <kbd>{key}</kbd>
+              </dt>
+              <dd>{text}</dd>
+            </div>
+          ))}
       </dl>
       <form method="dialog">
         <button type="submit">Close</button>

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { applyDeployment, joinEvents } from '../../../../publisher/page/deployment-state.ts';
+import { noStages, preparedOf, stagesAfter, standingOf, wavesOf } from '../../../../publisher/page/stages.ts';
+import { stepTimesText } from '../../../../publisher/page/step-times.ts';
+import { applyEvent, applyEvents, emptyView } from '../../../../publisher/render/deployment-view.ts';
+import { deploymentEvents, deploymentView, past } from '../../../support/console/canned-service.ts';
+
+const events = deploymentEvents(9);
+const table = events.reduce(applyEvent, emptyView);
+
+test('events that are folded together give what they give one by one', () => {
+  expect(applyEvents(emptyView, events)).toEqual(table);
+  expect(applyEvents(table, [])).toBe(table);
+});
+
+test('a wave stands as its instances do, and those without a wave come last', () => {
+  const waves = wavesOf(past(2), table, stagesAfter(noStages, events));
+  expect(waves.map(({ name, instances }) => [name, instances.length])).toEqual([
+    ['canary', 1],
+    ['wave 2', 3],
+    ['in no wave yet', 5],
+  ]);
+  expect(waves.map((wave) => standingOf(wave, table.rows).word)).toEqual([
+    'done',
+    'with failures',
+    'to come',
+  ]);
+  expect(preparedOf(table.rows.values())).toBe(4);
+});
+
+test('messages that follow each other become one, in their order', () => {
+  const [first, second] = events.slice(2);
+  if (first === undefined || second === undefined) throw new Error('no events');
+  const say = (event: typeof first) => ({ type: 'events' as const, at: 1, events: [event] });
+  const joined = joinEvents([say(first), say(second), { type: 'alive', at: 2 }, say(first)]);
+  expect(joined.map((one) => ('events' in one ? one.events.length : one.type))).toEqual([2, 'alive', 1]);
+});
+
+test('a deployment that nobody drives any more keeps its instances', () => {
+  const shown = applyDeployment(undefined, { type: 'deployment', view: deploymentView() });
+  const left = applyDeployment(shown, { type: 'progress', at: 1, driver: { state: 'none' } });
+  expect(left?.view.driver.state).toBe('none');
+  expect(left?.view.underWay).toBeUndefined();
+  expect(left?.table.rows.size).toBe(9);
+});
+
+test('the last time of a step is said where it was quite another one', () => {
+  expect(stepTimesText({ prepare: 800, drain: 20, start: 1_200 }, { prepare: 700, start: 600 })).toBe(
+    'prepare 800 ms · start 1.2 s (last time 600 ms)',
+  );
+});
