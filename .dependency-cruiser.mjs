@@ -45,6 +45,7 @@ const ROOMS = {
     'publisher/events.ts#types',
   ],
   'publisher/commands': [
+    'publisher/render/address.ts',
     'publisher/config',
     'publisher/kms',
     'publisher/record',
@@ -72,6 +73,8 @@ const ROOMS = {
     'publisher/events.ts',
   ],
   'publisher/rollout': [
+    // The address of a deployment's page: pure, and the page has the same.
+    'publisher/render/address.ts',
     'publisher/fleet',
     'publisher/checks',
     'publisher/plan',

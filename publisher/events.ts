@@ -26,6 +26,8 @@ export type PublisherEvent =
       skippedChecks?: true | undefined;
       /** Whether this command resumes or only watches the deployment; left out when this command started it. */
       how?: 'resumed' | 'watched' | undefined;
+      /** The page of the deployment on the console; left out where the config has no `console.url`. */
+      url?: string | undefined;
       /** The instances of the deployment that have a record, and what each of them runs. */
       expected: readonly InstanceRecord[];
     }
@@ -68,6 +70,8 @@ export type PublisherEvent =
       confirm?: 'other' | undefined;
       /** The command that confirms. */
       command: string;
+      /** The dialog of the console that confirms; left out where the config has no `console.url`. */
+      url?: string | undefined;
     }
   /** An automatic check of the deployment starts or ends. */
   | {

@@ -129,7 +129,13 @@ export const lookVerbs = {
       const found = await show(session, { deployment, instance });
       return {
         things: [
-          { type: found.type, ...found.deployment, decisions: found.decisions, reports: found.reports },
+          {
+            type: found.type,
+            ...found.deployment,
+            decisions: found.decisions,
+            url: found.url,
+            reports: found.reports,
+          },
         ],
         table: (page) => showTable(found, page),
         lines: () => showLines(found),

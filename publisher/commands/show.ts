@@ -1,6 +1,7 @@
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Report } from '../../shared/report.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
+import { deploymentUrl } from '../render/address.ts';
 import { type Decisions, readDecisions } from '../rollout/decisions.ts';
 import type { Session } from '../session.ts';
 
@@ -9,6 +10,8 @@ export interface ShowAnswer {
   deployment: PastDeployment;
   /** Who confirmed or cancelled it, and why. */
   decisions: Decisions;
+  /** Its page on the console; left out where the config has no `console.url`. */
+  url?: string;
   /** The instance that was asked for; left out when no instance was named. */
   instance?: string;
   /** The last report of each instance in the record, sorted by instance. */
@@ -38,11 +41,13 @@ export async function show(session: Session, options: ShowOptions): Promise<Show
   ]);
   const deployment = stored?.value ?? (await deployments.past(service, options.deployment));
   const decisions = stored ? await readDecisions(session, stored) : {};
+  const url = deploymentUrl(session.env.consoleUrl, deployment);
   if (instance !== undefined) checkInstance(deployment, reports, instance);
   return {
     type: 'deployment',
     deployment,
     decisions,
+    ...(url !== undefined && { url }),
     ...(instance !== undefined && { instance }),
     reports: reports
       .filter((report) => instance === undefined || report.instance === instance)

@@ -54,6 +54,8 @@ export interface Environment {
   confirm?: 'person' | 'other' | undefined;
   /** The role sessions of the instances whose session is not the instance id. */
   sessions?: Sessions | undefined;
+  /** The address of the console: `console.url`. */
+  consoleUrl?: string | undefined;
   /** Whether the config has `console:`: then somebody may look at what others drive. */
   hasConsole?: true | undefined;
   /** Where notifications are sent. */
@@ -119,6 +121,7 @@ export async function loadEnvironment(
     directory,
     ...(merged.retention && { retention: merged.retention }),
     ...(read.console !== undefined && { hasConsole: true as const }),
+    ...(read.console?.url !== undefined && { consoleUrl: read.console.url }),
     notify: merged.notify && notifyOf(merged.notify, path),
     places: placesOf(name, file, source),
   };

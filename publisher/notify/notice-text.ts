@@ -13,7 +13,7 @@ export function noticeText(notice: Notice): string {
     const verb = notice.type === 'paused' ? '⏸ paused' : '▶ unpaused';
     return parts(`${what} ${verb} by ${oneLine(by)}${why}`, build);
   }
-  const { service, version, previous, deployment, issuedBy, action } = notice;
+  const { service, version, previous, deployment, issuedBy, action, url } = notice;
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
   const verb = action === 'deploy' ? '' : ` (${action})`;
   const whose =
@@ -23,26 +23,28 @@ export function noticeText(notice: Notice): string {
   const what = `${service} ${change} in ${env}${verb}`;
   switch (notice.type) {
     case 'started':
-      return parts(`${what} started by ${oneLine(by)}${skippedText(notice)}${why}`, deployment, build);
+      return parts(`${what} started by ${oneLine(by)}${skippedText(notice)}${why}`, deployment, build, url);
     case 'resumed':
       return parts(
         `${what} resumed by ${oneLine(by)}; it was started by ${oneLine(issuedBy)}${why}`,
         deployment,
         build,
+        url,
       );
     case 'waiting':
-      return parts(`⏳ ${what} ${waitingText(notice)}`, deployment, whose, build);
+      return parts(`⏳ ${what} ${waitingText(notice)}`, deployment, whose, build, url);
     case 'check-failed':
-      return parts(`✗ ${what}: ${checkText(notice)}`, deployment, whose, build);
+      return parts(`✗ ${what}: ${checkText(notice)}`, deployment, whose, build, url);
     case 'left':
       return parts(
         `⚠ ${what} is no longer followed: ${oneLine(notice.text)}; ${notice.command}`,
         deployment,
         whose,
         build,
+        url,
       );
     default:
-      return parts(`${MARKS[notice.type]} ${what} ${endingText(notice)}`, deployment, whose, build);
+      return parts(`${MARKS[notice.type]} ${what} ${endingText(notice)}`, deployment, whose, build, url);
   }
 }
 

@@ -31,6 +31,8 @@ const about = {
   action: z.enum(['deploy', 'rollback', 'restart']),
   /** Who started the deployment. */
   issuedBy: z.string(),
+  /** Its page on the console, in `waiting` with the dialog that confirms; only with `console.url`. */
+  url: z.string().optional(),
   reason: z.string().optional(),
 };
 const beginning = {
@@ -124,7 +126,13 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
   const aboutOf = (at: number, started: Started) => {
     const { deployment, service, version, previous, action, issuedBy, reason } = started;
     const what = { deployment, service, version, previous, action, issuedBy };
-    return { ...baseOf(at), ...what, ...(reason && { reason: reason.slice(0, LONGEST_TEXT) }) };
+    const { url } = started;
+    return {
+      ...baseOf(at),
+      ...what,
+      ...(url !== undefined && { url }),
+      ...(reason && { reason: reason.slice(0, LONGEST_TEXT) }),
+    };
   };
 
   function onStarted(started: Started): Notice | undefined {
@@ -160,11 +168,12 @@ export function openNotices(session: Pick<Session, 'env' | 'who' | 'origin' | 'c
         case 'waiting': {
           // The publisher that drives the deployment sends this notice.
           if (current === undefined || current.how === 'watched') return undefined;
-          const { at, after, until, command, confirm } = event;
+          const { at, after, until, command, confirm, url } = event;
           const time = until === undefined ? {} : { until: new Date(until).toISOString() };
           return {
             type: 'waiting',
             ...aboutOf(at, current),
+            ...(url !== undefined && { url }),
             after,
             command,
             ...time,

@@ -8,9 +8,33 @@ export type Place =
   | { page: 'find'; deployment: string }
   | { page: 'history' };
 
+/** The forms of names, as shared/names.ts has them: whatever else an address holds is no page. */
+const NAMES = {
+  env: /^[a-z0-9]{1,16}$/,
+  service: /^[a-z][a-z0-9_-]{0,62}$/,
+  deployment: /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/,
+} as const;
+const isName = (kind: keyof typeof NAMES, text: string) => NAMES[kind].test(text);
+
+/**
+ * The address of a deployment's page on the console at `base` (https://deploys.acme.com), with `act` that of an open dialog.
+ * A link never acts: it opens the page, or fills in the dialog. Undefined without `base`.
+ */
+export function deploymentUrl(
+  base: string | undefined,
+  { env, service, deployment }: { env: string; service: string; deployment: string },
+  act?: 'confirm',
+): string | undefined {
+  if (base === undefined) return undefined;
+  const query = act === undefined ? '' : `?${new URLSearchParams({ act, env, deployment })}`;
+  return base.replace(/\/+$/, '') + pathOf({ page: 'deployment', env, service, deployment }) + query;
+}
+
 /** The path of a page: `/d/prd/payments/01M7…`. */
 export function pathOf(place: Place): string {
-  return `/${partsOf(place).map(encodeURIComponent).join('/')}`;
+  return `/${partsOf(place)
+    .map((part) => encodeURIComponent(part.toWellFormed()))
+    .join('/')}`;
 }
 
 function partsOf(place: Place): string[] {
@@ -39,11 +63,12 @@ export function placeOf(path: string): Place | undefined {
   const [kind = '', first = '', second = '', third = ''] = parts;
   if (parts.length === 1 && kind === '') return { page: 'overview' };
   if (parts.length === 1 && kind === 'h') return { page: 'history' };
-  if (parts.length === 2 && first !== '') {
-    if (kind === 's') return { page: 'service', service: first };
-    if (kind === 'd') return { page: 'find', deployment: first };
-  }
-  if (parts.length === 4 && kind === 'd' && first !== '' && second !== '' && third !== '') {
+  if (parts.length === 2 && kind === 's' && isName('service', first))
+    return { page: 'service', service: first };
+  if (parts.length === 2 && kind === 'd' && isName('deployment', first))
+    return { page: 'find', deployment: first };
+  const isDeployment = isName('env', first) && isName('service', second) && isName('deployment', third);
+  if (parts.length === 4 && kind === 'd' && isDeployment) {
     return { page: 'deployment', env: first, service: second, deployment: third };
   }
   return undefined;

@@ -67,12 +67,14 @@ export function outcomeLines(view: View, { columns, paint }: Surface): string[] 
 /** The header, on several lines if it is too long. The id is not split: a person copies it for `watch` and `show`. */
 function headerLines({ started }: View, { columns, paint }: Surface): string[] {
   if (!started) return [];
-  const { service, previous, version, env, deployment, issuedBy, reason, action, skippedChecks } = started;
+  const { service, previous, version, env, deployment, issuedBy, reason, action, skippedChecks, url } =
+    started;
   const change = previous === null || previous === version ? version : `${previous} → ${version}`;
   const parts = [`${service} ${change} in ${env}`, deployment, oneLine(issuedBy)];
   if (action === 'rollback') parts.splice(1, 0, 'rollback');
   if (skippedChecks) parts.push('checks skipped');
   if (reason) parts.push(oneLine(reason));
+  if (url !== undefined) parts.push(oneLine(url));
   const lines: string[] = [];
   for (const part of parts) {
     const last = lines.at(-1);

@@ -240,8 +240,8 @@ const countsOf = (cases: readonly Case[]) => ({
 function suiteXml({ view, warnings }: Suite, cases: readonly Case[], group: string): string {
   const { started, settled } = view;
   if (started === undefined) return '';
-  const { service, version, env, action, deployment, previous, issuedBy, reason, at } = started;
-  const facts = { deployment, action, version, previous, issuedBy, reason, outcome: settled?.outcome };
+  const { service, version, env, action, deployment, previous, issuedBy, reason, at, url } = started;
+  const facts = { deployment, action, version, previous, issuedBy, reason, url, outcome: settled?.outcome };
   const properties = Object.entries(facts).flatMap(([name, value]) =>
     value === undefined || value === null ? [] : [element('property', { name, value })],
   );

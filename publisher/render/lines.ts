@@ -63,7 +63,7 @@ function linesOf(event: PublisherEvent, memory: Memory): string[] {
       const who = `sequence ${sequence}, by ${oneLine(issuedBy)}${why}`;
       const fleet = `${event.expected.length} expected${event.skippedChecks ? ', checks skipped' : ''}`;
       return [
-        `${time} ${service} started ${event.action} ${change} in ${env} ${deployment} ${who}, ${fleet}`,
+        `${time} ${service} started ${event.action} ${change} in ${env} ${deployment} ${who}, ${fleet}${event.url === undefined ? '' : `, ${oneLine(event.url)}`}`,
       ];
     }
     case 'report': {

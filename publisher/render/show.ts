@@ -47,7 +47,7 @@ export function showTable(answer: ShowAnswer, page: Page): string[] {
   ];
 }
 
-function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undefined][] {
+function factsOf({ deployment, decisions, url }: ShowAnswer): [string, string | undefined][] {
   const { from, settledAt, targets, promotedFrom } = deployment;
   const who = `${from.user}@${from.host}`;
   const waiting = waitingFor(deployment, decisions);
@@ -59,6 +59,7 @@ function factsOf({ deployment, decisions }: ShowAnswer): [string, string | undef
     ['verified', from.verified && `${from.verified.sub}, by ${from.verified.iss}`],
     ['command', from.argv && shellLine(['trigger-deploy', ...from.argv])],
     ['build', from.build],
+    ['page', url],
     ['reason', deployment.reason],
     ['note', badgesOf(deployment).join(', ') || undefined],
     ['promoted from', promotedFrom],

@@ -8,8 +8,8 @@ import type { Checks } from '../record/check-schema.ts';
 import type { DeploymentRecord, Forgotten, Policy, Rolling } from '../record/deployment-schema.ts';
 import type { Deployments } from '../record/deployments.ts';
 import type { StoredDeployment } from '../record/signed-deployments.ts';
+import { deploymentUrl } from '../render/address.ts';
 import type { Session } from '../session.ts';
-import type { Output } from './driving.ts';
 import { movesDesired } from './record-outcome.ts';
 import { isLeaving } from './targets.ts';
 import { writeDesired } from './write-desired.ts';
@@ -98,7 +98,7 @@ export async function begin(
 
 /** Emits `started` with those records of `instances` whose instances the deployment expects to report. */
 export function emitStarted(
-  { emit }: Pick<Output, 'emit'>,
+  { emit, env: { consoleUrl } }: Pick<Session, 'emit' | 'env'>,
   record: DeploymentRecord,
   instances: readonly InstanceRecord[],
   how?: 'resumed' | 'watched',
@@ -106,9 +106,19 @@ export function emitStarted(
   const { deployment, env, service, version, previous, action, sequence, issuedBy, reason, strategy } =
     record;
   const at = Date.parse(record.announcedAt);
+  const url = deploymentUrl(consoleUrl, record);
   const expected = instances.filter((one) => record.expected.includes(one.instance));
   const what = { deployment, env, service, version, previous, action, sequence, issuedBy, reason };
-  emit({ type: 'started', at, ...what, strategy, ...checksOf(record), how, expected });
+  emit({
+    type: 'started',
+    at,
+    ...what,
+    strategy,
+    ...checksOf(record),
+    how,
+    ...(url !== undefined && { url }),
+    expected,
+  });
   if (record.forgotten?.length) emit({ type: 'forgotten', at, deployment, instances: record.forgotten });
 }
 

@@ -2,6 +2,7 @@ import { note } from '../events.ts';
 import { gateBefore } from '../plan/waves.ts';
 import type { DeploymentRecord, Rolling } from '../record/deployment-schema.ts';
 import { type Pause, pauseText } from '../record/pauses.ts';
+import { deploymentUrl } from '../render/address.ts';
 import type { Session } from '../session.ts';
 import type { Output } from './driving.ts';
 
@@ -13,8 +14,8 @@ export const isAwaiting = ({ rolling }: DeploymentRecord) =>
 
 /** Emits what has changed between two states of the record. */
 export function emitWaveChanges(
-  { emit, clock }: Output,
-  { deployment, env }: DeploymentRecord,
+  { emit, clock, env: { consoleUrl } }: Output & Pick<Session, 'env'>,
+  { deployment, env, service }: DeploymentRecord,
   before: Rolling,
   now: Rolling,
 ): void {
@@ -27,6 +28,7 @@ export function emitWaveChanges(
   if (now.awaitingSince !== undefined && now.confirmed === undefined && before.awaitingSince === undefined) {
     const until = now.gate === 'time' ? Date.parse(now.awaitingSince) + (now.autoConfirmMs ?? 0) : undefined;
     const command = `trigger-deploy confirm ${deployment} --env ${env}`;
+    const url = deploymentUrl(consoleUrl, { env, service, deployment }, 'confirm');
     emit({
       type: 'waiting',
       at,
@@ -35,6 +37,7 @@ export function emitWaveChanges(
       until,
       command,
       confirm: now.confirm,
+      ...(url !== undefined && { url }),
     });
   }
   if (now.confirmed !== undefined && before.confirmed === undefined) {

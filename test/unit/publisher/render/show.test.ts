@@ -234,7 +234,7 @@ describe('history', () => {
       `  ${ID}  2026-11-21 08:14:00  ✗ failed     1.4.1 → 1.4.2    from stg, 3 waves  1 min 34 s  jenkins payments#4711 on ci-1  ticket 4711`,
       '      1 of 4 succeeded, 1 rolled back; rolling back to 1.4.1',
       '      JUMPED, DESPITE PAUSE, MISSING 1, ROLLED BACK',
-      `  ${ID}  2026-11-21 08:14:00  ✓ succeeded  1.4.1 (restart)                    3.0 s       jenkins payments#4711 on ci-1  ticket 4711`,
+      `  ${ID}  2026-11-21 08:14:00  ✓ succeeded  1.4.1 (restart)                     3.0 s       jenkins payments#4711 on ci-1  ticket 4711`,
       '      JUMPED, DESPITE PAUSE, ONLY 1, ROLLED BACK',
     ]);
   });
