@@ -82,6 +82,7 @@ const ROOMS = {
     'publisher/messaging',
     'publisher/queue#types',
     'publisher/queue/refusals.ts',
+    'publisher/queue/queue-store.ts',
     'publisher/session.ts',
     'publisher/events.ts',
     'publisher/config#types',

@@ -34,6 +34,7 @@ export const lookVerbs = {
         moment.optional(),
         'What was desired and under way at a time in UTC, from the record: 14:02, 2h (ago), 2026-11-01T14:02 (default: now)',
       ),
+      noRollCall: flag('Only the record: announce nothing (default: the instances are asked)'),
     },
     examples: [
       ['$0 status --all', 'every environment'],
@@ -43,17 +44,18 @@ export const lookVerbs = {
     ],
     looks: true,
     refuse: ({ all, env }) => (all && env !== undefined ? '--all and --env cannot be combined' : undefined),
-    alone({ all, service, at }, around) {
+    alone({ all, service, at, noRollCall }, around) {
       if (!all) return undefined;
-      return at === undefined ? statusOfAll(service, around) : standingOfAll(service, at, around);
+      if (at !== undefined) return standingOfAll(service, at, around);
+      return statusOfAll({ service, rollCall: !noRollCall }, around);
     },
-    async run(session, { service, at: moment }) {
+    async run(session, { service, at: moment, noRollCall }) {
       if (moment !== undefined) return await standingHere(session, service, moment);
       const [{ status }, { statusLines, statusTable }] = await Promise.all([
         import('../commands/status.ts'),
         import('../render/status.ts'),
       ]);
-      const found = await status(session, { service });
+      const found = await status(session, { service, rollCall: !noRollCall });
       const { services, env, at } = found;
       const time = new Date(at).toISOString();
       return {
@@ -224,14 +226,14 @@ export const lookVerbs = {
 };
 
 async function statusOfAll(
-  service: string | undefined,
+  asked: { service: string | undefined; rollCall: boolean },
   { environments, open }: Surroundings,
 ): Promise<Answer> {
   const [{ statusAll }, { statusAllLines, statusAllTable, statusAllJson }] = await Promise.all([
     import('../commands/status-all.ts'),
     import('../render/status-all.ts'),
   ]);
-  const found = await statusAll({ service, environments: await environments(), open, now: Date.now });
+  const found = await statusAll({ ...asked, environments: await environments(), open, now: Date.now });
   return {
     things: statusAllJson(found),
     table: (page) => statusAllTable(found, page),

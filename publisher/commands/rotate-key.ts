@@ -90,7 +90,7 @@ async function holders(session: Session, kid: string): Promise<KeyHolder[]> {
     }
   }
   return [...newest.values()]
-    .map((one) => ({ instance: one.instance, trusts: trustsKey(one, kid), answered: one.answered }))
+    .map((one) => ({ instance: one.instance, trusts: trustsKey(one, kid), answered: one.answered === true }))
     .sort((a, b) => (a.instance < b.instance ? -1 : 1));
 }
 

@@ -1,7 +1,7 @@
 import { formatMs } from '../../shared/duration.ts';
 import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { withTimeout } from '../../shared/retry.ts';
-import { fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
+import { type FleetStatusOptions, fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Session } from '../session.ts';
 import { checkServiceKnown } from './guards.ts';
 
@@ -19,8 +19,7 @@ export interface EnvironmentStatus {
   trouble?: TriggerDeployError;
 }
 
-export interface StatusAllOptions {
-  service?: string | undefined;
+export interface StatusAllOptions extends FleetStatusOptions {
   environments: readonly string[];
   open: (env: string) => Promise<Session>;
   now: () => number;
@@ -60,11 +59,11 @@ export async function statusAll(options: StatusAllOptions): Promise<StatusAllAns
 }
 
 async function lookAt(env: string, options: StatusAllOptions): Promise<EnvironmentStatus> {
-  const { service, open, timeoutMs = TIMEOUT_MS } = options;
+  const { service, rollCall, open, timeoutMs = TIMEOUT_MS } = options;
   try {
     const services = await withTimeout(timeoutMs, async () => {
       const session = await open(env);
-      const found = await fleetStatus(session, service);
+      const found = await fleetStatus(session, { service, rollCall });
       await checkServiceKnown(session, service, found);
       return found;
     });

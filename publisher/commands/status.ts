@@ -1,4 +1,4 @@
-import { fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
+import { type FleetStatusOptions, fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
 import type { Session } from '../session.ts';
 import { checkServiceKnown } from './guards.ts';
 
@@ -12,9 +12,9 @@ export interface StatusAnswer {
 /** `trigger-deploy status [SERVICE]`: what each instance runs. @throws SERVICE_NOT_FOUND, and as `fleetStatus`. */
 export async function status(
   session: Session,
-  { service }: { service?: string | undefined },
+  { service, rollCall }: FleetStatusOptions,
 ): Promise<StatusAnswer> {
-  const services = await fleetStatus(session, service);
+  const services = await fleetStatus(session, { service, rollCall });
   await checkServiceKnown(session, service, services);
   return { type: 'status', env: session.env.name, at: session.clock.now(), services };
 }

@@ -48,6 +48,14 @@ interface QueueContext {
 /** How often a write is tried: of several simultaneous writes only one succeeds, and the others read again. */
 const ATTEMPTS = 20;
 
+/** The entries without those that are certainly dead, for a reader that does not wait itself. */
+export async function livingQueue(context: QueueContext, service: string): Promise<Queue> {
+  const store = openQueue(context, service, '');
+  const { queue } = await store.look();
+  const dead = store.dead();
+  return queue.filter(({ id }) => !dead.has(id));
+}
+
 /** `self` is this publisher's id in the queue. */
 export function openQueue(
   { env, objects, clock, here, warn }: QueueContext,

@@ -61,7 +61,7 @@ function cellOf(status: ServiceStatus | undefined): Span {
     ['BROKEN', instances.filter((one) => one.state === 'broken').length, 'bad'],
     ['DOWN', instances.filter((one) => one.active === false).length, 'bad'],
     ['PINNED', instances.filter((one) => one.pinned).length, 'warn'],
-    ['SILENT', instances.filter((one) => !one.answered).length, 'bad'],
+    ['SILENT', instances.filter((one) => one.answered === false).length, 'bad'],
   ];
   const marks = counted.filter(([, count]) => count > 0);
   const tones = marks.map(([, , tone]) => tone);

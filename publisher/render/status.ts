@@ -1,7 +1,12 @@
 import { ago } from '../../shared/duration.ts';
 import { isEnding } from '../../shared/states.ts';
 import type { StatusAnswer } from '../commands/status.ts';
-import type { InstanceStatus, ServiceStatus } from '../rollout/fleet-status.ts';
+import type {
+  InstanceStatus,
+  ServiceOwner,
+  ServiceStatus,
+  WaitingPublisher,
+} from '../rollout/fleet-status.ts';
 import type { Page } from './page.ts';
 import { aligned, oneLine, plain, type Span } from './text.ts';
 import { styleOf } from './words.ts';
@@ -20,8 +25,26 @@ export function statusTable(answer: StatusAnswer, page: Page): string[] {
     const failures = service.instances.flatMap((one) => failureBlock(one, page));
     const below = failures.length > 0 ? ['', ...failures] : [];
     const counts = ['', `  ${statusCounts(service)}`, ...driftHint(answer.env, service)];
-    return [...(i > 0 ? [''] : []), heading, '', ...lines, ...below, ...counts];
+    const busy = busyLines(service, answer.at).map((text) => page.paint('warn', `  ${text}`));
+    return [...(i > 0 ? [''] : []), heading, ...busy, '', ...lines, ...below, ...counts];
   });
+}
+
+/** Who changes the service, and who waits for that, as a line each. */
+function busyLines({ owner, queue }: ServiceStatus, now: number): string[] {
+  const held = owner === undefined ? [] : [ownerText(owner, now)];
+  return [...held, ...queue.map((one, i) => waitingText(one, i, now))];
+}
+
+function ownerText({ who, command, deployment, since, beat, stale }: ServiceOwner, now: number): string {
+  const gone = stale ? `, last heartbeat ${ago(Date.parse(beat), now)}: the next publisher takes over` : '';
+  return `changed by ${oneLine(who)} (${oneLine(command)} ${deployment}), began ${ago(Date.parse(since), now)}${gone}`;
+}
+
+function waitingText({ who, command, version, since, jumped }: WaitingPublisher, i: number, now: number) {
+  const what = [command, version].filter((one) => one !== undefined).join(' ');
+  const why = jumped === undefined ? '' : `, jumped: ${oneLine(jumped)}`;
+  return `queue ${i + 1}: ${oneLine(who)} (${oneLine(what)}), since ${ago(Date.parse(since), now)}${why}`;
 }
 
 /**
@@ -70,9 +93,11 @@ function statusCells(one: InstanceStatus, now: number): Span[] {
     { text: running, tone: one.active === false ? 'bad' : undefined },
     { text: flags, tone: 'warn' },
     { text: `agent ${oneLine(one.agentVersion)}`, tone: 'dim' },
-    one.answered
-      ? { text: 'answered', tone: 'dim' }
-      : { text: `did not answer (last seen ${ago(Date.parse(one.at), now)})`, tone: 'bad' },
+    one.answered === undefined
+      ? { text: `last seen ${ago(Date.parse(one.at), now)}`, tone: 'dim' }
+      : one.answered
+        ? { text: 'answered', tone: 'dim' }
+        : { text: `did not answer (last seen ${ago(Date.parse(one.at), now)})`, tone: 'bad' },
   ];
 }
 
@@ -105,7 +130,7 @@ function statusCounts({ instances }: ServiceStatus): string {
     'not active',
   );
   add(
-    count((one) => !one.answered),
+    count((one) => one.answered === false),
     'did not answer',
   );
   return parts.join(' · ');
@@ -114,19 +139,25 @@ function statusCounts({ instances }: ServiceStatus): string {
 /** `payments i-0a1b2c3d 1.4.2 desired 1.4.2 succeeded active agent 0.1.0 answered`. */
 export function statusLines(answer: StatusAnswer): string[] {
   if (answer.services.length === 0) return statusTable(answer, { columns: 80, paint: plain });
-  return answer.services.flatMap(({ service, desired, trouble, pause, instances }) => {
-    const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
-    const paused = pause ? 'PAUSED' : '';
-    if (instances.length === 0) {
-      return [[`${service} no known instance, desired ${wanted}`, paused].filter(Boolean).join(' ')];
-    }
-    return instances.map((one) => {
-      const seen = one.answered ? 'answered' : `did not answer, last seen ${one.at}`;
-      const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
-      parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
-      parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', noticeText(one), paused);
-      parts.push(`agent ${oneLine(one.agentVersion)}`, seen, oneLine(failureText(one) ?? ''));
-      return parts.filter(Boolean).join(' ');
-    });
+  return answer.services.flatMap((one) => {
+    const busy = busyLines(one, answer.at).map((text) => `${one.service} ${text}`);
+    return [...instanceLines(one), ...busy];
+  });
+}
+
+function instanceLines({ service, desired, trouble, pause, instances }: ServiceStatus): string[] {
+  const wanted = trouble === undefined ? (desired?.version ?? 'none') : 'unreadable';
+  const paused = pause ? 'PAUSED' : '';
+  if (instances.length === 0) {
+    return [[`${service} no known instance, desired ${wanted}`, paused].filter(Boolean).join(' ')];
+  }
+  return instances.map((one) => {
+    const asked = one.answered === undefined ? '' : 'did not answer, ';
+    const seen = one.answered ? 'answered' : `${asked}last seen ${one.at}`;
+    const parts = [service, one.instance, one.version ?? 'none', `desired ${wanted}`, one.state ?? ''];
+    parts.push(one.active === undefined ? '' : one.active ? 'active' : 'inactive');
+    parts.push(one.drift ? 'DRIFT' : '', one.pinned ? 'PINNED' : '', noticeText(one), paused);
+    parts.push(`agent ${oneLine(one.agentVersion)}`, seen, oneLine(failureText(one) ?? ''));
+    return parts.filter(Boolean).join(' ');
   });
 }

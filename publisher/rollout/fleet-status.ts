@@ -2,7 +2,8 @@ import type { Desired } from '../../shared/desired.ts';
 import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
 import { note } from '../events.ts';
-import { type RollCall, rollCall } from '../messaging/roll-call.ts';
+import { rollCall as callRoll, type RollCall } from '../messaging/roll-call.ts';
+import { livingQueue } from '../queue/queue-store.ts';
 import type { ListedInstances } from '../record/instance-objects.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import type { Pause } from '../record/pauses.ts';
@@ -15,12 +16,48 @@ export interface ServiceStatus {
   trouble: string | undefined;
   /** The pause of the service or of the environment. */
   pause: Pause | undefined;
+  /** The publisher that changes the service now. */
+  owner: ServiceOwner | undefined;
+  /** The publishers that wait to change it: the next one first. */
+  queue: WaitingPublisher[];
   instances: InstanceStatus[];
 }
 
+/** Who holds the lock of a service. */
+export interface ServiceOwner {
+  who: string;
+  /** The verb: `deploy`, `rollback`, `resume`. */
+  command: string;
+  deployment: string;
+  since: string;
+  /** Its last heartbeat. */
+  beat: string;
+  /** Whether it gave no heartbeat for 60 s, or has certainly died: the next publisher takes the lock over. */
+  stale: boolean;
+}
+
+export interface WaitingPublisher {
+  who: string;
+  command: string;
+  version?: string | undefined;
+  since: string;
+  /** The reason for going to the front. */
+  jumped?: string | undefined;
+}
+
+export interface FleetStatusOptions {
+  /** All services when left out. */
+  service?: string | undefined;
+  /** Whether the instances are asked; else only the record is read, and nothing is announced. */
+  rollCall?: boolean | undefined;
+}
+
 export interface InstanceStatus extends InstanceRecord {
-  /** Whether the instance answered the roll call. If not, the other fields are its last recorded state. */
-  answered: boolean;
+  /**
+   * Whether the instance answered the roll call. If not, the other fields are its last recorded state. Left out when
+   * nobody was asked.
+   */
+  answered?: boolean | undefined;
   /** Whether the instance does not run the desired version; false when there is no desired state. */
   drift: boolean;
 }
@@ -39,29 +76,37 @@ const READS = 8;
  * verified is not an error: `trouble` says why.
  * @throws AWS_UNREACHABLE; AWS_DENIED when the record cannot be read.
  */
-export async function fleetStatus(session: Session, service?: string): Promise<ServiceStatus[]> {
+export async function fleetStatus(
+  session: Session,
+  { service, rollCall = true }: FleetStatusOptions = {},
+): Promise<ServiceStatus[]> {
   const { deployments } = session.record;
   const names = service === undefined ? await deployments.services() : [service];
   const listed = await mapLimit(names, READS, async (name) => ({
     name,
     instances: await deployments.listInstances(name),
-    ...(await desiredOf(session, name)),
+    ...(await aboutService(session, name)),
   }));
-  const { answers, records } = await seen(session, service, listed);
+  const { answers, records } = rollCall
+    ? await seen(session, service, listed)
+    : {
+        answers: [],
+        records: await mapLimit(listed, READS, async ({ instances }) => await instances.read()),
+      };
   const recorded = listed.map(({ instances: _, ...one }, i) => ({ ...one, records: records[i] ?? [] }));
   const answered = answers
     .flatMap((answer) => answer.services)
     .filter((one) => service === undefined || one.service === service);
   for (const name of new Set(answered.map((one) => one.service))) {
     if (recorded.some((one) => one.name === name)) continue;
-    recorded.push({ name, records: [], ...(await desiredOf(session, name)) });
+    recorded.push({ name, records: [], ...(await aboutService(session, name)) });
   }
-  const services = recorded.map(({ name, records, desired, trouble, pause }) => ({
-    ...{ service: name, desired, trouble, pause },
+  const services = recorded.map(({ name, records, ...about }) => ({
+    ...{ service: name, ...about },
     instances: merge(
       records,
-      answered.filter((one) => one.service === name),
-      desired?.version,
+      rollCall ? answered.filter((one) => one.service === name) : undefined,
+      about.desired?.version,
     ),
   }));
   return services.sort((a, b) => (a.service < b.service ? -1 : 1));
@@ -98,6 +143,41 @@ async function seen(
   return { records, answers };
 }
 
+async function aboutService(
+  session: Session,
+  service: string,
+): Promise<Omit<ServiceStatus, 'service' | 'instances'>> {
+  const [desired, owner, queue] = await Promise.all([
+    desiredOf(session, service),
+    ownerOf(session, service),
+    queueOf(session, service),
+  ]);
+  return { ...desired, owner, queue };
+}
+
+async function ownerOf({ record }: Session, service: string): Promise<ServiceOwner | undefined> {
+  try {
+    const { owner, state, dead } = await record.locks.look(service);
+    if (owner === null) return undefined;
+    const { who, command, deployment, since, beat } = owner;
+    return { who, command, deployment, since, beat, stale: state === 'stale' || dead };
+  } catch (error) {
+    // doctor says what is wrong with it, and so does whoever wants it.
+    if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
+    return undefined;
+  }
+}
+
+/** Those that are certainly dead are left out. */
+async function queueOf({ record, env, clock }: Session, service: string): Promise<WaitingPublisher[]> {
+  const about = { env: env.name, clock, warn: () => undefined, ...record };
+  return (await livingQueue(about, service)).map(({ who, command, version, since, jumped }) => ({
+    ...{ who, command, since },
+    ...(version !== undefined && { version }),
+    ...(jumped !== undefined && { jumped }),
+  }));
+}
+
 async function desiredOf(
   session: Session,
   service: string,
@@ -129,7 +209,7 @@ async function pauseOf(session: Session, service: string): Promise<Pause | undef
  */
 async function answersOf(session: Session, asked: RollCall): Promise<RollCallAnswer[]> {
   try {
-    return await rollCall(session, asked);
+    return await callRoll(session, asked);
   } catch (error) {
     if (session.signal.aborted || isCode(error, 'AWS_UNREACHABLE', 'INTERNAL')) throw error;
     const text = `roll call failed; showing the last recorded state: ${messageOf(error)}`;
@@ -138,15 +218,15 @@ async function answersOf(session: Session, asked: RollCall): Promise<RollCallAns
   }
 }
 
-/** Merges records and answers: an answer replaces the record of its instance. `wanted` is the desired version. Pure. */
+/** Merges records and answers, if any were asked for: an answer replaces the record of its instance. `wanted` is the desired version. Pure. */
 function merge(
   records: readonly InstanceRecord[],
-  answers: readonly InstanceRecord[],
+  answers: readonly InstanceRecord[] | undefined,
   wanted: string | undefined,
 ): InstanceStatus[] {
-  const by = new Map<string, InstanceRecord & { answered: boolean }>();
-  for (const record of records) by.set(record.instance, { ...record, answered: false });
-  for (const answer of answers) by.set(answer.instance, { ...answer, answered: true });
+  const by = new Map<string, InstanceRecord & Pick<InstanceStatus, 'answered'>>();
+  for (const record of records) by.set(record.instance, { ...record, ...(answers && { answered: false }) });
+  for (const answer of answers ?? []) by.set(answer.instance, { ...answer, answered: true });
   return [...by.values()]
     .map((one) => ({ ...one, drift: wanted !== undefined && one.version !== wanted }))
     .sort((a, b) => (a.instance < b.instance ? -1 : 1));

@@ -40,6 +40,40 @@ async function deployed(version: string) {
 }
 
 describe('status', () => {
+  it('names who changes the service and who waits; without a roll call it announces nothing', async () => {
+    putInstance('i-1', '1.0.0');
+    const at = new Date().toISOString();
+    const id = '01M7YRWEQ3ZRXW8B10876X65VA';
+    const one = { id, host: 'desk', pid: 7, command: 'deploy', since: at };
+    const owner = { ...one, who: 'bob@desk', deployment: id, beat: at };
+    const lock = { v: 1, nonce: 'n', sequence: 4, owner };
+    const waiting = [{ ...one, who: 'ann@desk', version: '1.1.0', beat: 0 }];
+    const put = (key: string, value: object) =>
+      stage.cloud.putObject(stage.bucket, key, JSON.stringify(value));
+    put(keys.lock('dev', 'payments'), lock);
+    put(keys.queue('dev', 'payments'), { v: 1, nonce: 'n', waiting });
+    const answer = await status(await stage.open(), { service: 'payments', rollCall: false });
+    expect(answer.services).toMatchObject([
+      {
+        owner: { who: 'bob@desk', command: 'deploy', deployment: id, stale: false },
+        queue: [{ who: 'ann@desk', command: 'deploy', version: '1.1.0' }],
+        instances: [{ instance: 'i-1', version: '1.0.0' }],
+      },
+    ]);
+    expect(answer.services[0]?.instances[0]).not.toHaveProperty('answered');
+    expect(statusTable(answer, page).slice(1, 3)).toEqual([
+      `  changed by bob@desk (deploy ${id}), began just now`,
+      '  queue 1: ann@desk (deploy 1.1.0), since just now',
+    ]);
+    expect(statusLines(answer)).toEqual([
+      `payments i-1 1.0.0 desired none agent 0.0.9 last seen ${AN_HOUR_AGO}`,
+      `payments changed by bob@desk (deploy ${id}), began just now`,
+      'payments queue 1: ann@desk (deploy 1.1.0), since just now',
+    ]);
+    const acted = stage.cloud.requests.filter(({ service }) => service !== 's3');
+    expect(acted).toEqual([]);
+  });
+
   it('says why the last deployment failed on an instance, and what to do', async () => {
     const failure = { code: 'CHECK_FAILED', message: 'http 500', hint: 'raise `deadline`' };
     putInstance('i-2', '0.9.0', { state: 'rolled-back', failure });
