@@ -5,6 +5,8 @@ import { type Option, type Options, optionName } from '../../publisher/cli/optio
 import { parseCommandLine } from '../../publisher/cli/parse.ts';
 import type { Row } from '../../publisher/cli/verb.ts';
 import { isVerb, VERBS, type Verb } from '../../publisher/cli/verbs.ts';
+import { argvOf, lackOf, verbOf } from '../../publisher/page/act-command.ts';
+import { ACTS, type ActForm, FLAGS, OPTIONS, VALUES } from '../../publisher/page/act-form.ts';
 import { serviceName, versionName } from '../../shared/names.ts';
 import { shellLine } from '../../shared/shell-line.ts';
 
@@ -39,12 +41,14 @@ const service = fc
 const version = fc
   .stringMatching(/^[A-Za-z0-9][A-Za-z0-9._+~-]{0,20}$/)
   .filter((name) => versionName.safeParse(name).success);
-const tag = fc
+const anyTag = fc
   .tuple(
     text.filter((key) => !key.includes('=')),
     text,
   )
   .map(([key, value]) => `${key}=${value}`.replaceAll(/[\n\r\u2028\u2029]/g, ' '));
+/** Most often the tag whose quotes the parser would take off. */
+const tag = fc.oneof(anyTag, fc.constant('"x"="x"'));
 
 const TYPED: Record<string, fc.Arbitrary<string>> = {
   ...{ service, version, reason },
@@ -98,7 +102,7 @@ const NEEDED = ['env', 'reason'];
 const selector = (one: string) => one.split('=')[0];
 
 /** As the page makes it: each value as `--name=value`. */
-function argvOf(verb: Verb, values: Values): string[] {
+function typedBy(verb: Verb, values: Values): string[] {
   const { options } = VERBS[verb] as Row;
   const isArgument = (key: string) => options[key]?.kind === 'argument';
   const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== false);
@@ -119,7 +123,7 @@ const lines: string[][] = [];
 test.each(VERBS_OF_PAGE)('what a dialog of %s types is what it says', async (verb) => {
   const { options } = VERBS[verb] as Row;
   const property = fc.asyncProperty(dialogs(verb), async (values) => {
-    const argv = argvOf(verb, values);
+    const argv = typedBy(verb, values);
     lines.push(argv);
     const parsed = await parseCommandLine(argv, { version: '', columns: 80, knowsService: async () => true });
     for (const [key, value] of Object.entries(values)) {
@@ -128,7 +132,53 @@ test.each(VERBS_OF_PAGE)('what a dialog of %s types is what it says', async (ver
     }
     expect(parsed.verb).toBe(verb);
   });
-  await fc.assert(property, { numRuns: 60 });
+  await fc.assert(property, { numRuns: 25 });
+});
+
+const ID = '01JDB2Q0V7M3N8T5R9XKZC4W6H';
+const VALUE = { canary: '1', batch: '25%', 'auto-confirm': '10m', only: 'i-1, i-2', 'allow-missing': '2' };
+/** A dialog of the page as a person filled it in. */
+const forms: fc.Arbitrary<ActForm> = fc.constantFrom(...ACTS).chain((act) => {
+  const names = fc.subarray([...OPTIONS[act]]);
+  return fc
+    .record({ service, reason: fc.option(reason, { nil: '' }), names, version })
+    .map(({ names, ...given }) => ({
+      ...given,
+      ...{ act, env: 'prd', from: 'stg', deployment: ID },
+      flags: new Set(FLAGS.filter((name) => names.includes(name) || (act !== 'confirm' && name === act))),
+      values: Object.fromEntries(
+        VALUES.filter((name) => names.includes(name)).map((name) => [name, VALUE[name]]),
+      ),
+    }));
+});
+
+test('what the page makes of a dialog is what the person filled in', async () => {
+  const property = fc.asyncProperty(forms, async (form) => {
+    fc.pre(lackOf(form) === undefined);
+    const argv = argvOf(form, 41);
+    lines.push(argv);
+    const found = await parseCommandLine(argv, { version: '', columns: 80, knowsService: async () => true });
+    const parsed: Record<string, unknown> = found;
+    expect(parsed.verb).toBe(verbOf(form));
+    expect(parsed[parsed.verb === 'promote' ? 'to' : 'env']).toBe('prd');
+    const { options } = VERBS[verbOf(form) as Verb] as Row;
+    if ('deployment' in options) expect(parsed.deployment).toBe(ID);
+    else expect(parsed.service).toBe(form.service);
+    if (parsed.verb === 'rollback') expect(parsed.to).toBe(form.version);
+    else if ('version' in options) expect(parsed.version).toBe(form.version);
+    if ('ifSequence' in options) expect(parsed.ifSequence).toBe(41);
+    if ('reason' in options) expect(parsed.reason ?? '').toBe(form.reason.trim());
+    for (const [key, { kind, schema }] of Object.entries(options)) {
+      const name = optionName(key).slice(2) as keyof typeof VALUE;
+      if (kind === 'flag' && FLAGS.some((one: string) => one === name)) {
+        expect(parsed[key], key).toBe(form.flags.has(name as never));
+      } else if (VALUES.includes(name)) {
+        const text = form.values[name];
+        expect(parsed[key], key).toEqual(schema.parse(name === 'only' ? text?.split(', ') : text));
+      }
+    }
+  });
+  await fc.assert(property, { numRuns: 100 });
 });
 
 test('what a dialog shows, sh reads back as what it types', () => {
