@@ -1,7 +1,7 @@
-import { TriggerDeployError } from '../../shared/errors.ts';
 import { type FleetLooks, openFleetLooks } from './fleet-looks.ts';
 import { openDeploymentLook } from './look-deployment.ts';
 import { openHistoryLooks } from './look-history.ts';
+import { openReportLooks } from './look-report.ts';
 import type { Environments, Looks, OwnEvents } from './ports.ts';
 
 export interface LooksOptions {
@@ -12,14 +12,10 @@ export interface LooksOptions {
 
 /** All that pages look at, over the connections of this console. */
 export function openLooks({ environments, runs }: LooksOptions): Looks & FleetLooks {
-  const notYet = async (): Promise<never> => {
-    throw new TriggerDeployError('INTERNAL', 'not there yet');
-  };
   return {
     ...openFleetLooks(environments),
     deployment: ({ env, ...place }) => openDeploymentLook(() => environments.look(env), place, runs),
     ...openHistoryLooks(environments),
-    find: notYet,
-    report: notYet,
+    ...openReportLooks(environments),
   };
 }

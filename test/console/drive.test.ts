@@ -39,6 +39,15 @@ describe('a deployment that the page begins', () => {
       .poll(() => JSON.stringify(stream.messages))
       .toMatch(/"type":"settled".*"outcome":"succeeded"/);
     stream.drop();
+    const deployment = deploymentIn(answer);
+    expect((await served.get(`/api/find?deployment=${deployment}`)).json).toEqual({
+      env: ENV,
+      service: 'payments',
+    });
+    const place = `env=${ENV}&service=payments&deployment=${deployment}`;
+    const report = await served.get(`/api/report?${place}&instance=i-0a1b2c3d`);
+    expect(report.json).toMatchObject({ state: 'succeeded', instance: 'i-0a1b2c3d' });
+    expect((await served.get(`/api/report?${place}&instance=i-0a1b2c3e`)).status).toBe(409);
     const [instance] = fleet.instances;
     expect(instance && (await fleet.ask(instance))).toMatchObject({ version: '1.0.0' });
   });
