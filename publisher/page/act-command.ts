@@ -15,7 +15,7 @@ const VERBS: Readonly<Record<ActForm['act'], string>> = {
 export const verbOf = ({ act }: Pick<ActForm, 'act'>) => VERBS[act];
 
 /** Whether the command is about a version, and the command line can say which desired state the person saw. */
-export const changesDesired = (form: Pick<ActForm, 'act'>) =>
+const changesDesired = (form: Pick<ActForm, 'act'>) =>
   ['deploy', 'promote', 'rollback', 'restart'].includes(verbOf(form));
 
 /** The words behind `trigger-deploy`. `sequence` is that of the desired state that the person saw. */
