@@ -28,7 +28,7 @@ it('an address that is printed is read as the same page', () => {
 
 it('whatever an address holds, it is no page or one of this origin', () => {
   const hostile = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    fc.string(),
     fc.constantFrom(
       '//evil.test',
       '/\\evil.test',
@@ -47,7 +47,7 @@ it('whatever an address holds, it is no page or one of this origin', () => {
     { numRuns: 50 },
   );
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (text) => {
+    fc.property(fc.oneof(fc.string(), fc.constant('\ud800')), (text) => {
       expect(new URL(pathOf({ page: 'service', service: text }), ORIGIN).origin).toBe(ORIGIN);
     }),
     { numRuns: 50 },
