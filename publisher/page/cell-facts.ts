@@ -16,7 +16,7 @@ export interface Fact {
 const MOST = 5;
 
 /** How a rolling deployment stands: `⏳ 1 of 9`. */
-export function progressFact({ done, of, waiting, driver, resumable }: UnderWay): Fact {
+function progressFact({ done, of, waiting, driver, resumable }: UnderWay): Fact {
   const count = `${done} of ${of}`;
   if (waiting !== undefined) return { tone: 'warn', glyph: '⏳', text: `waits, ${count}` };
   if (resumable || driver.state !== 'held') return { tone: 'bad', glyph: '!', text: `NO DRIVER, ${count}` };
@@ -44,7 +44,7 @@ export function factsOf(cell: Cell): Fact[] {
 }
 
 /** `⏸ cat: quarter end`. */
-export function pauseFact({ by, reason, unverified }: NonNullable<Cell['pause']>): Fact {
+function pauseFact({ by, reason, unverified }: NonNullable<Cell['pause']>): Fact {
   const text = unverified ? 'PAUSED, not verified' : 'PAUSED';
   return { tone: 'warn', glyph: '⏸', text, foreign: `${shortName(by)}: ${reason}` };
 }
@@ -53,7 +53,7 @@ export function pauseFact({ by, reason, unverified }: NonNullable<Cell['pause']>
 const isWell = ({ good, instances, silent, drift, broken, desired }: Cell) =>
   desired !== undefined && drift === 0 && broken === 0 && good + silent >= instances;
 
-export const countText = ({ good, instances }: Cell) =>
+const countText = ({ good, instances }: Cell) =>
   instances === 0 ? 'no instance' : `${good} of ${instances}`;
 
 /** `ann` of `ann@acme.com` and of `ann@host`: where there is room for no more. */

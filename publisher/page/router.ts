@@ -1,5 +1,5 @@
 import { computed, signal } from '@preact/signals';
-import { type Place, pathOf, placeOf } from '../render/address.ts';
+import { type Place, placeOf } from '../render/address.ts';
 import { ACT_PARAMETERS, type Act } from './act-form.ts';
 
 /**
@@ -39,9 +39,6 @@ export function go(to: string, { replace = false } = {}): void {
   address.value = current();
   if (before.path !== address.peek().path) scrollTo(0, 0);
 }
-
-/** Goes to another page. */
-export const goTo = (to: Place) => go(pathOf(to));
 
 /** Changes parameters of the address; undefined removes one. */
 export function setQuery(

@@ -45,7 +45,7 @@ export function keepTime(): void {
   document.addEventListener('visibilitychange', tick);
 }
 
-export const cellKey = ({ env, service }: { env: string; service: string }) => `${env}/${service}`;
+const cellKey = ({ env, service }: { env: string; service: string }) => `${env}/${service}`;
 
 /** The environments in the order of the config. */
 export const environments = computed(() => config.value?.environments ?? []);

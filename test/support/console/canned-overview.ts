@@ -116,7 +116,7 @@ export const cells: readonly Cell[] = [
   { ...cell('dev', 'batch', '1', 1), trouble: 'the signature of the desired state does not verify' },
 ];
 
-export const environmentStates: readonly EnvironmentState[] = [
+const environmentStates: readonly EnvironmentState[] = [
   { env: 'dev', readAt: NOW },
   {
     env: 'stg',

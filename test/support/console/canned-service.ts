@@ -16,7 +16,7 @@ import { ago, cell, cells, HOSTILE, hours, id, min, NOW, underWay } from './cann
 
 const iso = (ms: number) => new Date(ms).toISOString();
 
-export function record(env: string, service: string, n: number, version: string): InstanceRecord {
+function record(env: string, service: string, n: number, version: string): InstanceRecord {
   return {
     ...{ v: 1, env, service, instance: `i-0d3e4f5a${n.toString(16).padStart(9, '0')}`, version },
     zone: `eu-central-1${'abc'[n % 3]}`,
@@ -44,7 +44,7 @@ const busy = {
   waits: true,
 };
 
-export const lanes: readonly Lane[] = [
+const lanes: readonly Lane[] = [
   {
     ...payments('dev'),
     inventory: instances('dev', 3, '1.4.3'),
@@ -119,7 +119,7 @@ export function past(n: number, more: Partial<PastDeployment> = {}): PastDeploym
   };
 }
 
-export function report(n: number, state: State, more: Partial<Report> = {}): Report {
+function report(n: number, state: State, more: Partial<Report> = {}): Report {
   const { instance: name, zone } = record('prd', 'payments', n, '1.4.1');
   return {
     ...{ kind: 'report', v: 1, deployment: id(2), env: 'prd', service: 'payments', instance: name },

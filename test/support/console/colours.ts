@@ -3,7 +3,7 @@
 export type Rgb = readonly [number, number, number];
 
 /** The channels of `#rrggbb`, 0 to 1. */
-export const rgbOf = (hex: string): Rgb => {
+const rgbOf = (hex: string): Rgb => {
   const at = (i: number) => Number.parseInt(hex.slice(1 + 2 * i, 3 + 2 * i), 16) / 255;
   return [at(0), at(1), at(2)];
 };

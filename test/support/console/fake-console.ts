@@ -11,7 +11,7 @@ import { deploymentView, history, serviceMessage } from './canned-service.ts';
  */
 
 /** The headers of the page, as the console sends them. */
-export const PAGE_HEADERS = {
+const PAGE_HEADERS = {
   'content-security-policy': [
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:",
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
