@@ -119,7 +119,7 @@ export function past(n: number, more: Partial<PastDeployment> = {}): PastDeploym
   };
 }
 
-function report(n: number, state: State, more: Partial<Report> = {}): Report {
+export function report(n: number, state: State, more: Partial<Report> = {}): Report {
   const { instance: name, zone } = record('prd', 'payments', n, '1.4.1');
   return {
     ...{ kind: 'report', v: 1, deployment: id(2), env: 'prd', service: 'payments', instance: name },
