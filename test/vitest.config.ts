@@ -45,6 +45,8 @@ const LONG_FAULTS = long('test/fault/**/*.long.test.ts');
 const LONG_E2E = ['self-update', 'unit-types', 'reexec', 'reexec-deb', 'unprivileged', 'zero-downtime'].map(
   (name) => `test/e2e/${name}.test.ts`,
 );
+const LONG_CONSOLE = globSync('test/console/**/*.long.test.ts', { cwd: ROOT }).sort();
+const CONSOLE_TODAY = partOfToday(LONG_CONSOLE, 3);
 /** Holds each file to the policies of the roles. */
 const LEDGER = ['test/support/iam/ledger-setup.ts'];
 const E2E_TODAY = partOfToday(LONG_E2E, 2);
@@ -105,6 +107,7 @@ export default defineConfig({
           name: 'console',
           setupFiles: LEDGER,
           include: ['test/console/**/*.test.ts'],
+          exclude: LONG_CONSOLE.filter((file) => !CONSOLE_TODAY.includes(file)),
           env,
           expect: poll,
           testTimeout: HANGS_MS,
