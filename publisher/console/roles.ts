@@ -39,7 +39,7 @@ const OPTIONS: Readonly<Record<string, Permission | 'nothing'>> = {
   ...nothing('verb', 'env', 'service', 'version', 'deployment', 'instance', 'reason', 'output'),
   ...nothing('timeout', 'allowMissing', 'queue', 'strategy', 'canary', 'batch', 'confirm', 'autoConfirm'),
   ...nothing('pauseBetween', 'maxFailures', 'onFailure', 'skipChecks', 'only', 'where', 'ifSequence'),
-  ...nothing('from', 'to', 'limit', 'failed', 'since', 'before', 'at', 'all'),
+  ...nothing('from', 'to', 'limit', 'failed', 'since', 'before', 'at', 'all', 'noRollCall'),
 };
 
 function nothing(...names: string[]): Record<string, 'nothing'> {
