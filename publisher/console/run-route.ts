@@ -2,6 +2,7 @@ import type { Person } from '../record/origin.ts';
 import { type Answer, refused } from './answer.ts';
 import type { ErrorView, RunAnswer } from './api.ts';
 import { createRateLimit, MOST_CHANGES } from './limits.ts';
+import { isGranted } from './permissions.ts';
 import type { Command } from './ports.ts';
 import { BODIES, check } from './query.ts';
 import { failure, noEnvironment, noKey, type Route } from './route.ts';
@@ -42,6 +43,9 @@ export function runRoute(services: Services): Route {
     return found.env === env ? { ...command, service: found.service } : command;
   };
 
+  const mayConfirm = (person: Person, { env, service }: Command): boolean =>
+    env !== undefined && isGranted(people.grantsOf(person), 'confirm', env, service);
+
   const tooMany = (person: Person, { effect }: Command): Answer | undefined => {
     const seconds = effect === 'reads' ? 0 : waitOf(person.name);
     if (seconds === 0) return undefined;
@@ -58,7 +62,10 @@ export function runRoute(services: Services): Route {
       if (refused !== undefined) return refused;
       const command = await withService(person, typed);
       const refusal = await refusalOf(person, command);
-      return refusal ?? (await runs.start({ id, argv, command, person, confirmsEmpty }));
+      if (refusal !== undefined) return refusal;
+      // It is a confirmation by a person: without the permission it counts as not given.
+      const confirms = confirmsEmpty && mayConfirm(person, command);
+      return await runs.start({ id, argv, command, person, confirmsEmpty: confirms });
     } catch (error) {
       return await failure(services, error);
     }

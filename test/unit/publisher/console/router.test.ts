@@ -208,6 +208,30 @@ describe('a command line', () => {
     expect(await fakeConsole({ play }).ask({ target: '/api/run', json })).toMatchObject({ status: 400 });
   });
 
+  test.each([
+    [['look', 'deploy', 'confirm'], true],
+    [['look', 'deploy'], false],
+  ] as const)(
+    'of who may %j: an agreement to an empty fleet is a confirmation, given: %s',
+    async (may, given) => {
+      const confirmed: boolean[] = [];
+      const fake = fakeConsole({
+        people: {
+          mode: 'proxy',
+          personOf: async () => ({ person: { name: 'eve', via: 'x', groups: [], isMachine: false } }),
+          grantsOf: () => [{ env: ['dev'], may }],
+          mayRun: () => undefined,
+        },
+        async play(_, { confirmsEmpty }) {
+          confirmed.push(confirmsEmpty);
+          return { kind: 'driven', exitCode: 0 };
+        },
+      });
+      await fake.ask({ target: '/api/run', json: { argv: DEPLOY, run: 'abcdefgh', confirmsEmpty: true } });
+      expect(confirmed).toEqual([given]);
+    },
+  );
+
   test('in a body that is too long is refused', async () => {
     const body = async () => undefined;
     expect(await fakeConsole({ play }).ask({ ...run(DEPLOY), body })).toMatchObject({ status: 413 });
