@@ -1,6 +1,6 @@
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { DeploymentRecord } from '../record/deployment-schema.ts';
-import type { ServiceStatus } from '../rollout/fleet-status.ts';
+import type { ServiceFleet } from '../rollout/fleet-status.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
 import { assertFiles, isCurrent } from '../rollout/trusted-order.ts';
 import type { Session } from '../session.ts';
@@ -25,7 +25,7 @@ export async function checkServiceExists(session: Session, service: string): Pro
 export async function checkServiceKnown(
   session: Session,
   service: string | undefined,
-  found: readonly ServiceStatus[],
+  found: readonly ServiceFleet[],
 ): Promise<void> {
   const unknown = found.every(({ desired, trouble, instances }) => !desired && !trouble && !instances.length);
   if (service !== undefined && unknown) await checkServiceExists(session, service);

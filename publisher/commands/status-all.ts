@@ -1,7 +1,8 @@
 import { formatMs } from '../../shared/duration.ts';
 import { asTriggerDeployError, isCode, TriggerDeployError } from '../../shared/errors.ts';
 import { withTimeout } from '../../shared/retry.ts';
-import { type FleetStatusOptions, fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
+import type { FleetStatusOptions } from '../rollout/fleet-status.ts';
+import { type ServiceStatus, serviceStatus } from '../rollout/service-status.ts';
 import type { Session } from '../session.ts';
 import { checkServiceKnown } from './guards.ts';
 
@@ -63,7 +64,7 @@ async function lookAt(env: string, options: StatusAllOptions): Promise<Environme
   try {
     const services = await withTimeout(timeoutMs, async () => {
       const session = await open(env);
-      const found = await fleetStatus(session, { service, rollCall });
+      const found = await serviceStatus(session, { service, rollCall });
       await checkServiceKnown(session, service, found);
       return found;
     });

@@ -1,4 +1,5 @@
-import { type FleetStatusOptions, fleetStatus, type ServiceStatus } from '../rollout/fleet-status.ts';
+import type { FleetStatusOptions } from '../rollout/fleet-status.ts';
+import { type ServiceStatus, serviceStatus } from '../rollout/service-status.ts';
 import type { Session } from '../session.ts';
 import { checkServiceKnown } from './guards.ts';
 
@@ -9,12 +10,12 @@ export interface StatusAnswer {
   services: ServiceStatus[];
 }
 
-/** `trigger-deploy status [SERVICE]`: what each instance runs. @throws SERVICE_NOT_FOUND, and as `fleetStatus`. */
+/** `trigger-deploy status [SERVICE]`: what each instance runs. @throws SERVICE_NOT_FOUND, and as `serviceStatus`. */
 export async function status(
   session: Session,
   { service, rollCall }: FleetStatusOptions,
 ): Promise<StatusAnswer> {
-  const services = await fleetStatus(session, { service, rollCall });
+  const services = await serviceStatus(session, { service, rollCall });
   await checkServiceKnown(session, service, services);
   return { type: 'status', env: session.env.name, at: session.clock.now(), services };
 }

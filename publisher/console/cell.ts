@@ -113,7 +113,7 @@ export function pauseView({ scope, by, since, reason, unverified }: Pause): Paus
   return { scope, by, since: Date.parse(since), reason, ...(unverified && { unverified }) };
 }
 
-export function queueEntryView(entry: Facts['queue'][number]): QueueEntryView {
+function queueEntryView(entry: Facts['queue'][number]): QueueEntryView {
   const { who, command, version, since, jumped } = entry;
   return {
     ...{ who, command, since: Date.parse(since) },

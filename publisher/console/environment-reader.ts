@@ -1,5 +1,5 @@
 import { createClock } from '../../shared/clock.ts';
-import { asTriggerDeployError, isCode, type TriggerDeployError } from '../../shared/errors.ts';
+import { isCode, type TriggerDeployError } from '../../shared/errors.ts';
 import { keys } from '../../shared/names.ts';
 import { createWakeUp } from '../../shared/wake-up.ts';
 import { mapLimit } from '../record/map-limit.ts';
@@ -7,6 +7,7 @@ import { type PauseFound, pauseIn } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 import type { EnvironmentState, ErrorView, RollCallView } from './api.ts';
 import { type Around, type LastRollCall, pauseView } from './cell.ts';
+import { errorView } from './error-view.ts';
 import type { Facts } from './facts.ts';
 import { openServiceReader, type ServiceReader } from './service-reader.ts';
 
@@ -68,11 +69,6 @@ const WALL = createClock(Date.now);
 /** Whether the failure is that of one service, and AWS answers. */
 const isOfService = (error: unknown): error is TriggerDeployError =>
   isCode(error, 'RECORD_DAMAGED', 'DOCUMENT_INVALID', 'SIGNATURE_INVALID', 'AWS_DENIED');
-
-function errorView(error: unknown): ErrorView {
-  const { code, message, hint } = asTriggerDeployError(error);
-  return { code, message, ...(hint !== undefined && { hint }) };
-}
 
 export function openEnvironmentReader(
   env: string,

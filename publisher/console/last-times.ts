@@ -43,7 +43,7 @@ function spread<T>(all: readonly T[]): T[] {
 }
 
 /** The median of each step over the instances that had it; undefined when none had any. Pure. */
-export function mediansOf(reports: readonly Pick<Report, 'timings'>[]): Record<string, number> | undefined {
+function mediansOf(reports: readonly Pick<Report, 'timings'>[]): Record<string, number> | undefined {
   const medians = STEPS.flatMap((step) => {
     const times = reports.flatMap(({ timings }) => timings[step] ?? []).sort((a, b) => a - b);
     const median = times[Math.floor(times.length / 2)];

@@ -1,4 +1,4 @@
-import { asTriggerDeployError, isCode } from '../../shared/errors.ts';
+import { isCode } from '../../shared/errors.ts';
 import { isEnding } from '../../shared/states.ts';
 import type { PublisherEvent } from '../events.ts';
 import type { LockView } from '../record/lock.ts';
@@ -7,7 +7,8 @@ import type { Decisions } from '../rollout/decisions.ts';
 import { observe } from '../rollout/observe.ts';
 import { isFinal } from '../rollout/record-outcome.ts';
 import type { Session } from '../session.ts';
-import type { DeploymentView, DriverView, ErrorView, LiveMessage } from './api.ts';
+import type { DeploymentView, DriverView, LiveMessage } from './api.ts';
+import { errorView } from './error-view.ts';
 import { type KeptEvents, keepEvents } from './kept-events.ts';
 import { lastTimes } from './last-times.ts';
 import { openPastDeployment } from './look-past.ts';
@@ -174,9 +175,4 @@ function decisionViews({ confirm, cancel }: Decisions): DeploymentView['decision
     const { kind, by, at, reason } = one;
     return [{ kind, by, at: Date.parse(at), ...(reason !== undefined && { reason }) }];
   });
-}
-
-export function errorView(error: unknown): ErrorView {
-  const { code, message, hint } = asTriggerDeployError(error);
-  return { code, message, ...(hint !== undefined && { hint }) };
 }

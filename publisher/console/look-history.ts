@@ -1,5 +1,4 @@
 import { orAborted } from '../../shared/abort.ts';
-import { asTriggerDeployError } from '../../shared/errors.ts';
 import { ulidTime } from '../../shared/names.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import { cutAt, hasFailed, pastDeployments } from '../record/past-deployments.ts';
@@ -7,6 +6,7 @@ import { pastPauses } from '../record/past-pauses.ts';
 import { standingAt } from '../record/standing.ts';
 import type { Session } from '../session.ts';
 import type { ErrorView, PauseChangeView, StandingView } from './api.ts';
+import { errorView } from './error-view.ts';
 import type { Environments, HistoryQuestion, Looks } from './ports.ts';
 
 /**
@@ -34,8 +34,7 @@ export function openHistoryLooks(environments: Environments): Pick<Looks, 'histo
           return [{ env, answer: await orAborted(reading, patience) }];
         } catch (error) {
           signal.throwIfAborted();
-          const { code, message, hint } = patience.aborted ? late(env) : asTriggerDeployError(error);
-          trouble.push({ env, error: { code, message, ...(hint !== undefined && { hint }) } });
+          trouble.push({ env, error: errorView(patience.aborted ? late(env) : error) });
           return [];
         }
       }),

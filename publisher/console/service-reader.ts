@@ -6,9 +6,9 @@ import { type Facts, openFactsReader } from './facts.ts';
 /** Reads one service of an environment as often as each thing of it changes. */
 
 /** How often the lock is read, ms: every change of a service takes it. */
-export const LOCK_MS = 5000;
+const LOCK_MS = 5000;
 /** How often desired state, pause and instances are read besides when the lock has changed, ms. */
-export const ALL_MS = 60_000;
+const ALL_MS = 60_000;
 /** The same while a publisher holds the lock, ms: instances end. */
 const HELD_MS = 15_000;
 

@@ -11,7 +11,7 @@ import type { Facts } from './facts.ts';
 /** What the pages show of a deployment that has not ended. Pure. */
 
 /** Who drives `deployment`, by the lock of its service. `here`: the process of this console. */
-export function driverOf(deployment: string, lock: LockView, here: ProcessIdentity): DriverView {
+function driverOf(deployment: string, lock: LockView, here: ProcessIdentity): DriverView {
   const { owner } = lock;
   if (owner?.deployment !== deployment) return { state: 'none' };
   const isHere = owner.host === here.host && owner.pid === here.pid && owner.started === here.started;

@@ -1,5 +1,5 @@
 import type { EnvironmentStatus, StatusAllAnswer } from '../commands/status-all.ts';
-import type { ServiceStatus } from '../rollout/fleet-status.ts';
+import type { ServiceStatus } from '../rollout/service-status.ts';
 import type { Page } from './page.ts';
 import { aligned, lineOf, oneLine, type Span, type Tone } from './text.ts';
 

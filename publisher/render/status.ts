@@ -1,12 +1,8 @@
 import { ago } from '../../shared/duration.ts';
 import { isEnding } from '../../shared/states.ts';
 import type { StatusAnswer } from '../commands/status.ts';
-import type {
-  InstanceStatus,
-  ServiceOwner,
-  ServiceStatus,
-  WaitingPublisher,
-} from '../rollout/fleet-status.ts';
+import type { InstanceStatus } from '../rollout/fleet-status.ts';
+import type { ServiceOwner, ServiceStatus, WaitingPublisher } from '../rollout/service-status.ts';
 import type { Page } from './page.ts';
 import { aligned, oneLine, plain, type Span } from './text.ts';
 import { styleOf } from './words.ts';

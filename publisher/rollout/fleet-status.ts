@@ -3,46 +3,19 @@ import { isCode, messageOf } from '../../shared/errors.ts';
 import type { InstanceRecord, RollCallAnswer } from '../../shared/report.ts';
 import { note } from '../events.ts';
 import { rollCall as callRoll, type RollCall } from '../messaging/roll-call.ts';
-import { livingQueue } from '../queue/queue-store.ts';
 import type { ListedInstances } from '../record/instance-objects.ts';
 import { mapLimit } from '../record/map-limit.ts';
 import type { Pause } from '../record/pauses.ts';
 import type { Session } from '../session.ts';
 
-export interface ServiceStatus {
+export interface ServiceFleet {
   service: string;
   desired: Desired | undefined;
   /** Why the desired state cannot be read; `desired` is then undefined though there may be one. */
   trouble: string | undefined;
   /** The pause of the service or of the environment. */
   pause: Pause | undefined;
-  /** The publisher that changes the service now. */
-  owner: ServiceOwner | undefined;
-  /** The publishers that wait to change it: the next one first. */
-  queue: WaitingPublisher[];
   instances: InstanceStatus[];
-}
-
-/** Who holds the lock of a service. */
-export interface ServiceOwner {
-  who: string;
-  /** The verb: `deploy`, `rollback`, `resume`. */
-  command: string;
-  deployment: string;
-  since: string;
-  /** Its last heartbeat. */
-  beat: string;
-  /** Whether it gave no heartbeat for 60 s, or has certainly died: the next publisher takes the lock over. */
-  stale: boolean;
-}
-
-export interface WaitingPublisher {
-  who: string;
-  command: string;
-  version?: string | undefined;
-  since: string;
-  /** The reason for going to the front. */
-  jumped?: string | undefined;
 }
 
 export interface FleetStatusOptions {
@@ -78,14 +51,26 @@ const READS = 8;
  */
 export async function fleetStatus(
   session: Session,
-  { service, rollCall = true }: FleetStatusOptions = {},
-): Promise<ServiceStatus[]> {
+  options: FleetStatusOptions = {},
+): Promise<ServiceFleet[]> {
+  return await fleetStatusWith(session, options, async () => ({}));
+}
+
+/** The same; of each service also what `more` reads, at the same time. @throws as `fleetStatus`, and what `more` throws. */
+export async function fleetStatusWith<T extends object>(
+  session: Session,
+  { service, rollCall = true }: FleetStatusOptions,
+  more: (service: string) => Promise<T>,
+): Promise<(ServiceFleet & T)[]> {
+  const about = async (name: string) => {
+    const [desired, added] = await Promise.all([desiredOf(session, name), more(name)]);
+    return { name, desired, added };
+  };
   const { deployments } = session.record;
   const names = service === undefined ? await deployments.services() : [service];
   const listed = await mapLimit(names, READS, async (name) => ({
-    name,
     instances: await deployments.listInstances(name),
-    ...(await aboutService(session, name)),
+    ...(await about(name)),
   }));
   const { answers, records } = rollCall
     ? await seen(session, service, listed)
@@ -93,20 +78,22 @@ export async function fleetStatus(
         answers: [],
         records: await mapLimit(listed, READS, async ({ instances }) => await instances.read()),
       };
-  const recorded = listed.map(({ instances: _, ...one }, i) => ({ ...one, records: records[i] ?? [] }));
+  const recorded = listed.map(({ name, desired, added }, i) => ({
+    ...{ name, desired, added, records: records[i] ?? [] },
+  }));
   const answered = answers
     .flatMap((answer) => answer.services)
     .filter((one) => service === undefined || one.service === service);
   for (const name of new Set(answered.map((one) => one.service))) {
     if (recorded.some((one) => one.name === name)) continue;
-    recorded.push({ name, records: [], ...(await aboutService(session, name)) });
+    recorded.push({ records: [], ...(await about(name)) });
   }
-  const services = recorded.map(({ name, records, ...about }) => ({
-    ...{ service: name, ...about },
+  const services = recorded.map(({ name, desired, added, records }) => ({
+    ...{ service: name, ...desired, ...added },
     instances: merge(
       records,
       rollCall ? answered.filter((one) => one.service === name) : undefined,
-      about.desired?.version,
+      desired.desired?.version,
     ),
   }));
   return services.sort((a, b) => (a.service < b.service ? -1 : 1));
@@ -143,45 +130,10 @@ async function seen(
   return { records, answers };
 }
 
-async function aboutService(
-  session: Session,
-  service: string,
-): Promise<Omit<ServiceStatus, 'service' | 'instances'>> {
-  const [desired, owner, queue] = await Promise.all([
-    desiredOf(session, service),
-    ownerOf(session, service),
-    queueOf(session, service),
-  ]);
-  return { ...desired, owner, queue };
-}
-
-async function ownerOf({ record }: Session, service: string): Promise<ServiceOwner | undefined> {
-  try {
-    const { owner, state, dead } = await record.locks.look(service);
-    if (owner === null) return undefined;
-    const { who, command, deployment, since, beat } = owner;
-    return { who, command, deployment, since, beat, stale: state === 'stale' || dead };
-  } catch (error) {
-    // doctor says what is wrong with it, and so does whoever wants it.
-    if (!isCode(error, 'DOCUMENT_INVALID')) throw error;
-    return undefined;
-  }
-}
-
-/** Those that are certainly dead are left out. */
-async function queueOf({ record, env, clock }: Session, service: string): Promise<WaitingPublisher[]> {
-  const about = { env: env.name, clock, warn: () => undefined, ...record };
-  return (await livingQueue(about, service)).map(({ who, command, version, since, jumped }) => ({
-    ...{ who, command, since },
-    ...(version !== undefined && { version }),
-    ...(jumped !== undefined && { jumped }),
-  }));
-}
-
 async function desiredOf(
   session: Session,
   service: string,
-): Promise<Pick<ServiceStatus, 'desired' | 'trouble' | 'pause'>> {
+): Promise<Pick<ServiceFleet, 'desired' | 'trouble' | 'pause'>> {
   const pause = await pauseOf(session, service);
   try {
     return { desired: (await session.record.desired.read(service))?.value, trouble: undefined, pause };

@@ -162,6 +162,14 @@ describe('a rotation of the signing key', () => {
     expect(signed().map(text)).toEqual(before);
   });
 
+  it('asks the fleet for what each instance trusts, and reads no lock and no queue for that', async () => {
+    const from = stage.cloud.requests.length;
+    await rotated({ check: true });
+    const read = stage.cloud.requests.slice(from).map(({ key }) => key);
+    expect(read).not.toContain(keys.lock('dev', 'payments'));
+    expect(read).not.toContain(keys.queue('dev', 'payments'));
+  });
+
   it('names a service whose deployment is under way, and signs the others', async () => {
     publishWith(next, former);
     await stage.publish('orders', '1.0.0');

@@ -74,6 +74,24 @@ describe('status', () => {
     expect(acted).toEqual([]);
   });
 
+  it('lists a service once, and reads its desired state, pauses, lock, queue and each of its instances', async () => {
+    for (const instance of ['i-1', 'i-2']) putInstance(instance, '1.0.0');
+    const session = await stage.open();
+    const from = stage.cloud.requests.length;
+    await status(session, { service: 'payments', rollCall: false });
+    const asked = stage.cloud.requests
+      .slice(from)
+      .map(({ operation, key }) => (key === undefined ? operation : key.replace(/^state\/dev\//, '')));
+    expect(asked.sort()).toEqual([
+      'ListObjectsV2',
+      'pause.jws',
+      'payments/desired.jws',
+      'payments/desired.jws',
+      ...['i-1', 'i-2'].map((instance) => `payments/instances/${userIdOf(instance)}.json`),
+      ...['payments/line.json', 'payments/lock.json', 'payments/pause.jws'],
+    ]);
+  });
+
   it('says why the last deployment failed on an instance, and what to do', async () => {
     const failure = { code: 'CHECK_FAILED', message: 'http 500', hint: 'raise `deadline`' };
     putInstance('i-2', '0.9.0', { state: 'rolled-back', failure });
