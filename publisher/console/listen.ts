@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect, isIP } from 'node:net';
 import { TriggerDeployError } from '../../shared/errors.ts';
@@ -61,8 +61,9 @@ export async function listenAt(server: Server, place: ListenPlace): Promise<void
   }
 }
 
-/** Whether nobody listens on the socket. */
+/** Whether it is a socket on which nobody listens. Any other file refuses a connection as such a socket does: it stays. */
 async function isLeft(path: string): Promise<boolean> {
+  if (!(await lstat(path)).isSocket()) return false;
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = connect(path, () => resolve(false));
   socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'));
@@ -82,13 +83,16 @@ async function listen(server: Server, place: ListenPlace): Promise<void> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const where = 'path' in place ? place.path : `${place.host}, port ${place.port}`;
-    const hint = code === 'EADDRINUSE' ? 'choose another --port; 0 takes any free one' : undefined;
+    const isUsed = code === 'EADDRINUSE';
+    const hint = isUsed ? ('path' in place ? USED_PATH : USED_PORT) : undefined;
     throw new TriggerDeployError('USAGE', `cannot listen on ${where}: ${code}`, { cause: error, hint });
   } finally {
     server.off('error', fail);
   }
 }
 
+const USED_PORT = 'choose another port; 0 takes any free one';
+const USED_PATH = 'another console listens there, or the file is no socket: choose another path';
 const codeOf = (error: unknown) => (error as { cause?: NodeJS.ErrnoException }).cause?.code ?? '';
 const isTaken = (error: unknown) => codeOf(error) === 'EADDRINUSE';
 /** The machine has no IPv6. */

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,4 +68,11 @@ test('a socket that a killed console left is replaced; one on which somebody lis
   await listenAt(server, { path });
   await expect(listenAt(createServer(), { path })).rejects.toMatchObject({ code: 'USAGE' });
   server.close();
+});
+
+test('a file that is no socket stays', async () => {
+  const path = join(directory, 'trigger-deploy.yaml');
+  await writeFile(path, 'environments: {}');
+  await expect(listenAt(createServer(), { path })).rejects.toMatchObject({ code: 'USAGE' });
+  expect(await readFile(path, 'utf8')).toBe('environments: {}');
 });
