@@ -39,7 +39,9 @@ export async function parseCommandLine(
   const [word] = words;
   const verb =
     dashes === undefined && word !== undefined && word !== 'deploy' && isVerb(word) ? word : 'deploy';
-  const options = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
+  // Behind a `--` before the first word there are options, too; behind a later one there are none.
+  const end = argv.indexOf('--', (dashes ?? -1) + 1);
+  const options = end === -1 ? argv : argv.slice(0, end);
   // `promote` has an option `--version` of its own.
   if (verb !== 'promote' && options.includes('--version')) {
     // Printing the version instead of deploying would look like a success.

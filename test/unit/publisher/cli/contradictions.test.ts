@@ -64,6 +64,8 @@ describe('is refused in one sentence:', () => {
     ['plan payments 1 --strategy all --canary 1', '--strategy all and --canary cannot be combined'],
     ['push payments 1 a.jar --deploy dev --strategy all --batch 1', 'cannot be combined'],
     ['history payments --failed=false', '--failed takes no value'],
+    ['-- payments 1 --confirm=yes', '--confirm takes no value'],
+    ['-- payments 1 --confirm false', '--confirm takes no value'],
     ["pause '' --reason x", 'cannot be a service'],
     ["unpause ''", 'cannot be a service'],
     ["status ''", 'cannot be a service'],
