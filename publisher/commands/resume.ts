@@ -55,7 +55,8 @@ export async function resume(session: Session, options: ResumeOptions): Promise<
     const before = stored.value.policy;
     const policy = { ...before, timeoutMs, allowMissing: allowMissing ?? before.allowMissing };
     const checked = withoutOpenChecks(stored.value.checked);
-    const change = { ...UNSETTLED, policy, resumedBy: session.who, ...(checked && { checked }) };
+    const who = { resumedBy: session.who, resumedVia: session.origin.via };
+    const change = { ...UNSETTLED, policy, ...who, ...(checked && { checked }) };
     const resumed = await deployments.update(stored, change);
     emitStarted(session, resumed.value, instances, 'resumed');
     return await drive(session, lock, resumed, { wait: true, detach, gate });

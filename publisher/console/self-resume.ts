@@ -18,11 +18,13 @@ import type { Watches } from './watches.ts';
  */
 
 /**
- * Whether nobody drives a deployment that a console began. `lock` was read before `record`. One that timed out is left to
- * a person: to continue it would only time out again. Pure.
+ * Whether nobody drives a deployment that a console drove last. `lock` was read before `record`. What a person continued
+ * in a terminal and then left is left as they wanted it; and so is what timed out, which would only time out again. Pure.
  */
 export function standsStill(record: DeploymentRecord, lock: LockView): boolean {
-  if (record.from.via === undefined || lock.state === 'held') return false;
+  const { from, resumedBy, resumedVia } = record;
+  const via = resumedBy === undefined ? from.via : resumedVia;
+  if (via === undefined || lock.state === 'held') return false;
   return record.status === 'announced' || isRollBackDue(record);
 }
 

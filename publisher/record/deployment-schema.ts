@@ -153,6 +153,8 @@ const moving = {
   rollBackTo: versionName.optional(),
   /** Who continued it last, after its publisher had stopped. */
   resumedBy: z.string().max(256).optional(),
+  /** The host of the console through which that happened; left out for a terminal. */
+  resumedVia: z.string().max(255).optional(),
   /** The deployment that rolled back this one. */
   rolledBackBy: ulid.optional(),
 };
