@@ -32,24 +32,27 @@ const header = text('the name of a header', /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$
 );
 const claim = text('the name of a claim', /^[\x21-\x7e]{1,200}$/);
 
-/**
- * Elastic Load Balancing API Reference, "LoadBalancer" (LoadBalancerArn). Only the partitions whose key endpoints are
- * documented: person-alb.ts.
- */
+/** Elastic Load Balancing API Reference, "LoadBalancer" (LoadBalancerArn). */
 const loadBalancer = text(
   'the ARN of an Application Load Balancer',
   /^arn:aws(?:-cn|-us-gov)?:elasticloadbalancing:[a-z]{2,4}(?:-[a-z]+)+-\d{1,2}:\d{12}:loadbalancer\/app\/[A-Za-z0-9-]{1,32}\/[0-9a-f]{1,32}$/,
 );
 
-const albTrust = z.strictObject(
-  {
-    alb: loadBalancer,
-    issuer: text('the issuer in the rule of the load balancer'),
-    client: text('the client id in the rule of the load balancer'),
-    keys: address('the address of the keys, https').optional(),
-  },
-  { error: expectedMap('alb, issuer and client') },
-);
+const KEYS = 'the https address of the keys of load balancers';
+const albTrust = z
+  .strictObject(
+    {
+      alb: loadBalancer,
+      issuer: text('the issuer in the rule of the load balancer'),
+      client: text('the client id in the rule of the load balancer'),
+      keys: address(KEYS).optional(),
+    },
+    { error: expectedMap('alb, issuer and client') },
+  )
+  .refine(({ alb, keys }) => keys !== undefined || !alb.startsWith('arn:aws-cn:'), {
+    path: ['keys'],
+    error: `expected ${KEYS}, which AWS does not document for aws-cn, found nothing`,
+  });
 const jwtTrust = z.strictObject(
   {
     jwt: z.strictObject(

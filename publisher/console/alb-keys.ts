@@ -18,7 +18,10 @@ const KEPT_MS = 24 * 60 * 60 * 1000;
 const MOST_FETCHES = 10;
 const WINDOW_MS = 60_000;
 
-/** Where the keys of a load balancer's region are, as documented; `aws-cn` has no documented address: `trust.keys`. */
+/**
+ * Where the keys of a load balancer's region are, as the same page has it for `aws` and `aws-us-gov`. It has nothing for
+ * `aws-cn`: there `trust.keys` is required.
+ */
 export function keyAddress(alb: string): string {
   const region = regionOfArn(alb);
   return alb.startsWith('arn:aws-us-gov:')

@@ -57,12 +57,23 @@ describe('console:', () => {
     expect(await mistakeOf(text)).toBe('accepted');
   });
 
+  it('a load balancer in aws-cn needs the address of the keys, one in aws-us-gov does not', async () => {
+    const keys = 'keys: "https://keys.acme.cn"';
+    const inChina = TRUSTED.replace('arn:aws:', 'arn:aws-cn:').replace('client:', `${keys}, client:`);
+    expect(await mistakeOf(`{ ${inChina} }`)).toBe('accepted');
+    expect(await mistakeOf(`{ ${TRUSTED.replace('arn:aws:', 'arn:aws-us-gov:')} }`)).toBe('accepted');
+  });
+
   it.each([
     ['{ uri: x }', 'console.uri: unknown key, did you mean "url"?'],
     ['{ url: "http://deploys.acme.com" }', 'console.url: expected the https address'],
     ['{ url: "https://deploys.acme.com/x" }', 'console.url: expected the https address'],
     ['{ url: "https://a:b@deploys.acme.com" }', 'console.url: expected the https address'],
     ['{ trust: { alb: x, issuer: i, client: c } }', 'console.trust.alb: expected the ARN'],
+    [
+      `{ ${TRUSTED.replace('arn:aws:', 'arn:aws-cn:')} }`,
+      'console.trust.keys: expected the https address of the keys of load balancers, which AWS does not document for aws-cn',
+    ],
     [`{ trust: { ${HEADER} } }`, 'console.trust: expected url with trust'],
     [
       `{ ${URL}, trust: { header: X-User } }`,

@@ -172,6 +172,7 @@ describe('roles', () => {
     expect(['x@acme.com', 'X@ACME.com'].map(look)).toEqual([true, true]);
     const strangers = [
       'x@acme.com.evil.com',
+      'x@acme.com@evil.com',
       'x@evil@acme.com',
       '@acme.com',
       'acme.com',
