@@ -1,3 +1,4 @@
+import { compactVerify, decodeProtectedHeader, importSPKI } from 'jose';
 import type { Clock } from '../../shared/clock.ts';
 import type { AlbTrust } from '../config/schema-console.ts';
 import { createKeyStore, isKeyId, keyAddress } from './alb-keys.ts';
@@ -17,7 +18,6 @@ const HEADER = 'x-amzn-oidc-data';
  * our load balancer ("ALBeast", Miggo Security). A header without it is refused before a key is asked for.
  */
 export async function albVerifier(trust: AlbTrust, clock: Clock): Promise<Verify> {
-  const { compactVerify, decodeProtectedHeader, importSPKI } = await import('jose');
   const keys = createKeyStore({
     address: trust.keys ?? keyAddress(trust.alb),
     monotonic: clock.monotonic,

@@ -1,3 +1,4 @@
+import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
 import type { Clock } from '../../shared/clock.ts';
 import type { JwtTrust } from '../config/schema-console.ts';
 import { boundedText } from './alb-keys.ts';
@@ -27,7 +28,6 @@ const SKEW_S = 30;
  * (`X-Goog-Iap-Jwt-Assertion`), oauth2-proxy with `--pass-authorization-header` (`Authorization`, an ID token).
  */
 export async function jwtVerifier(trust: JwtTrust, clock: Clock): Promise<Verify> {
-  const { createRemoteJWKSet, customFetch, errors, jwtVerify } = await import('jose');
   let failedAt = Number.NEGATIVE_INFINITY;
   const keys = createRemoteJWKSet(new URL(trust.jwks), {
     timeoutDuration: FETCH_MS,
