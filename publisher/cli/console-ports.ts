@@ -15,7 +15,8 @@ import { VERBS } from './verbs.ts';
 
 /**
  * The command line and the environments, as the console uses them: the parser, the checks and the functions of the
- * terminal, over one connection for each environment. The variables TRIGGER_DEPLOY_* that describe one environment say
+ * terminal, over one connection for each environment. The config and the keys count as they were read first: the console is
+ * started again after a change. The variables TRIGGER_DEPLOY_* that describe one environment say
  * nothing here.
  */
 
@@ -24,6 +25,8 @@ export function openConsolePorts(source: ConfigSource): ConsolePorts {
   const end = new AbortController();
   const connections = new Map<string, Promise<Connection>>();
   const looks = new Map<string, Promise<Session>>();
+  // Once: while the file is edited, who uses the page must still be able to pause and cancel.
+  const names = new Map<string, Promise<readonly string[]>>();
   const connect: Connect = (name) =>
     kept(connections, name, async () =>
       openConnection(await loadBeside(source, name), { signal: end.signal }),
@@ -34,7 +37,7 @@ export function openConsolePorts(source: ConfigSource): ConsolePorts {
   return {
     commandLine: openCommandLine(source, connect),
     environments: {
-      names: () => environmentNames(source),
+      names: () => kept(names, '', () => environmentNames(source)),
       load: async (name) => (await connect(name)).env,
       look: (name) => kept(looks, name, () => look(name)),
     },

@@ -31,6 +31,7 @@ afterAll(async () => {
 interface RecordNow {
   status: string;
   resumedBy?: string;
+  resumedVia?: string;
   rolling?: {
     preparedAt?: string;
     awaitingSince?: string;
@@ -109,7 +110,10 @@ test('with resume: true another console continues it by itself, once the lock is
   moveLockElsewhere(fleet, SERVICE);
   putBackLock(fleet, SERVICE, 61_000);
   await expect.poll(() => recordOf(id)?.status, { timeout: 90_000 }).toBe('succeeded');
-  expect(recordOf(id)?.resumedBy).toMatch(/^console@/);
+  expect(recordOf(id)).toMatchObject({
+    resumedBy: expect.stringMatching(/^console@/),
+    resumedVia: expect.any(String),
+  });
   other.program.process.kill('SIGTERM');
   await other.program.finished;
   await writeFile(file, config);

@@ -29,7 +29,12 @@ function wordsOf(line: string): string[] {
 
 /** Values for the placeholders of the pages. */
 const filled = (word: string) =>
-  word === 'ID' ? DEPLOYMENT : word.replace(/\$\{VERSION\}/, '1.4.2').replace('i-…', 'i-0a1b2c3d');
+  word === 'ID'
+    ? DEPLOYMENT
+    : word
+        .replace(/\$\{VERSION\}/, '1.4.2')
+        .replace('i-…', 'i-0a1b2c3d')
+        .replace('$seen', '41');
 
 test('there are commands to check', () => {
   expect(commands.length).toBeGreaterThan(30);

@@ -26,6 +26,8 @@ const oneService = (part: string) => (value: unknown) =>
 const READERS: Record<string, (value: unknown) => unknown> = {
   '# trigger-deploy.yaml': (value) => configuration.parse(value),
   '# trigger-deploy.yaml, the console': (console) => configuration.parse({ environments: {}, console }),
+  '# trigger-deploy.yaml, with the console': (value) =>
+    configuration.parse({ environments: {}, ...(value as object) }),
   '# trigger-deploy.yaml, the environments': (value) => configuration.parse({ environments: value }),
   '# trigger-deploy.yaml, the notify of one environment': (value) =>
     configuration.parse({ environments: { dev: { notify: value } } }),
