@@ -5,7 +5,8 @@ import { visible } from './visible-text.ts';
 
 /** A command as a person types it, and a button that copies it. */
 export function CommandLine({ argv, id }: { argv: readonly string[]; id?: string }) {
-  const line = shellLine(['trigger-deploy', ...argv]);
+  const words = ['trigger-deploy', ...argv];
+  const line = shellLine(words);
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;
@@ -15,7 +16,15 @@ export function CommandLine({ argv, id }: { argv: readonly string[]; id?: string
   return (
     <p class="command">
       <code id={id}>
-        <bdi>{visible(line)}</bdi>
+        <bdi>
+          {words.map((word, i) => [
+            i === 0 ? '' : ' ',
+            // The line breaks between words: a hyphen is part of an option.
+            <span class="word" key={`${i}`}>
+              {visible(shellLine([word]))}
+            </span>,
+          ])}
+        </bdi>
       </code>{' '}
       <button
         type="button"
