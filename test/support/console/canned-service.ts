@@ -16,7 +16,7 @@ import { ago, cell, cells, HOSTILE, hours, id, min, NOW, underWay } from './cann
 
 const iso = (ms: number) => new Date(ms).toISOString();
 
-function record(env: string, service: string, n: number, version: string): InstanceRecord {
+export function record(env: string, service: string, n: number, version: string): InstanceRecord {
   return {
     ...{ v: 1, env, service, instance: `i-0d3e4f5a${n.toString(16).padStart(9, '0')}`, version },
     zone: `eu-central-1${'abc'[n % 3]}`,
