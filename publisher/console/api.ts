@@ -121,6 +121,8 @@ export interface UnderWay {
   resumable?: true;
 }
 
+type Failed = 'failed' | 'timed-out' | 'cancelled';
+
 /** A service in an environment: a cell of the overview. */
 export interface Cell {
   env: string;
@@ -152,7 +154,9 @@ export interface Cell {
   underWay?: UnderWay;
   queue: readonly QueueEntryView[];
   /** The last deployment that ended, if it did not succeed. */
-  lastFailure?: { deployment: string; version: string; outcome: string; at: number };
+  lastFailure?: { deployment: string; version: string; status: Failed; outcome: string; at: number };
+  /** Nothing of it could be read until now: that nothing is there says nothing. */
+  unread?: true;
 }
 
 export interface EnvironmentState {
@@ -304,13 +308,8 @@ export type LiveMessage =
   | { type: 'deployment'; view: DeploymentView }
   /** What followed in the deployment: folded into the events of the view. */
   | { type: 'events'; at: number; events: readonly PublisherEvent[] }
-  | {
-      type: 'progress';
-      at: number;
-      driver: DriverView;
-      underWay?: UnderWay;
-      decisions?: DeploymentView['decisions'];
-    }
+  | ({ type: 'progress'; at: number } & Pick<DeploymentView, 'driver' | 'underWay'> &
+      Partial<Pick<DeploymentView, 'decisions'>>)
   /** The commands that this console carries out, and those that ended in the last minute. */
   | { type: 'runs'; runs: readonly RunView[] }
   /** What is shown cannot be read now. */

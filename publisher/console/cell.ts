@@ -95,7 +95,7 @@ export function cellOf(facts: Facts, seen: readonly SeenInstance[], around: Arou
     good: count(({ record }) => record.version === desired?.version),
     drift: count(({ drift }) => drift),
     broken: count(({ record }) => record.state === 'broken'),
-    down: count(({ record }) => record.active === false),
+    down: count(({ record }) => record.active === false && record.version !== null),
     silent: count(({ silent }) => silent),
     ...(underWay && { underWay }),
     queue: queue.map(queueEntryView),
@@ -124,7 +124,8 @@ function queueEntryView(entry: Facts['queue'][number]): QueueEntryView {
 
 /** The newest deployment, if it has ended without success. */
 function lastFailureOf(newest: Facts['newest']): Pick<Cell, 'lastFailure'> {
-  if (newest === undefined || newest.status === 'succeeded' || !isFinal(newest)) return {};
+  if (newest === undefined || !isFinal(newest)) return {};
   const { deployment, version, status, outcome = status, settledAt, announcedAt } = newest;
-  return { lastFailure: { deployment, version, outcome, at: Date.parse(settledAt ?? announcedAt) } };
+  if (status === 'succeeded' || status === 'announced') return {};
+  return { lastFailure: { deployment, version, status, outcome, at: Date.parse(settledAt ?? announcedAt) } };
 }

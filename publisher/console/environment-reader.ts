@@ -9,7 +9,7 @@ import type { EnvironmentState, ErrorView, RollCallView } from './api.ts';
 import { type Around, type LastRollCall, pauseView } from './cell.ts';
 import { errorView } from './error-view.ts';
 import type { Facts } from './facts.ts';
-import { openServiceReader, type ServiceReader } from './service-reader.ts';
+import { FRESH_MS, openServiceReader, type ServiceReader } from './service-reader.ts';
 
 /**
  * Reads one environment for all pages that look at it, as often as each thing changes: once, however many look. While
@@ -20,6 +20,8 @@ import { openServiceReader, type ServiceReader } from './service-reader.ts';
 const PAUSE_MS = 10_000;
 /** How often the services and the heartbeats are listed, ms. */
 const LIST_MS = 30_000;
+/** New pages of the overview cause reads of all services at most so often, ms: some people load a page again and again. */
+const FRESH_ALL_MS = 10_000;
 /** How often it is looked for what is due, ms. */
 const STEP_MS = 500;
 /** How long after a failure the next try comes: twice as long after each further one, ms. */
@@ -53,6 +55,11 @@ export interface EnvironmentReader {
   follow(service: string | undefined, told: (news: News) => void, signal: AbortSignal): Promise<void>;
   /** Reads the service, or all, at once if somebody looks at it: this console has just changed something. */
   refresh(service?: string): void;
+  /**
+   * Reads again what of the service, or of all, is not fresh: a page begins to look. Resolves once that is read, or could
+   * not be. Nothing where nobody looks.
+   */
+  freshen(service: string | undefined): Promise<void>;
   /** What a roll call brought. */
   answered(call: LastRollCall, view: RollCallView): void;
 }
@@ -60,8 +67,6 @@ export interface EnvironmentReader {
 interface Follower {
   service: string | undefined;
   told: (news: News) => void;
-  /** Called once a step that began after it came has ended. */
-  seen: () => void;
 }
 
 const WALL = createClock(Date.now);
@@ -76,6 +81,8 @@ export function openEnvironmentReader(
   { silentAfterMs }: { silentAfterMs: (session: Session) => number },
 ): EnvironmentReader {
   const followers = new Set<Follower>();
+  /** Each is called once a step that began after it came has ended. */
+  const waiters = new Set<() => void>();
   const entries = new Map<string, ServiceReader>();
   const wakeUp = createWakeUp();
   let session: Session | undefined;
@@ -87,6 +94,8 @@ export function openEnvironmentReader(
   let trouble: ErrorView | undefined;
   let rollCall: { call: LastRollCall; view: RollCallView } | undefined;
   let due = { services: 0, pause: 0, heartbeats: 0 };
+  let pauseAt = 0;
+  let allFreshAt = Number.NEGATIVE_INFINITY;
   /** What the followers have not been told yet. */
   const changed = new Set<string>();
   const gone = new Set<string>();
@@ -135,7 +144,8 @@ export function openEnvironmentReader(
     }
     for (const [i, name] of [...wanted].entries()) {
       if (entries.has(name)) continue;
-      const about = { spread: (i + 1) / wanted.size, changed: () => changed.add(name) };
+      const isNamed = () => [...followers].some(({ service }) => service === name);
+      const about = { spread: (i + 1) / wanted.size, changed: () => changed.add(name), isNamed };
       entries.set(name, openServiceReader(from, name, about));
     }
   }
@@ -144,6 +154,7 @@ export function openEnvironmentReader(
     if (due.pause > at) return;
     const before = JSON.stringify(pauseIn(pause, 'environment'));
     pause = await from.record.pauses.read(undefined);
+    pauseAt = at;
     due.pause = at + PAUSE_MS;
     if (JSON.stringify(pauseIn(pause, 'environment')) === before) return;
     for (const [name, { facts }] of entries) if (facts) changed.add(name);
@@ -181,7 +192,7 @@ export function openEnvironmentReader(
   async function run(signal: AbortSignal): Promise<void> {
     let retryMs = RETRY_MS.first;
     while (!signal.aborted) {
-      const waiting = [...followers];
+      const waiting = [...waiters];
       let waitMs = STEP_MS;
       try {
         session ??= await open();
@@ -195,9 +206,29 @@ export function openEnvironmentReader(
       }
       if (signal.aborted) return;
       tell();
-      for (const { seen } of waiting) seen();
+      for (const seen of waiting) seen();
       const clock = session?.clock ?? WALL;
       await wakeUp.wait(signal, { clock, ms: waitMs });
+    }
+  }
+
+  /** Resolves after a step that begins from now on, and when nobody looks any more. */
+  async function nextStep(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiters.add(resolve);
+    await promise;
+    waiters.delete(resolve);
+  }
+
+  /** Makes due what of the service, or of all, is not fresh. */
+  function touchOld(service: string | undefined): void {
+    if (session === undefined) return;
+    const at = session.clock.monotonic();
+    if (at - pauseAt > FRESH_MS) due.pause = 0;
+    if (service !== undefined) entries.get(service)?.freshen(at);
+    else if (at - allFreshAt >= FRESH_ALL_MS) {
+      allFreshAt = at;
+      for (const entry of entries.values()) entry.freshen(at);
     }
   }
 
@@ -213,16 +244,16 @@ export function openEnvironmentReader(
       silentAfterMs: session === undefined ? Number.POSITIVE_INFINITY : silentAfterMs(session),
     }),
     async follow(service, told, signal) {
-      const { promise, resolve: seen } = Promise.withResolvers<void>();
-      const follower = { service, told, seen };
+      const follower = { service, told };
       followers.add(follower);
+      const read = nextStep();
       if (service === undefined) due.services = 0;
       void createWakeUp()
         .wait(signal)
         .then(() => {
           followers.delete(follower);
-          seen();
           if (followers.size > 0) return;
+          for (const seen of waiters) seen();
           running?.abort();
           running = undefined;
         });
@@ -232,8 +263,17 @@ export function openEnvironmentReader(
         for (const entry of entries.values()) entry.touch();
         running = new AbortController();
         void run(running.signal);
-      } else wakeUp.wake();
-      await promise;
+      } else {
+        touchOld(service);
+        wakeUp.wake();
+      }
+      await read;
+    },
+    async freshen(service) {
+      if (running === undefined) return;
+      touchOld(service);
+      wakeUp.wake();
+      await nextStep();
     },
     refresh(service) {
       for (const [name, entry] of entries) if (service === undefined || name === service) entry.touch();

@@ -10,8 +10,8 @@ export interface KeptEvents {
   /** Keeps the event. Returns false when it says nothing new. */
   add(event: PublisherEvent): boolean;
   all(): PublisherEvent[];
-  /** How many instances of `expected` have ended; of all that reported when it is empty. */
-  ended(expected: readonly string[]): { done: number; of: number };
+  /** How many instances of `expected` have ended; of all that reported when it is empty. Those in `passed` have. */
+  ended(expected: readonly string[], passed: readonly string[]): { done: number; of: number };
 }
 
 type Of<T extends PublisherEvent['type']> = Extract<PublisherEvent, { type: T }>;
@@ -90,9 +90,10 @@ export function keepEvents(): KeptEvents {
       const gone = forgotten === undefined ? [] : [forgotten];
       return [...begins, ...gone, ...stages.values(), ...reports.values(), ...notes, ...ends];
     },
-    ended(expected) {
+    ended(expected, passed) {
+      const over = new Set(passed);
       const of = expected.length > 0 ? expected : [...reports.keys()];
-      const done = of.filter((one) => isOver(reports.get(one)));
+      const done = of.filter((one) => over.has(one) || isOver(reports.get(one)));
       return { done: done.length, of: of.length };
     },
   };

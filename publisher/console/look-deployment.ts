@@ -13,7 +13,7 @@ import { type KeptEvents, keepEvents } from './kept-events.ts';
 import { lastTimes } from './last-times.ts';
 import { openPastDeployment } from './look-past.ts';
 import type { OpenSubject, OwnEvents } from './ports.ts';
-import { goesOn, ownerOf } from './under-way.ts';
+import { goesOn, ownerOf, passedIn } from './under-way.ts';
 
 /**
  * One deployment: what its page looks at. What this console drives tells its own events, at once; of others the record
@@ -70,7 +70,7 @@ async function look(
     known.stored && known.lock ? ownerOf(known.stored.value, known.lock, here) : { state: 'none' };
   const progress = () => {
     const { stored, lock } = known;
-    const counts = stored && kept.ended(stored.value.expected);
+    const counts = stored && kept.ended(stored.value.expected, passedIn(stored.value));
     const underWay = stored && lock && counts && goesOn(stored.value, lock, { here, ...counts });
     return { driver: driver(), ...(underWay && { underWay }), decisions: decisionViews(known.decisions) };
   };

@@ -30,7 +30,13 @@ export function openOverview(readers: () => Promise<readonly EnvironmentReader[]
     await afterFirstReads(all.map((reader) => reader.follow(undefined, tell(reader), signal)));
     isShown = true;
     for (const cell of viewOf(all).cells) isNews(shown, cell);
-    return { snapshot: (): LiveMessage => ({ type: 'overview', view: viewOf(all) }) };
+    return {
+      snapshot: (): LiveMessage => ({ type: 'overview', view: viewOf(all) }),
+      // A large fleet is shown at once, and what has changed follows.
+      async freshen() {
+        for (const reader of all) void reader.freshen(undefined);
+      },
+    };
   };
 }
 

@@ -12,6 +12,8 @@ import { laneOf, versionsOf } from './service-view.ts';
 
 /** How old history, pushes and proofs may be while no deployment begins or ends, ms. */
 const MORE_MS = 55_000;
+/** The same for a page that begins to look, ms. */
+const FRESH_MORE_MS = 1000;
 /** How many versions are shown. */
 const VERSIONS = 20;
 
@@ -54,7 +56,7 @@ export function openServiceLook(
       all.find(({ env }) => env === reader.session()?.env.requires)?.facts(service);
 
     /** Reads history, pushes and proofs, if a deployment began or ended since, or they are old. */
-    async function readMore(reader: EnvironmentReader): Promise<void> {
+    async function readMore(reader: EnvironmentReader, mostMs = MORE_MS): Promise<void> {
       const [session, facts] = [reader.session(), reader.facts(service)];
       if (session === undefined || facts === undefined || signal.aborted) return;
       const { newest, desired } = facts;
@@ -68,7 +70,7 @@ export function openServiceLook(
       const isNew = newest !== undefined && last !== found.newest && head?.status !== newest.status;
       const now = session.clock.monotonic();
       if (found.reading !== undefined) return await found.reading;
-      if (found.of === of && !isNew && now - found.at < MORE_MS) return;
+      if (found.of === of && !isNew && now - found.at < mostMs) return;
       found.reading = readInto(found, session, facts, source);
       await found.reading;
       Object.assign(found, { of, newest: last, at: now, reading: undefined });
@@ -113,13 +115,20 @@ export function openServiceLook(
 
     const emptyLane = (env: string): Lane => ({
       ...{ env, service, instances: 0, good: 0, drift: 0, broken: 0, silent: 0, queue: [] },
-      ...{ inventory: [], obstacles: {} },
+      ...{ inventory: [], obstacles: {}, unread: true },
     });
 
     await afterFirstReads(all.map(follow));
-    await afterFirstReads(all.map(readMore));
+    await afterFirstReads(all.map((reader) => readMore(reader)));
     shown = text(viewOf());
-    return { snapshot: (): LiveMessage => ({ type: 'service', view: viewOf() }) };
+    return {
+      snapshot: (): LiveMessage => ({ type: 'service', view: viewOf() }),
+      async freshen() {
+        await afterFirstReads(all.map((reader) => reader.freshen(service)));
+        await afterFirstReads(all.map((reader) => readMore(reader, FRESH_MORE_MS)));
+        tell();
+      },
+    };
   };
 }
 

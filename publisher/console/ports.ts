@@ -108,6 +108,11 @@ export interface Environments {
 export interface Subject {
   /** All that is known now, for a page that begins to look. */
   snapshot(): LiveMessage;
+  /**
+   * Reads again what is not fresh, for a page that begins to look at what is looked at already: what somebody has just
+   * changed elsewhere must be there. Left out where all of it is fresh. Never rejects.
+   */
+  freshen?(): Promise<void>;
 }
 
 /**

@@ -9,8 +9,10 @@ import { type Facts, openFactsReader } from './facts.ts';
 const LOCK_MS = 5000;
 /** How often desired state, pause and instances are read besides when the lock has changed, ms. */
 const ALL_MS = 60_000;
-/** The same while a publisher holds the lock, ms: instances end. */
-const HELD_MS = 15_000;
+/** The same while a publisher holds the lock: instances end; and while somebody looks at this very service, ms. */
+const OFTEN_MS = 15_000;
+/** A page that begins to look, or opens a dialog, gets nothing older than this, ms. */
+export const FRESH_MS = 1000;
 
 export interface ServiceReader {
   readonly facts: Facts | undefined;
@@ -19,6 +21,8 @@ export interface ServiceReader {
   read(at: number): Promise<void>;
   /** All of it is due: what was read may have changed. */
   touch(): void;
+  /** The same, if it was read more than `FRESH_MS` before `at`. */
+  freshen(at: number): void;
   /** It cannot be read, and is tried again later. What was read before stays, as old as it is. */
   fail(at: number, why: TriggerDeployError): void;
 }
@@ -33,15 +37,25 @@ const NOTHING = {
  * @param spread when the second read comes, as a share of the time between two: reads of many services at one time would
  * be slower, and no fresher.
  * @param changed called when `facts` has changed.
+ * @param isNamed whether somebody looks at this very service.
  */
 export function openServiceReader(
   session: Session,
   service: string,
-  { spread, changed }: { spread: number; changed: () => void },
+  { spread, changed, isNamed }: { spread: number; changed: () => void; isNamed: () => boolean },
 ): ServiceReader {
   const from = openFactsReader(session, service);
   let facts: Facts | undefined;
   let due = { lock: 0, all: 0, newest: Number.POSITIVE_INFINITY };
+  /** When the last read of all of it began. */
+  let readAt = Number.NEGATIVE_INFINITY;
+  /** What changes while it is read may not be in what was read. */
+  let isTouched = false;
+
+  function touch(): void {
+    isTouched = true;
+    due = { ...due, lock: 0, all: 0 };
+  }
 
   function replace(next: Facts): void {
     facts = next;
@@ -66,13 +80,16 @@ export function openServiceReader(
 
   async function readAll(at: number): Promise<void> {
     const before = facts;
+    isTouched = false;
     const found = await from.read();
+    readAt = at;
     // A deployment that nobody drives is settled by a publisher that takes the lock: others are not read again.
     const isUnderWay = before?.newest !== undefined && !isFinal(before.newest);
     if (before === undefined || isOther(before.lock, found.lock) || isUnderWay) due.newest = 0;
     const share = before === undefined ? spread : 1;
     due.lock = at + LOCK_MS * share;
-    due.all = at + (found.lock.owner === null ? ALL_MS : HELD_MS) * share;
+    due.all = at + (found.lock.owner === null && !isNamed() ? ALL_MS : OFTEN_MS) * share;
+    if (isTouched) touch();
     replace({ ...found, newest: before?.newest });
     // The first snapshot does not wait for what has ended.
     const isFirst = before === undefined && found.lock.owner === null;
@@ -100,8 +117,9 @@ export function openServiceReader(
       if (due.newest <= at) await readNewest(facts, at);
       if (due.lock <= at) await readLock(facts, at);
     },
-    touch() {
-      due = { ...due, lock: 0, all: 0 };
+    touch,
+    freshen(at) {
+      if (at - readAt > FRESH_MS) touch();
     },
     fail(at, why) {
       due = { lock: at + ALL_MS, all: at + ALL_MS, newest: Number.POSITIVE_INFINITY };

@@ -29,15 +29,19 @@ export function underWayOf(
 ): UnderWay | undefined {
   if (newest === undefined) return undefined;
   const { deployment, expected } = newest;
-  const awaited = new Set(expected);
-  const ended = instances.filter(
-    (one) =>
-      one.deployment === deployment &&
-      awaited.has(one.instance) &&
-      one.state !== undefined &&
-      isEnding(one.state),
-  );
-  return goesOn(newest, lock, { here, done: ended.length, of: expected.length });
+  const over = new Set(passedIn(newest));
+  for (const one of instances) {
+    if (one.deployment === deployment && one.state !== undefined && isEnding(one.state))
+      over.add(one.instance);
+  }
+  const done = expected.filter((instance) => over.has(instance)).length;
+  return goesOn(newest, lock, { here, done, of: expected.length });
+}
+
+/** The instances of the waves that have passed: they have ended, whether or not anything of them was read. */
+export function passedIn({ rolling }: DeploymentRecord): string[] {
+  const waves = rolling?.waves.filter(({ passedAt }) => passedAt !== undefined) ?? [];
+  return waves.flatMap(({ instances }) => instances);
 }
 
 /**

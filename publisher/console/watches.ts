@@ -76,13 +76,15 @@ export function createWatches(): Watches {
 
   return {
     async join(key, open, show) {
-      const entry = entries.get(key) ?? begin(key, open);
+      const known = entries.get(key);
+      const entry = known ?? begin(key, open);
       clearTimeout(entry.timer);
       entry.users += 1;
       const own = (told: Told) => show(told);
       let subject: Subject;
       try {
         subject = await entry.opening;
+        if (known !== undefined) await subject.freshen?.();
       } catch (error) {
         leave(key, entry);
         throw error;

@@ -4,6 +4,7 @@ import { pause } from '../../publisher/commands/pause.ts';
 import type { LiveMessage, OverviewView, ServiceView } from '../../publisher/console/api.ts';
 import { openFleetLooks } from '../../publisher/console/fleet-looks.ts';
 import type { Environments, OpenSubject } from '../../publisher/console/ports.ts';
+import { createClock } from '../../shared/clock.ts';
 import { options } from '../support/publisher/deploy-fixture.ts';
 import { openStage, type Stage } from '../support/publisher/stage.ts';
 
@@ -146,6 +147,47 @@ describe('the page of a service, further', () => {
       ['1.0.0', 'succeeded'],
       ['1.1.0', 'desired'],
     ]);
+  });
+});
+
+describe('a page that begins to look at what is looked at already', () => {
+  it('shows what was pushed, paused and deployed a moment before', async () => {
+    await stage.agent('i-1', undefined, '1.0.0');
+    const looks = openFleetLooks(await environments());
+    const { subject } = await look(looks.service('payments'));
+    const view = () => (subject.snapshot() as { view: ServiceView }).view;
+    await stage.publish('payments', '1.2.0');
+    await pause(await stage.open(), { service: 'payments', reason: 'quarter end' });
+    await expect
+      .poll(async () => {
+        await subject.freshen?.();
+        return view();
+      })
+      .toMatchObject({
+        versions: expect.arrayContaining([expect.objectContaining({ version: '1.2.0' })]),
+        lanes: [{ pause: { reason: 'quarter end' } }],
+      });
+  });
+
+  it('costs the same for 20 pages as for one, and nothing when the last read is fresh', async () => {
+    await stage.agent('i-1', undefined, '1.0.0');
+    let ahead = 0;
+    const monotonic = () => performance.now() + ahead;
+    const session = await stage.open({ ...createClock(Date.now), monotonic });
+    const looks = openFleetLooks({ ...(await environments()), look: async () => session });
+    const { subject } = await look(looks.service('payments'));
+    const reads = async (pages: number) => {
+      ahead += 2000;
+      const from = stage.cloud.requests.length;
+      await Promise.all(Array.from({ length: pages }, () => subject.freshen?.()));
+      return stage.cloud.requests.length - from;
+    };
+    await reads(1);
+    const one = await reads(1);
+    expect(one).toBeGreaterThan(4);
+    expect(await reads(20)).toBe(one);
+    ahead -= 2000;
+    expect(await reads(20)).toBe(0);
   });
 });
 

@@ -103,7 +103,13 @@ export const cells: readonly Cell[] = [
   cell('dev', 'web', '7.12.0', 2),
   {
     ...cell('stg', 'web', '7.11.4', 2),
-    lastFailure: { deployment: id(4), version: '7.12.0', outcome: 'failed', at: ago(min(40)) },
+    lastFailure: {
+      deployment: id(4),
+      version: '7.12.0',
+      status: 'failed',
+      outcome: '2 rolled back',
+      at: ago(min(40)),
+    },
   },
   {
     ...cell('prd', 'web', '7.11.4', 24),

@@ -50,6 +50,20 @@ describe('a watch', () => {
     for (const own of heard) expect(own).toEqual(['{"type":"alive","at":1}', '{"type":"alive","at":2}']);
   });
 
+  test('reads again what is not fresh before a page that joins later gets its snapshot', async () => {
+    const watches = createWatches();
+    let version = 1;
+    const freshen = vi.fn(async () => {
+      version = 2;
+    });
+    const open = async () => ({ snapshot: (): LiveMessage => ({ type: 'alive', at: version }), freshen });
+    const first = await watches.join('service', open, () => undefined);
+    expect(first.snapshot().message).toEqual({ type: 'alive', at: 1 });
+    expect(freshen).not.toHaveBeenCalled();
+    const second = await watches.join('service', open, () => undefined);
+    expect(second.snapshot().message).toEqual({ type: 'alive', at: 2 });
+  });
+
   test('goes on for 10 s after the last page has left, and then ends', async () => {
     const watches = createWatches();
     const { open, signals } = counter();
