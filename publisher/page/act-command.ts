@@ -45,7 +45,7 @@ function wordsOf(form: ActForm): string[] {
     case 'deploy':
     case 'queue':
     case 'jump':
-      return [service, version];
+      return version === '' ? [service] : [service, version];
     case 'promote':
       return [
         ...['promote', service, `--from=${from}`, `--to=${env}`],

@@ -11,6 +11,7 @@ import { Waves } from './act-waves.tsx';
 import {
   changesSince,
   decisionObstacles,
+  newestOf,
   personObstacles,
   prevents,
   type Seen,
@@ -34,7 +35,9 @@ const KEYS = [{ key: 'y', text: 'copy the command', run: copyShown }];
 /** One opening of a dialog. Nothing in `asked` acts: only the press of its button does. */
 export function ActDialog({ asked }: { asked: ActForm }) {
   useKeys(KEYS, { isDialog: true });
-  const [form, setForm] = useState(asked);
+  const [typed, setForm] = useState(asked);
+  // Once a person has changed the version, an empty one is empty.
+  const [isChosen, setChosen] = useState(false);
   // Who opens a link must read before Enter presses the button.
   const [isFirst] = useState(isOpenedHere() && !(needsReason(asked) && asked.reason === ''));
   const [agreesEmpty, setAgreesEmpty] = useState(false);
@@ -45,7 +48,8 @@ export function ActDialog({ asked }: { asked: ActForm }) {
     service: service.value,
     deployment: deployment.value,
   };
-  const world = worldOf(form, known);
+  const world = worldOf(typed, known);
+  const form = isChosen ? typed : withNewest(typed, world);
   const [seen, lookAgain] = useSeen(world, pressing);
   const filled = withDefaults(form, world);
   const press = pressing.press.value;
@@ -74,7 +78,8 @@ export function ActDialog({ asked }: { asked: ActForm }) {
   const isBusy = press.state === 'busy' || press.state === 'waiting' || press.state === 'done';
   const isPossible = !isBusy && !moved && lack === undefined && !obstacles.some((one) => prevents(one, form));
   const change = (more: Partial<ActForm>) => {
-    setForm((before) => ({ ...before, ...more }));
+    if (more.version !== undefined) setChosen(true);
+    setForm({ ...form, ...more });
     pressing.reset();
   };
 
@@ -164,6 +169,12 @@ function useAddress(form: ActForm): void {
     const timer = setTimeout(() => setQuery(queryOf(form), { replace: true }), ADDRESS_MS);
     return () => clearTimeout(timer);
   }, [form]);
+}
+
+/** A deployment without a version is one of the newest push. */
+function withNewest(form: ActForm, world: World | undefined): ActForm {
+  if (verbOf(form) !== 'deploy' || form.version !== '' || world === undefined) return form;
+  return { ...form, version: newestOf(world) ?? '' };
 }
 
 /** The form with the version that is meant where none is chosen: what is shown is what is typed. */

@@ -20,7 +20,7 @@ export function Situation({
 }) {
   return (
     <>
-      {world === undefined && <p class="dim">{nothingKnown()}</p>}
+      {world === undefined && <p class="dim">{nothingKnown(form)}</p>}
       <Decision form={form} world={world} />
       {obstacles.length > 0 && (
         <ul class="obstacles">
@@ -59,8 +59,8 @@ export function Situation({
   );
 }
 
-const nothingKnown = () =>
-  liveness.value.kind === 'live'
+const nothingKnown = ({ service }: ActForm) =>
+  service === undefined && liveness.value.kind === 'live'
     ? 'This page does not show what runs there: the command is checked when you press.'
     : 'reading what runs there …';
 

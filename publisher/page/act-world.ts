@@ -48,11 +48,15 @@ export interface Known {
 export function worldOf(form: ActForm, known: Known): World | undefined {
   const { env, service } = form;
   if (service === undefined) return form.deployment === undefined ? ofEnvironment(env, known) : undefined;
+  // Of a decision, the page of the deployment knows most.
+  const own = form.deployment === undefined ? undefined : ofDeployment(form, known.deployment);
+  if (own !== undefined) return own;
   const lane =
     known.service?.service === service ? known.service.lanes.find((one) => one.env === env) : undefined;
   const cell = lane ?? known.cells?.get(`${env}/${service}`);
+  if (cell?.unread) return undefined;
   if (cell !== undefined) return ofCell(form, cell, lane, known.service?.versions ?? []);
-  return ofDeployment(form, known.deployment);
+  return undefined;
 }
 
 function ofEnvironment(env: string, { environmentStates }: Known): World | undefined {
@@ -62,11 +66,13 @@ function ofEnvironment(env: string, { environmentStates }: Known): World | undef
 }
 
 function ofCell(form: ActForm, cell: Cell, lane: Lane | undefined, versions: readonly VersionView[]): World {
-  const { desired, pause, underWay, queue, instances } = cell;
+  const { desired, pause, underWay, queue, instances, trouble } = cell;
   const action = verbOf(form) as Action;
   return {
     ...{ runs: desired?.version ?? null, instances, queue },
-    ...(desired && { by: desired.by, at: desired.at, sequence: desired.sequence }),
+    // 0 is the sequence of a service that was never deployed. What cannot be read has none.
+    ...(trouble === undefined && { sequence: desired?.sequence ?? 0 }),
+    ...(desired && { by: desired.by, at: desired.at }),
     ...(pause && { pause }),
     ...(underWay && { underWay }),
     obstacles: lane === undefined ? derivedObstacles(form, cell) : (lane.obstacles[action] ?? []),
@@ -74,6 +80,10 @@ function ofCell(form: ActForm, cell: Cell, lane: Lane | undefined, versions: rea
     versions,
   };
 }
+
+/** The newest push that does not run there: the one that a deployment is most often about. */
+export const newestOf = ({ versions, runs }: World): string | undefined =>
+  versions.find(({ version }) => version !== runs)?.version;
 
 function rest({ desired }: Cell, lane: Lane | undefined): Pick<World, 'rollbackTo' | 'promote'> {
   const rollbackTo = lane === undefined ? desired?.previous : lane.rollbackTo;

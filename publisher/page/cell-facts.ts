@@ -10,17 +10,21 @@ export interface Fact {
   text: string;
   /** What somebody wrote, behind the words. */
   foreign?: string;
+  /** The deployment that it is about. */
+  deployment?: string;
 }
 
 /** The most facts of a cell, its version included. */
 const MOST = 5;
 
 /** How a rolling deployment stands: `⏳ 1 of 9`. */
-function progressFact({ done, of, waiting, driver, resumable }: UnderWay): Fact {
+function progressFact({ deployment, done, of, waiting, driver, resumable }: UnderWay): Fact {
   const count = `${done} of ${of}`;
-  if (waiting !== undefined) return { tone: 'warn', glyph: '⏳', text: `waits, ${count}` };
-  if (resumable || driver.state !== 'held') return { tone: 'bad', glyph: '!', text: `NO DRIVER, ${count}` };
-  return { tone: 'busy', glyph: '●', text: count };
+  if (waiting !== undefined) return { tone: 'warn', glyph: '⏳', text: `waits, ${count}`, deployment };
+  if (resumable || driver.state !== 'held') {
+    return { tone: 'bad', glyph: '!', text: `NO DRIVER, ${count}`, deployment };
+  }
+  return { tone: 'busy', glyph: '●', text: count, deployment };
 }
 
 /** The facts behind the version: one at least, and none where nothing was ever deployed. */
@@ -36,7 +40,8 @@ export function factsOf(cell: Cell): Fact[] {
   if (silent > 0) facts.push({ tone: 'bad', glyph: '?', text: `SILENT ${silent}` });
   if (pause?.scope === 'service') facts.push(pauseFact(pause));
   if (lastFailure && !underWay) {
-    facts.push({ tone: 'bad', glyph: '✗', text: lastFailure.outcome, foreign: lastFailure.version });
+    const { status, version, deployment } = lastFailure;
+    facts.push({ tone: 'bad', glyph: '✗', text: status, foreign: version, deployment });
   }
   if (queue.length > 0) facts.push({ tone: 'dim', glyph: '', text: `${queue.length} in line` });
   if (facts.length === 0 && desired) facts.push({ tone: 'warn', glyph: '!', text: countText(cell) });

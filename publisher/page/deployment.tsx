@@ -9,7 +9,7 @@ import { GlyphStrip } from './glyph-strip.tsx';
 import { InstanceRows } from './instance-rows.tsx';
 import { Mark } from './parts.tsx';
 import { place } from './router.ts';
-import { preparedOf, standingOf, type Wave, wavesOf } from './stages.ts';
+import { isPrepared, preparedOf, standingOf, type Wave, wavesOf } from './stages.ts';
 import { deployment } from './state.ts';
 
 /** A deployment, live: who drives it, its waves, and the instances that a person must look at first. */
@@ -18,8 +18,10 @@ export function DeploymentScreen() {
   const state = deployment.value;
   const rows = state?.table.rows;
   const waves = useMemo(() => {
-    return state === undefined ? [] : wavesOf(state.view.record, state.table, state.stages);
-  }, [state?.view.record, state?.stages, state?.table.started, rows?.size]);
+    return state === undefined
+      ? []
+      : wavesOf(state.view.record, state.table, state.stages, state.view.underWay);
+  }, [state?.view.record, state?.view.underWay, state?.stages, state?.table.started, rows?.size]);
   useEffect(() => {
     if (state !== undefined && rows !== undefined && isUnderWay(state))
       announce(countsText([...rows.values()]));
@@ -63,12 +65,13 @@ function Waves({
   isRolling: boolean;
 }) {
   if (!isRolling || waves.length === 0) return null;
-  const prepared = preparedOf(rows.values());
+  const prepared = preparedOf(rows.values(), waves);
+  const isReady = isPrepared(waves) || prepared === rows.size;
   return (
     <ol class="stages" aria-label="Waves">
       <li>
         prepared{' '}
-        <Mark tone={prepared === rows.size ? 'good' : 'busy'} glyph={prepared === rows.size ? '✓' : '●'}>
+        <Mark tone={isReady ? 'good' : 'busy'} glyph={isReady ? '✓' : '●'}>
           {prepared}
         </Mark>
       </li>

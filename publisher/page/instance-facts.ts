@@ -9,14 +9,14 @@ export function factOf(instance: InstanceView, lane: Pick<Lane, 'desired' | 'und
   const { record, answered, drift, version } = instance;
   const { state, active } = record;
   if (state === 'broken') return { tone: 'bad', glyph: '✗', text: 'broken' };
-  if (active === false) return { tone: 'bad', glyph: '✗', text: 'down' };
+  if (active === false && version !== null) return { tone: 'bad', glyph: '✗', text: 'down' };
   if (answered === false) return { tone: 'bad', glyph: '?', text: 'silent' };
   if (state !== undefined && !isEnding(state)) return { tone: 'busy', glyph: '●', text: state };
   if (lane.underWay && version === lane.underWay.version) {
     return { tone: 'busy', glyph: '●', text: 'new version' };
   }
   if (drift && !lane.underWay) return { tone: 'warn', glyph: '!', text: 'drift' };
-  if (version === null) return { tone: 'dim', glyph: '○', text: 'empty' };
+  if (version === null) return { tone: 'dim', glyph: '○', text: 'nothing yet' };
   if (lane.underWay) return { tone: 'dim', glyph: '○', text: 'old version' };
   return { tone: 'good', glyph: '✓', text: 'active' };
 }

@@ -1,12 +1,13 @@
-import { batch, effect, signal } from '@preact/signals';
+import { batch, computed, effect, signal } from '@preact/signals';
 import { createParser } from 'eventsource-parser';
 import type { LiveMessage } from '../console/api.ts';
 import type { Place } from '../render/address.ts';
+import { formOf } from './act-form.ts';
 import { joinEvents } from './deployment-state.ts';
 import { send } from './request.ts';
-import { place } from './router.ts';
+import { place, query } from './router.ts';
 import { refused } from './session.ts';
-import { apply, forget, liveness } from './state.ts';
+import { apply, applyAside, forget, liveness, service } from './state.ts';
 
 /**
  * The stream of what the page shows. It is read by fetch, not by EventSource: that can send no Authorization, cannot see
@@ -30,7 +31,7 @@ function subjectOf(at: Place | undefined): string | undefined {
     case 'overview':
       return '/api/live?about=overview';
     case 'service':
-      return `/api/live?${new URLSearchParams({ about: 'service', service: at.service })}`;
+      return ofService(at.service);
     case 'deployment': {
       const { env, service, deployment } = at;
       return `/api/live?${new URLSearchParams({ about: 'deployment', env, service, deployment })}`;
@@ -39,6 +40,20 @@ function subjectOf(at: Place | undefined): string | undefined {
       return undefined;
   }
 }
+
+const ofService = (name: string) => `/api/live?${new URLSearchParams({ about: 'service', service: name })}`;
+
+/**
+ * The service of the dialog that is open. What a page shows of it may be a minute old, and the overview does not know all
+ * that a dialog says; a stream that begins is fresh. Of a decision, the page of its deployment knows more.
+ */
+const asideOf = computed(() => {
+  const form = formOf(query.value);
+  if (form === undefined || 'wrong' in form) return undefined;
+  const at = place.value;
+  const isDecision = form.deployment !== undefined && at?.page === 'deployment';
+  return isDecision && at.deployment === form.deployment ? undefined : form.service;
+});
 
 /** Counts up when the stream has to be opened anew. */
 const attempts = signal(0);
@@ -70,12 +85,23 @@ export function keepLive(): void {
     void follow(subject, ending.signal);
     return () => ending.abort();
   });
+  effect(() => {
+    const name = asideOf.value;
+    attempts.value;
+    if (name === undefined || isHidden.value || refused.value !== undefined) return;
+    const ending = new AbortController();
+    void followAside(ofService(name), ending.signal);
+    return () => {
+      ending.abort();
+      if (shown !== ofService(name)) service.value = undefined;
+    };
+  });
 }
 
 /** Reads streams about `subject` until `signal` aborts. */
 async function follow(subject: string, signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; failures += 1) {
-    const hasHeard = await readStream(subject, signal).catch(() => false);
+    const hasHeard = await readStream(subject, signal, takeAll).catch(() => false);
     if (signal.aborted) return;
     // A stream that ends after it said something is opened anew at once: behind a proxy each ends after 15 minutes.
     if (hasHeard) failures = 0;
@@ -85,11 +111,30 @@ async function follow(subject: string, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** The same for a dialog: the page below says whether the server is there. */
+async function followAside(subject: string, signal: AbortSignal): Promise<void> {
+  for (let failures = 0; !signal.aborted; failures += 1) {
+    const hasHeard = await readStream(subject, signal, applyAside).catch(() => false);
+    if (hasHeard) failures = 0;
+    await pause(Math.min(LONGEST_MS, FIRST_MS * 2 ** failures), signal);
+  }
+}
+
+function takeAll(message: LiveMessage): void {
+  apply(message);
+  heardAt = Date.now();
+  if (isNews(message) && liveness.peek().kind !== 'live') liveness.value = { kind: 'live' };
+}
+
 /** Whether the stream said something before it ended. @throws what fetch throws. */
-async function readStream(subject: string, outer: AbortSignal): Promise<boolean> {
+async function readStream(
+  subject: string,
+  outer: AbortSignal,
+  take: (message: LiveMessage) => void,
+): Promise<boolean> {
   const broken = new AbortController();
   const signal = AbortSignal.any([outer, broken.signal]);
-  const waiting = new Inbox(signal);
+  const waiting = new Inbox(signal, take);
   let watchdog = setTimeout(() => broken.abort(), SILENT_MS);
   let hasHeard = false;
   try {
@@ -107,7 +152,6 @@ async function readStream(subject: string, outer: AbortSignal): Promise<boolean>
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
       clearTimeout(watchdog);
       watchdog = setTimeout(() => broken.abort(), SILENT_MS);
-      heardAt = Date.now();
       parser.feed(next.value);
     }
     return hasHeard;
@@ -130,9 +174,11 @@ class Inbox {
   #timer: number | undefined;
   #emptiedAt = 0;
   readonly #signal: AbortSignal;
+  readonly #take: (message: LiveMessage) => void;
 
-  constructor(signal: AbortSignal) {
+  constructor(signal: AbortSignal, take: (message: LiveMessage) => void) {
     this.#signal = signal;
+    this.#take = take;
   }
 
   take(message: LiveMessage): void {
@@ -150,8 +196,7 @@ class Inbox {
     // Of what is no longer shown, nothing is shown.
     if (messages.length === 0 || this.#signal.aborted) return;
     batch(() => {
-      for (const message of joinEvents(messages)) apply(message);
-      if (messages.some(isNews) && liveness.peek().kind !== 'live') liveness.value = { kind: 'live' };
+      for (const message of joinEvents(messages)) this.#take(message);
     });
   }
 }

@@ -106,12 +106,12 @@ function CellFacts({ cell }: { cell: Cell }) {
           <Foreign text={underWay?.version ?? desired?.version ?? '–'} most={40} />
         </b>
       </span>
-      {factsOf(cell).map(({ tone, glyph, text, foreign }, i) => (
+      {factsOf(cell).map(({ tone, glyph, text, foreign, deployment }) => (
         <Mark tone={tone} glyph={glyph} key={text}>
-          {i === 0 && underWay && cell.trouble === undefined ? (
-            <a href={pathOf({ page: 'deployment', env, service, deployment: underWay.deployment })}>{text}</a>
-          ) : (
+          {deployment === undefined ? (
             text
+          ) : (
+            <a href={pathOf({ page: 'deployment', env, service, deployment })}>{text}</a>
           )}
           {foreign !== undefined && (
             <span class="foreign" title={visibleLine(foreign)}>

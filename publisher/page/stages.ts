@@ -1,3 +1,4 @@
+import type { UnderWay } from '../console/api.ts';
 import type { PublisherEvent } from '../events.ts';
 import type { PastDeployment } from '../record/local-deployment.ts';
 import { isFailing, isOver, type Row, type View } from '../render/deployment-view.ts';
@@ -35,12 +36,22 @@ export interface Wave {
   name: string;
   instances: readonly string[];
   hasBegun: boolean;
+  /** All of it is well, whether or not its instances have said so to this page. */
+  hasPassed: boolean;
 }
 
+const NO_WAVE = 'in no wave yet';
+
 /** All waves, those to come included, and what is in none of them. */
-export function wavesOf({ rolling }: PastDeployment, table: View, stages: Stages): Wave[] {
+export function wavesOf(
+  { rolling }: PastDeployment,
+  table: View,
+  stages: Stages,
+  underWay: UnderWay | undefined,
+): Wave[] {
   const planned = rolling?.waves ?? [];
   const count = Math.max(planned.length, ...stages.waves.keys());
+  const passed = underWay?.waiting?.after ?? (underWay?.wave?.now ?? 1) - 1;
   const waves = Array.from({ length: Number.isFinite(count) ? count : 0 }, (_, i): Wave => {
     const begun = stages.waves.get(i + 1);
     const plan = planned[i];
@@ -49,13 +60,14 @@ export function wavesOf({ rolling }: PastDeployment, table: View, stages: Stages
       name: kind === 'canary' ? 'canary' : `wave ${i + 1}`,
       instances: begun?.instances ?? plan?.instances ?? [],
       hasBegun: begun !== undefined || plan?.announcedAt !== undefined,
+      hasPassed: plan?.passedAt !== undefined || i < passed,
     };
   });
   const placed = new Set(waves.flatMap(({ instances }) => instances));
   const others = [...table.rows.keys()].filter((instance) => !placed.has(instance)).sort();
   if (others.length === 0) return waves;
   const isAll = waves.length === 0;
-  return [...waves, { name: isAll ? 'all' : 'in no wave yet', instances: others, hasBegun: isAll }];
+  return [...waves, { name: isAll ? 'all' : NO_WAVE, instances: others, hasBegun: isAll, hasPassed: false }];
 }
 
 export interface Standing {
@@ -71,15 +83,25 @@ const BUSY: Standing = { tone: 'busy', glyph: '●', word: 'under way' };
 const TO_COME: Standing = { tone: 'dim', glyph: '○', word: 'to come' };
 
 /** How a wave stands. */
-export function standingOf({ instances, hasBegun }: Wave, rows: View['rows']): Standing {
+export function standingOf({ instances, hasBegun, hasPassed }: Wave, rows: View['rows']): Standing {
   const own = instances.flatMap((instance) => rows.get(instance) ?? []);
   if (own.some(isFailing)) return FAILED;
-  if (own.length > 0 && own.every(isOver)) return DONE;
+  if (hasPassed || (own.length > 0 && own.every(isOver))) return DONE;
   return hasBegun ? BUSY : TO_COME;
 }
 
-/** How many instances of a rolling deployment have the new version ready, whether or not they have switched. */
-export function preparedOf(rows: Iterable<Row>): number {
+/** Whether the phase in which the instances prepare has ended. */
+export const isPrepared = (waves: readonly Wave[]): boolean =>
+  waves.some(({ hasBegun, hasPassed }) => hasBegun || hasPassed);
+
+/**
+ * How many instances of a rolling deployment have the new version ready, whether or not they have switched. A wave only
+ * begins once all that are in waves are prepared.
+ */
+export function preparedOf(rows: Iterable<Row>, waves: readonly Wave[]): number {
+  if (isPrepared(waves)) {
+    return waves.reduce((sum, { name, instances }) => sum + (name === NO_WAVE ? 0 : instances.length), 0);
+  }
   let count = 0;
   for (const { state, report } of rows) {
     const isBefore = state === 'waiting' || state === 'accepted' || state === 'preparing';

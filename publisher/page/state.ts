@@ -110,6 +110,11 @@ export function apply(message: LiveMessage): void {
   }
 }
 
+/** Takes what a dialog reads of its service, beside the page below. */
+export function applyAside(message: LiveMessage): void {
+  if (message.type === 'service') service.value = message.view;
+}
+
 function sawData(at: number): void {
   clockIs(at);
   asOf.value = at;

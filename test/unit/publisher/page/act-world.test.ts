@@ -4,6 +4,7 @@ import { type ActForm, formOf } from '../../../../publisher/page/act-form.ts';
 import {
   changesSince,
   decisionObstacles,
+  newestOf,
   prevents,
   seenOf,
   worldOf,
@@ -66,4 +67,19 @@ test('only a deployment that waits can be confirmed, and only one without a driv
   expect(codes(decide('resume'), { ...cell, underWay })).toEqual(['LOCKED']);
   const undriven = { ...underWay, driver: { state: 'none' as const } };
   expect(codes(decide('resume'), { ...cell, underWay: undriven })).toEqual([]);
+});
+
+test('what was never deployed has the sequence 0, and what could not be read has none', () => {
+  const { desired: _, ...never } = cell;
+  expect(worldIn(never, 'act=deploy').sequence).toBe(0);
+  expect(worldIn({ ...never, trouble: 'damaged' }, 'act=deploy').sequence).toBeUndefined();
+  expect(() => worldIn({ ...never, unread: true }, 'act=deploy')).toThrow('nothing is known');
+});
+
+test('a deployment is about the newest push that does not run there', () => {
+  const world = worldIn(cell, 'act=deploy');
+  const versions = ['2', '1', '0'].map((version) => ({ version, places: [] }));
+  expect(newestOf({ ...world, versions })).toBe('2');
+  expect(newestOf({ ...world, runs: '2', versions })).toBe('1');
+  expect(newestOf({ ...world, versions: [] })).toBeUndefined();
 });

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import type { UnderWay } from '../../../../publisher/console/api.ts';
 import { applyDeployment, joinEvents } from '../../../../publisher/page/deployment-state.ts';
 import { noStages, preparedOf, stagesAfter, standingOf, wavesOf } from '../../../../publisher/page/stages.ts';
 import { stepTimesText } from '../../../../publisher/page/step-times.ts';
+import type { PastDeployment } from '../../../../publisher/record/local-deployment.ts';
 import { applyEvent, applyEvents, emptyView } from '../../../../publisher/render/deployment-view.ts';
 import { deploymentEvents, deploymentView, past } from '../../../support/console/canned-service.ts';
 
@@ -14,7 +16,7 @@ test('events that are folded together give what they give one by one', () => {
 });
 
 test('a wave stands as its instances do, and those without a wave come last', () => {
-  const waves = wavesOf(past(2), table, stagesAfter(noStages, events));
+  const waves = wavesOf(past(2), table, stagesAfter(noStages, events), undefined);
   expect(waves.map(({ name, instances }) => [name, instances.length])).toEqual([
     ['canary', 1],
     ['wave 2', 3],
@@ -25,7 +27,20 @@ test('a wave stands as its instances do, and those without a wave come last', ()
     'with failures',
     'to come',
   ]);
-  expect(preparedOf(table.rows.values())).toBe(4);
+  expect(preparedOf(table.rows.values(), waves)).toBe(4);
+});
+
+test('at a gate the canary is done and all are prepared, though no instance has said so to this page', () => {
+  const wave = { now: 1, of: 2 };
+  const gate = { ...deploymentView().underWay, wave, waiting: { since: 0, after: 1 } } as UnderWay;
+  const planned = [
+    { kind: 'canary', instances: ['i-1'], announcedAt: '2026-01-01T00:00:00Z' },
+    { kind: 'batch', instances: ['i-2', 'i-3', 'i-4'] },
+  ];
+  const record = { ...past(1), rolling: { waves: planned } } as unknown as PastDeployment;
+  const waves = wavesOf(record, emptyView, noStages, gate);
+  expect(waves.map((wave) => standingOf(wave, new Map()).word)).toEqual(['done', 'to come']);
+  expect(preparedOf([], waves)).toBe(4);
 });
 
 test('messages that follow each other become one, in their order', () => {
