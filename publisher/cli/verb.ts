@@ -72,10 +72,10 @@ export interface Row<V = CommonValues & Record<string, unknown>> {
   /** Whether stdout has only the answer: notes and warnings go to stderr, except with `--output json`. */
   looks?: boolean;
   /**
-   * Whether the page of the console may run the verb: `reads` signs nothing; `signs` changes something, or asks the
-   * fleet. Without it the page may not.
+   * Whether the page of the console may run the verb: `reads` signs nothing; `asks` changes nothing, and may sign a roll
+   * call; `signs` changes something. Without it the page may not.
    */
-  onPage?: 'reads' | 'signs';
+  onPage?: 'reads' | 'asks' | 'signs';
   /** Whether the verb pushes a version. If so, the message after an interrupt says that no version was pushed. */
   publishes?: boolean;
   /** Whether the verb follows a deployment. If so, the first Ctrl-C only stops following: nothing is cancelled. */

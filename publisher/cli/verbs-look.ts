@@ -26,7 +26,7 @@ export const lookVerbs = {
     usage: '[service]',
     summary: 'List instances and their versions',
     group: 'look',
-    onPage: 'signs',
+    onPage: 'asks',
     options: {
       service: argument(service.optional(), 'Only this service (default: every service)'),
       all: flag('Every environment of the config, side by side', { atTerminal: true }),

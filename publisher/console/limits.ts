@@ -2,9 +2,14 @@
 
 /** A server has this many open streams at most. */
 export const MOST_STREAMS = 200;
-/** A console carries out this many commands at once at most. */
+/** In proxy mode one person has this many of them at most: nobody shuts the others out. */
+export const MOST_STREAMS_EACH = 50;
+/**
+ * A console carries out this many commands at once at most: that many that follow a deployment, and that many others that
+ * change something, so that a pause never waits for a place; and of what changes nothing, that many for each person.
+ */
 export const MOST_RUNS = 20;
-/** One person sends this many requests that change something, at most, in `CHANGE_WINDOW_MS`. */
+/** One person sends this many requests that change something, and as many that ask the fleet, at most, in `CHANGE_WINDOW_MS`. */
 export const MOST_CHANGES = 10;
 const CHANGE_WINDOW_MS = 60_000;
 /** One person has this many questions under way at once at most, streams left out. */

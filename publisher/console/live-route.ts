@@ -1,9 +1,9 @@
 import { NEVER } from '../../shared/abort.ts';
 import { type Connection, refused } from './answer.ts';
-import { MOST_STREAMS } from './limits.ts';
+import { MOST_STREAMS, MOST_STREAMS_EACH } from './limits.ts';
 import type { OpenSubject } from './ports.ts';
 import { checkQuery, QUESTIONS } from './query.ts';
-import { mayNotLook, noEnvironment, type Route } from './route.ts';
+import { mayNotLook, nameOf, noEnvironment, type Route } from './route.ts';
 import type { Services } from './services.ts';
 import { PROXIED_MS, writeStream } from './stream.ts';
 import { maySee, maySeeService, visibleTo } from './visible.ts';
@@ -14,7 +14,7 @@ export function liveRoute(services: Services): Route {
   return {
     method: 'GET',
     needsPerson: true,
-    async answer({ query, grants, headersDistinct, until = Number.POSITIVE_INFINITY }) {
+    async answer({ query, grants, person, headersDistinct, until = Number.POSITIVE_INFINITY }) {
       const asked = checkQuery(QUESTIONS.live, query);
       if ('refusal' in asked) return asked.refusal;
       const about = asked.value;
@@ -27,6 +27,9 @@ export function liveRoute(services: Services): Route {
       if (streams.count() >= MOST_STREAMS) {
         return refused(503, 'TOO_MANY', `${MOST_STREAMS} pages look at this console already`);
       }
+      if (people.mode === 'proxy' && streams.count(nameOf(person)) >= MOST_STREAMS_EACH) {
+        return refused(429, 'TOO_MANY', `${MOST_STREAMS_EACH} pages of yours look at this console already`);
+      }
       const key = Object.values(about).join(' ');
       const open: OpenSubject =
         about.about === 'overview'
@@ -35,7 +38,7 @@ export function liveRoute(services: Services): Route {
             ? looks.service(about.service)
             : looks.deployment(about);
       const stream = (connection: Connection) => {
-        connection.onGone(streams.add(() => connection.end()));
+        connection.onGone(streams.add(nameOf(person), () => connection.end()));
         writeStream(connection, {
           join: (show) => watches.join(key, open, show),
           runs: (show) => runs.watch(show),

@@ -21,8 +21,8 @@ export interface Command {
   follows: boolean;
   /** The group of the verb in the help. */
   group: string;
-  /** `reads`: it signs nothing. `signs`: it changes something, or asks the fleet. */
-  effect: 'reads' | 'signs';
+  /** `reads`: it signs nothing. `asks`: it asks the fleet, which is signed. `signs`: it changes something. */
+  effect: 'reads' | 'asks' | 'signs';
   /** Why the page may not run it; undefined when it may. */
   notOnPage: string | undefined;
 }

@@ -47,9 +47,11 @@ export function runRoute(services: Services): Route {
     env !== undefined && isGranted(people.grantsOf(person), 'confirm', env, service);
 
   const tooMany = (person: Person, { effect }: Command): Answer | undefined => {
-    const seconds = effect === 'reads' ? 0 : waitOf(person.name);
+    // What asks the fleet is counted apart: it must not stand in the way of a pause.
+    const seconds = effect === 'reads' ? 0 : waitOf(`${effect} ${person.name}`);
     if (seconds === 0) return undefined;
-    const text = `you have changed something ${MOST_CHANGES} times in a minute`;
+    const what = effect === 'asks' ? 'asked the fleet' : 'changed something';
+    const text = `you have ${what} ${MOST_CHANGES} times in a minute`;
     const headers = { 'retry-after': String(seconds) };
     return refused(429, 'TOO_MANY', text, { hint: `try again in ${seconds} s`, headers });
   };

@@ -60,6 +60,8 @@ interface Run {
   /** Resolves with the first answer that is worth to be sent. */
   first: PromiseWithResolvers<void>;
   answer: { things: readonly object[]; lines: readonly string[] } | undefined;
+  /** Of each kind only so many go on at once. */
+  kind: string;
   /** Whether the pages show it. */
   isShown: boolean;
   timer: NodeJS.Timeout | undefined;
@@ -116,7 +118,7 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
     } finally {
       hub.ended(key);
       run.first.resolve();
-      if (command.effect === 'reads') runs.delete(key);
+      if (command.effect !== 'signs') runs.delete(key);
       else {
         if (command.env !== undefined) onChange(command.env, command.service);
         run.timer = setTimeout(() => hide(key, run), SHOWN_MS);
@@ -140,7 +142,8 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
     const run: Run = {
       first: Promise.withResolvers(),
       answer: undefined,
-      // What only reads, such as the plan of a dialog, is nobody else's business.
+      kind: kindOf(request),
+      // What changes nothing, such as the plan of a dialog, is nobody else's business.
       isShown: command.effect === 'signs',
       timer: undefined,
       detach: new AbortController(),
@@ -171,7 +174,9 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
       if (known === undefined && isEnding) {
         return refused(503, 'ENDING', 'this console is ending', { hint: 'open the page again' });
       }
-      if (known === undefined && going.size >= MOST_RUNS) {
+      const kind = kindOf(request);
+      const others = [...going.keys()].filter((run) => run.kind === kind);
+      if (known === undefined && others.length >= MOST_RUNS) {
         const hint = 'wait until one of them has ended, or use a terminal';
         return refused(503, 'TOO_MANY', `this console carries out ${MOST_RUNS} commands already`, { hint });
       }
@@ -197,6 +202,12 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
     },
     listen: hub.listen,
   };
+}
+
+/** A pause finds a place while deployments go on, and what one person looks at takes no place from another. */
+function kindOf({ command: { effect, follows }, person }: RunRequest): string {
+  if (effect !== 'signs') return `looks ${person.name}`;
+  return follows ? 'follows' : 'decides';
 }
 
 /** 200: it has answered; 202: it goes on; else its error: 400 for exit code 2, 409 for a refusal, 500 for the rest. */

@@ -37,21 +37,23 @@ export interface Services {
 /** The streams that are open. */
 export interface Streams {
   /** `end` ends the stream once what was written is sent. Returns what is to be called when the stream is gone. */
-  add(end: () => void): () => void;
-  count(): number;
+  add(person: string, end: () => void): () => void;
+  /** How many are open: of everybody, or of one person. */
+  count(person?: string): number;
   endAll(): void;
 }
 
 export function createStreams(): Streams {
-  const ends = new Set<() => void>();
+  const open = new Set<{ person: string; end: () => void }>();
   return {
-    add(end) {
-      ends.add(end);
-      return () => ends.delete(end);
+    add(person, end) {
+      const one = { person, end };
+      open.add(one);
+      return () => open.delete(one);
     },
-    count: () => ends.size,
+    count: (of) => (of === undefined ? open.size : [...open].filter(({ person }) => person === of).length),
     endAll() {
-      for (const end of [...ends]) end();
+      for (const { end } of [...open]) end();
     },
   };
 }

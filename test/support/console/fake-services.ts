@@ -41,9 +41,9 @@ export function fakeCommands(play: (command: Command, order: Order) => Promise<O
       const [verb = ''] = argv;
       if (verb === 'wrong') throw new TriggerDeployError('USAGE', 'wrong arguments');
       const env = argv.find((word) => word.startsWith('--env='))?.slice('--env='.length);
-      const isReading = verb === 'plan' || verb === 'history';
+      const effect = verb === 'plan' ? 'asks' : verb === 'history' ? 'reads' : 'signs';
       const notOnPage = verb === 'push' ? 'push is for the terminal' : undefined;
-      return commandOf({ ...{ verb, argv, env, notOnPage }, effect: isReading ? 'reads' : 'signs' });
+      return commandOf({ ...{ verb, argv, env, notOnPage }, effect });
     },
     invoke: play,
     explain(error) {

@@ -68,4 +68,10 @@ test('a verb is not for the page until its row says so', () => {
       'rollback',
     ].concat(['show', 'status', 'unpause', 'versions']),
   );
+  // A console that cannot sign runs these alone: no other verb is sure to sign nothing.
+  expect(allowed.filter(([, { onPage }]) => onPage === 'reads').map(([verb]) => verb)).toEqual([
+    'history',
+    'show',
+    'versions',
+  ]);
 });

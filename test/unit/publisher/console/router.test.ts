@@ -239,16 +239,16 @@ describe('a command line', () => {
 });
 
 describe('a console that cannot sign', () => {
-  const READS = ['plan', 'payments', '1.4.2', '--env=prd'];
+  const READS = ['history', '--env=prd'];
 
   test('refuses what signs, and carries out what reads', async () => {
-    const play = async () => ({ kind: 'answer', things: [], lines: ['a plan'], exitCode: 0 }) as const;
+    const play = async () => ({ kind: 'answer', things: [], lines: ['read'], exitCode: 0 }) as const;
     const readOnly = fakeConsole({ play, readOnly: true });
     expect(await readOnly.ask(run(DEPLOY))).toMatchObject({
       status: 403,
       json: { error: { code: 'NO_KEY' } },
     });
-    expect(await readOnly.ask(run(READS))).toMatchObject({ status: 200, json: { lines: ['a plan'] } });
+    expect(await readOnly.ask(run(READS))).toMatchObject({ status: 200, json: { lines: ['read'] } });
     const withoutKey = fakeConsole({ play, keys: [] });
     expect(await withoutKey.ask(run(DEPLOY))).toMatchObject({
       status: 403,
@@ -261,7 +261,25 @@ describe('a console that cannot sign', () => {
     expect(await fakeConsole().ask(ask)).toMatchObject({ status: 200 });
     expect(await fakeConsole({ readOnly: true }).ask(ask)).toMatchObject({ status: 403 });
     expect(await fakeConsole({ keys: [] }).ask(ask)).toMatchObject({ status: 403 });
+    const plan = run(['plan', 'payments', '1.4.2', '--env=dev']);
+    expect(await fakeConsole().ask(plan)).toMatchObject({ status: 200 });
+    expect(await fakeConsole({ readOnly: true }).ask(plan)).toMatchObject({ status: 403 });
+    expect(await fakeConsole({ keys: [] }).ask(plan)).toMatchObject({ status: 403 });
   });
+});
+
+test('behind a proxy one person has fifty streams at most, and shuts nobody out', async () => {
+  let name = 'ann';
+  const personOf = async () => ({ person: { name, via: 'proxy', groups: [], isMachine: false } });
+  const grantsOf = () => [{ may: ['look'] as const }];
+  const { ask, services } = fakeConsole({
+    people: { mode: 'proxy', personOf, grantsOf, mayRun: () => undefined },
+  });
+  for (let i = 0; i < 50; i += 1) services.streams.add('ann', () => undefined);
+  const live = { target: '/api/live?about=overview' };
+  expect(await ask(live)).toMatchObject({ status: 429, json: { error: { code: 'TOO_MANY' } } });
+  name = 'bob';
+  expect(await ask(live)).toMatchObject({ status: 200 });
 });
 
 test('one person changes something ten times a minute at most', async () => {
@@ -271,7 +289,11 @@ test('one person changes something ten times a minute at most', async () => {
     status: 429,
     headers: { 'retry-after': '60' },
   });
-  expect((await ask(run(['plan', '--env=dev'], 'aplan1234'))).status).toBe(200);
+  for (let i = 0; i < 10; i += 1) {
+    expect((await ask(run(['plan', '--env=dev'], `aplan1234${i}`))).status).toBe(200);
+  }
+  expect((await ask(run(['plan', '--env=dev'], 'aplan5678'))).status).toBe(429);
+  expect((await ask(run(['history', '--env=dev'], 'ahistory1'))).status).toBe(200);
   pass(60_000);
   expect((await ask(run(DEPLOY, 'onemore12'))).status).toBe(200);
 });

@@ -118,6 +118,19 @@ test('20 commands go on at once, and the next one is refused until one has ended
   await begun[3];
   void runs.start(request({ id: 'onemore12' }));
   expect(orders).toHaveLength(21);
+  // A pause finds its place though the deployments have taken all of theirs.
+  void runs.start(request({ id: 'apause123', command: commandOf({ verb: 'pause', follows: false }) }));
+  expect(orders).toHaveLength(22);
+});
+
+test('what one person looks at takes no place from a command, nor from another person', async () => {
+  const { runs, orders } = open();
+  const looking = { command: commandOf({ verb: 'history', effect: 'reads', follows: false }) };
+  for (let i = 0; i < 20; i += 1) void runs.start(request({ ...looking, id: `abcdefgh${i}` }));
+  expect(await runs.start(request({ ...looking, id: 'onemore12' }))).toMatchObject({ status: 503 });
+  void runs.start(request({ ...looking, id: 'onemore12', person: { ...ANN, name: 'bob' } }));
+  void runs.start(request({ id: 'adeploy12' }));
+  expect(orders).toHaveLength(22);
 });
 
 test('a console that ends detaches what it drives, says so, and begins nothing', async () => {
@@ -161,16 +174,19 @@ test('a page of the deployment hears what was told before, and what follows', ()
   ends[0]?.({ kind: 'driven', exitCode: 0 });
 });
 
-test('what only reads is nobody else’s business, and leaves nothing behind', async () => {
-  const { runs, ends, orders } = open();
-  const command = commandOf({ verb: 'plan', effect: 'reads' });
-  const answer = runs.start(request({ command }));
-  expect(runs.views()).toEqual([]);
-  ends[0]?.({ kind: 'answer', things: [], lines: [], exitCode: 0 });
-  expect(await answer).toMatchObject({ status: 200 });
-  void runs.start(request({ command }));
-  expect(orders).toHaveLength(2);
-});
+test.each(['reads', 'asks'] as const)(
+  'what %s is nobody else’s business, and leaves nothing behind',
+  async (effect) => {
+    const { runs, ends, orders } = open();
+    const command = commandOf({ verb: 'plan', effect });
+    const answer = runs.start(request({ command }));
+    expect(runs.views()).toEqual([]);
+    ends[0]?.({ kind: 'answer', things: [], lines: [], exitCode: 0 });
+    expect(await answer).toMatchObject({ status: 200 });
+    void runs.start(request({ command }));
+    expect(orders).toHaveLength(2);
+  },
+);
 
 test('what a command may have changed is read again when it starts and when it ends', async () => {
   const { runs, ends, orders, changed } = open();
