@@ -200,7 +200,7 @@ export const lookVerbs = {
     usage: '<service> <version>',
     summary: 'Show the waves of a deployment without deploying',
     group: 'look',
-    onPage: 'signs',
+    onPage: 'asks',
     options: {
       service: aService,
       version: argument(versionOrLatest, 'A pushed version, or latest: the newest push'),
