@@ -9,6 +9,7 @@ import { loadAssets } from './assets.ts';
 import { auditLine } from './audit.ts';
 import { environmentView, inOrder } from './config-view.ts';
 import { commandOf } from './hint-command.ts';
+import { createRateLimit } from './limits.ts';
 import { isLoopback, type ListenPlace, listenAt, listenOnLoopback } from './listen.ts';
 import { openLooks } from './looks.ts';
 import { createLoopbackKeys } from './loopback-key.ts';
@@ -173,18 +174,20 @@ function openSessions(
   { streams, monotonic }: Pick<Services, 'streams' | 'monotonic'>,
 ) {
   const keys = createLoopbackKeys({ monotonic });
+  // Every user of the machine can send keys: the terminal is told of some of them.
+  const waitOf = createRateLimit(monotonic);
   let address = '';
   const show = () => announce(`${address}#k=${keys.renew()}`);
   const sessions: Sessions = {
     exchange(key) {
       const given = keys.exchange(key);
+      if (typeof given === 'object' || waitOf(given) > 0) return given;
       if (given === 'used') {
         tell(
           'warning: the address of this console was opened a second time: somebody else may have it. End all sessions on the page, or start the console again, if that was not you',
         );
       }
-      if (typeof given === 'string')
-        log(JSON.stringify({ type: 'session', time: new Date().toISOString(), refused: given }));
+      log(JSON.stringify({ type: 'session', time: new Date().toISOString(), refused: given }));
       return given;
     },
     endAll() {

@@ -1,4 +1,6 @@
+import { orAborted } from '../../shared/abort.ts';
 import { type Answer, refused } from './answer.ts';
+import type { ErrorView } from './api.ts';
 import { configFor } from './config-view.ts';
 import { createQuestionLimit } from './limits.ts';
 import { liveRoute } from './live-route.ts';
@@ -24,14 +26,16 @@ export function apiRoutes(services: Services): ReadonlyMap<string, Route> {
     async answer(known) {
       const done = askingLimit(nameOf(known.person));
       if (done === undefined) return refused(429, 'TOO_MANY', 'too many questions at once');
+      const patience = AbortSignal.timeout(PATIENCE_MS);
+      const signal = AbortSignal.any([known.signal, patience]);
+      const work = answer(known, signal);
+      // It is under way until it ends, also when nobody waits for it any more.
+      work.then(done, done);
       try {
-        const signal = AbortSignal.any([known.signal, AbortSignal.timeout(PATIENCE_MS)]);
-        const found = await answer(known, signal);
+        const found = await orAborted(work, signal);
         return 'status' in found && 'json' in found ? (found as Answer) : { status: 200, json: found };
       } catch (error) {
-        return await failure(services, error);
-      } finally {
-        done();
+        return patience.aborted ? tooSlow() : await failure(services, error);
       }
     },
   });
@@ -133,24 +137,35 @@ export function apiRoutes(services: Services): ReadonlyMap<string, Route> {
   return new Map(table);
 }
 
+const tooSlow = () =>
+  refused(503, 'TOO_SLOW', `there was no answer in ${PATIENCE_MS / 1000} s`, { hint: 'try again' });
+
 function rollCallRoute(services: Services): Route {
-  const { looks, readOnly, environments } = services;
+  const { looks, readOnly, environments, audit } = services;
+  const answerTo = async (env: string, { person, grants, signal }: Known): Promise<Answer> => {
+    if (person === undefined || !maySee(grants, env)) return mayNotLook();
+    const patience = AbortSignal.timeout(PATIENCE_MS);
+    try {
+      if (!(await environments.names()).includes(env)) return noEnvironment(env);
+      if (readOnly || (await environments.load(env)).signingKey === undefined) return noKey(env);
+      const ending = AbortSignal.any([signal, patience]);
+      return { status: 200, json: await looks.rollCall(env, person, ending) };
+    } catch (error) {
+      return patience.aborted ? tooSlow() : await failure(services, error);
+    }
+  };
   return {
     method: 'POST',
     needsPerson: true,
-    async answer({ body, person, grants, signal }) {
-      const asked = check(BODIES.rollCall, body);
+    async answer(known) {
+      const asked = check(BODIES.rollCall, known.body);
       if ('refusal' in asked) return asked.refusal;
       const { env } = asked.value;
-      if (person === undefined || !maySee(grants, env)) return mayNotLook();
-      try {
-        if (!(await environments.names()).includes(env)) return noEnvironment(env);
-        if (readOnly || (await environments.load(env)).signingKey === undefined) return noKey(env);
-        const ending = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
-        return { status: 200, json: await looks.rollCall(env, person, ending) };
-      } catch (error) {
-        return await failure(services, error);
-      }
+      const answer = await answerTo(env, known);
+      const { status } = answer;
+      const code = (answer.json as { error?: ErrorView } | undefined)?.error?.code;
+      audit({ person: known.person, path: '/api/roll-call', env, status, code });
+      return answer;
     },
   };
 }

@@ -25,7 +25,11 @@ export function runRoute(services: Services): Route {
     if (env === undefined) return refused(400, 'USAGE', '--env is required');
     const refusal = people.mayRun(person, command);
     if (refusal !== undefined) return { status: refusal.status, json: { error: refusal.error } };
-    if (!(await services.environments.names()).includes(env)) return noEnvironment(env);
+    const names = await services.environments.names();
+    // A version comes from an environment of this console, too.
+    const from = command.verb === 'promote' ? String(command.values.from) : env;
+    const unknown = [env, from].find((one) => !names.includes(one));
+    if (unknown !== undefined) return noEnvironment(unknown);
     if (effect === 'reads') return undefined;
     const canSign = !services.readOnly && (await services.environments.load(env)).signingKey !== undefined;
     return canSign ? undefined : noKey(env);

@@ -12,6 +12,8 @@ const MOST_HEADER_BYTES = 16 * 1024;
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 20_000;
 const CHECK_MS = 2000;
+/** A connection on which nothing moves ends after this time, ms: whoever does not read would hold the answer for ever. */
+const STILL_MS = 90_000;
 const MOST_CONNECTIONS = 1000;
 
 /** A server that is not listening yet. `onError` hears of an answer that could not be made. */
@@ -32,6 +34,7 @@ export function createConsoleServer(
     (request, response) => void answer(request, response),
   );
   server.maxConnections = MOST_CONNECTIONS;
+  server.timeout = STILL_MS;
   server.on('clientError', refuseUnreadable);
   server.on('checkExpectation', (request, response) => void answer(request, response));
   return server;

@@ -118,6 +118,10 @@ describe('the key of the address', () => {
     await expect.poll(() => own.program.stderr()).toContain('somebody else may have it');
     const other = await own.post('/api/session', { key: served.key }, { authorization: '' });
     expect(other).toMatchObject({ status: 403, json: { error: { code: 'KEY_WRONG' } } });
+    // Every user of the machine can try keys: that does not bury what else the terminal says.
+    for (let i = 0; i < 30; i += 1)
+      await own.post('/api/session', { key: `wrong${i}` }, { authorization: '' });
+    await expect.poll(() => own.program.stderr().split('"wrong"').length).toBe(11);
     own.program.process.kill();
     await own.program.finished;
   });

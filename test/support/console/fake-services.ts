@@ -40,10 +40,11 @@ export function fakeCommands(play: (command: Command, order: Order) => Promise<O
     async parse(argv) {
       const [verb = ''] = argv;
       if (verb === 'wrong') throw new TriggerDeployError('USAGE', 'wrong arguments');
-      const env = argv.find((word) => word.startsWith('--env='))?.slice('--env='.length);
+      const env = argv.find((word) => /^--(env|to)=/.test(word))?.split('=')[1];
+      const from = argv.find((word) => word.startsWith('--from='))?.slice('--from='.length);
       const effect = verb === 'plan' ? 'asks' : verb === 'history' ? 'reads' : 'signs';
       const notOnPage = verb === 'push' ? 'push is for the terminal' : undefined;
-      return commandOf({ ...{ verb, argv, env, notOnPage }, effect });
+      return commandOf({ ...{ verb, argv, env, notOnPage }, effect, values: { from } });
     },
     invoke: play,
     explain(error) {
