@@ -14,6 +14,7 @@ const ALLOWED: Record<string, Record<string, { times: number; reason: string }>>
     'agent/host/services/command-manager.ts': { times: 1, reason: 'removed when the command has ended' },
     'agent/metrics/endpoint.ts': { times: 1, reason: 'removed when the server has closed' },
     'publisher/cli/keypress.ts': { times: 1, reason: 'removed when the key is there' },
+    'publisher/page/live.ts': { times: 1, reason: 'removed when the pause between two tries ends' },
     'shared/abort.ts': { times: 2, reason: 'removed when the wait ends, and by release()' },
     'shared/aws-limits.ts': { times: 1, reason: 'removed when the call has ended' },
     'shared/retry.ts': { times: 1, reason: 'removed by dispose' },
@@ -49,7 +50,7 @@ const FORMS = [
 
 const sources = ['agent', 'publisher', 'shared'].flatMap((room) =>
   readdirSync(room, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => join(room, name)),
 );
 

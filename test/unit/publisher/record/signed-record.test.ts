@@ -231,7 +231,7 @@ it('an unsigned record is shown as unsigned, is never acted on, and proves nothi
   const session = await stage.open();
   const told = await history(session, { service: 'payments', limit: 5 });
   expect(told.deployments).toMatchObject([{ deployment: old.deployment, unsigned: true }, {}]);
-  expect(historyLines(told)[0]).toContain('unsigned');
+  expect(historyLines(told)[0]).toContain('NOT SIGNED');
   expect((await show(session, { deployment: old.deployment })).deployment).toMatchObject({ unsigned: true });
   const wanted = {
     ...old,
