@@ -37,8 +37,10 @@ export const pauseDocument = z.looseObject({
 });
 type PauseDocument = z.infer<typeof pauseDocument>;
 
-/** How many changes a document keeps. */
+/** How many changes a document keeps at most. */
 const KEPT = 50;
+/** Fewer where their texts are long, bytes: whoever reads the signed document takes 256 KiB, and signing adds a third. */
+const LONGEST_CHANGES = 180 * 1024;
 
 /** A pause that blocks deployments now. */
 export interface Pause {
@@ -135,7 +137,7 @@ export function openPauses({ env, objects, signer, verifier, copyOf }: PausesCon
           const before = found?.document?.changes ?? [];
           const isPaused = before.at(-1)?.paused ?? found !== undefined;
           if (isPaused === change.paused && found?.trouble === undefined && !force) return { value: false };
-          const changes = [...before, change].slice(-KEPT);
+          const changes = fitting([...before, change].slice(-KEPT));
           const after = pauseDocument.parse({ v: 1, env, service, changes, nonce: nonce() });
           return { body: await (await signer()).sign('td-pause+jws', after), value: true };
         },
@@ -143,6 +145,16 @@ export function openPauses({ env, objects, signer, verifier, copyOf }: PausesCon
       return value;
     },
   };
+}
+
+/** The newest that fit. */
+function fitting(changes: readonly PauseChange[]): PauseChange[] {
+  let left = LONGEST_CHANGES;
+  const first = changes.findLastIndex((one) => {
+    left -= Buffer.byteLength(JSON.stringify(one)) + 1;
+    return left < 0;
+  });
+  return changes.slice(first + 1);
 }
 
 /** The pause that one document says. Pure. */
