@@ -84,7 +84,11 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     await untilAborted(stop);
     const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
     if (runs.views().some(({ state }) => state !== 'ended'))
-      tell('the console ends: its deployments stay as they are');
+      tell(
+        config.resume
+          ? 'the console ends: another one continues its deployments'
+          : 'the console ends: its deployments stay as they are',
+      );
     const reason = new TriggerDeployError('INTERRUPTED', 'the console ended');
     const detached = runs.detach(reason);
     if (!(await settledWithin(detached, DETACH_MS))) {
