@@ -34,7 +34,7 @@ export function openHistoryLooks(environments: Environments): Pick<Looks, 'histo
           return [{ env, answer: await orAborted(reading, patience) }];
         } catch (error) {
           signal.throwIfAborted();
-          trouble.push({ env, error: errorView(patience.aborted ? late(env) : error) });
+          trouble.push({ env, error: patience.aborted ? late(env) : errorView(error) });
           return [];
         }
       }),
@@ -81,10 +81,10 @@ export function openHistoryLooks(environments: Environments): Pick<Looks, 'histo
   };
 }
 
-const late = (env: string) => ({
-  code: 'TIMEOUT',
+const late = (env: string): ErrorView => ({
+  code: 'TOO_SLOW',
   message: `${env} gave no answer within ${PATIENCE_MS / 1000} s`,
-  hint: undefined,
+  hint: 'try again',
 });
 
 interface Part {

@@ -1,4 +1,6 @@
 import { expect, test, vi } from 'vitest';
+import { openHistoryLooks } from '../../../../publisher/console/look-history.ts';
+import type { Environments } from '../../../../publisher/console/ports.ts';
 import { createConsoleServer } from '../../../../publisher/console/server.ts';
 import { fakeConsole } from '../../../support/console/fake-services.ts';
 
@@ -38,6 +40,21 @@ test('a question that S3 does not answer ends, and is counted until its work has
   find.resolve({ env: 'dev', service: 'payments' });
   await find.promise;
   expect(await ask(question)).toMatchObject({ status: 200 });
+});
+
+test('an environment that does not answer is named, and keeps no other from being shown', async () => {
+  const environments = { names: async () => ['dev', 'prd'], look: () => new Promise(() => undefined) };
+  const patience = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort(new Error('late')));
+  const looks = openHistoryLooks(environments as unknown as Environments);
+  const found = await looks.history({ limit: 1 }, new AbortController().signal);
+  patience.mockRestore();
+  expect(found).toMatchObject({
+    deployments: [],
+    trouble: [
+      { env: 'dev', error: { code: 'TOO_SLOW', message: 'dev gave no answer within 20 s' } },
+      { env: 'prd', error: { code: 'TOO_SLOW' } },
+    ],
+  });
 });
 
 test('a connection on which nothing moves ends, but not one that a load balancer keeps', () => {
