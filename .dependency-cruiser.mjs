@@ -29,6 +29,7 @@ const ROOMS = {
     'publisher/plan',
     'publisher/queue',
     'publisher/record',
+    'publisher/render/address.ts',
     'publisher/rollout',
     'publisher/session.ts',
     'publisher/events.ts',

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { parseBoundedJson } from '../../shared/bounded-json.ts';
 import type { Person } from '../record/origin.ts';
+import { placeOf } from '../render/address.ts';
 import { MOST_BODY, refuseBody, refuseForeign, refuseHost, tooLarge } from './admit.ts';
 import { type Answer, refused } from './answer.ts';
 import type { Grant } from './permissions.ts';
@@ -23,10 +24,6 @@ export interface Asked {
   signal: AbortSignal;
 }
 
-/** The addresses of the page: what they show is decided in the browser. */
-const PAGES =
-  /^\/(?:|h|s\/[a-z0-9-]{1,64}|d\/[0-9A-Za-z]{26}|d\/[a-z0-9]{1,16}\/[a-z0-9-]{1,64}\/[0-9A-Za-z]{26})$/;
-
 /** Answers a request: the host before anything else, then whether the address is known, then who asks. */
 export function createRouter(services: Services): (asked: Asked) => Promise<Answer> {
   const { hosts, assets, people } = services;
@@ -42,7 +39,7 @@ export function createRouter(services: Services): (asked: Asked) => Promise<Answ
     const [path = '', query = ''] = target.split(/\?(.*)/s, 2);
     const route = routes.get(path);
     if (route !== undefined) return await answerRoute(route, new URLSearchParams(query), asked);
-    const file = PAGES.test(path) ? assets.shell(headers) : assets.file(path, headers);
+    const file = placeOf(path) !== undefined ? assets.shell(headers) : assets.file(path, headers);
     if (file === undefined) return refused(404, 'NO_SUCH_ADDRESS', 'there is nothing at this address');
     return method === 'POST' ? wrongMethod('GET, HEAD') : file;
   };

@@ -47,10 +47,10 @@ export interface Known {
 /** What the page knows of the place of the dialog; undefined while, or where, it knows nothing. */
 export function worldOf(form: ActForm, known: Known): World | undefined {
   const { env, service } = form;
-  if (service === undefined) return form.deployment === undefined ? ofEnvironment(env, known) : undefined;
-  // Of a decision, the page of the deployment knows most.
+  // Of a decision, the page of the deployment knows most; a link need not name its service.
   const own = form.deployment === undefined ? undefined : ofDeployment(form, known.deployment);
   if (own !== undefined) return own;
+  if (service === undefined) return form.deployment === undefined ? ofEnvironment(env, known) : undefined;
   const lane =
     known.service?.service === service ? known.service.lanes.find((one) => one.env === env) : undefined;
   const cell = lane ?? known.cells?.get(`${env}/${service}`);
@@ -120,7 +120,8 @@ function derivedObstacles(form: ActForm, { pause, underWay, service, env }: Cell
 function ofDeployment(form: ActForm, state: DeploymentState | undefined): World | undefined {
   if (state === undefined) return undefined;
   const { record, underWay, sequence } = state.view;
-  if (record.env !== form.env || record.service !== form.service) return undefined;
+  if (record.env !== form.env || (form.service ?? record.service) !== record.service) return undefined;
+  if (form.deployment !== undefined && form.deployment !== record.deployment) return undefined;
   return {
     runs: record.status === 'succeeded' ? record.version : record.previous,
     ...(sequence !== undefined && { sequence }),

@@ -8,7 +8,7 @@ import { areKeysOn, switchKeys } from './keys.ts';
 import { ErrorBox } from './parts.tsx';
 import { errorOf, request } from './request.ts';
 import { place, query } from './router.ts';
-import { asOf, config, liveness, trouble } from './state.ts';
+import { asOf, config, liveness, serverTime, trouble } from './state.ts';
 import { timeOfDay } from './times.ts';
 
 /** What is around each screen: the header, the footer, and what is wrong with the console itself. */
@@ -53,14 +53,15 @@ function Header() {
 
 function AsOf() {
   const live = liveness.value;
+  const isLost = live.kind === 'stale' && trouble.value === undefined;
   useEffect(() => {
-    if (live.kind === 'stale') announce('the connection to the console is lost');
-    return () => {
-      if (live.kind === 'stale') announce('the connection to the console is back');
-    };
-  }, [live.kind]);
-  // The history has no stream: it is as of when it was asked for.
-  if (place.value?.page === 'history') return null;
+    if (!isLost) return;
+    announce('the connection to the console is lost');
+    return () => announce('the connection to the console is back');
+  }, [isLost]);
+  // Without a stream, a page is as of when it was asked for.
+  const page = place.value?.page;
+  if (page === undefined || page === 'history' || page === 'find') return null;
   if (asOf.value === undefined)
     return <span class="as-of">{live.kind === 'connecting' ? 'reading …' : ''}</span>;
   return (
@@ -73,10 +74,14 @@ function AsOf() {
 function Stale() {
   const live = liveness.value;
   if (live.kind !== 'stale') return null;
+  // The console answers, and says above why there is nothing to show.
+  const answers = trouble.value !== undefined;
+  if (answers && asOf.value === undefined) return null;
   return (
     <p class="stale-note">
       <span aria-hidden="true">! </span>
-      Stale since {timeOfDay(live.since)}: the console does not answer. This page tries again by itself.
+      Stale since {timeOfDay(serverTime(live.since))}: the console{' '}
+      {answers ? 'cannot read it' : 'does not answer'}. This page tries again by itself.
     </p>
   );
 }

@@ -4,10 +4,10 @@ import type { LiveMessage } from '../console/api.ts';
 import type { Place } from '../render/address.ts';
 import { formOf } from './act-form.ts';
 import { joinEvents } from './deployment-state.ts';
-import { send } from './request.ts';
+import { send, statedIn } from './request.ts';
 import { place, query } from './router.ts';
 import { refused } from './session.ts';
-import { apply, applyAside, forget, liveness, service } from './state.ts';
+import { apply, applyAside, forget, liveness, serverNow, service, trouble } from './state.ts';
 
 /**
  * The stream of what the page shows. It is read by fetch, not by EventSource: that can send no Authorization, cannot see
@@ -138,8 +138,15 @@ async function readStream(
   let watchdog = setTimeout(() => broken.abort(), SILENT_MS);
   let hasHeard = false;
   try {
-    const response = await send(subject, { signal });
-    if (!response.ok || response.body === null) return false;
+    const response = await send(subject, { signal }).catch(() => undefined);
+    if (signal.aborted) return false;
+    if (response?.body == null || !response.ok) {
+      const error = response && (await statedIn(response));
+      if (error !== undefined) waiting.take({ type: 'trouble', at: serverNow(), error });
+      // What the console said of the record is over when it says nothing at all.
+      else trouble.value = undefined;
+      return false;
+    }
     const parser = createParser({
       maxBufferSize: MOST_TEXT,
       onEvent: ({ data }) => {

@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 import type { ConfigView, ErrorView } from '../console/api.ts';
 import { pathOf } from '../render/address.ts';
 import { Act } from './act.tsx';
@@ -41,24 +42,32 @@ function Screen() {
     case 'history':
       return <HistoryScreen />;
     case 'find':
-      return <Find deployment={place.value.deployment} />;
+      return <Find key={place.value.deployment} deployment={place.value.deployment} />;
     default:
       return <h1>There is no such page</h1>;
   }
 }
 
-const found = signal<ErrorView | undefined>(undefined);
-
 /** Looks where a deployment is, and goes there. */
 function Find({ deployment }: { deployment: string }) {
-  if (found.value !== undefined) return <ErrorBox error={found.value} />;
-  void request<{ env: string; service: string }>(`/api/find?${new URLSearchParams({ deployment })}`).then(
-    ({ env, service }) => go(pathOf({ page: 'deployment', env, service, deployment }), { replace: true }),
-    (error: unknown) => {
-      found.value = errorOf(error);
-    },
-  );
-  return <p>Looking for {deployment} …</p>;
+  const [error, setError] = useState<ErrorView>();
+  useEffect(() => {
+    const ending = new AbortController();
+    const { signal } = ending;
+    request<{ env: string; service: string }>(`/api/find?${new URLSearchParams({ deployment })}`, {
+      signal,
+    }).then(
+      ({ env, service }) => {
+        if (signal.aborted) return;
+        go(pathOf({ page: 'deployment', env, service, deployment }), { replace: true });
+      },
+      (thrown: unknown) => {
+        if (!signal.aborted) setError(errorOf(thrown));
+      },
+    );
+    return () => ending.abort();
+  }, []);
+  return error === undefined ? <p>Looking for {deployment} …</p> : <ErrorBox error={error} />;
 }
 
 function Starting() {
@@ -79,6 +88,7 @@ function Refused() {
   return (
     <main class="alone">
       <h1>trigger-deploy</h1>
+      {failure.value !== undefined && isOfKey(failure.value) && <ErrorBox error={failure.value} />}
       {refused.value === 'no-session' ? (
         <p>
           This page has no session. Open the address that <code>trigger-deploy console</code> printed in its
@@ -93,6 +103,9 @@ function Refused() {
     </main>
   );
 }
+
+/** Whether the key of the address was refused: it is wrong, or somebody has used it. */
+const isOfKey = ({ code }: ErrorView) => code === 'KEY_USED' || code === 'KEY_WRONG';
 
 /** Exchanges the key of the address, if there is one, and asks what the page may show. */
 async function start(): Promise<void> {

@@ -20,6 +20,7 @@ export function Mark({ tone, glyph, children }: { tone: Tone; glyph: string; chi
 
 /** `6 min`, with the exact time in its title. It changes at most once a minute. */
 export function Age({ at }: { at: number }) {
+  if (Number.isNaN(new Date(at).getTime())) return <span>an unknown time</span>;
   return (
     <time dateTime={new Date(at).toISOString()} title={dateAndTime(at)}>
       {age(at, minute.value)}

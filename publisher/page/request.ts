@@ -33,12 +33,18 @@ export async function request<T>(path: string, { body, signal }: RequestOptions 
     if (signal?.aborted) throw cause;
     throw new RequestError(deadline.aborted ? LATE : UNREACHABLE, 0, cause);
   });
-  const answer = await response.json().catch(() => undefined);
+  const answer = await response
+    .clone()
+    .json()
+    .catch(() => undefined);
   if (response.ok && answer !== undefined) return answer as T;
-  throw new RequestError(
-    (answer as { error?: ErrorView } | undefined)?.error ?? unreadable(response),
-    response.status,
-  );
+  throw new RequestError((await statedIn(response)) ?? unreadable(response), response.status);
+}
+
+/** Why the console refused, as it says it; undefined when it is not the console that answered. */
+export async function statedIn(response: Response): Promise<ErrorView | undefined> {
+  const answer = (await response.json().catch(() => undefined)) as { error?: ErrorView } | undefined;
+  return answer?.error;
 }
 
 /** Sends a request as this page: the session, and the header that no form and no other site can send. */
@@ -56,13 +62,8 @@ export async function send(path: string, init: RequestInit): Promise<Response> {
     redirect: 'manual',
   });
   if (response.type === 'opaqueredirect') notAdmitted(undefined);
-  else if (response.status === 401) notAdmitted(await codeOf(response.clone()));
+  else if (response.status === 401) notAdmitted((await statedIn(response.clone()))?.code);
   return response;
-}
-
-async function codeOf(response: Response): Promise<string | undefined> {
-  const answer = (await response.json().catch(() => undefined)) as { error?: ErrorView } | undefined;
-  return answer?.error?.code;
 }
 
 const UNREACHABLE: ErrorView = {

@@ -10,7 +10,8 @@ import { dateAndTime } from './times.ts';
 /** What ran where at a time: `?at=2026-11-28T14:02`, in the time of this browser, or ms since the epoch. */
 export function Standing({ at }: { at: string }) {
   const [answer, setAnswer] = useState<StandingView | ErrorView | undefined>();
-  const time = /^\d{1,16}$/.test(at) ? Number(at) : Date.parse(at);
+  // What is no date is no number either.
+  const time = new Date(/^\d{1,15}$/.test(at) ? Number(at) : at).getTime();
   useEffect(() => {
     if (Number.isNaN(time)) return;
     const ending = new AbortController();

@@ -34,7 +34,9 @@ let ahead = 0;
 /** The server's time, to the minute: texts such as `6 min ago` change when it does. */
 export const minute = signal(Date.now());
 /** The server's time now, ms. */
-export const serverNow = () => Date.now() + ahead;
+export const serverNow = () => serverTime(Date.now());
+/** What this machine's clock said, by the server's, ms. */
+export const serverTime = (at: number) => at + ahead;
 
 /** Keeps `minute` going while the page is shown. Call once. */
 export function keepTime(): void {
@@ -123,4 +125,6 @@ function sawData(at: number): void {
 
 function clockIs(at: number): void {
   ahead = at - Date.now();
+  // Until now the ages were by this machine's clock, which may be an hour off.
+  if (Math.abs(serverNow() - minute.peek()) >= 60_000) minute.value = serverNow();
 }

@@ -26,7 +26,7 @@ export function deploymentUrl(
   act?: 'confirm',
 ): string | undefined {
   if (base === undefined) return undefined;
-  const query = act === undefined ? '' : `?${new URLSearchParams({ act, env, deployment })}`;
+  const query = act === undefined ? '' : `?${new URLSearchParams({ act, env, service, deployment })}`;
   return base.replace(/\/+$/, '') + pathOf({ page: 'deployment', env, service, deployment }) + query;
 }
 

@@ -72,6 +72,8 @@ export async function startFakeConsole(options: FakeConsoleOptions = {}): Promis
       response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
       response.end(JSON.stringify(answer));
     };
+    const atOnce = url.pathname === '/api/session' ? options.answer?.('POST', url, body) : undefined;
+    if (atOnce !== undefined) return json(atOnce.status ?? 200, atOnce.json);
     if (url.pathname === '/api/session') {
       const isRight = (body as { key?: string }).key === KEY;
       return isRight ? json(200, { session: 's'.repeat(43) }) : json(401, NO_SESSION);

@@ -13,6 +13,8 @@ describe('an address', () => {
     '/h',
     '/h?env=prd&since=7d',
     '/s/payments',
+    '/s/card_payments-2',
+    `/d/prd/card_payments/${ID}`,
     '/s/payments?act=deploy&version=1.4.2',
     `/d/prd/payments/${ID}`,
     `/d/${ID}`,

@@ -9,6 +9,7 @@ import {
   seenOf,
   worldOf,
 } from '../../../../publisher/page/act-world.ts';
+import type { DeploymentState } from '../../../../publisher/page/deployment-state.ts';
 
 const ID = '01M7AAAAAAAAAAAAAAAAAAAAAA';
 const form = (query: string) => formOf(new URLSearchParams(`env=prd&service=payments&${query}`)) as ActForm;
@@ -82,4 +83,14 @@ test('a deployment is about the newest push that does not run there', () => {
   expect(newestOf({ ...world, versions })).toBe('2');
   expect(newestOf({ ...world, runs: '2', versions })).toBe('1');
   expect(newestOf({ ...world, versions: [] })).toBeUndefined();
+});
+
+test('a decision whose link names no service is about the deployment of the page, and about no other', () => {
+  const record = { env: 'prd', service: 'payments', deployment: ID, expected: ['a'], status: 'announced' };
+  const state = { view: { record, underWay } } as unknown as DeploymentState;
+  const known = { cells: undefined, environmentStates: [], service: undefined, deployment: state };
+  const of = (deployment: string) =>
+    worldOf(formOf(new URLSearchParams(`act=confirm&env=prd&deployment=${deployment}`)) as ActForm, known);
+  expect(of(ID)?.underWay?.by).toBe('bob');
+  expect(of(ID.replace('A', 'B'))).toBeUndefined();
 });

@@ -59,6 +59,6 @@ it('the address of a deployment is below console.url; there is none without it',
   expect(deploymentUrl(undefined, about)).toBeUndefined();
   expect(deploymentUrl(ORIGIN, about)).toBe(`${ORIGIN}/d/prd/payments/01JDB2Q0V7M3N8T5R9XKZC4W6H`);
   expect(deploymentUrl(ORIGIN, about, 'confirm')).toBe(
-    `${ORIGIN}/d/prd/payments/01JDB2Q0V7M3N8T5R9XKZC4W6H?act=confirm&env=prd&deployment=01JDB2Q0V7M3N8T5R9XKZC4W6H`,
+    `${ORIGIN}/d/prd/payments/01JDB2Q0V7M3N8T5R9XKZC4W6H?act=confirm&env=prd&service=payments&deployment=01JDB2Q0V7M3N8T5R9XKZC4W6H`,
   );
 });
