@@ -52,7 +52,7 @@ async function standingOf(
       found.filter((one) => one !== undefined).filter(isSigned),
     );
   const [later, before] = await Promise.all([
-    deployments.someIds(service, edge).then((ids) => firstOf(ids.slice(0, LOOKS), read, followsDesired)),
+    deployments.someIds(service, edge).then((ids) => firstOf(ids.slice(0, LOOKS), read, tellsOfBefore)),
     search(deployments.ids(service, edge), read, (one) => (setAt(one) ?? Number.POSITIVE_INFINITY) <= time),
   ]);
   const { found: setter, seen } = before;
@@ -70,12 +70,13 @@ async function standingOf(
     if (first?.previous === null)
       return seen.length === 0 ? undefined : { service, version: null, ...underWay };
     const unknown = `the record does not reach back to that time: gc deletes old deployments${
-      later?.previous ? `; the next deployment replaced ${later.previous}` : ''
+      later?.action === 'deploy' && later.previous ? `; the next deployment replaced ${later.previous}` : ''
     }`;
     return { service, version: null, ...underWay, unknown };
   }
   const { version, deployment, issuedBy: by } = setter;
-  if (later !== undefined && later.previous !== version) {
+  const isChangedSince = seen.some((one) => (setAt(one) ?? 0) > time);
+  if (later !== undefined && !isChangedSince && isGap(setter, later)) {
     const unknown = `the record has a gap: ${deployment} set ${version} before, but the next deployment replaced ${later.previous ?? 'no version'}`;
     return { service, version: null, ...underWay, unknown };
   }
@@ -86,9 +87,17 @@ async function standingOf(
 type Signed = PastDeployment & Pick<DeploymentRecord, 'setDesired' | 'desiredFirst'>;
 const isSigned = (one: PastDeployment): one is Signed => one.unsigned !== true && one.local === undefined;
 
-/** Whether its `previous` is the version that was desired before it. */
-const followsDesired = ({ action, targets, status }: Signed) =>
-  action === 'deploy' && targets === undefined && status !== 'announced';
+/** Whether it followed the desired state, or set it. */
+const tellsOfBefore = ({ action, targets, status }: Signed) =>
+  targets === undefined && (action === 'rollback' || (action === 'deploy' && status !== 'announced'));
+
+/** Whether something between the two is missing in the record. */
+function isGap(setter: Signed, { action, previous }: Signed): boolean {
+  // What a rollback replaces is what ran, which was not always desired.
+  if (action === 'rollback' || previous === setter.version) return false;
+  // One that set the desired state first and then failed is not what the next one returns to.
+  return !(setter.desiredFirst && setter.status === 'failed' && previous === setter.previous);
+}
 
 /** When the deployment set the desired state, ms since the epoch; undefined when it did not. */
 function setAt(one: Signed): number | undefined {

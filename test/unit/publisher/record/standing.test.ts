@@ -88,6 +88,43 @@ describe('what stood at a time', () => {
     });
   });
 
+  it.each([
+    [
+      'a rollback between the time and the next deployment',
+      25,
+      '1.1',
+      {
+        begun: 30,
+        ended: 32,
+        version: '1.0',
+        previous: '1.1',
+        more: { action: 'rollback', desiredFirst: true },
+      },
+    ],
+    ['a deployment that went on at the time, and succeeded later', 15, '1.0', undefined],
+    [
+      'one that set the desired state first, and then failed',
+      35,
+      '1.3',
+      {
+        ...{ begun: 30, ended: 32, version: '1.3', previous: '1.1' },
+        more: { status: 'failed', desiredFirst: true },
+      },
+    ],
+  ] as const)('%s is no gap', async (_, minute, version, between) => {
+    const previous = between?.version === '1.0' ? '1.0' : '1.1';
+    const next: Told = { begun: 40, ended: 41, version: '1.2', previous };
+    const found = await at(minute, FIRST, SECOND, ...(between ? [between] : []), next);
+    expect(found).toMatchObject({ version });
+    expect(found?.unknown).toBeUndefined();
+  });
+
+  it('a rollback after the past that gc cut off does not say what stood before', async () => {
+    const more = { action: 'rollback', desiredFirst: true };
+    const back: Told = { begun: 30, ended: 32, version: '1.0', previous: '1.1', more };
+    expect(await at(25, back)).toMatchObject({ version: null, unknown: expect.not.stringContaining('1.1') });
+  });
+
   it('a record that is not signed counts for nothing', async () => {
     expect(await at(25, FIRST, { ...SECOND, more: { unsigned: true } })).toMatchObject({ version: '1.0' });
   });
