@@ -92,7 +92,7 @@ async function serve(
   const { user, host } = originOf(process.env);
   const tell = (text: string) => complain([text]);
   const opens = !noOpen && listen === undefined && process.stdout.isTTY === true;
-  let removeFile: (() => Promise<void>) | undefined;
+  const opened: Promise<() => Promise<void>>[] = [];
   await runConsole({
     ...{
       ports: await openConsolePorts(),
@@ -107,15 +107,15 @@ async function serve(
       if (format === 'json') printThing({ type: 'console', address });
       else printLines([address]);
       if (!opens) return;
-      openBrowser(address, (why) => tell(`no browser was opened (${why}): open the address yourself`)).then(
-        (remove) => {
-          removeFile = remove;
-        },
-        () => tell('no browser was opened: open the address yourself'),
+      const opening = openBrowser(address, (why) =>
+        tell(`no browser was opened (${why}): open the address yourself`),
       );
+      opening.catch(() => tell('no browser was opened: open the address yourself'));
+      opened.push(opening);
     },
     log: (line) => complain([line]),
   });
-  await removeFile?.();
+  // Each has a key, also one that was just written when the console had to end.
+  for (const one of await Promise.allSettled(opened)) if (one.status === 'fulfilled') await one.value();
   return said({ type: 'console', ended: true }, () => ['the console has ended']);
 }

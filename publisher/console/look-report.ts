@@ -1,18 +1,22 @@
+import { orAborted } from '../../shared/abort.ts';
 import { isCode, TriggerDeployError } from '../../shared/errors.ts';
 import type { Environments, Looks } from './ports.ts';
 
 /** Where a deployment was, and what one instance reported of it. */
 export function openReportLooks(environments: Environments): Pick<Looks, 'find' | 'report'> {
   return {
-    async find(deployment, signal) {
-      for (const env of await environments.names()) {
-        signal.throwIfAborted();
+    async find(deployment, signal, only) {
+      const names = only === undefined ? await environments.names() : [only];
+      const finding = names.map(async (env) => {
         const { record } = await environments.look(env);
-        const service = await record.deployments.find(deployment).catch((error: unknown) => {
-          if (isCode(error, 'DEPLOYMENT_NOT_FOUND')) return undefined;
-          throw error;
-        });
-        if (service !== undefined) return { env, service };
+        return { env, service: await record.deployments.find(deployment) };
+      });
+      try {
+        return await orAborted(Promise.any(finding), signal);
+      } catch (error) {
+        if (!(error instanceof AggregateError)) throw error;
+        const trouble = error.errors.find((one) => !isCode(one, 'DEPLOYMENT_NOT_FOUND'));
+        if (trouble !== undefined) throw trouble;
       }
       throw new TriggerDeployError(
         'DEPLOYMENT_NOT_FOUND',

@@ -151,8 +151,11 @@ export interface Looks {
     question: { at: number; service?: string | undefined },
     signal: AbortSignal,
   ): Promise<StandingView>;
-  /** @throws DEPLOYMENT_NOT_FOUND. */
-  find(deployment: string, signal: AbortSignal): Promise<{ env: string; service: string }>;
+  /**
+   * Where the deployment was: in `only`, or in any environment. One that cannot be read is no hindrance where another one
+   * has it. @throws DEPLOYMENT_NOT_FOUND, AWS_*.
+   */
+  find(deployment: string, signal: AbortSignal, only?: string): Promise<{ env: string; service: string }>;
   /** The report of one instance with its whole log tail. @throws DEPLOYMENT_NOT_FOUND, INSTANCE_NOT_FOUND. */
   report(
     place: { env: string; service: string; deployment: string; instance: string },

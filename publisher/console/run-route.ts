@@ -1,3 +1,4 @@
+import { TriggerDeployError } from '../../shared/errors.ts';
 import type { Person } from '../record/origin.ts';
 import { type Answer, refused } from './answer.ts';
 import type { ErrorView, RunAnswer } from './api.ts';
@@ -43,7 +44,14 @@ export function runRoute(services: Services): Route {
     const { env, service, deployment } = command;
     if (people.mode === 'loopback' || service !== undefined || deployment === undefined) return command;
     if (env === undefined || !maySee(people.grantsOf(person), env)) return command;
-    const found = await services.looks.find(deployment, AbortSignal.timeout(FIND_MS));
+    if (!(await services.environments.names()).includes(env)) return command;
+    const patience = AbortSignal.timeout(FIND_MS);
+    const finding = services.looks.find(deployment, patience, env);
+    const found = await finding.catch((cause: unknown) => {
+      if (!patience.aborted) throw cause;
+      const text = `${env} does not say in ${FIND_MS / 1000} s where the deployment was`;
+      throw new TriggerDeployError('AWS_UNREACHABLE', text, { cause, hint: 'try again' });
+    });
     return found.env === env ? { ...command, service: found.service } : command;
   };
 
