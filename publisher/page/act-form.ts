@@ -71,6 +71,10 @@ export const OPTIONS: Readonly<Record<Act, readonly OptionName[]>> = {
 const isOfDeployment = (act: Act) => act === 'confirm' || act === 'cancel' || act === 'resume';
 const needsService = (act: Act) => act !== 'pause' && act !== 'unpause' && !isOfDeployment(act);
 
+/** No control characters: in a copied command they could press keys of the terminal that it is pasted into. */
+const textOf = (query: URLSearchParams, name: string, most: number) =>
+  (query.get(name) ?? '').replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, ' ').slice(0, most);
+
 /** What the address fills in; `undefined` without a dialog, and why it cannot be read where a name in it is none. */
 export function formOf(query: URLSearchParams): ActForm | { wrong: string } | undefined {
   const act = ACTS.find((one) => one === query.get('act'));
@@ -87,7 +91,7 @@ export function formOf(query: URLSearchParams): ActForm | { wrong: string } | un
   if (isOfDeployment(act) && deployment === undefined) return { wrong: 'names no deployment' };
   const from = query.get('from') ?? '';
   const values = VALUES.flatMap((name) => {
-    const text = query.get(name)?.slice(0, LONGEST_VALUE);
+    const text = textOf(query, name, LONGEST_VALUE);
     return text && OPTIONS[act].includes(name) ? [[name, text] as const] : [];
   });
   const flags = FLAGS.filter((name) => query.has(`with-${name}`) && OPTIONS[act].includes(name));
@@ -96,7 +100,7 @@ export function formOf(query: URLSearchParams): ActForm | { wrong: string } | un
     ...(service !== undefined && { service }),
     ...(isOfDeployment(act) && deployment !== undefined && { deployment }),
     ...(NAMES.env.test(from) && { from }),
-    reason: (query.get('reason') ?? '').slice(0, LONGEST_REASON),
+    reason: textOf(query, 'reason', LONGEST_REASON),
     flags: new Set([...flags, ...implied(act)]),
     values: Object.fromEntries(values),
   };

@@ -2,17 +2,21 @@
 
 /**
  * What is not seen, or changes how the text around it is read: control characters, bidirectional controls, characters
- * without a width, tags, halves of a surrogate pair. Newline and tab are left.
+ * without a width, letters and marks that show nothing, tags, halves of a surrogate pair. Newline and tab are left.
  * Source: Unicode Standard Annex #9, "Unicode Bidirectional Algorithm"; Unicode Technical Report #36.
  */
 const UNSEEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Cs}]/gu;
+  /\u034f|\u17b4|\u17b5|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}\p{Cs}]/gu;
 
 const nameOf = (character: string) =>
   `⟨U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}⟩`;
 
+/** Marks are painted over each other and over the lines around; no script has more than four on a letter. */
+const STACKED = /(\p{M}{4})(\p{M}+)/gu;
+const countOf = (_: string, kept: string, more: string) => `${kept}⟨${Array.from(more).length} more marks⟩`;
+
 /** `text` with a name in place of each character that is not seen: `⟨U+202E⟩`. */
-export const visible = (text: string) => text.replace(UNSEEN, nameOf);
+export const visible = (text: string) => text.replace(UNSEEN, nameOf).replace(STACKED, countOf);
 
 /** The most characters of a text on one line: a name or a reason has fewer. */
 const MOST = 500;

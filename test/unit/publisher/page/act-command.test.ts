@@ -90,3 +90,9 @@ test('a reason is required where the command line requires it', () => {
   expect(lack('act=deploy&env=prd&service=a')).toBe('Choose a version.');
   expect(lack('act=unpause&env=prd')).toBeUndefined();
 });
+
+test('a link puts no key of a terminal into the command that is copied', () => {
+  const hostile = encodeURIComponent('x\u001b[201~\rid\n\u009b');
+  const form = formOf(new URLSearchParams(`act=pause&env=dev&reason=${hostile}`)) as ActForm;
+  expect(argvOf(form, undefined)).toEqual(['pause', '--env=dev', '--reason=x [201~ id']);
+});
