@@ -17,7 +17,7 @@ import type { Grant } from './permissions.ts';
  * | GET /api/standing?at=MS&service=S | `StandingView` |
  * | GET /api/find?deployment=ID | `{ env, service }` |
  * | GET /api/report?env=E&service=S&deployment=ID&instance=I | `Report`, with its whole log tail |
- * | POST /api/run `{ argv, run, confirmsEmpty }` | `RunAnswer`; `run` is an id that the page made (8 to 64 of A-Z a-z 0-9 _ -): the same id again is the same run. `confirmsEmpty: true`: the person agrees to deploy where no instance is yet; optional |
+ * | POST /api/run `{ argv, run, confirmsEmpty }` | `RunAnswer`; `run` is an id that the page made (8 to 64 of A-Z a-z 0-9 _ -): the same id again is the same run. `confirmsEmpty: true`: the person agrees to deploy where no instance is yet; it counts from who may `confirm` there; optional |
  * | POST /api/roll-call `{ env }` | `RollCallView` |
  *
  * A failure is `{ error: ErrorView }`.
