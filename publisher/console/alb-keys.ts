@@ -17,6 +17,8 @@ const KEPT_MS = 24 * 60 * 60 * 1000;
 /** How many keys are asked for in `WINDOW_MS`: made-up ids must not become a flood of requests. */
 const MOST_FETCHES = 10;
 const WINDOW_MS = 60_000;
+/** What failed counts this long only: a short failure of the address must not keep everybody out for a minute. */
+const FAILED_MS = 2000;
 
 /**
  * Where the keys of a load balancer's region are, as the same page has it for `aws` and `aws-us-gov`. It has nothing for
@@ -51,7 +53,7 @@ export interface KeyStoreOptions<K> {
 export function createKeyStore<K>({ address, monotonic, read }: KeyStoreOptions<K>): KeyStore<K> {
   const kept = new Map<string, { key: K; until: number }>();
   const unproven = new Map<string, { key: Promise<K | undefined>; at: number }>();
-  let fetches: number[] = [];
+  let fetches: { until: number }[] = [];
 
   const fetchKey = async (kid: string): Promise<K | undefined> => {
     const answer = await fetch(`${address}/${kid}`, {
@@ -69,16 +71,20 @@ export function createKeyStore<K>({ address, monotonic, read }: KeyStoreOptions<
       const now = monotonic();
       const found = kept.get(kid);
       if (found !== undefined && found.until > now) return found.key;
-      fetches = fetches.filter((at) => at > now - WINDOW_MS);
+      fetches = fetches.filter(({ until }) => until > now);
       for (const [other, { at }] of unproven) if (at <= now - WINDOW_MS) unproven.delete(other);
       const asked = unproven.get(kid);
       if (asked !== undefined) return await asked.key;
       if (fetches.length >= MOST_FETCHES) throw new Error('too many unknown keys were asked for');
-      fetches.push(now);
+      const own = { until: now + WINDOW_MS };
+      fetches.push(own);
       const key = fetchKey(kid);
       unproven.set(kid, { key, at: now });
       // What failed is asked for again by the next request.
-      key.catch(() => unproven.delete(kid));
+      key.catch(() => {
+        unproven.delete(kid);
+        own.until = monotonic() + FAILED_MS;
+      });
       return await key;
     },
     keep(kid, key) {
