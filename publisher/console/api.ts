@@ -18,6 +18,7 @@ import type { Grant } from './permissions.ts';
  * | GET /api/find?deployment=ID | `{ env, service }` |
  * | GET /api/report?env=E&service=S&deployment=ID&instance=I | `Report`, with its whole log tail |
  * | POST /api/run `{ argv, run, confirmsEmpty }` | `RunAnswer`; `run` is an id that the page made (8 to 64 of A-Z a-z 0-9 _ -): the same id again is the same run. `confirmsEmpty: true`: the person agrees to deploy where no instance is yet; it counts from who may `confirm` there; optional |
+ * | POST /api/leave `{ run, by }` | `RunAnswer`: what `by` began is taken out of the line, where it has announced nothing |
  * | POST /api/roll-call `{ env }` | `RollCallView` |
  *
  * A failure is `{ error: ErrorView }`.
@@ -34,7 +35,7 @@ export interface ErrorView {
 export interface ConfigView {
   /** The version of trigger-deploy. */
   version: string;
-  person: { name: string; isVerified: boolean };
+  person: { name: string; isVerified: boolean; isMachine?: true };
   /** `loopback`: the page has a session of its own, which it can end. `proxy`: a proxy says who the person is. */
   mode: 'loopback' | 'proxy';
   /** Whether nobody can change anything with this console. */

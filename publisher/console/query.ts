@@ -49,14 +49,17 @@ export const QUESTIONS = {
   report: z.strictObject({ env: envName, service: serviceName, deployment: ulid, instance: instanceId }),
 } as const;
 
+const runId = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/);
+
 export const BODIES = {
   nothing: z.strictObject({}),
   session: z.strictObject({ key: z.string().max(100) }),
   run: z.strictObject({
     argv: z.array(z.string().max(4096)).min(1).max(100),
-    run: z.string().regex(/^[A-Za-z0-9_-]{8,64}$/),
+    run: runId,
     confirmsEmpty: z.boolean().optional(),
   }),
+  leave: z.strictObject({ run: runId, by: z.string().max(320) }),
   rollCall: z.strictObject({ env: envName }),
 } as const;
 

@@ -6,7 +6,7 @@ import { createQuestionLimit } from './limits.ts';
 import { liveRoute } from './live-route.ts';
 import { BODIES, check, checkQuery, QUESTIONS } from './query.ts';
 import { failure, type Known, mayNotLook, nameOf, noEnvironment, noKey, type Route } from './route.ts';
-import { runRoute } from './run-route.ts';
+import { runRoutes } from './run-route.ts';
 import type { Services } from './services.ts';
 import { maySee } from './visible.ts';
 
@@ -18,6 +18,7 @@ const PATIENCE_MS = 30_000;
 export function apiRoutes(services: Services): ReadonlyMap<string, Route> {
   const { sessions, looks } = services;
   const askingLimit = createQuestionLimit();
+  const acting = runRoutes(services);
 
   /** A question to the record: bounded in number and time, its error as the page gets it. */
   const look = (answer: (known: Known, signal: AbortSignal) => Promise<object | Answer>): Route => ({
@@ -45,7 +46,10 @@ export function apiRoutes(services: Services): ReadonlyMap<string, Route> {
       '/api/config',
       look(async ({ grants, person }) => {
         const view = await services.config();
-        const of = { name: nameOf(person), isVerified: person?.verified !== undefined };
+        const of = {
+          ...{ name: nameOf(person), isVerified: person?.verified !== undefined },
+          ...(person?.isMachine && { isMachine: true as const }),
+        };
         return configFor({ ...view, person: of }, grants);
       }),
     ],
@@ -97,7 +101,8 @@ export function apiRoutes(services: Services): ReadonlyMap<string, Route> {
         return maySee(grants, env, service) ? await looks.report(asked.value, signal) : mayNotLook();
       }),
     ],
-    ['/api/run', runRoute(services)],
+    ['/api/run', acting.run],
+    ['/api/leave', acting.leave],
     ['/api/roll-call', rollCallRoute(services)],
   ];
   if (sessions !== undefined) {

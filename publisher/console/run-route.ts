@@ -13,10 +13,20 @@ import { maySee } from './visible.ts';
 /** To find the service of a deployment may take this long, ms. */
 const FIND_MS = 20_000;
 
-/** POST /api/run: the command line of the terminal, for the person at the page. */
-export function runRoute(services: Services): Route {
-  const { commands, people, runs, monotonic, audit } = services;
-  const waitOf = createRateLimit(monotonic);
+/**
+ * POST /api/run: the command line of the terminal, for the person at the page. POST /api/leave: takes such a command out
+ * of the line, where it waits. Both count as changes.
+ */
+export function runRoutes(services: Services): { run: Route; leave: Route } {
+  const waitOf = createRateLimit(services.monotonic);
+  return { run: runRoute(services, waitOf), leave: leaveRoute(services, waitOf) };
+}
+
+/** How many seconds the person has to wait until the next change. */
+type RateLimit = ReturnType<typeof createRateLimit>;
+
+function runRoute(services: Services, waitOf: RateLimit): Route {
+  const { commands, people, runs, audit } = services;
 
   const refusalOf = async (person: Person, command: Command): Promise<Answer | undefined> => {
     const { env, effect, notOnPage } = command;
@@ -58,22 +68,12 @@ export function runRoute(services: Services): Route {
   const mayConfirm = (person: Person, { env, service }: Command): boolean =>
     env !== undefined && isGranted(people.grantsOf(person), 'confirm', env, service);
 
-  const tooMany = (person: Person, { effect }: Command): Answer | undefined => {
-    // What asks the fleet is counted apart: it must not stand in the way of a pause.
-    const seconds = effect === 'reads' ? 0 : waitOf(`${effect} ${person.name}`);
-    if (seconds === 0) return undefined;
-    const what = effect === 'asks' ? 'asked the fleet' : 'changed something';
-    const text = `you have ${what} ${MOST_CHANGES} times in a minute`;
-    const headers = { 'retry-after': String(seconds) };
-    return refused(429, 'TOO_MANY', text, { hint: `try again in ${seconds} s`, headers });
-  };
-
   const answerTo = async (person: Person, asked: typeof BODIES.run._output): Promise<Answer> => {
     const { argv, run: id, confirmsEmpty = false } = asked;
     try {
       const typed = await commands.parse(argv);
-      const refused = tooMany(person, typed);
-      if (refused !== undefined) return refused;
+      const late = tooMany(waitOf, person, typed.effect);
+      if (late !== undefined) return late;
       const command = await withService(person, typed);
       const refusal = await refusalOf(person, command);
       if (refusal !== undefined) return refusal;
@@ -100,6 +100,48 @@ export function runRoute(services: Services): Route {
       return answer;
     },
   };
+}
+
+function leaveRoute({ people, runs, audit }: Services, waitOf: RateLimit): Route {
+  const answerTo = async (person: Person, { run: id, by }: typeof BODIES.leave._output): Promise<Answer> => {
+    const late = tooMany(waitOf, person, 'signs');
+    if (late !== undefined) return late;
+    const grants = people.grantsOf(person);
+    const command = runs.waiting(by, id);
+    const { env, service } = command ?? {};
+    // Who may not look learns nothing of it.
+    if (env === undefined || !maySee(grants, env, service)) {
+      return refused(409, 'NOT_WAITING', 'no such command waits in the line here');
+    }
+    const isOwn = by === person.name && person.mayOnlyLook !== true;
+    if (isOwn || isGranted(grants, 'cancel', env, service)) return await runs.leave(by, id, person);
+    const text = `${person.name} may not cancel ${service ?? 'every service'} in ${env}`;
+    return refused(403, 'NOT_ALLOWED', text, { hint: 'console.allow in trigger-deploy.yaml says who may' });
+  };
+  return {
+    method: 'POST',
+    needsPerson: true,
+    async answer({ body, person }) {
+      const asked = check(BODIES.leave, body);
+      if ('refusal' in asked || person === undefined) return 'refusal' in asked ? asked.refusal : noPerson();
+      const answer = await answerTo(person, asked.value);
+      const { error, run } = (answer.json ?? {}) as RunAnswer & { error?: ErrorView };
+      const { status } = answer;
+      const of = { run: asked.value.run, argv: run?.argv, env: run?.env };
+      audit({ person, path: '/api/leave', ...of, status, code: error?.code });
+      return answer;
+    },
+  };
+}
+
+/** What asks the fleet is counted apart: it must not stand in the way of a pause. */
+function tooMany(waitOf: RateLimit, { name }: Person, effect: Command['effect']): Answer | undefined {
+  const seconds = effect === 'reads' ? 0 : waitOf(`${effect} ${name}`);
+  if (seconds === 0) return undefined;
+  const what = effect === 'asks' ? 'asked the fleet' : 'changed something';
+  const text = `you have ${what} ${MOST_CHANGES} times in a minute`;
+  const headers = { 'retry-after': String(seconds) };
+  return refused(429, 'TOO_MANY', text, { hint: `try again in ${seconds} s`, headers });
 }
 
 const noPerson = () => refused(401, 'NO_SESSION', 'nobody is known');

@@ -1,4 +1,5 @@
 import { cleanLine } from '../../shared/clean-text.ts';
+import { TriggerDeployError } from '../../shared/errors.ts';
 import { shellLine } from '../../shared/shell-line.ts';
 import type { ExitCode, PublisherEvent } from '../events.ts';
 import type { Person } from '../record/origin.ts';
@@ -33,6 +34,13 @@ export interface Runs extends OwnEvents {
    * started, when it waits in the queue, when it has ended, or after 25 s.
    */
   start(request: RunRequest): Promise<Answer>;
+  /** The command, while it has announced nothing and may still be taken out of the line; undefined from then on. */
+  waiting(by: string, id: string): Command | undefined;
+  /**
+   * Takes what `by` began out of the line. Resolves once its place is given up, after 25 s at the latest. What has begun
+   * meanwhile is left to itself, and the answer says so.
+   */
+  leave(by: string, id: string, person: Person): Promise<Answer>;
   /** Those that go on, and those that ended in the last minute; the oldest first. */
   views(): RunView[];
   /** Calls `show` now and after each change. Returns what ends that. */
@@ -57,6 +65,9 @@ export interface RunsOptions {
 
 interface Run {
   view: RunView;
+  command: Command;
+  /** Who took it out of the line. */
+  leftBy: string | undefined;
   /** Resolves with the first answer that is worth to be sent. */
   first: PromiseWithResolvers<void>;
   answer: { things: readonly object[]; lines: readonly string[] } | undefined;
@@ -114,7 +125,13 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
       change(run, { state: wasDetached ? 'detached' : 'ended', exitCode: outcome.exitCode });
     } catch (thrown) {
       const { error, exitCode } = await view(thrown);
-      change(run, { state: run.detach.signal.aborted ? 'detached' : 'ended', error, exitCode });
+      const hasLeft = run.leftBy !== undefined && error.code === 'CANCELLED';
+      const left = `${run.leftBy} took it out of the line; nothing was announced`;
+      const isDetached = run.detach.signal.aborted && !hasLeft;
+      change(run, {
+        ...{ state: isDetached ? 'detached' : 'ended', exitCode },
+        error: hasLeft ? { code: error.code, message: left } : error,
+      });
     } finally {
       hub.ended(key);
       run.first.resolve();
@@ -140,6 +157,8 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
     const { id, argv, command, person } = request;
     const { verb, env, service, deployment } = command;
     const run: Run = {
+      command,
+      leftBy: undefined,
       first: Promise.withResolvers(),
       answer: undefined,
       kind: kindOf(request),
@@ -186,6 +205,27 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
       clearTimeout(timer);
       return answerOf(run);
     },
+    waiting(by, id) {
+      const run = runs.get(`${by} ${id}`);
+      return run !== undefined && isWaiting(run) ? run.command : undefined;
+    },
+    async leave(by, id, person) {
+      const run = runs.get(`${by} ${id}`);
+      if (run === undefined || !isWaiting(run))
+        return refused(409, 'NOT_WAITING', 'it does not wait any more');
+      run.leftBy = cleanLine(person.name);
+      run.detach.abort(new TriggerDeployError('INTERRUPTED', 'taken out of the line'));
+      const late = Promise.withResolvers<void>();
+      const timer = setTimeout(late.resolve, ANSWER_MS);
+      await Promise.race([going.get(run), late.promise]);
+      clearTimeout(timer);
+      const { deployment, env = '' } = run.view;
+      if (deployment === undefined) return { status: 200, json: { run: run.view } };
+      const hint = `trigger-deploy resume ${deployment} --env ${env} continues it`;
+      return refused(409, 'NOT_WAITING', 'it had begun already; this console does not drive it now', {
+        hint,
+      });
+    },
     views,
     watch(show) {
       watchers.add(show);
@@ -209,6 +249,13 @@ function kindOf({ command: { effect, follows }, person }: RunRequest): string {
   if (effect !== 'signs') return `looks ${person.name}`;
   return follows ? 'follows' : 'decides';
 }
+
+/** Whether it is about to begin a deployment and has not: what has begun is cancelled, not left. */
+const isWaiting = ({ command, view: { state, deployment } }: Run) =>
+  command.follows &&
+  command.effect === 'signs' &&
+  deployment === undefined &&
+  (state === 'starting' || state === 'queued');
 
 /** 200: it has answered; 202: it goes on; else its error: 400 for exit code 2, 409 for a refusal, 500 for the rest. */
 function answerOf({ view: run, answer }: Run): Answer {

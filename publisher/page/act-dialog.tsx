@@ -70,7 +70,7 @@ export function ActDialog({ asked }: { asked: ActForm }) {
   const moved = seen !== undefined && world !== undefined && world.sequence !== seen.sequence;
   const obstacles = [
     ...(config.value === undefined ? [] : personObstacles(form, config.value)),
-    ...decisionObstacles(form, world),
+    ...decisionObstacles(form, world, config.value),
     ...(world?.obstacles ?? []),
   ];
   const lack = lackOf(filled);

@@ -4,8 +4,10 @@ import type { ErrorView } from '../console/api.ts';
 import type { ActForm } from './act-form.ts';
 import { newRunId, type Press } from './act-run.ts';
 import { ForeignBlock } from './foreign.tsx';
+import { LeaveLine } from './leave-line.tsx';
 import { ErrorBox } from './parts.tsx';
 import { errorOf, runCommand } from './request.ts';
+import { config } from './state.ts';
 import { visible } from './visible-text.ts';
 
 /** What became of the press: the place in the queue, the answer, or the error and what to do about it. */
@@ -13,12 +15,15 @@ export function PressResult({ press, lookAgain, form }: { press: Press; lookAgai
   switch (press.state) {
     case 'waiting':
       return (
-        <p role="status">
-          {press.place === undefined
-            ? 'Starting …'
-            : `In the queue: place ${press.place.place} of ${press.place.of}.`}{' '}
-          This console goes on with it, even if you close this dialog.
-        </p>
+        <div>
+          <p role="status">
+            {press.place === undefined
+              ? 'Starting …'
+              : `In the queue: place ${press.place.place} of ${press.place.of}.`}{' '}
+            This console goes on with it, even if you close this dialog.
+          </p>
+          {press.place !== undefined && <LeaveLine run={press.run} by={config.value?.person.name ?? ''} />}
+        </div>
       );
     case 'failed':
       return (

@@ -8,7 +8,7 @@ export type Press =
   | { state: 'idle' }
   | { state: 'busy' }
   /** It waits in the queue, or has not started yet: this console carries it out. */
-  | { state: 'waiting'; place?: { place: number; of: number } | undefined }
+  | { state: 'waiting'; run: string; place?: { place: number; of: number } | undefined }
   | { state: 'failed'; error: ErrorView; status: number }
   | { state: 'done'; deployment?: string | undefined; exitCode: number; lines: readonly string[] };
 
@@ -56,7 +56,7 @@ export class Pressing {
     } else if (ended !== undefined) {
       this.press.value = { state: 'done', exitCode: ended, lines };
     } else {
-      this.press.value = { state: 'waiting', place: run?.place };
+      this.press.value = { state: 'waiting', run: this.#run, place: run?.place };
     }
   }
 }

@@ -13,7 +13,7 @@ import type {
 } from '../console/api.ts';
 import { verbOf } from './act-command.ts';
 import type { ActForm } from './act-form.ts';
-import { whyNever } from './allowed.ts';
+import { whyNever, whyNotConfirm } from './allowed.ts';
 import type { DeploymentState } from './deployment-state.ts';
 
 /** What a dialog shows of the world, from whatever the page knows of it. Pure. */
@@ -192,7 +192,11 @@ export function changesSince(seen: Seen, world: World): string[] {
 }
 
 /** Why a deployment cannot be confirmed, cancelled or resumed now. */
-export function decisionObstacles({ act, deployment }: ActForm, world: World | undefined): Obstacle[] {
+export function decisionObstacles(
+  { act, env, deployment }: ActForm,
+  world: World | undefined,
+  config?: ConfigView,
+): Obstacle[] {
   if (world === undefined || deployment === undefined) return [];
   const { underWay } = world;
   if (underWay?.deployment !== deployment) {
@@ -201,6 +205,7 @@ export function decisionObstacles({ act, deployment }: ActForm, world: World | u
   if (act === 'confirm' && underWay.waiting === undefined) {
     return [{ code: 'NOT_WAITING', text: 'it does not wait for confirmation now' }];
   }
+  if (act === 'confirm') return [(config && whyNotConfirm(config, env, underWay.by)) ?? []].flat();
   if (act === 'resume' && underWay.driver.state === 'held') {
     return [{ code: 'LOCKED', text: `${underWay.driver.who ?? 'a publisher'} drives it` }];
   }

@@ -1,4 +1,4 @@
-import type { ConfigView, Obstacle } from '../console/api.ts';
+import type { ConfigView, Obstacle, RunView } from '../console/api.ts';
 import { isGranted, type Permission } from '../console/permissions.ts';
 import type { Act } from './act-form.ts';
 
@@ -39,11 +39,31 @@ export function whyNever(known: Known, act: Act, env: string, service?: string):
 }
 
 /**
- * Whether a deployment that `by` started there waits for this person. With `confirm: other` it does not wait for who
- * started it, and with `person` or `other` it waits for a verified person.
+ * Why this person cannot confirm there what `by` began, besides that no rule lets them; undefined when they can. With
+ * `confirm: other` it is another person, and both are verified.
  */
-export function waitsFor(known: Known, env: string, service: string, by: string): boolean {
-  if (whyNever(known, 'confirm', env, service) !== undefined) return false;
-  const confirm = known.environments.find(({ name }) => name === env)?.confirm;
-  return confirm !== 'other' || by !== known.person.name;
+export function whyNotConfirm(known: Known, env: string, by: string): Obstacle | undefined {
+  const { name, isVerified, isMachine } = known.person;
+  if (isMachine) {
+    const hint = 'a person confirms it on the console or with trigger-deploy confirm';
+    return { code: 'NOT_ALLOWED', text: `${name} is a program, and a person must confirm`, hint };
+  }
+  if (known.environments.find((one) => one.name === env)?.confirm !== 'other') return undefined;
+  if (!isVerified) {
+    const hint = 'confirm it on the console that verifies who people are';
+    return { code: 'NOT_ALLOWED', text: `this console has not verified who ${name} is`, hint };
+  }
+  if (folded(name) !== folded(by)) return undefined;
+  const hint = `send them the address of this page; ${env} has \`confirm: other\``;
+  return { code: 'NOT_ALLOWED', text: 'you began this deployment, and another person must confirm it', hint };
 }
+
+const folded = (name: string) => name.normalize('NFKC').trim().toLowerCase();
+
+/** Whether a deployment that `by` started there waits for this person. */
+export const waitsFor = (known: Known, env: string, service: string, by: string): boolean =>
+  whyNever(known, 'confirm', env, service) === undefined && whyNotConfirm(known, env, by) === undefined;
+
+/** Whether this person may take a command out of the line: it is their own, or they may cancel what it would begin. */
+export const mayLeave = (known: Known, { by, env = '', service }: RunView): boolean =>
+  by === known.person.name || isGranted(known.grants, 'cancel', env, service);

@@ -4,6 +4,7 @@ import { pathOf } from '../render/address.ts';
 import { ActButton } from './act-button.tsx';
 import { whyNever } from './allowed.ts';
 import { BuildLink } from './config-link.tsx';
+import { ConfirmButton, WhyNotConfirm } from './confirm-button.tsx';
 import type { DeploymentState } from './deployment-state.ts';
 import { Foreign } from './foreign.tsx';
 import { Age, Mark } from './parts.tsx';
@@ -62,9 +63,14 @@ export function DeploymentHead({ state }: { state: DeploymentState }) {
         <Driver state={state} />
         <Buttons state={state} />
       </div>
+      {isUnderWay(state) && state.view.underWay?.waiting && <WhyNotConfirm {...waitOf(record)} />}
     </>
   );
 }
+
+const waitOf = ({ env, service, deployment, version, issuedBy: by }: DeploymentState['view']['record']) => ({
+  ...{ env, service, deployment, version, by },
+});
 
 export const isUnderWay = ({ view, table }: DeploymentState) =>
   table.settled === undefined && view.record.status === 'announced';
@@ -185,9 +191,7 @@ function Buttons({ state }: { state: DeploymentState }) {
   return (
     <span class="buttons">
       {isStanding && may('resume') && <ActButton act={decide('resume')} label="Resume…" kind="primary" />}
-      {underWay?.waiting && may('confirm') && (
-        <ActButton act={decide('confirm')} label="Confirm…" kind="primary" />
-      )}
+      {underWay?.waiting && <ConfirmButton {...waitOf(record)} />}
       {may('cancel') && <ActButton act={decide('cancel')} label="Cancel…" />}
       {may('pause') && <ActButton act={{ act: 'pause', env, service }} label="Pause…" glyph="⏸" />}
     </span>

@@ -1,12 +1,14 @@
-import type { Action, Lane as LaneView, Obstacle, QueueEntryView, UnderWay } from '../console/api.ts';
+import type { Action, Lane as LaneView, Obstacle, UnderWay } from '../console/api.ts';
 import { pathOf } from '../render/address.ts';
 import { ActButton, Why } from './act-button.tsx';
 import type { Act } from './act-form.ts';
 import { whyNever } from './allowed.ts';
-import { factsOf, shortName } from './cell-facts.ts';
+import { factsOf } from './cell-facts.ts';
 import { ConfigLink } from './config-link.tsx';
+import { ConfirmButton, WhyNotConfirm } from './confirm-button.tsx';
 import { Foreign } from './foreign.tsx';
 import { Age, Mark } from './parts.tsx';
+import { Queue } from './queue.tsx';
 import { config } from './state.ts';
 
 /** A service in one environment: what runs, what goes on, who waits, and what can be done. */
@@ -77,7 +79,7 @@ export function Lane({ lane }: { lane: LaneView }) {
           {pause.unverified && ' (the document of the pause cannot be verified)'}
         </p>
       )}
-      <Queue queue={lane.queue} />
+      <Queue lane={lane} />
       <Buttons lane={lane} />
     </section>
   );
@@ -113,10 +115,11 @@ function Going({ env, service, underWay }: { env: string; service: string; under
         <a class="button" href={pathOf({ page: 'deployment', env, service, deployment })}>
           Open
         </a>
-        {waiting && <Permitted act="confirm" label="Confirm…" kind="primary" {...act} />}
+        {waiting && <ConfirmButton {...act} by={by} />}
         {underWay.resumable && <Permitted act="resume" label="Resume…" kind="primary" {...act} />}
         <Permitted act="cancel" label="Cancel…" {...act} />
       </p>
+      {waiting && <WhyNotConfirm {...act} by={by} />}
     </div>
   );
 }
@@ -136,28 +139,6 @@ function Permitted({ act, label, kind, ...on }: PermittedProps) {
   const known = config.value;
   if (known === undefined || whyNever(known, act, on.env, on.service) !== undefined) return null;
   return <ActButton act={{ act, ...on }} label={label} kind={kind ?? ''} />;
-}
-
-function Queue({ queue }: { queue: readonly QueueEntryView[] }) {
-  if (queue.length === 0) return null;
-  return (
-    <div class="queue">
-      <h3>In line</h3>
-      <ol>
-        {queue.map(({ who, command, version, since, jumped }) => (
-          <li key={`${who} ${since}`}>
-            <Foreign text={shortName(who)} /> <Foreign text={version ?? command} /> (<Age at={since} />)
-            {jumped !== undefined && (
-              <>
-                {' '}
-                jumped: <Foreign text={jumped} />
-              </>
-            )}
-          </li>
-        ))}
-      </ol>
-    </div>
-  );
 }
 
 const LABELS: Readonly<Record<Action, string>> = {

@@ -93,5 +93,8 @@ export const errorOf = (error: unknown): ErrorView =>
 export const runCommand = (argv: readonly string[], run: string, confirmsEmpty = false) =>
   request<RunAnswer>('/api/run', { body: { argv, run, ...(confirmsEmpty && { confirmsEmpty }) } });
 
+/** Takes a command that `by` began at this console out of the line, where it has announced nothing. */
+export const leaveLine = (run: string, by: string) => request<RunAnswer>('/api/leave', { body: { run, by } });
+
 /** Asks all instances of the environment which versions they run. */
 export const rollCall = (env: string) => request<RollCallView>('/api/roll-call', { body: { env } });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { keys } from '../../shared/names.ts';
 import { type Reply, type ServedConsole, serveConsole } from '../support/console/served-console.ts';
-import { ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
+import { BUCKET, ENV, type Fleet, startFleet } from '../support/fleet/fleet.ts';
 
 /** What a console drives: by real agents, until it ends. */
 
@@ -60,6 +61,29 @@ describe('a deployment that the page begins', () => {
     expect(command).toEqual(['unpause', 'payments', '--env', ENV]);
     expect((await served.post('/api/run', { argv: command, run: 'helps-1234' })).status).toBe(200);
   });
+});
+
+test('a command in the line leaves it at once, and what it waited for goes on', async () => {
+  const driving = deploymentIn(
+    await run('holds-1234', 'payments', '1.2.0', '--strategy=rolling', '--canary=1', '--confirm'),
+  );
+  const queue = () => fleet.cloud.object(BUCKET, keys.queue(ENV, 'payments'))?.body.toString() ?? '';
+  const waits = await run('waits-1234', 'payments', '1.0.0', '--queue');
+  expect(waits).toMatchObject({ status: 202, json: { run: { state: 'queued' } } });
+  expect(queue()).toContain('"version":"1.0.0"');
+  const { by } = waits.json.run as { by: string };
+  const left = await served.post('/api/leave', { run: 'waits-1234', by });
+  expect(left).toMatchObject({
+    status: 200,
+    json: { run: { state: 'ended', error: { code: 'CANCELLED' } } },
+  });
+  expect(JSON.parse(queue())).toMatchObject({ waiting: [] });
+  const begun = await served.post('/api/leave', { run: 'holds-1234', by });
+  expect(begun).toMatchObject({ status: 409, json: { error: { code: 'NOT_WAITING' } } });
+  expect((await run('cancels-12', 'cancel', driving)).status).toBe(200);
+  const stream = await served.open(about(driving));
+  await expect.poll(() => JSON.stringify(stream.messages)).toContain('"outcome":"cancelled"');
+  stream.drop();
 });
 
 describe('a console that ends while it drives', () => {

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { RunView } from '../../publisher/console/api.ts';
 import { axe } from '../support/console/axe.ts';
-import { id } from '../support/console/canned-overview.ts';
+import { config as cannedConfig, id } from '../support/console/canned-overview.ts';
 import { serviceView } from '../support/console/canned-service.ts';
 import { type Chromium, startChromium } from '../support/console/chromium.ts';
 import { type FakeConsole, startFakeConsole } from '../support/console/fake-console.ts';
@@ -18,6 +18,7 @@ let fake: FakeConsole;
 let page: Page;
 let answer: (sent: Sent) => { status?: number; json: object };
 let sent: Sent[] = [];
+let left: unknown[] = [];
 const errors: string[] = [];
 
 const runOf = (more: Partial<RunView>): RunView => ({
@@ -29,6 +30,10 @@ const runOf = (more: Partial<RunView>): RunView => ({
 beforeAll(async () => {
   fake = await startFakeConsole({
     answer(method, url, body) {
+      if (method === 'POST' && url.pathname === '/api/leave') {
+        left.push(body);
+        return { json: { run: runOf({ state: 'ended' }) } };
+      }
       if (method !== 'POST' || url.pathname !== '/api/run') return undefined;
       sent.push(body as Sent);
       return answer(body as Sent);
@@ -46,6 +51,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   sent = [];
+  left = [];
   errors.length = 0;
   answer = () => ({ status: 202, json: { run: runOf({ deployment: id(2) }) } });
 });
@@ -149,6 +155,33 @@ test('an obstacle prevents the press, and joining the queue is one press away', 
   await dialog().getByRole('button', { name: 'Join the queue' }).click();
   expect(await command().textContent()).toContain('--queue');
   expect(await submit().isDisabled()).toBe(false);
+});
+
+test('what waits in the line leaves it from the dialog, and from the lane of the service', async () => {
+  const by = cannedConfig.person.name;
+  const waiting = {
+    state: 'queued',
+    place: { place: 2, of: 3 },
+    env: 'stg',
+    service: 'payments',
+    by,
+  } as const;
+  answer = () => ({ status: 202, json: { run: runOf(waiting) } });
+  await open('act=restart&env=stg&service=payments');
+  await submit().click();
+  await dialog().getByRole('button', { name: 'Leave the line' }).click();
+  await expect.poll(() => left).toEqual([{ run: sent[0]?.run, by }]);
+  const message = 'ann took it out of the line; nothing was announced';
+  const error = { code: 'CANCELLED', message };
+  fake.say({ type: 'runs', runs: [runOf({ ...waiting, state: 'ended', error })] });
+  await dialog().getByText(message).waitFor();
+  await page.keyboard.press('Escape');
+  fake.say({
+    type: 'runs',
+    runs: [runOf({ ...waiting, run: 'fromlane1', line: 'trigger-deploy payments 1.4.3' })],
+  });
+  await page.locator('[data-env=stg]').getByRole('button', { name: 'Leave the line' }).click();
+  await expect.poll(() => left.at(-1)).toEqual({ run: 'fromlane1', by });
 });
 
 test('a refusal says its code, message and hint, and offers the command of the hint; another try is another run', async () => {

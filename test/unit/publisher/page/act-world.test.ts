@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Cell, UnderWay } from '../../../../publisher/console/api.ts';
+import type { Cell, ConfigView, UnderWay } from '../../../../publisher/console/api.ts';
+import { PERMISSIONS } from '../../../../publisher/console/permissions.ts';
 import { type ActForm, formOf } from '../../../../publisher/page/act-form.ts';
 import {
   changesSince,
@@ -93,4 +94,24 @@ test('a decision whose link names no service is about the deployment of the page
     worldOf(formOf(new URLSearchParams(`act=confirm&env=prd&deployment=${deployment}`)) as ActForm, known);
   expect(of(ID)?.underWay?.by).toBe('bob');
   expect(of(ID.replace('A', 'B'))).toBeUndefined();
+});
+
+test('who began a deployment cannot confirm it where another person must, nor can a program or who is not verified', () => {
+  const waiting = { ...underWay, waiting: { since: 0, after: 1 } };
+  const query = `act=confirm&deployment=${ID}`;
+  const texts = (person: ConfigView['person'], confirm: 'person' | 'other') => {
+    const environments = [{ name: 'prd', confirm, canSign: true, services: {} }];
+    const config: ConfigView = {
+      ...{ version: '1', person, mode: 'proxy', readOnly: false, environments },
+      ...{ grants: [{ may: PERMISSIONS }], links: {} },
+    };
+    const all = decisionObstacles(form(query), worldIn({ ...cell, underWay: waiting }, query), config);
+    return all.map(({ text }) => text).join();
+  };
+  const own = 'you began this deployment, and another person must confirm it';
+  expect(texts({ name: ' BOB', isVerified: true }, 'other')).toBe(own);
+  expect(texts({ name: 'bob', isVerified: true }, 'person')).toBe('');
+  expect(texts({ name: 'ann', isVerified: true }, 'other')).toBe('');
+  expect(texts({ name: 'ann', isVerified: false }, 'other')).toMatch(/has not verified who ann is/);
+  expect(texts({ name: 'ci', isVerified: true, isMachine: true }, 'person')).toMatch(/ci is a program/);
 });
