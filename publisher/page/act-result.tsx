@@ -59,8 +59,9 @@ function HintCommand({ error }: { error: ErrorView }) {
     if (answer === 'busy') return;
     setAnswer('busy');
     try {
-      const { lines = [] } = await runCommand(command, newRunId());
-      setAnswer(lines.length === 0 ? ['done'] : lines);
+      const { lines = [], exitCode } = await runCommand(command, newRunId());
+      // Without an exit code it has only begun.
+      setAnswer(lines.length > 0 ? lines : [exitCode === undefined ? 'begun: it goes on' : 'done']);
     } catch (failure) {
       setAnswer(errorOf(failure));
     }

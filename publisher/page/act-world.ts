@@ -12,7 +12,7 @@ import type {
   VersionView,
 } from '../console/api.ts';
 import { verbOf } from './act-command.ts';
-import type { ActForm } from './act-form.ts';
+import { type Act, type ActForm, OPTIONS } from './act-form.ts';
 import { whyNever, whyNotConfirm } from './allowed.ts';
 import type { DeploymentState } from './deployment-state.ts';
 
@@ -142,10 +142,15 @@ export function personObstacles(form: ActForm, config: ConfigView): Obstacle[] {
 }
 
 /** Whether an obstacle prevents the press, with the options that are chosen. */
-export function prevents({ code, waits }: Obstacle, { flags }: ActForm): boolean {
+export function prevents({ code, waits }: Obstacle, { flags, version }: ActForm): boolean {
   if (waits && (flags.has('queue') || flags.has('jump'))) return false;
+  if (code === 'NOTHING_TO_ROLL_BACK_TO') return version === '';
   return !(code === 'PAUSED' && flags.has('despite-pause'));
 }
+
+/** Whether what a person fills in can overcome it: then the dialog must open. */
+export const canOvercome = ({ code }: Obstacle, act: Act): boolean =>
+  code === 'NOTHING_TO_ROLL_BACK_TO' || (code === 'PAUSED' && OPTIONS[act].includes('despite-pause'));
 
 /** What the person saw, so that the dialog can say what has changed since. */
 export interface Seen {

@@ -2,6 +2,7 @@ import type { Action, Lane as LaneView, Obstacle, UnderWay } from '../console/ap
 import { pathOf } from '../render/address.ts';
 import { ActButton, Why } from './act-button.tsx';
 import type { Act } from './act-form.ts';
+import { canOvercome } from './act-world.ts';
 import { whyNever } from './allowed.ts';
 import { factsOf } from './cell-facts.ts';
 import { ConfigLink } from './config-link.tsx';
@@ -165,7 +166,9 @@ function Buttons({ lane }: { lane: LaneView }) {
   ];
   const stopped = new Map<Action, Obstacle>(
     actions.flatMap((action) => {
-      const obstacle = whyNever(known, action, env, service) ?? lane.obstacles[action]?.[0];
+      const obstacle =
+        whyNever(known, action, env, service) ??
+        lane.obstacles[action]?.find((one) => !canOvercome(one, action));
       return obstacle === undefined ? [] : [[action, obstacle] as const];
     }),
   );

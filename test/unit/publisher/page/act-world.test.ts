@@ -3,6 +3,7 @@ import type { Cell, ConfigView, UnderWay } from '../../../../publisher/console/a
 import { PERMISSIONS } from '../../../../publisher/console/permissions.ts';
 import { type ActForm, formOf } from '../../../../publisher/page/act-form.ts';
 import {
+  canOvercome,
   changesSince,
   decisionObstacles,
   newestOf,
@@ -114,4 +115,17 @@ test('who began a deployment cannot confirm it where another person must, nor ca
   expect(texts({ name: 'ann', isVerified: true }, 'other')).toBe('');
   expect(texts({ name: 'ann', isVerified: false }, 'other')).toMatch(/has not verified who ann is/);
   expect(texts({ name: 'ci', isVerified: true, isMachine: true }, 'person')).toMatch(/ci is a program/);
+});
+
+test('without an earlier version a rollback needs one that is named, and its dialog opens for that', () => {
+  const obstacle = { code: 'NOTHING_TO_ROLL_BACK_TO', text: 'no version before 1' };
+  expect(prevents(obstacle, form('act=rollback'))).toBe(true);
+  expect(prevents(obstacle, form('act=rollback&version=0'))).toBe(false);
+  expect(canOvercome(obstacle, 'rollback')).toBe(true);
+});
+
+test('the dialog of a rollback opens during a pause: it can be told to ignore it; others cannot', () => {
+  const obstacle = { code: 'PAUSED', text: 'paused by cat' };
+  expect(canOvercome(obstacle, 'rollback')).toBe(true);
+  expect(canOvercome(obstacle, 'deploy')).toBe(false);
 });
