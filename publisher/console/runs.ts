@@ -15,6 +15,8 @@ const KEPT_MS = 5 * 60_000;
 const SHOWN_MS = 60_000;
 /** An answer comes after this time at the latest, ms: a load balancer waits for 60 s. */
 const ANSWER_MS = 25_000;
+/** What changes nothing ends after `ANSWER_MS`: nobody would see its answer. It has this long to say so, ms. */
+const END_MS = 4000;
 const MOST_NOTES = 20;
 const LONGEST_NOTE = 1000;
 
@@ -31,7 +33,7 @@ export interface RunRequest {
 export interface Runs extends OwnEvents {
   /**
    * Carries out a command, or finds the one with the same id of the same person. Resolves when the deployment has
-   * started, when it waits in the queue, when it has ended, or after 25 s.
+   * started, when it waits in the queue, when it has ended, or after 25 s; one that changes nothing is ended then.
    */
   start(request: RunRequest): Promise<Answer>;
   /** The command, while it has announced nothing and may still be taken out of the line; undefined from then on. */
@@ -200,9 +202,12 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
         return refused(503, 'TOO_MANY', `this console carries out ${MOST_RUNS} commands already`, { hint });
       }
       const run = known ?? begin(key, request);
-      const timer = setTimeout(run.first.resolve, ANSWER_MS);
+      const endsThen = request.command.effect !== 'signs';
+      const ending = endsThen && setTimeout(() => run.stop.abort(tooLong()), ANSWER_MS);
+      const timer = setTimeout(run.first.resolve, endsThen ? ANSWER_MS + END_MS : ANSWER_MS);
       await run.first.promise;
       clearTimeout(timer);
+      if (ending) clearTimeout(ending);
       return answerOf(run);
     },
     waiting(by, id) {
@@ -243,6 +248,11 @@ export function createRuns({ commands, view, onChange, now }: RunsOptions): Runs
     listen: hub.listen,
   };
 }
+
+const tooLong = () =>
+  new TriggerDeployError('INTERRUPTED', `it took longer than ${ANSWER_MS / 1000} s`, {
+    hint: 'ask for less, such as with a smaller --limit, or use a terminal',
+  });
 
 /** A pause finds a place while deployments go on, and what one person looks at takes no place from another. */
 function kindOf({ command: { effect, follows }, person }: RunRequest): string {

@@ -222,3 +222,22 @@ test('a command that has ended is shown for a minute, and its id is known for fi
     vi.useRealTimers();
   }
 });
+
+test.each([
+  ['reads', true],
+  ['asks', true],
+  ['signs', false],
+] as const)('after 25 s, what %s is ended: %s', async (effect, isEnded) => {
+  vi.useFakeTimers();
+  try {
+    const { runs, orders, ends } = open();
+    const answer = runs.start(request({ command: commandOf({ verb: 'history', effect }) }));
+    orders[0]?.stop.addEventListener('abort', () => ends[0]?.(orders[0]?.stop.reason));
+    await vi.advanceTimersByTimeAsync(25_000);
+    expect(orders[0]?.stop.aborted).toBe(isEnded);
+    const seen = { status: 500, json: { error: { message: 'it took longer than 25 s' } } };
+    expect(await answer).toMatchObject(isEnded ? seen : { status: 202 });
+  } finally {
+    vi.useRealTimers();
+  }
+});
