@@ -11,6 +11,7 @@ import { Waves } from './act-waves.tsx';
 import {
   changesSince,
   decisionObstacles,
+  isBehind,
   newestOf,
   personObstacles,
   prevents,
@@ -74,7 +75,7 @@ export function ActDialog({ asked }: { asked: ActForm }) {
     ...(world?.obstacles ?? []),
   ];
   const lack = lackOf(filled);
-  const argv = argvOf(filled, seen?.sequence);
+  const argv = argvOf(filled, isBehind(form, world) ? undefined : seen?.sequence);
   const isBusy = press.state === 'busy' || press.state === 'waiting' || press.state === 'done';
   const isPossible = !isBusy && !moved && lack === undefined && !obstacles.some((one) => prevents(one, form));
   const change = (more: Partial<ActForm>) => {

@@ -152,6 +152,15 @@ export function prevents({ code, waits }: Obstacle, { flags, version }: ActForm)
 export const canOvercome = ({ code }: Obstacle, act: Act): boolean =>
   code === 'NOTHING_TO_ROLL_BACK_TO' || (code === 'PAUSED' && OPTIONS[act].includes('despite-pause'));
 
+/**
+ * Whether the command waits for another one, which changes the desired state: with the sequence that is there now it would
+ * be refused each time.
+ */
+export const isBehind = ({ flags }: ActForm, world: World | undefined): boolean =>
+  (flags.has('queue') || flags.has('jump')) &&
+  world !== undefined &&
+  (world.underWay !== undefined || world.queue.length > 0 || world.obstacles.some(({ waits }) => waits));
+
 /** What the person saw, so that the dialog can say what has changed since. */
 export interface Seen {
   runs: string | null;

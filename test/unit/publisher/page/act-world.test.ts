@@ -6,6 +6,7 @@ import {
   canOvercome,
   changesSince,
   decisionObstacles,
+  isBehind,
   newestOf,
   prevents,
   seenOf,
@@ -128,4 +129,11 @@ test('the dialog of a rollback opens during a pause: it can be told to ignore it
   const obstacle = { code: 'PAUSED', text: 'paused by cat' };
   expect(canOvercome(obstacle, 'rollback')).toBe(true);
   expect(canOvercome(obstacle, 'deploy')).toBe(false);
+});
+
+test('who waits behind another deployment does not name the sequence that it will change', () => {
+  const queue = form('act=queue');
+  expect(isBehind(queue, worldIn({ ...cell, underWay }, 'act=queue'))).toBe(true);
+  expect(isBehind(queue, worldIn(cell, 'act=queue'))).toBe(false);
+  expect(isBehind(form('act=deploy'), worldIn({ ...cell, underWay }, 'act=deploy'))).toBe(false);
 });
