@@ -15,7 +15,7 @@ import type { Tone } from './tone.ts';
 /** What a deployment changes, how it stands, who began and who drives it, and what a person can do. */
 export function DeploymentHead({ state }: { state: DeploymentState }) {
   const { record } = state.view;
-  const { env, service, previous, version, action, issuedBy, from, reason, promotedFrom } = record;
+  const { env, service, previous, version, action, issuedBy, from, reason, promotedFrom, resumedBy } = record;
   const via = typeof from.via === 'string' ? from.via : undefined;
   return (
     <>
@@ -47,6 +47,12 @@ export function DeploymentHead({ state }: { state: DeploymentState }) {
           <>
             {' · '}
             <BuildLink build={from.build} />
+          </>
+        )}
+        {resumedBy !== undefined && (
+          <>
+            {' · resumed by '}
+            <Foreign text={resumedBy} />
           </>
         )}
         {promotedFrom !== undefined && ` · promoted from ${promotedFrom}`}

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { ErrorView, StandingView } from '../console/api.ts';
 import { pathOf } from '../render/address.ts';
 import { Foreign } from './foreign.tsx';
-import { ErrorBox } from './parts.tsx';
+import { ErrorBox, Mark } from './parts.tsx';
 import { errorOf, request } from './request.ts';
 import { environments } from './state.ts';
 import { dateAndTime } from './times.ts';
@@ -37,7 +37,12 @@ export function Standing({ at }: { at: string }) {
       ) : 'code' in answer ? (
         <ErrorBox error={answer} />
       ) : (
-        <StandingTable answer={answer} />
+        <>
+          {answer.trouble?.map(({ env, error }) => (
+            <ErrorBox key={env} error={{ ...error, message: `${env} cannot be read: ${error.message}` }} />
+          ))}
+          <StandingTable answer={answer} />
+        </>
       )}
     </>
   );
@@ -47,7 +52,11 @@ function StandingTable({ answer }: { answer: StandingView }) {
   const services = [...Map.groupBy(answer.places, ({ service }) => service)].sort(([a], [b]) =>
     a < b ? -1 : 1,
   );
-  if (services.length === 0) return <p class="empty">Nothing had been deployed by then.</p>;
+  const unread = new Set(answer.trouble?.map(({ env }) => env));
+  if (services.length === 0) {
+    // What cannot be read is not empty.
+    return unread.size > 0 ? null : <p class="empty">Nothing had been deployed by then.</p>;
+  }
   return (
     <table class="services">
       <caption class="unseen">The versions that were desired at that time</caption>
@@ -71,7 +80,7 @@ function StandingTable({ answer }: { answer: StandingView }) {
             </th>
             {environments.value.map(({ name: env }) => (
               <td key={env}>
-                <Place env={env} place={places.find((one) => one.env === env)} />
+                <Place env={env} place={places.find((one) => one.env === env)} isUnread={unread.has(env)} />
               </td>
             ))}
           </tr>
@@ -81,15 +90,42 @@ function StandingTable({ answer }: { answer: StandingView }) {
   );
 }
 
-function Place({ env, place }: { env: string; place: StandingView['places'][number] | undefined }) {
-  if (place?.version == null) return <span class="dim">–</span>;
-  const { service, version, deployment, underWay } = place;
+interface PlaceProps {
+  env: string;
+  place: StandingView['places'][number] | undefined;
+  /** The environment could not be read. */
+  isUnread: boolean;
+}
+
+/** What is not known must not look like no version. */
+function Place({ env, place, isUnread }: PlaceProps) {
+  if (isUnread) {
+    return (
+      <Mark tone="bad" glyph="?">
+        not read
+      </Mark>
+    );
+  }
+  if (place === undefined || (place.version === null && !place.unknown && !place.underWay)) {
+    return <span class="dim">–</span>;
+  }
+  const { service, version, deployment, underWay, unknown } = place;
   return (
     <div class="cell">
       <span class="cell-env">
         <Foreign text={env} />
       </span>
-      {deployment === undefined ? (
+      {unknown !== undefined ? (
+        <span>
+          <Mark tone="bad" glyph="?">
+            unknown
+          </Mark>
+          {': '}
+          <Foreign text={unknown} />
+        </span>
+      ) : version === null ? (
+        <span class="dim">–</span>
+      ) : deployment === undefined ? (
         <Foreign text={version} />
       ) : (
         <a href={pathOf({ page: 'deployment', env, service, deployment })}>

@@ -8,7 +8,7 @@ export type PastDeployment = Pick<
   DeploymentRecord,
   | ('deployment' | 'env' | 'service' | 'version' | 'previous' | 'action' | 'sequence' | 'artifacts')
   | ('issuedBy' | 'from' | 'reason' | 'announcedAt' | 'expected' | 'status' | 'tookMs' | 'outcome')
-  | ('rollbackOf' | 'rolledBackBy')
+  | ('rollbackOf' | 'rolledBackBy' | 'resumedBy' | 'resumedVia')
 > &
   // A local deployment has none of these.
   Partial<

@@ -60,6 +60,7 @@ function factsOf({ deployment, decisions, url }: ShowAnswer): [string, string | 
     ['command', from.argv && shellLine(['trigger-deploy', ...from.argv])],
     ['build', from.build],
     ['page', url],
+    ['resumed by', resumedText(deployment)],
     ['reason', deployment.reason],
     ['note', badgesOf(deployment).join(', ') || undefined],
     ['promoted from', promotedFrom],
@@ -84,6 +85,10 @@ function factsOf({ deployment, decisions, url }: ShowAnswer): [string, string | 
       deployment.unsigned && 'written before records were signed: it is shown only, and proves nothing',
     ],
   ];
+}
+
+function resumedText({ resumedBy, resumedVia }: PastDeployment): string | undefined {
+  return resumedBy && `${resumedBy}${resumedVia === undefined ? '' : `, via ${resumedVia}`}`;
 }
 
 function strategyText({ strategy, rolling, policy }: PastDeployment): string | undefined {

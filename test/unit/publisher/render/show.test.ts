@@ -121,6 +121,13 @@ describe('show', () => {
     ]);
   });
 
+  it('has who continued it after its publisher had stopped, and through which console', () => {
+    const resumed = { ...deployment, resumedBy: 'bob@acme.com', resumedVia: 'ci-2' };
+    const text = (one: PastDeployment) => showTable({ ...answer, deployment: one }, page);
+    expect(text(resumed)).toContain('  resumed by      bob@acme.com, via ci-2');
+    expect(text(deployment).join('\n')).not.toContain('resumed by');
+  });
+
   it('has the parts of the steps of each instance, and what the publisher took after them', () => {
     const [first, second] = reports;
     if (first === undefined || second === undefined) throw new Error('too few reports');
