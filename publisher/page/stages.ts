@@ -80,12 +80,15 @@ export interface Standing {
 const DONE: Standing = { tone: 'good', glyph: '✓', word: 'done' };
 const FAILED: Standing = { tone: 'bad', glyph: '✗', word: 'with failures' };
 const BUSY: Standing = { tone: 'busy', glyph: '●', word: 'under way' };
+const NOT_DONE: Standing = { tone: 'dim', glyph: '–', word: 'not done' };
 const TO_COME: Standing = { tone: 'dim', glyph: '○', word: 'to come' };
 
 /** How a wave stands. */
 export function standingOf({ instances, hasBegun, hasPassed }: Wave, rows: View['rows']): Standing {
   const own = instances.flatMap((instance) => rows.get(instance) ?? []);
   if (own.some(isFailing)) return FAILED;
+  // A cancelled deployment ends for its other instances: they never got the version.
+  if (own.some(({ state }) => state === 'superseded')) return NOT_DONE;
   if (hasPassed || (own.length > 0 && own.every(isOver))) return DONE;
   return hasBegun ? BUSY : TO_COME;
 }

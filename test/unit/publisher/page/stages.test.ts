@@ -4,7 +4,12 @@ import { applyDeployment, joinEvents } from '../../../../publisher/page/deployme
 import { noStages, preparedOf, stagesAfter, standingOf, wavesOf } from '../../../../publisher/page/stages.ts';
 import { stepTimesText } from '../../../../publisher/page/step-times.ts';
 import type { PastDeployment } from '../../../../publisher/record/local-deployment.ts';
-import { applyEvent, applyEvents, emptyView } from '../../../../publisher/render/deployment-view.ts';
+import {
+  applyEvent,
+  applyEvents,
+  emptyView,
+  type Row,
+} from '../../../../publisher/render/deployment-view.ts';
 import { deploymentEvents, deploymentView, past } from '../../../support/console/canned-service.ts';
 
 const events = deploymentEvents(9);
@@ -41,6 +46,12 @@ test('at a gate the canary is done and all are prepared, though no instance has 
   const waves = wavesOf(record, emptyView, noStages, gate);
   expect(waves.map((wave) => standingOf(wave, new Map()).word)).toEqual(['done', 'to come']);
   expect(preparedOf([], waves)).toBe(4);
+});
+
+test('a wave that a cancelled deployment never reached is not done', () => {
+  const row = { instance: 'i-1', state: 'superseded' } as Row;
+  const wave = { name: 'wave 2', instances: ['i-1'], hasBegun: false, hasPassed: false };
+  expect(standingOf(wave, new Map([['i-1', row]])).word).toBe('not done');
 });
 
 test('messages that follow each other become one, in their order', () => {
