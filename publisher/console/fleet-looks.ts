@@ -41,7 +41,8 @@ export function openFleetLooks(environments: Environments): FleetLooks {
   /** It is not ended with the request of the person who asked first: others may wait for the same answer. */
   async function begin(env: string, person: Person): Promise<RollCallView> {
     try {
-      const session = await environments.look(env);
+      // What the looks have read is not read again: only who is there, and what changed.
+      const session = await sessionOf(env);
       const { call, view } = await askAll({ ...session, who: person.name.slice(0, 256), person });
       reader(env).answered(call, view);
       calls.set(env, { answer: Promise.resolve(view), until: performance.now() + BETWEEN_MS });

@@ -2,7 +2,7 @@ import { openRecord } from '../record/record.ts';
 import type { Session } from '../session.ts';
 
 /**
- * The session for the looks of the pages: what it reads of the record is kept by its ETag. Nothing acts with it.
+ * The session for the looks of the pages: what it reads of the record is kept by its ETag. Nothing but a roll call acts with it.
  * @param beside gives such a session of another environment.
  */
 export function rememberingSession(session: Session, beside: Session['beside']): Session {

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Calls } from './calls.ts';
+import type { ConsoleFigures } from './console/console.ts';
 import type { Footprint } from './footprint.ts';
 import { root } from './machine.ts';
 import type { Run } from './peers/compare.ts';
@@ -12,6 +13,7 @@ export interface Figures {
   footprint?: Part<Footprint>;
   calls?: Part<Calls>;
   scale?: Part<ScaleFigures>;
+  console?: Part<ConsoleFigures>;
 }
 export interface Part<T> {
   /** When it was measured: ISO 8601, UTC. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { countCalls } from './calls.ts';
 import { cleanUp, makeDirectory } from './clean-up.ts';
+import { measureConsole } from './console/console.ts';
 import { type Figures, type Part, readFigures, writeFigures } from './figures.ts';
 import { footprint } from './footprint.ts';
 import {
@@ -29,7 +30,7 @@ const HELP = `usage: npm run bench [-- OPTIONS]
 Measures this project on an idle Debian machine, as root, and writes the tables of docs/PERFORMANCE.md. The figures are
 kept in test/bench/figures.json; the next run shows the change against them.
 
-  --part NAME       compare, footprint, calls or scale; may be given several times (default: all)
+  --part NAME       compare, footprint, calls, scale or console; may be given several times (default: all)
   --hosts LIST      numbers of hosts of the comparison (default: 1,10,30)
   --megabytes LIST  sizes of the artifact (default: 10,100)
   --rounds N        rounds of the comparison (default: 3)
@@ -41,7 +42,7 @@ kept in test/bench/figures.json; the next run shows the change against them.
 example: npm run bench -- --part compare --hosts 1 --megabytes 10 --rounds 1 --dry-run
 `;
 
-const PARTS = ['calls', 'footprint', 'compare', 'scale'] as const;
+const PARTS = ['calls', 'footprint', 'compare', 'scale', 'console'] as const;
 /** Above this share of the CPU, other programs make the figures worthless; 0 to 1. */
 const BUSY = 0.1;
 
@@ -126,6 +127,7 @@ async function main(): Promise<void> {
     };
   }
   if (parts.includes('scale')) now.scale = part(await runScale(say));
+  if (parts.includes('console')) now.console = part(await measureConsole(say));
   const blocks = tables(now, before);
   for (const [name, text] of Object.entries(blocks)) process.stdout.write(`\n${name}\n\n${text}\n`);
   if (values['dry-run']) return;

@@ -1,4 +1,5 @@
 import type { Calls } from './calls.ts';
+import { type ConsoleFigures, linesOf } from './console/console.ts';
 import type { Figures, Part } from './figures.ts';
 import type { Footprint } from './footprint.ts';
 import { median } from './median.ts';
@@ -16,6 +17,7 @@ export function tables(now: Figures, before: Figures): Record<string, string> {
   if (now.footprint) blocks.footprint = footprintTable(now.footprint, before.footprint?.figures);
   if (now.calls) blocks.calls = callsTable(now.calls, before.calls?.figures);
   if (now.scale) blocks.scale = scaleTable(now.scale, before.scale?.figures);
+  if (now.console) blocks.console = consoleTable(now.console, before.console?.figures);
   return blocks;
 }
 
@@ -186,6 +188,17 @@ ${crowd.agents} simulated agents in a few processes: ${seconds(crowd.answeredMs 
 last ending. One agent with ${services.services} services: ready after ${services.readyMs} ms and ${services.startCalls} calls, then ${memory.pss.toFixed(0)} MB PSS,
 ${memory.privateDirty.toFixed(0)} MB private dirty, ${services.idleCalls} calls and ${seconds(services.idleCpu)} s of CPU in the first minute, in which it reads all desired states a second time; ${seconds(services.deploymentCpu)} s of CPU for a deployment
 of one of them.`;
+}
+
+function consoleTable(part: Part<ConsoleFigures>, before: ConsoleFigures | undefined): string {
+  const earlier = before && linesOf(before);
+  const rows = linesOf(part.figures).map(({ what, bar, text, isMet }, i) => [
+    ...[what, bar, isMet ? text : `${text}: not met`],
+    ...(earlier ? [earlier[i]?.text ?? '–'] : []),
+  ]);
+  return `${measured(part)}
+
+${table(['what', 'bar', 'now', ...(before ? ['before'] : [])], rows, 1)}`;
 }
 
 /** Without what differs in each run: the id of a deployment, a path. */

@@ -137,14 +137,15 @@ test('both screens meet WCAG 2.2 AA, light, dark and forced colours, wide and na
     { forcedColors: 'active' },
   ] as const) {
     await page.emulateMedia({ colorScheme: 'dark', forcedColors: 'none', ...media });
-    for (const width of [1440, 360]) {
+    // 720 is 1440 at a zoom of 200 %.
+    for (const width of [1440, 720, 360]) {
       await page.setViewportSize({ width, height: 900 });
       for (const path of [`/d/prd/payments/${id(2)}`, '/h']) {
         view = deploymentView();
         await page.goto(fake.url + path);
         await page.locator('main table').waitFor();
         const where = `${path} ${width} ${JSON.stringify(media)}`;
-        found.push(...(await axe(page)).map((text) => `${where}: ${text}`));
+        if (width !== 720) found.push(...(await axe(page)).map((text) => `${where}: ${text}`));
         const isWide = await page.evaluate<boolean>('document.documentElement.scrollWidth > innerWidth');
         if (isWide) found.push(`${where}: scrolls sideways`);
       }

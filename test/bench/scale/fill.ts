@@ -12,7 +12,6 @@ import { BUCKET } from '../instances.ts';
 
 /** Puts years of work into a bucket of the embedded cloud: each document is signed as the publisher signs it. */
 
-const ENV = 'dev';
 const MINUTE = 60_000;
 /** How many pushes the index of pushes holds: as publisher/packages/publish.ts. */
 const INDEXED = 200;
@@ -30,16 +29,17 @@ export interface Filler {
 
 type Put = (key: string, body: string, at?: number) => void;
 
-export async function openFiller(cloud: Cloud, keyFile: string): Promise<Filler> {
+export async function openFiller(cloud: Cloud, keyFile: string, env = 'dev'): Promise<Filler> {
   const signer = await loadSigner(keyFile);
   const put: Put = (key, body, at = Date.now()) => void cloud.putObject(BUCKET, key, body, new Date(at));
   return {
     versions: (service, count) => fillVersions(signer, put, service, count),
-    deployments: (service, count, instances) => fillDeployments(signer, put, { service, count, instances }),
+    deployments: (service, count, instances) =>
+      fillDeployments(signer, put, { env, service, count, instances }),
     instances(service, names, version) {
       for (const instance of names) {
-        const record = instanceRecordOf(service, instance, version);
-        put(keys.instance(ENV, service, userIdOf(instance)), JSON.stringify(record));
+        const record = instanceRecordOf(env, service, instance, version);
+        put(keys.instance(env, service, userIdOf(instance)), JSON.stringify(record));
       }
     },
   };
@@ -59,12 +59,17 @@ async function fillVersions(signer: Signer, put: Put, service: string, count: nu
 }
 
 interface Past {
+  env: string;
   service: string;
   count: number;
   instances: readonly string[];
 }
 
-async function fillDeployments(signer: Signer, put: Put, { service, count, instances }: Past): Promise<void> {
+async function fillDeployments(
+  signer: Signer,
+  put: Put,
+  { env, service, count, instances }: Past,
+): Promise<void> {
   let at = 0;
   const objects: Pick<Objects, 'putNew' | 'read'> = {
     async putNew(key, body) {
@@ -74,7 +79,7 @@ async function fillDeployments(signer: Signer, put: Put, { service, count, insta
     read: async () => undefined,
   };
   const context = {
-    env: ENV,
+    env,
     objects: objects as Objects,
     signer: async () => signer,
     verifier: async () => verifierOf([signer.publicKey]),
@@ -84,17 +89,17 @@ async function fillDeployments(signer: Signer, put: Put, { service, count, insta
   const records = openSignedDeployments(context);
   for (let n = 1; n <= count; n += 1) {
     at = timeOf(n, count);
-    const record = pastDeployment({ service, n, at, instances });
+    const record = pastDeployment({ env, service, n, at, instances });
     await records.create(record);
     for (const instance of instances.slice(0, 3)) {
-      const key = keys.report(ENV, service, record.deployment, userIdOf(instance));
+      const key = keys.report(env, service, record.deployment, userIdOf(instance));
       put(key, reportOf(record, instance, at), at);
     }
     if (n < count) continue;
     const { version, artifacts, sequence, deployment } = record;
     const change = { service, version, artifacts, sequence, deployment };
     await desired.move({ ...change, action: 'deploy', changedBy: 'ci' });
-    put(keys.lock(ENV, service), JSON.stringify({ v: 1, sequence: n, nonce: 'n', owner: null }));
+    put(keys.lock(env, service), JSON.stringify({ v: 1, sequence: n, nonce: 'n', owner: null }));
   }
 }
 
@@ -102,17 +107,18 @@ async function fillDeployments(signer: Signer, put: Put, { service, count, insta
 const timeOf = (n: number, count: number) => Date.now() - MINUTE - (count - n) * 60 * MINUTE;
 
 function pastDeployment(past: {
+  env: string;
   service: string;
   n: number;
   at: number;
   instances: readonly string[];
 }): DeploymentRecord {
-  const { service, n, at, instances } = past;
+  const { env, service, n, at, instances } = past;
   const [version, time] = [`1.0.${n}`, new Date(at).toISOString()];
   const result = { state: 'succeeded', version, tookMs: 20_000 } as const;
   const many = instances.length;
   return {
-    ...{ deployment: newUlid(at), env: ENV, service, version, previous: n === 1 ? null : `1.0.${n - 1}` },
+    ...{ deployment: newUlid(at), env, service, version, previous: n === 1 ? null : `1.0.${n - 1}` },
     ...{ action: 'deploy', sequence: n, issuedBy: 'ci', from: { user: 'jenkins', host: 'ci-1' } },
     ...{ artifacts: ARTIFACTS, expected: [...instances], strategy: 'all', desiredFirst: false },
     policy: { allowMissing: 0, maxFailures: 0, onFailure: 'rollback', timeoutMs: 600_000 },
@@ -124,14 +130,19 @@ function pastDeployment(past: {
 }
 
 function reportOf(record: DeploymentRecord, instance: string, at: number): string {
-  const { deployment, service, version, sequence } = record;
-  const about = { kind: 'report', v: 1, env: ENV, deployment, service, instance, sequence, version };
+  const { deployment, env, service, version, sequence } = record;
+  const about = { kind: 'report', v: 1, env, deployment, service, instance, sequence, version };
   return JSON.stringify({ ...about, n: 5, state: 'succeeded', at: new Date(at).toISOString(), timings: {} });
 }
 
-function instanceRecordOf(service: string, instance: string, version: string | null): InstanceRecord {
+function instanceRecordOf(
+  env: string,
+  service: string,
+  instance: string,
+  version: string | null,
+): InstanceRecord {
   const at = new Date().toISOString();
-  const about = { v: 1, env: ENV, service, instance, version, zone: 'eu-west-1a' } as const;
+  const about = { v: 1, env, service, instance, version, zone: 'eu-west-1a' } as const;
   return {
     ...about,
     ...{ sequence: 0, state: 'succeeded', active: true, pinned: false, agentVersion: '0.1.0', at },
