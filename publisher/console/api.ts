@@ -90,7 +90,6 @@ export interface QueueEntryView {
   jumped?: string;
 }
 
-/** Who drives a deployment. */
 export interface DriverView {
   /** `held`: a publisher drives it. `stale`: its publisher gave no heartbeat for 60 s. `none`: nobody drives it. */
   state: 'held' | 'stale' | 'none';
@@ -211,7 +210,7 @@ export interface VersionView {
   pushedBy?: string;
   build?: string;
   /** Where it ran or runs: `desired` there now, or has succeeded there. */
-  places: readonly { env: string; state: 'desired' | 'succeeded' | 'under-way' | 'failed' }[];
+  places: readonly { env: string; state: PlaceState; succeededAt?: number }[];
 }
 
 export interface ServiceView {
@@ -317,5 +316,7 @@ export type LiveMessage =
   | { type: 'trouble'; at: number; error: ErrorView }
   /** The server's time, every 15 s. */
   | { type: 'alive'; at: number };
+
+type PlaceState = 'desired' | 'succeeded' | 'under-way' | 'failed';
 
 export type { Report };

@@ -82,7 +82,9 @@ export function versionsOf(
       ...(build !== undefined && { build }),
       places: lanes.flatMap(({ lane, more }) => {
         const state = stateIn(version, lane, more);
-        return state === undefined ? [] : [{ env: lane.env, state }];
+        const at = succeededAt(version, more);
+        if (state === undefined) return [];
+        return [{ env: lane.env, state, ...(at !== undefined && { succeededAt: at }) }];
       }),
     }));
 }
@@ -94,10 +96,19 @@ function stateIn(
 ): VersionView['places'][number]['state'] | undefined {
   if (lane.underWay?.version === version) return 'under-way';
   if (lane.desired?.version === version) return 'desired';
-  // A deployment to some instances says nothing about the others; a restart deploys nothing.
-  const tried = (more?.records ?? []).filter(
-    (one) => one.version === version && one.action !== 'restart' && one.targets === undefined,
-  );
+  const tried = triedOf(version, more);
   if (tried.some(({ status }) => status === 'succeeded')) return 'succeeded';
   return tried.length > 0 ? 'failed' : undefined;
+}
+
+/** A deployment to some instances says nothing about the others; a restart deploys nothing. The newest one first. */
+const triedOf = (version: string, more: LaneMore | undefined) =>
+  (more?.records ?? []).filter(
+    (one) => one.version === version && one.action !== 'restart' && one.targets === undefined,
+  );
+
+/** When it succeeded there last, ms since the epoch, as far as the newest records reach. */
+function succeededAt(version: string, more: LaneMore | undefined): number | undefined {
+  const last = triedOf(version, more).find(({ status }) => status === 'succeeded');
+  return last?.settledAt === undefined ? undefined : Date.parse(last.settledAt);
 }

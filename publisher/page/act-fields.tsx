@@ -89,13 +89,14 @@ function Provenance({ form, world }: { form: ActForm; world: World | undefined }
   const version = world?.versions.find((one) => one.version === form.version);
   if (version === undefined) return null;
   const requires = environments.value.find(({ name }) => name === form.env)?.requires;
-  const isProven = version.places.some(
+  const proof = version.places.find(
     ({ env, state }) => env === requires && (state === 'desired' || state === 'succeeded'),
   );
   const { pushedBy, pushedAt } = version;
   return (
     <span class="dim">
-      {requires !== undefined && (isProven ? `succeeded in ${requires}` : `has not succeeded in ${requires}`)}
+      {requires !== undefined &&
+        (proof ? `succeeded in ${requires}${agoOf(proof.succeededAt)}` : `has not succeeded in ${requires}`)}
       {pushedAt !== undefined && (
         <>
           {requires !== undefined && ' · '}pushed {age(pushedAt, minute.value)} ago
@@ -190,3 +191,6 @@ export function withFlag(flags: ReadonlySet<FlagName>, name: FlagName, on: boole
   const others = [...flags].filter((one) => one !== name);
   return new Set(on ? [...others, name] : others);
 }
+
+/** ` 2 h ago`; nothing where the time is not known. */
+const agoOf = (at: number | undefined) => (at === undefined ? '' : ` ${age(at, minute.value)} ago`);
