@@ -243,7 +243,7 @@ test('a hostile link is text, and its dialog types no option of its own', async 
   expect(errors).toEqual([]);
 });
 
-test('each dialog meets WCAG 2.2 AA, light and dark, wide and narrow', async () => {
+test('each dialog meets WCAG 2.2 AA, light, dark and forced colours, wide and narrow, and does not scroll sideways', async () => {
   const place = 'env=stg&service=payments';
   const dialogs = [
     ...['deploy', 'queue', 'jump', 'promote', 'rollback', 'restart', 'pause', 'unpause'].map(
@@ -256,18 +256,30 @@ test('each dialog meets WCAG 2.2 AA, light and dark, wide and narrow', async () 
     'act=deploy',
   ];
   const found: string[] = [];
-  for (const [i, query] of dialogs.entries()) {
-    const colorScheme = i % 2 === 0 ? 'light' : 'dark';
-    for (const width of [1440, 360]) {
+  const looks = [
+    { colorScheme: 'light', forcedColors: 'none', reducedMotion: 'reduce' },
+    { colorScheme: 'dark', forcedColors: 'none', reducedMotion: 'reduce' },
+    { colorScheme: 'dark', forcedColors: 'active', reducedMotion: 'reduce' },
+  ] as const;
+  for (const query of dialogs) {
+    await page.goto(`${fake.url}/s/payments?${query}`);
+    await dialog().waitFor();
+    // 720 is 1440 at a zoom of 200 %.
+    for (const width of [1440, 720, 360]) {
       await page.setViewportSize({ width, height: 900 });
-      await page.emulateMedia({ colorScheme });
-      await page.goto(`${fake.url}/s/payments?${query}`);
-      await dialog().waitFor();
-      found.push(...(await axe(page)).map((text) => `${query} ${width} ${colorScheme}: ${text}`));
-      const isWide = await page.evaluate<boolean>('document.documentElement.scrollWidth > innerWidth');
+      const isWide = await page.evaluate<boolean>(
+        '[document.documentElement, document.querySelector("dialog[open]")].some((one) => one.scrollWidth > one.clientWidth)',
+      );
       if (isWide) found.push(`${query} ${width}: scrolls sideways`);
+      if (width === 720) continue;
+      for (const look of looks) {
+        await page.emulateMedia(look);
+        const where = `${query} ${width} ${JSON.stringify(look)}`;
+        found.push(...(await axe(page, 'dialog[open]')).map((text) => `${where}: ${text}`));
+      }
     }
   }
+  await page.emulateMedia({ colorScheme: 'light', forcedColors: 'none' });
   await page.setViewportSize({ width: 1280, height: 900 });
   expect(found).toEqual([]);
 });

@@ -13,12 +13,13 @@ interface Violation {
 /**
  * What axe finds on the page: `color-contrast: .who: …`. It is injected by the browser's debugger, so the page's content
  * security policy stays on.
+ * @param within a selector: only what is in there; the whole page when left out.
  */
-export async function axe(page: Page): Promise<string[]> {
+export async function axe(page: Page, within?: string): Promise<string[]> {
   const client = await page.context().newCDPSession(page);
   try {
     await client.send('Runtime.evaluate', { expression: `${AXE};0` });
-    const run = `axe.run(document, ${JSON.stringify({ runOnly: TAGS, resultTypes: ['violations'] })})
+    const run = `axe.run(${within === undefined ? 'document' : JSON.stringify(within)}, ${JSON.stringify({ runOnly: TAGS, resultTypes: ['violations'] })})
       .then(({ violations }) => JSON.stringify(violations))`;
     const { result } = await client.send('Runtime.evaluate', {
       expression: run,
