@@ -68,7 +68,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 }
 
 /** Opens the address in a browser of its own. */
-export async function openPage(address: string, options?: BrowserContextOptions): Promise<Browser> {
+async function openPage(address: string, options?: BrowserContextOptions): Promise<Browser> {
   const chromium = await startChromium({ viewport: { width: 1440, height: 900 }, ...options });
   const complaints: string[] = [];
   const { page } = chromium;
