@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'esbuild';
-import type { PageFile } from '../publisher/console/page-source.ts';
+import type { PageFile } from '../publisher/console/http/page-source.ts';
 
 /**
  * Builds the page of the console: one script, one style sheet and the HTML that names both. The name of each has a hash of
@@ -19,7 +19,7 @@ const STYLES = '/page.css';
 export async function buildPage(): Promise<readonly PageFile[]> {
   const { outputFiles } = await build({
     absWorkingDir: directory,
-    entryPoints: ['page.tsx', 'page.css'],
+    entryPoints: ['page.tsx', 'styles/page.css'],
     outdir: directory,
     write: false,
     bundle: true,

@@ -81,8 +81,8 @@ async function serve(
     version,
   ] = await Promise.all([
     import('../console/console.ts'),
-    import('../console/listen.ts'),
-    import('../console/open-browser.ts'),
+    import('../console/http/listen.ts'),
+    import('../console/http/open-browser.ts'),
     import('../config/load-console.ts'),
     import('../session.ts'),
     import('./standard-output.ts'),

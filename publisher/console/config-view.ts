@@ -1,7 +1,7 @@
 import type { Environment } from '../config/load.ts';
 import type { ConfigView, EnvironmentView } from './api.ts';
+import { maySee } from './people/visible.ts';
 import type { Grant } from './permissions.ts';
-import { maySee } from './visible.ts';
 
 /** What the page gets of the config: a list of what it may have, not of what it may not. Pure. */
 

@@ -5,21 +5,21 @@ import { createClock } from '../../shared/clock.ts';
 import { TriggerDeployError } from '../../shared/errors.ts';
 import type { ConsoleConfig } from '../config/load-console.ts';
 import type { ConfigView, ErrorView } from './api.ts';
-import { loadAssets } from './assets.ts';
-import { auditLine } from './audit.ts';
 import { environmentView, inOrder } from './config-view.ts';
-import { commandOf } from './hint-command.ts';
-import { createRateLimit } from './limits.ts';
-import { isLoopback, type ListenPlace, listenAt, listenOnLoopback } from './listen.ts';
-import { openLooks } from './looks.ts';
-import { createLoopbackKeys } from './loopback-key.ts';
-import { loopbackPeople } from './loopback-people.ts';
+import { loadAssets } from './http/assets.ts';
+import { commandOf } from './http/hint-command.ts';
+import { createRateLimit } from './http/limits.ts';
+import { isLoopback, type ListenPlace, listenAt, listenOnLoopback } from './http/listen.ts';
+import { createRouter } from './http/router.ts';
+import { createConsoleServer } from './http/server.ts';
+import { openLooks } from './looks/looks.ts';
+import { createWatches } from './looks/watches.ts';
+import { auditLine } from './people/audit.ts';
+import { createLoopbackKeys } from './people/loopback-key.ts';
+import { loopbackPeople } from './people/loopback-people.ts';
 import type { ConsolePorts, Environments, People } from './ports.ts';
-import { createRouter } from './router.ts';
-import { createRuns } from './runs.ts';
-import { createConsoleServer } from './server.ts';
+import { createRuns } from './runs/runs.ts';
 import { createStreams, type Services, type Sessions } from './services.ts';
-import { createWatches } from './watches.ts';
 
 export interface ConsoleOptions {
   ports: ConsolePorts;
@@ -114,7 +114,7 @@ async function goOn(options: ConsoleOptions, services: Services, stop: AbortSign
   const report = (entry: object) =>
     log(JSON.stringify({ type: 'resume', time: new Date().toISOString(), ...entry }));
   try {
-    const { resumeByItself } = await import('./self-resume.ts');
+    const { resumeByItself } = await import('./runs/self-resume.ts');
     const clock = createClock(Date.now);
     await resumeByItself({ ...services, clock, host: person.via, log: report }, stop);
   } catch (error) {
@@ -209,7 +209,7 @@ function openSessions(
 
 /** Loaded only here: a console on loopback needs no tokens. @throws as `createProxyPeople`. */
 async function proxied(config: ConsoleConfig, place: ListenPlace): Promise<People> {
-  const { createProxyPeople } = await import('./proxy-people.ts');
+  const { createProxyPeople } = await import('./people/proxy-people.ts');
   return await createProxyPeople(config, { place, clock: createClock(Date.now) });
 }
 

@@ -1,10 +1,10 @@
 import type { ExitCode } from '../events.ts';
 import type { ConfigView, ErrorView } from './api.ts';
-import type { Assets } from './assets.ts';
-import type { Audited } from './audit.ts';
+import type { Assets } from './http/assets.ts';
+import type { Watches } from './looks/watches.ts';
+import type { Audited } from './people/audit.ts';
 import type { CommandLine, Environments, Looks, People } from './ports.ts';
-import type { Runs } from './runs.ts';
-import type { Watches } from './watches.ts';
+import type { Runs } from './runs/runs.ts';
 
 /** What the routes answer with. */
 export interface Services {

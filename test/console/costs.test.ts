@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { deploy } from '../../publisher/commands/deploy.ts';
-import { openFleetLooks } from '../../publisher/console/fleet-looks.ts';
+import { openFleetLooks } from '../../publisher/console/looks/fleet-looks.ts';
 import type { Environments } from '../../publisher/console/ports.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { keys } from '../../shared/names.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { deploy } from '../../publisher/commands/deploy.ts';
 import { pause } from '../../publisher/commands/pause.ts';
 import type { LiveMessage, OverviewView, ServiceView } from '../../publisher/console/api.ts';
-import { openFleetLooks } from '../../publisher/console/fleet-looks.ts';
+import { openFleetLooks } from '../../publisher/console/looks/fleet-looks.ts';
 import type { Environments, OpenSubject } from '../../publisher/console/ports.ts';
 import { createClock } from '../../shared/clock.ts';
 import { options } from '../support/publisher/deploy-fixture.ts';

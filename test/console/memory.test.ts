@@ -5,8 +5,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { LiveMessage } from '../../publisher/console/api.ts';
-import { createRouter } from '../../publisher/console/router.ts';
-import { createConsoleServer } from '../../publisher/console/server.ts';
+import { createRouter } from '../../publisher/console/http/router.ts';
+import { createConsoleServer } from '../../publisher/console/http/server.ts';
 import { type FakeConsole, fakeConsole, startedEvent } from '../support/console/fake-services.ts';
 
 /** A console that lives for weeks: 10,000 opened and dropped streams and 1,000 commands leave nothing behind. */

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openBrowser } from '../../publisher/console/open-browser.ts';
+import { openBrowser } from '../../publisher/console/http/open-browser.ts';
 
 const ADDRESS = 'http://127.0.0.1:7117/#k=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 const { PATH } = process.env;

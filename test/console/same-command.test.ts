@@ -5,8 +5,8 @@ import { type Option, type Options, optionName } from '../../publisher/cli/optio
 import { parseCommandLine } from '../../publisher/cli/parse.ts';
 import type { Row } from '../../publisher/cli/verb.ts';
 import { isVerb, VERBS, type Verb } from '../../publisher/cli/verbs.ts';
-import { argvOf, lackOf, verbOf } from '../../publisher/page/act-command.ts';
-import { ACTS, type ActForm, FLAGS, OPTIONS, VALUES } from '../../publisher/page/act-form.ts';
+import { argvOf, lackOf, verbOf } from '../../publisher/page/acts/act-command.ts';
+import { ACTS, type ActForm, FLAGS, OPTIONS, VALUES } from '../../publisher/page/acts/act-form.ts';
 import { serviceName, versionName } from '../../shared/names.ts';
 import { shellLine } from '../../shared/shell-line.ts';
 

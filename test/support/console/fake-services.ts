@@ -1,7 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { assetsOf } from '../../../publisher/console/assets.ts';
-import type { Audited } from '../../../publisher/console/audit.ts';
-import type { PageFile } from '../../../publisher/console/page-source.ts';
+import { assetsOf } from '../../../publisher/console/http/assets.ts';
+import type { PageFile } from '../../../publisher/console/http/page-source.ts';
+import { type Asked, createRouter } from '../../../publisher/console/http/router.ts';
+import { createWatches } from '../../../publisher/console/looks/watches.ts';
+import type { Audited } from '../../../publisher/console/people/audit.ts';
 import { PERMISSIONS } from '../../../publisher/console/permissions.ts';
 import type {
   Command,
@@ -12,10 +14,8 @@ import type {
   Outcome,
   People,
 } from '../../../publisher/console/ports.ts';
-import { type Asked, createRouter } from '../../../publisher/console/router.ts';
-import { createRuns } from '../../../publisher/console/runs.ts';
+import { createRuns } from '../../../publisher/console/runs/runs.ts';
 import { createStreams, type Services } from '../../../publisher/console/services.ts';
-import { createWatches } from '../../../publisher/console/watches.ts';
 import type { PublisherEvent } from '../../../publisher/events.ts';
 import { asTriggerDeployError, TriggerDeployError } from '../../../shared/errors.ts';
 

@@ -14,7 +14,7 @@ const ALLOWED: Record<string, Record<string, { times: number; reason: string }>>
     'agent/host/services/command-manager.ts': { times: 1, reason: 'removed when the command has ended' },
     'agent/metrics/endpoint.ts': { times: 1, reason: 'removed when the server has closed' },
     'publisher/cli/keypress.ts': { times: 1, reason: 'removed when the key is there' },
-    'publisher/page/live.ts': { times: 1, reason: 'removed when the pause between two tries ends' },
+    'publisher/page/shell/live.ts': { times: 1, reason: 'removed when the pause between two tries ends' },
     'shared/abort.ts': { times: 2, reason: 'removed when the wait ends, and by release()' },
     'shared/aws-limits.ts': { times: 1, reason: 'removed when the call has ended' },
     'shared/retry.ts': { times: 1, reason: 'removed by dispose' },
@@ -29,14 +29,14 @@ const ALLOWED: Record<string, Record<string, { times: number; reason: string }>>
     },
     'agent/host/process/run-command.ts': { times: 2, reason: 'with promises of this command alone' },
     'publisher/checks/run-verify.ts': { times: 1, reason: 'with promises of this command alone' },
-    'publisher/console/runs.ts': { times: 1, reason: 'with the end of this command, which comes' },
+    'publisher/console/runs/runs.ts': { times: 1, reason: 'with the end of this command, which comes' },
     'publisher/notify/notifier.ts': { times: 1, reason: 'once, at the end of the program' },
     'publisher/queue/wait.ts': { times: 1, reason: 'once, when it leaves the queue' },
     'shared/abort.ts': { times: 1, reason: 'with a promise of this wait alone' },
     'shared/retry.ts': { times: 1, reason: 'with a promise of this call alone' },
   },
   'Promise.any(': {
-    'publisher/console/look-report.ts': { times: 1, reason: 'with reads of this question alone' },
+    'publisher/console/looks/look-report.ts': { times: 1, reason: 'with reads of this question alone' },
   },
 };
 

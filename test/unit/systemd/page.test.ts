@@ -1,6 +1,6 @@
 import { brotliDecompressSync } from 'node:zlib';
 import { beforeAll, expect, test } from 'vitest';
-import type { PageFile } from '../../../publisher/console/page-source.ts';
+import type { PageFile } from '../../../publisher/console/http/page-source.ts';
 import { buildPage } from '../../../systemd/page-bundle.ts';
 
 const KB = 1000;

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
-import { openHistoryLooks } from '../../../../publisher/console/look-history.ts';
+import { createConsoleServer } from '../../../../publisher/console/http/server.ts';
+import { openHistoryLooks } from '../../../../publisher/console/looks/look-history.ts';
 import type { Environments } from '../../../../publisher/console/ports.ts';
-import { createConsoleServer } from '../../../../publisher/console/server.ts';
 import { fakeConsole } from '../../../support/console/fake-services.ts';
 
 /** How much one person, one question and one connection may take of a console; and what its log says. */

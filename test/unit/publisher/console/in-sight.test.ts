@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createRouter } from '../../../../publisher/console/router.ts';
+import { createRouter } from '../../../../publisher/console/http/router.ts';
 import type { Services } from '../../../../publisher/console/services.ts';
 
 const PLACES = [

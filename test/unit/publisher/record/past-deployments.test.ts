@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { merged } from '../../../../publisher/console/look-history.ts';
+import { merged } from '../../../../publisher/console/looks/look-history.ts';
 import type { PastDeployment } from '../../../../publisher/record/local-deployment.ts';
 import { hasFailed, pastDeployments } from '../../../../publisher/record/past-deployments.ts';
 import { newUlid, ulidTime } from '../../../../shared/names.ts';
