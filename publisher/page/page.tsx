@@ -9,11 +9,12 @@ import { HistoryScreen } from './history/history.tsx';
 import { OverviewScreen } from './overview/overview.tsx';
 import { ErrorBox } from './parts/parts.tsx';
 import { ServiceScreen } from './service/service.tsx';
+import { Boundary } from './shell/boundary.tsx';
 import { Frame } from './shell/frame.tsx';
 import { listenForKeys } from './shell/keys.ts';
 import { keepLive } from './shell/live.ts';
 import { errorOf, request } from './shell/request.ts';
-import { go, listenForAddresses, place } from './shell/router.ts';
+import { go, listenForAddresses, place, query } from './shell/router.ts';
 import { onNewSession, refused, storeSession, takeKey } from './shell/session.ts';
 import { config, keepTime, liveness } from './shell/state.ts';
 
@@ -25,8 +26,12 @@ function Page() {
   if (config.value === undefined) return <Starting />;
   return (
     <Frame>
-      <Screen />
-      <Act />
+      <Boundary key={JSON.stringify(place.value)}>
+        <Screen />
+      </Boundary>
+      <Boundary key={query.value.get('act')}>
+        <Act />
+      </Boundary>
     </Frame>
   );
 }

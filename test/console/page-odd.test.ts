@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ServiceView } from '../../publisher/console/api.ts';
 import { id, NOW } from '../support/console/canned-overview.ts';
 import { type Chromium, startChromium } from '../support/console/chromium.ts';
 import { type FakeConsole, startFakeConsole } from '../support/console/fake-console.ts';
@@ -9,6 +10,8 @@ let browser: Chromium;
 let fake: FakeConsole;
 const NOT_FOUND = { error: { code: 'DEPLOYMENT_NOT_FOUND', message: 'there is no such deployment' } };
 const USED = { error: { code: 'KEY_USED', message: 'this address was opened before' } };
+/** As no console sends it. */
+const ODD = { service: 'odd', at: NOW, lanes: [{ env: 'dev' }] } as unknown as ServiceView;
 let isUsed = false;
 
 beforeAll(async () => {
@@ -18,8 +21,10 @@ beforeAll(async () => {
       if (pathname === '/api/find' && isGone) return { status: 409, json: NOT_FOUND };
       return pathname === '/api/session' && isUsed ? { status: 403, json: USED } : undefined;
     },
-    snapshot: (about) =>
-      about.get('deployment') === id(9) ? [{ type: 'trouble', at: NOW, ...NOT_FOUND }] : undefined,
+    snapshot: (about) => {
+      if (about.get('service') === 'odd') return [{ type: 'service', view: ODD }];
+      return about.get('deployment') === id(9) ? [{ type: 'trouble', at: NOW, ...NOT_FOUND }] : undefined;
+    },
   });
   browser = await startChromium({ viewport: { width: 1280, height: 900 } });
   await browser.page.goto(fake.address);
@@ -60,6 +65,14 @@ test('ages are by the clock of the console, whatever the clock of the browser sa
   await page.locator('.counts').waitFor();
   expect(await page.locator('.origin time').textContent()).not.toMatch(/ h$/);
   await page.close();
+});
+
+test('what the page cannot draw does not empty it: header and other screens stay', async () => {
+  const { page } = browser;
+  await page.goto(`${fake.url}/s/odd`);
+  await page.getByText('this part of the page cannot be drawn').waitFor();
+  await follow('/');
+  await page.waitForSelector('table.services');
 });
 
 test('a key that was used is said to be used', async () => {

@@ -68,8 +68,8 @@ function isMeant(who: string, person: Person): boolean {
   if (who.startsWith('group:')) return person.groups.includes(who.slice('group:'.length));
   if (person.mayOnlyLook === true) return false;
   const [local, domain, ...rest] = folded(person.name).split('@');
-  // With a second @ the domain would be whatever the reader takes it for.
-  if (local === undefined || local === '' || domain === undefined || rest.length > 0) return false;
+  // With a second @ the domain would be whatever the reader takes it for, and an address has no space.
+  if (!local || domain === undefined || rest.length > 0 || /\s/.test(person.name)) return false;
   return who.startsWith('*@') ? folded(who.slice(2)) === domain : folded(who) === `${local}@${domain}`;
 }
 

@@ -183,6 +183,7 @@ describe('roles', () => {
       'acme.com',
       'x@sub.acme.com',
       'x@acme.com ',
+      'eve @acme.com',
     ];
     expect(strangers.filter(look)).toEqual([]);
     const kim = consoleInFile.shape.allow.unwrap().parse([{ who: 'kim@acme.com', may: ['look'] }]);
