@@ -60,7 +60,7 @@ test('an alarm in ALARM refuses a deployment before it begins; --skip-checks dep
   const skipped = await fleet.publisher('payments', '1.0.0', '-e', 'dev', ...skipping);
   expect(skipped, skipped.stdout + skipped.stderr).toMatchObject({ code: 0 });
   expect(skipped.stdout).toContain(`the automatic checks are skipped: the alarm ${ALARM}, verify`);
-  expect((await history())[0]).toContain('checks skipped');
+  expect((await history())[0]).toContain('CHECKS SKIPPED');
 });
 
 test('an alarm that goes off during the canary stops the rollout and takes it back', async () => {
