@@ -85,7 +85,7 @@ function consolePage(): Plugin {
   return {
     name: 'console-page',
     setup(build) {
-      build.onLoad({ filter: /\/publisher\/console\/page-source\.ts$/ }, async () => {
+      build.onLoad({ filter: /\/publisher\/console\/http\/page-source\.ts$/ }, async () => {
         const files = (await buildPage()).map(({ path, type, brotli }) => {
           const pieces = brotli.match(new RegExp(`.{1,${PIECE}}`, 'g')) ?? [];
           return `{path:${JSON.stringify(path)},type:${JSON.stringify(type)},brotli:${JSON.stringify(pieces, undefined, 1)}.join('')}`;
