@@ -4,7 +4,7 @@ import { pathOf } from '../../render/address.ts';
 import { Foreign } from '../parts/foreign.tsx';
 import { announce } from '../shell/announcer.tsx';
 import { useKeys } from '../shell/keys.ts';
-import { closeAct, go, isOpenedHere, setQuery } from '../shell/router.ts';
+import { closeAct, go, isOpenedHere, query, setQuery } from '../shell/router.ts';
 import { cells, config, deployment, environmentStates, service } from '../shell/state.ts';
 import { argvOf, buttonText, lackOf, needsReason, titleOf, verbOf } from './act-command.ts';
 import { Fields, Options, Reason } from './act-fields.tsx';
@@ -167,7 +167,10 @@ function useSeen(world: World | undefined, pressing: Pressing): [Seen | undefine
 /** Keeps the address what the dialog says, so that it can be sent to somebody. */
 function useAddress(form: ActForm): void {
   useEffect(() => {
-    const timer = setTimeout(() => setQuery(queryOf(form), { replace: true }), ADDRESS_MS);
+    const timer = setTimeout(() => {
+      // The address of a dialog that was closed is another one already, before the dialog is gone: it must not open again.
+      if (query.peek().get('act') === form.act) setQuery(queryOf(form), { replace: true });
+    }, ADDRESS_MS);
     return () => clearTimeout(timer);
   }, [form]);
 }
