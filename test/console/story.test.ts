@@ -225,6 +225,7 @@ test('the same by keyboard alone: find the service, deploy, roll back, pause and
   await keyboard.press('Enter');
   await deploymentOf('dev');
   await ended();
+  expect(await runsOn('dev')).toEqual(['1.2.0']);
   await keyboard.press('r');
   await focused(/^Roll back 2 instances to 1\.0\.0/);
   await keyboard.press('Enter');
