@@ -29,6 +29,8 @@ async function deploymentOf(env: string): Promise<string> {
   await page().waitForURL(new RegExp(`/d/${env}/payments/[0-9A-Z]{26}$`), { timeout: 60_000 });
   return new URL(page().url()).pathname.slice(-26);
 }
+/** Waits until the press is answered: to leave the page before that ends its request. */
+const answered = () => dialog().waitFor({ state: 'detached' });
 /** Opens a dialog by its address, and presses its button. */
 async function press(query: string, name: RegExp): Promise<void> {
   await goTo(page(), `/s/payments?service=payments&${query}`);
@@ -85,6 +87,7 @@ test('a promotion waits after its canary, first on the overview, and goes on whe
   await dialog()
     .getByRole('button', { name: /^Confirm/ })
     .click();
+  await answered();
   await goTo(page(), `/d/prd/payments/${id}`);
   await shows(/3 succeeded/);
   expect(await runsOn('prd')).toEqual(['1.0.0']);
@@ -113,11 +116,11 @@ test('a rollback is as easy', async () => {
 
 test('a pause of the page refuses the command line, and a pause of the command line refuses the page', async () => {
   await press('act=pause&env=dev&reason=incident+4711', /^Pause/);
-  await dialog().waitFor({ state: 'detached' });
+  await answered();
   const refused = await cli('payments', '1.2.0', '--env', 'dev');
   expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining('incident 4711') });
   await press('act=unpause&env=dev', /^Unpause/);
-  await dialog().waitFor({ state: 'detached' });
+  await answered();
   expect((await cli('pause', 'payments', '--env', 'dev', '--reason', 'quarter end')).code).toBe(0);
   await goTo(page(), '/s/payments?act=deploy&env=dev&service=payments&version=1.2.0');
   await dialog()
@@ -166,6 +169,7 @@ test('a rollout whose publisher was killed says so, and [Resume] ends it', async
   await first.finished;
   await shows(/nobody drives it/i);
   await press(`act=resume&env=dev&deployment=${deployment}`, /^Resume/);
+  await answered();
   await goTo(
     page(),
     `/d/dev/payments/${deployment}?act=confirm&env=dev&service=payments&deployment=${deployment}`,
@@ -173,6 +177,7 @@ test('a rollout whose publisher was killed says so, and [Resume] ends it', async
   await dialog()
     .getByRole('button', { name: /^Confirm/ })
     .click();
+  await answered();
   await goTo(page(), `/d/dev/payments/${deployment}`);
   await ended();
   expect(await runsOn('dev')).toEqual(['1.2.0']);
@@ -247,7 +252,7 @@ test('the same by keyboard alone: find the service, deploy, roll back, pause and
   await keyboard.press('Tab');
   for (let tabs = 0; tabs < 6 && !(await isOn(/^Pause payments/)); tabs += 1) await keyboard.press('Tab');
   await keyboard.press('Enter');
-  await dialog().waitFor({ state: 'detached' });
+  await answered();
   await page()
     .getByRole('button', { name: /Unpause…/ })
     .waitFor();
@@ -256,7 +261,7 @@ test('the same by keyboard alone: find the service, deploy, roll back, pause and
   await keyboard.press('p');
   await focused(/^Unpause payments/);
   await keyboard.press('Enter');
-  await dialog().waitFor({ state: 'detached' });
+  await answered();
   expect((await cli('payments', '1.0.0', '--env', 'dev')).code).toBe(0);
 });
 
