@@ -19,8 +19,6 @@ afterAll(async () => {
 const page = () => browser.page;
 const cli = (...argv: string[]) => world.fleet.publisher(...argv);
 const dialog = () => page().getByRole('dialog');
-const isOn = async (name: RegExp) =>
-  name.test(await page().evaluate(() => document.activeElement?.textContent ?? ''));
 const shows = (text: string | RegExp) => page().getByText(text).first().waitFor({ timeout: 60_000 });
 /** Waits until the deployment of the page has succeeded. */
 const ended = (one = page()) => one.locator('.standing').getByText('succeeded').waitFor({ timeout: 60_000 });
@@ -156,113 +154,6 @@ test('the page waits in line behind the command line, and runs when it is its tu
   await deploymentOf('dev');
   await ended();
   expect(await runsOn('dev')).toEqual(['1.0.0']);
-});
-
-test('a rollout whose publisher was killed says so, and [Resume] ends it', async () => {
-  const first = world.fleet.startPublisher(
-    ...['payments', '1.2.0', '--env', 'dev', '--canary', '1', '--confirm', '--output', 'json'],
-  );
-  const { deployment } = JSON.parse(await first.line((line) => line.includes('"waiting"')));
-  await goTo(page(), `/d/dev/payments/${deployment}`);
-  await shows(/waits for confirmation/);
-  first.process.kill('SIGKILL');
-  await first.finished;
-  await shows(/nobody drives it/i);
-  await press(`act=resume&env=dev&deployment=${deployment}`, /^Resume/);
-  await answered();
-  await goTo(
-    page(),
-    `/d/dev/payments/${deployment}?act=confirm&env=dev&service=payments&deployment=${deployment}`,
-  );
-  await dialog()
-    .getByRole('button', { name: /^Confirm/ })
-    .click();
-  await answered();
-  await goTo(page(), `/d/dev/payments/${deployment}`);
-  await ended();
-  expect(await runsOn('dev')).toEqual(['1.2.0']);
-});
-
-test('of two people at two consoles who deploy in the same second one does, and the other is told by whom it was changed', async () => {
-  const other = await world.open(await world.startConsole());
-  const both = [browser.page, other.page];
-  await Promise.all(
-    both.map((one) => goTo(one, '/s/payments?act=deploy&env=dev&service=payments&version=1.0.0')),
-  );
-  const buttons = both.map((one) =>
-    one.getByRole('dialog').getByRole('button', { name: /^Deploy 1\.0\.0 to 2/ }),
-  );
-  for (const button of buttons) await button.waitFor();
-  await Promise.all(buttons.map((button) => button.click()));
-  const refused = both.map(async (one) => {
-    await one
-      .getByRole('dialog')
-      .getByText(/(changed|locked) by \S+@\S+/)
-      .first()
-      .waitFor({ timeout: 60_000 });
-    return one;
-  });
-  const led = both.map(async (one) => {
-    await one.waitForURL(/\/d\/dev\/payments\//, { timeout: 60_000 });
-    return one;
-  });
-  const [loser, winner] = await Promise.all([Promise.any(refused), Promise.any(led)]);
-  expect(loser).not.toBe(winner);
-  await ended(winner);
-  expect(other.complaints).toEqual([]);
-});
-
-test('the same by keyboard alone: find the service, deploy, roll back, pause and unpause', async () => {
-  const { keyboard } = page();
-  const focused = (name: RegExp) =>
-    expect.poll(() => page().evaluate(() => document.activeElement?.textContent)).toMatch(name);
-  await goTo(page(), '/');
-  await page().getByRole('link', { name: 'payments', exact: true }).waitFor();
-  await keyboard.press('j');
-  await focused(/^payments$/);
-  await keyboard.press('Enter');
-  await page().getByRole('heading', { name: 'dev' }).waitFor();
-  await page().getByRole('rowheader', { name: '1.2.0' }).waitFor();
-  await keyboard.press('d');
-  await focused(/^Deploy…$/);
-  await keyboard.press('d');
-  await focused(/^Deploy 1\.2\.0 to 2 instances/);
-  await keyboard.press('Enter');
-  await deploymentOf('dev');
-  await ended();
-  expect(await runsOn('dev')).toEqual(['1.2.0']);
-  await keyboard.press('r');
-  await focused(/^Roll back 2 instances to 1\.0\.0/);
-  await keyboard.press('Enter');
-  await deploymentOf('dev');
-  await ended();
-  expect(await runsOn('dev')).toEqual(['1.0.0']);
-  await goTo(page(), '/s/payments');
-  await page()
-    .getByRole('button', { name: /Pause…/ })
-    .first()
-    .waitFor();
-  await keyboard.press('p');
-  await focused(/Pause…$/);
-  await keyboard.press('p');
-  await dialog()
-    .getByRole('textbox', { name: /^reason/ })
-    .waitFor();
-  await keyboard.type('lunch');
-  await keyboard.press('Tab');
-  for (let tabs = 0; tabs < 6 && !(await isOn(/^Pause payments/)); tabs += 1) await keyboard.press('Tab');
-  await keyboard.press('Enter');
-  await answered();
-  await page()
-    .getByRole('button', { name: /Unpause…/ })
-    .waitFor();
-  await keyboard.press('p');
-  await focused(/npause…$/);
-  await keyboard.press('p');
-  await focused(/^Unpause payments/);
-  await keyboard.press('Enter');
-  await answered();
-  expect((await cli('payments', '1.0.0', '--env', 'dev')).code).toBe(0);
 });
 
 test('eight tabs of one browser all load, over HTTP/1.1: those that nobody sees hold no connection', async () => {
