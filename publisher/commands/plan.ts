@@ -2,7 +2,7 @@ import type { InstanceRecord } from '../../shared/report.ts';
 import { mostFailures, type PolicyOptions } from '../plan/policy.ts';
 import type { Strategy } from '../plan/strategy.ts';
 import { planWaves, withItsGate } from '../plan/waves.ts';
-import { openQueue } from '../queue/queue-store.ts';
+import { livingQueue } from '../queue/queue-store.ts';
 import type { Checks } from '../record/check-schema.ts';
 import type { Forgotten } from '../record/deployment-schema.ts';
 import { type AlarmsNow, lookAtAlarms } from '../rollout/alarm-watch.ts';
@@ -92,18 +92,16 @@ export async function plan(session: Session, options: PlanOptions): Promise<Plan
 /** What a deployment would be refused for now. It may be gone, or there may be more, when somebody deploys. */
 async function obstaclesNow(session: Session, service: string): Promise<Obstacle[]> {
   const { env, clock, record } = session;
-  const warn = () => undefined;
-  const queue = openQueue({ env: env.name, clock, warn, ...record }, service, '');
-  const [key, person, pause, lock, waiting] = await Promise.all([
+  const about = { env: env.name, clock, warn: () => undefined, ...record };
+  const [key, person, pause, lock, queue] = await Promise.all([
     obstacleOfKey(session),
     obstacleOf(async () => refuseUnverified(session)),
     record.pauses.of(service),
     record.locks.look(service),
-    queue.look(),
+    livingQueue(about, service),
   ]);
-  const dead = queue.dead();
   const wanted = { env: env.name, service, command: 'deploy', now: clock.now() };
-  const way = { pause, lock, queue: waiting.queue.filter(({ id }) => !dead.has(id)) };
+  const way = { pause, lock, queue };
   return [...key, ...person, ...obstaclesOnTheWay(wanted, way)];
 }
 

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import type { PublisherEvent } from '../../../publisher/events.ts';
 import type { Report } from '../../../shared/report.ts';
+import { PROGRESS_STATES } from '../../../shared/states.ts';
 import { buildPage } from '../../../systemd/page-bundle.ts';
 import { id, manyCells, overviewOf } from '../../support/console/canned-overview.ts';
 import { deploymentView, report } from '../../support/console/canned-service.ts';
@@ -50,15 +51,7 @@ const IDLE_MS = 10_000;
 const STORM_MS = 10_000;
 /** The server sends this often, ms. */
 const EVERY_MS = 25;
-const STATES = [
-  'preparing',
-  'prepared',
-  'draining',
-  'switching',
-  'starting',
-  'checking',
-  'watching',
-] as const;
+const STATES = PROGRESS_STATES.filter((state) => state !== 'accepted');
 const DEPLOYMENT = `/d/prd/payments/${id(2)}`;
 
 export async function measurePage(say: (line: string) => void): Promise<PageFigures> {
